@@ -1,0 +1,115 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+    .treatAllWarnings(as: .error),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+    name: "tuff",
+    products: [.executable(name: "tuff", targets: ["tuff"])],
+    dependencies: [
+        // The command line: subcommands, help texts and shell completions that users already know.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // SHA-256 and HMAC for uids, plan digests and secret fingerprints; the repository's AES-GCM later.
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        // Children started with posix_spawn and reaped without blocking a cooperative thread.
+        // Its Foundation trait stays off: Foundation would quadruple the binary.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        // FileDescriptor and Errno: the types swift-subprocess speaks, and typed errno for our own calls.
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ],
+    targets: [
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "TuffModel", swiftSettings: strict),
+        .target(name: "TuffConfig", dependencies: ["TuffModel", "CYAML"], swiftSettings: strict),
+        .target(name: "TuffPlanning", dependencies: ["TuffModel", crypto], swiftSettings: strict),
+        .target(name: "CTuffHost", swiftSettings: strict),
+        .target(
+            name: "TuffHost",
+            dependencies: ["TuffModel", "CTuffHost", crypto, subprocess, systemPackage],
+            swiftSettings: strict
+        ),
+        .target(name: "TuffReconcile", dependencies: ["TuffModel", "TuffPlanning", "TuffHost"], swiftSettings: strict),
+        .target(
+            name: "TuffDrivers",
+            dependencies: ["TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "TuffCLI",
+            dependencies: [
+                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
+                argumentParser, systemPackage, crypto,
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(name: "tuff", dependencies: ["TuffCLI"], swiftSettings: strict),
+        .target(
+            name: "TuffTestSupport",
+            dependencies: ["TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffModelTests",
+            dependencies: ["TuffModel", "TuffTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffConfigTests",
+            dependencies: ["TuffModel", "TuffConfig", "TuffTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffPlanningTests",
+            dependencies: ["TuffModel", "TuffPlanning", "TuffConfig", "TuffTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffHostTests",
+            dependencies: ["TuffModel", "TuffHost", "TuffTestSupport", systemPackage],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffDriversTests",
+            dependencies: ["TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffReconcileTests",
+            dependencies: [
+                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
+                "TuffTestSupport",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffCLITests",
+            dependencies: [
+                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffCLI",
+                "TuffTestSupport",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffLabTests",
+            dependencies: [
+                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
+                "TuffTestSupport",
+            ],
+            swiftSettings: strict
+        ),
+    ]
+)

@@ -1,0 +1,155 @@
+package import TuffModel
+
+/// One external command: an executable found beneath the system's directories, and its arguments. Never a shell.
+package struct Command: Hashable, Codable, Sendable, CustomStringConvertible {
+    /// Whether the command changes anything. Only commands that do not may be killed at their deadline.
+    package enum Effect: String, Codable, Sendable { case reads, mutates }
+
+    /// Base name (`lvm`, `tgtadm`) or absolute path.
+    package var tool: String
+    package var arguments: [String]
+    package var effect: Effect
+    /// Seconds after which a reading command is ended, or a mutating one is reported as still running.
+    package var deadline: Int
+    /// Most bytes of standard output that are taken; more is an error.
+    package var outputLimit: Int
+    /// Exit statuses that mean success; LVM's other statuses change between versions and are never told apart.
+    package var successStatuses: [Int32]
+
+    package init(
+        _ tool: String, _ arguments: [String], effect: Effect, deadline: Int = 60, outputLimit: Int = 64 << 20,
+        successStatuses: [Int32] = [0]
+    ) {
+        self.tool = tool
+        self.arguments = arguments
+        self.effect = effect
+        self.deadline = deadline
+        self.outputLimit = outputLimit
+        self.successStatuses = successStatuses
+    }
+
+    /// The command as a person would type it, quoted for a POSIX shell. Never holds a secret, by construction:
+    /// secrets reach the machine only through `HostAction.writeSecret`.
+    package var description: String {
+        ([tool] + arguments).map(Self.quoted).joined(separator: " ")
+    }
+
+    private static func quoted(_ word: String) -> String {
+        let plain = word.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+            default: "_+-./=:@%,".utf8.contains(byte)
+            }
+        }
+        if plain, !word.isEmpty { return word }
+        return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
+    }
+}
+
+/// A place in a tree of files that is only ever opened beneath its root, without following symbolic links.
+package struct HostPath: Hashable, Codable, Sendable, CustomStringConvertible {
+    package enum Root: Hashable, Codable, Sendable {
+        /// `/sys/kernel/config/target`, or what the machine was told stands for it.
+        case targetConfiguration
+        /// An absolute directory: a directory pool.
+        case directory(String)
+    }
+
+    package var root: Root
+    /// Relative, without empty, `.` or `..` components.
+    package var relative: String
+
+    package init(_ root: Root, _ relative: String) {
+        self.root = root
+        self.relative = relative
+    }
+
+    package static func target(_ relative: String) -> HostPath { HostPath(.targetConfiguration, relative) }
+
+    package var description: String {
+        switch root {
+        case .targetConfiguration: "/sys/kernel/config/target/\(relative)"
+        case .directory(let path): "\(path)/\(relative)"
+        }
+    }
+}
+
+/// A condition read again immediately before the actions that rely on it.
+package enum Precondition: Hashable, Codable, Sendable {
+    /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given.
+    case logicalVolume(group: String, name: String, uuid: String, uid: UID, size: ByteCount?)
+    /// The file exists, is a regular file owned by us, and has this size where one is given.
+    case file(HostPath, size: ByteCount?)
+    /// The attribute reads exactly this text, trailing newline aside.
+    case attribute(HostPath, equals: String)
+    /// The ACL at this path (`…/acls/<initiator>`) has no session, by its `info` attribute.
+    case noSession(HostPath)
+    /// `tgtadm` shows no nexus for this target.
+    case tgtIdle(controlPort: Int, tid: Int, iqn: String)
+}
+
+/// The smallest thing Tuff does to a machine. One interpreter carries them out; crash points lie between them.
+package enum HostAction: Hashable, Codable, Sendable {
+    case run(Command)
+    case require(Precondition)
+    /// mkdir(2). An existing directory is success: configfs objects are found again, not made twice.
+    case makeDirectory(HostPath)
+    /// rmdir(2). An absent directory is success.
+    case removeDirectory(HostPath)
+    /// One write(2) of the whole value and a newline into an existing attribute. `verify`: read back and compare.
+    case writeAttribute(HostPath, String, verify: Bool)
+    /// The same with a value read from a secret file at that moment, beneath the allowed roots; nothing is logged.
+    case writeSecret(HostPath, SecretReference)
+    case setMode(HostPath, UInt16)
+    /// symlink(2) whose target is another place of the same root. An equal link is success.
+    case link(HostPath, to: HostPath)
+    /// unlink(2) of a symbolic link; anything else at that place is an error. Absent is success.
+    case unlink(HostPath)
+    /// A new file (mode 0600, O_EXCL) of `size` bytes, sparse, durable with its directory entry.
+    case createFile(HostPath, size: ByteCount)
+    /// ftruncate(2) to `size`, never smaller than it is, durable.
+    case growFile(HostPath, to: ByteCount)
+    /// The whole text, mode 0600, by temporary file, fsync, rename, fsync of the directory.
+    case replaceFile(HostPath, String)
+}
+
+extension HostAction: CustomStringConvertible {
+    /// The action as `--show-commands` prints it: what a person would type to the same effect.
+    package var description: String {
+        switch self {
+        case .run(let command): command.description
+        case .require(let condition): "# only if \(condition.sentence)"
+        case .makeDirectory(let path): "mkdir \(path)"
+        case .removeDirectory(let path): "rmdir \(path)"
+        case .writeAttribute(let path, let value, _):
+            "echo \(Command("echo", [value], effect: .reads).argumentText) > \(path)"
+        case .writeSecret(let path, let secret): "cat \(secret.file) > \(path)"
+        case .setMode(let path, let mode): "chmod 0\(String(mode, radix: 8)) \(path)"
+        case .link(let path, let target): "ln -s \(target) \(path)"
+        case .unlink(let path): "rm \(path)"
+        case .createFile(let path, let size): "truncate -s \(size.bytes) \(path)   # new, mode 0600"
+        case .growFile(let path, let size): "truncate -s \(size.bytes) \(path)"
+        case .replaceFile(let path, _): "install -m 0600 /dev/stdin \(path)"
+        }
+    }
+}
+
+extension Command {
+    /// The arguments alone, quoted.
+    fileprivate var argumentText: String { String(description.dropFirst(tool.count + 1)) }
+}
+
+extension Precondition {
+    /// What must hold, for people.
+    package var sentence: String {
+        switch self {
+        case .logicalVolume(let group, let name, let uuid, let uid, let size):
+            "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid)"
+                + (size.map { " and \($0.bytes) bytes" } ?? "")
+        case .file(let path, let size): "\(path) is a plain file" + (size.map { " of \($0.bytes) bytes" } ?? "")
+        case .attribute(let path, let text): "\(path) reads '\(text)'"
+        case .noSession(let path): "nobody is logged in through \(path)"
+        case .tgtIdle(_, let tid, let iqn): "nobody is logged in to target \(tid) (\(iqn))"
+        }
+    }
+}

@@ -1,0 +1,117 @@
+package import TuffModel
+
+/// What a command that ended said. Whether it succeeded is for observation to tell.
+package struct CommandOutput: Equatable, Sendable {
+    package var status: Int32
+    package var standardOutput: [UInt8]
+    /// First 4 KiB of standard error.
+    package var standardError: String
+
+    package init(status: Int32, standardOutput: [UInt8], standardError: String = "") {
+        self.status = status
+        self.standardOutput = standardOutput
+        self.standardError = standardError
+    }
+}
+
+/// Which files of a rooted tree to read, and how. Components of `pattern` may be `*` (any name) or end in `*`.
+package struct TreeQuery: Hashable, Codable, Sendable {
+    package enum Reading: Hashable, Codable, Sendable {
+        /// That the entry exists, and what it is.
+        case presence
+        /// The content, at most 64 KiB, trailing newline removed.
+        case text
+        /// Only a keyed fingerprint of the content leaves the reader; an attribute that reads empty or `NULL` has none.
+        case fingerprint
+        /// Size, allocation and mode of a file.
+        case status
+    }
+
+    package var pattern: String
+    package var reading: Reading
+
+    package init(_ pattern: String, _ reading: Reading = .text) {
+        self.pattern = pattern
+        self.reading = reading
+    }
+}
+
+/// One entry that matched a query.
+package struct TreeEntry: Equatable, Codable, Sendable {
+    package enum Kind: String, Codable, Sendable { case directory, file, link, other }
+
+    /// Relative to the root.
+    package var path: String
+    package var kind: Kind
+    package var text: String?
+    package var fingerprint: SecretFingerprint?
+    /// Where a link leads, as its text says.
+    package var target: String?
+    package var size: ByteCount?
+    package var allocated: ByteCount?
+    package var mode: UInt16?
+    /// Set when the entry exists and could not be read.
+    package var error: HostError?
+
+    package init(
+        path: String, kind: Kind, text: String? = nil, fingerprint: SecretFingerprint? = nil, target: String? = nil,
+        size: ByteCount? = nil, allocated: ByteCount? = nil, mode: UInt16? = nil, error: HostError? = nil
+    ) {
+        self.path = path
+        self.kind = kind
+        self.text = text
+        self.fingerprint = fingerprint
+        self.target = target
+        self.size = size
+        self.allocated = allocated
+        self.mode = mode
+        self.error = error
+    }
+}
+
+/// Total and free bytes of a file system (statvfs, free to unprivileged users).
+package struct FileSystemSpace: Equatable, Codable, Sendable {
+    package var size: ByteCount
+    package var free: ByteCount
+
+    package init(size: ByteCount, free: ByteCount) {
+        self.size = size
+        self.free = free
+    }
+}
+
+/// Key of the secret fingerprints of one plan context. Not a secret of anybody's: it only keeps fingerprints of
+/// different contexts from being compared.
+package struct FingerprintKey: Hashable, Codable, Sendable {
+    package var bytes: [UInt8]
+
+    package init(bytes: [UInt8]) { self.bytes = bytes }
+}
+
+/// The only door to the machine for control work. The real one is `LinuxMachine`; tests have one that behaves like
+/// LVM, configfs and tgtd and can be made to fail, hang or lie at any call. Both pass the same contract suite.
+///
+/// Everything that may block (configfs, a directory pool on NFS) runs in a worker process behind this door.
+package protocol Machine: Sendable {
+    /// Now, by the machine's civil clock.
+    func now() -> Instant
+
+    /// Runs a command that changes nothing. Throws when it cannot be started, passes its deadline or floods its
+    /// output; a non-zero status is returned, not thrown.
+    func read(_ command: Command) async throws(HostError) -> CommandOutput
+
+    /// Entries that match any query, sorted by path. A missing root is `notFound`; a missing entry is simply not there.
+    func readTree(
+        _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey
+    ) async throws(HostError) -> [TreeEntry]
+
+    func space(of directory: String) async throws(HostError) -> FileSystemSpace
+
+    /// Fingerprint of a secret file, under the rules of `HostAction.writeSecret`: beneath the allowed roots, a plain
+    /// file reached without symbolic links, readable by its owner only, not empty, at most 4 KiB.
+    func fingerprint(_ secret: SecretReference, key: FingerprintKey) async throws(HostError) -> SecretFingerprint
+
+    /// Carries out actions in order and stops at the first that fails. After any error the outcome of that action
+    /// is unknown, even for a failed precondition of ours the next step is to observe.
+    func perform(_ actions: [HostAction]) async throws(HostError)
+}

@@ -1,0 +1,96 @@
+package struct Metadata: Hashable, Sendable {
+    package var name: String
+    package var labels: [String: String]
+    package var annotations: [String: String]
+
+    package init(name: String, labels: [String: String] = [:], annotations: [String: String] = [:]) {
+        self.name = name
+        self.labels = labels
+        self.annotations = annotations
+    }
+}
+
+/// A resource as declared, with the places of its fields for messages.
+package struct Declared<Spec: Hashable & Sendable>: Hashable, Sendable {
+    package var metadata: Metadata
+    package var spec: Spec
+    /// Where the document's name stands.
+    package var location: SourceLocation
+    /// Where each field stands, by dotted path: `spec.size`, `spec.iscsi.chap.user`. Missing fields have no entry.
+    package var fields: [String: SourceLocation]
+
+    package init(
+        metadata: Metadata, spec: Spec, location: SourceLocation, fields: [String: SourceLocation] = [:]
+    ) {
+        self.metadata = metadata
+        self.spec = spec
+        self.location = location
+        self.fields = fields
+    }
+
+    /// The place of `path`, or of its nearest parent that was written.
+    package func location(of path: String) -> SourceLocation {
+        var candidate = Substring(path)
+        while true {
+            if let place = fields[String(candidate)] { return place }
+            guard let dot = candidate.lastIndex(of: ".") else { return location }
+            candidate = candidate[..<dot]
+        }
+    }
+}
+
+/// Everything a set of documents declares, decoded, defaulted, and linked: every reference in it resolves.
+package struct DesiredState: Hashable, Sendable {
+    package var pools: [String: Declared<PoolSpec>] = [:]
+    package var volumes: [String: Declared<VolumeSpec>] = [:]
+    package var attachments: [String: Declared<AttachmentSpec>] = [:]
+    package var snapshots: [String: Declared<SnapshotSpec>] = [:]
+    package var snapshotPolicies: [String: Declared<SnapshotPolicySpec>] = [:]
+    package var backupRepositories: [String: Declared<BackupRepositorySpec>] = [:]
+    package var backupPolicies: [String: Declared<BackupPolicySpec>] = [:]
+    package var backups: [String: Declared<BackupSpec>] = [:]
+    package var restores: [String: Declared<RestoreSpec>] = [:]
+
+    package init() {}
+
+    /// Number of declared resources.
+    package var count: Int {
+        pools.count + volumes.count + attachments.count + snapshots.count + snapshotPolicies.count
+            + backupRepositories.count + backupPolicies.count + backups.count + restores.count
+    }
+}
+
+/// Which implementation of iSCSI targets the controller drives.
+package enum TargetDriver: String, CaseIterable, Codable, Sendable {
+    /// The kernel's target (LIO), through configfs.
+    case lio
+    /// The user-space target daemon tgtd, through tgtadm.
+    case tgt
+}
+
+/// The controller's own configuration (`/etc/tuff/config.yaml`), part of every inventory since plans depend on it.
+package struct ControllerConfig: Hashable, Codable, Sendable {
+    /// This host's name in `Pool.spec.node`.
+    package var node: String
+    /// Where targets listen unless a volume says otherwise. Empty: volumes must say.
+    package var portals: [Portal]
+    /// Prefix of the IQNs of our targets, followed by `:` and the volume's name.
+    package var iqnBase: String
+    /// Directories beneath which documents may name files. Absolute, no trailing slash.
+    package var allowedRoots: [String]
+    package var targetDriver: TargetDriver
+    /// Control port of tgtd (`tgtadm -C`), 0 by default; only read with `targetDriver: tgt`.
+    package var tgtControlPort: Int
+
+    package init(
+        node: String, portals: [Portal] = [], iqnBase: String = "iqn.2026-01.dev.tuff",
+        allowedRoots: [String] = ["/etc/tuff", "/srv"], targetDriver: TargetDriver = .lio, tgtControlPort: Int = 0
+    ) {
+        self.node = node
+        self.portals = portals
+        self.iqnBase = iqnBase
+        self.allowedRoots = allowedRoots
+        self.targetDriver = targetDriver
+        self.tgtControlPort = tgtControlPort
+    }
+}

@@ -1,0 +1,154 @@
+/// The kinds of resource a set of documents can declare (`apiVersion: tuff.dev/v1`).
+package enum Kind: String, CaseIterable, Codable, Sendable, Comparable {
+    case pool = "Pool"
+    case volume = "Volume"
+    case snapshot = "Snapshot"
+    case snapshotPolicy = "SnapshotPolicy"
+    case attachment = "Attachment"
+    case backupRepository = "BackupRepository"
+    case backupPolicy = "BackupPolicy"
+    case backup = "Backup"
+    case restore = "Restore"
+
+    /// Order of dependence: a kind comes after the kinds its documents may refer to.
+    package var rank: Int { Self.allCases.firstIndex(of: self)! }
+
+    package static func < (lhs: Kind, rhs: Kind) -> Bool { lhs.rank < rhs.rank }
+}
+
+/// What a person calls a resource: kind and name, unique within a set.
+package struct ResourceID: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    package var kind: Kind
+    package var name: String
+
+    package init(_ kind: Kind, _ name: String) {
+        self.kind = kind
+        self.name = name
+    }
+
+    /// `Volume/db-data`
+    package var description: String { "\(kind.rawValue)/\(name)" }
+
+    package static func < (lhs: ResourceID, rhs: ResourceID) -> Bool {
+        (lhs.kind, lhs.name) < (rhs.kind, rhs.name)
+    }
+}
+
+/// The identity of one object for its whole life: 80 bits as 16 characters of RFC 4648 base32 (lower case, no padding).
+///
+/// It is fixed when the object is created and stored on it; names may change, a uid never does, and a purged and
+/// re-created object gets another. Serial numbers and backstore names derive from it.
+package struct UID: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    package static let alphabet: [UInt8] = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
+    package static let byteCount = 10
+
+    package let description: String
+
+    /// Nil unless `text` is 16 characters of the alphabet.
+    package init?(_ text: some StringProtocol) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 16, bytes.allSatisfy(Self.alphabet.contains) else { return nil }
+        description = String(text)
+    }
+
+    /// The uid made of the first ten bytes of `bytes`, which must hold at least ten.
+    package init(bytes: some Sequence<UInt8>) {
+        let ten = Array(bytes.prefix(Self.byteCount))
+        precondition(ten.count == Self.byteCount, "a uid needs \(Self.byteCount) bytes")
+        var text: [UInt8] = []
+        var buffer: UInt64 = 0
+        var bits = 0
+        for byte in ten {
+            buffer = buffer << 8 | UInt64(byte)
+            bits += 8
+            while bits >= 5 {
+                bits -= 5
+                text.append(Self.alphabet[Int(buffer >> UInt64(bits)) & 31])
+            }
+        }
+        description = String(decoding: text, as: UTF8.self)
+    }
+
+    /// The ten bytes the text stands for.
+    package var bytes: [UInt8] {
+        var result: [UInt8] = []
+        var buffer: UInt64 = 0
+        var bits = 0
+        for character in description.utf8 {
+            buffer = buffer << 5 | UInt64(Self.alphabet.firstIndex(of: character)!)
+            bits += 5
+            if bits >= 8 {
+                bits -= 8
+                result.append(UInt8(truncatingIfNeeded: buffer >> UInt64(bits)))
+            }
+        }
+        return result
+    }
+
+    /// SCSI unit serial number: the uid's 80 bits as 20 hexadecimal digits.
+    ///
+    /// LIO builds the NAA designator as `6001405` and the serial's first 25 hexadecimal digits, zero filled
+    /// (`spc_parse_naa_6h_vendor_specific` in drivers/target/target_core_spc.c), so a hexadecimal serial keeps all bits.
+    package var serial: String {
+        bytes.map { byte in
+            let digits = Array("0123456789abcdef")
+            return "\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
+        }.joined()
+    }
+
+    /// Name of the target backstore that carries this volume; also the proof that a backstore is ours.
+    package var backstoreName: String { "tuff-\(description)" }
+
+    /// The uid a backstore name stands for, nil when the backstore is not ours.
+    package init?(backstoreName: String) {
+        guard backstoreName.hasPrefix("tuff-") else { return nil }
+        self.init(backstoreName.dropFirst("tuff-".count))
+    }
+
+    package static func < (lhs: UID, rhs: UID) -> Bool { lhs.description < rhs.description }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let uid = UID(text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no uid")
+        }
+        self = uid
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// The rules for names that people choose.
+package enum NameRule {
+    /// Longest name of a resource or label value, in characters (a DNS label).
+    package static let maximumLength = 63
+
+    /// Whether `name` is a DNS label: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, at most 63 characters.
+    package static func isLabel(_ name: some StringProtocol) -> Bool {
+        let bytes = Array(name.utf8)
+        guard let first = bytes.first, let last = bytes.last, bytes.count <= maximumLength else { return false }
+        return isAlphanumeric(first) && isAlphanumeric(last) && bytes.allSatisfy { isAlphanumeric($0) || $0 == 0x2d }
+    }
+
+    /// Whether `name` is an iSCSI qualified name as RFC 3720 section 3.2.6.3.1 has it, in lower case:
+    /// `iqn.YYYY-MM.reversed.domain[:anything]`, at most 223 bytes, of the characters `a-z 0-9 . - :`.
+    package static func isIQN(_ name: some StringProtocol) -> Bool {
+        let bytes = Array(name.utf8)
+        guard bytes.count <= 223, name.hasPrefix("iqn."), bytes.count > 12 else { return false }
+        let year = bytes[4..<8], month = bytes[9..<11]
+        guard year.allSatisfy(isDigit), bytes[8] == 0x2d, month.allSatisfy(isDigit), bytes[11] == 0x2e else {
+            return false
+        }
+        guard let number = Int(String(decoding: month, as: UTF8.self)), (1...12).contains(number) else { return false }
+        guard isAlphanumeric(bytes[12]), isAlphanumeric(bytes[bytes.count - 1]) else { return false }
+        return bytes[12...].allSatisfy { isAlphanumeric($0) || $0 == 0x2d || $0 == 0x2e || $0 == 0x3a }
+    }
+
+    static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+    static func isAlphanumeric(_ byte: UInt8) -> Bool { isDigit(byte) || (0x61...0x7a).contains(byte) }
+}

@@ -1,0 +1,150 @@
+/// Everything one pass saw. Written whole by `tuff inventory`, read back by `plan --inventory`.
+package struct ObservedState: Equatable, Codable, Sendable {
+    package var takenAt: Instant
+    /// LVM, by volume group name.
+    package var volumeGroups: ObservationMap<VolumeGroup>
+    /// Directory pools that the documents name, by path. A path nobody asked about has no entry.
+    package var directories: ObservationMap<DirectoryPool>
+    package var targets: Observation<TargetInventory>
+    /// Keyed fingerprints of the secret files that the documents name, by path.
+    package var secrets: ObservationMap<SecretFingerprint>
+
+    package init(
+        takenAt: Instant, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
+        directories: ObservationMap<DirectoryPool> = ObservationMap(),
+        targets: Observation<TargetInventory> = .known(TargetInventory()),
+        secrets: ObservationMap<SecretFingerprint> = ObservationMap()
+    ) {
+        self.takenAt = takenAt
+        self.volumeGroups = volumeGroups
+        self.directories = directories
+        self.targets = targets
+        self.secrets = secrets
+    }
+}
+
+/// A keyed hash that tells whether two secrets are equal and nothing else: 16 hexadecimal digits of
+/// HMAC-SHA-256 under a key that lives as long as one plan context.
+package struct SecretFingerprint: Hashable, Codable, Sendable {
+    package var text: String
+
+    package init(text: String) { self.text = text }
+}
+
+package struct VolumeGroup: Equatable, Codable, Sendable {
+    package var name: String
+    package var uuid: String
+    package var size: ByteCount
+    package var free: ByteCount
+    package var extentSize: ByteCount
+    package var missingDevices: Int
+    /// `vg_lock_type`: empty or `none` for a local volume group; `sanlock`, `dlm` belong to lvmlockd.
+    package var lockType: String
+    package var partial: Bool
+    package var exported: Bool
+    package var metadataAreaSize: ByteCount
+    package var metadataAreaFree: ByteCount
+    package var logicalVolumes: [LogicalVolume]
+
+    package init(
+        name: String, uuid: String, size: ByteCount, free: ByteCount, extentSize: ByteCount = ByteCount(4 << 20),
+        missingDevices: Int = 0, lockType: String = "", partial: Bool = false, exported: Bool = false,
+        metadataAreaSize: ByteCount = ByteCount(16 << 20), metadataAreaFree: ByteCount = ByteCount(16 << 20),
+        logicalVolumes: [LogicalVolume] = []
+    ) {
+        self.name = name
+        self.uuid = uuid
+        self.size = size
+        self.free = free
+        self.extentSize = extentSize
+        self.missingDevices = missingDevices
+        self.lockType = lockType
+        self.partial = partial
+        self.exported = exported
+        self.metadataAreaSize = metadataAreaSize
+        self.metadataAreaFree = metadataAreaFree
+        self.logicalVolumes = logicalVolumes
+    }
+}
+
+package struct LogicalVolume: Equatable, Codable, Sendable {
+    package enum Layout: String, Codable, Sendable { case thinPool, thin, linear, other }
+
+    package var name: String
+    package var uuid: String
+    package var size: ByteCount
+    package var tags: [String]
+    package var layout: Layout
+    package var active: Bool
+    package var suspended: Bool
+    /// The device is held open: exported, mounted, or in use by another mapping.
+    package var open: Bool
+    /// Thin pool this thin volume is in.
+    package var pool: String?
+    package var origin: String?
+    /// Thin pools and snapshots: used share of data, 0 to 100; nil while inactive.
+    package var dataPercent: Double?
+    package var metadataPercent: Double?
+    package var metadataSize: ByteCount?
+    package var chunkSize: ByteCount?
+    /// `lv_health_status`, empty when well.
+    package var health: String
+
+    package init(
+        name: String, uuid: String, size: ByteCount, tags: [String] = [], layout: Layout = .thin, active: Bool = false,
+        suspended: Bool = false, open: Bool = false, pool: String? = nil, origin: String? = nil,
+        dataPercent: Double? = nil, metadataPercent: Double? = nil, metadataSize: ByteCount? = nil,
+        chunkSize: ByteCount? = nil, health: String = ""
+    ) {
+        self.name = name
+        self.uuid = uuid
+        self.size = size
+        self.tags = tags
+        self.layout = layout
+        self.active = active
+        self.suspended = suspended
+        self.open = open
+        self.pool = pool
+        self.origin = origin
+        self.dataPercent = dataPercent
+        self.metadataPercent = metadataPercent
+        self.metadataSize = metadataSize
+        self.chunkSize = chunkSize
+        self.health = health
+    }
+}
+
+/// A directory of sparse files, each with a sidecar `.tuff/<uid>.json` that carries its marks.
+package struct DirectoryPool: Equatable, Codable, Sendable {
+    package var path: String
+    /// Size and free space of the file system, in bytes (statvfs).
+    package var size: ByteCount
+    package var free: ByteCount
+    package var files: [DirectoryFile]
+
+    package init(path: String, size: ByteCount, free: ByteCount, files: [DirectoryFile] = []) {
+        self.path = path
+        self.size = size
+        self.free = free
+        self.files = files
+    }
+}
+
+/// One sidecar with its data file, or either without the other.
+package struct DirectoryFile: Equatable, Codable, Sendable {
+    /// Name of the data file in the pool's directory.
+    package var name: String
+    /// Marks from the sidecar; empty: a file without a sidecar, somebody else's.
+    package var tags: [String]
+    /// Nil: the sidecar is there, the data file is not.
+    package var size: ByteCount?
+    /// Bytes allocated on disk.
+    package var allocated: ByteCount
+
+    package init(name: String, tags: [String], size: ByteCount?, allocated: ByteCount = .zero) {
+        self.name = name
+        self.tags = tags
+        self.size = size
+        self.allocated = allocated
+    }
+}

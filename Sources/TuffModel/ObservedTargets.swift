@@ -1,0 +1,179 @@
+/// What the target stack (LIO or tgt) holds, ours and other people's.
+package struct TargetInventory: Equatable, Codable, Sendable {
+    package var backstores: [ObservedBackstore]
+    package var targets: [ObservedTarget]
+
+    package init(backstores: [ObservedBackstore] = [], targets: [ObservedTarget] = []) {
+        self.backstores = backstores
+        self.targets = targets
+    }
+}
+
+/// What an exported disk answers to SCSI INQUIRY. Fixed for the disk's life.
+package struct DiskIdentity: Hashable, Codable, Sendable {
+    /// Vital product data page 0x80; LIO derives the NAA designator from it.
+    package var serial: String
+    /// At most 8 characters (SPC-4 6.6.2 T10 VENDOR IDENTIFICATION).
+    package var vendor: String
+    /// At most 16 characters.
+    package var product: String
+
+    package init(serial: String, vendor: String = "TUFF", product: String = "VOLUME") {
+        self.serial = serial
+        self.vendor = vendor
+        self.product = product
+    }
+}
+
+/// One device a target can hand out. In LIO an object of its own, in tgt a LUN's backing store.
+package struct ObservedBackstore: Equatable, Codable, Sendable {
+    /// Name within the stack; ours are `tuff-<uid>`.
+    package var name: String
+    /// Where the stack keeps it (LIO: `iblock_7`; tgt: `tid 3 lun 1`), for messages and lowering.
+    package var place: String
+    /// Path of the device or file behind it; nil while it is not configured.
+    package var path: String?
+    package var enabled: Bool
+    package var identity: DiskIdentity?
+    /// Size handed to initiators; nil where the stack does not say.
+    package var size: ByteCount?
+    /// Discard (UNMAP) is passed through.
+    package var discard: Bool?
+
+    package init(
+        name: String, place: String, path: String?, enabled: Bool, identity: DiskIdentity?, size: ByteCount? = nil,
+        discard: Bool? = nil
+    ) {
+        self.name = name
+        self.place = place
+        self.path = path
+        self.enabled = enabled
+        self.identity = identity
+        self.size = size
+        self.discard = discard
+    }
+}
+
+/// Settings of a target that Tuff holds at one value, each compared and repaired on its own.
+/// Raw values are the attributes' names in LIO's `tpgt_1/attrib`.
+package enum TargetSetting: String, CaseIterable, Codable, Sendable, Comparable {
+    /// CHAP is demanded at login.
+    case authentication
+    /// Initiators without an ACL get one made up: demo mode, always off.
+    case generateNodeACLs = "generate_node_acls"
+    /// ACLs made up for unknown initiators are kept: always off.
+    case cacheDynamicACLs = "cache_dynamic_acls"
+    /// Initiators in demo mode cannot write: always on, a second fence.
+    case demoModeWriteProtect = "demo_mode_write_protect"
+    /// Discovery shows the target to initiators without an ACL: always off.
+    case demoModeDiscovery = "demo_mode_discovery"
+
+    package static func < (lhs: TargetSetting, rhs: TargetSetting) -> Bool { lhs.rawValue < rhs.rawValue }
+}
+
+package struct ObservedTarget: Equatable, Codable, Sendable {
+    package var iqn: String
+    /// Where the stack keeps it (tgt: the tid), empty for LIO.
+    package var place: String
+    package var enabled: Bool
+    /// Settings the stack has; one that it lacks has no entry.
+    package var settings: [TargetSetting: Bool]
+    package var portals: [Portal]
+    package var luns: [ObservedLUN]
+    package var acls: [ObservedACL]
+    /// Initiators logged in without an ACL of their own.
+    package var dynamicSessions: [String]
+    /// Portal groups beside the first, which Tuff never makes. Non-empty means the target is not as we left it.
+    package var extraPortalGroups: [String]
+
+    package init(
+        iqn: String, place: String = "", enabled: Bool = false, settings: [TargetSetting: Bool] = [:],
+        portals: [Portal] = [], luns: [ObservedLUN] = [], acls: [ObservedACL] = [], dynamicSessions: [String] = [],
+        extraPortalGroups: [String] = []
+    ) {
+        self.iqn = iqn
+        self.place = place
+        self.enabled = enabled
+        self.settings = settings
+        self.portals = portals
+        self.luns = luns
+        self.acls = acls
+        self.dynamicSessions = dynamicSessions
+        self.extraPortalGroups = extraPortalGroups
+    }
+}
+
+package struct ObservedLUN: Equatable, Codable, Sendable {
+    package var number: Int
+    /// Name of the backstore behind it; nil for a half-built LUN.
+    package var backstore: String?
+
+    package init(number: Int, backstore: String?) {
+        self.number = number
+        self.backstore = backstore
+    }
+}
+
+package struct ObservedACL: Equatable, Codable, Sendable {
+    package var initiator: String
+    package var mappedLUNs: [ObservedMappedLUN]
+    package var chap: ObservedCHAP
+    package var sessions: [ObservedSession]
+
+    package init(
+        initiator: String, mappedLUNs: [ObservedMappedLUN] = [], chap: ObservedCHAP = ObservedCHAP(),
+        sessions: [ObservedSession] = []
+    ) {
+        self.initiator = initiator
+        self.mappedLUNs = mappedLUNs
+        self.chap = chap
+        self.sessions = sessions
+    }
+}
+
+package struct ObservedMappedLUN: Equatable, Codable, Sendable {
+    /// Number the initiator sees.
+    package var number: Int
+    /// LUN of the target it leads to; nil for a half-built mapping.
+    package var lun: Int?
+    package var readOnly: Bool
+
+    package init(number: Int, lun: Int?, readOnly: Bool) {
+        self.number = number
+        self.lun = lun
+        self.readOnly = readOnly
+    }
+}
+
+/// CHAP settings of one ACL. Passwords only as keyed fingerprints.
+package struct ObservedCHAP: Equatable, Codable, Sendable {
+    package var user: String?
+    package var password: SecretFingerprint?
+    package var mutualUser: String?
+    package var mutualPassword: SecretFingerprint?
+    /// Files of this ACL that hold a secret and that others than root may read, by attribute name.
+    package var exposed: [String]
+
+    package init(
+        user: String? = nil, password: SecretFingerprint? = nil, mutualUser: String? = nil,
+        mutualPassword: SecretFingerprint? = nil, exposed: [String] = []
+    ) {
+        self.user = user
+        self.password = password
+        self.mutualUser = mutualUser
+        self.mutualPassword = mutualPassword
+        self.exposed = exposed
+    }
+}
+
+package struct ObservedSession: Equatable, Codable, Sendable {
+    /// LIO's word for the state, e.g. `LOGGED_IN`.
+    package var state: String
+    /// Addresses the initiator's connections come from.
+    package var addresses: [String]
+
+    package init(state: String, addresses: [String] = []) {
+        self.state = state
+        self.addresses = addresses
+    }
+}

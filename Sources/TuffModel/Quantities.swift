@@ -1,0 +1,189 @@
+/// A number of bytes: a size or an offset. Never negative.
+package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    package var bytes: Int64
+
+    package init(_ bytes: Int64) { self.bytes = bytes }
+
+    package static let zero = ByteCount(0)
+    package static let kibi: Int64 = 1 << 10
+    package static let mebi: Int64 = 1 << 20
+    package static let gibi: Int64 = 1 << 30
+
+    package static func < (lhs: ByteCount, rhs: ByteCount) -> Bool { lhs.bytes < rhs.bytes }
+    package static func + (lhs: ByteCount, rhs: ByteCount) -> ByteCount { ByteCount(lhs.bytes + rhs.bytes) }
+    package static func - (lhs: ByteCount, rhs: ByteCount) -> ByteCount { ByteCount(lhs.bytes - rhs.bytes) }
+    package static func += (lhs: inout ByteCount, rhs: ByteCount) { lhs.bytes += rhs.bytes }
+
+    private static let suffixes: [(String, Int64)] = [
+        ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50),
+        ("k", 1000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000), ("P", 1_000_000_000_000_000),
+    ]
+
+    /// Parses a Kubernetes quantity of bytes: digits, at most one decimal point, an optional suffix
+    /// (`Ki Mi Gi Ti Pi` powers of 1024, `k M G T P` powers of 1000). The value must be a whole number of bytes.
+    /// Nil for anything else, signs and exponents included.
+    package init?(quantity text: some StringProtocol) {
+        var digits = Substring(text)
+        var factor: Int64 = 1
+        for (suffix, value) in Self.suffixes where digits.hasSuffix(suffix) {
+            digits = digits.dropLast(suffix.count)
+            factor = value
+            break
+        }
+        let parts = digits.split(separator: ".", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(NameRule.isDigit) }),
+            let whole = Int64(parts[0])
+        else { return nil }
+        var (total, overflow) = whole.multipliedReportingOverflow(by: factor)
+        if parts.count == 2 {
+            guard parts[1].count <= 9, let fraction = Int64(parts[1]) else { return nil }
+            let scale = (0..<parts[1].count).reduce(Int64(1)) { power, _ in power * 10 }
+            let product = fraction.multipliedFullWidth(by: factor)
+            let (quotient, remainder) = scale.dividingFullWidth(product)
+            guard remainder == 0 else { return nil }
+            let sum = total.addingReportingOverflow(quotient)
+            total = sum.partialValue
+            overflow = overflow || sum.overflow
+        }
+        guard !overflow else { return nil }
+        bytes = total
+    }
+
+    /// The value as a person reads it: `20 GiB`, `1.5 TiB`, `512 B`; at most two decimals, which may round.
+    package var description: String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+        var index = 0
+        var unit: Int64 = 1
+        while index < units.count - 1, bytes >= unit << 10 {
+            unit <<= 10
+            index += 1
+        }
+        // Saturates rather than traps: sizes near Int64.max only occur in hostile input.
+        let hundredths = bytes / unit * 100 + (bytes % unit) * 100 / unit
+        let whole = hundredths / 100
+        let rest = hundredths % 100
+        if rest == 0 { return "\(whole) \(units[index])" }
+        let digits = rest % 10 == 0 ? "\(rest / 10)" : rest < 10 ? "0\(rest)" : "\(rest)"
+        return "\(whole).\(digits) \(units[index])"
+    }
+
+    /// The value as a quantity that `init(quantity:)` reads back exactly: `20Gi`, `1536Mi`, `1000`.
+    package var quantity: String {
+        for (suffix, factor) in Self.suffixes.prefix(5).reversed() where bytes != 0 && bytes % factor == 0 {
+            return "\(bytes / factor)\(suffix)"
+        }
+        return "\(bytes)"
+    }
+
+    /// The smallest multiple of `unit` that is not less than this.
+    package func roundedUp(to unit: ByteCount) -> ByteCount {
+        guard unit.bytes > 0 else { return self }
+        let remainder = bytes % unit.bytes
+        guard remainder != 0 else { return self }
+        let sum = bytes.addingReportingOverflow(unit.bytes - remainder)
+        return sum.overflow ? ByteCount(.max) : ByteCount(sum.partialValue)
+    }
+
+    package init(from decoder: any Decoder) throws {
+        bytes = try decoder.singleValueContainer().decode(Int64.self)
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(bytes)
+    }
+}
+
+/// A share in whole percent, 0 to 100, written `10%`.
+package struct Percentage: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    package var percent: Int
+
+    package init(_ percent: Int) { self.percent = percent }
+
+    package init?(text: some StringProtocol) {
+        guard text.hasSuffix("%"), text.count > 1, text.dropLast().utf8.allSatisfy(NameRule.isDigit),
+            let value = Int(text.dropLast()), (0...100).contains(value)
+        else { return nil }
+        percent = value
+    }
+
+    package var description: String { "\(percent)%" }
+
+    package static func < (lhs: Percentage, rhs: Percentage) -> Bool { lhs.percent < rhs.percent }
+
+    /// This share of `amount`, rounded down.
+    package func of(_ amount: ByteCount) -> ByteCount {
+        ByteCount(amount.bytes / 100 * Int64(percent) + amount.bytes % 100 * Int64(percent) / 100)
+    }
+}
+
+/// A length of time in whole seconds, written `7d`, `90m`, `1h30m`.
+package struct TimeSpan: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    package var seconds: Int64
+
+    package init(seconds: Int64) { self.seconds = seconds }
+
+    private static let units: [(Character, Int64)] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
+
+    /// Parses numbers each followed by one of `d h m s`, in that order, each at most once. Nil for anything else.
+    package init?(text: some StringProtocol) {
+        var total: Int64 = 0
+        var digits = ""
+        var next = 0
+        for character in text {
+            if let value = character.asciiValue, NameRule.isDigit(value) {
+                digits.append(character)
+                continue
+            }
+            guard let index = Self.units.firstIndex(where: { $0.0 == character }), index >= next,
+                digits.count <= 9, let number = Int64(digits)
+            else { return nil }
+            total += number * Self.units[index].1
+            next = index + 1
+            digits = ""
+        }
+        guard digits.isEmpty, next > 0 else { return nil }
+        seconds = total
+    }
+
+    package var description: String {
+        guard seconds > 0 else { return "0s" }
+        var rest = seconds
+        var text = ""
+        for (symbol, length) in Self.units where rest >= length {
+            text += "\(rest / length)\(symbol)"
+            rest %= length
+        }
+        return text
+    }
+
+    package static func < (lhs: TimeSpan, rhs: TimeSpan) -> Bool { lhs.seconds < rhs.seconds }
+}
+
+/// A point of civil time: whole seconds since 1970-01-01T00:00:00Z, without leap seconds.
+package struct Instant: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    package var secondsSince1970: Int64
+
+    package init(secondsSince1970: Int64) { self.secondsSince1970 = secondsSince1970 }
+
+    package static func < (lhs: Instant, rhs: Instant) -> Bool { lhs.secondsSince1970 < rhs.secondsSince1970 }
+
+    /// RFC 3339 in UTC: `2026-11-22T09:30:00Z`. Days are counted by Howard Hinnant's `civil_from_days`.
+    package var description: String {
+        let days = Int((Double(secondsSince1970) / 86400).rounded(.down))
+        let second = Int(secondsSince1970) - days * 86400
+        let shifted = days + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthIndex = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * monthIndex + 2) / 5 + 1
+        let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let yearText = String(repeating: "0", count: max(0, 4 - "\(year)".count)) + "\(year)"
+        return
+            "\(yearText)-\(two(month))-\(two(day))T\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))Z"
+    }
+}

@@ -1,0 +1,292 @@
+/// Where volumes live: `kind: Pool`.
+package struct PoolSpec: Hashable, Sendable {
+    package enum Backend: Hashable, Sendable {
+        case lvm(LVMPoolSpec)
+        case directory(DirectoryPoolSpec)
+    }
+
+    /// The host that owns the pool; other hosts ignore it.
+    package var node: String?
+    package var backend: Backend
+    /// Sum of virtual sizes / physical size that placement may reach, at least 1.
+    package var overprovision: Double = 1
+    /// Left free by placement, snapshots and restores.
+    package var reserve = Percentage(10)
+    package var autoExtend: AutoExtendSpec?
+
+    package init(backend: Backend) { self.backend = backend }
+}
+
+package struct LVMPoolSpec: Hashable, Sendable {
+    package enum Wipe: String, CaseIterable, Sendable { case zero, discard, none }
+
+    package var volumeGroup: String
+    /// Present: thin volumes in this thin pool. Absent: thick volumes in the volume group.
+    package var thinPool: String?
+    package var wipe = Wipe.zero
+    package var tempSnapshotReserve: Percentage?
+    package var create: PoolCreation?
+
+    package init(volumeGroup: String, thinPool: String? = nil) {
+        self.volumeGroup = volumeGroup
+        self.thinPool = thinPool
+    }
+}
+
+package struct PoolCreation: Hashable, Sendable {
+    package enum WhenFull: String, CaseIterable, Sendable { case error, queue }
+
+    package var devices: [String]
+    package var thinPoolSize = Percentage(90)
+    package var chunkSize = ByteCount(64 << 10)
+    package var whenFull = WhenFull.error
+
+    package init(devices: [String]) { self.devices = devices }
+}
+
+package struct DirectoryPoolSpec: Hashable, Sendable {
+    /// Absolute path beneath one of the controller's `allowedRoots`.
+    package var path: String
+    package var nfs: NFSSource?
+
+    package init(path: String) { self.path = path }
+}
+
+package struct NFSSource: Hashable, Sendable {
+    package var server: String
+    package var export: String
+    package var options: [String] = []
+
+    package init(server: String, export: String) {
+        self.server = server
+        self.export = export
+    }
+}
+
+package struct AutoExtendSpec: Hashable, Sendable {
+    package var threshold: Percentage
+    package var by: Percentage
+
+    package init(threshold: Percentage, by: Percentage) {
+        self.threshold = threshold
+        self.by = by
+    }
+}
+
+/// Equality of labels, all of which must match. Never empty.
+package struct LabelSelector: Hashable, Sendable {
+    package var matchLabels: [String: String]
+
+    package init(matchLabels: [String: String]) { self.matchLabels = matchLabels }
+
+    package func matches(_ labels: [String: String]) -> Bool {
+        matchLabels.allSatisfy { labels[$0.key] == $0.value }
+    }
+}
+
+/// A block device for initiators: `kind: Volume`.
+package struct VolumeSpec: Hashable, Sendable {
+    package enum Placement: Hashable, Sendable {
+        case pool(String)
+        case selector(LabelSelector)
+    }
+    package enum Sharing: String, CaseIterable, Sendable { case none, handover, readers, writers }
+    package enum DeletionPolicy: String, CaseIterable, Sendable {
+        case trash = "Trash"
+        case retain = "Retain"
+    }
+
+    package var size: ByteCount
+    package var placement: Placement
+    package var source: VolumeSource?
+    package var sharing = Sharing.none
+    /// Portals of this volume's target; nil: the controller's.
+    package var portals: [Portal]?
+    package var identity: IdentityOverride?
+    package var deletionPolicy = DeletionPolicy.trash
+    package var trashFor = TimeSpan(seconds: 7 * 86400)
+    package var protect = false
+
+    package init(size: ByteCount, placement: Placement) {
+        self.size = size
+        self.placement = placement
+    }
+}
+
+/// What a new volume starts with; read only when the volume is created.
+package enum VolumeSource: Hashable, Sendable {
+    case volume(String)
+    case snapshot(String)
+    case backup(BackupSource)
+    case cinderBackup(repository: String, backup: String)
+    case image(ImageSource)
+}
+
+package struct ImageSource: Hashable, Sendable {
+    package enum Format: String, CaseIterable, Sendable { case raw, qcow2 }
+
+    package var path: String
+    package var format: Format
+    /// Lower-case hexadecimal SHA-256 the file must have.
+    package var sha256: String?
+
+    package init(path: String, format: Format) {
+        self.path = path
+        self.format = format
+    }
+}
+
+package struct BackupSource: Hashable, Sendable {
+    package enum Identity: String, CaseIterable, Sendable { case new, keep }
+
+    package var repository: String
+    /// The volume that was backed up; nil where the context names it (a Restore).
+    package var volume: String?
+    /// `latest`, an RFC 3339 time, or a restore point id.
+    package var at = "latest"
+    package var identity = Identity.new
+
+    package init(repository: String) { self.repository = repository }
+}
+
+/// Identity taken over from an existing disk; only read when the volume is created.
+package struct IdentityOverride: Hashable, Sendable {
+    package var iqn: String?
+    package var serial: String?
+    package var lun: Int?
+
+    package init() {}
+}
+
+/// An address where a target listens, written `192.0.2.10:3260` or `[2001:db8::1]:3260`.
+package struct Portal: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    package static let defaultPort = 3260
+
+    /// IPv4 dotted quad, or IPv6 as written, without brackets.
+    package var address: String
+    package var port: Int
+
+    package init(address: String, port: Int = Portal.defaultPort) {
+        self.address = address
+        self.port = port
+    }
+
+    package var isIPv6: Bool { address.contains(":") }
+    package var isWildcard: Bool { address == "0.0.0.0" || address == "::" }
+    package var description: String { isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)" }
+
+    /// Parses an IPv4 or bracketed IPv6 address with an optional port. Host names are refused: configfs takes none.
+    package init?(text: some StringProtocol) {
+        let whole = String(text)
+        var host = Substring(whole)
+        var portText: Substring?
+        if whole.hasPrefix("[") {
+            guard let end = whole.firstIndex(of: "]") else { return nil }
+            host = whole[whole.index(after: whole.startIndex)..<end]
+            let rest = whole[whole.index(after: end)...]
+            guard rest.isEmpty || rest.hasPrefix(":") else { return nil }
+            portText = rest.isEmpty ? nil : rest.dropFirst()
+            guard host.contains(":"), Self.isIPv6Text(host) else { return nil }
+        } else {
+            if let colon = whole.firstIndex(of: ":") {
+                host = whole[..<colon]
+                portText = whole[whole.index(after: colon)...]
+            }
+            guard Self.isIPv4Text(host) else { return nil }
+        }
+        var number = Self.defaultPort
+        if let portText {
+            guard !portText.isEmpty, portText.utf8.allSatisfy(NameRule.isDigit), let value = Int(portText),
+                (1...65535).contains(value)
+            else { return nil }
+            number = value
+        }
+        self.init(address: String(host), port: number)
+    }
+
+    private static func isIPv4Text(_ text: Substring) -> Bool {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4
+            && parts.allSatisfy { part in
+                (1...3).contains(part.count) && part.utf8.allSatisfy(NameRule.isDigit) && Int(part)! <= 255
+                    && (part.count == 1 || !part.hasPrefix("0"))
+            }
+    }
+
+    private static func isIPv6Text(_ text: Substring) -> Bool {
+        let doubled = text.ranges(of: "::").count
+        guard doubled <= 1, !text.contains(":::") else { return false }
+        let groups = text.split(separator: ":")
+        guard doubled == 1 ? groups.count < 8 : groups.count == 8 else { return false }
+        return groups.allSatisfy { $0.count <= 4 && $0.allSatisfy(\.isHexDigit) }
+    }
+
+    package static func < (lhs: Portal, rhs: Portal) -> Bool {
+        (lhs.address, lhs.port) < (rhs.address, rhs.port)
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let portal = Portal(text: text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no portal")
+        }
+        self = portal
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// `passwordFrom: {file: …}`: where a secret is read at the moment it is needed. The path is no secret; what it
+/// leads to never enters desired state, observed state or a plan.
+package struct SecretReference: Hashable, Codable, Sendable, Comparable {
+    package var file: String
+
+    package init(file: String) { self.file = file }
+
+    package static func < (lhs: SecretReference, rhs: SecretReference) -> Bool { lhs.file < rhs.file }
+}
+
+package struct CHAPCredential: Hashable, Sendable {
+    package var user: String
+    package var password: SecretReference
+
+    package init(user: String, password: SecretReference) {
+        self.user = user
+        self.password = password
+    }
+}
+
+package struct CHAPSpec: Hashable, Sendable {
+    /// What the initiator proves to the target.
+    package var initiator: CHAPCredential
+    /// What the target proves to the initiator.
+    package var mutual: CHAPCredential?
+
+    package init(initiator: CHAPCredential, mutual: CHAPCredential? = nil) {
+        self.initiator = initiator
+        self.mutual = mutual
+    }
+}
+
+/// One volume seen by one initiator: `kind: Attachment`.
+package struct AttachmentSpec: Hashable, Sendable {
+    package enum OnRemove: String, CaseIterable, Sendable {
+        case waitForLogout = "WaitForLogout"
+        case disconnect = "Disconnect"
+    }
+
+    package var volume: String
+    package var readOnly = false
+    package var onRemove = OnRemove.waitForLogout
+    package var initiator: String
+    package var chap: CHAPSpec?
+
+    package init(volume: String, initiator: String) {
+        self.volume = volume
+        self.initiator = initiator
+    }
+}

@@ -1,0 +1,73 @@
+/// Where the bytes of a volume are.
+package enum VolumeLocation: Hashable, Codable, Sendable, CustomStringConvertible {
+    case logicalVolume(group: String, name: String)
+    case file(directory: String, name: String)
+
+    /// Path that a target or a program opens.
+    package var path: String {
+        switch self {
+        case .logicalVolume(let group, let name): "/dev/\(group)/\(name)"
+        case .file(let directory, let name): "\(directory)/\(name)"
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .logicalVolume(let group, let name): "\(group)/\(name)"
+        case .file: path
+        }
+    }
+
+    package var isBlockDevice: Bool {
+        if case .logicalVolume = self { true } else { false }
+    }
+}
+
+/// What a volume is made in.
+package enum StorageBackend: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    case thinPool(group: String, pool: String)
+    case thick(group: String)
+    case directory(path: String)
+
+    package var description: String {
+        switch self {
+        case .thinPool(let group, let pool): "\(group)/\(pool)"
+        case .thick(let group): group
+        case .directory(let path): path
+        }
+    }
+
+    package var isThin: Bool {
+        if case .thick = self { false } else { true }
+    }
+
+    package static func < (lhs: StorageBackend, rhs: StorageBackend) -> Bool { lhs.description < rhs.description }
+}
+
+/// An object of ours, or adopted by us, as it is stored: the drivers' common view.
+package struct StoredVolume: Hashable, Sendable {
+    package var marks: Marks
+    package var backend: StorageBackend
+    package var location: VolumeLocation
+    /// LVM's own uuid; nil for files.
+    package var uuid: String?
+    /// Nil: marks without data (a sidecar whose file is gone).
+    package var size: ByteCount?
+    package var active: Bool
+    package var suspended: Bool
+
+    package init(
+        marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, size: ByteCount?, active: Bool,
+        suspended: Bool = false
+    ) {
+        self.marks = marks
+        self.backend = backend
+        self.location = location
+        self.uuid = uuid
+        self.size = size
+        self.active = active
+        self.suspended = suspended
+    }
+
+    package var uid: UID { marks.uid }
+}

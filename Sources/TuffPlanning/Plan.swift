@@ -1,0 +1,170 @@
+package import TuffModel
+
+/// What happens to one resource. Symbols and risk are one table, so that text, JSON and counts agree.
+package enum Action: String, Codable, Sendable, CaseIterable {
+    case create, update, orphan, blocked, unsupported, unchanged
+
+    package var symbol: String {
+        switch self {
+        case .create: "+"
+        case .update: "~"
+        case .orphan, .blocked, .unsupported: "!"
+        case .unchanged: "="
+        }
+    }
+
+    /// Whether the change has steps to carry out.
+    package var acts: Bool { self == .create || self == .update }
+}
+
+package enum Risk: String, Codable, Sendable, Comparable {
+    case online
+    case interruptsIO = "interrupts I/O"
+    case destroysData = "destroys data"
+
+    package static func < (lhs: Risk, rhs: Risk) -> Bool {
+        let order: [Risk] = [.online, .interruptsIO, .destroysData]
+        return order.firstIndex(of: lhs)! < order.firstIndex(of: rhs)!
+    }
+}
+
+/// One word that programs match on. Extensible, hence not an enum; the words in use are listed here.
+package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStringConvertible {
+    package var rawValue: String
+
+    package init(rawValue: String) { self.rawValue = rawValue }
+
+    package var description: String { rawValue }
+
+    /// The source this depends on could not be observed.
+    package static let unknown = Reason(rawValue: "Unknown")
+    /// A resource this one needs is itself blocked.
+    package static let dependencyBlocked = Reason(rawValue: "DependencyBlocked")
+    /// This version does not carry out what the document asks for.
+    package static let notSupportedYet = Reason(rawValue: "NotSupportedYet")
+    package static let driverCannot = Reason(rawValue: "DriverCannot")
+    package static let wouldShrink = Reason(rawValue: "WouldShrink")
+    package static let moveNotSupported = Reason(rawValue: "MoveNotSupported")
+    package static let inUse = Reason(rawValue: "InUse")
+    package static let poolMissing = Reason(rawValue: "PoolMissing")
+    package static let poolUnhealthy = Reason(rawValue: "PoolUnhealthy")
+    package static let insufficientCapacity = Reason(rawValue: "InsufficientCapacity")
+    package static let secretUnavailable = Reason(rawValue: "SecretUnavailable")
+    package static let nameTaken = Reason(rawValue: "NameTaken")
+    package static let marksDamaged = Reason(rawValue: "MarksDamaged")
+    package static let dataMissing = Reason(rawValue: "DataMissing")
+    package static let notOurs = Reason(rawValue: "NotOurs")
+    package static let suspended = Reason(rawValue: "Suspended")
+    package static let otherNode = Reason(rawValue: "OtherNode")
+    package static let notDeclared = Reason(rawValue: "NotDeclared")
+    package static let noPortal = Reason(rawValue: "NoPortal")
+}
+
+/// One field that differs. Values are texts for people; secrets read `(sensitive)`.
+package struct FieldDifference: Hashable, Codable, Sendable {
+    package var field: String
+    package var from: String?
+    package var to: String?
+
+    package init(_ field: String, from: String?, to: String?) {
+        self.field = field
+        self.from = from
+        self.to = to
+    }
+}
+
+/// What the plan says about one resource: one line of its text.
+package struct PlannedChange: Hashable, Codable, Sendable {
+    package var resource: ResourceID
+    package var action: Action
+    /// What happens and why, one line: `create 20 GiB thin in pool fast (vg0/tp0)`.
+    package var summary: String
+    package var differences: [FieldDifference]
+    package var risk: Risk?
+    /// Why it is blocked, unsupported or an orphan.
+    package var reason: Reason?
+    package var location: SourceLocation?
+    /// Uid of the volume concerned, where there is one.
+    package var uid: UID?
+    /// Things worth a line of their own that change nothing: fields this version does not carry out.
+    package var notes: [String]
+
+    package init(
+        _ resource: ResourceID, _ action: Action, _ summary: String, differences: [FieldDifference] = [],
+        risk: Risk? = nil, reason: Reason? = nil, location: SourceLocation? = nil, uid: UID? = nil, notes: [String] = []
+    ) {
+        self.resource = resource
+        self.action = action
+        self.summary = summary
+        self.differences = differences
+        self.risk = risk
+        self.reason = reason
+        self.location = location
+        self.uid = uid
+        self.notes = notes
+    }
+}
+
+/// A step with its place in the graph.
+package struct PlannedStep: Hashable, Codable, Sendable {
+    /// Index in `Plan.steps`; a step only ever waits for smaller ids, so the order of ids is a valid order.
+    package var id: Int
+    /// Index in `Plan.changes` of the change it belongs to.
+    package var change: Int
+    package var step: Step
+    package var keys: [ExclusiveKey]
+    package var after: [Int]
+
+    package init(id: Int, change: Int, step: Step, keys: [ExclusiveKey], after: [Int]) {
+        self.id = id
+        self.change = change
+        self.step = step
+        self.keys = keys
+        self.after = after
+    }
+}
+
+package struct PlanCounts: Hashable, Codable, Sendable {
+    package var add = 0
+    package var change = 0
+    package var remove = 0
+    package var blocked = 0
+    package var unsupported = 0
+    package var orphaned = 0
+    package var unchanged = 0
+
+    package init() {}
+}
+
+/// What to do, in an order that is safe to stop at any point. A value: showing it, hashing it and carrying it out
+/// are for others.
+package struct Plan: Hashable, Codable, Sendable {
+    package var context: PlanContext
+    /// Sorted by resource.
+    package var changes: [PlannedChange]
+    package var steps: [PlannedStep]
+
+    package init(context: PlanContext, changes: [PlannedChange], steps: [PlannedStep]) {
+        self.context = context
+        self.changes = changes
+        self.steps = steps
+    }
+
+    /// Whether carrying the plan out would change anything.
+    package var isEmpty: Bool { steps.isEmpty }
+
+    package var counts: PlanCounts {
+        var counts = PlanCounts()
+        for change in changes {
+            switch change.action {
+            case .create: counts.add += 1
+            case .update: counts.change += 1
+            case .orphan: counts.orphaned += 1
+            case .blocked: counts.blocked += 1
+            case .unsupported: counts.unsupported += 1
+            case .unchanged: counts.unchanged += 1
+            }
+        }
+        return counts
+    }
+}

@@ -1,0 +1,53 @@
+package import TuffHost
+package import TuffModel
+package import TuffPlanning
+
+/// Steps that are carried out together, and the actions that do so.
+package struct LoweredBatch: Hashable, Sendable {
+    /// Indices into the steps handed to `lower`.
+    package var steps: [Int]
+    package var actions: [HostAction]
+
+    package init(steps: [Int], actions: [HostAction]) {
+        self.steps = steps
+        self.actions = actions
+    }
+}
+
+/// What an observation has to look at, besides what is always looked at.
+package struct ObservationRequest: Sendable {
+    package var config: ControllerConfig
+    /// Paths of declared directory pools.
+    package var directories: [String]
+    package var secrets: [SecretReference]
+    package var key: FingerprintKey
+
+    package init(
+        config: ControllerConfig, directories: [String] = [], secrets: [SecretReference] = [], key: FingerprintKey
+    ) {
+        self.config = config
+        self.directories = directories
+        self.secrets = secrets
+        self.key = key
+    }
+}
+
+/// LVM: observes all volume groups with one report, lowers volume steps. Lowering is pure.
+package protocol VolumeGroupDriver: Sendable {
+    func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup>
+    /// All ready steps of one volume group. Batches run in order.
+    func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
+}
+
+/// Directory pools: observes the given paths, lowers volume steps. Lowering is pure.
+package protocol DirectoryDriver: Sendable {
+    func observe(_ paths: [String], on machine: any Machine, key: FingerprintKey) async -> ObservationMap<DirectoryPool>
+    func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
+}
+
+/// A target stack: observes all backstores and targets, lowers export steps. Lowering is pure.
+package protocol ExportDriver: Sendable {
+    func observe(_ machine: any Machine, key: FingerprintKey) async -> Observation<TargetInventory>
+    /// All ready steps of one target, in order.
+    func lower(_ steps: [ExportStep]) -> [LoweredBatch]
+}
