@@ -1,0 +1,102 @@
+package import TuffModel
+package import TuffPlanning
+
+/// How carrying out one step ended. Only observation tells whether it had its effect.
+package enum StepOutcome: Hashable, Codable, Sendable {
+    case finished(seconds: Double)
+    case failed(HostError, seconds: Double)
+    /// A step this one waits for did not finish; the named resource is why.
+    case skipped(because: ResourceID)
+    /// An interrupt arrived before it was started.
+    case notStarted
+}
+
+/// What became of one planned change, judged by observing again and planning again under the same context.
+package struct ChangeReport: Hashable, Codable, Sendable {
+    package enum Verdict: String, Codable, Sendable {
+        /// Carried out, and the next observation agrees.
+        case done
+        /// A step failed, or the next observation still differs.
+        case failed
+        /// Something it depends on failed.
+        case skipped
+        /// Not started, or not finished, because of an interrupt.
+        case interrupted
+        /// Blocked, unsupported or an orphan in the plan: nothing was attempted.
+        case blocked, unsupported, orphan
+        case unchanged
+    }
+
+    package var resource: ResourceID
+    package var action: Action
+    package var summary: String
+    package var verdict: Verdict
+    /// The machine's error, where a step failed.
+    package var error: HostError?
+    /// A sentence: what still differs, or what it was skipped for.
+    package var detail: String?
+    package var location: SourceLocation?
+
+    package init(
+        resource: ResourceID, action: Action, summary: String, verdict: Verdict, error: HostError? = nil,
+        detail: String? = nil, location: SourceLocation? = nil
+    ) {
+        self.resource = resource
+        self.action = action
+        self.summary = summary
+        self.verdict = verdict
+        self.error = error
+        self.detail = detail
+        self.location = location
+    }
+}
+
+/// Wall time of the parts of a pass, in seconds.
+package struct PhaseTimes: Hashable, Codable, Sendable {
+    package var observe = 0.0
+    /// From the first storage step's start to the last one's end.
+    package var storage = 0.0
+    /// From the first export step's start to the last one's end.
+    package var export = 0.0
+    package var verify = 0.0
+
+    package init() {}
+}
+
+/// The result of a pass.
+package struct ApplyReport: Hashable, Codable, Sendable {
+    package var plan: Plan
+    package var changes: [ChangeReport]
+    /// The plan after everything: empty when the pass converged.
+    package var remaining: Plan
+    package var interrupted: Bool
+    package var times: PhaseTimes
+
+    package init(plan: Plan, changes: [ChangeReport], remaining: Plan, interrupted: Bool, times: PhaseTimes) {
+        self.plan = plan
+        self.changes = changes
+        self.remaining = remaining
+        self.interrupted = interrupted
+        self.times = times
+    }
+
+    /// 0 everything agrees; 1 everything attempted failed; 3 some failed or are blocked and the rest converged;
+    /// 130 interrupted.
+    package var exitCode: Int32 {
+        if interrupted { return 130 }
+        let bad = changes.contains { [.failed, .skipped, .blocked].contains($0.verdict) }
+        guard bad else { return 0 }
+        let good = changes.contains { [.done, .unchanged].contains($0.verdict) }
+        return good || changes.allSatisfy({ $0.verdict != .failed }) ? 3 : 1
+    }
+}
+
+/// What happens while a plan is carried out, for progress on standard error.
+package enum ExecutionEvent: Sendable {
+    case started(change: Int)
+    case finished(change: Int, seconds: Double)
+    case failed(change: Int, HostError)
+    case skipped(change: Int, because: ResourceID)
+    /// An interrupt was seen: running commands are finished, no new one is started.
+    case stopping(running: Int)
+}
