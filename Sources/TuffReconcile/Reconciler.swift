@@ -24,7 +24,38 @@ package struct Reconciler: Sendable {
     /// Looks at every source the desired state may concern, all at once. Never throws: what could not be seen is
     /// unknown in the result.
     package func observe(_ desired: DesiredState, context: PlanContext) async -> ObservedState {
-        ObservedState(takenAt: machine.now())
+        let key = FingerprintKey(bytes: context.fingerprintKeyBytes)
+        let paths = Set(desired.pools.values.compactMap(ownDirectory)).sorted()
+        let references = Set(desired.attachments.values.flatMap(\.secrets)).sorted()
+        async let groups = volumeGroups.observe(machine)
+        async let folders = directories.observe(paths, on: machine, key: key)
+        async let targets = exports.observe(machine, key: key)
+        async let secrets = fingerprints(of: references, key: key)
+        return ObservedState(
+            takenAt: machine.now(), volumeGroups: await groups, directories: await folders, targets: await targets,
+            secrets: await secrets)
+    }
+
+    private func ownDirectory(_ pool: Declared<PoolSpec>) -> String? {
+        guard case .directory(let directory) = pool.spec.backend, pool.spec.node ?? config.node == config.node else {
+            return nil
+        }
+        return directory.path
+    }
+
+    private func fingerprints(
+        of references: [SecretReference], key: FingerprintKey
+    ) async -> ObservationMap<SecretFingerprint> {
+        var entries: [String: Observation<SecretFingerprint>] = [:]
+        for reference in references {
+            do {
+                entries[reference.file] = .known(try await machine.fingerprint(reference, key: key))
+            } catch {
+                // A missing file is known to be absent, which is an answer of its own.
+                if error.code != .notFound { entries[reference.file] = .unknown(error) }
+            }
+        }
+        return ObservationMap(entries)
     }
 
     /// Carries out `plan`, observes again, and judges every change by planning again under the same context.
@@ -35,9 +66,41 @@ package struct Reconciler: Sendable {
         _ plan: Plan, desired: DesiredState, interrupted: @escaping @Sendable () -> Bool = { false },
         events: @escaping @Sendable (ExecutionEvent) -> Void = { _ in }
     ) async -> ApplyReport {
-        ApplyReport(plan: plan, changes: [], remaining: plan, interrupted: false, times: PhaseTimes())
+        let result = await Executor(plan: plan, reconciler: self, interrupted: interrupted, events: events).run()
+        let clock = ContinuousClock()
+        let start = clock.now
+        let observed = await observe(desired, context: plan.context)
+        let remaining = Planner.plan(desired: desired, observed: observed, context: plan.context)
+        var times = result.times
+        times.verify = Executor.seconds(start.duration(to: clock.now))
+        return ApplyReport(
+            plan: plan, changes: Judgement(plan: plan, outcomes: result.outcomes, remaining: remaining).reports(),
+            remaining: remaining, interrupted: result.sawInterrupt, times: times)
     }
 
     /// The actions that carrying out `plan` would perform, step by step, without a machine (`--show-commands`).
-    package func lowered(_ plan: Plan) -> [(change: Int, actions: [HostAction])] { [] }
+    package func lowered(_ plan: Plan) -> [(change: Int, actions: [HostAction])] {
+        plan.steps.map { planned in
+            (planned.change, lower([planned.step]).flatMap(\.actions))
+        }
+    }
+
+    /// Hands steps of one exclusive key to the driver they are for.
+    func lower(_ steps: [Step]) -> [LoweredBatch] {
+        guard let first = steps.first else { return [] }
+        switch first {
+        case .volume(let step):
+            let all = steps.compactMap { if case .volume(let step) = $0 { step } else { nil } }
+            return step.location.isBlockDevice ? volumeGroups.lower(all) : directories.lower(all)
+        case .export:
+            return exports.lower(steps.compactMap { if case .export(let step) = $0 { step } else { nil } })
+        }
+    }
+}
+
+extension Declared<AttachmentSpec> {
+    /// Every secret file the attachment names.
+    package var secrets: [SecretReference] {
+        [spec.chap?.initiator.password, spec.chap?.mutual?.password].compactMap { $0 }
+    }
 }

@@ -1,0 +1,173 @@
+import TuffModel
+
+extension PlanningPass {
+    /// Compares one declared attachment, and the export of its volume, with the target stack and adds its change.
+    mutating func planAttachment(_ declared: Declared<AttachmentSpec>, _ volume: VolumeOutcome?) {
+        let resource = ResourceID(.attachment, declared.metadata.name)
+        guard let volume else { return }
+        if attachmentCount[declared.spec.volume, default: 0] > 1 {
+            return stop(
+                resource, declared, .unsupported,
+                Obstacle(.notSupportedYet, "this version gives a volume to one initiator only"), at: "spec.volume")
+        }
+        guard case .available(let stored, let after) = volume else {
+            return stop(
+                resource, declared, .blocked,
+                Obstacle(.dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"),
+                at: "spec.volume")
+        }
+        switch (desiredExport(of: stored, declared), inventory) {
+        case (_, .unknown(let error)):
+            stop(
+                resource, declared, .blocked,
+                Obstacle(
+                    .unknown, "the \(context.config.targetDriver.rawValue) targets could not be observed: \(error)"))
+        case (.failure(let obstacle), _):
+            stop(resource, declared, .blocked, obstacle.obstacle, at: obstacle.field, uid: stored.uid)
+        case (.success(let export), .known(let inventory)):
+            planExport(export, stored, inventory, declared, resource, after: after)
+        }
+    }
+
+    struct LocatedObstacle: Error {
+        var obstacle: Obstacle
+        var field: String
+    }
+
+    private mutating func planExport(
+        _ export: DesiredExport, _ stored: StoredVolume, _ inventory: TargetInventory,
+        _ declared: Declared<AttachmentSpec>, _ resource: ResourceID, after: Int?
+    ) {
+        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let diff = ExportDiff(
+            export, target: inventory.targets.first { $0.iqn == export.iqn },
+            backstore: inventory.backstores.first { $0.name == export.backstore.name }, capabilities: capabilities)
+        if let obstacle = diff.obstacle {
+            return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
+        }
+        var sequence: [(Step, ExclusiveKey)] = []
+        var differences = diff.differences
+        if !stored.active {
+            guard case .logicalVolume(let group, _) = stored.location else { return }
+            if let pool = volumePool(of: stored), let obstacle = pool.obstacle {
+                return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
+            }
+            let activation = VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)
+            sequence.append((.volume(activation), .volumeGroup(group)))
+            differences.insert(FieldDifference("device", from: "inactive", to: "active"), at: 0)
+        }
+        sequence += diff.steps.map { (.export($0), .target(export.iqn)) }
+        let access = describe(export)
+        guard !sequence.isEmpty else {
+            builder.add(
+                PlannedChange(
+                    resource, .unchanged, access, location: declared.location, uid: stored.uid, notes: diff.notes))
+            return
+        }
+        let known = inventory.targets.first { $0.iqn == export.iqn }
+        let isNew = known?.acls.contains { $0.initiator == export.access.initiator } != true
+        let fields = differences.map(\.field)
+        builder.add(
+            PlannedChange(
+                resource, isNew ? .create : .update,
+                isNew ? "export \(access)" : "repair \(fields.joined(separator: ", "))",
+                differences: isNew ? [] : differences, risk: diff.risk, location: declared.location, uid: stored.uid,
+                notes: diff.notes),
+            sequence, after: after.map { [$0] } ?? [])
+    }
+
+    /// `db-data as iqn.…:db-data LUN 0 to iqn.…:web1 (read-write, CHAP)`
+    private func describe(_ export: DesiredExport) -> String {
+        var modes = [export.access.readOnly ? "read-only" : "read-write"]
+        if let chap = export.access.chap { modes.append(chap.mutualUser == nil ? "CHAP" : "mutual CHAP") }
+        return "\(export.iqn) LUN \(export.lun) to \(export.access.initiator) (\(modes.joined(separator: ", ")))"
+    }
+
+    private func volumePool(of stored: StoredVolume) -> PoolState? {
+        pools.values.first { $0.backend == stored.backend }
+    }
+
+    /// What should be handed out, or why it cannot be.
+    private func desiredExport(
+        of stored: StoredVolume, _ declared: Declared<AttachmentSpec>
+    ) -> Result<DesiredExport, LocatedObstacle> {
+        func fail(_ reason: Reason, _ sentence: String, _ field: String) -> Result<DesiredExport, LocatedObstacle> {
+            .failure(LocatedObstacle(obstacle: Obstacle(reason, sentence), field: field))
+        }
+        if let obstacle = suspension(of: stored) {
+            return .failure(LocatedObstacle(obstacle: obstacle, field: "spec.volume"))
+        }
+        guard let size = stored.size, let iqn = stored.marks.iqn else {
+            return fail(
+                .marksDamaged, "\(stored.location) has no tag tuff:iqn=, so its disk has no name", "spec.volume")
+        }
+        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let portals = volumes[declared.spec.volume]?.spec.portals ?? context.config.portals
+        guard !portals.isEmpty else {
+            return fail(
+                .noPortal,
+                "no portal to listen on: set 'portals' in the controller's config or 'iscsi.portals' of the "
+                    + "volume", "spec.iscsi")
+        }
+        var access = DesiredExport.Access(initiator: declared.spec.initiator, readOnly: declared.spec.readOnly)
+        if let chap = declared.spec.chap {
+            guard capabilities.chap else {
+                return fail(
+                    .driverCannot,
+                    "\(context.config.targetDriver.rawValue) takes CHAP secrets only on its command "
+                        + "line, where every user can read them; use targetDriver: lio", "spec.iscsi.chap")
+            }
+            switch fingerprints(of: chap) {
+            case .failure(let obstacle): return .failure(obstacle)
+            case .success(let found): (access.password, access.mutualPassword) = found
+            }
+            access.chap = CHAPCredentials(
+                user: chap.initiator.user, password: chap.initiator.password, mutualUser: chap.mutual?.user,
+                mutualPassword: chap.mutual?.password)
+        }
+        let backstore = BackstoreSpec(
+            uid: stored.uid, location: stored.location, size: size,
+            identity: DiskIdentity(serial: stored.marks.serial ?? stored.uid.serial), discard: stored.backend.isThin)
+        return .success(
+            DesiredExport(
+                iqn: iqn, lun: stored.marks.lun ?? 0, backstore: backstore, portals: portals, access: access))
+    }
+
+    private func fingerprints(
+        of chap: CHAPSpec
+    ) -> Result<(SecretFingerprint?, SecretFingerprint?), LocatedObstacle> {
+        var found: [SecretFingerprint?] = []
+        for (credential, field) in [
+            (Optional(chap.initiator), "spec.iscsi.chap.passwordFrom"),
+            (chap.mutual, "spec.iscsi.chap.mutual.passwordFrom"),
+        ] {
+            guard let credential else {
+                found.append(nil)
+                continue
+            }
+            switch observed.secrets[credential.password.file] {
+            case .known(let fingerprint?): found.append(fingerprint)
+            case .known(nil):
+                return .failure(
+                    LocatedObstacle(
+                        obstacle: Obstacle(
+                            .secretUnavailable, "secret file \(credential.password.file) does not exist"),
+                        field: field))
+            case .unknown(let error):
+                return .failure(
+                    LocatedObstacle(obstacle: Obstacle(.secretUnavailable, error.description), field: field))
+            }
+        }
+        return .success((found[0], found[1]))
+    }
+
+    private mutating func stop(
+        _ resource: ResourceID, _ declared: Declared<AttachmentSpec>, _ action: Action, _ obstacle: Obstacle,
+        at field: String = "metadata.name", uid: UID? = nil
+    ) {
+        builder.add(
+            PlannedChange(
+                resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location(of: field),
+                uid: uid))
+    }
+}

@@ -1,0 +1,266 @@
+import TuffModel
+
+/// How one volume should be handed out.
+struct DesiredExport {
+    struct Access {
+        var initiator: String
+        var readOnly: Bool
+        var chap: CHAPCredentials?
+        /// Fingerprints the written secrets will have.
+        var password: SecretFingerprint?
+        var mutualPassword: SecretFingerprint?
+    }
+
+    var iqn: String
+    var lun: Int
+    var backstore: BackstoreSpec
+    var portals: [Portal]
+    var access: Access
+}
+
+/// The differences between a desired export and what is there, and the steps that remove them. Pure; one per volume.
+///
+/// Every attribute is compared on its own, so that a half-built or edited target is repaired where it differs and
+/// nowhere else. Order of building: backstore, target, settings, LUN, ACL with its secrets before its mapping,
+/// portal, and enabling last, so that nobody ever sees a half-protected disk.
+struct ExportDiff {
+    private(set) var steps: [ExportStep] = []
+    private(set) var differences: [FieldDifference] = []
+    private(set) var risk = Risk.online
+    /// Something that must not be done now; the steps gathered so far are then not to be used.
+    private(set) var obstacle: Obstacle?
+    /// Differences that are left alone, with the reason.
+    private(set) var notes: [String] = []
+
+    private let wanted: DesiredExport
+    private let target: ObservedTarget?
+    private let backstore: ObservedBackstore?
+    private let capabilities: ExportCapabilities
+
+    init(
+        _ wanted: DesiredExport, target: ObservedTarget?, backstore: ObservedBackstore?,
+        capabilities: ExportCapabilities
+    ) {
+        self.wanted = wanted
+        self.target = target
+        self.backstore = backstore
+        self.capabilities = capabilities
+        compareOwnership()
+        guard obstacle == nil else { return }
+        let rebuilt = compareBackstore()
+        compareTarget()
+        compareLUN(rebuilt: rebuilt)
+        compareAccess(rebuilt: rebuilt)
+        comparePortals()
+        if target?.enabled != true { add(.enable(reference), "enabled", from: target == nil ? nil : "no", to: "yes") }
+    }
+
+    private var reference: TargetRef { TargetRef(iqn: wanted.iqn, place: target?.place ?? "") }
+
+    private var sessions: [String] {
+        guard let target else { return [] }
+        return target.acls.filter { !$0.sessions.isEmpty }.map(\.initiator) + target.dynamicSessions
+    }
+
+    private mutating func add(_ step: ExportStep, _ field: String, from: String?, to: String?) {
+        steps.append(step)
+        differences.append(FieldDifference(field, from: from, to: to))
+    }
+
+    /// A target is ours when every LUN it has is this volume's backstore.
+    private mutating func compareOwnership() {
+        guard let target else { return }
+        for lun in target.luns {
+            guard let name = lun.backstore else { continue }
+            if name != wanted.backstore.name || lun.number != wanted.lun {
+                obstacle = Obstacle(
+                    .notOurs,
+                    "target \(target.iqn) hands out '\(name)' as LUN \(lun.number), which Tuff did not make; "
+                        + "remove that LUN or rename the target")
+                return
+            }
+        }
+        if !target.extraPortalGroups.isEmpty {
+            notes.append("portal groups \(target.extraPortalGroups.joined(separator: ", ")) are not ours and stay")
+        }
+        if !target.dynamicSessions.isEmpty {
+            notes.append("logged in without an ACL: \(target.dynamicSessions.joined(separator: ", "))")
+        }
+    }
+
+    /// - Returns: whether the backstore is taken away and made anew, so that everything above it must be mapped again.
+    private mutating func compareBackstore() -> Bool {
+        guard let backstore else {
+            add(.createBackstore(wanted.backstore), "backstore", from: nil, to: wanted.backstore.name)
+            return false
+        }
+        var fixed: [FieldDifference] = []
+        if let path = backstore.path, path != wanted.backstore.location.path {
+            fixed.append(FieldDifference("backstore.path", from: path, to: wanted.backstore.location.path))
+        }
+        if let identity = backstore.identity, identity != wanted.backstore.identity, backstore.path != nil {
+            let pairs = [
+                ("serial", identity.serial, wanted.backstore.identity.serial),
+                ("vendor", identity.vendor, wanted.backstore.identity.vendor),
+                ("product", identity.product, wanted.backstore.identity.product),
+            ]
+            fixed += pairs.filter { $0.1 != $0.2 }.map { FieldDifference("backstore.\($0.0)", from: $0.1, to: $0.2) }
+        }
+        let grows = wanted.backstore.location.isBlockDevice ? capabilities.growsDevices : capabilities.growsFiles
+        if !grows, let size = backstore.size, size != wanted.backstore.size {
+            fixed.append(
+                FieldDifference("backstore.size", from: size.description, to: wanted.backstore.size.description))
+        }
+        if !fixed.isEmpty {
+            return rebuild(backstore, fixed)
+        }
+        if backstore.path == nil || !backstore.enabled {
+            add(
+                .repairBackstore(wanted.backstore, place: backstore.place), "backstore.enabled", from: "no", to: "yes")
+        } else if capabilities.discard, let discard = backstore.discard, discard != wanted.backstore.discard {
+            add(
+                .repairBackstore(wanted.backstore, place: backstore.place), "backstore.discard",
+                from: discard ? "on" : "off", to: wanted.backstore.discard ? "on" : "off")
+        }
+        return false
+    }
+
+    /// What cannot change under a live export is taken down and made anew, but only while nobody is logged in.
+    private mutating func rebuild(_ backstore: ObservedBackstore, _ fixed: [FieldDifference]) -> Bool {
+        let what = fixed.map(\.field).joined(separator: ", ")
+        guard sessions.isEmpty else {
+            obstacle = Obstacle(
+                .inUse,
+                "\(what) can only change while nobody is logged in; logged in: \(sessions.joined(separator: ", "))")
+            return false
+        }
+        risk = .interruptsIO
+        differences += fixed
+        if let target {
+            for acl in target.acls {
+                steps += acl.mappedLUNs.map { .unmapLUN(reference, initiator: acl.initiator, number: $0.number) }
+            }
+            steps += target.luns.map { .removeLUN(reference, number: $0.number) }
+        }
+        steps.append(.removeBackstore(uid: wanted.backstore.uid, place: backstore.place))
+        steps.append(.createBackstore(wanted.backstore))
+        return true
+    }
+
+    private mutating func compareTarget() {
+        if target == nil { add(.createTarget(reference), "target", from: nil, to: wanted.iqn) }
+        let values: [TargetSetting: Bool] = [
+            .authentication: wanted.access.chap != nil, .generateNodeACLs: false, .cacheDynamicACLs: false,
+            .demoModeWriteProtect: true, .demoModeDiscovery: false,
+        ]
+        for setting in TargetSetting.allCases.sorted() where capabilities.settings.contains(setting) {
+            let value = values[setting]!
+            let found = target?.settings[setting]
+            if target != nil, found == value { continue }
+            steps.append(.set(reference, setting, value))
+            // A new target's settings are part of making it; they are news only where somebody changed them.
+            if target != nil {
+                differences.append(
+                    FieldDifference(
+                        "target.\(setting.rawValue)", from: found.map { $0 ? "on" : "off" }, to: value ? "on" : "off"))
+            }
+        }
+    }
+
+    private mutating func compareLUN(rebuilt: Bool) {
+        let found = target?.luns.first { $0.number == wanted.lun }
+        if !rebuilt, found?.backstore == wanted.backstore.name { return }
+        steps.append(.addLUN(reference, number: wanted.lun, wanted.backstore))
+        if !rebuilt { differences.append(FieldDifference("lun", from: nil, to: "\(wanted.lun)")) }
+    }
+
+    private mutating func compareAccess(rebuilt: Bool) {
+        let access = wanted.access
+        let acl = target?.acls.first { $0.initiator == access.initiator }
+        for other in target?.acls ?? [] where other.initiator != access.initiator {
+            if acl == nil {
+                obstacle = Obstacle(
+                    .inUse,
+                    "initiator \(other.initiator) may still use this unshared volume and no document says so; two "
+                        + "never may at once, and this version withdraws nothing: remove its ACL by hand first")
+                return
+            }
+            notes.append("initiator \(other.initiator) may use it and no document says so; nothing is withdrawn")
+            guard rebuilt else { continue }
+            // What a rebuild unmapped is mapped as it was, other people's access included.
+            steps += other.mappedLUNs.compactMap { mapped in
+                mapped.lun.map {
+                    .mapLUN(
+                        reference, initiator: other.initiator, number: mapped.number, lun: $0,
+                        readOnly: mapped.readOnly)
+                }
+            }
+        }
+        if acl == nil {
+            add(.createACL(reference, initiator: access.initiator), "initiator", from: nil, to: access.initiator)
+        }
+        compareCHAP(acl, access)
+        let mapped = acl?.mappedLUNs.first { $0.number == wanted.lun }
+        if rebuilt || mapped?.lun != wanted.lun {
+            steps.append(
+                .mapLUN(
+                    reference, initiator: access.initiator, number: wanted.lun, lun: wanted.lun,
+                    readOnly: access.readOnly))
+            if !rebuilt, acl != nil {
+                differences.append(FieldDifference("initiator.lun", from: nil, to: "\(wanted.lun)"))
+            }
+        } else if let mapped, mapped.readOnly != access.readOnly {
+            add(
+                .setReadOnly(
+                    reference, initiator: access.initiator, number: wanted.lun, readOnly: access.readOnly),
+                "readOnly", from: mapped.readOnly ? "true" : "false", to: access.readOnly ? "true" : "false")
+            if access.readOnly { risk = .interruptsIO }
+        }
+    }
+
+    private mutating func compareCHAP(_ acl: ObservedACL?, _ access: DesiredExport.Access) {
+        guard capabilities.chap else { return }
+        let found = acl?.chap ?? ObservedCHAP()
+        var fields: [FieldDifference] = []
+        if found.user != access.chap?.user {
+            fields.append(FieldDifference("chap.user", from: found.user, to: access.chap?.user))
+        }
+        if found.mutualUser != access.chap?.mutualUser {
+            fields.append(FieldDifference("chap.mutual.user", from: found.mutualUser, to: access.chap?.mutualUser))
+        }
+        for (field, old, new) in [
+            ("chap.password", found.password, access.password),
+            ("chap.mutual.password", found.mutualPassword, access.mutualPassword),
+        ] where old != new {
+            fields.append(
+                FieldDifference(field, from: old.map { _ in "(sensitive)" }, to: new.map { _ in "(sensitive)" }))
+        }
+        if !fields.isEmpty {
+            steps.append(.setCHAP(reference, initiator: access.initiator, access.chap))
+            if acl != nil { differences += fields }
+        } else if !found.exposed.isEmpty {
+            add(
+                .protectSecrets(reference, initiator: access.initiator), "chap.files",
+                from: "readable by others: \(found.exposed.joined(separator: ", "))", to: "0600")
+        }
+    }
+
+    private mutating func comparePortals() {
+        guard capabilities.portalsPerTarget else { return }
+        let found = Set(target?.portals ?? [])
+        for portal in wanted.portals.sorted() where !found.contains(portal) {
+            add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
+        }
+        let extra = found.subtracting(wanted.portals).sorted()
+        guard !extra.isEmpty else { return }
+        if sessions.isEmpty {
+            for portal in extra {
+                add(.removePortal(reference, portal), "portal", from: portal.description, to: nil)
+            }
+        } else {
+            let names = extra.map(\.description).joined(separator: ", ")
+            notes.append(
+                "portal \(names) is not declared and stays while \(sessions.joined(separator: ", ")) is logged in")
+        }
+    }
+}

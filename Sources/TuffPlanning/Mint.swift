@@ -1,0 +1,15 @@
+import Crypto
+package import TuffModel
+
+extension PlanContext {
+    /// The uid a resource gets if this plan creates it: a hash of the plan's seed, the stack and the resource, so
+    /// that planning again under one context names the same objects, and a later plan never reuses an identity.
+    package func mintUID(for resource: ResourceID) -> UID {
+        UID(bytes: SHA256.hash(data: Array("tuff uid\0\(seed)\0\(stack)\0\(resource)".utf8)))
+    }
+
+    /// Bytes of the key under which secrets are fingerprinted within this context.
+    package var fingerprintKeyBytes: [UInt8] {
+        Array(SHA256.hash(data: Array("tuff fingerprint\0\(seed)".utf8)))
+    }
+}

@@ -1,0 +1,36 @@
+import TuffModel
+
+/// Collects changes and steps, and puts both in their final order.
+struct PlanBuilder {
+    private var changes: [PlannedChange] = []
+    private var steps: [(change: Int, step: Step, keys: [ExclusiveKey], after: [Int])] = []
+
+    /// Adds a change whose steps run one after another, the first of them after `after`.
+    /// - Returns: the id of its last step, nil when it has none.
+    @discardableResult
+    mutating func add(_ change: PlannedChange, _ sequence: [(Step, ExclusiveKey)] = [], after: [Int] = []) -> Int? {
+        changes.append(change)
+        var previous = after
+        for (step, key) in sequence {
+            steps.append((changes.count - 1, step, [key], previous))
+            previous = [steps.count - 1]
+        }
+        return sequence.isEmpty ? nil : steps.count - 1
+    }
+
+    /// The plan, changes sorted by resource. Steps keep the order they were added in, which respects dependence.
+    func plan(context: PlanContext) -> Plan {
+        let order = changes.indices.sorted {
+            (changes[$0].resource, changes[$0].summary, $0) < (changes[$1].resource, changes[$1].summary, $1)
+        }
+        var position = [Int](repeating: 0, count: order.count)
+        for (new, old) in order.enumerated() { position[old] = new }
+        return Plan(
+            context: context,
+            changes: order.map { changes[$0] },
+            steps: steps.enumerated().map { id, entry in
+                PlannedStep(
+                    id: id, change: position[entry.change], step: entry.step, keys: entry.keys, after: entry.after)
+            })
+    }
+}

@@ -1,0 +1,163 @@
+package import TuffModel
+
+/// What a declared pool is good for right now.
+package struct PoolState: Sendable {
+    package var name: String
+    package var backend: StorageBackend
+    /// Why nothing can be made or grown here; nil when all is well.
+    package var obstacle: Obstacle?
+    /// What may still be promised to new and growing volumes.
+    package var budget: PoolBudget
+    /// Allocation unit sizes are rounded up to; 1 byte for files.
+    package var unit: ByteCount
+}
+
+/// A reason and the sentence that goes with it.
+package struct Obstacle: Hashable, Sendable {
+    package var reason: Reason
+    package var sentence: String
+
+    package init(_ reason: Reason, _ sentence: String) {
+        self.reason = reason
+        self.sentence = sentence
+    }
+}
+
+/// Virtual and real room of a pool. Cinder's capacity filter is the reference for the virtual half:
+/// free = (total - reserved) x ratio - provisioned; the real half stops promises into a pool that is full.
+package struct PoolBudget: Sendable {
+    package var virtualFree: ByteCount
+    /// Set when the pool's real space is already within its reserve.
+    package var exhausted: String?
+
+    /// Takes `amount` from what may be promised; a sentence when it does not fit, and then takes nothing.
+    package mutating func take(_ amount: ByteCount) -> String? {
+        if let exhausted { return exhausted }
+        guard amount <= virtualFree else {
+            let room = max(virtualFree, .zero)
+            return "needs \(amount) and only \(room) may still be promised (size less reserve, times overprovision, "
+                + "less what is provisioned)"
+        }
+        virtualFree = virtualFree - amount
+        return nil
+    }
+}
+
+extension PoolState {
+    package init(_ declared: Declared<PoolSpec>, observed: ObservedState) {
+        name = declared.metadata.name
+        unit = ByteCount(1)
+        budget = PoolBudget(virtualFree: .zero)
+        switch declared.spec.backend {
+        case .lvm(let lvm):
+            backend =
+                lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
+            switch observed.volumeGroups[lvm.volumeGroup] {
+            case .unknown(let error):
+                obstacle = Obstacle(.unknown, "volume group \(lvm.volumeGroup) could not be observed: \(error)")
+            case .known(nil):
+                let hint = lvm.create == nil ? "" : "; this version does not create pools yet"
+                obstacle = Obstacle(.poolMissing, "volume group \(lvm.volumeGroup) does not exist\(hint)")
+            case .known(let group?):
+                assess(group, lvm, declared.spec)
+            }
+        case .directory(let directory):
+            backend = .directory(path: directory.path)
+            switch observed.directories[directory.path] {
+            case .unknown(let error):
+                obstacle = Obstacle(.unknown, "directory \(directory.path) could not be observed: \(error)")
+            case .known(nil):
+                obstacle = Obstacle(.poolMissing, "directory \(directory.path) does not exist; make it first")
+            case .known(let found?):
+                assess(found, declared.spec)
+            }
+            if directory.nfs != nil {
+                obstacle = Obstacle(.notSupportedYet, "this version does not mount NFS exports for directory pools yet")
+            }
+        }
+    }
+
+    private mutating func assess(_ group: VolumeGroup, _ lvm: LVMPoolSpec, _ spec: PoolSpec) {
+        unit = group.extentSize
+        obstacle = Self.obstacle(of: group)
+        guard let poolName = lvm.thinPool else {
+            if obstacle == nil {
+                obstacle = Obstacle(.notSupportedYet, "this version does not make thick volumes yet; name a thinPool")
+            }
+            return
+        }
+        guard let pool = group.logicalVolumes.first(where: { $0.name == poolName }), pool.layout == .thinPool else {
+            let what =
+                group.logicalVolumes.contains { $0.name == poolName }
+                ? "\(group.name)/\(poolName) is not a thin pool" : "thin pool \(group.name)/\(poolName) does not exist"
+            let hint = lvm.create == nil ? "" : "; this version does not create pools yet"
+            obstacle = obstacle ?? Obstacle(.poolMissing, what + hint)
+            return
+        }
+        if obstacle == nil, !pool.health.isEmpty {
+            obstacle = Obstacle(.poolUnhealthy, "thin pool \(group.name)/\(poolName) reports '\(pool.health)'")
+        }
+        let provisioned = group.logicalVolumes.lazy
+            .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0) }
+            .reduce(ByteCount.zero) { $0 + $1.size }
+        budget = PoolBudget(virtualFree: Self.virtualFree(total: pool.size, spec, provisioned: provisioned))
+        let limit = Double(100 - spec.reserve.percent)
+        for (what, used) in [("data", pool.dataPercent), ("metadata", pool.metadataPercent)] {
+            if let used, used >= limit {
+                budget.exhausted =
+                    "\(what) of thin pool \(group.name)/\(poolName) is \(Self.oneDecimal(used)) % full "
+                    + "and \(spec.reserve) is kept free"
+            }
+        }
+        if group.metadataAreaSize > .zero, group.metadataAreaFree.bytes * 5 < group.metadataAreaSize.bytes {
+            budget.exhausted =
+                "metadata area of volume group \(group.name) has \(group.metadataAreaFree) of "
+                + "\(group.metadataAreaSize) free; LVM needs room to rewrite it (see vgcreate --metadatasize)"
+        }
+    }
+
+    private static func obstacle(of group: VolumeGroup) -> Obstacle? {
+        if group.missingDevices > 0 || group.partial {
+            return Obstacle(
+                .poolUnhealthy,
+                "volume group \(group.name) misses \(group.missingDevices) of its devices; see 'vgs -o+pv_name,vg_missing_pv_count'"
+            )
+        }
+        if !["", "none"].contains(group.lockType) {
+            return Obstacle(
+                .poolUnhealthy,
+                "volume group \(group.name) has lock type '\(group.lockType)': it is shared through lvmlockd, which Tuff does not drive"
+            )
+        }
+        if group.exported {
+            return Obstacle(.poolUnhealthy, "volume group \(group.name) is exported; 'vgimport \(group.name)' first")
+        }
+        return nil
+    }
+
+    private mutating func assess(_ directory: DirectoryPool, _ spec: PoolSpec) {
+        let provisioned = directory.files.lazy
+            .filter { !$0.tags.isEmpty }
+            .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }
+        budget = PoolBudget(virtualFree: Self.virtualFree(total: directory.size, spec, provisioned: provisioned))
+        if directory.free <= spec.reserve.of(directory.size) {
+            budget.exhausted =
+                "file system of \(directory.path) has \(directory.free) free and \(spec.reserve) is kept free"
+        }
+    }
+
+    private static func isSnapshot(_ volume: LogicalVolume) -> Bool {
+        if case .ours(let marks) = Marks.read(volume.tags), case .snapshot = marks.role { return true }
+        return false
+    }
+
+    private static func virtualFree(total: ByteCount, _ spec: PoolSpec, provisioned: ByteCount) -> ByteCount {
+        let usable = Double((total - spec.reserve.of(total)).bytes) * spec.overprovision
+        return ByteCount(Int64(min(usable, 9e18))) - provisioned
+    }
+
+    private static func oneDecimal(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+}

@@ -1,0 +1,75 @@
+package import TuffModel
+
+/// Every object that carries our marks, found by what the marks say rather than by where it is.
+package struct StorageIndex: Sendable {
+    /// Volumes by stack and name. More than one of a name is an ambiguity that a person must resolve.
+    private var byName: [Key: [StoredVolume]] = [:]
+    private(set) package var volumes: [StoredVolume] = []
+    /// Objects under our prefix whose marks cannot be read, with the reason.
+    private(set) package var damaged: [(location: VolumeLocation, sentence: String)] = []
+    /// Names in use per volume group or directory, ours and foreign.
+    private var taken: Set<VolumeLocation> = []
+    private var targetNames: [String: [StoredVolume]] = [:]
+
+    private struct Key: Hashable {
+        var stack: String
+        var name: String
+    }
+
+    package init(_ observed: ObservedState) {
+        for (_, entry) in observed.volumeGroups.entries.sorted(by: { $0.key < $1.key }) {
+            if case .known(let group) = entry { add(group) }
+        }
+        for (_, entry) in observed.directories.entries.sorted(by: { $0.key < $1.key }) {
+            if case .known(let directory) = entry { add(directory) }
+        }
+        for volume in volumes {
+            guard case .volume(let name) = volume.marks.role else { continue }
+            byName[Key(stack: volume.marks.stack, name: name), default: []].append(volume)
+            if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
+        }
+    }
+
+    private mutating func add(_ group: VolumeGroup) {
+        for volume in group.logicalVolumes {
+            let location = VolumeLocation.logicalVolume(group: group.name, name: volume.name)
+            let backend: StorageBackend =
+                volume.pool.map { .thinPool(group: group.name, pool: $0) } ?? .thick(group: group.name)
+            taken.insert(location)
+            switch Marks.read(volume.tags) {
+            case .foreign: break
+            case .damaged(let sentence): damaged.append((location, sentence))
+            case .ours(let marks):
+                volumes.append(
+                    StoredVolume(
+                        marks: marks, backend: backend, location: location, uuid: volume.uuid, size: volume.size,
+                        active: volume.active, suspended: volume.suspended))
+            }
+        }
+    }
+
+    private mutating func add(_ directory: DirectoryPool) {
+        for file in directory.files {
+            let location = VolumeLocation.file(directory: directory.path, name: file.name)
+            taken.insert(location)
+            switch Marks.read(file.tags) {
+            case .foreign: break
+            case .damaged(let sentence): damaged.append((location, sentence))
+            case .ours(let marks):
+                volumes.append(
+                    StoredVolume(
+                        marks: marks, backend: .directory(path: directory.path), location: location, uuid: nil,
+                        size: file.size, active: file.size != nil))
+            }
+        }
+    }
+
+    package func volumes(named name: String, stack: String) -> [StoredVolume] {
+        byName[Key(stack: stack, name: name)] ?? []
+    }
+
+    package func isTaken(_ location: VolumeLocation) -> Bool { taken.contains(location) }
+
+    /// Stored volumes whose target has this name.
+    package func volumes(withTarget iqn: String) -> [StoredVolume] { targetNames[iqn] ?? [] }
+}

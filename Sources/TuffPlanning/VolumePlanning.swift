@@ -1,0 +1,207 @@
+import TuffModel
+
+/// What planning learned about one declared volume, for the attachments that follow.
+enum VolumeOutcome {
+    /// Exists, or will by the time step `after` is done.
+    case available(StoredVolume, after: Int?)
+    /// Cannot be attached now; the sentence says why.
+    case unavailable(String)
+}
+
+extension PlanningPass {
+    /// Compares one declared volume with what is stored and adds its change.
+    mutating func planVolume(_ declared: Declared<VolumeSpec>) -> VolumeOutcome {
+        let resource = ResourceID(.volume, declared.metadata.name)
+        guard case .pool(let poolName) = declared.spec.placement else {
+            return stop(
+                resource, declared, .unsupported,
+                Obstacle(.notSupportedYet, "this version does not place by poolSelector yet; name a pool"),
+                at: "spec.poolSelector")
+        }
+        guard let pool = pools[poolName] else {
+            return stop(
+                resource, declared, .blocked,
+                Obstacle(.dependencyBlocked, "pool '\(poolName)' is not on this node"), at: "spec.pool")
+        }
+        let found = index.volumes(named: declared.metadata.name, stack: context.stack)
+        if found.count > 1 {
+            let places = found.map(\.location.description).sorted().joined(separator: " and ")
+            return stop(
+                resource, declared, .blocked,
+                Obstacle(.nameTaken, "\(places) both say they are this volume; remove the marks of one"))
+        }
+        if let stored = found.first { return planExisting(stored, declared, resource, pool) }
+        return planCreation(declared, resource, pool)
+    }
+
+    private mutating func planExisting(
+        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+    ) -> VolumeOutcome {
+        guard stored.backend == pool.backend else {
+            let obstacle = Obstacle(
+                .moveNotSupported,
+                "it lives in \(stored.backend) and pool '\(pool.name)' is \(pool.backend); moving data between pools "
+                    + "is not supported yet")
+            _ = stop(resource, declared, .blocked, obstacle, at: "spec.pool", uid: stored.uid)
+            return .available(stored, after: nil)
+        }
+        if stored.marks.operation == "create" {
+            let change = PlannedChange(
+                resource, .create, "finish the interrupted creation of \(stored.location)", risk: .online,
+                location: declared.location, uid: stored.uid)
+            return finishCreation(stored, size: declared.spec.size.roundedUp(to: pool.unit), change)
+        }
+        guard let size = stored.size else {
+            return stop(
+                resource, declared, .blocked,
+                Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there. Nothing is re-created"),
+                uid: stored.uid)
+        }
+        let wanted = declared.spec.size.roundedUp(to: pool.unit)
+        if wanted < size {
+            let obstacle = Obstacle(
+                .wouldShrink,
+                "it has \(size) and the document says \(declared.spec.size); volumes only grow, write \(size.quantity)")
+            _ = stop(resource, declared, .blocked, obstacle, at: "spec.size", uid: stored.uid)
+            return .available(stored, after: nil)
+        }
+        if wanted == size {
+            builder.add(
+                PlannedChange(
+                    resource, .unchanged, "\(size) in pool \(pool.name) (\(stored.location))",
+                    location: declared.location, uid: stored.uid, notes: notes(for: declared)))
+            return .available(stored, after: nil)
+        }
+        return planGrowth(stored, declared, resource, pool, from: size, to: wanted)
+    }
+
+    private mutating func planGrowth(
+        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
+        from size: ByteCount, to wanted: ByteCount
+    ) -> VolumeOutcome {
+        if let obstacle = pool.obstacle ?? suspension(of: stored) ?? capacityObstacle(pool, wanted - size) {
+            _ = stop(resource, declared, .blocked, obstacle, at: "spec.size", uid: stored.uid)
+            return .available(stored, after: nil)
+        }
+        let step = VolumeStep.extend(
+            location: stored.location, uid: stored.uid, uuid: stored.uuid, from: size, to: wanted)
+        let last = builder.add(
+            PlannedChange(
+                resource, .update, "extend \(size) -> \(wanted) (\(stored.location))",
+                differences: [FieldDifference("size", from: size.description, to: wanted.description)], risk: .online,
+                location: declared.location(of: "spec.size"), uid: stored.uid, notes: notes(for: declared)),
+            [(.volume(step), key(of: stored.location))])
+        var grown = stored
+        grown.size = wanted
+        return .available(grown, after: last)
+    }
+
+    private mutating func planCreation(
+        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+    ) -> VolumeOutcome {
+        if declared.spec.source != nil {
+            return stop(
+                resource, declared, .unsupported,
+                Obstacle(.notSupportedYet, "this version only creates blank volumes; 'source' is not carried out yet"),
+                at: "spec.source")
+        }
+        let wanted = declared.spec.size.roundedUp(to: pool.unit)
+        let name = declared.metadata.name
+        let location: VolumeLocation =
+            switch pool.backend {
+            case .thinPool(let group, _), .thick(let group): .logicalVolume(group: group, name: "v-\(name)")
+            case .directory(let path): .file(directory: path, name: "v-\(name)")
+            }
+        let override = declared.spec.identity
+        let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
+        let obstacle =
+            pool.obstacle ?? unseenPool() ?? nameObstacle(location, iqn) ?? capacityObstacle(pool, wanted)
+        if let obstacle {
+            let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
+            return stop(resource, declared, action, obstacle, at: "spec.pool")
+        }
+        let uid = context.mintUID(for: resource)
+        let marks = Marks(
+            uid: uid, role: .volume(name), stack: context.stack, iqn: iqn, serial: override?.serial,
+            lun: override?.lun.flatMap { $0 == 0 ? nil : $0 })
+        let stored = StoredVolume(
+            marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
+        let how = location.isBlockDevice ? "thin" : "sparse file"
+        let change = PlannedChange(
+            resource, .create, "create \(wanted) \(how) in pool \(pool.name) (\(location))", risk: .online,
+            location: declared.location, uid: uid, notes: notes(for: declared))
+        return finishCreation(stored, size: wanted, change)
+    }
+
+    private mutating func finishCreation(
+        _ stored: StoredVolume, size: ByteCount, _ change: PlannedChange
+    ) -> VolumeOutcome {
+        var marks = stored.marks
+        marks.operation = nil
+        let step = VolumeStep.create(backend: stored.backend, location: stored.location, size: size, marks: marks)
+        let last = builder.add(change, [(.volume(step), key(of: stored.location))])
+        var made = stored
+        made.marks = marks
+        made.size = size
+        made.active = !stored.location.isBlockDevice
+        return .available(made, after: last)
+    }
+
+    /// A volume is only new when every pool it could be in was seen.
+    private func unseenPool() -> Obstacle? {
+        let unseen = pools.values.filter { $0.obstacle?.reason == .unknown }.map(\.name).sorted()
+        guard let first = unseen.first else { return nil }
+        return Obstacle(.unknown, "pool '\(first)' could not be observed and may already hold it")
+    }
+
+    private func nameObstacle(_ location: VolumeLocation, _ iqn: String) -> Obstacle? {
+        if index.isTaken(location) {
+            return Obstacle(
+                .nameTaken, "\(location) exists and is not this volume; rename it, or choose another name")
+        }
+        if let other = index.volumes(withTarget: iqn).first {
+            return Obstacle(.nameTaken, "target name \(iqn) belongs to \(other.location) already")
+        }
+        return nil
+    }
+
+    func suspension(of stored: StoredVolume) -> Obstacle? {
+        guard stored.suspended else { return nil }
+        return Obstacle(
+            .suspended,
+            "\(stored.location) is suspended in the device mapper, so every access to it hangs; "
+                + "'lvchange --refresh \(stored.location)' resumes it")
+    }
+
+    private mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
+        pools[pool.name]?.budget.take(amount).map {
+            Obstacle(.insufficientCapacity, "\($0) in pool '\(pool.name)'")
+        }
+    }
+
+    private func key(of location: VolumeLocation) -> ExclusiveKey {
+        switch location {
+        case .logicalVolume(let group, _): .volumeGroup(group)
+        case .file(let directory, _): .directory(directory)
+        }
+    }
+
+    /// Adds a change that does nothing but say why.
+    private mutating func stop(
+        _ resource: ResourceID, _ declared: Declared<VolumeSpec>, _ action: Action, _ obstacle: Obstacle,
+        at field: String = "metadata.name", uid: UID? = nil
+    ) -> VolumeOutcome {
+        builder.add(
+            PlannedChange(
+                resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location(of: field),
+                uid: uid))
+        return .unavailable(obstacle.sentence)
+    }
+
+    /// Written fields that this version stores nowhere and acts on never.
+    private func notes(for declared: Declared<VolumeSpec>) -> [String] {
+        ["deletionPolicy", "trashFor", "protect"].filter { declared.fields["spec.\($0)"] != nil }.map {
+            "'\($0)' is not carried out yet: this version removes nothing"
+        }
+    }
+}

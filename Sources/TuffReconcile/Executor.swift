@@ -1,0 +1,184 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+
+/// Carries out the steps of one plan: ready steps of different exclusive keys side by side, steps of one key in order.
+///
+/// It decides nothing. A step whose predecessor did not finish is skipped; an interrupt stops new steps, never running
+/// ones. One task owns all state; work runs in child tasks that only return outcomes.
+struct Executor {
+    /// How many groups of steps run at once. LVM serialises itself; more only helps targets.
+    static let width = 4
+
+    let plan: Plan
+    let reconciler: Reconciler
+    let interrupted: @Sendable () -> Bool
+    let events: @Sendable (ExecutionEvent) -> Void
+    let clock = ContinuousClock()
+
+    /// Steps that are handed to one driver together, under one key.
+    private struct Group: Sendable {
+        var key: ExclusiveKey
+        var steps: [PlannedStep]
+    }
+
+    struct Result {
+        var outcomes: [StepOutcome]
+        var times = PhaseTimes()
+        var sawInterrupt = false
+    }
+
+    private struct Progress {
+        var outcomes: [StepOutcome?]
+        var running: Set<ExclusiveKey> = []
+        var inFlight: Set<Int> = []
+        var started: Set<Int> = []
+        /// Changes whose failure or skipping has been told.
+        var failed: Set<Int> = []
+        var remaining: [Int: Int] = [:]
+        var elapsed: [Int: Double] = [:]
+        var spans: [Bool: (first: ContinuousClock.Instant, last: ContinuousClock.Instant)] = [:]
+        var sawInterrupt = false
+    }
+
+    func run() async -> Result {
+        var progress = Progress(outcomes: Array(repeating: nil, count: plan.steps.count))
+        for step in plan.steps { progress.remaining[step.change, default: 0] += 1 }
+        await withTaskGroup(of: (Group, [StepOutcome]).self) { tasks in
+            while true {
+                if !progress.sawInterrupt, interrupted() {
+                    progress.sawInterrupt = true
+                    events(.stopping(running: progress.inFlight.count))
+                }
+                skipUnreachable(&progress)
+                if !progress.sawInterrupt {
+                    for group in readyGroups(progress) where progress.running.count < Self.width {
+                        start(group, &progress)
+                        tasks.addTask { (group, await perform(group)) }
+                    }
+                }
+                guard let (group, outcomes) = await tasks.next() else { break }
+                finish(group, outcomes, &progress)
+            }
+        }
+        var times = PhaseTimes()
+        if let span = progress.spans[false] { times.storage = Self.seconds(span.first.duration(to: span.last)) }
+        if let span = progress.spans[true] { times.export = Self.seconds(span.first.duration(to: span.last)) }
+        return Result(
+            outcomes: progress.outcomes.map { $0 ?? .notStarted }, times: times, sawInterrupt: progress.sawInterrupt)
+    }
+
+    private func finished(_ outcome: StepOutcome?) -> Bool {
+        if case .finished = outcome { true } else { false }
+    }
+
+    /// For each free key the steps that can go now. Steps of a target may wait for steps of the same group, which go
+    /// before them; steps on storage only for finished ones, so that one failed command skips just its own dependents.
+    private func readyGroups(_ progress: Progress) -> [Group] {
+        var groups: [ExclusiveKey: [PlannedStep]] = [:]
+        var member: [Int: ExclusiveKey] = [:]
+        for step in plan.steps where progress.outcomes[step.id] == nil && !progress.inFlight.contains(step.id) {
+            guard let key = step.keys.first, !progress.running.contains(key) else { continue }
+            let ready = step.after.allSatisfy { earlier in
+                if finished(progress.outcomes[earlier]) { return true }
+                if case .target = key { return member[earlier] == key }
+                return false
+            }
+            guard ready else { continue }
+            groups[key, default: []].append(step)
+            member[step.id] = key
+        }
+        return groups.keys.sorted().map { Group(key: $0, steps: groups[$0]!) }
+    }
+
+    private func skipUnreachable(_ progress: inout Progress) {
+        for step in plan.steps where progress.outcomes[step.id] == nil && !progress.inFlight.contains(step.id) {
+            let broken = step.after.first { earlier in
+                switch progress.outcomes[earlier] {
+                case .failed, .skipped: true
+                default: false
+                }
+            }
+            guard let broken else { continue }
+            let cause: ResourceID =
+                if case .skipped(let earlier) = progress.outcomes[broken] { earlier } else {
+                    plan.changes[plan.steps[broken].change].resource
+                }
+            settle(step, .skipped(because: cause), &progress)
+        }
+    }
+
+    private func start(_ group: Group, _ progress: inout Progress) {
+        progress.running.insert(group.key)
+        for step in group.steps {
+            progress.inFlight.insert(step.id)
+            let isExport = if case .export = step.step { true } else { false }
+            if progress.spans[isExport] == nil { progress.spans[isExport] = (clock.now, clock.now) }
+            if progress.started.insert(step.change).inserted { events(.started(change: step.change)) }
+        }
+    }
+
+    private func finish(_ group: Group, _ outcomes: [StepOutcome], _ progress: inout Progress) {
+        progress.running.remove(group.key)
+        for (step, outcome) in zip(group.steps, outcomes) {
+            progress.inFlight.remove(step.id)
+            let isExport = if case .export = step.step { true } else { false }
+            progress.spans[isExport]?.last = clock.now
+            settle(step, outcome, &progress)
+        }
+    }
+
+    private func settle(_ step: PlannedStep, _ outcome: StepOutcome, _ progress: inout Progress) {
+        progress.outcomes[step.id] = outcome
+        progress.remaining[step.change]! -= 1
+        switch outcome {
+        case .finished(let seconds):
+            progress.elapsed[step.change, default: 0] += seconds
+            if progress.remaining[step.change] == 0 {
+                events(.finished(change: step.change, seconds: progress.elapsed[step.change]!))
+            }
+        case .failed(let error, _):
+            if progress.failed.insert(step.change).inserted { events(.failed(change: step.change, error)) }
+        case .skipped(let cause):
+            let own = cause == plan.changes[step.change].resource
+            if !own, progress.failed.insert(step.change).inserted {
+                events(.skipped(change: step.change, because: cause))
+            }
+        case .notStarted: break
+        }
+    }
+
+    /// Lowers and performs one group. A failed batch fails its steps; for a target the rest of the group too, since
+    /// its steps build on each other.
+    private func perform(_ group: Group) async -> [StepOutcome] {
+        var outcomes = [StepOutcome](repeating: .notStarted, count: group.steps.count)
+        for batch in batches(of: group) {
+            if interrupted() { break }
+            let start = clock.now
+            do {
+                try await reconciler.machine.perform(batch.actions)
+                let seconds = Self.seconds(start.duration(to: clock.now)) / Double(batch.steps.count)
+                for step in batch.steps { outcomes[step] = .finished(seconds: seconds) }
+            } catch {
+                let seconds = Self.seconds(start.duration(to: clock.now))
+                for step in batch.steps { outcomes[step] = .failed(error, seconds: seconds) }
+            }
+        }
+        return outcomes
+    }
+
+    /// All of a target's actions go to the machine in one request; each storage batch goes alone. A step that lowers
+    /// to nothing is part of a batch all the same, so that it ends.
+    private func batches(of group: Group) -> [LoweredBatch] {
+        let lowered = reconciler.lower(group.steps.map(\.step))
+        if case .target = group.key {
+            return [LoweredBatch(steps: Array(group.steps.indices), actions: lowered.flatMap(\.actions))]
+        }
+        let idle = Set(group.steps.indices).subtracting(lowered.flatMap(\.steps)).sorted()
+        return idle.isEmpty ? lowered : lowered + [LoweredBatch(steps: idle, actions: [])]
+    }
+
+    static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
+    }
+}
