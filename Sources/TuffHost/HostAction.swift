@@ -96,7 +96,10 @@ package enum HostAction: Hashable, Codable, Sendable {
     case makeDirectory(HostPath)
     /// rmdir(2). An absent directory is success.
     case removeDirectory(HostPath)
-    /// One write(2) of the whole value and a newline into an existing attribute. `verify`: read back and compare.
+    /// One write(2) of exactly the value, without a newline, into an existing attribute; a lone newline for an empty
+    /// value, because configfs ignores a write of nothing. LIO keeps a newline that ends a CHAP name or secret as part
+    /// of it (`__DEF_NACL_AUTH_STR` in drivers/target/iscsi/iscsi_target_configfs.c) and needs none elsewhere.
+    /// `verify`: read back and compare.
     case writeAttribute(HostPath, String, verify: Bool)
     /// The same with a value read from a secret file at that moment, beneath the allowed roots; nothing is logged.
     case writeSecret(HostPath, SecretReference)
@@ -122,8 +125,8 @@ extension HostAction: CustomStringConvertible {
         case .makeDirectory(let path): "mkdir \(path)"
         case .removeDirectory(let path): "rmdir \(path)"
         case .writeAttribute(let path, let value, _):
-            "echo \(Command("echo", [value], effect: .reads).argumentText) > \(path)"
-        case .writeSecret(let path, let secret): "cat \(secret.file) > \(path)"
+            "echo -n \(Command("echo", [value], effect: .reads).argumentText) > \(path)"
+        case .writeSecret(let path, let secret): "tr -d '\\n' < \(secret.file) > \(path)"
         case .setMode(let path, let mode): "chmod 0\(String(mode, radix: 8)) \(path)"
         case .link(let path, let target): "ln -s \(target) \(path)"
         case .unlink(let path): "rm \(path)"
