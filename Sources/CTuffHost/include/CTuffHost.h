@@ -1,0 +1,35 @@
+#ifndef CTUFFHOST_H
+#define CTUFFHOST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* System calls that glibc 2.36 has no wrapper for, or whose C signature Swift cannot call. All return -1 and set
+ * errno on failure, as the system calls do. */
+
+/* openat2(2), Linux 5.6: opens PATH beneath DIRECTORY, following no symbolic link in any component
+ * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). O_CLOEXEC is always added. */
+int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode);
+
+/* openat(2) with a mode, which Swift cannot pass to a variadic function. O_CLOEXEC is always added. */
+int tuff_open_at(int directory, const char *path, int flags, uint32_t mode);
+
+/* pidfd_open(2), Linux 5.3: becomes readable when the process ends. */
+int tuff_pidfd_open(pid_t pid);
+
+/* A file in memory of exactly SIZE bytes that cannot grow: writing beyond its end fails with EPERM, and writing into
+ * it never raises SIGPIPE, whoever reads it or has stopped reading it. */
+int tuff_bounded_memory_file(const char *name, off_t size);
+
+/* chmod(2) of what DESCRIPTOR (which may be O_PATH) refers to, never of what a path leads to. */
+int tuff_change_mode(int descriptor, uint32_t mode);
+
+/* From now on SIGINT and SIGTERM write their number as one byte into PIPE and do nothing else, and SIGPIPE does
+ * nothing. Handlers rather than SIG_IGN, because an ignored signal stays ignored in the programs we start. */
+int tuff_install_signal_pipe(int pipe);
+
+/* memset(3) with zero that the optimiser may not remove. */
+void tuff_zero(void *memory, size_t count);
+
+#endif
