@@ -1,0 +1,58 @@
+# README's commands. Each installs the Debian packages it needs, builds, and runs.
+SHELL := /bin/bash
+.PHONY: all build release demo lab-demo test unit judge lab bench lint imports deps-build clean
+
+SWIFT_BUILD := swift build
+BIN := .build/debug
+# One line on a crash instead of an interactive backtrace.
+export SWIFT_BACKTRACE := enable=no
+
+all: build
+
+deps-build:
+	@contrib/debian-packages build
+
+build: deps-build
+	$(SWIFT_BUILD)
+
+# The binary to install: Swift's runtime linked in, symbols stripped.
+release: deps-build
+	$(SWIFT_BUILD) -c release --static-swift-stdlib --product tuff
+	strip -o .build/release/tuff.stripped .build/release/tuff
+
+demo: build
+	@contrib/debian-packages demo
+	@examples/demo/run $(BIN)/tuff
+
+lab-demo: build
+	@contrib/debian-packages lab
+	@examples/demo/lab $(BIN)/tuff
+
+test: unit judge lab
+
+unit: deps-build
+	@contrib/debian-packages demo
+	$(SWIFT_BUILD) --build-tests
+	swift test --skip-build
+
+# Python's jsonschema as an outside judge of schemas and validation.
+judge: build
+	@contrib/debian-packages judge
+	/usr/bin/python3 Tests/Judge/judge.py $(BIN)/tuff
+
+# The same contract suites and whole stories on a real kernel with LVM and LIO, in User Mode Linux.
+lab: deps-build
+	@contrib/debian-packages lab
+	$(SWIFT_BUILD) --build-tests
+	Tests/Lab/run-suite
+
+bench: release
+	@contrib/debian-packages lab bench
+	bench/run
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests
+	.ci/imports
+
+clean:
+	swift package clean
