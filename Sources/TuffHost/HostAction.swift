@@ -80,6 +80,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     case logicalVolume(group: String, name: String, uuid: String, uid: UID, size: ByteCount?)
     /// The file exists, is a regular file owned by us, and has this size where one is given.
     case file(HostPath, size: ByteCount?)
+    /// Nothing is at this path, or a blank file of ours: plain, owned by us, not one block allocated.
+    case vacant(HostPath)
     /// The attribute reads exactly this text, trailing newline aside.
     case attribute(HostPath, equals: String)
     /// The ACL at this path (`…/acls/<initiator>`) has no session, by its `info` attribute.
@@ -108,7 +110,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     case link(HostPath, to: HostPath)
     /// unlink(2) of a symbolic link; anything else at that place is an error. Absent is success.
     case unlink(HostPath)
-    /// A new file (mode 0600, O_EXCL) of `size` bytes, sparse, durable with its directory entry.
+    /// A new file (mode 0600, O_EXCL) of `size` bytes, sparse, durable with its directory entry. A blank file of ours
+    /// (see `Precondition.vacant`) is what an interrupted attempt left: it is set to `size`, which is success.
+    /// Anything else at that path is an error and stays as it is.
     case createFile(HostPath, size: ByteCount)
     /// ftruncate(2) to `size`, never smaller than it is, durable.
     case growFile(HostPath, to: ByteCount)
@@ -150,6 +154,7 @@ extension Precondition {
             "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid)"
                 + (size.map { " and \($0.bytes) bytes" } ?? "")
         case .file(let path, let size): "\(path) is a plain file" + (size.map { " of \($0.bytes) bytes" } ?? "")
+        case .vacant(let path): "\(path) does not exist or is an unwritten file of ours"
         case .attribute(let path, let text): "\(path) reads '\(text)'"
         case .noSession(let path): "nobody is logged in through \(path)"
         case .tgtIdle(_, let tid, let iqn): "nobody is logged in to target \(tid) (\(iqn))"
