@@ -101,6 +101,7 @@ let package = Package(
                 "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffCLI",
                 "TuffTestSupport",
             ],
+            exclude: ["Golden"],
             swiftSettings: strict
         ),
         .testTarget(

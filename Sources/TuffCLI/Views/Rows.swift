@@ -1,0 +1,60 @@
+package import TuffModel
+
+/// One resource's lines in a plan or a report: a mark, its name, a text that wraps, where it is declared, and lines
+/// beneath.
+package struct ResourceRow {
+    package var mark: String
+    package var ink: Style.Ink?
+    package var resource: ResourceID
+    package var text: String
+    package var location: SourceLocation?
+    package var details: [String]
+
+    package init(
+        mark: String, ink: Style.Ink?, resource: ResourceID, text: String, location: SourceLocation?,
+        details: [String] = []
+    ) {
+        self.mark = mark
+        self.ink = ink
+        self.resource = resource
+        self.text = text
+        self.location = location
+        self.details = details
+    }
+
+    /// Narrowest column of texts; where long paths leave less, each place goes on a line of its own.
+    private static let narrowest = 38
+
+    package static func render(_ rows: [ResourceRow], _ style: Style) -> String {
+        let markWidth = rows.map(\.mark.count).max() ?? 0
+        let nameWidth = min(rows.map(\.resource.description.count).max() ?? 0, 40)
+        let placeWidth = rows.compactMap(\.location?.description.count).max() ?? 0
+        let left = 2 + markWidth + (markWidth > 1 ? 2 : 1) + nameWidth + 2
+        let room = Style.width - left - placeWidth - 2
+        let beside = room >= narrowest
+        let textWidth = beside ? room : max(narrowest, Style.width - left)
+        let widest = rows.flatMap { Layout.wrap(Layout.printable($0.text), width: textWidth) }.map(\.count).max() ?? 0
+        let margin = String(repeating: " ", count: left)
+        return rows.map { row in
+            let lines = Layout.wrap(Layout.printable(row.text), width: textWidth)
+            let name = Layout.pad(row.resource.description, to: nameWidth)
+            var first = "  " + style.paint(Layout.pad(row.mark, to: markWidth), row.ink)
+            first += (markWidth > 1 ? "  " : " ") + name + "  "
+            if let location = row.location, beside {
+                first += Layout.pad(lines[0], to: widest) + "  " + style.paint(location.description, .dim)
+            } else {
+                first += lines[0]
+            }
+            var text = first + "\n"
+            for line in lines.dropFirst() { text += margin + line + "\n" }
+            if let location = row.location, !beside {
+                text += margin + style.paint("--> \(location)", .dim) + "\n"
+            }
+            for detail in row.details {
+                let wrapped = Layout.wrap(Layout.printable(detail), width: Style.width - left - 2)
+                for line in wrapped { text += margin + "  " + line + "\n" }
+            }
+            return text
+        }.joined()
+    }
+}
