@@ -1,0 +1,115 @@
+package import TuffHost
+package import TuffModel
+import TuffReconcile
+
+/// LVM through its one executable, `lvm`. Reads are JSON reports; texts for people are never parsed.
+///
+/// Measured with LVM 2.03.16: a report that lvm was interrupted in is still well-formed JSON and merely lacks the
+/// groups it could not lock, so a report with a non-zero exit status is evidence of nothing that it does not show.
+package struct LVMDriver: VolumeGroupDriver {
+    /// Seconds for the report on all groups, and for one group's where that failed.
+    static let reportDeadline = 60
+    static let groupDeadline = 20
+    /// Reports on single groups that run at once.
+    static let width = 4
+
+    package init() {}
+
+    package func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
+        let failure: HostError
+        do {
+            return ObservationMap(try await groups(by: Self.report(of: nil), on: machine))
+        } catch {
+            failure = error
+        }
+        switch failure.code {
+        // Asking again, group by group, cannot help without the tool or without the right to use it.
+        case .notFound, .permissionDenied: return ObservationMap(unlisted: failure)
+        default: return await observeEach(machine)
+        }
+    }
+
+    /// Asks for each group on its own, so that a group whose lock is held by a stuck command, or that lvm cannot
+    /// report, does not blind the others.
+    private func observeEach(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
+        let names: [String]
+        do {
+            names = try LVMReportDecoder.decodeNames(try await output(of: Self.list, on: machine))
+        } catch {
+            return ObservationMap(unlisted: error)
+        }
+        return await withTaskGroup(of: (String, Observation<VolumeGroup>).self) { tasks in
+            var waiting = names[...]
+            for name in waiting.prefix(Self.width) {
+                tasks.addTask { (name, await observe(group: name, on: machine)) }
+            }
+            waiting = waiting.dropFirst(Self.width)
+            var entries: [String: Observation<VolumeGroup>] = [:]
+            for await (name, group) in tasks {
+                entries[name] = group
+                guard let next = waiting.popFirst() else { continue }
+                tasks.addTask { (next, await observe(group: next, on: machine)) }
+            }
+            return ObservationMap(entries)
+        }
+    }
+
+    private func observe(group name: String, on machine: any Machine) async -> Observation<VolumeGroup> {
+        do throws(HostError) {
+            let groups = try await groups(by: Self.report(of: name), on: machine)
+            guard let group = groups[name], groups.count == 1 else {
+                throw LVMReportDecoder.contradiction("asked for volume group \(name) alone it shows something else")
+            }
+            return group
+        } catch {
+            return .unknown(error)
+        }
+    }
+
+    private func groups(
+        by command: Command, on machine: any Machine
+    ) async throws(HostError) -> [String: Observation<VolumeGroup>] {
+        try LVMReportDecoder.decode(try await output(of: command, on: machine))
+    }
+
+    private func output(of command: Command, on machine: any Machine) async throws(HostError) -> [UInt8] {
+        let output = try await machine.read(command)
+        guard command.successStatuses.contains(output.status) else {
+            throw HostError(
+                .failed, "lvm \(command.arguments[0]) ended with status \(output.status)",
+                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
+        }
+        return output.standardOutput
+    }
+
+    /// The report on all groups (nil) or on one.
+    ///
+    /// `--binary` turns texts such as `active locally` into 1, 0 and -1. `--shared` shows groups that lvmlockd guards,
+    /// which would otherwise look absent. Physical volumes and their segments cannot be left out of a full report,
+    /// only filtered to nothing; of segments only those of thin pools are wanted, for the chunk size.
+    package static func report(of group: String?) -> Command {
+        let nothing = ["-o", "pv_uuid", "-S", "pv_uuid=none"]
+        var arguments = [
+            "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--shared",
+            "--configreport", "vg", "-o", LVMReportDecoder.groupColumns.joined(separator: ","),
+            "--configreport", "lv", "-o", LVMReportDecoder.volumeColumns.joined(separator: ","),
+            "--configreport", "seg", "-o", LVMReportDecoder.segmentColumns.joined(separator: ","),
+            "-S", "segtype=thin-pool",
+            "--configreport", "pv",
+        ]
+        arguments += nothing + ["--configreport", "pvseg"] + nothing
+        if let group { arguments += ["--", group] }
+        return Command(
+            "lvm", arguments, effect: .reads, deadline: group == nil ? reportDeadline : groupDeadline,
+            outputLimit: LVMReportDecoder.maximumSize)
+    }
+
+    /// The names of all groups. `--readonly` takes no locks, hence it answers while a group is locked.
+    package static let list = Command(
+        "lvm",
+        [
+            "vgs", "--reportformat", "json", "--readonly", "--shared", "-o",
+            LVMReportDecoder.nameColumns.joined(separator: ","),
+        ],
+        effect: .reads, deadline: groupDeadline, outputLimit: LVMReportDecoder.maximumSize)
+}

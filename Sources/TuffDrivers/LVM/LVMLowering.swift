@@ -1,0 +1,107 @@
+import TuffHost
+import TuffModel
+package import TuffPlanning
+package import TuffReconcile
+
+extension LVMDriver {
+    /// Seconds after which a changing command is reported as still running. It is never ended.
+    static let changeDeadline = 600
+    /// Volumes that one command activates: far below any limit on the length of a command line.
+    static let activationWidth = 256
+
+    /// Creations and growths are a batch each, so that one that fails takes no other with it; activations share a
+    /// command, since LVM reads and writes the whole group for each.
+    ///
+    /// Steps that wait for each other are never ready together, so activations may come last.
+    package func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
+        var batches: [LoweredBatch] = []
+        var activations: [Activation] = []
+        for (index, step) in steps.enumerated() {
+            switch step {
+            case .create(let backend, let location, let size, let marks):
+                let command = Self.create(backend, Self.place(location).name, size, marks)
+                batches.append(LoweredBatch(steps: [index], actions: [.run(command)]))
+            case .extend(let location, let uid, let uuid, let from, let to):
+                let (group, name) = Self.place(location)
+                batches.append(
+                    LoweredBatch(
+                        steps: [index],
+                        actions: [
+                            .require(Self.condition(group, name, uuid, uid, size: from)),
+                            .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
+                        ]))
+            case .activate(let location, let uid, let uuid):
+                let (group, name) = Self.place(location)
+                activations.append(
+                    Activation(
+                        step: index, group: group, name: "\(group)/\(name)",
+                        condition: Self.condition(group, name, uuid, uid, size: nil)))
+            }
+        }
+        return batches + Self.activate(activations)
+    }
+
+    private struct Activation {
+        var step: Int
+        var group: String
+        var name: String
+        var condition: Precondition
+    }
+
+    /// `-K` activates volumes that carry the flag "skip activation" too, which snapshots get by default.
+    private static func activate(_ activations: [Activation]) -> [LoweredBatch] {
+        var batches: [LoweredBatch] = []
+        let groups = Dictionary(grouping: activations, by: \.group).sorted { $0.key < $1.key }
+        for (_, members) in groups {
+            for start in stride(from: 0, to: members.count, by: activationWidth) {
+                let part = members[start..<min(start + activationWidth, members.count)]
+                let command = change(["lvchange", "-qq", "--activate", "y", "-K", "--"] + part.map(\.name))
+                batches.append(
+                    LoweredBatch(
+                        steps: part.map(\.step), actions: part.map { .require($0.condition) } + [.run(command)]))
+            }
+        }
+        return batches
+    }
+
+    /// One `lvcreate` that sets every tag, so that no moment exists at which the volume lacks its marks: LVM commits
+    /// the logical volume, its tags and the message to the thin pool in one write of the group's metadata, and
+    /// repeats a message that a crash left unsent at the pool's next activation. Hence no `tuff:op=` tag is needed.
+    ///
+    /// A taken name is refused by lvcreate itself. `--wipesignatures n`: a new thin volume reads zeros.
+    private static func create(
+        _ backend: StorageBackend, _ name: String, _ size: ByteCount, _ marks: Marks
+    ) -> Command {
+        guard case .thinPool(let group, let pool) = backend else {
+            // The planner blocks thick volumes (NotSupportedYet): without wiping they would show other people's data.
+            preconditionFailure("no step creates \(name) in \(backend): only thin pools are supported")
+        }
+        return change(
+            [
+                "lvcreate", "-qq", "--yes", "--thin", "--virtualsize", Self.size(size), "--name", name,
+                "--activate", "n", "--setactivationskip", "n", "--wipesignatures", "n",
+            ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", "\(group)/\(pool)"])
+    }
+
+    /// An empty uuid matches nothing: a step without one is refused, not carried out on whatever has the name.
+    private static func condition(
+        _ group: String, _ name: String, _ uuid: String?, _ uid: UID, size: ByteCount?
+    ) -> Precondition {
+        .logicalVolume(group: group, name: name, uuid: uuid ?? "", uid: uid, size: size)
+    }
+
+    private static func change(_ arguments: [String]) -> Command {
+        Command("lvm", arguments, effect: .mutates, deadline: changeDeadline)
+    }
+
+    /// LVM takes sizes in bytes only in multiples of 512, and rounds up to extents itself.
+    private static func size(_ size: ByteCount) -> String { "\(size.roundedUp(to: ByteCount(512)).bytes)b" }
+
+    private static func place(_ location: VolumeLocation) -> (group: String, name: String) {
+        guard case .logicalVolume(let group, let name) = location else {
+            // The executor hands each step to the driver of its location.
+            preconditionFailure("\(location) is no logical volume")
+        }
+        return (group, name)
+    }
+}

@@ -1,0 +1,169 @@
+import TuffModel
+
+/// One volume group's part of a report, being made into the model's records. Every error names the group and the cell.
+struct LVMReportGroup {
+    private let raw: LVMRawEntry
+    private let name: String
+    private let uuid: String
+
+    init(_ raw: LVMRawEntry, name: String, uuid: String) {
+        self.raw = raw
+        self.name = name
+        self.uuid = uuid
+    }
+
+    func volumeGroup() throws(HostError) -> VolumeGroup {
+        let cells = Cells(raw.groups[0], LVMReportDecoder.groupColumns, of: "volume group \(name)")
+        let size = try cells.size(2)
+        let free = try cells.size(3)
+        let extentSize = try cells.size(4)
+        guard free <= size, extentSize > .zero else {
+            throw LVMReportDecoder.contradiction("volume group \(name) has more free than it holds, or empty extents")
+        }
+        return VolumeGroup(
+            name: name, uuid: uuid, size: size, free: free, extentSize: extentSize,
+            missingDevices: try cells.count(5), lockType: try cells.text(6), partial: try cells.flag(7) == true,
+            exported: try cells.flag(8) == true, metadataAreaSize: try cells.size(9),
+            metadataAreaFree: try cells.size(10), logicalVolumes: try logicalVolumes())
+    }
+
+    private func logicalVolumes() throws(HostError) -> [LogicalVolume] {
+        guard let rows = raw.volumes, let segments = raw.segments else {
+            throw LVMReportDecoder.contradiction("the logical volumes or segments of group \(name) are missing")
+        }
+        let chunkSizes = try chunkSizes(segments)
+        var names: Set<String> = []
+        var uuids: Set<String> = []
+        var pools: Set<String> = []
+        var volumes: [LogicalVolume] = []
+        volumes.reserveCapacity(rows.count)
+        for row in rows {
+            let volume = try logicalVolume(row, chunkSizes: chunkSizes)
+            guard names.insert(volume.name).inserted else {
+                throw LVMReportDecoder.contradiction("\(name)/\(volume.name) is listed twice")
+            }
+            guard uuids.insert(volume.uuid).inserted else {
+                throw LVMReportDecoder.contradiction("two logical volumes of \(name) have uuid \(volume.uuid)")
+            }
+            if volume.layout == .thinPool { pools.insert(volume.name) }
+            volumes.append(volume)
+        }
+        for volume in volumes where volume.layout == .thin {
+            guard let pool = volume.pool, pools.contains(pool) else {
+                throw LVMReportDecoder.contradiction("\(name)/\(volume.name) is thin and its thin pool is not listed")
+            }
+        }
+        return volumes.sorted { $0.name < $1.name }
+    }
+
+    private func logicalVolume(
+        _ row: LVMRawEntry.Row, chunkSizes: [String: ByteCount]
+    ) throws(HostError) -> LogicalVolume {
+        let volumeName = row[0] ?? "(without a name)"
+        let cells = Cells(row, LVMReportDecoder.volumeColumns, of: "\(name)/\(volumeName)")
+        guard let active = try cells.flag(5) else {
+            // `-1` under --binary: LVM was asked without device-mapper, or could not reach it.
+            throw HostError(.failed, "LVM cannot tell whether \(name)/\(volumeName) is active")
+        }
+        let volumeUUID = try cells.nonEmpty(1)
+        let tags = try cells.text(3)
+        return LogicalVolume(
+            name: try cells.nonEmpty(0), uuid: volumeUUID, size: try cells.size(2),
+            tags: tags.isEmpty ? [] : tags.split(separator: ",").map(String.init),
+            layout: Self.layout(try cells.text(4)), active: active, suspended: try cells.flag(6) == true,
+            open: try cells.flag(7) == true, pool: try cells.optional(8), origin: try cells.optional(9),
+            dataPercent: try cells.percent(10), metadataPercent: try cells.percent(11),
+            metadataSize: try cells.optionalSize(12), chunkSize: chunkSizes[volumeUUID], health: try cells.text(13))
+    }
+
+    /// Chunk sizes by the uuid of the thin pool.
+    private func chunkSizes(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ByteCount] {
+        var result: [String: ByteCount] = [:]
+        for row in rows {
+            let cells = Cells(row, LVMReportDecoder.segmentColumns, of: "a segment of \(name)")
+            let size = try cells.size(1)
+            guard result.updateValue(size, forKey: try cells.nonEmpty(0)) == nil else {
+                throw LVMReportDecoder.contradiction("a thin pool of \(name) has two segments")
+            }
+        }
+        return result
+    }
+
+    /// `lv_layout` is a set of words: `thin,pool`, `thin,sparse`, `linear`, …
+    private static func layout(_ text: String) -> LogicalVolume.Layout {
+        let words = text.split(separator: ",")
+        if words == ["linear"] { return .linear }
+        guard words.contains("thin") else { return .other }
+        return words.contains("pool") ? .thinPool : .thin
+    }
+}
+
+/// The cells of one row, read as what LVM means by them. All are texts; an absent one is an error.
+private struct Cells {
+    private let row: LVMRawEntry.Row
+    private let columns: [String]
+    private let subject: String
+
+    init(_ row: LVMRawEntry.Row, _ columns: [String], of subject: String) {
+        self.row = row
+        self.columns = columns
+        self.subject = subject
+    }
+
+    func text(_ index: Int) throws(HostError) -> String {
+        guard let text = row[index] else {
+            throw HostError(.malformed, "the report of lvm lacks \(columns[index]) of \(subject)")
+        }
+        return text
+    }
+
+    func nonEmpty(_ index: Int) throws(HostError) -> String {
+        let text = try text(index)
+        guard !text.isEmpty else { throw unreadable(index, text) }
+        return text
+    }
+
+    func optional(_ index: Int) throws(HostError) -> String? {
+        let text = try text(index)
+        return text.isEmpty ? nil : text
+    }
+
+    func size(_ index: Int) throws(HostError) -> ByteCount { ByteCount(try number(index, try text(index))) }
+
+    func optionalSize(_ index: Int) throws(HostError) -> ByteCount? {
+        guard let text = try optional(index) else { return nil }
+        return ByteCount(try number(index, text))
+    }
+
+    func count(_ index: Int) throws(HostError) -> Int { Int(try number(index, try text(index))) }
+
+    /// A column under `--binary`: nil where LVM says `-1`, undefined.
+    func flag(_ index: Int) throws(HostError) -> Bool? {
+        let text = try text(index)
+        switch text {
+        case "1": return true
+        case "0": return false
+        case "-1": return nil
+        default: throw unreadable(index, text)
+        }
+    }
+
+    func percent(_ index: Int) throws(HostError) -> Double? {
+        guard let text = try optional(index) else { return nil }
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2e }), let value = Double(text),
+            value <= 100
+        else { throw unreadable(index, text) }
+        return value
+    }
+
+    private func number(_ index: Int, _ text: String) throws(HostError) -> Int64 {
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int64(text) else {
+            throw unreadable(index, text)
+        }
+        return value
+    }
+
+    private func unreadable(_ index: Int, _ text: String) -> HostError {
+        HostError(.malformed, "the report of lvm gives '\(text.prefix(80))' as \(columns[index]) of \(subject)")
+    }
+}
