@@ -63,7 +63,7 @@ package struct UID: Hashable, Codable, Sendable, Comparable, CustomStringConvert
             bits += 8
             while bits >= 5 {
                 bits -= 5
-                text.append(Self.alphabet[Int(buffer >> UInt64(bits)) & 31])
+                text.append(Self.alphabet[Int(truncatingIfNeeded: buffer >> UInt64(bits)) & 31])
             }
         }
         description = String(decoding: text, as: UTF8.self)

@@ -1,0 +1,221 @@
+import Testing
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+@Suite struct VolumePlanTests {
+    func plan(_ desired: DesiredState, _ observed: ObservedState) -> Plan {
+        Planner.plan(desired: desired, observed: observed, context: Sample.context())
+    }
+
+    func change(_ plan: Plan, _ kind: Kind = .volume, _ name: String = "db") -> PlannedChange? {
+        plan.changes.first { $0.resource == ResourceID(kind, name) }
+    }
+
+    @Test func aMissingVolumeIsCreatedWithAllItsMarksAtOnce() throws {
+        let plan = plan(Sample.desired(), Sample.observed())
+        let step = try #require(plan.steps.first)
+        #expect(plan.steps.count == 1)
+        guard case .volume(.create(let backend, let location, let size, let marks)) = step.step else {
+            Issue.record("\(step)")
+            return
+        }
+        #expect(backend == .thinPool(group: "vg0", pool: "tp0"))
+        #expect(location == .logicalVolume(group: "vg0", name: "v-db"))
+        #expect(size == Sample.gibi(10))
+        #expect(marks.role == .volume("db"))
+        #expect(marks.iqn == "\(Sample.iqnBase):db")
+        #expect(marks.operation == nil)
+        #expect(step.keys == [.volumeGroup("vg0")])
+    }
+
+    @Test func uidsFollowFromTheContextAndNothingElse() {
+        let first = plan(Sample.desired(), Sample.observed())
+        let again = plan(Sample.desired(), Sample.observed())
+        let later = Planner.plan(
+            desired: Sample.desired(), observed: Sample.observed(), context: Sample.context("ff"))
+        #expect(first == again)
+        #expect(change(first)?.uid != change(later)?.uid)
+    }
+
+    @Test func anEqualVolumeIsLeftAlone() {
+        let plan = plan(Sample.desired(), Sample.observed([Sample.volume()]))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.action == .unchanged)
+    }
+
+    @Test func aSizeIsRoundedUpToExtentsBeforeItIsCompared() {
+        var desired = Sample.desired()
+        desired.volumes["db"]!.spec.size = ByteCount(10 * ByteCount.gibi - 512)
+        #expect(plan(desired, Sample.observed([Sample.volume()])).isEmpty)
+    }
+
+    @Test func aLargerSizeExtendsWithWhatWasSeenAsPrecondition() {
+        var desired = Sample.desired()
+        desired.volumes["db"]!.spec.size = Sample.gibi(20)
+        let plan = plan(desired, Sample.observed([Sample.volume()]))
+        #expect(
+            plan.steps.map(\.step) == [
+                .volume(
+                    .extend(
+                        location: .logicalVolume(group: "vg0", name: "v-db"), uid: Sample.uid, uuid: "uuid-db",
+                        from: Sample.gibi(10), to: Sample.gibi(20)))
+            ])
+        #expect(change(plan)?.risk == .online)
+    }
+
+    @Test func aSmallerSizeIsBlockedAndTheRestGoesOn() {
+        var desired = Sample.desired(attached: ["db"])
+        desired.volumes["db"]!.spec.size = Sample.gibi(5)
+        let plan = plan(desired, Sample.observed([Sample.volume(active: true)]))
+        #expect(change(plan)?.reason == .wouldShrink)
+        #expect(change(plan, .attachment, "db-on-web1")?.action == .create)
+    }
+
+    @Test func aChangedPoolIsNeverARecreation() {
+        var desired = Sample.desired()
+        desired.pools["slow"] = Sample.declared(
+            "slow", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp1"))))
+        desired.volumes["db"]!.spec.placement = .pool("slow")
+        var group = Sample.group([Sample.volume()])
+        group.logicalVolumes.append(
+            LogicalVolume(name: "tp1", uuid: "other", size: Sample.gibi(5), layout: .thinPool))
+        var observed = Sample.observed()
+        observed.volumeGroups = ObservationMap(["vg0": .known(group)])
+        let plan = plan(desired, observed)
+        #expect(change(plan)?.reason == .moveNotSupported)
+        #expect(plan.isEmpty)
+    }
+
+    @Test func aNameTakenByAnybodyElseBlocks() {
+        let foreign = LogicalVolume(name: "v-db", uuid: "x", size: Sample.gibi(1), layout: .linear)
+        let otherStack = Sample.volume(stack: "other")
+        for volume in [foreign, otherStack] {
+            let plan = plan(Sample.desired(), Sample.observed([volume]))
+            #expect(change(plan)?.reason == .nameTaken)
+            #expect(plan.isEmpty)
+        }
+    }
+
+    @Test func twoObjectsThatClaimOneNameBlock() {
+        var twin = Sample.volume()
+        twin.name = "twin"
+        let plan = plan(Sample.desired(), Sample.observed([Sample.volume(), twin]))
+        #expect(change(plan)?.reason == .nameTaken)
+        #expect(plan.isEmpty)
+    }
+
+    @Test func damagedMarksAreReportedAndNotTouched() {
+        var damaged = Sample.volume()
+        damaged.tags.removeAll { $0.hasPrefix("tuff:uid=") }
+        let plan = plan(Sample.desired(), Sample.observed([damaged]))
+        #expect(plan.isEmpty)
+        #expect(plan.changes.contains { $0.reason == .marksDamaged })
+    }
+
+    @Test func undeclaredVolumesAreOrphansAndStay() {
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([Sample.volume()]))
+        #expect(change(plan)?.action == .orphan)
+        #expect(plan.isEmpty)
+        #expect(plan.counts.remove == 0)
+    }
+
+    @Test func whatDoesNotFitIsRefusedBeforeTheFirstCommand() {
+        var desired = Sample.desired(volumes: ["a", "b"])
+        // 90 GiB less 10 % reserve, times 4, is 324 GiB: one of two volumes of 200 GiB fits.
+        for name in ["a", "b"] { desired.volumes[name]!.spec.size = Sample.gibi(200) }
+        let plan = plan(desired, Sample.observed())
+        #expect(change(plan, .volume, "a")?.action == .create)
+        #expect(change(plan, .volume, "b")?.reason == .insufficientCapacity)
+    }
+
+    @Test func aPoolThatIsReallyFullTakesNothingMore() {
+        var group = Sample.group()
+        group.logicalVolumes[0].dataPercent = 91
+        var observed = Sample.observed()
+        observed.volumeGroups = ObservationMap(["vg0": .known(group)])
+        #expect(change(plan(Sample.desired(), observed))?.reason == .insufficientCapacity)
+    }
+
+    @Test func unhealthyPoolsStallWhatNeedsThem() {
+        let breakages: [(inout VolumeGroup) -> Void] = [
+            { $0.missingDevices = 1 }, { $0.lockType = "sanlock" }, { $0.exported = true },
+            { $0.logicalVolumes[0].health = "metadata_read_only" },
+        ]
+        for breakage in breakages {
+            var group = Sample.group()
+            breakage(&group)
+            var observed = Sample.observed()
+            observed.volumeGroups = ObservationMap(["vg0": .known(group)])
+            let plan = plan(Sample.desired(), observed)
+            #expect(plan.isEmpty)
+            #expect(change(plan, .pool, "fast")?.reason == .poolUnhealthy)
+            #expect(change(plan)?.reason == .poolUnhealthy)
+        }
+    }
+
+    @Test func aMissingPoolIsToldAsSuch() {
+        var observed = Sample.observed()
+        observed.volumeGroups = ObservationMap()
+        let plan = plan(Sample.desired(), observed)
+        #expect(change(plan, .pool, "fast")?.reason == .poolMissing)
+        #expect(plan.isEmpty)
+    }
+
+    @Test func otherNodesResourcesAreNotOurBusiness() {
+        var desired = Sample.desired(attached: ["db"])
+        desired.pools["fast"]!.spec.node = "storage2"
+        let plan = plan(desired, Sample.observed())
+        #expect(plan.changes.isEmpty)
+    }
+
+    @Test func whatThisVersionCannotDoIsSaidAndTheRestGoesOn() {
+        var desired = Sample.desired(volumes: ["a", "b"])
+        desired.volumes["a"]!.spec.source = .volume("b")
+        desired.snapshots["s"] = Sample.declared("s", SnapshotSpec(volume: "b"))
+        let plan = plan(desired, Sample.observed())
+        #expect(change(plan, .volume, "a")?.action == .unsupported)
+        #expect(change(plan, .snapshot, "s")?.action == .unsupported)
+        #expect(change(plan, .volume, "b")?.action == .create)
+    }
+
+    @Test func anInterruptedCreationIsFinishedUnderTheSameUID() throws {
+        var desired = DesiredState()
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
+        var marks = Sample.marks()
+        marks.operation = "create"
+        var observed = Sample.observed()
+        observed.directories = ObservationMap([
+            "/srv/p": .known(
+                DirectoryPool(
+                    path: "/srv/p", size: Sample.gibi(100), free: Sample.gibi(90),
+                    files: [DirectoryFile(name: "v-db", tags: marks.tags, size: nil)]))
+        ])
+        let plan = plan(desired, observed)
+        let step = try #require(plan.steps.first).step
+        guard case .volume(.create(_, let location, let size, let made)) = step else {
+            Issue.record("\(step)")
+            return
+        }
+        #expect(location == .file(directory: "/srv/p", name: "v-db"))
+        #expect(size == Sample.gibi(1))
+        #expect(made.uid == Sample.uid)
+    }
+
+    @Test func marksWhoseDataIsGoneAreNotRecreated() {
+        var desired = DesiredState()
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
+        var observed = Sample.observed()
+        observed.directories = ObservationMap([
+            "/srv/p": .known(
+                DirectoryPool(
+                    path: "/srv/p", size: Sample.gibi(100), free: Sample.gibi(90),
+                    files: [DirectoryFile(name: "v-db", tags: Sample.marks().tags, size: nil)]))
+        ])
+        let plan = plan(desired, observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .dataMissing)
+    }
+}
