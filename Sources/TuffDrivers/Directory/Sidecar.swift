@@ -1,0 +1,48 @@
+import FoundationEssentials
+package import TuffModel
+
+/// The text of `<pool>/.tuff/<uid>.json`, which makes a file of a directory pool one of ours.
+///
+/// Version 1: `{"file": name of the data file, "tags": the marks as LVM tags, "version": 1}`. It lies apart from the
+/// data because a raw image has no room for it and extended attributes get lost in copies.
+package struct Sidecar: Hashable, Codable, Sendable {
+    package static let version = 1
+    /// Folder of the sidecars in a pool's directory, mode 0700.
+    package static let folder = ".tuff"
+
+    package var version: Int
+    package var file: String
+    package var tags: [String]
+
+    package init(file: String, tags: [String]) {
+        version = Self.version
+        self.file = file
+        self.tags = tags
+    }
+
+    /// Path of the sidecar of `uid`, relative to the pool's directory.
+    package static func path(of uid: UID) -> String { "\(folder)/\(uid).json" }
+
+    /// The uid a path names; nil for anything else, temporary files included.
+    package static func uid(ofPath path: String) -> UID? {
+        guard path.hasPrefix("\(folder)/"), path.hasSuffix(".json") else { return nil }
+        return UID(path.dropFirst(folder.count + 1).dropLast(".json".count))
+    }
+
+    /// Nil when the text is none, is of a newer version, or names a file outside the directory.
+    package init?(text: String) {
+        guard let sidecar = try? JSONDecoder().decode(Sidecar.self, from: Data(text.utf8)),
+            sidecar.version == Self.version, !sidecar.file.isEmpty, !sidecar.file.hasPrefix("."),
+            !sidecar.file.contains("/")
+        else { return nil }
+        self = sidecar
+    }
+
+    package var text: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Strings and one number always encode.
+        guard let data = try? encoder.encode(self) else { preconditionFailure("a sidecar does not encode") }
+        return String(decoding: data, as: UTF8.self) + "\n"
+    }
+}
