@@ -108,7 +108,8 @@ package enum HostAction: Hashable, Codable, Sendable {
     case setMode(HostPath, UInt16)
     /// symlink(2) whose target is another place of the same root. An equal link is success.
     case link(HostPath, to: HostPath)
-    /// unlink(2) of a symbolic link; anything else at that place is an error. Absent is success.
+    /// unlink(2) of a symbolic link; anything else at that place is an error. Absent is success. A last component `*`
+    /// means every symbolic link of the directory, and nothing else in it: other tools choose other names for links.
     case unlink(HostPath)
     /// A new file (mode 0600, O_EXCL) of `size` bytes, sparse, durable with its directory entry. A blank file of ours
     /// (see `Precondition.vacant`) is what an interrupted attempt left: it is set to `size`, which is success.

@@ -153,16 +153,20 @@ package struct ObservedCHAP: Equatable, Codable, Sendable {
     package var mutualPassword: SecretFingerprint?
     /// Files of this ACL that hold a secret and that others than root may read, by attribute name.
     package var exposed: [String]
+    /// Whether CHAP is demanded is left to the target. LIO has an attribute `authentication` per ACL too, and 0 there
+    /// lets this initiator in without any.
+    package var followsTarget: Bool
 
     package init(
         user: String? = nil, password: SecretFingerprint? = nil, mutualUser: String? = nil,
-        mutualPassword: SecretFingerprint? = nil, exposed: [String] = []
+        mutualPassword: SecretFingerprint? = nil, exposed: [String] = [], followsTarget: Bool = true
     ) {
         self.user = user
         self.password = password
         self.mutualUser = mutualUser
         self.mutualPassword = mutualPassword
         self.exposed = exposed
+        self.followsTarget = followsTarget
     }
 }
 

@@ -116,13 +116,20 @@ struct ExportDiff {
         }
         if backstore.path == nil || !backstore.enabled {
             add(
-                .repairBackstore(wanted.backstore, place: backstore.place), "backstore.enabled", from: "no", to: "yes")
+                .repairBackstore(placed(backstore), enable: true), "backstore.enabled", from: "no", to: "yes")
         } else if capabilities.discard, let discard = backstore.discard, discard != wanted.backstore.discard {
             add(
-                .repairBackstore(wanted.backstore, place: backstore.place), "backstore.discard",
+                .repairBackstore(placed(backstore), enable: false), "backstore.discard",
                 from: discard ? "on" : "off", to: wanted.backstore.discard ? "on" : "off")
         }
         return false
+    }
+
+    /// The wanted backstore where the observer found it.
+    private func placed(_ found: ObservedBackstore?) -> BackstoreSpec {
+        var spec = wanted.backstore
+        spec.place = found?.place ?? ""
+        return spec
     }
 
     /// What cannot change under a live export is taken down and made anew, but only while nobody is logged in.
@@ -170,7 +177,7 @@ struct ExportDiff {
     private mutating func compareLUN(rebuilt: Bool) {
         let found = target?.luns.first { $0.number == wanted.lun }
         if !rebuilt, found?.backstore == wanted.backstore.name { return }
-        steps.append(.addLUN(reference, number: wanted.lun, wanted.backstore))
+        steps.append(.addLUN(reference, number: wanted.lun, placed(rebuilt ? nil : backstore)))
         if !rebuilt { differences.append(FieldDifference("lun", from: nil, to: "\(wanted.lun)")) }
     }
 
@@ -234,6 +241,9 @@ struct ExportDiff {
         ] where old != new {
             fields.append(
                 FieldDifference(field, from: old.map { _ in "(sensitive)" }, to: new.map { _ in "(sensitive)" }))
+        }
+        if !found.followsTarget {
+            fields.append(FieldDifference("chap.demand", from: "by initiator", to: "by target"))
         }
         if !fields.isEmpty {
             steps.append(.setCHAP(reference, initiator: access.initiator, access.chap))

@@ -41,13 +41,18 @@ package struct BackstoreSpec: Hashable, Codable, Sendable {
     package var identity: DiskIdentity
     /// Pass discard through: thin volumes and sparse files.
     package var discard: Bool
+    /// Where the observer found it; empty: where the driver makes it.
+    package var place: String
 
-    package init(uid: UID, location: VolumeLocation, size: ByteCount, identity: DiskIdentity, discard: Bool) {
+    package init(
+        uid: UID, location: VolumeLocation, size: ByteCount, identity: DiskIdentity, discard: Bool, place: String = ""
+    ) {
         self.uid = uid
         self.location = location
         self.size = size
         self.identity = identity
         self.discard = discard
+        self.place = place
     }
 
     package var name: String { uid.backstoreName }
@@ -67,8 +72,8 @@ package struct TargetRef: Hashable, Codable, Sendable {
 /// What target drivers do: LIO and tgt share these rules. Each step is idempotent where the object it makes is ours.
 package enum ExportStep: Hashable, Codable, Sendable {
     case createBackstore(BackstoreSpec)
-    /// Sets what differs on a backstore that is not handed out yet or allows it (`discard`, `enabled`).
-    case repairBackstore(BackstoreSpec, place: String)
+    /// Sets `discard` on a backstore; `enable`: configures and enables it first, which LIO refuses to do twice.
+    case repairBackstore(BackstoreSpec, enable: Bool)
     /// Removes a backstore of ours that no LUN uses, to be made anew.
     case removeBackstore(uid: UID, place: String)
     case createTarget(TargetRef)
