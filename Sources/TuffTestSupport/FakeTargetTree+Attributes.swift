@@ -1,0 +1,186 @@
+import TuffHost
+import TuffModel
+
+/// What attributes read, and what writing them does.
+extension FakeTargetTree {
+    /// The whole text the kernel gives, nil where there is no attribute.
+    func text(at path: [String]) -> String? {
+        guard let found = node(at: path), found.kind == .attribute else { return nil }
+        guard let name = path.last else { return nil }
+        if path[0] == "core", path.count == 4, name == "info" { return backstoreInfo(Array(path.dropLast())) }
+        if path[0] == "core", name == "vpd_unit_serial" { return "T10 VPD Unit Serial Number: \(found.text)\n" }
+        guard path[0] == "iscsi" else { return found.text + "\n" }
+        if path.count == 6, path[3] == "acls", name == "info" { return sessionInfo(iqn: path[1], initiator: path[4]) }
+        if path.count == 4, name == "dynamic_sessions" {
+            let acls = node(at: path[..<3] + ["acls"])?.children ?? [:]
+            let others = sessions.filter { $0.iqn == path[1] && acls[$0.initiator] == nil }
+            // Measured: each name ends in a newline and a NUL ends the list.
+            return others.isEmpty ? "" : others.map { "\($0.initiator)\n" }.joined() + "\0"
+        }
+        if name == "write_protect", node(at: Array(path.dropLast()))?.live != true { return "" }
+        return found.text + "\n"
+    }
+
+    private func backstoreInfo(_ path: [String]) -> String {
+        let object = node(at: path)!
+        let control = Self.parameters(object.children["control"]!.text)
+        let enabled = object.children["enable"]!.text == "1"
+        let status = isLinked(path) ? "ACTIVATED" : "DEACTIVATED"
+        let sector = enabled ? "512" : "0"
+        let head =
+            "Status: \(status)  Max Queue Depth: 0  SectorSize: \(sector)  HwMaxSectors: \(enabled ? "248" : "0")\n"
+        if path[1].hasPrefix("fileio_") {
+            guard let file = control["fd_dev_name"] else {
+                return head + "        TCM FILEIO ID: 0        File:   Size: 0  Mode: O_DSYNC Async: 0\n"
+            }
+            return head + "        TCM FILEIO ID: 0        File: \(file)  Size: \(control["fd_dev_size"] ?? "0")  "
+                + "Mode: \(control["fd_buffered_io"] == "1" ? "Buffered-WCE" : "O_DSYNC") Async: 0\n"
+        }
+        let device = enabled ? "iBlock device: dm-0  " : "  "
+        let path = control["udev_path"].map { "UDEV PATH: \($0)  " } ?? ""
+        return head
+            + "        \(device)\(path)readonly: 0\n        Major: 0 Minor: 0\(enabled ? "  CLAIMED: IBLOCK" : "")\n"
+    }
+
+    static func parameters(_ text: String) -> [String: String] {
+        text.split(separator: ",").reduce(into: [:]) { result, item in
+            let parts = item.split(separator: "=", maxSplits: 1)
+            if parts.count == 2 { result[String(parts[0])] = String(parts[1]) }
+        }
+    }
+
+    private func sessionInfo(iqn: String, initiator: String) -> String {
+        guard let session = sessions.first(where: { $0.iqn == iqn && $0.initiator == initiator }) else {
+            return "No active iSCSI Session for Initiator Endpoint: \(initiator)\n"
+        }
+        return """
+            InitiatorName: \(initiator)
+            InitiatorAlias: \("")
+            LIO Session ID: 4   ISID: 0x80 36 fa fa 00 00  TSIH: 4  SessionType: Normal
+            Session State: TARG_SESS_STATE_LOGGED_IN
+            ---------------------[iSCSI Session Values]-----------------------
+              CmdSN/WR  :  CmdSN/WC  :  ExpCmdSN  :  MaxCmdSN  :     ITT    :     TTT
+             0x00000040   0x00000040   0x48975656   0x48975695   0x34fdb044   0x000015be
+            ----------------------[iSCSI Connections]-------------------------
+            CID: 0  Connection State: TARG_CONN_STATE_LOGGED_IN
+               Address \(session.address) TCP  StatSN: 0xdae1551e
+
+            """
+    }
+
+    mutating func write(_ path: [String], _ value: String, deviceExists: (String) -> Bool) throws(HostError) {
+        guard let found = node(at: path) else { throw Self.error(.notFound, "ENOENT", path) }
+        guard found.kind == .attribute, found.mode & 0o222 != 0 else {
+            throw Self.error(.permissionDenied, "EACCES", path)
+        }
+        let name = path[path.count - 1]
+        if path[0] == "core", path.count >= 4 {
+            return try writeBackstore(Array(path[..<3]), name, path, value, deviceExists)
+        }
+        if path.count == 6, path[3] == "acls", name == "info" { throw Self.error(.permissionDenied, "EACCES", path) }
+        switch name {
+        case "userid", "password", "userid_mutual", "password_mutual":
+            guard value.utf8.count < 256 else { throw Self.error(.failed, "EINVAL", path) }
+        case "write_protect":
+            // Without a device list entry the kernel takes the value and forgets it.
+            guard node(at: Array(path.dropLast()))?.live == true else { return }
+            fallthrough
+        case _ where path.count == 5 && path[3] == "attrib", "enable":
+            guard value == "0" || value == "1" else { throw Self.error(.failed, "EINVAL", path) }
+        case "authentication":
+            guard ["-1", "0", "1"].contains(value) else { throw Self.error(.failed, "EINVAL", path) }
+        default: break
+        }
+        try change(path) { $0.text = value }
+        if path.count == 4, name == "enable", value == "0" { sessions.removeAll { $0.iqn == path[1] } }
+    }
+
+    private mutating func writeBackstore(
+        _ object: [String], _ name: String, _ path: [String], _ value: String, _ deviceExists: (String) -> Bool
+    ) throws(HostError) {
+        let found = node(at: object)!
+        let enabled = found.children["enable"]?.text == "1"
+        switch name {
+        case "control":
+            guard !enabled else { throw Self.error(.failed, "EEXIST", path) }
+            let merged = Self.parameters(found.children["control"]!.text).merging(Self.parameters(value)) { $1 }
+            try change(path) { node in
+                node.text = merged.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: ",")
+            }
+            return
+        case "enable":
+            guard value == "1" else { throw Self.error(.failed, "EINVAL", path) }
+            guard !enabled else { throw Self.error(.failed, "EEXIST", path) }
+            let control = Self.parameters(found.children["control"]!.text)
+            guard let device = control["udev_path"] ?? control["fd_dev_name"] else {
+                throw Self.error(.failed, "EINVAL", path)
+            }
+            guard deviceExists(device) else { throw Self.error(.notFound, "ENOENT", path) }
+        case "vpd_unit_serial", "vendor_id", "product_id":
+            guard !isLinked(object) else { throw Self.error(.failed, "EINVAL", path) }
+            let limit = name == "vendor_id" ? 8 : name == "product_id" ? 16 : 254
+            guard value.utf8.count <= limit else { throw Self.error(.failed, "EOVERFLOW", path) }
+        case "emulate_tpu", "emulate_tpws":
+            guard value == "0" || value == "1" else { throw Self.error(.failed, "EINVAL", path) }
+            // Linux 6.1 follows a null pointer here (iblock_configure_unmap without a device): the machine is gone.
+            guard enabled else { throw Self.error(.failed, "kernel oops", path) }
+        default: break
+        }
+        try change(path) { $0.text = value }
+    }
+}
+
+/// What mkdir(2) brings forth.
+enum FakeObjects {
+    typealias Node = FakeTargetTree.Node
+
+    static func fabric() -> Node {
+        .made([
+            "discovery_auth": .group(["userid": .attribute(""), "password": .attribute("")]),
+            "lio_version": .attribute("Datera Inc. iSCSI Target v4.1.0", mode: 0o444),
+        ])
+    }
+
+    static func adapter() -> Node {
+        .made(["hba_info": .attribute("", mode: 0o444), "hba_mode": .attribute("0")])
+    }
+
+    static func backstore() -> Node {
+        .made([
+            "control": .attribute("", mode: 0o200), "enable": .attribute("0"),
+            "info": .attribute("", mode: 0o444), "udev_path": .attribute(""), "alias": .attribute(""),
+            "attrib": .group(["emulate_tpu": .attribute("0"), "emulate_tpws": .attribute("0")]),
+            "wwn": .group([
+                "vpd_unit_serial": .attribute(""), "vendor_id": .attribute("LIO-ORG"), "product_id": .attribute(""),
+            ]),
+            "statistics": .group(),
+        ])
+    }
+
+    static func target() -> Node {
+        .made(["fabric_statistics": .group(), "param": .group(["cmd_completion_affinity": .attribute("-1")])])
+    }
+
+    static func portalGroup() -> Node {
+        let attributes = [
+            "authentication": "1", "cache_dynamic_acls": "0", "demo_mode_discovery": "1",
+            "demo_mode_write_protect": "1", "generate_node_acls": "0", "prod_mode_write_protect": "0",
+        ]
+        return .made([
+            "acls": .group(), "lun": .group(), "np": .group(), "param": .group(), "enable": .attribute("0"),
+            "dynamic_sessions": .attribute("", mode: 0o444),
+            "attrib": .group(attributes.mapValues { .attribute($0) }),
+        ])
+    }
+
+    static func acl() -> Node {
+        .made([
+            "attrib": .group(["authentication": .attribute("-1")]), "fabric_statistics": .group(),
+            "info": .attribute("", mode: 0o444), "cmdsn_depth": .attribute("64"),
+            "auth": .group([
+                "userid": .attribute(""), "password": .attribute(""), "userid_mutual": .attribute(""),
+                "password_mutual": .attribute(""), "authenticate_target": .attribute("0", mode: 0o444),
+            ]),
+        ])
+    }
+}

@@ -1,0 +1,65 @@
+package import TuffHost
+package import TuffModel
+
+/// What initiators and other people do.
+extension FakeTargetTree {
+    /// Logs an initiator in, if the target lets it.
+    /// - Parameter chap: User and secret the initiator offers.
+    package mutating func login(
+        initiator: String, to iqn: String, chap: (user: String, secret: String)? = nil,
+        address: String = "192.0.2.77"
+    ) -> Bool {
+        let group = ["iscsi", iqn, "tpgt_1"]
+        guard node(at: group + ["enable"])?.text == "1", node(at: group + ["np"])?.children.isEmpty == false else {
+            return false
+        }
+        let acl = node(at: group + ["acls", initiator])
+        if acl == nil, node(at: group + ["attrib", "generate_node_acls"])?.text != "1" { return false }
+        // An ACL's own attribute goes before the portal group's; -1 means that it has no opinion.
+        let own = acl?.children["attrib"]?.children["authentication"]?.text ?? "-1"
+        let demanded = own == "-1" ? node(at: group + ["attrib", "authentication"])?.text == "1" : own == "1"
+        if demanded {
+            let auth = acl?.children["auth"]?.children
+            guard let chap, auth?["userid"]?.text == chap.user, auth?["password"]?.text == chap.secret,
+                !chap.user.isEmpty
+            else { return false }
+        }
+        sessions.removeAll { $0.iqn == iqn && $0.initiator == initiator }
+        sessions.append(Session(iqn: iqn, initiator: initiator, address: address))
+        return true
+    }
+
+    package mutating func logout(initiator: String, from iqn: String) {
+        sessions.removeAll { $0.iqn == iqn && $0.initiator == initiator }
+    }
+
+    /// Whether discovery names the target to this initiator.
+    package func discovers(initiator: String, _ iqn: String) -> Bool {
+        let group = ["iscsi", iqn, "tpgt_1"]
+        guard node(at: group + ["enable"])?.text == "1" else { return false }
+        return node(at: group + ["acls", initiator]) != nil
+            || node(at: group + ["attrib", "demo_mode_discovery"])?.text == "1"
+    }
+
+    /// Whether an initiator with this ACL could write to the LUN it sees under `number`; nil: it sees none.
+    package func isWritable(initiator: String, of iqn: String, number: Int) -> Bool? {
+        let mapped = node(at: ["iscsi", iqn, "tpgt_1", "acls", initiator, "lun_\(number)"])
+        guard let mapped, mapped.live else { return nil }
+        return mapped.children["write_protect"]?.text == "0"
+    }
+
+    /// A change by somebody else: any action, with a secret and devices that exist.
+    package mutating func meddle(_ action: HostAction) throws(HostError) {
+        try perform(action, secret: { _ in "somebody else's" }, deviceExists: { _ in true })
+    }
+
+    /// A change by somebody else to one attribute.
+    package mutating func meddle(write value: String, to relative: String) throws(HostError) {
+        try meddle(.writeAttribute(.target(relative), value, verify: false))
+    }
+
+    /// Whether the entry exists.
+    package func exists(_ relative: String) -> Bool {
+        node(at: relative.split(separator: "/").map(String.init)) != nil
+    }
+}

@@ -1,0 +1,191 @@
+package import TuffHost
+package import TuffModel
+
+/// `/sys/kernel/config/target` as a value: keeps the rules of configfs and LIO that were measured on Linux 6.1
+/// (docs beside each rule), so that an order of actions the kernel refuses is refused here too.
+///
+/// Only objects and attributes that Tuff touches or reads exist, and a few beside them that a careless pattern would
+/// catch (`core/alua`, `statistics`, `discovery_auth`).
+package struct FakeTargetTree: Equatable, Sendable {
+    /// One entry of the tree.
+    struct Node: Equatable, Sendable {
+        enum Kind: Equatable, Sendable {
+            /// `made` by mkdir, or by the kernel together with its parent.
+            case directory(made: Bool)
+            case attribute
+            /// Where it leads, as components below the root.
+            case link([String])
+        }
+
+        var kind: Kind
+        var text = ""
+        var mode: UInt16 = 0o644
+        var children: [String: Node] = [:]
+        /// Mapped LUNs only: the kernel has a device list entry behind the link. It dies with the LUN's own link.
+        var live = false
+
+        static func made(_ children: [String: Node] = [:]) -> Node {
+            Node(kind: .directory(made: true), mode: 0o755, children: children)
+        }
+
+        static func group(_ children: [String: Node] = [:]) -> Node {
+            Node(kind: .directory(made: false), mode: 0o755, children: children)
+        }
+
+        static func attribute(_ text: String, mode: UInt16 = 0o644) -> Node {
+            Node(kind: .attribute, text: text, mode: mode)
+        }
+
+        var isDirectory: Bool {
+            if case .directory = kind { true } else { false }
+        }
+
+        var link: [String]? {
+            if case .link(let target) = kind { target } else { nil }
+        }
+    }
+
+    /// One initiator's session with a target.
+    package struct Session: Equatable, Sendable {
+        package var iqn: String
+        package var initiator: String
+        package var address: String
+    }
+
+    /// Whether `target_core_mod` is loaded: without it the root does not exist.
+    package var isLoaded = true
+    package internal(set) var sessions: [Session] = []
+    var root: Node
+
+    package init() {
+        root = .group([
+            "core": .group(["alua": .group(["lu_gps": .group(["default_lu_gp": .group()])])]),
+            "dbroot": .attribute("/var/target"),
+            "version": .attribute("Target Engine Core ConfigFS Infrastructure v5.0", mode: 0o444),
+        ])
+    }
+
+    /// Carries out one action on the tree.
+    /// - Parameters:
+    ///   - secret: The content of a secret file, for `writeSecret`.
+    ///   - deviceExists: Whether there is a device or file at an absolute path, for enabling a backstore.
+    package mutating func perform(
+        _ action: HostAction, secret: (SecretReference) throws(HostError) -> String, deviceExists: (String) -> Bool
+    ) throws(HostError) {
+        switch action {
+        case .makeDirectory(let path): try makeDirectory(try components(path))
+        case .removeDirectory(let path): try removeDirectory(try components(path))
+        case .writeAttribute(let path, let value, let verify):
+            try write(try components(path), value, deviceExists: deviceExists)
+            let found = text(at: try components(path))
+            if verify, found.map(Self.trimmed) != value {
+                throw HostError(.failed, "\(path) reads '\(found ?? "")' after '\(value)' was written")
+            }
+        case .writeSecret(let path, let reference):
+            try write(try components(path), try secret(reference), deviceExists: deviceExists)
+        case .setMode(let path, let mode):
+            try change(try components(path)) { $0.mode = mode }
+        case .link(let path, let target): try link(try components(path), to: try components(target))
+        case .unlink(let path): try unlink(try components(path))
+        case .require(.attribute(let path, let expected)):
+            let found = text(at: try components(path)).map(Self.trimmed)
+            guard found == expected else {
+                throw HostError(.preconditionFailed, "\(path) reads '\(found ?? "nothing")', not '\(expected)'")
+            }
+        case .require(.noSession(let path)):
+            guard let info = text(at: try components(path) + ["info"]) else {
+                throw HostError(.preconditionFailed, "\(path) is gone")
+            }
+            guard info.hasPrefix("No active") else {
+                throw HostError(.busy, "somebody is logged in through \(path)")
+            }
+        default: throw HostError(.refused, "'\(action)' is nothing to do to the target tree")
+        }
+    }
+
+    /// Entries that match any query, sorted by path. An entry that several queries match carries what each asked for.
+    package func read(_ queries: [TreeQuery], key: FingerprintKey) throws(HostError) -> [TreeEntry] {
+        guard isLoaded else {
+            throw HostError(.notFound, "/sys/kernel/config/target is not there", subject: "/sys/kernel/config/target")
+        }
+        var found: [String: TreeEntry] = [:]
+        for query in queries {
+            let pattern = query.pattern.split(separator: "/").map(String.init)
+            collect(pattern[...], in: root, at: [], query.reading, key, &found)
+        }
+        return found.values.sorted { $0.path < $1.path }
+    }
+
+    private func collect(
+        _ pattern: ArraySlice<String>, in node: Node, at path: [String], _ reading: TreeQuery.Reading,
+        _ key: FingerprintKey, _ found: inout [String: TreeEntry]
+    ) {
+        guard let first = pattern.first else {
+            let name = path.joined(separator: "/")
+            var entry = found[name] ?? self.entry(node, path)
+            fill(&entry, node, path, reading, key)
+            found[name] = entry
+            return
+        }
+        guard node.isDirectory else { return }
+        let names: [String] =
+            if first.hasSuffix("*") {
+                node.children.keys.filter { $0.hasPrefix(first.dropLast()) }
+            } else {
+                node.children[first] == nil ? [] : [first]
+            }
+        for name in names {
+            collect(pattern.dropFirst(), in: node.children[name]!, at: path + [name], reading, key, &found)
+        }
+    }
+
+    private func entry(_ node: Node, _ path: [String]) -> TreeEntry {
+        var entry = TreeEntry(path: path.joined(separator: "/"), kind: .file)
+        switch node.kind {
+        case .directory: entry.kind = .directory
+        case .attribute: entry.kind = .file
+        case .link(let target):
+            entry.kind = .link
+            entry.target = String(repeating: "../", count: path.count) + "target/" + target.joined(separator: "/")
+        }
+        return entry
+    }
+
+    private func fill(
+        _ entry: inout TreeEntry, _ node: Node, _ path: [String], _ reading: TreeQuery.Reading, _ key: FingerprintKey
+    ) {
+        switch reading {
+        case .presence: break
+        case .status:
+            entry.mode = node.mode
+            entry.size = ByteCount(node.kind == .attribute ? 4096 : 0)
+        case .text, .fingerprint:
+            guard node.kind == .attribute else { return }
+            guard node.mode & 0o444 != 0 else {
+                entry.error = HostError(.permissionDenied, "\(entry.path) cannot be read", subject: entry.path)
+                return
+            }
+            let text = Self.trimmed(text(at: path) ?? "")
+            if reading == .text {
+                entry.text = text
+            } else if !text.isEmpty, text != "NULL" {
+                entry.fingerprint = FakeFingerprint.of(text, key: key)
+            }
+        }
+    }
+
+    /// Without one trailing newline, as the machine reads attributes.
+    static func trimmed(_ text: String) -> String { text.hasSuffix("\n") ? String(text.dropLast()) : text }
+}
+
+/// Fingerprints of a fake machine. Equal texts under one key have equal ones; nothing else is asked of them.
+package enum FakeFingerprint {
+    package static func of(_ text: String, key: FingerprintKey) -> SecretFingerprint {
+        // FNV-1a, 64 bits: deterministic across runs, unlike Hasher.
+        let hash = (key.bytes + [0] + Array(text.utf8)).reduce(UInt64(0xcbf2_9ce4_8422_2325)) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+        }
+        let digits = String(hash, radix: 16)
+        return SecretFingerprint(text: String(repeating: "0", count: 16 - digits.count) + digits)
+    }
+}
