@@ -21,16 +21,17 @@ enum Examples {
         ResourceID(.volume, "archive"), .blocked, "size 10 GiB is less than the 20 GiB it has, a volume only grows",
         reason: .wouldShrink, location: place(31))
     static let database = PlannedChange(
-        ResourceID(.volume, "db-data"), .create, "create 20 GiB thin in pool fast (vg0/tp0)", risk: .online,
+        ResourceID(.volume, "db-data"), .create, "create 20 GiB thin in pool fast (vg0/v-db-data)", risk: .online,
         location: place(3), uid: uid)
     static let web = PlannedChange(
-        ResourceID(.volume, "web-data"), .update, "extend; initiators must rescan",
+        ResourceID(.volume, "web-data"), .update, "extend to 20 GiB; initiators must rescan",
         differences: [FieldDifference("size", from: "10 GiB", to: "20 GiB")], risk: .online, location: place(12))
     static let attachment = PlannedChange(
         ResourceID(.attachment, "db-on-web1"), .create,
-        "export as iqn.2026-01.dev.tuff:db-data to \(host) with CHAP", risk: .online, location: place(22))
+        "export iqn.2026-01.dev.tuff:db-data LUN 0 to \(host) (read-write, CHAP)", risk: .online, location: place(22))
     static let webAttachment = PlannedChange(
-        ResourceID(.attachment, "web-on-web1"), .create, "export as iqn.2026-01.dev.tuff:web-data to \(host)",
+        ResourceID(.attachment, "web-on-web1"), .create,
+        "export iqn.2026-01.dev.tuff:web-data LUN 0 to \(host) (read-write)",
         risk: .online, location: place(27))
 
     static let createStep = PlannedStep(
@@ -54,10 +55,11 @@ enum Examples {
             ], risk: .interruptsIO, location: place(3),
             notes: ["spec.trashFor is not carried out by this version"])
         let orphan = PlannedChange(
-            ResourceID(.volume, "old"), .orphan, "exists, no document declares it; this version removes nothing",
+            ResourceID(.volume, "old"), .orphan, "vg0/v-old is ours and no document declares it; nothing is removed",
             reason: .notDeclared)
         let policy = PlannedChange(
-            ResourceID(.snapshotPolicy, "daily"), .unsupported, "this version makes no snapshots",
+            ResourceID(.snapshotPolicy, "daily"), .unsupported,
+            "this version does not carry out SnapshotPolicy documents yet",
             reason: .notSupportedYet, location: place(40))
         var step = createStep
         step.change = 5

@@ -1,0 +1,136 @@
+package import TuffModel
+
+/// One statement about a resource, as Kubernetes' API conventions have them: `Ready` always, others only when true.
+package struct Condition: Hashable, Sendable {
+    package enum Status: String, Sendable {
+        case yes = "True"
+        case no = "False"
+        case unknown = "Unknown"
+    }
+
+    package var type: String
+    package var status: Status
+    /// One word.
+    package var reason: String
+    package var message: String
+
+    package init(_ type: String, _ status: Status, reason: String, message: String) {
+        self.type = type
+        self.status = status
+        self.reason = reason
+        self.message = message
+    }
+}
+
+/// What is declared and what was seen of one resource, side by side.
+package struct ResourceRecord: Sendable {
+    package enum Facts: Sendable {
+        case pool(PoolFacts)
+        case volume(VolumeFacts)
+        case attachment(AttachmentFacts)
+        /// A kind this version does not carry out.
+        case other
+    }
+
+    package var id: ResourceID
+    package var location: SourceLocation?
+    package var labels: [String: String]
+    package var conditions: [Condition]
+    package var facts: Facts
+
+    package var ready: Condition {
+        conditions.first { $0.type == "Ready" } ?? Condition("Ready", .unknown, reason: "Unknown", message: "")
+    }
+}
+
+package struct PoolFacts: Sendable {
+    package var declared: Declared<PoolSpec>?
+    package var backend: StorageBackend
+    package var size: ByteCount?
+    package var free: ByteCount?
+    package var dataPercent: Double?
+    package var metadataPercent: Double?
+    package var volumes: Int
+    package var provisioned: ByteCount
+}
+
+/// One initiator as the target knows it.
+package struct AccessFacts: Sendable {
+    package var initiator: String
+    package var readOnly: Bool?
+    package var chapUser: String?
+    package var mutualUser: String?
+    package var sessions: [ObservedSession]
+
+    package init(_ acl: ObservedACL) {
+        initiator = acl.initiator
+        readOnly = acl.mappedLUNs.first?.readOnly
+        chapUser = acl.chap.user
+        mutualUser = acl.chap.mutualUser
+        sessions = acl.sessions
+    }
+}
+
+package struct VolumeFacts: Sendable {
+    package var declared: Declared<VolumeSpec>?
+    package var stored: StoredVolume?
+    package var target: ObservedTarget?
+
+    package var access: [AccessFacts] { (target?.acls ?? []).map(AccessFacts.init) }
+    package var sessions: Int { access.reduce(0) { $0 + $1.sessions.count } }
+    package var serial: String? { stored.map { $0.marks.serial ?? $0.uid.serial } }
+    package var iqn: String? { stored?.marks.iqn }
+    package var lun: Int? { stored.map { $0.marks.lun ?? 0 } }
+
+    package var declaredPool: String? {
+        switch declared?.spec.placement {
+        case .pool(let name): name
+        case .selector(let selector): LabelText.text(selector.matchLabels)
+        case nil: nil
+        }
+    }
+}
+
+package struct AttachmentFacts: Sendable {
+    package var declared: Declared<AttachmentSpec>?
+    /// Name of the volume, from the document or from the marks.
+    package var volumeName: String
+    package var volume: VolumeFacts?
+    /// What the target knows of this initiator; nil: not there.
+    package var access: AccessFacts?
+    package var initiator: String
+    /// Where the target listens, or will: observed, else declared, else the controller's.
+    package var portals: [Portal]
+    package var driver: TargetDriver
+    package var node: String
+}
+
+package enum LabelText {
+    /// `backup=nightly,tier=db`
+    package static func text(_ labels: [String: String]) -> String {
+        labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+    }
+
+    /// Parses `-l tier=db,backup=nightly`; nil for anything else.
+    package static func parse(_ text: String) -> LabelSelector? {
+        var labels: [String: String] = [:]
+        for pair in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let parts = pair.split(separator: "=", omittingEmptySubsequences: false)
+            guard parts.count == 2, !parts[0].isEmpty,
+                labels.updateValue(String(parts[1]), forKey: String(parts[0])) == nil
+            else { return nil }
+        }
+        return labels.isEmpty ? nil : LabelSelector(matchLabels: labels)
+    }
+}
+
+/// The device name Linux initiators give the disk, from its NAA designator.
+package enum DiskName {
+    /// LIO answers `6001405` and the first 25 hexadecimal digits of the serial, zero filled
+    /// (`spc_parse_naa_6h_vendor_specific` in drivers/target/target_core_spc.c); udev's 60-persistent-storage.rules
+    /// makes `wwn-0x…` of it.
+    package static func byID(serial: String) -> String {
+        let digits = serial.lowercased().filter(\.isHexDigit).prefix(25)
+        return "/dev/disk/by-id/wwn-0x6001405" + digits + String(repeating: "0", count: 25 - digits.count)
+    }
+}

@@ -1,0 +1,253 @@
+package import TuffModel
+package import TuffPlanning
+
+/// Joins what is declared, what was seen, and what the plan says of it, resource by resource.
+package struct Survey: Sendable {
+    package var records: [ResourceRecord]
+    package var observed: ObservedState
+    package var context: PlanContext
+    /// Nil: no documents were given, only what exists is shown.
+    package var plan: Plan?
+
+    package init(desired: DesiredState?, observed: ObservedState, context: PlanContext) {
+        self.observed = observed
+        self.context = context
+        plan = desired.map { Planner.plan(desired: $0, observed: observed, context: context) }
+        let builder = SurveyBuilder(
+            desired: desired ?? DesiredState(), observed: observed, context: context, plan: plan)
+        records = builder.records()
+    }
+
+    package func records(of kind: Kind) -> [ResourceRecord] { records.filter { $0.id.kind == kind } }
+
+    package var volumeFacts: [VolumeFacts] {
+        records.compactMap { if case .volume(let facts) = $0.facts { facts } else { nil } }
+    }
+
+    /// Sources that could not be looked at, as sentences.
+    package var unseen: [(source: String, error: HostError)] { observed.unseen }
+}
+
+extension ObservedState {
+    /// Sources that could not be looked at.
+    package var unseen: [(source: String, error: HostError)] {
+        var found: [(String, HostError)] = []
+        if let error = volumeGroups.unlisted { found.append(("lvm", error)) }
+        for (name, entry) in volumeGroups.entries.sorted(by: { $0.key < $1.key }) {
+            if case .unknown(let error) = entry { found.append(("volume group \(name)", error)) }
+        }
+        if let error = directories.unlisted { found.append(("directories", error)) }
+        for (path, entry) in directories.entries.sorted(by: { $0.key < $1.key }) {
+            if case .unknown(let error) = entry { found.append(("directory \(path)", error)) }
+        }
+        if case .unknown(let error) = targets { found.append(("targets", error)) }
+        return found
+    }
+}
+
+struct SurveyBuilder {
+    let desired: DesiredState
+    let observed: ObservedState
+    let context: PlanContext
+    let plan: Plan?
+    let index: StorageIndex
+    let targets: [ObservedTarget]
+    let changes: [ResourceID: PlannedChange]
+
+    init(desired: DesiredState, observed: ObservedState, context: PlanContext, plan: Plan?) {
+        self.desired = desired
+        self.observed = observed
+        self.context = context
+        self.plan = plan
+        index = StorageIndex(observed)
+        targets = observed.targets.value?.targets ?? []
+        // Two lines about one resource happen (an orphan's access, two objects of one name): the one that acts or
+        // complains tells more than the other.
+        changes = Dictionary((plan?.changes ?? []).map { ($0.resource, $0) }) { first, second in
+            first.action == .unchanged || first.action == .orphan ? second : first
+        }
+    }
+
+    func records() -> [ResourceRecord] {
+        let all = pools() + volumes() + attachments() + others()
+        return all.sorted { $0.id < $1.id }
+    }
+
+    private func others() -> [ResourceRecord] {
+        let handled: Set<Kind> = [.pool, .volume, .attachment]
+        return changes.values.filter { !handled.contains($0.resource.kind) }.map {
+            ResourceRecord(
+                id: $0.resource, location: $0.location, labels: [:], conditions: conditions($0, observed: nil),
+                facts: .other)
+        }
+    }
+
+    // MARK: Volumes
+
+    private func volumes() -> [ResourceRecord] {
+        var records: [ResourceRecord] = []
+        var seen: Set<String> = []
+        for (name, declared) in desired.volumes {
+            let stored = index.volumes(named: name, stack: context.stack).first
+            seen.insert(name)
+            records.append(record(name, facts(declared, stored), stack: context.stack))
+        }
+        for stored in index.volumes {
+            guard case .volume(let name) = stored.marks.role else { continue }
+            if stored.marks.stack == context.stack, seen.contains(name) { continue }
+            records.append(record(name, facts(nil, stored), stack: stored.marks.stack))
+        }
+        return records
+    }
+
+    private func facts(_ declared: Declared<VolumeSpec>?, _ stored: StoredVolume?) -> VolumeFacts {
+        VolumeFacts(
+            declared: declared, stored: stored,
+            target: stored?.marks.iqn.flatMap { iqn in targets.first { $0.iqn == iqn } })
+    }
+
+    private func record(_ name: String, _ facts: VolumeFacts, stack: String) -> ResourceRecord {
+        let id = ResourceID(.volume, name)
+        return ResourceRecord(
+            id: id, location: facts.declared?.location, labels: facts.declared?.metadata.labels ?? [:],
+            conditions: conditions(
+                stack == context.stack ? changes[id] : nil, observed: facts.stored.map(Self.health)),
+            facts: .volume(facts))
+    }
+
+    /// What the object itself says about its condition.
+    private static func health(_ stored: StoredVolume) -> Condition {
+        if stored.size == nil {
+            return Condition("Ready", .no, reason: "DataMissing", message: "\(stored.location) has marks and no data")
+        }
+        if stored.suspended {
+            return Condition("Ready", .no, reason: "Suspended", message: "\(stored.location) is suspended")
+        }
+        if let operation = stored.marks.operation {
+            return Condition("Ready", .no, reason: "Unfinished", message: "'\(operation)' was not finished")
+        }
+        return Condition("Ready", .yes, reason: "Exists", message: "\(stored.location)")
+    }
+
+    // MARK: Attachments
+
+    private func attachments() -> [ResourceRecord] {
+        var records: [ResourceRecord] = []
+        var shown: Set<String> = []
+        for (name, declared) in desired.attachments {
+            let volumeName = declared.spec.volume
+            let volume = facts(
+                desired.volumes[volumeName], index.volumes(named: volumeName, stack: context.stack).first)
+            let acl = volume.target?.acls.first { $0.initiator == declared.spec.initiator }
+            if let iqn = volume.target?.iqn { shown.insert("\(iqn) \(declared.spec.initiator)") }
+            let id = ResourceID(.attachment, name)
+            records.append(
+                ResourceRecord(
+                    id: id, location: declared.location, labels: declared.metadata.labels,
+                    conditions: conditions(changes[id], observed: nil),
+                    facts: .attachment(attachment(declared, volumeName, volume, acl, declared.spec.initiator))))
+        }
+        for stored in index.volumes {
+            guard case .volume(let name) = stored.marks.role else { continue }
+            let declared = stored.marks.stack == context.stack ? desired.volumes[name] : nil
+            let volume = facts(declared, stored)
+            for acl in volume.target?.acls ?? [] where !shown.contains("\(volume.iqn ?? "") \(acl.initiator)") {
+                let seen = Condition("Ready", .yes, reason: "Exists", message: "\(acl.initiator) may log in")
+                let undeclared = Condition(
+                    "Ready", .yes, reason: "NotDeclared", message: "no document declares this access")
+                records.append(
+                    ResourceRecord(
+                        id: ResourceID(.attachment, "\(name)@\(acl.initiator)"), location: nil, labels: [:],
+                        conditions: [plan == nil ? seen : undeclared],
+                        facts: .attachment(attachment(nil, name, volume, acl, acl.initiator))))
+            }
+        }
+        return records
+    }
+
+    private func attachment(
+        _ declared: Declared<AttachmentSpec>?, _ name: String, _ volume: VolumeFacts, _ acl: ObservedACL?,
+        _ initiator: String
+    ) -> AttachmentFacts {
+        let seen = volume.target?.portals ?? []
+        let portals = seen.isEmpty ? volume.declared?.spec.portals ?? context.config.portals : seen
+        return AttachmentFacts(
+            declared: declared, volumeName: name, volume: volume, access: acl.map(AccessFacts.init),
+            initiator: initiator, portals: portals.sorted(), driver: context.config.targetDriver,
+            node: context.config.node)
+    }
+
+    // MARK: Pools
+
+    private func pools() -> [ResourceRecord] {
+        var records: [ResourceRecord] = []
+        var seen: Set<StorageBackend> = []
+        for (name, declared) in desired.pools {
+            if let node = declared.spec.node, node != context.config.node { continue }
+            let backend = PoolState(declared, observed: observed).backend
+            seen.insert(backend)
+            let id = ResourceID(.pool, name)
+            records.append(
+                ResourceRecord(
+                    id: id, location: declared.location, labels: declared.metadata.labels,
+                    conditions: conditions(changes[id], observed: nil), facts: .pool(poolFacts(declared, backend))))
+        }
+        for backend in Set(index.volumes.map(\.backend)).subtracting(seen) {
+            records.append(
+                ResourceRecord(
+                    id: ResourceID(.pool, backend.description), location: nil, labels: [:],
+                    conditions: [Condition("Ready", .yes, reason: "Exists", message: "holds volumes of ours")],
+                    facts: .pool(poolFacts(nil, backend))))
+        }
+        return records
+    }
+
+    private func poolFacts(_ declared: Declared<PoolSpec>?, _ backend: StorageBackend) -> PoolFacts {
+        let stored = index.volumes.filter { $0.backend == backend }
+        var facts = PoolFacts(
+            declared: declared, backend: backend, volumes: stored.count,
+            provisioned: stored.reduce(.zero) { $0 + ($1.size ?? .zero) })
+        switch backend {
+        case .thinPool(let group, let pool):
+            let found = observed.volumeGroups.entries[group]?.value?.logicalVolumes.first { $0.name == pool }
+            facts.size = found?.size
+            facts.dataPercent = found?.dataPercent
+            facts.metadataPercent = found?.metadataPercent
+            if let found, let used = found.dataPercent {
+                facts.free = ByteCount(Int64(Double(found.size.bytes) * max(0, 100 - used) / 100))
+            }
+        case .thick(let group):
+            facts.size = observed.volumeGroups.entries[group]?.value?.size
+            facts.free = observed.volumeGroups.entries[group]?.value?.free
+        case .directory(let path):
+            facts.size = observed.directories.entries[path]?.value?.size
+            facts.free = observed.directories.entries[path]?.value?.free
+        }
+        return facts
+    }
+
+    // MARK: Conditions
+
+    /// The plan is the judge where there is one: ready is what it would not touch.
+    private func conditions(_ change: PlannedChange?, observed: Condition?) -> [Condition] {
+        guard let change else {
+            return [observed ?? Condition("Ready", .unknown, reason: "Unknown", message: "not observed")]
+        }
+        switch change.action {
+        case .unchanged: return [Condition("Ready", .yes, reason: "AsDeclared", message: change.summary)]
+        case .create: return [Condition("Ready", .no, reason: "Missing", message: change.summary)]
+        case .update: return [Condition("Ready", .no, reason: "Differs", message: change.summary)]
+        case .orphan:
+            var condition = observed ?? Condition("Ready", .yes, reason: "NotDeclared", message: change.summary)
+            if condition.status == .yes { condition.reason = "NotDeclared" }
+            return [condition]
+        case .blocked, .unsupported:
+            let reason = change.reason?.rawValue ?? "Blocked"
+            let status: Condition.Status = change.reason == .unknown ? .unknown : .no
+            return [
+                Condition("Ready", status, reason: reason, message: change.summary),
+                Condition("Stalled", .yes, reason: reason, message: change.summary),
+            ]
+        }
+    }
+}

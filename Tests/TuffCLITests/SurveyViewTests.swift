@@ -1,0 +1,124 @@
+import Testing
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+@testable import TuffCLI
+
+@Suite struct GetViewTests {
+    @Test func volumesWithDocumentsShowBothSides() {
+        let records = World.survey().records(of: .volume)
+        expectGolden(GetView(records, of: .volume).text(Style()), "Golden/get-volumes.txt")
+        expectGolden(GetView(records, of: .volume, wide: true).text(Style()), "Golden/get-volumes-wide.txt")
+        expectGolden(GetView(records, of: .volume).document.json, "Golden/get-volumes.json")
+        expectGolden(GetView(records, of: .volume).document.yaml, "Golden/get-volumes.yaml")
+        #expect(GetView(records, of: .volume).names == "Volume/archive\nVolume/db-data\nVolume/web-data\n")
+    }
+
+    @Test func withoutDocumentsOnlyWhatExistsIsListed() {
+        let survey = World.survey(declared: false)
+        #expect(survey.records(of: .volume).map(\.id.name) == ["archive", "web-data"])
+        #expect(survey.records(of: .pool).map(\.id.name) == ["vg0/tp0"])
+        #expect(survey.records(of: .attachment).map(\.id.name) == ["web-data@\(Examples.host)"])
+        #expect(survey.records.allSatisfy { $0.ready.status == .yes })
+    }
+
+    @Test func attachmentsAndPools() {
+        let survey = World.survey()
+        let text = [Kind.pool, .attachment].map { kind in
+            GetView(survey.records(of: kind), of: kind, wide: true).text(Style())
+        }.joined(separator: "\n")
+        expectGolden(text, "Golden/get-others.txt")
+    }
+
+    @Test func anUnseenSourceIsUnknownAndNotAbsent() {
+        var observed = World.observed()
+        observed.volumeGroups = ObservationMap(unlisted: HostError(.timeout, "lvm did not answer within 60 s"))
+        let record = World.record(.volume, "web-data", in: World.survey(observed: observed))
+        #expect(record.ready.status == .unknown || record.ready.reason == "DependencyBlocked")
+    }
+
+    @Test(arguments: ["tier", "=x", "a=b,", "a=b=c", "", "a=b,a=c"]) func selectorsAreStrict(_ text: String) {
+        #expect(LabelText.parse(text) == nil)
+    }
+
+    @Test func selectorsSelect() {
+        #expect(LabelText.parse("backup=nightly,tier=db")?.matchLabels == ["backup": "nightly", "tier": "db"])
+    }
+}
+
+@Suite struct DescribeViewTests {
+    @Test func aVolume() {
+        expectGolden(DescribeView(World.record(.volume, "web-data")).text(Style()), "Golden/describe-volume.txt")
+    }
+
+    @Test func aVolumeThatIsNotMadeYet() {
+        let text = DescribeView(World.record(.volume, "db-data")).text(Style())
+        #expect(text.contains("Missing"))
+        #expect(!text.contains("UID"))
+    }
+
+    @Test func anAttachmentWithTheLinesForItsInitiator() {
+        let view = DescribeView(World.record(.attachment, "web-on-web1"))
+        expectGolden(view.text(Style()), "Golden/describe-attachment.txt")
+        expectGolden(view.document.json, "Golden/describe-attachment.json")
+    }
+
+    @Test func withoutCHAPNoPasswordIsAskedFor() {
+        var observed = World.observed()
+        if case .known(var inventory) = observed.targets {
+            inventory.targets[0].acls[0].chap = ObservedCHAP()
+            observed.targets = .known(inventory)
+        }
+        let survey = World.survey(declared: false, observed: observed)
+        let text = DescribeView(World.record(.attachment, "web-data@\(Examples.host)", in: survey)).text(Style())
+        #expect(text.contains("--login"))
+        #expect(!text.contains("PASSWORD"))
+    }
+
+    @Test func theDiskNameIsTheOneLinuxGives() {
+        // Seen in a Linux 6.1 guest: serial deadbeef00112233 gave naa.6001405deadbeef00112233000000000.
+        #expect(DiskName.byID(serial: "deadbeef00112233") == "/dev/disk/by-id/wwn-0x6001405deadbeef00112233000000000")
+    }
+}
+
+@Suite struct StatusViewTests {
+    @Test func oneScreen() {
+        expectGolden(StatusView(World.survey()).text(Style()), "Golden/status.txt")
+        expectGolden(StatusView(World.survey()).monitoring.line + "\n", "Golden/monitoring.txt")
+    }
+
+    @Test func monitoringCodes() {
+        #expect(StatusView(World.survey(declared: false)).monitoring.code == 0)
+        #expect(StatusView(World.survey()).monitoring.code == 1)
+        let full = World.survey(declared: false, observed: World.observed(dataPercent: 95))
+        #expect(StatusView(full).monitoring.code == 2)
+        var observed = World.observed()
+        observed.targets = .unknown(HostError(.timeout, "configfs did not answer"))
+        #expect(StatusView(World.survey(declared: false, observed: observed)).monitoring.code == 3)
+    }
+
+    @Test func withoutProblemsAllIsWell() {
+        #expect(StatusView(World.survey(declared: false)).text(Style()).contains("all is well"))
+    }
+}
+
+@Suite struct DoctorViewTests {
+    @Test func eachFailureComesWithItsFix() {
+        let view = DoctorView([
+            Finding(.ok, "running as root"),
+            Finding(.ok, "config /etc/tuff/config.yaml belongs to root, and only root may write it"),
+            Finding(.ok, "lvm 2.03.16(2)"),
+            Finding(
+                .fail, "kernel: iscsi_target_mod is neither loaded nor loadable",
+                fix: "install a kernel with LIO, then: modprobe iscsi_target_mod"),
+            Finding(
+                .warn, "portal 192.0.2.10:3260: no interface of this host has that address",
+                fix: "configure the address, or correct 'portals' in /etc/tuff/config.yaml"),
+        ])
+        expectGolden(view.text(Style()), "Golden/doctor.txt")
+        #expect(view.exitCode == 1)
+        #expect(DoctorView([Finding(.warn, "x")]).exitCode == 0)
+    }
+}
