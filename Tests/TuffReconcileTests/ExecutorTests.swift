@@ -1,0 +1,191 @@
+import Synchronization
+import Testing
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+import TuffTestSupport
+
+/// A machine that only records commands, in order of start and end, and fails those it is told to.
+final class RecordingMachine: Machine {
+    struct State {
+        var log: [String] = []
+        var running = 0
+        var mostRunning = 0
+        var failing: Set<String> = []
+    }
+
+    let state = Mutex(State())
+
+    func now() -> Instant { Sample.context().now }
+    func read(_ command: Command) async throws(HostError) -> CommandOutput {
+        throw HostError(.notFound, "no tools here")
+    }
+    func readTree(
+        _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey
+    ) async throws(HostError) -> [TreeEntry] { [] }
+    func space(of directory: String) async throws(HostError) -> FileSystemSpace {
+        throw HostError(.notFound, "no directory here")
+    }
+    func fingerprint(
+        _ secret: SecretReference, key: FingerprintKey
+    ) async throws(HostError) -> SecretFingerprint {
+        throw HostError(.notFound, "no secret here")
+    }
+
+    func perform(_ actions: [HostAction]) async throws(HostError) {
+        let names = actions.map { "\($0)" }
+        let fails = state.withLock { state in
+            state.log += names.map { "+\($0)" }
+            state.running += 1
+            state.mostRunning = max(state.mostRunning, state.running)
+            return names.contains { state.failing.contains($0) }
+        }
+        for _ in 0..<20 { await Task.yield() }
+        state.withLock { state in
+            state.running -= 1
+            state.log += names.map { "-\($0)" }
+        }
+        if fails { throw HostError(.failed, "told to fail") }
+    }
+}
+
+/// Lowers each step to one command named for it.
+struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
+    func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> { ObservationMap() }
+    func observe(
+        _ paths: [String], on machine: any Machine, key: FingerprintKey
+    ) async -> ObservationMap<DirectoryPool> { ObservationMap() }
+    func observe(_ machine: any Machine, key: FingerprintKey) async -> Observation<TargetInventory> {
+        .known(TargetInventory())
+    }
+
+    func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
+        steps.enumerated().map { index, step in
+            let verb =
+                switch step {
+                case .create: "create"
+                case .extend: "extend"
+                case .activate: "activate"
+                }
+            return LoweredBatch(steps: [index], actions: [action(verb, step.location.path)])
+        }
+    }
+
+    func lower(_ steps: [ExportStep]) -> [LoweredBatch] {
+        steps.enumerated().map { index, step in
+            LoweredBatch(steps: [index], actions: [action("export", "\(index)", step.target?.iqn ?? "backstore")])
+        }
+    }
+
+    private func action(_ words: String...) -> HostAction {
+        .run(Command(words[0], Array(words.dropFirst()), effect: .mutates))
+    }
+}
+
+@Suite struct ExecutorTests {
+    let machine = RecordingMachine()
+
+    func reconciler() -> Reconciler {
+        Reconciler(
+            machine: machine, config: Sample.config, volumeGroups: NamingDriver(), directories: NamingDriver(),
+            exports: NamingDriver())
+    }
+
+    func plan(_ volumes: [String], attached: [String] = []) -> Plan {
+        Planner.plan(
+            desired: Sample.desired(volumes: volumes, attached: attached), observed: Sample.observed(),
+            context: Sample.context())
+    }
+
+    func run(
+        _ plan: Plan, interrupted: @escaping @Sendable () -> Bool = { false }
+    ) async -> (report: ApplyReport, log: [String]) {
+        let report = await reconciler().apply(plan, desired: DesiredState(), interrupted: interrupted)
+        return (report, machine.state.withLock { $0.log })
+    }
+
+    @Test func stepsOfOneVolumeGroupNeverOverlap() async {
+        let log = await run(plan(["a", "b", "c"])).log
+        #expect(log.count == 6)
+        for (index, entry) in log.enumerated() { #expect(entry.hasPrefix(index.isMultiple(of: 2) ? "+" : "-")) }
+    }
+
+    @Test func targetsAreBuiltSideBySideAfterTheirDevices() async {
+        let log = await run(plan(["a", "b", "c"], attached: ["a", "b", "c"])).log
+        #expect(machine.state.withLock { $0.mostRunning } > 1)
+        let lastActivation = log.lastIndex { $0.hasPrefix("-activate") }
+        let firstExport = log.firstIndex { $0.hasPrefix("+export") }
+        #expect(lastActivation != nil && firstExport != nil)
+        for name in ["a", "b", "c"] {
+            let activated = log.firstIndex(of: "-activate /dev/vg0/v-\(name)")!
+            let exported = log.firstIndex { $0.hasPrefix("+export") && $0.hasSuffix(":\(name)") }!
+            #expect(activated < exported)
+        }
+    }
+
+    @Test func aFailedStepSkipsItsDependentsAndNobodyElses() async {
+        machine.state.withLock { $0.failing = ["create /dev/vg0/v-a"] }
+        let log = await run(plan(["a", "b"], attached: ["a", "b"])).log
+        #expect(!log.contains { $0.contains("activate /dev/vg0/v-a") })
+        #expect(!log.contains { $0.contains("export") && $0.hasSuffix(":a") })
+        #expect(log.contains("-activate /dev/vg0/v-b"))
+        #expect(log.contains { $0.contains("export") && $0.hasSuffix(":b") })
+    }
+
+    @Test func skippedChangesNameTheResourceThatFailed() async {
+        machine.state.withLock { $0.failing = ["create /dev/vg0/v-a"] }
+        let plan = plan(["a"], attached: ["a"])
+        let events = Mutex<[String]>([])
+        let tell: @Sendable (ExecutionEvent) -> Void = { event in
+            if case .skipped(let change, let cause) = event {
+                events.withLock { $0.append("\(plan.changes[change].resource) because of \(cause)") }
+            }
+        }
+        _ = await reconciler().apply(plan, desired: DesiredState(), events: tell)
+        #expect(events.withLock { $0 } == ["Attachment/a-on-web1 because of Volume/a"])
+    }
+
+    @Test func anInterruptStartsNothingNewAndEndsWhatRuns() async {
+        let machine = machine
+        let begun: @Sendable () -> Bool = { machine.state.withLock { state in !state.log.isEmpty } }
+        let (report, log) = await run(plan(["a", "b", "c"], attached: ["a"]), interrupted: begun)
+        #expect(log == ["+create /dev/vg0/v-a", "-create /dev/vg0/v-a"])
+        #expect(report.interrupted)
+        #expect(report.exitCode == 130)
+    }
+
+    @Test func aCommandThatFailedAfterItsWorkIsJudgedByItsWork() async {
+        // The fixed observation below says that the volume exists, whatever its command reported.
+        struct Seeing: VolumeGroupDriver {
+            func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
+                Sample.observed([Sample.volume("a")]).volumeGroups
+            }
+            func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+        }
+        machine.state.withLock { $0.failing = ["create /dev/vg0/v-a"] }
+        var reconciler = reconciler()
+        reconciler.volumeGroups = Seeing()
+        let desired = Sample.desired(volumes: ["a"])
+        let report = await reconciler.apply(plan(["a"]), desired: desired)
+        let change = report.changes.first { $0.resource == ResourceID(.volume, "a") }
+        #expect(change?.verdict == .done)
+        #expect(change?.error?.code == .failed)
+        #expect(report.exitCode == 0)
+    }
+
+    @Test func aCommandThatSucceededWithoutItsWorkIsAFailure() async {
+        let desired = Sample.desired(volumes: ["a"])
+        var reconciler = reconciler()
+        struct Blank: VolumeGroupDriver {
+            func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> { Sample.observed().volumeGroups }
+            func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+        }
+        reconciler.volumeGroups = Blank()
+        let report = await reconciler.apply(plan(["a"]), desired: desired)
+        let change = report.changes.first { $0.resource == ResourceID(.volume, "a") }
+        #expect(change?.verdict == .failed)
+        #expect(change?.detail?.contains("still says") == true)
+        #expect(report.exitCode != 0)
+    }
+}
