@@ -1,0 +1,131 @@
+package import TuffModel
+
+/// What a set of documents says.
+package struct LoadResult: Sendable {
+    /// Nil when any diagnostic is an error: a set with an error is never applied, not even in part.
+    package var state: DesiredState?
+    /// Sorted by place.
+    package var diagnostics: [Diagnostic]
+    /// Documents seen, empty ones included.
+    package var documents: Int
+}
+
+/// Turns files into desired state: parse, validate, link.
+package enum ConfigLoader {
+    /// Everything the documents of all `sources` declare, or everything that is wrong with them, in one run.
+    package static func load(_ sources: [ConfigSource]) -> LoadResult {
+        var set = DocumentSet()
+        for source in sources { set.read(source) }
+        let linkDiagnostics = Linker.check(set)
+        let diagnostics = sorted(set.diagnostics + linkDiagnostics)
+        let failed = diagnostics.contains { $0.severity == .error }
+        return LoadResult(state: failed ? nil : set.state, diagnostics: diagnostics, documents: set.documents)
+    }
+
+    /// The controller's own configuration, one document of kind `Controller`.
+    ///
+    /// - Parameter defaultNode: name of this host where the document gives none.
+    package static func loadController(
+        _ source: ConfigSource, defaultNode: String
+    ) -> (config: ControllerConfig?, diagnostics: [Diagnostic]) {
+        let report = FileReport(SourceFile(source))
+        var composer = Composer(report)
+        var read: ControllerSpec?
+        var count = 0
+        composer.forEachDocument { node in
+            count += 1
+            guard count == 1 else {
+                return report.error("not-one-document", "the configuration is one document", at: node.mark)
+            }
+            let decoding = Decoding(report: report, subject: ControllerSpec.kind, place: node.mark)
+            read = Shape.controllerDocument.decode(node, decoding)?.spec
+        }
+        if count == 0, report.errorCount == 0 {
+            report.error(
+                "not-one-document", "the configuration holds no document", at: Mark(line: 1, column: 1),
+                help: "write apiVersion: \(APIVersion.current), kind: \(ControllerSpec.kind) and spec: {}")
+        }
+        guard var config = read?.config, report.errorCount == 0 else { return (nil, sorted(report.finish())) }
+        config.node = read?.node ?? defaultNode
+        return (config, sorted(report.finish()))
+    }
+
+    private static func sorted(_ diagnostics: [Diagnostic]) -> [Diagnostic] {
+        diagnostics.sorted { ($0.location, $0.rule, $0.message) < ($1.location, $1.rule, $1.message) }
+    }
+}
+
+/// The documents of a set as far as they could be read, before anything is said about how they fit together.
+struct DocumentSet {
+    private(set) var state = DesiredState()
+    private(set) var diagnostics: [Diagnostic] = []
+    private(set) var documents = 0
+    /// Every resource whose document was found, with its place, also where its spec is wrong.
+    private(set) var known: [ResourceID: SourceLocation] = [:]
+    /// The first place where a document could not be read: what is missing may be declared there.
+    private(set) var firstUnreadable: SourceLocation?
+    private(set) var files: [String: SourceFile] = [:]
+
+    mutating func read(_ source: ConfigSource) {
+        let file = SourceFile(source)
+        files[file.path] = file
+        let report = FileReport(file)
+        var composer = Composer(report)
+        composer.forEachDocument { read($0, report) }
+        documents += composer.documents
+        if firstUnreadable == nil, let mark = composer.firstUnreadable { firstUnreadable = file.location(mark) }
+        diagnostics += report.finish()
+    }
+
+    private mutating func read(_ root: Node, _ report: FileReport) {
+        guard case .mapping = root.content else {
+            guard !root.isRefused else { return }
+            return report.error(
+                "not-a-resource", "the document is \(root.typeName), not a resource", at: root.mark,
+                help: "a resource has apiVersion: \(APIVersion.current), kind, metadata and spec")
+        }
+        guard let kind = kind(of: root, report) else {
+            if firstUnreadable == nil { firstUnreadable = report.file.location(root.mark) }
+            return
+        }
+        var subject = kind.rawValue
+        if case .scalar(let name)? = root["metadata"]?["name"]?.content, NameRule.isLabel(name.text) {
+            subject += "/\(name.text)"
+        }
+        let decoding = Decoding(report: report, subject: subject, place: root.mark)
+        guard let reading = KindDeclaration.of(kind).read(root, decoding) else { return }
+        let id = ResourceID(kind, reading.name)
+        if let first = known[id] {
+            report.error(
+                "duplicate-resource", "\(id) is declared twice", at: root["metadata"]?["name"]?.mark ?? root.mark,
+                help: "it is declared first at \(first)")
+        } else {
+            known[id] = reading.place
+            reading.add?(&state)
+        }
+    }
+
+    private func kind(of root: Node, _ report: FileReport) -> Kind? {
+        let names = Kind.allCases.map(\.rawValue)
+        guard let node = root["kind"] else {
+            report.error(
+                "missing-field", "the document lacks the field 'kind'", at: root.mark,
+                help: "the kinds are \(names.joined(separator: ", "))")
+            return nil
+        }
+        guard case .scalar(let scalar) = node.content, scalar.value == .string else {
+            if !node.isRefused {
+                report.error("wrong-type", "kind must be a text, but is \(node.typeName)", at: node.mark)
+            }
+            return nil
+        }
+        if let kind = Kind(rawValue: scalar.text) { return kind }
+        let guess = Spelling.closest(to: scalar.text, among: names)
+        let help =
+            scalar.text == ControllerSpec.kind
+            ? "a controller's configuration is named by --config, it is not part of a set"
+            : guess.map { "did you mean '\($0)'?" } ?? "the kinds are \(names.joined(separator: ", "))"
+        report.error("unknown-kind", "there is no kind \(quoted(scalar.text))", at: node.mark, help: help)
+        return nil
+    }
+}

@@ -1,0 +1,95 @@
+import TuffModel
+
+/// Where the decoder stands in one document, and what it found out.
+final class Decoding {
+    let report: FileReport
+    /// The resource as messages call it: `Volume/db-data`, or its kind where the name cannot be used.
+    let subject: String
+    /// Dotted path of the value being decoded; empty at the document itself.
+    private(set) var path = ""
+    /// Where the value being decoded is announced: its key, or itself in a list.
+    private(set) var place: Mark
+    /// See `Declared.fields`: a scalar's own place, the place of the key for maps and lists.
+    private(set) var fields: [String: SourceLocation] = [:]
+
+    /// Paths of fields that somebody probably meant by an unknown one.
+    private var misspelt: Set<String> = []
+
+    init(report: FileReport, subject: String, place: Mark) {
+        self.report = report
+        self.subject = subject
+        self.place = place
+    }
+
+    /// Runs `body` one level deeper.
+    func descend<Result>(into name: String, _ node: Node, at mark: Mark, _ body: () -> Result) -> Result {
+        let outer = (path, place)
+        path = path.isEmpty ? name : path + "." + name
+        place = mark
+        if case .scalar = node.content {
+            fields[path] = report.file.location(node.mark)
+        } else {
+            fields[path] = report.file.location(mark)
+        }
+        defer { (path, place) = outer }
+        return body()
+    }
+
+    /// `Volume/db-data`, or `Volume/db-data: spec.iscsi` where the field itself has to be named.
+    private var container: String {
+        path.isEmpty || path == "spec" ? subject : "\(subject): \(path)"
+    }
+
+    func refuseUnknown(_ entry: Node.Entry, known: [String], reserved: [ReservedWord]) {
+        if let word = reserved.first(where: { $0.name == entry.key }) {
+            if word.isSecret { report.conceal(entry.keyMark); report.conceal(entry.value.mark) }
+            return report.error("reserved-field", "\(container): \(word.sentence)", at: entry.keyMark, help: word.help)
+        }
+        let guess = Spelling.closest(to: entry.key, among: known)
+        if let guess { misspelt.insert("\(path).\(guess)") }
+        report.error(
+            "unknown-field", "\(container) has no field \(quoted(entry.key))", at: entry.keyMark,
+            help: guess.map { "did you mean '\($0)'?" } ?? "its fields are \(known.joined(separator: ", "))")
+    }
+
+    /// Says that a field is missing, unless a misspelt one was just reported in its place.
+    func refuseMissing(_ name: String, help: String) {
+        guard !misspelt.contains("\(path).\(name)") else { return }
+        report.error("missing-field", "\(container) lacks the field '\(name)'", at: place, help: help)
+    }
+
+    func refuseMissing(choice names: [String]) {
+        guard !names.contains(where: { misspelt.contains("\(path).\($0)") }) else { return }
+        report.error(
+            "missing-field", "\(container) lacks one of the fields \(Self.listed(names))", at: place,
+            help: "write exactly one of them")
+    }
+
+    func refuseConflict(_ first: Node.Entry, _ second: Node.Entry) {
+        report.error(
+            "conflicting-fields", "\(container) has both '\(first.key)' and '\(second.key)'", at: second.keyMark,
+            help: "write exactly one of them; '\(first.key)' stands in line \(first.keyMark.line)")
+    }
+
+    /// Says that the value here is not what it must be. `node` refused earlier is not mentioned again.
+    func refuse(_ node: Node, _ rule: String, _ complaint: String, help: String? = nil) {
+        guard !node.isRefused else { return }
+        report.error(
+            rule, "\(subject): \(path.isEmpty ? "the document" : path) \(complaint)", at: node.mark, help: help)
+    }
+
+    func refuseType(_ node: Node, wanted noun: String, help: String? = nil) {
+        refuse(node, "wrong-type", "must be \(noun), but is \(node.typeName)", help: help)
+    }
+
+    static func listed(_ names: [String]) -> String { names.map { "'\($0)'" }.joined(separator: ", ") }
+}
+
+/// A field name that means something to people but not (or not here) to Tuff, with the sentence that says so.
+struct ReservedWord: Sendable {
+    var name: String
+    var sentence: String
+    var help: String?
+    /// Its value may be a secret, which no message repeats.
+    var isSecret = false
+}

@@ -1,0 +1,125 @@
+/// One part of an object: a field, or a set of fields of which exactly one is written. `Value` is what it contributes.
+struct Field<Value: Sendable>: Sendable {
+    let entries: [Entry]
+    /// Nil when something is wrong and was reported.
+    let read: @Sendable ([Node.Entry], Decoding) -> Value?
+}
+
+/// A field that must be written.
+func required<Value>(_ name: String, _ shape: Shape<Value>, _ doc: String) -> Field<Value> {
+    Field(entries: [Entry(name: name, presence: .required, form: shape.form, doc: doc)]) { entries, decoding in
+        guard let entry = entries.first(where: { $0.key == name }) else {
+            decoding.refuseMissing(name, help: advice(name, shape.form))
+            return nil
+        }
+        return decoding.descend(into: name, entry.value, at: entry.keyMark) { shape.decode(entry.value, decoding) }
+    }
+}
+
+private func advice(_ name: String, _ form: Form) -> String {
+    switch form {
+    case .scalar(let form): "write \(name): and \(form.noun)"
+    case .list: "write \(name): and a list"
+    case .map, .object: "write \(name): and its fields below it"
+    }
+}
+
+/// A field that may be left out.
+func optional<Value>(_ name: String, _ shape: Shape<Value>, _ doc: String) -> Field<Value?> {
+    Field(entries: [Entry(name: name, presence: .optional, form: shape.form, doc: doc)]) { entries, decoding in
+        guard let entry = entries.first(where: { $0.key == name }) else { return .some(nil) }
+        return decoding.descend(into: name, entry.value, at: entry.keyMark) { shape.decode(entry.value, decoding) }
+            .map(Optional.some)
+    }
+}
+
+/// A field that means `text` when it is left out.
+func defaulted<Value>(_ name: String, _ shape: Shape<Value>, _ text: String, _ doc: String) -> Field<Value> {
+    let mark = Mark(line: 1, column: 1)
+    let scratch = FileReport(SourceFile(ConfigSource(path: "", text: [])))
+    let node = Node(content: .scalar(Scalar(plain: text)), mark: mark)
+    guard let value = shape.decode(node, Decoding(report: scratch, subject: name, place: mark)) else {
+        preconditionFailure("the default of '\(name)', \(text), breaks its own rule")
+    }
+    let whenWritten = optional(name, shape, doc)
+    let entry = Entry(name: name, presence: .defaulted(text), form: shape.form, doc: doc)
+    return Field(entries: [entry]) { entries, decoding in
+        whenWritten.read(entries, decoding).map { $0 ?? value }
+    }
+}
+
+/// The same field, whose failure (already reported) leaves a gap instead of losing the whole object.
+func attempted<Value>(_ field: Field<Value>) -> Field<Value?> {
+    Field(entries: field.entries) { entries, decoding in .some(field.read(entries, decoding)) }
+}
+
+/// One possibility of `exactlyOne`.
+func choice<Part, Value>(
+    _ name: String, _ shape: Shape<Part>, _ doc: String, _ build: @escaping @Sendable (Part) -> Value
+) -> Field<Value> {
+    let field = required(name, shape, doc)
+    let entry = Entry(name: name, presence: .choice, form: shape.form, doc: doc)
+    return Field(entries: [entry]) { entries, decoding in field.read(entries, decoding).map(build) }
+}
+
+/// Fields of which exactly one is written.
+func exactlyOne<Value>(_ choices: Field<Value>...) -> Field<Value> {
+    let all = choices.flatMap(\.entries)
+    return Field(entries: all) { entries, decoding in
+        let written = entries.filter { entry in all.contains { $0.name == entry.key } }
+        guard let first = written.first else {
+            decoding.refuseMissing(choice: all.map(\.name))
+            return nil
+        }
+        for other in written.dropFirst() { decoding.refuseConflict(first, other) }
+        let values = written.map { entry in
+            choices.first { $0.entries[0].name == entry.key }?.read(entries, decoding)
+        }
+        return written.count == 1 ? values[0] : nil
+    }
+}
+
+extension Shape {
+    /// A map with fields of its own. Everything wrong with any of them is reported before the object is given up.
+    static func object<each Part: Sendable>(
+        _ field: repeat Field<each Part>, reserved: [ReservedWord] = [], mayBeEmpty: Bool = true,
+        build: @escaping @Sendable (repeat each Part) -> Value
+    ) -> Self {
+        var entries: [Entry] = []
+        var choices: [[String]] = []
+        for part in repeat each field {
+            entries += part.entries
+            if part.entries.count > 1 { choices.append(part.entries.map(\.name)) }
+        }
+        let names = entries.map(\.name)
+        let form = ObjectForm(entries: entries, choices: choices, mayBeEmpty: mayBeEmpty)
+        return Self(form: .object(form)) { node, decoding in
+            guard case .mapping(let written) = node.content else {
+                decoding.refuseType(
+                    node, wanted: "a map with fields", help: "its fields are \(names.joined(separator: ", "))")
+                return nil
+            }
+            if written.isEmpty, !mayBeEmpty {
+                decoding.refuse(
+                    node, "empty", "must not be empty", help: "its fields are \(names.joined(separator: ", "))")
+                return nil
+            }
+            for entry in written where !names.contains(entry.key) {
+                decoding.refuseUnknown(entry, known: names, reserved: reserved)
+            }
+            let parts = (repeat (each field).read(written, decoding))
+            do {
+                return build(repeat try present(each parts))
+            } catch {
+                return nil
+            }
+        }
+    }
+}
+
+private struct Absent: Error {}
+
+private func present<Value>(_ value: Value?) throws(Absent) -> Value {
+    guard let value else { throw Absent() }
+    return value
+}

@@ -1,0 +1,40 @@
+import TuffModel
+
+/// The controller's configuration as written; `ConfigLoader` fills in the host's name.
+struct ControllerSpec: Sendable {
+    static let kind = "Controller"
+
+    var node: String?
+    var config: ControllerConfig
+}
+
+extension Shape where Value == ControllerSpec {
+    static let controller = object(
+        optional("node", .name, "This host's name in `Pool.spec.node`; its short host name without."),
+        defaultedList("portals", .portal, "Where targets listen unless a volume says otherwise."),
+        defaulted(
+            "iqnBase", .iqnBase, "iqn.2026-01.dev.tuff", "IQNs of new volumes are this, a colon and the volume's name."),
+        optional(
+            "allowedRoots", .list(of: .path),
+            "Directories beneath which documents may name files; `/etc/tuff` and `/srv` without."),
+        defaulted("targetDriver", .word, "lio", "`lio`: the kernel's target. `tgt`: the daemon tgtd."),
+        defaulted("tgtControlPort", .integer(0...32767), "0", "Control port of tgtd (`tgtadm -C`).")
+    ) { node, portals, iqnBase, allowedRoots, targetDriver, tgtControlPort in
+        var config = ControllerConfig(
+            node: "", portals: portals, iqnBase: iqnBase, targetDriver: targetDriver, tgtControlPort: tgtControlPort)
+        if let allowedRoots { config.allowedRoots = allowedRoots }
+        return ControllerSpec(node: node, config: config)
+    }
+}
+
+extension Shape where Value == Document<ControllerSpec> {
+    /// It names no resource, so that its metadata may be left out.
+    static let controllerDocument = object(
+        attempted(required("apiVersion", Shape<String>.constant(APIVersion.current), "Always `tuff.dev/v1`.")),
+        attempted(required("kind", Shape<String>.constant(ControllerSpec.kind), "Always `Controller`.")),
+        attempted(optional("metadata", .metadata, "Name, labels and annotations; for people.")),
+        attempted(required("spec", .controller, "The configuration."))
+    ) { _, _, metadata, spec in
+        Document(metadata: metadata ?? nil, spec: spec)
+    }
+}

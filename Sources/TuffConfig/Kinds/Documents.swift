@@ -1,0 +1,41 @@
+import TuffModel
+
+/// A document as far as it could be understood.
+struct Document<Spec: Sendable>: Sendable {
+    var metadata: Metadata?
+    var spec: Spec?
+}
+
+enum APIVersion {
+    static let current = "tuff.dev/v1"
+}
+
+extension Shape where Value == Metadata {
+    static let metadata = object(
+        required("name", .name, "Unique within its kind. The name of a volume is part of its IQN."),
+        optional("labels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: true), "What selectors match."),
+        optional(
+            "annotations", .map(keys: .labelKey, values: .anyText, mayBeEmpty: true),
+            "For people and other tools; `tuff.dev/renamed-from` names what the resource was called before.")
+    ) { name, labels, annotations in
+        Metadata(name: name, labels: labels ?? [:], annotations: annotations ?? [:])
+    }
+}
+
+extension Shape {
+    /// A whole document of `kind` with this shape as its `spec`.
+    func document(_ kind: String) -> Shape<Document<Value>> {
+        .object(
+            attempted(required("apiVersion", Shape<String>.constant(APIVersion.current), "Always `tuff.dev/v1`.")),
+            attempted(required("kind", Shape<String>.constant(kind), "Always `\(kind)`.")),
+            attempted(required("metadata", .metadata, "Name, labels and annotations.")),
+            attempted(required("spec", self, "What is wanted."))
+        ) { _, _, metadata, spec in
+            Document(metadata: metadata, spec: spec)
+        }
+    }
+}
+
+extension Shape where Value == String {
+    static func constant(_ text: String) -> Self { oneWord(of: [text]) { $0 == text ? $0 : nil } }
+}

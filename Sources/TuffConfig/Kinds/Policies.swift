@@ -1,0 +1,99 @@
+import TuffModel
+
+extension Shape where Value == SnapshotSpec {
+    static let snapshot = object(
+        required("volume", .name, "The volume it is taken of."),
+        optional("reserve", .size, "Copy-on-write space; thick pools only.")
+    ) { volume, reserve in
+        var spec = SnapshotSpec(volume: volume)
+        spec.reserve = reserve
+        return spec
+    }
+}
+
+extension Shape where Value == VolumeSelection {
+    static let volumeSelection = object(
+        exactlyOne(
+            choice(
+                "matchLabels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: false),
+                "Volumes with these labels."
+            ) { VolumeSelection.labels(LabelSelector(matchLabels: $0)) },
+            choice("names", .list(of: .name), "These volumes.") { .names($0) })
+    ) { $0 }
+}
+
+extension Shape where Value == KeepRule {
+    static let keep = object(
+        optional("last", count, "Newest points."),
+        optional("hourly", count, "Hours of which the newest point is kept."),
+        optional("daily", count, "Days."),
+        optional("weekly", count, "Weeks, beginning on Monday."),
+        optional("monthly", count, "Months."),
+        optional("yearly", count, "Years."),
+        mayBeEmpty: false
+    ) { last, hourly, daily, weekly, monthly, yearly in
+        var rule = KeepRule()
+        rule.last = last
+        rule.hourly = hourly
+        rule.daily = daily
+        rule.weekly = weekly
+        rule.monthly = monthly
+        rule.yearly = yearly
+        return rule
+    }
+
+    private static let count = Shape<Int>.integer(1...100_000)
+}
+
+private let timeZoneDoc = "In which the schedule and the days of `keep` count; UTC without."
+private let jitterDoc = "Spreads the start by up to this much, always the same for one volume."
+
+private func schedule(_ cron: String, _ timeZone: String?, _ jitter: TimeSpan?) -> Schedule {
+    var schedule = Schedule(cron: cron)
+    schedule.timeZone = timeZone
+    schedule.jitter = jitter
+    return schedule
+}
+
+extension Shape where Value == SnapshotPolicySpec {
+    static let snapshotPolicy = object(
+        required("volumes", .volumeSelection, "The volumes it concerns."),
+        required("schedule", .cron, "When: five cron fields."),
+        optional("timeZone", .timeZone, timeZoneDoc),
+        optional("jitter", .duration, jitterDoc),
+        optional("keep", .keep, "Which of this policy's snapshots stay; all without.")
+    ) { volumes, cron, timeZone, jitter, keep in
+        var spec = SnapshotPolicySpec(volumes: volumes, schedule: schedule(cron, timeZone, jitter))
+        spec.keep = keep
+        return spec
+    }
+}
+
+extension Shape where Value == BackupPolicySpec {
+    static let backupPolicy = object(
+        required("volumes", .volumeSelection, "The volumes it concerns."),
+        required("repository", .name, "The BackupRepository."),
+        required("schedule", .cron, "When: five cron fields."),
+        optional("timeZone", .timeZone, timeZoneDoc),
+        optional("jitter", .duration, jitterDoc),
+        optional("keep", .keep, "Which of this policy's restore points stay; all without."),
+        optional("verify", .verification, "Reading back what was stored.")
+    ) { volumes, repository, cron, timeZone, jitter, keep, verify in
+        var spec = BackupPolicySpec(
+            volumes: volumes, repository: repository, schedule: schedule(cron, timeZone, jitter))
+        spec.keep = keep
+        spec.verify = verify
+        return spec
+    }
+}
+
+extension Shape where Value == VerificationSpec {
+    static let verification = object(
+        required("schedule", .cron, "When: five cron fields."),
+        optional("sample", .positiveShare, "Share of the stored data that is read each time; all without.")
+    ) { cron, sample in
+        var spec = VerificationSpec(cron: cron)
+        spec.sample = sample
+        return spec
+    }
+}

@@ -1,0 +1,216 @@
+import TuffModel
+
+extension Shape where Value == String {
+    /// A resource's name, or a reference to one.
+    static let name = text(
+        "a name such as db-data (a-z, 0-9 and inner hyphens, at most 63)", rule: "name-not-dns-label",
+        pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", maximumLength: NameRule.maximumLength,
+        advice: { NameRule.isLabel($0.lowercased()) ? "write it in lower case: \(quoted($0.lowercased()))" : nil }
+    ) { NameRule.isLabel($0) ? $0 : nil }
+
+    /// Keys and values of labels follow Kubernetes' rules, so that its tools can set them.
+    static let labelKey = text(
+        "a label key such as tier or example.com/tier", rule: "invalid-label-key",
+        pattern: "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+    ) { text in
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count), isLabelWord(parts[parts.count - 1]) else { return nil }
+        return parts.count == 1 || isPrefix(parts[0]) ? text : nil
+    }
+
+    static let labelValue = text(
+        "a label value (A-Z, a-z, 0-9 and inner . _ -, at most 63)", rule: "invalid-label-value",
+        pattern: "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+    ) { $0.isEmpty || isLabelWord(Substring($0)) ? $0 : nil }
+
+    static let anyText = text("a text", rule: "invalid-text", pattern: nil) { $0 }
+
+    private static func isLabelWord(_ text: Substring) -> Bool {
+        text.utf8.count <= 63 && Characters.alphanumeric.boundsAll(text, inner: "-_.")
+    }
+
+    private static func isPrefix(_ text: Substring) -> Bool {
+        text.utf8.count <= 253 && Characters.lowerAlphanumeric.boundsAll(text, inner: "-.")
+    }
+
+    /// An IQN as RFC 3720 section 3.2.6.3.1 has it; see `NameRule.isIQN`.
+    static let iqn = iqn("an iSCSI name such as iqn.2004-10.com.example:web1", maximumLength: 223)
+
+    /// Leaves room for a colon and the longest name of a volume.
+    static let iqnBase = iqn(
+        "the beginning of iSCSI names, such as iqn.2026-01.com.example", maximumLength: 223 - 1 - NameRule.maximumLength
+    )
+
+    private static func iqn(_ noun: String, maximumLength: Int) -> Self {
+        text(
+            noun, rule: "invalid-iqn",
+            pattern: #"^iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$"#, maximumLength: maximumLength,
+            advice: { NameRule.isIQN($0.lowercased()) ? "iSCSI names are in lower case (RFC 3722)" : nil }
+        ) { NameRule.isIQN($0) ? $0 : nil }
+    }
+
+    /// Unit serial number as it fits an LVM tag (lvm(8): `A-Za-z0-9_+.-/=!:#&`) and a VPD page (254 bytes).
+    static let serial = text(
+        "a serial number of A-Z, a-z, 0-9, '.', '_' and '-'", rule: "invalid-serial", pattern: "^[A-Za-z0-9._-]+$",
+        maximumLength: 254
+    ) { !$0.isEmpty && Characters.alphanumeric.holdsAll($0, and: "._-") ? $0 : nil }
+
+    /// lvm(8), VALID NAMES.
+    static let volumeGroup = text(
+        "the name of a volume group such as vg0", rule: "invalid-lvm-name",
+        pattern: #"^(?!\.{1,2}$)[A-Za-z0-9+_.][A-Za-z0-9+_.-]*$"#, maximumLength: 125, parse: LVMName.volumeGroup)
+
+    static let logicalVolume = text(
+        "the name of a logical volume such as tp0", rule: "invalid-lvm-name",
+        pattern: LVMName.logicalVolumePattern, maximumLength: 125, parse: LVMName.logicalVolume)
+
+    static let path = path("an absolute path such as /srv/tuff", under: "/")
+    static let devicePath = path("the path of a device such as /dev/disk/by-id/…", under: "/dev/")
+
+    /// No `.` or `..`, no empty component, nothing a terminal or a configuration file would read as more than a name.
+    private static func path(_ noun: String, under root: String) -> Self {
+        text(
+            noun, rule: "invalid-path",
+            pattern:
+                "^(?=\(root))(/(?!\\.{1,2}(/|$))[^/\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]+)+$",
+            maximumLength: 1024,
+            advice: { $0.hasPrefix("/") ? "no '.', '..' or empty part, no slash at the end" : "begin it with '/'" }
+        ) { $0.hasPrefix(root) && Characters.isPath($0) ? $0 : nil }
+    }
+
+    /// CHAP names travel as text keys (RFC 3720 section 11.1.4); LIO and tgt keep up to 255 bytes.
+    static let chapUser = text(
+        "a CHAP user of 1 to 255 printable ASCII characters", rule: "invalid-chap-user", pattern: "^[!-~]+$",
+        maximumLength: 255
+    ) { !$0.isEmpty && $0.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) ? $0 : nil }
+
+    static let host = text(
+        "a host name or address such as nas.example.com", rule: "invalid-host",
+        pattern: "^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", maximumLength: 253
+    ) { Characters.alphanumeric.boundsAll(Substring($0), inner: "-.:") ? $0 : nil }
+
+    /// One mount option: commas would smuggle in more.
+    static let mountOption = text(
+        "a mount option such as vers=4.2", rule: "invalid-mount-option", pattern: "^[A-Za-z0-9][A-Za-z0-9_=.:/@%+-]*$",
+        maximumLength: 255
+    ) { text in
+        guard let first = text.utf8.first, Characters.alphanumeric.contains(first) else { return nil }
+        return Characters.alphanumeric.holdsAll(text, and: "_=.:/@%+-") ? text : nil
+    }
+
+    static let cron = text(
+        "five fields such as '30 2 * * *' (minute hour day month weekday)", rule: "invalid-schedule",
+        pattern: Cron.pattern, advice: Cron.advice, parse: { Cron.problem(in: $0) == nil ? $0 : nil })
+
+    static let timeZone = text(
+        "a time zone such as Europe/Berlin", rule: "invalid-time-zone",
+        pattern: "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*)*$", maximumLength: 64
+    ) { text in
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard let first = text.utf8.first, Characters.letter.contains(first) else { return nil }
+        let fits = parts.allSatisfy { part in
+            part.utf8.first.map(Characters.alphanumeric.contains) ?? false
+                && Characters.alphanumeric.holdsAll(String(part), and: "_+-")
+        }
+        return fits ? text : nil
+    }
+
+    static let restorePoint = text(
+        "latest, a time such as 2026-11-22T09:30:00Z, or a restore point id", rule: "invalid-restore-point",
+        pattern: "^(latest|[0-9a-z]{8,64}|\(Moment.pattern))$"
+    ) { text in
+        let isID = (8...64).contains(text.utf8.count) && Characters.lowerAlphanumeric.holdsAll(text, and: "")
+        return text == "latest" || isID || Moment.isValid(text) ? text : nil
+    }
+
+    /// Cinder's backup ids are RFC 4122 UUIDs in lower case.
+    static let uuid = text(
+        "a UUID such as 8f3c1a52-6f0e-4c6b-9a5d-0c1e2f3a4b5c", rule: "invalid-uuid",
+        pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+    ) { text in
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        return parts.map(\.utf8.count) == [8, 4, 4, 4, 12] && parts.allSatisfy { $0.utf8.allSatisfy(Characters.isHex) }
+            ? text : nil
+    }
+
+    static let sha256 = text(
+        "a SHA-256 digest of 64 lower-case hexadecimal digits", rule: "invalid-digest", pattern: "^[0-9a-f]{64}$"
+    ) { $0.utf8.count == 64 && $0.utf8.allSatisfy(Characters.isHex) ? $0 : nil }
+}
+
+extension Shape where Value == ByteCount {
+    private static let pattern = #"^(?!0*(\.0*)?[A-Za-z]*$)[0-9]+(\.[0-9]{1,9})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"#
+
+    /// Whole sectors, at least 1 MiB: what a target can present and LVM can hold in one extent's fraction.
+    static let volumeSize = size("a size such as 20Gi, at least 1Mi", atLeast: ByteCount.mebi, multipleOf: 512)
+    static let size = size("a size such as 5Gi, at least 1Mi", atLeast: ByteCount.mebi, multipleOf: 512)
+    /// lvmthin(7): 64 KiB to 1 GiB in steps of 64 KiB.
+    static let chunkSize = size(
+        "a chunk size such as 64Ki, a multiple of 64Ki up to 1Gi", atLeast: 64 << 10, atMost: ByteCount.gibi,
+        multipleOf: 64 << 10)
+
+    private static func size(
+        _ noun: String, atLeast minimum: Int64, atMost maximum: Int64 = .max, multipleOf unit: Int64
+    ) -> Self {
+        text(
+            noun, rule: "invalid-size", pattern: pattern,
+            advice: { text in
+                guard let size = ByteCount(quantity: text) else { return correction(text) }
+                if size.bytes % unit != 0, size.bytes >= minimum, size.bytes <= .max - unit {
+                    return "it must be a multiple of \(ByteCount(unit).quantity) bytes; the next one is "
+                        + size.roundedUp(to: ByteCount(unit)).quantity
+                }
+                return nil
+            }
+        ) { text in
+            guard let size = ByteCount(quantity: text), (minimum...maximum).contains(size.bytes) else { return nil }
+            return size.bytes % unit == 0 ? size : nil
+        }
+    }
+
+    /// What people write who mean a quantity: `20GB`, `20 GiB`, `20g`.
+    private static func correction(_ text: String) -> String? {
+        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+        let unit = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
+        let units = [
+            "gib": "Gi", "gb": "G", "g": "Gi", "mib": "Mi", "mb": "M", "m": "Mi", "tib": "Ti", "tb": "T", "t": "Ti",
+            "kib": "Ki", "kb": "k", "pib": "Pi", "pb": "P",
+        ]
+        guard let known = units[unit], ByteCount(quantity: digits) != nil else { return nil }
+        return "did you mean '\(digits)\(known)'?"
+    }
+}
+
+extension Shape where Value == Percentage {
+    static let share = share(0...100, pattern: "^0*(100|[0-9]{1,2})%$")
+    /// Where nothing would be a mistake.
+    static let positiveShare = share(1...100, pattern: "^0*(100|[1-9][0-9]?)%$")
+
+    private static func share(_ range: ClosedRange<Int>, pattern: String) -> Self {
+        text(
+            "a share from \(range.lowerBound)% to 100%, such as 10%", rule: "invalid-percentage", pattern: pattern,
+            advice: { Percentage(text: $0 + "%") == nil ? nil : "write \($0)%" }
+        ) { text in Percentage(text: text).flatMap { range.contains($0.percent) ? $0 : nil } }
+    }
+}
+
+extension Shape where Value == TimeSpan {
+    static let duration = text(
+        "a duration such as 7d, 90m or 1h30m", rule: "invalid-duration",
+        pattern: "^(?=.)([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
+    ) { TimeSpan(text: $0) }
+}
+
+extension Shape where Value == Portal {
+    static let portal = text(
+        "an address such as 192.0.2.10:3260 or [2001:db8::1]:3260", rule: "invalid-portal",
+        pattern: #"^((0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,9})?$"#,
+        advice: { Portal(text: "[\($0)]") == nil ? nil : "write IPv6 addresses in brackets: [\($0)]" }
+    ) { Portal(text: $0) }
+}
+
+extension Shape where Value == UID {
+    static let uid = text(
+        "the uid of a volume, 16 characters of a-z and 2-7", rule: "invalid-uid", pattern: "^[a-z2-7]{16}$"
+    ) { UID($0) }
+}

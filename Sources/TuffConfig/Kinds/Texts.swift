@@ -1,0 +1,186 @@
+/// Sets of ASCII characters.
+enum Characters {
+    case letter
+    case alphanumeric
+    case lowerAlphanumeric
+
+    func contains(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39: self != .letter
+        case 0x61...0x7a: true
+        case 0x41...0x5a: self != .lowerAlphanumeric
+        default: false
+        }
+    }
+
+    /// Whether `text` is made of these and the characters of `more`.
+    func holdsAll(_ text: String, and more: String) -> Bool {
+        text.utf8.allSatisfy { contains($0) || more.utf8.contains($0) }
+    }
+
+    /// Whether `text` begins and ends with these, with `inner` allowed between. False for an empty text.
+    func boundsAll(_ text: Substring, inner: String) -> Bool {
+        guard let first = text.utf8.first, let last = text.utf8.last else { return false }
+        return contains(first) && contains(last) && text.utf8.allSatisfy { contains($0) || inner.utf8.contains($0) }
+    }
+
+    static func isHex(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }
+
+    static func isPath(_ text: String) -> Bool {
+        guard text.hasPrefix("/") else { return false }
+        let parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        return parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+            && text.unicodeScalars.allSatisfy { scalar in
+                switch scalar.value {
+                case 0...0x1f, 0x7f...0x9f, 0x2028...0x202e, 0x2066...0x2069: false
+                default: true
+                }
+            }
+    }
+}
+
+/// lvm(8), VALID NAMES. (That a group must not be called like something in /dev only the host can tell.)
+enum LVMName {
+    private static let reservedParts = [
+        "_cdata", "_cmeta", "_corig", "_iorig", "_mimage", "_mlog", "_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta",
+        "_vdata", "_vorigin", "_wcorig",
+    ]
+    private static let reservedBeginnings = ["snapshot", "pvmove"]
+
+    static let logicalVolumePattern =
+        #"^(?!\.{1,2}$)(?!\#(reservedBeginnings.joined(separator: "|")))"#
+        + #"(?!.*(\#(reservedParts.joined(separator: "|"))))[A-Za-z0-9+_.][A-Za-z0-9+_.-]*$"#
+
+    static func volumeGroup(_ text: String) -> String? {
+        guard let first = text.utf8.first, first != UInt8(ascii: "-"), text != ".", text != ".." else { return nil }
+        return Characters.alphanumeric.holdsAll(text, and: "+_.-") ? text : nil
+    }
+
+    static func logicalVolume(_ text: String) -> String? {
+        let isReserved =
+            reservedBeginnings.contains(where: text.hasPrefix) || reservedParts.contains(where: text.contains)
+        return isReserved ? nil : volumeGroup(text)
+    }
+
+    /// Bytes of the device-mapper name of a logical volume, in which hyphens are doubled; the kernel takes 127.
+    static func mappedLength(group: String, volume: String) -> Int {
+        [group, volume].reduce(1) { sum, name in
+            sum + name.utf8.count + name.utf8.count { $0 == UInt8(ascii: "-") }
+        }
+    }
+
+    static let maximumMappedLength = 127
+}
+
+/// Five-field cron expressions, as crontab(5) has them: lists of `*`, `n`, `a-b`, each with an optional `/step`.
+enum Cron {
+    private struct Part {
+        var name: String
+        var range: ClosedRange<Int>
+        var pattern: String
+        var words: [String] = []
+    }
+
+    private static let parts = [
+        Part(name: "minute", range: 0...59, pattern: "[0-5]?[0-9]"),
+        Part(name: "hour", range: 0...23, pattern: "([01]?[0-9]|2[0-3])"),
+        Part(name: "day of the month", range: 1...31, pattern: "(0?[1-9]|[12][0-9]|3[01])"),
+        Part(
+            name: "month", range: 1...12, pattern: "(0?[1-9]|1[0-2]|[A-Za-z]{3})",
+            words: ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]),
+        Part(
+            name: "day of the week", range: 0...7, pattern: "([0-7]|[A-Za-z]{3})",
+            words: ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
+    ]
+
+    static let pattern: String =
+        "^"
+        + parts.map { part in
+            let item = #"(\*|N(-N)?)(/[1-9][0-9]?)?"#.replacing("N", with: part.pattern)
+            return "\(item)(,\(item))*"
+        }.joined(separator: " +") + "$"
+
+    static func advice(_ text: String) -> String? { problem(in: text) }
+
+    /// What is wrong with `text`, nil when nothing is.
+    static func problem(in text: String) -> String? {
+        let fields = text.split(separator: " ")
+        guard fields.count == parts.count, !text.hasPrefix(" "), !text.hasSuffix(" ") else {
+            return "it must have five fields separated by blanks: minute hour day month weekday"
+        }
+        for (field, part) in zip(fields, parts) {
+            let items = field.split(separator: ",", omittingEmptySubsequences: false)
+            if !items.allSatisfy({ isItem($0, part) }) {
+                return "its \(part.name) \(quoted(field)) is not within "
+                    + "\(part.range.lowerBound)-\(part.range.upperBound), *, a range, a list or a step"
+            }
+        }
+        return nil
+    }
+
+    private static func isItem(_ text: Substring, _ part: Part) -> Bool {
+        let halves = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard (1...2).contains(halves.count) else { return false }
+        if halves.count == 2 {
+            guard let step = number(halves[1]), (1...99).contains(step), !halves[1].hasPrefix("0") else { return false }
+        }
+        if halves[0] == "*" { return true }
+        let ends = halves[0].split(separator: "-", omittingEmptySubsequences: false).map { value($0, part) }
+        guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1] else { return false }
+        return first <= last
+    }
+
+    private static func value(_ text: Substring, _ part: Part) -> Int? {
+        if let word = part.words.firstIndex(of: text.lowercased()), !text.isEmpty { return word }
+        return number(text).flatMap { part.range.contains($0) ? $0 : nil }
+    }
+
+    private static func number(_ text: Substring) -> Int? {
+        (1...2).contains(text.utf8.count) && text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) ? Int(text) : nil
+    }
+}
+
+/// Times as RFC 3339 section 5.6 writes them.
+enum Moment {
+    static let pattern =
+        #"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"#
+        + #"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"#
+
+    static func isValid(_ text: String) -> Bool {
+        var rest = Substring(text)
+        /// Takes two or more digits off the front when their value is within `range`.
+        func digits(_ count: Int, _ range: ClosedRange<Int>) -> Int? {
+            let head = rest.prefix(count)
+            guard head.utf8.count == count, head.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(head),
+                range.contains(value)
+            else { return nil }
+            rest = rest.dropFirst(count)
+            return value
+        }
+        func character(_ wanted: Character) -> Bool {
+            guard rest.first == wanted else { return false }
+            rest = rest.dropFirst()
+            return true
+        }
+        guard let year = digits(4, 0...9999), character("-"), let month = digits(2, 1...12), character("-"),
+            let day = digits(2, 1...31), day <= days(year, month), character("T"), digits(2, 0...23) != nil,
+            character(":"), digits(2, 0...59) != nil, character(":"), digits(2, 0...59) != nil
+        else { return false }
+        if character(".") {
+            let fraction = rest.prefix { $0.isASCII && $0.isNumber }
+            guard (1...9).contains(fraction.count) else { return false }
+            rest = rest.dropFirst(fraction.count)
+        }
+        if character("Z") { return rest.isEmpty }
+        guard character("+") || character("-"), digits(2, 0...23) != nil, character(":") else { return false }
+        return digits(2, 0...59) != nil && rest.isEmpty
+    }
+
+    private static func days(_ year: Int, _ month: Int) -> Int {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import TuffModel
+
+extension Shape where Value == VolumeSpec {
+    static let volume = object(
+        required("size", .volumeSize, "Grows only; a smaller value than exists is an error and changes nothing."),
+        exactlyOne(
+            choice("pool", .name, "The pool it lives in.") { VolumeSpec.Placement.pool($0) },
+            choice("poolSelector", .labelSelector, "The best fitting of the pools with these labels.") { .selector($0) }
+        ),
+        optional("source", .volumeSource, "What it starts with; read only when the volume is created. Blank without."),
+        defaulted(
+            "sharing", .word, "none",
+            "How many initiators: `none` one, `handover` two for a live migration, `readers` one writer and readers, "
+                + "`writers` several, for cluster file systems."),
+        optional("iscsi", .volumeExport, "How its target is reached."),
+        optional("identity", .identity, "Taken over from an existing disk; read only when the volume is created."),
+        defaulted("deletionPolicy", .word, "Trash", "What removing the document does; `Retain` detaches and releases."),
+        defaulted("trashFor", .duration, "7d", "How long the trash keeps it."),
+        defaulted(
+            "protect", .truth, "false", "Stored on the volume: no plan trashes, purges, rolls back or deletes it."),
+        reserved: [
+            ReservedWord(
+                name: "nvme", sentence: "'nvme' is reserved for NVMe over TCP, which this version does not serve",
+                help: "volumes are attached with 'iscsi'"),
+            ReservedWord(
+                name: "nfs", sentence: "'nfs' is reserved for NFS exports, which this version does not serve",
+                help: "volumes are attached with 'iscsi'"),
+        ]
+    ) { size, placement, source, sharing, portals, identity, deletionPolicy, trashFor, protect in
+        var spec = VolumeSpec(size: size, placement: placement)
+        spec.source = source
+        spec.sharing = sharing
+        spec.portals = portals
+        spec.identity = identity
+        spec.deletionPolicy = deletionPolicy
+        spec.trashFor = trashFor
+        spec.protect = protect
+        return spec
+    }
+}
+
+extension Shape where Value == LabelSelector {
+    static let labelSelector = object(
+        required("matchLabels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: false), "All must be equal."),
+        build: LabelSelector.init(matchLabels:))
+}
+
+extension Shape where Value == [Portal] {
+    /// `VolumeSpec.portals`.
+    static let volumeExport = object(
+        required("portals", .list(of: .portal), "Where its target listens; the controller's portals without.")
+    ) { $0 }
+}
+
+extension Shape where Value == IdentityOverride {
+    static let identity = object(
+        optional("iqn", .iqn, "Name of its target."),
+        optional("serial", .serial, "Unit serial number."),
+        optional("lun", .integer(0...16383), "LUN number; 0 without."),
+        mayBeEmpty: false
+    ) { iqn, serial, lun in
+        var identity = IdentityOverride()
+        identity.iqn = iqn
+        identity.serial = serial
+        identity.lun = lun
+        return identity
+    }
+}
+
+extension Shape where Value == VolumeSource {
+    static let volumeSource = object(
+        exactlyOne(
+            choice("volume", .name, "A clone of this volume.") { VolumeSource.volume($0) },
+            choice("snapshot", .name, "A copy of this snapshot.") { .snapshot($0) },
+            choice("backup", .backupOfVolume, "A restore point of a backup repository.") { .backup($0) },
+            choice("cinderBackup", .cinderBackup, "A backup that OpenStack Cinder made.") { $0 },
+            choice("image", .image, "A disk image on the host.") { .image($0) })
+    ) { $0 }
+
+    private static let cinderBackup = object(
+        required("repository", .name, "The BackupRepository that holds Cinder's containers."),
+        required("backup", .uuid, "Cinder's id of the backup.")
+    ) { VolumeSource.cinderBackup(repository: $0, backup: $1) }
+}
+
+extension Shape where Value == BackupSource {
+    static let backupOfVolume = object(
+        required("repository", .name, "The BackupRepository."),
+        required("volume", .name, "The volume that was backed up; it need not exist any more."),
+        defaulted("at", .restorePoint, "latest", at),
+        defaulted("identity", .word, "new", "`keep`: the same disk for initiators, refused while its uid exists here.")
+    ) { repository, volume, at, identity in
+        var source = BackupSource(repository: repository)
+        source.volume = volume
+        source.at = at
+        source.identity = identity
+        return source
+    }
+
+    /// In a Restore, which names the volume itself.
+    static let restorePoint = object(
+        required("repository", .name, "The BackupRepository."),
+        defaulted("at", .restorePoint, "latest", at)
+    ) { repository, at in
+        var source = BackupSource(repository: repository)
+        source.at = at
+        return source
+    }
+
+    private static let at = "`latest`, an RFC 3339 time (the newest point not after it), or a restore point id."
+}
+
+extension Shape where Value == ImageSource {
+    static let image = object(
+        required("path", .path, "The file, beneath one of the controller's `allowedRoots`."),
+        required("format", .word, "Never probed; images with a backing file or external data are refused."),
+        optional("sha256", .sha256, "Digest that the file must have.")
+    ) { path, format, sha256 in
+        var source = ImageSource(path: path, format: format)
+        source.sha256 = sha256
+        return source
+    }
+}

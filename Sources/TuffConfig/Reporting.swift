@@ -1,0 +1,75 @@
+import TuffModel
+
+/// Collects what is to be said about one file.
+final class FileReport {
+    let file: SourceFile
+    private(set) var diagnostics: [Diagnostic] = []
+    private var left = Limits.diagnosticsPerFile
+    private var unsaid = 0
+    /// Lines that hold what might be a secret: no message repeats them.
+    private var secretLines: Set<Int32> = []
+
+    init(_ file: SourceFile) { self.file = file }
+
+    /// Errors so far, those left unsaid included.
+    private(set) var errorCount = 0
+
+    func error(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
+        add(.error, rule, message, at: mark, help: help)
+    }
+
+    func warning(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
+        add(.warning, rule, message, at: mark, help: help)
+    }
+
+    private func add(
+        _ severity: Diagnostic.Severity, _ rule: String, _ message: String, at mark: Mark, help: String?
+    ) {
+        if severity == .error { errorCount += 1 }
+        guard left > 0 else {
+            unsaid += 1
+            return
+        }
+        left -= 1
+        diagnostics.append(
+            Diagnostic(
+                severity, rule: rule, message, at: file.location(mark), length: max(1, Int(mark.length)),
+                sourceLine: file.excerpt(line: Int(mark.line)), help: help))
+    }
+
+    /// Keeps the line of `mark` out of every message.
+    func conceal(_ mark: Mark) { secretLines.insert(mark.line) }
+
+    /// All messages; excerpts of lines with secrets taken out, and a last word about what was left unsaid.
+    func finish() -> [Diagnostic] {
+        for index in diagnostics.indices where secretLines.contains(Int32(clamping: diagnostics[index].location.line)) {
+            diagnostics[index].sourceLine = nil
+        }
+        if unsaid > 0, let last = diagnostics.map(\.location).max() {
+            diagnostics.append(
+                Diagnostic(rule: "too-many-errors", "\(unsaid) more errors in \(file.path) are not listed", at: last))
+        }
+        return diagnostics
+    }
+}
+
+/// `text` in quotes for a message: no control or formatting characters, cut after 60 characters.
+func quoted(_ text: some StringProtocol) -> String {
+    var result = "'"
+    for (index, scalar) in text.unicodeScalars.enumerated() {
+        if index == 60 {
+            result += "…"
+            break
+        }
+        result += isPrintable(scalar) ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
+    }
+    return result + "'"
+}
+
+/// Whether a terminal shows `scalar` as itself, without moving the cursor or changing the direction of writing.
+func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse: false
+    default: true
+    }
+}
