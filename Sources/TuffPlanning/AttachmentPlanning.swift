@@ -24,8 +24,8 @@ extension PlanningPass {
                     .unknown, "the \(context.config.targetDriver.rawValue) targets could not be observed: \(error)"))
         case (.failure(let obstacle), _):
             stop(resource, declared, .blocked, obstacle.obstacle, at: obstacle.field, uid: stored.uid)
-        case (.success(let export), .known(let inventory)):
-            planExport(export, stored, inventory, declared, resource, after: after)
+        case (.success(let export), .known):
+            planExport(export, stored, declared, resource, after: after)
         }
     }
 
@@ -35,13 +35,13 @@ extension PlanningPass {
     }
 
     private mutating func planExport(
-        _ export: DesiredExport, _ stored: StoredVolume, _ inventory: TargetInventory,
-        _ declared: Declared<AttachmentSpec>, _ resource: ResourceID, after: Int?
+        _ export: DesiredExport, _ stored: StoredVolume, _ declared: Declared<AttachmentSpec>,
+        _ resource: ResourceID, after: Int?
     ) {
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
         let diff = ExportDiff(
-            export, target: inventory.targets.first { $0.iqn == export.iqn },
-            backstore: inventory.backstores.first { $0.name == export.backstore.name }, capabilities: capabilities)
+            export, target: targets[export.iqn], backstore: backstores[export.backstore.name],
+            capabilities: capabilities)
         if let obstacle = diff.obstacle {
             return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
         }
@@ -49,7 +49,7 @@ extension PlanningPass {
         var differences = diff.differences
         if !stored.active {
             guard case .logicalVolume(let group, _) = stored.location else { return }
-            if let pool = volumePool(of: stored), let obstacle = pool.obstacle {
+            if let pool = poolsByBackend[stored.backend], let obstacle = pool.obstacle {
                 return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
             }
             let activation = VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)
@@ -64,8 +64,7 @@ extension PlanningPass {
                     resource, .unchanged, access, location: declared.location, uid: stored.uid, notes: diff.notes))
             return
         }
-        let known = inventory.targets.first { $0.iqn == export.iqn }
-        let isNew = known?.acls.contains { $0.initiator == export.access.initiator } != true
+        let isNew = targets[export.iqn]?.acls.contains { $0.initiator == export.access.initiator } != true
         let fields = differences.map(\.field)
         builder.add(
             PlannedChange(
@@ -81,10 +80,6 @@ extension PlanningPass {
         var modes = [export.access.readOnly ? "read-only" : "read-write"]
         if let chap = export.access.chap { modes.append(chap.mutualUser == nil ? "CHAP" : "mutual CHAP") }
         return "\(export.iqn) LUN \(export.lun) to \(export.access.initiator) (\(modes.joined(separator: ", ")))"
-    }
-
-    private func volumePool(of stored: StoredVolume) -> PoolState? {
-        pools.values.first { $0.backend == stored.backend }
     }
 
     /// What should be handed out, or why it cannot be.

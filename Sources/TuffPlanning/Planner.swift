@@ -15,8 +15,13 @@ struct PlanningPass {
     let index: StorageIndex
     let volumes: [String: Declared<VolumeSpec>]
     let inventory: Observation<TargetInventory>
+    let targets: [String: ObservedTarget]
+    let backstores: [String: ObservedBackstore]
     /// Pools of this node, by name; other nodes' pools are not there.
     var pools: [String: PoolState] = [:]
+    /// The first pool that could not be observed, and so may hold anything.
+    var unseenPool: String?
+    var poolsByBackend: [StorageBackend: PoolState] = [:]
     /// How many attachments each volume has.
     var attachmentCount: [String: Int] = [:]
     var builder = PlanBuilder()
@@ -27,6 +32,9 @@ struct PlanningPass {
         volumes = desired.volumes
         index = StorageIndex(observed)
         inventory = observed.targets
+        // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
+        targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
+        backstores = Dictionary(inventory.value?.backstores.map { ($0.name, $0) } ?? []) { first, _ in first }
     }
 
     mutating func run(_ desired: DesiredState) -> Plan {
@@ -62,6 +70,8 @@ struct PlanningPass {
             }
             let state = PoolState(declared, observed: observed)
             pools[name] = state
+            poolsByBackend[state.backend] = state
+            if state.obstacle?.reason == .unknown, unseenPool == nil { unseenPool = name }
             let resource = ResourceID(.pool, name)
             if let obstacle = state.obstacle {
                 let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
@@ -130,7 +140,7 @@ extension PlanningPass {
         for target in inventory.targets.sorted(by: { $0.iqn < $1.iqn }) where !target.acls.isEmpty {
             let uids = Set(target.luns.compactMap { $0.backstore.flatMap { UID(backstoreName: $0) } })
             guard let uid = uids.first, uids.count == 1,
-                let volume = index.volumes.first(where: { $0.uid == uid && $0.marks.stack == context.stack }),
+                let volume = index.volume(uid), volume.marks.stack == context.stack,
                 case .volume(let name) = volume.marks.role, !attached.contains(name)
             else { continue }
             let initiators = target.acls.map(\.initiator).sorted().joined(separator: ", ")

@@ -10,6 +10,7 @@ package struct StorageIndex: Sendable {
     /// Names in use per volume group or directory, ours and foreign.
     private var taken: Set<VolumeLocation> = []
     private var targetNames: [String: [StoredVolume]] = [:]
+    private var byUID: [UID: StoredVolume] = [:]
 
     private struct Key: Hashable {
         var stack: String
@@ -24,6 +25,7 @@ package struct StorageIndex: Sendable {
             if case .known(let directory) = entry { add(directory) }
         }
         for volume in volumes {
+            byUID[volume.uid] = volume
             guard case .volume(let name) = volume.marks.role else { continue }
             byName[Key(stack: volume.marks.stack, name: name), default: []].append(volume)
             if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
@@ -67,6 +69,8 @@ package struct StorageIndex: Sendable {
     package func volumes(named name: String, stack: String) -> [StoredVolume] {
         byName[Key(stack: stack, name: name)] ?? []
     }
+
+    package func volume(_ uid: UID) -> StoredVolume? { byUID[uid] }
 
     package func isTaken(_ location: VolumeLocation) -> Bool { taken.contains(location) }
 

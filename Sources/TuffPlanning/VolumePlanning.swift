@@ -115,7 +115,7 @@ extension PlanningPass {
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
         let obstacle =
-            pool.obstacle ?? unseenPool() ?? nameObstacle(location, iqn) ?? capacityObstacle(pool, wanted)
+            pool.obstacle ?? unseen() ?? nameObstacle(location, iqn) ?? capacityObstacle(pool, wanted)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")
@@ -148,10 +148,8 @@ extension PlanningPass {
     }
 
     /// A volume is only new when every pool it could be in was seen.
-    private func unseenPool() -> Obstacle? {
-        let unseen = pools.values.filter { $0.obstacle?.reason == .unknown }.map(\.name).sorted()
-        guard let first = unseen.first else { return nil }
-        return Obstacle(.unknown, "pool '\(first)' could not be observed and may already hold it")
+    private func unseen() -> Obstacle? {
+        unseenPool.map { Obstacle(.unknown, "pool '\($0)' could not be observed and may already hold it") }
     }
 
     private func nameObstacle(_ location: VolumeLocation, _ iqn: String) -> Obstacle? {

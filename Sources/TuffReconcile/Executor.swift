@@ -84,11 +84,22 @@ struct Executor {
                 if case .target = key { return member[earlier] == key }
                 return false
             }
-            guard ready else { continue }
+            guard ready, joins(step, groups[key]) else { continue }
             groups[key, default: []].append(step)
             member[step.id] = key
         }
         return groups.keys.sorted().map { Group(key: $0, steps: groups[$0]!) }
+    }
+
+    /// Whether a ready step goes together with those already gathered under its key. Creations and extensions go one
+    /// by one, so that each is told as it ends; activations cost one process however many there are.
+    private func joins(_ step: PlannedStep, _ gathered: [PlannedStep]?) -> Bool {
+        guard let first = gathered?.first, case .volume(let one) = first.step, case .volume(let other) = step.step
+        else {
+            return true
+        }
+        if case .activate = one, case .activate = other { return true }
+        return false
     }
 
     private func skipUnreachable(_ progress: inout Progress) {
