@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+const int tuff_o_path = O_PATH;
+
 int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode) {
     struct open_how how;
     memset(&how, 0, sizeof how);
@@ -35,10 +37,6 @@ int tuff_open_at(int directory, const char *path, int flags, uint32_t mode) {
     return result;
 }
 
-int tuff_pidfd_open(pid_t pid) {
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
 int tuff_bounded_memory_file(const char *name, off_t size) {
     int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (descriptor < 0) {
@@ -59,6 +57,13 @@ int tuff_change_mode(int descriptor, uint32_t mode) {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
     return chmod(path, (mode_t)mode);
+}
+
+int tuff_signal_pipe(int ends[2]) {
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    return fcntl(ends[1], F_SETFL, O_NONBLOCK);
 }
 
 static volatile sig_atomic_t signal_pipe = -1;

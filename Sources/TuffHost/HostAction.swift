@@ -34,7 +34,7 @@ package struct Command: Hashable, Codable, Sendable, CustomStringConvertible {
         ([tool] + arguments).map(Self.quoted).joined(separator: " ")
     }
 
-    private static func quoted(_ word: String) -> String {
+    static func quoted(_ word: String) -> String {
         let plain = word.utf8.allSatisfy { byte in
             switch byte {
             case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true

@@ -8,6 +8,9 @@
 /* System calls that glibc 2.36 has no wrapper for, or whose C signature Swift cannot call. All return -1 and set
  * errno on failure, as the system calls do. */
 
+/* O_PATH of open(2), which needs _GNU_SOURCE. */
+extern const int tuff_o_path;
+
 /* openat2(2), Linux 5.6: opens PATH beneath DIRECTORY, following no symbolic link in any component
  * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). O_CLOEXEC is always added. */
 int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode);
@@ -15,15 +18,15 @@ int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode)
 /* openat(2) with a mode, which Swift cannot pass to a variadic function. O_CLOEXEC is always added. */
 int tuff_open_at(int directory, const char *path, int flags, uint32_t mode);
 
-/* pidfd_open(2), Linux 5.3: becomes readable when the process ends. */
-int tuff_pidfd_open(pid_t pid);
-
 /* A file in memory of exactly SIZE bytes that cannot grow: writing beyond its end fails with EPERM, and writing into
  * it never raises SIGPIPE, whoever reads it or has stopped reading it. */
 int tuff_bounded_memory_file(const char *name, off_t size);
 
 /* chmod(2) of what DESCRIPTOR (which may be O_PATH) refers to, never of what a path leads to. */
 int tuff_change_mode(int descriptor, uint32_t mode);
+
+/* pipe2(2) with O_CLOEXEC; the second end, for writing, does not block. */
+int tuff_signal_pipe(int ends[2]);
 
 /* From now on SIGINT and SIGTERM write their number as one byte into PIPE and do nothing else, and SIGPIPE does
  * nothing. Handlers rather than SIG_IGN, because an ignored signal stays ignored in the programs we start. */

@@ -1,0 +1,84 @@
+import FoundationEssentials
+import TuffModel
+
+/// The preconditions that only a tool can tell.
+struct CommandConditions {
+    let commands: CommandRunner
+
+    func check(_ condition: Precondition) async throws(HostError) {
+        switch condition {
+        case .logicalVolume(let group, let name, let uuid, let uid, let size):
+            let volume = try await logicalVolume("\(group)/\(name)", condition)
+            guard volume.uuid == uuid else { throw failed(condition, "its LVM uuid is \(volume.uuid)") }
+            guard volume.tags.contains("tuff:uid=\(uid)") else {
+                throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
+            }
+            if let size, volume.size != size { throw failed(condition, "it has \(volume.size.bytes) bytes") }
+        case .tgtIdle(let port, let tid, _):
+            let command = Command(
+                "tgtadm", ["-C", "\(port)", "--lld", "iscsi", "--mode", "conn", "--op", "show", "--tid", "\(tid)"],
+                effect: .reads, outputLimit: 1 << 20)
+            let output = try await commands.run(command)
+            guard output.status == 0 else {
+                throw failed(condition, "tgtadm cannot tell (status \(output.status))", output.standardError)
+            }
+            // A nexus is listed as `Session: N` and its connections; without one nothing is printed.
+            guard output.standardOutput.allSatisfy({ $0 == 0x0a || $0 == 0x20 }) else {
+                throw failed(condition, "there is a session")
+            }
+        case .file, .attribute, .noSession:
+            throw HostError(.refused, "No command tells that \(condition.sentence)")
+        }
+    }
+
+    private struct Volume {
+        var uuid: String
+        var size: ByteCount
+        var tags: [String]
+    }
+
+    private struct Report: Decodable {
+        struct Group: Decodable { var lv: [Row] }
+        struct Row: Decodable {
+            var uuid: String
+            var size: String
+            var tags: String
+
+            enum CodingKeys: String, CodingKey {
+                case uuid = "lv_uuid"
+                case size = "lv_size"
+                case tags = "lv_tags"
+            }
+        }
+        var report: [Group]
+    }
+
+    private func logicalVolume(_ path: String, _ condition: Precondition) async throws(HostError) -> Volume {
+        let command = Command(
+            "lvm",
+            [
+                "lvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", "lv_uuid,lv_size,lv_tags",
+                "--", path,
+            ], effect: .reads, outputLimit: 1 << 20)
+        let output = try await commands.run(command)
+        guard output.status == 0 else {
+            throw failed(condition, "lvm lvs ended with status \(output.status)", output.standardError)
+        }
+        guard let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)),
+            report.report.count == 1, report.report[0].lv.count == 1,
+            let row = report.report[0].lv.first, let size = Int64(row.size)
+        else {
+            throw HostError(
+                .malformed, "Nothing was done: lvm lvs did not print one logical volume for \(path)",
+                subject: command.description)
+        }
+        return Volume(
+            uuid: row.uuid, size: ByteCount(size), tags: row.tags.split(separator: ",").map(String.init))
+    }
+
+    private func failed(_ condition: Precondition, _ found: String, _ cause: String = "") -> HostError {
+        var error = FileConditions.failed(condition, found)
+        error.cause = cause.isEmpty ? nil : cause
+        return error
+    }
+}

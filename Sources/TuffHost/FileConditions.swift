@@ -1,0 +1,50 @@
+import Glibc
+import TuffModel
+
+/// The preconditions that are read from files: those a worker checks.
+struct FileConditions {
+    let roots: HostRoots
+
+    func check(_ condition: Precondition) throws(HostError) {
+        switch condition {
+        case .file(let path, let size):
+            let place = try TreePlace(path, in: roots)
+            guard let status = place.status() else {
+                let number = errno
+                if number == ENOENT { throw Self.failed(condition, "there is nothing") }
+                throw .system(number, "Cannot look at \(place.path)", subject: place.path)
+            }
+            guard status.kind == .file else { throw Self.failed(condition, "there is a \(status.kind.rawValue)") }
+            guard status.st_uid == geteuid() else {
+                throw Self.failed(condition, "the file belongs to user \(status.st_uid)")
+            }
+            if let size, Int64(status.st_size) != size.bytes {
+                throw Self.failed(condition, "the file has \(status.st_size) bytes")
+            }
+        case .attribute(let path, let expected):
+            let text = try read(path, condition)
+            guard text == expected else { throw Self.failed(condition, "it reads '\(text)'") }
+        case .noSession(let acl):
+            // drivers/target/iscsi/iscsi_target_configfs.c, lio_target_nacl_info_show.
+            let text = try read(HostPath(acl.root, acl.relative + "/info"), condition)
+            guard text.hasPrefix("No active iSCSI Session for Initiator Endpoint:") else {
+                throw Self.failed(condition, "there is a session")
+            }
+        case .logicalVolume, .tgtIdle:
+            throw HostError(.refused, "A worker runs no commands: \(condition.sentence)")
+        }
+    }
+
+    private func read(_ path: HostPath, _ condition: Precondition) throws(HostError) -> String {
+        do throws(HostError) {
+            return try TreeVerbs(roots: roots).readText(of: TreePlace(path, in: roots))
+        } catch {
+            if error.code == .notFound { throw Self.failed(condition, "\(roots.path(of: path)) does not exist") }
+            throw error
+        }
+    }
+
+    static func failed(_ condition: Precondition, _ found: String) -> HostError {
+        HostError(.preconditionFailed, "Nothing was done: expected that \(condition.sentence), but \(found)")
+    }
+}

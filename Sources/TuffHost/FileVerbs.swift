@@ -1,0 +1,94 @@
+import Glibc
+import TuffModel
+
+/// The verbs of ordinary files: what they did is on the disk, directory entry included, when they return.
+struct FileVerbs {
+    let roots: HostRoots
+
+    func create(_ path: HostPath, size: ByteCount) throws(HostError) {
+        let place = try TreePlace(path, in: roots, access: O_RDONLY)
+        guard let file = place.open(O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
+            throw .system(errno, "Cannot create \(place.path)", subject: place.path)
+        }
+        do throws(HostError) {
+            guard ftruncate(file.raw, off_t(size.bytes)) == 0 else {
+                throw HostError.system(errno, "Cannot make \(place.path) \(size.bytes) bytes long", subject: place.path)
+            }
+            try makeDurable(file.raw, in: place)
+        } catch {
+            // The file is certainly ours (O_EXCL) and holds nothing yet.
+            unlinkat(place.parent.raw, place.name, 0)
+            throw error
+        }
+    }
+
+    func grow(_ path: HostPath, to size: ByteCount) throws(HostError) {
+        let place = try TreePlace(path, in: roots, access: O_RDONLY)
+        guard let file = place.open(O_WRONLY | O_NONBLOCK) else {
+            throw .system(errno, "Cannot open \(place.path) to grow it", subject: place.path)
+        }
+        var status = stat()
+        guard fstat(file.raw, &status) == 0 else {
+            throw .system(errno, "Cannot look at \(place.path)", subject: place.path)
+        }
+        guard status.kind == .file else {
+            throw HostError(.refused, "\(place.path) is not a plain file and is left alone", subject: place.path)
+        }
+        guard Int64(status.st_size) <= size.bytes else {
+            throw HostError(
+                .preconditionFailed,
+                "\(place.path) has \(status.st_size) bytes, more than the \(size.bytes) it was to grow to",
+                subject: place.path)
+        }
+        guard ftruncate(file.raw, off_t(size.bytes)) == 0 else {
+            throw .system(errno, "Cannot grow \(place.path) to \(size.bytes) bytes", subject: place.path)
+        }
+        try makeDurable(file.raw, in: place)
+    }
+
+    /// By a temporary file of a fixed name, so that what a crash leaves behind is replaced by the next attempt.
+    func replace(_ path: HostPath, with text: String) throws(HostError) {
+        let place = try TreePlace(path, in: roots, access: O_RDONLY)
+        let temporary = ".\(place.name).tuff-new"
+        let leftover = try TreePlace(HostPath(path.root, Self.sibling(of: path.relative, temporary)), in: roots)
+        if leftover.status()?.kind == .file { unlinkat(leftover.parent.raw, leftover.name, 0) }
+        guard let file = leftover.open(O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
+            throw .system(errno, "Cannot create the temporary file \(leftover.path)", subject: place.path)
+        }
+        do throws(HostError) {
+            try writeAll(Array(text.utf8), to: file.raw, named: leftover.path)
+            guard fsync(file.raw) == 0 else {
+                throw HostError.system(errno, "Cannot bring \(leftover.path) to the disk", subject: place.path)
+            }
+            guard renameat(leftover.parent.raw, leftover.name, place.parent.raw, place.name) == 0 else {
+                throw HostError.system(errno, "Cannot put \(place.path) in its place", subject: place.path)
+            }
+        } catch {
+            unlinkat(leftover.parent.raw, leftover.name, 0)
+            throw error
+        }
+        guard fsync(place.parent.raw) == 0 else {
+            throw .system(errno, "Cannot bring the directory of \(place.path) to the disk", subject: place.path)
+        }
+    }
+
+    private func makeDurable(_ file: Int32, in place: borrowing TreePlace) throws(HostError) {
+        guard fsync(file) == 0, fsync(place.parent.raw) == 0 else {
+            throw .system(errno, "Cannot bring \(place.path) to the disk", subject: place.path)
+        }
+    }
+
+    private func writeAll(_ bytes: [UInt8], to file: Int32, named path: String) throws(HostError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system(errno, "Cannot write \(path)", subject: path) }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    private static func sibling(of relative: String, _ name: String) -> String {
+        (relative.split(separator: "/").dropLast().map(String.init) + [name]).joined(separator: "/")
+    }
+}

@@ -1,0 +1,164 @@
+import CTuffHost
+import FoundationEssentials
+import Glibc
+import Synchronization
+package import TuffModel
+
+/// Who holds the host's lock, as the lock file says. For messages only: the lock itself is the kernel's.
+package struct LockHolder: Hashable, Sendable, CustomStringConvertible {
+    package var pid: Int32
+    package var host: String
+    package var since: Instant
+    package var command: String
+    /// False: that process has ended, and a command it started still runs and holds the lock.
+    package var isRunning: Bool
+
+    package init(pid: Int32, host: String, since: Instant, command: String, isRunning: Bool) {
+        self.pid = pid
+        self.host = host
+        self.since = since
+        self.command = command
+        self.isRunning = isRunning
+    }
+
+    /// `pid 4711 on storage1 since 2026-11-22T09:30:00Z (tuff apply)`
+    package var description: String {
+        let who = "pid \(pid) on \(host) since \(since) (\(command))"
+        return isRunning ? who : "\(who), which has ended; a command it started is still running"
+    }
+}
+
+package enum LockError: Error, Sendable {
+    /// Another process, or a command that a dead one started, holds the lock: exit status 11.
+    case held(by: LockHolder)
+    /// The lock file cannot be used.
+    case failed(HostError)
+}
+
+/// The right to change this host, held by one process at a time.
+///
+/// It is a flock(2) on a file, and its descriptor is also the standard input of every mutating child: the kernel frees
+/// the lock when the last of them is gone. What the file says is only for people.
+package final class HostLock: Sendable {
+    package static let defaultPath = "/run/tuff/lock"
+
+    private struct Record: Codable {
+        var pid: Int32
+        var host: String
+        var bootID: String
+        var since: Int64
+        var startTicks: String
+        var command: String
+    }
+
+    private let state: Mutex<Int32?>
+
+    /// The locked descriptor, close-on-exec; nil once released.
+    var descriptor: Int32? { state.withLock { $0 } }
+
+    private init(_ descriptor: consuming OwnedDescriptor) { state = Mutex(descriptor.release()) }
+
+    deinit { release() }
+
+    /// Gives the lock up. Mutating children that still run keep it.
+    package func release() {
+        state.withLock { descriptor in
+            if let raw = descriptor { close(raw) }
+            descriptor = nil
+        }
+    }
+
+    /// Takes the lock or tells who has it; never waits.
+    ///
+    /// - Parameters:
+    ///   - path: the lock file, made when missing (mode 0600), as is its directory (mode 0700).
+    ///   - purpose: the command as the user typed it, without secrets.
+    package static func acquire(path: String = defaultPath, purpose: String) throws(LockError) -> HostLock {
+        do throws(HostError) { try prepareDirectory(of: path) } catch { throw .failed(error) }
+        // Again when the file was replaced between opening and locking it: a lock on a deleted file is nobody's.
+        for _ in 0..<8 {
+            let flags = O_RDWR | O_CREAT | O_NOFOLLOW
+            guard let file = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, path, flags, 0o600)) else {
+                throw .failed(.system(errno, "Cannot open the lock file \(path)", subject: path))
+            }
+            var opened = stat()
+            guard fstat(file.raw, &opened) == 0, opened.kind == .file, opened.st_uid == geteuid() else {
+                throw .failed(HostError(.refused, "The lock file \(path) is not a plain file of ours", subject: path))
+            }
+            guard flock(file.raw, LOCK_EX | LOCK_NB) == 0 else {
+                let number = errno
+                guard number == EWOULDBLOCK else {
+                    throw .failed(.system(number, "Cannot lock \(path)", subject: path))
+                }
+                throw .held(by: holder(file.raw))
+            }
+            var named = stat()
+            guard stat(path, &named) == 0, named.st_ino == opened.st_ino, named.st_dev == opened.st_dev else {
+                continue
+            }
+            do throws(HostError) { try describe(file.raw, path, purpose) } catch { throw .failed(error) }
+            return HostLock(file)
+        }
+        throw .failed(HostError(.busy, "The lock file \(path) is replaced again and again", subject: path))
+    }
+
+    private static func prepareDirectory(of path: String) throws(HostError) {
+        let words = path.split(separator: "/")
+        guard path.hasPrefix("/"), words.count > 1 else {
+            throw HostError(.refused, "The lock file '\(path)' is not an absolute path in a directory")
+        }
+        let directory = "/" + words.dropLast().joined(separator: "/")
+        if mkdir(directory, 0o700) != 0, errno != EEXIST {
+            throw .system(errno, "Cannot make the directory \(directory) of the lock file", subject: path)
+        }
+        var status = stat()
+        guard lstat(directory, &status) == 0 else {
+            throw .system(errno, "Cannot look at the directory \(directory) of the lock file", subject: path)
+        }
+        guard status.kind == .directory, status.st_uid == 0 || status.st_uid == geteuid(),
+            status.st_mode & 0o022 == 0
+        else {
+            throw HostError(
+                .refused, "The directory \(directory) of the lock file may be written by other users",
+                cause: "type: chmod 700 \(Command.quoted(directory))", subject: path)
+        }
+    }
+
+    private static func describe(_ file: Int32, _ path: String, _ purpose: String) throws(HostError) {
+        let record = Record(
+            pid: getpid(), host: HostFacts.shortHostName(), bootID: HostFacts.bootID(),
+            since: HostFacts.now().secondsSince1970, startTicks: HostFacts.startTicks(ofProcess: getpid()) ?? "",
+            command: purpose)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        guard let text = try? encoder.encode(record) else {
+            throw HostError(.failed, "Cannot write down who holds the lock \(path)")
+        }
+        // The offset stays at the end, so that a child which reads its standard input finds nothing there.
+        guard ftruncate(file, 0) == 0,
+            Array(text).withUnsafeBytes({ write(file, $0.baseAddress, $0.count) }) == text.count
+        else {
+            throw .system(errno, "Cannot write the lock file \(path)", subject: path)
+        }
+    }
+
+    private static func holder(_ file: Int32) -> LockHolder {
+        // A holder that has just taken the lock may not have written its name yet.
+        for attempt in 0..<10 {
+            if attempt > 0 { usleep(10_000) }
+            let bytes = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
+                count = max(0, pread(file, buffer.baseAddress, buffer.count, 0))
+            }
+            guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)) else { continue }
+            let lives =
+                record.bootID == HostFacts.bootID()
+                && HostFacts.startTicks(ofProcess: record.pid) == record.startTicks
+            return LockHolder(
+                pid: record.pid, host: record.host, since: Instant(secondsSince1970: record.since),
+                command: record.command, isRunning: lives)
+        }
+        return LockHolder(
+            pid: 0, host: HostFacts.shortHostName(), since: HostFacts.now(), command: "unknown command",
+            isRunning: true)
+    }
+}

@@ -1,0 +1,160 @@
+import FoundationEssentials
+import Glibc
+import Subprocess
+package import TuffModel
+
+/// The machine this program runs on.
+package final class LinuxMachine: Machine {
+    package struct Configuration: Sendable {
+        /// Directories in which tools are looked for, first first; also the `PATH` of every child.
+        package var searchPath: [String]
+        /// The kernel's target configuration.
+        package var targetRoot: String
+        /// Executable (absolute) and arguments of the worker process; empty: threads of this process stand in for
+        /// it, which cannot be left behind when they are stuck (tests).
+        package var workerCommand: [String]
+        /// Directories beneath which secrets and directory pools may lie.
+        package var allowedRoots: [String]
+        /// Held by every mutating child. Nil for programs that change nothing.
+        package var lock: HostLock?
+        /// Longest silence of a worker on one action or query.
+        package var progressDeadline: Duration
+
+        package init(
+            searchPath: [String] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"],
+            targetRoot: String = "/sys/kernel/config/target",
+            workerCommand: [String] = ["/proc/self/exe", "_worker"],
+            allowedRoots: [String],
+            lock: HostLock? = nil,
+            progressDeadline: Duration = .seconds(20)
+        ) {
+            self.searchPath = searchPath
+            self.targetRoot = targetRoot
+            self.workerCommand = workerCommand
+            self.allowedRoots = allowedRoots
+            self.lock = lock
+            self.progressDeadline = progressDeadline
+        }
+    }
+
+    private let roots: HostRoots
+    private let commands: CommandRunner
+    private let workers: WorkerPool
+
+    package init(configuration: Configuration) {
+        let environment = Self.environment(searchPath: configuration.searchPath)
+        roots = HostRoots(target: configuration.targetRoot, allowed: configuration.allowedRoots)
+        commands = CommandRunner(
+            searchPath: configuration.searchPath, environment: environment, lock: configuration.lock)
+        workers = WorkerPool(
+            command: configuration.workerCommand, environment: environment,
+            deadline: configuration.progressDeadline / .seconds(1))
+    }
+
+    /// Mutating commands that have been started and have not ended, overdue ones included.
+    package var runningCommands: [RunningCommand] { commands.runningCommands }
+
+    /// Workers that passed their deadline and have not ended since.
+    package var stuckWorkers: [StuckWorker] { workers.stuck }
+
+    package func now() -> Instant { HostFacts.now() }
+
+    package func read(_ command: Command) async throws(HostError) -> CommandOutput {
+        guard command.effect == .reads else {
+            throw HostError(.refused, "'\(command)' changes something and is not for reading")
+        }
+        return try await commands.run(command)
+    }
+
+    package func readTree(
+        _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey
+    ) async throws(HostError) -> [TreeEntry] {
+        guard case .entries(let entries) = try await ask(.readTree(root, queries, key)) else { throw Self.confused }
+        return entries
+    }
+
+    package func space(of directory: String) async throws(HostError) -> FileSystemSpace {
+        guard case .space(let space) = try await ask(.space(directory)) else { throw Self.confused }
+        return space
+    }
+
+    package func fingerprint(_ secret: SecretReference, key: FingerprintKey) async throws(HostError)
+        -> SecretFingerprint
+    {
+        guard case .fingerprint(let result) = try await ask(.fingerprint(secret, key)) else { throw Self.confused }
+        return result
+    }
+
+    package func perform(_ actions: [HostAction]) async throws(HostError) {
+        var rest = actions[...]
+        while let first = rest.first {
+            switch first {
+            case .run(let command):
+                try await carryOut(command)
+                rest.removeFirst()
+            case .require(let condition) where condition.needsCommand:
+                try await CommandConditions(commands: commands).check(condition)
+                rest.removeFirst()
+            default:
+                let batch = rest.prefix { !$0.needsCommand }
+                guard case .performed = try await ask(.perform(Array(batch))) else { throw Self.confused }
+                rest = rest.dropFirst(batch.count)
+            }
+        }
+    }
+
+    private func carryOut(_ command: Command) async throws(HostError) {
+        let output = try await commands.run(command)
+        guard command.successStatuses.contains(output.status) else {
+            throw HostError(
+                .failed, "\(command.tool) ended with status \(output.status)",
+                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
+        }
+    }
+
+    private func ask(_ work: WorkerRequest.Work) async throws(HostError) -> WorkerReply {
+        switch try await workers.ask(WorkerRequest(roots: roots, work: work)) {
+        case .failed(let error), .stopped(_, let error): throw error
+        case let reply: return reply
+        }
+    }
+
+    private static var confused: HostError {
+        HostError(.malformed, "The worker process answered another question than it was asked")
+    }
+
+    /// What children see of our environment: nothing but what the tools need to be told, so that no setting of a
+    /// user's shell and no secret in it reaches them. `LC_ALL=C` keeps numbers and sorting plain;
+    /// `LVM_SUPPRESS_FD_WARNINGS` (lvm(8)) keeps descriptors from being talked about.
+    private static func environment(searchPath: [String]) -> Environment {
+        var values: [Environment.Key: String] = [
+            "PATH": searchPath.joined(separator: ":"), "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1",
+            // A crashed worker must not print its memory.
+            "SWIFT_BACKTRACE": "enable=no",
+        ]
+        // Machines without udev (a test's guest), and a tgtd that listens elsewhere.
+        for name in ["DM_DISABLE_UDEV", "TGT_IPC_SOCKET"] {
+            if let value = getenv(name) { values[Environment.Key(stringLiteral: name)] = String(cString: value) }
+        }
+        return .custom(values)
+    }
+}
+
+extension Precondition {
+    fileprivate var needsCommand: Bool {
+        switch self {
+        case .logicalVolume, .tgtIdle: true
+        case .file, .attribute, .noSession: false
+        }
+    }
+}
+
+extension HostAction {
+    fileprivate var needsCommand: Bool {
+        switch self {
+        case .run: true
+        case .require(let condition): condition.needsCommand
+        default: false
+        }
+    }
+}

@@ -1,0 +1,150 @@
+import CTuffHost
+import Glibc
+import TuffModel
+
+/// open(2) of a path of our own choosing (a configured root, /proc), never of one that a document or a tree names.
+func tuffOpen(_ path: String, _ flags: Int32) -> Int32 {
+    tuff_open_at(AT_FDCWD, path, flags, 0)
+}
+
+/// Where trees and files may be opened, and how: always beneath a root, never through a symbolic link.
+package struct HostRoots: Hashable, Codable, Sendable {
+    /// The target configuration, `/sys/kernel/config/target` unless a test says otherwise.
+    package var target: String
+    /// Directories beneath which documents may name secrets, images and pools (`allowedRoots` of the configuration).
+    package var allowed: [String]
+
+    package init(target: String, allowed: [String]) {
+        self.target = target
+        self.allowed = allowed
+    }
+
+    /// The absolute path of a root.
+    func path(of root: HostPath.Root) -> String {
+        switch root {
+        case .targetConfiguration: target
+        case .directory(let path): path
+        }
+    }
+
+    /// What a place is called on this machine.
+    func path(of place: HostPath) -> String {
+        place.relative.isEmpty ? path(of: place.root) : "\(path(of: place.root))/\(place.relative)"
+    }
+
+    /// Opens the root itself. A directory pool must lie beneath an allowed root and is reached without symbolic links.
+    func open(_ root: HostPath.Root) throws(HostError) -> OwnedDescriptor {
+        switch root {
+        case .targetConfiguration:
+            guard let result = OwnedDescriptor(opened: tuffOpen(target, tuff_o_path | O_DIRECTORY)) else {
+                throw .system(errno, "Cannot open the target configuration \(target)", subject: target)
+            }
+            return result
+        case .directory(let path):
+            return try openAllowed(path, flags: tuff_o_path | O_DIRECTORY, what: "directory")
+        }
+    }
+
+    /// Opens an absolute path that a document named, beneath the allowed root that holds it.
+    func openAllowed(_ path: String, flags: Int32, what: String) throws(HostError) -> OwnedDescriptor {
+        let components = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard path.hasPrefix("/"), !path.utf8.contains(0), !components.contains(".."), !components.contains(".") else {
+            throw HostError(.refused, "The \(what) '\(path)' is not an absolute path without '.' and '..'")
+        }
+        for root in allowed {
+            guard let relative = Self.relative(path, beneath: root) else { continue }
+            guard let rootDescriptor = OwnedDescriptor(opened: tuffOpen(root, tuff_o_path | O_DIRECTORY)) else {
+                throw .system(errno, "Cannot open the allowed root \(root) of the \(what) \(path)", subject: path)
+            }
+            let name = relative.isEmpty ? "." : relative
+            guard let result = OwnedDescriptor(opened: tuff_open_beneath(rootDescriptor.raw, name, flags, 0)) else {
+                let number = errno
+                if number == ELOOP {
+                    throw HostError(
+                        .refused, "The \(what) \(path) is reached through a symbolic link, which is not followed",
+                        subject: path)
+                }
+                throw .system(number, "Cannot open the \(what) \(path)", subject: path)
+            }
+            return result
+        }
+        throw HostError(
+            .refused,
+            "The \(what) \(path) lies beneath none of the allowed roots (\(allowed.joined(separator: ", ")))",
+            subject: path)
+    }
+
+    /// `path` relative to `root`, nil when it is not beneath it. The root itself is the empty text.
+    private static func relative(_ path: String, beneath root: String) -> String? {
+        func words(_ text: String) -> [Substring] { text.split(separator: "/") }
+        let all = words(path), top = words(root)
+        guard root.hasPrefix("/"), all.starts(with: top) else { return nil }
+        return all.dropFirst(top.count).joined(separator: "/")
+    }
+}
+
+/// A directory of a rooted tree, and the name of an entry in it.
+struct TreePlace: ~Copyable {
+    let parent: OwnedDescriptor
+    let name: String
+    /// The whole place, for errors.
+    let path: String
+
+    /// Opens the directory that holds `place`. `notFound` when it is missing.
+    ///
+    /// - Parameter access: `O_PATH` for configfs, whose directories must not be opened for reading (that blocks while
+    ///   a device beneath is suspended); `O_RDONLY` for ordinary ones, which are fsynced afterwards.
+    init(_ place: HostPath, in roots: HostRoots, access: Int32 = tuff_o_path) throws(HostError) {
+        let path = roots.path(of: place)
+        guard Self.isPlain(place.relative) else {
+            throw HostError(.refused, "'\(place.relative)' is not a path beneath its root", subject: path)
+        }
+        let root = try roots.open(place.root)
+        let words = place.relative.split(separator: "/")
+        let directory = words.count == 1 ? "." : words.dropLast().joined(separator: "/")
+        let flags = access | O_DIRECTORY
+        guard let parent = OwnedDescriptor(opened: tuff_open_beneath(root.raw, directory, flags, 0)) else {
+            throw .system(errno, "Cannot open the directory of \(path)", subject: path)
+        }
+        self.parent = parent
+        self.name = String(words[words.count - 1])
+        self.path = path
+    }
+
+    /// Opens the entry itself, which must not be a symbolic link.
+    func open(_ flags: Int32, mode: UInt32 = 0) -> OwnedDescriptor? {
+        OwnedDescriptor(opened: tuff_open_beneath(parent.raw, name, flags | O_NOFOLLOW, mode))
+    }
+
+    /// What stands at the place, the link itself if it is one; nil and errno when that cannot be told.
+    func status() -> stat? {
+        var result = stat()
+        return fstatat(parent.raw, name, &result, AT_SYMLINK_NOFOLLOW) == 0 ? result : nil
+    }
+
+    private static func isPlain(_ relative: String) -> Bool {
+        let words = relative.split(separator: "/", omittingEmptySubsequences: false)
+        return !relative.utf8.contains(0) && words.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+    }
+}
+
+extension stat {
+    var kind: TreeEntry.Kind {
+        switch st_mode & S_IFMT {
+        case S_IFDIR: .directory
+        case S_IFREG: .file
+        case S_IFLNK: .link
+        default: .other
+        }
+    }
+}
+
+/// Where the symbolic link `name` in `directory` leads, as its text says; nil and errno when it is none.
+func linkText(_ directory: Int32, _ name: String) -> String? {
+    let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
+        count = buffer.withMemoryRebound(to: CChar.self) { text in
+            max(0, readlinkat(directory, name, text.baseAddress!, text.count))
+        }
+    }
+    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+}

@@ -1,0 +1,102 @@
+import CTuffHost
+import Crypto
+import FoundationEssentials
+import Glibc
+import TuffModel
+
+/// A secret in memory: read from its file under the rules below, zeroed when it goes, never printable and never sent
+/// anywhere but into one write(2).
+///
+/// The rules: the path lies beneath an allowed root and is reached without symbolic links; a plain file of root or of
+/// the user we run as, which nobody else may read; 1 to 4096 bytes, one trailing newline aside; no NUL and no newline
+/// within. No error ever quotes the content.
+struct SecretBuffer: ~Copyable {
+    /// Longest secret, in bytes. LIO takes at most 255 (`MAX_USER_LEN`, `MAX_PASS_LEN` in iscsi_target_core.h are
+    /// 256 with the NUL) and says so itself.
+    static let limit = 4096
+
+    private let storage: UnsafeMutableRawBufferPointer
+    private let count: Int
+
+    init(reading reference: SecretReference, in roots: HostRoots) throws(HostError) {
+        let path = reference.file
+        // Not blocking, so that a FIFO is refused below rather than waited for.
+        let file = try roots.openAllowed(path, flags: O_RDONLY | O_NONBLOCK | O_NOFOLLOW, what: "secret file")
+        try Self.check(file.raw, path)
+        let storage = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.limit + 2, alignment: 1)
+        var length = 0
+        while length < storage.count {
+            let count = readBytes(file.raw, into: UnsafeMutableRawBufferPointer(rebasing: storage[length...]))
+            guard count >= 0 else {
+                let number = errno
+                Self.destroy(storage)
+                throw .system(number, "Cannot read the secret file \(path)", subject: path)
+            }
+            if count == 0 { break }
+            length += count
+        }
+        if length > 0, storage[length - 1] == 0x0a { length -= 1 }
+        if let fault = Self.fault(UnsafeRawBufferPointer(rebasing: storage[..<length])) {
+            Self.destroy(storage)
+            throw HostError(.refused, "The secret file \(path) \(fault)", subject: path)
+        }
+        self.storage = storage
+        self.count = length
+    }
+
+    deinit { Self.destroy(storage) }
+
+    func withBytes<Value>(_ body: (UnsafeRawBufferPointer) throws(HostError) -> Value) throws(HostError) -> Value {
+        try body(UnsafeRawBufferPointer(rebasing: storage[..<count]))
+    }
+
+    func fingerprint(_ key: FingerprintKey) -> SecretFingerprint {
+        SecretFingerprint(of: UnsafeRawBufferPointer(rebasing: storage[..<count]), key: key)
+    }
+
+    private static func check(_ file: Int32, _ path: String) throws(HostError) {
+        var status = stat()
+        guard fstat(file, &status) == 0 else {
+            throw .system(errno, "Cannot look at the secret file \(path)", subject: path)
+        }
+        guard status.kind == .file else {
+            throw HostError(.refused, "The secret file \(path) is not a plain file", subject: path)
+        }
+        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+            throw HostError(
+                .refused,
+                "The secret file \(path) belongs to user \(status.st_uid), not to root or the user Tuff runs as",
+                cause: "chown root \(Command.quoted(path))", subject: path)
+        }
+        guard status.st_mode & 0o077 == 0 else {
+            throw HostError(
+                .refused,
+                "The secret file \(path) is open to other users (mode 0\(String(status.st_mode & 0o7777, radix: 8)))",
+                cause: "type: chmod 600 \(Command.quoted(path))", subject: path)
+        }
+    }
+
+    private static func fault(_ bytes: UnsafeRawBufferPointer) -> String? {
+        if bytes.isEmpty { return "is empty" }
+        if bytes.count > limit { return "is longer than \(limit) bytes" }
+        if bytes.contains(0) { return "holds a NUL byte" }
+        if bytes.contains(0x0a) { return "holds more than one line" }
+        return nil
+    }
+
+    private static func destroy(_ storage: UnsafeMutableRawBufferPointer) {
+        // Never nil: the buffer is allocated with a fixed, positive size.
+        tuff_zero(storage.baseAddress!, storage.count)
+        storage.deallocate()
+    }
+}
+
+extension SecretFingerprint {
+    /// The first 16 hexadecimal digits of HMAC-SHA-256 (RFC 2104) under the key.
+    init(of bytes: UnsafeRawBufferPointer, key: FingerprintKey) {
+        var code = HMAC<SHA256>(key: SymmetricKey(data: key.bytes))
+        code.update(data: bytes)
+        let digits = Array("0123456789abcdef")
+        self.init(text: String(code.finalize().prefix(8).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }))
+    }
+}

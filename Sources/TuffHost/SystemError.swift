@@ -1,0 +1,59 @@
+import Glibc
+import SystemPackage
+package import TuffModel
+
+extension HostError {
+    /// What a failed system call means: `sentence` names the operation and the object, the cause is errno's own text.
+    ///
+    /// Codes follow errno(3); what no code stands for is `failed`.
+    package static func system(_ number: Int32, _ sentence: String, subject: String? = nil) -> HostError {
+        let code: Code =
+            switch number {
+            case ENOENT: .notFound
+            case EACCES, EPERM, EROFS: .permissionDenied
+            case EBUSY, ETXTBSY: .busy
+            case ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EAGAIN: .exhausted
+            case ELOOP, EXDEV: .refused
+            case ETIMEDOUT: .timeout
+            default: .failed
+            }
+        return HostError(code, sentence, cause: Errno(rawValue: number).description, subject: subject)
+    }
+}
+
+/// A file descriptor that is closed exactly once, when its only owner goes.
+struct OwnedDescriptor: ~Copyable {
+    let raw: Int32
+
+    init(_ raw: Int32) { self.raw = raw }
+
+    /// Takes what an opening system call returned; nil when it failed and errno says why.
+    init?(opened raw: Int32) {
+        guard raw >= 0 else { return nil }
+        self.raw = raw
+    }
+
+    deinit { close(raw) }
+
+    /// Hands the descriptor to another owner.
+    consuming func release() -> Int32 {
+        let result = raw
+        discard self
+        return result
+    }
+}
+
+/// read(2), begun again when a signal interrupted it.
+func readBytes(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    while true {
+        let count = read(descriptor, buffer.baseAddress, buffer.count)
+        if count >= 0 || errno != EINTR { return count }
+    }
+}
+
+/// Seconds of the clock that never steps, as a fraction.
+func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}

@@ -1,0 +1,135 @@
+import CTuffHost
+import Glibc
+import TuffModel
+
+/// The verbs of a tree of objects: configfs makes an object with mkdir(2), sets it with one write(2) per attribute
+/// and relates two with symlink(2). All are found again rather than made twice.
+struct TreeVerbs {
+    let roots: HostRoots
+
+    func makeDirectory(_ path: HostPath) throws(HostError) {
+        let place = try TreePlace(path, in: roots)
+        if mkdirat(place.parent.raw, place.name, 0o700) == 0 { return }
+        let number = errno
+        if number == EEXIST, place.status()?.kind == .directory { return }
+        throw .system(number, "Cannot make the directory \(place.path)", subject: place.path)
+    }
+
+    func removeDirectory(_ path: HostPath) throws(HostError) {
+        try absentIsDone { () throws(HostError) in
+            let place = try TreePlace(path, in: roots)
+            guard unlinkat(place.parent.raw, place.name, AT_REMOVEDIR) == 0 else {
+                throw .system(errno, "Cannot remove the directory \(place.path)", subject: place.path)
+            }
+        }
+    }
+
+    func writeAttribute(_ path: HostPath, _ value: String, verify: Bool) throws(HostError) {
+        let place = try TreePlace(path, in: roots)
+        // configfs ignores a write of no bytes, so nothing is said with a newline.
+        let bytes = value.isEmpty ? [0x0a] : Array(value.utf8)
+        try bytes.withUnsafeBytes { buffer in
+            Result { () throws(HostError) in try write(buffer, to: place) }
+        }.get()
+        guard verify else { return }
+        let text = try readText(of: place)
+        guard text == value else {
+            throw HostError(
+                .failed, "\(place.path) reads '\(text)' after '\(value)' was written", subject: place.path)
+        }
+    }
+
+    func writeSecret(_ path: HostPath, _ reference: SecretReference) throws(HostError) {
+        let place = try TreePlace(path, in: roots)
+        let secret = try SecretBuffer(reading: reference, in: roots)
+        try secret.withBytes { (buffer) throws(HostError) in try write(buffer, to: place) }
+    }
+
+    func setMode(_ path: HostPath, _ mode: UInt16) throws(HostError) {
+        let place = try TreePlace(path, in: roots)
+        guard let descriptor = place.open(tuff_o_path) else {
+            throw .system(errno, "Cannot open \(place.path)", subject: place.path)
+        }
+        guard tuff_change_mode(descriptor.raw, UInt32(mode)) == 0 else {
+            throw .system(
+                errno, "Cannot set the mode of \(place.path) to 0\(String(mode, radix: 8))", subject: place.path)
+        }
+    }
+
+    func link(_ path: HostPath, to target: HostPath) throws(HostError) {
+        let place = try TreePlace(path, in: roots)
+        guard path.root == target.root else {
+            throw HostError(.refused, "The link \(place.path) would leave its root", subject: place.path)
+        }
+        // configfs looks the target up itself and accepts absolute paths only (configfs_symlink in fs/configfs).
+        let destination = roots.path(of: target)
+        if symlinkat(destination, place.parent.raw, place.name) == 0 { return }
+        let number = errno
+        guard number == EEXIST, let text = linkText(place.parent.raw, place.name) else {
+            throw .system(number, "Cannot make the link \(place.path) to \(destination)", subject: place.path)
+        }
+        // configfs shows the link it keeps as `../../..` text, whatever was written.
+        guard Self.resolve(text, from: place.path) == Self.resolve(destination, from: "/") else {
+            throw HostError(.failed, "\(place.path) already leads to \(text), not to \(destination)")
+        }
+    }
+
+    func unlink(_ path: HostPath) throws(HostError) {
+        try absentIsDone { () throws(HostError) in
+            let place = try TreePlace(path, in: roots)
+            guard let status = place.status() else {
+                throw .system(errno, "Cannot look at \(place.path)", subject: place.path)
+            }
+            guard status.kind == .link else {
+                throw HostError(
+                    .refused, "\(place.path) is not a symbolic link and is left alone", subject: place.path)
+            }
+            guard unlinkat(place.parent.raw, place.name, 0) == 0 else {
+                throw .system(errno, "Cannot remove the link \(place.path)", subject: place.path)
+            }
+        }
+    }
+
+    /// The text of an attribute, one trailing newline removed, at most 64 KiB.
+    func readText(of place: borrowing TreePlace) throws(HostError) -> String {
+        guard let descriptor = place.open(O_RDONLY | O_NONBLOCK) else {
+            throw .system(errno, "Cannot open \(place.path)", subject: place.path)
+        }
+        let buffer = ReadBuffer()
+        let count = buffer.fill(from: descriptor.raw)
+        guard count >= 0 else { throw .system(errno, "Cannot read \(place.path)", subject: place.path) }
+        guard let text = buffer.text(count) else {
+            throw HostError(.malformed, "\(place.path) holds no text of at most 64 KiB", subject: place.path)
+        }
+        return text
+    }
+
+    /// One write(2): an attribute takes its value whole or not at all. `O_TRUNC`, as a shell's redirection, means
+    /// nothing to configfs and makes an ordinary file behave like an attribute.
+    private func write(_ bytes: UnsafeRawBufferPointer, to place: borrowing TreePlace) throws(HostError) {
+        guard let descriptor = place.open(O_WRONLY | O_TRUNC) else {
+            throw .system(errno, "Cannot open \(place.path) for writing", subject: place.path)
+        }
+        var count: Int
+        repeat { count = Glibc.write(descriptor.raw, bytes.baseAddress, bytes.count) } while count < 0 && errno == EINTR
+        guard count >= 0 else { throw .system(errno, "Cannot write \(place.path)", subject: place.path) }
+        guard count == bytes.count else {
+            throw HostError(.failed, "Only part of the value was written to \(place.path)", subject: place.path)
+        }
+    }
+
+    private func absentIsDone(_ body: () throws(HostError) -> Void) throws(HostError) {
+        do throws(HostError) { try body() } catch {
+            guard error.code == .notFound else { throw error }
+        }
+    }
+
+    /// An absolute path without `.` and `..`, by its text alone.
+    private static func resolve(_ text: String, from link: String) -> [Substring] {
+        var result: [Substring] = text.hasPrefix("/") ? [] : link.split(separator: "/").dropLast()
+        for word in text.split(separator: "/") where word != "." {
+            if word == ".." { _ = result.popLast() } else { result.append(word) }
+        }
+        return result
+    }
+}

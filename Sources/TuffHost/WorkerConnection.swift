@@ -1,0 +1,90 @@
+import Glibc
+import Synchronization
+import TuffModel
+
+/// Why a request got no answer.
+enum WorkerFault: Error, Equatable {
+    /// Nobody can have seen the request: the worker had ended before it was whole.
+    case undelivered
+    /// The worker ended while it worked on the request.
+    case ended
+    /// Nothing was heard from the worker for the whole deadline.
+    case overdue
+    /// What came back is not what a worker sends.
+    case garbled
+}
+
+/// The controller's end of one worker's socket. Closed when nobody holds it any more, which ends an idle worker and
+/// keeps a stuck one from beginning another action once it can go on.
+final class WorkerConnection: Sendable {
+    /// The process, once it runs; nil for a worker that is a thread of this process.
+    let pid = Mutex<Int32?>(nil)
+    /// Why the process could not be started.
+    let startFault = Mutex<HostError?>(nil)
+    private let descriptor: Int32
+
+    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor.release() }
+
+    deinit { close(descriptor) }
+
+    /// Sends a request and waits for its answer. Blocks: for owned threads only.
+    ///
+    /// - Parameter deadline: longest silence, in seconds.
+    func exchange(_ request: [UInt8], deadline: Double) -> Result<WorkerReply, WorkerFault> {
+        Result { () throws(WorkerFault) in
+            try send(request, deadline)
+            while true {
+                guard let (kind, length) = WorkerFrame.header(try receive(WorkerFrame.headerSize, deadline)) else {
+                    throw .garbled
+                }
+                let body = try receive(length, deadline)
+                if kind == .progress { continue }
+                guard let reply = WorkerReply(kind, body) else { throw .garbled }
+                return reply
+            }
+        }
+    }
+
+    private func send(_ bytes: [UInt8], _ deadline: Double) throws(WorkerFault) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, flags) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                try wait(POLLOUT, deadline)
+            } else if errno != EINTR {
+                throw .undelivered
+            }
+        }
+    }
+
+    private func receive(_ count: Int, _ deadline: Double) throws(WorkerFault) -> [UInt8] {
+        var fault: WorkerFault?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count, fault == nil {
+                let got = recv(descriptor, buffer.baseAddress! + filled, count - filled, Int32(MSG_DONTWAIT))
+                if got > 0 {
+                    filled += got
+                } else if got < 0, errno == EAGAIN {
+                    do throws(WorkerFault) { try wait(POLLIN, deadline) } catch { fault = error }
+                } else if got == 0 || errno != EINTR {
+                    fault = .ended
+                }
+            }
+        }
+        if let fault { throw fault }
+        return bytes
+    }
+
+    private func wait(_ events: Int32, _ deadline: Double) throws(WorkerFault) {
+        let end = monotonicSeconds() + deadline
+        while true {
+            var poller = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+            let rest = end - monotonicSeconds()
+            guard rest > 0 else { throw .overdue }
+            if poll(&poller, 1, Int32(min(rest * 1000 + 1, 60_000))) > 0 { return }
+        }
+    }
+}

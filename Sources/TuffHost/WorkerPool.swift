@@ -1,0 +1,234 @@
+import Glibc
+import Subprocess
+import Synchronization
+import SystemPackage
+package import TuffModel
+
+/// A worker that passed its deadline and was left to itself. It may be in uninterruptible sleep, and what it was
+/// asked to do may still happen.
+package struct StuckWorker: Hashable, Sendable {
+    /// Nil for a worker that is a thread of this process.
+    package var pid: Int32?
+    package var since: Instant
+    /// What it was asked to do.
+    package var request: String
+}
+
+/// The workers of one machine: one as a rule, another when all have been busy for a while, so that a request never
+/// waits behind a stuck one. Started when first needed.
+final class WorkerPool: Sendable {
+    /// Most workers that are not stuck, and most that are.
+    private static let limit = 8
+    /// How long a request waits for a busy worker before another is started, in milliseconds: a request takes one or
+    /// two, starting a process up to a hundred on a small machine.
+    private static let patience = 250
+
+    private enum Ticket {
+        case use(WorkerConnection)
+        case start
+    }
+
+    private struct State {
+        var idle: [WorkerConnection] = []
+        var count = 0
+        var waiting: [(id: Int, continuation: CheckedContinuation<Ticket, Never>)] = []
+        var lastID = 0
+        var stuck: [ObjectIdentifier: StuckWorker] = [:]
+    }
+
+    private let command: [String]
+    private let environment: Environment
+    private let deadline: Double
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - command: absolute path and arguments of the worker; empty: a thread of this process stands in for it.
+    ///   - deadline: longest silence of a worker, in seconds.
+    init(command: [String], environment: Environment, deadline: Double) {
+        self.command = command
+        self.environment = environment
+        self.deadline = deadline
+    }
+
+    /// The workers that passed their deadline and have not ended since.
+    var stuck: [StuckWorker] {
+        state.withLock { $0.stuck.values.sorted { ($0.since, $0.request) < ($1.since, $1.request) } }
+    }
+
+    /// Asks a worker. A request that certainly reached nobody is sent once more.
+    func ask(_ request: WorkerRequest) async throws(HostError) -> WorkerReply {
+        guard let message = try? request.message() else {
+            throw HostError(.failed, "Cannot write down a request for the worker: \(request.summary)")
+        }
+        let deadline = deadline
+        var last: HostError?
+        for _ in 0..<2 {
+            let connection = try await acquire()
+            let outcome = await OwnedThread.run { connection.exchange(message, deadline: deadline) }
+            switch outcome {
+            case nil:
+                release(connection)
+                throw HostError(.exhausted, "No thread is left for \(request.summary)")
+            case .success(let reply):
+                release(connection)
+                return reply
+            case .failure(.undelivered):
+                last = connection.startFault.withLock { $0 }
+                discard()
+            case .failure(.ended):
+                let cause = connection.startFault.withLock { $0 }
+                discard()
+                if let cause { throw cause }
+                throw HostError(.failed, "The worker process ended in the middle of \(request.summary)")
+            case .failure(.garbled):
+                discard()
+                throw HostError(
+                    .malformed, "The worker process answered what no worker says to \(request.summary)",
+                    subject: command.joined(separator: " "))
+            case .failure(.overdue):
+                throw abandon(connection, request)
+            }
+        }
+        throw last ?? HostError(.failed, "The worker process ended before it could be asked for \(request.summary)")
+    }
+
+    private func abandon(_ connection: WorkerConnection, _ request: WorkerRequest) -> HostError {
+        let worker = StuckWorker(
+            pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary)
+        state.withLock { $0.stuck[ObjectIdentifier(connection)] = worker }
+        discard()
+        let who = worker.pid.map { "Worker process \($0)" } ?? "The worker"
+        return HostError(
+            .timeout,
+            "\(who) was not heard of for \(Int(deadline.rounded())) s while it did \(request.summary), and is left to itself"
+        )
+    }
+
+    // MARK: Sharing
+
+    private func acquire() async throws(HostError) -> WorkerConnection {
+        let ticket = await withCheckedContinuation { (continuation: CheckedContinuation<Ticket, Never>) in
+            let (now, id): (Ticket?, Int) = state.withLock { state in
+                if let connection = state.idle.popLast() { return (.use(connection), 0) }
+                if state.count == 0 {
+                    state.count = 1
+                    return (.start, 0)
+                }
+                state.lastID += 1
+                state.waiting.append((state.lastID, continuation))
+                return (nil, state.lastID)
+            }
+            if let now { continuation.resume(returning: now) } else { beImpatient(id) }
+        }
+        switch ticket {
+        case .use(let connection): return connection
+        case .start: return try start()
+        }
+    }
+
+    /// Starts another worker for a request that has waited long enough, if there may be one more.
+    private func beImpatient(_ id: Int) {
+        Task.detached { [self] in
+            try? await Task.sleep(for: .milliseconds(Self.patience))
+            let continuation = state.withLock { state -> CheckedContinuation<Ticket, Never>? in
+                guard state.count < Self.limit, let index = state.waiting.firstIndex(where: { $0.id == id }) else {
+                    return nil
+                }
+                state.count += 1
+                return state.waiting.remove(at: index).continuation
+            }
+            continuation?.resume(returning: .start)
+        }
+    }
+
+    private func release(_ connection: WorkerConnection) {
+        let next = state.withLock { state -> CheckedContinuation<Ticket, Never>? in
+            guard state.waiting.isEmpty else { return state.waiting.removeFirst().continuation }
+            state.idle.append(connection)
+            return nil
+        }
+        next?.resume(returning: .use(connection))
+    }
+
+    /// One worker fewer; whoever waits longest starts its successor.
+    private func discard() {
+        let next = state.withLock { state -> CheckedContinuation<Ticket, Never>? in
+            guard state.waiting.isEmpty else { return state.waiting.removeFirst().continuation }
+            state.count -= 1
+            return nil
+        }
+        next?.resume(returning: .start)
+    }
+
+    // MARK: Starting
+
+    private func start() throws(HostError) -> WorkerConnection {
+        guard stuck.count < Self.limit else {
+            discard()
+            throw HostError(.exhausted, "\(Self.limit) workers are stuck; no more are started")
+        }
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            let number = errno
+            discard()
+            throw .system(number, "Cannot make a socket for a worker process")
+        }
+        let connection = WorkerConnection(OwnedDescriptor(ends[0]))
+        // The work must not keep the connection open: that it closes is how a worker learns to end.
+        let theirs = ends[1], id = ObjectIdentifier(connection)
+        if command.isEmpty {
+            let started = OwnedThread.start { [self] in
+                _ = WorkerServer.run(input: theirs, output: theirs)
+                close(theirs)
+                forget(id)
+            }
+            if !started {
+                close(theirs)
+                connection.startFault.withLock { $0 = HostError(.exhausted, "No thread is left for a worker") }
+            }
+        } else {
+            Task.detached { [self, weak connection] in
+                await runProcess(on: theirs, for: connection)
+                forget(id)
+            }
+        }
+        return connection
+    }
+
+    /// Starts the process, and returns when it has ended.
+    private func runProcess(on descriptor: Int32, for connection: WorkerConnection?) async {
+        let socket = FileDescriptor(rawValue: descriptor)
+        // In a group of its own, so that a terminal's Ctrl-C does not reach it in the middle of a write.
+        var options = PlatformOptions()
+        options.processGroupID = 0
+        let closed = Mutex(false)
+        let closeOnce: @Sendable () -> Void = {
+            if closed.withLock({
+                let first = !$0; $0 = true; return first
+            }) {
+                close(descriptor)
+            }
+        }
+        do {
+            _ = try await Subprocess.run(
+                .path(FilePath(command[0])), arguments: Arguments(Array(command.dropFirst())),
+                environment: environment, platformOptions: options,
+                input: .fileDescriptor(socket, closeAfterSpawningProcess: false),
+                output: .fileDescriptor(socket, closeAfterSpawningProcess: false), error: .discarded
+            ) { [weak connection] execution in
+                closeOnce()
+                connection?.pid.withLock { $0 = execution.processIdentifier.value }
+            }
+        } catch {
+            let fault = HostError(
+                .failed, "Cannot start the worker process \(command.joined(separator: " "))", cause: "\(error)")
+            connection?.startFault.withLock { $0 = fault }
+        }
+        closeOnce()
+    }
+
+    /// A worker ended; a stuck one is stuck no longer.
+    private func forget(_ id: ObjectIdentifier) {
+        state.withLock { _ = $0.stuck.removeValue(forKey: id) }
+    }
+}

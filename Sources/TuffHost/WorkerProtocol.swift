@@ -1,0 +1,190 @@
+import FoundationEssentials
+package import TuffModel
+
+/// What the controller asks of a worker: one query, or consecutive actions that are carried out in order.
+package struct WorkerRequest: Codable, Sendable {
+    package enum Work: Codable, Sendable {
+        case perform([HostAction])
+        case readTree(HostPath.Root, [TreeQuery], FingerprintKey)
+        case space(String)
+        case fingerprint(SecretReference, FingerprintKey)
+    }
+
+    package var roots: HostRoots
+    package var work: Work
+
+    package init(roots: HostRoots, work: Work) {
+        self.roots = roots
+        self.work = work
+    }
+
+    /// What is asked, for people: the sentence of an error when no answer comes.
+    var summary: String {
+        switch work {
+        case .perform(let actions) where actions.count == 1: "'\(actions[0])'"
+        case .perform(let actions): "\(actions.count) actions from '\(actions[0])' on"
+        case .readTree(let root, _, _): "reading \(roots.path(of: root))"
+        case .space(let directory): "asking for the space of \(directory)"
+        case .fingerprint(let secret, _): "reading the secret file \(secret.file)"
+        }
+    }
+}
+
+package enum WorkerReply: Codable, Sendable {
+    /// All actions were carried out.
+    case performed
+    /// The first `done` actions were carried out; the next one ended in the error.
+    case stopped(done: Int, HostError)
+    case entries([TreeEntry])
+    case space(FileSystemSpace)
+    case fingerprint(SecretFingerprint)
+    case failed(HostError)
+}
+
+/// The messages on a worker's two descriptors: one byte of kind, four bytes of length (little endian), the body.
+/// Both ends are the same program, so the form carries no version.
+enum WorkerFrame: UInt8 {
+    /// JSON of a `WorkerRequest`.
+    case request = 1
+    /// Empty: the work goes on.
+    case progress = 2
+    /// JSON of a `WorkerReply`.
+    case reply = 3
+    /// Entries in the form of `TreeEntryCoding`; JSON would cost more than reading them did.
+    case entries = 4
+
+    static let headerSize = 5
+    /// Longest body; a tree of a hundred thousand attributes fits.
+    static let limit = 256 << 20
+
+    func message(_ body: [UInt8]) -> [UInt8] {
+        var result: [UInt8] = [rawValue]
+        result.reserveCapacity(Self.headerSize + body.count)
+        for shift in [0, 8, 16, 24] { result.append(UInt8(truncatingIfNeeded: body.count >> shift)) }
+        return result + body
+    }
+
+    /// Kind and length of the body; nil for bytes that no end of ours sends.
+    static func header(_ bytes: [UInt8]) -> (kind: WorkerFrame, length: Int)? {
+        guard bytes.count == headerSize, let kind = WorkerFrame(rawValue: bytes[0]) else { return nil }
+        let length = bytes[1...].reversed().reduce(0) { $0 << 8 | Int($1) }
+        return length <= limit ? (kind, length) : nil
+    }
+}
+
+extension WorkerReply {
+    func message() throws -> [UInt8] {
+        if case .entries(let entries) = self {
+            return WorkerFrame.entries.message(try TreeEntryCoding.encode(entries))
+        }
+        return WorkerFrame.reply.message(Array(try JSONEncoder().encode(self)))
+    }
+
+    /// Nil when the body is not what its kind says.
+    init?(_ kind: WorkerFrame, _ body: [UInt8]) {
+        switch kind {
+        case .entries:
+            guard let entries = TreeEntryCoding.decode(body) else { return nil }
+            self = .entries(entries)
+        case .reply:
+            guard let reply = try? JSONDecoder().decode(WorkerReply.self, from: Data(body)) else { return nil }
+            self = reply
+        case .request, .progress: return nil
+        }
+    }
+}
+
+extension WorkerRequest {
+    func message() throws -> [UInt8] { WorkerFrame.request.message(Array(try JSONEncoder().encode(self))) }
+
+    init(body: [UInt8]) throws { self = try JSONDecoder().decode(WorkerRequest.self, from: Data(body)) }
+}
+
+/// Tree entries as bytes: a mask of the fields that are there, then each field; texts with their length before them.
+enum TreeEntryCoding {
+    private static let kinds: [TreeEntry.Kind] = [.directory, .file, .link, .other]
+
+    static func encode(_ entries: [TreeEntry]) throws -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(entries.count * 96)
+        for entry in entries {
+            var mask: UInt8 = 0
+            if entry.text != nil { mask |= 1 }
+            if entry.fingerprint != nil { mask |= 2 }
+            if entry.target != nil { mask |= 4 }
+            if entry.size != nil { mask |= 8 }
+            if entry.allocated != nil { mask |= 16 }
+            if entry.mode != nil { mask |= 32 }
+            if entry.error != nil { mask |= 64 }
+            result.append(mask)
+            result.append(UInt8(kinds.firstIndex(of: entry.kind)!))
+            put(entry.path.utf8, &result)
+            if let text = entry.text { put(text.utf8, &result) }
+            if let fingerprint = entry.fingerprint { put(fingerprint.text.utf8, &result) }
+            if let target = entry.target { put(target.utf8, &result) }
+            if let size = entry.size { put(size.bytes, &result) }
+            if let allocated = entry.allocated { put(allocated.bytes, &result) }
+            if let mode = entry.mode { put(Int64(mode), &result) }
+            if let error = entry.error { put(try JSONEncoder().encode(error), &result) }
+        }
+        return result
+    }
+
+    /// Nil for bytes that `encode` does not make.
+    static func decode(_ bytes: [UInt8]) -> [TreeEntry]? {
+        var rest = bytes[...]
+        var result: [TreeEntry] = []
+        while let mask = rest.popFirst() {
+            guard let kind = rest.popFirst(), Int(kind) < kinds.count, let path = text(&rest) else { return nil }
+            var entry = TreeEntry(path: path, kind: kinds[Int(kind)])
+            if mask & 1 != 0 { guard let value = text(&rest) else { return nil }; entry.text = value }
+            if mask & 2 != 0 {
+                guard let value = text(&rest) else { return nil }
+                entry.fingerprint = SecretFingerprint(text: value)
+            }
+            if mask & 4 != 0 { guard let value = text(&rest) else { return nil }; entry.target = value }
+            if mask & 8 != 0 { guard let value = number(&rest) else { return nil }; entry.size = ByteCount(value) }
+            if mask & 16 != 0 {
+                guard let value = number(&rest) else { return nil }; entry.allocated = ByteCount(value)
+            }
+            if mask & 32 != 0 {
+                guard let value = number(&rest), let mode = UInt16(exactly: value) else { return nil }
+                entry.mode = mode
+            }
+            if mask & 64 != 0 {
+                guard let body = block(&rest),
+                    let error = try? JSONDecoder().decode(HostError.self, from: Data(body))
+                else { return nil }
+                entry.error = error
+            }
+            result.append(entry)
+        }
+        return result
+    }
+
+    private static func put(_ bytes: some Collection<UInt8>, _ result: inout [UInt8]) {
+        put(Int64(bytes.count), &result)
+        result.append(contentsOf: bytes)
+    }
+
+    private static func put(_ number: Int64, _ result: inout [UInt8]) {
+        withUnsafeBytes(of: number.littleEndian) { result.append(contentsOf: $0) }
+    }
+
+    private static func number(_ rest: inout ArraySlice<UInt8>) -> Int64? {
+        guard rest.count >= 8 else { return nil }
+        let value = rest.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        rest = rest.dropFirst(8)
+        return Int64(bitPattern: value)
+    }
+
+    private static func block(_ rest: inout ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        guard let count = number(&rest), count >= 0, count <= rest.count else { return nil }
+        defer { rest = rest.dropFirst(Int(count)) }
+        return rest.prefix(Int(count))
+    }
+
+    private static func text(_ rest: inout ArraySlice<UInt8>) -> String? {
+        block(&rest).map { String(decoding: $0, as: UTF8.self) }
+    }
+}
