@@ -1,0 +1,207 @@
+package import TuffHost
+package import TuffModel
+
+/// Reads what configfs says. Pure; anything that cannot be what LIO means is `malformed`, half-built objects are not.
+package enum LIODecoder {
+    package static func inventory(_ entries: [TreeEntry]) throws(HostError) -> TargetInventory {
+        let tree = try LIOTree(entries)
+        var inventory = TargetInventory()
+        for adapter in tree.directories("core").sorted() where isAdapter(adapter) {
+            for name in tree.directories("core/\(adapter)").sorted() {
+                inventory.backstores.append(try backstore(name, adapter, tree))
+            }
+        }
+        // `discovery_auth` and the like are the fabric's own.
+        for iqn in tree.directories("iscsi").sorted() where iqn.contains(".") {
+            inventory.targets.append(try target(iqn, tree))
+        }
+        return inventory
+    }
+
+    /// `core/alua` is the kernel's own; every adapter is `<plugin>_<number>`.
+    private static func isAdapter(_ name: String) -> Bool {
+        guard let underscore = name.lastIndex(of: "_") else { return false }
+        return UInt64(name[name.index(after: underscore)...]) != nil
+    }
+
+    private static func backstore(
+        _ name: String, _ adapter: String, _ tree: LIOTree
+    ) throws(HostError) -> ObservedBackstore {
+        let path = "core/\(adapter)/\(name)"
+        guard UID(backstoreName: name) != nil else {
+            return ObservedBackstore(name: name, place: adapter, path: nil, enabled: true, identity: nil)
+        }
+        let enabled = try tree.flag("\(path)/enable")
+        let info = try deviceInfo(try tree.text("\(path)/info"), "\(path)/info")
+        // What is not enabled has no identity yet: it can still be written.
+        let identity =
+            enabled
+            ? DiskIdentity(
+                serial: try serial(tree, path), vendor: trimmed(try tree.text("\(path)/wwn/vendor_id")),
+                product: trimmed(try tree.text("\(path)/wwn/product_id"))) : nil
+        return ObservedBackstore(
+            name: name, place: adapter, path: info.path, enabled: enabled, identity: identity, size: info.size,
+            discard: enabled ? try tree.flag("\(path)/attrib/emulate_tpu") : nil)
+    }
+
+    private static func serial(_ tree: LIOTree, _ object: String) throws(HostError) -> String {
+        let path = "\(object)/wwn/vpd_unit_serial"
+        let text = try tree.text(path)
+        let label = "T10 VPD Unit Serial Number: "
+        guard text.hasPrefix(label) || text + " " == label else { throw tree.malformed(path, text) }
+        return trimmed(String(text.dropFirst(label.count)))
+    }
+
+    /// Path and size from `info`:
+    ///
+    ///     Status: ACTIVATED  Max Queue Depth: 0  SectorSize: 512  HwMaxSectors: 248
+    ///             iBlock device: dm-3  UDEV PATH: /dev/vg0/v-a  readonly: 0
+    ///             TCM FILEIO ID: 0        File: /srv/a  Size: 67108864  Mode: O_DSYNC Async: 0     (a file's)
+    static func deviceInfo(_ text: String, _ subject: String) throws(HostError) -> (path: String?, size: ByteCount?) {
+        let lines = text.split(separator: "\n")
+        guard let first = lines.first, first.hasPrefix("Status: "), lines.count >= 2 else {
+            throw LIOTree.malformed(subject, text)
+        }
+        let line = lines[1]
+        if let file = line.firstRange(of: "File: "), line.contains("TCM FILEIO ID: ") {
+            let rest = line[file.upperBound...]
+            guard let label = rest.ranges(of: "  Size: ").last,
+                let size = Int64(rest[label.upperBound...].prefix { $0 != " " })
+            else { throw LIOTree.malformed(subject, text) }
+            let path = rest[..<label.lowerBound]
+            return path.isEmpty ? (nil, nil) : (String(path), ByteCount(size))
+        }
+        guard let end = line.ranges(of: "readonly: ").last else { throw LIOTree.malformed(subject, text) }
+        guard let label = line.firstRange(of: "UDEV PATH: "), label.upperBound <= end.lowerBound else {
+            return (nil, nil)
+        }
+        return (trimmed(String(line[label.upperBound..<end.lowerBound])), nil)
+    }
+
+    private static func target(_ iqn: String, _ tree: LIOTree) throws(HostError) -> ObservedTarget {
+        let groups = tree.directories("iscsi/\(iqn)").filter { $0.hasPrefix("tpgt_") }
+        var target = ObservedTarget(iqn: iqn, extraPortalGroups: groups.filter { $0 != "tpgt_1" }.sorted())
+        guard groups.contains("tpgt_1") else { return target }
+        let group = LIOPath.group(iqn)
+        target.enabled = try tree.flag("\(group)/enable")
+        for setting in TargetSetting.allCases {
+            let path = "\(group)/attrib/\(setting.rawValue)"
+            if tree.has(path) { target.settings[setting] = try tree.flag(path) }
+        }
+        for name in tree.directories("\(group)/np") { target.portals.append(try portal(name, "\(group)/np/\(name)")) }
+        target.portals.sort()
+        for (number, path) in numbered(tree, "\(group)/lun") {
+            var lun = ObservedLUN(number: number, backstore: nil)
+            if let link = try tree.onlyLink(path) { lun.backstore = try leaf(link, "core", 3, path) }
+            target.luns.append(lun)
+        }
+        for initiator in tree.directories("\(group)/acls").sorted() {
+            target.acls.append(try acl(initiator, "\(group)/acls/\(initiator)", tree))
+        }
+        // Each name ends in a newline; a NUL ends the list.
+        target.dynamicSessions = try tree.text("\(group)/dynamic_sessions")
+            .split { $0 == "\n" || $0 == "\0" }.map(String.init).sorted()
+        return target
+    }
+
+    private static func acl(_ initiator: String, _ path: String, _ tree: LIOTree) throws(HostError) -> ObservedACL {
+        var acl = ObservedACL(initiator: initiator)
+        for (number, mapped) in numbered(tree, path) {
+            let link = try tree.onlyLink(mapped)
+            let protection = try tree.text("\(mapped)/write_protect")
+            guard protection.isEmpty || protection == "0" || protection == "1" else {
+                throw tree.malformed("\(mapped)/write_protect", protection)
+            }
+            var lun: Int?
+            // A mapping whose LUN lost its backstore keeps its link, but the kernel has nothing behind it: this
+            // attribute then reads empty.
+            if let link, !protection.isEmpty {
+                let name = try leaf(link, "lun", 2, mapped)
+                guard let number = lunNumber(name) else { throw tree.malformed(mapped, link) }
+                lun = number
+            }
+            acl.mappedLUNs.append(ObservedMappedLUN(number: number, lun: lun, readOnly: protection == "1"))
+        }
+        acl.chap = try chap(path, tree)
+        acl.sessions = try sessions(try tree.text("\(path)/info"), "\(path)/info")
+        return acl
+    }
+
+    private static func chap(_ path: String, _ tree: LIOTree) throws(HostError) -> ObservedCHAP {
+        func name(_ attribute: String) throws(HostError) -> String? {
+            let text = try tree.text("\(path)/auth/\(attribute)")
+            // The kernel takes any name that begins with NULL for none.
+            return trimmed(text).isEmpty || text.hasPrefix("NULL") ? nil : text
+        }
+        var chap = ObservedCHAP(
+            user: try name("userid"), password: try tree.entry("\(path)/auth/password").fingerprint,
+            mutualUser: try name("userid_mutual"),
+            mutualPassword: try tree.entry("\(path)/auth/password_mutual").fingerprint)
+        for file in LIOPath.secretFiles {
+            let entry = try tree.entry("\(path)/auth/\(file)")
+            guard let mode = entry.mode else { throw tree.malformed("\(path)/auth/\(file)", "no mode") }
+            if entry.fingerprint != nil, mode & 0o077 != 0 { chap.exposed.append(file) }
+        }
+        let demand = "\(path)/attrib/authentication"
+        // Kernels before 5.x have no such attribute, and then nothing to follow but the target.
+        chap.followsTarget = tree.has(demand) ? try tree.text(demand) == "-1" : true
+        return chap
+    }
+
+    /// Sessions from an ACL's `info`; the kernel shows at most one.
+    static func sessions(_ text: String, _ subject: String) throws(HostError) -> [ObservedSession] {
+        if text.hasPrefix("No active iSCSI Session") { return [] }
+        guard text.hasPrefix("InitiatorName: ") else { throw LIOTree.malformed(subject, text) }
+        var session: ObservedSession?
+        for line in text.split(separator: "\n") {
+            if line.hasPrefix("Session State: ") {
+                let state = line.dropFirst("Session State: ".count)
+                let prefix = "TARG_SESS_STATE_"
+                session = ObservedSession(
+                    state: String(state.hasPrefix(prefix) ? state.dropFirst(prefix.count) : state))
+            } else if line.hasPrefix("   Address ") {
+                session?.addresses.append(String(line.dropFirst("   Address ".count).prefix { $0 != " " }))
+            }
+        }
+        guard let session else { throw LIOTree.malformed(subject, text) }
+        return [session]
+    }
+
+    /// `lun_7` directories of a directory, by number.
+    private static func numbered(_ tree: LIOTree, _ directory: String) -> [(Int, String)] {
+        tree.directories(directory).compactMap { name in lunNumber(name).map { ($0, "\(directory)/\(name)") } }
+            .sorted { $0.0 < $1.0 }
+    }
+
+    private static func lunNumber(_ name: String) -> Int? {
+        name.hasPrefix("lun_") ? Int(name.dropFirst("lun_".count)) : nil
+    }
+
+    /// The last component of a link's text, whose component `depth` from the end must be `parent`.
+    private static func leaf(
+        _ link: String, _ parent: String, _ depth: Int, _ subject: String
+    ) throws(HostError) -> String {
+        let parts = link.split(separator: "/")
+        guard parts.count >= depth, parts[parts.count - depth] == parent else {
+            throw LIOTree.malformed(subject, link)
+        }
+        return String(parts[parts.count - 1])
+    }
+
+    /// A portal's directory name. Forms of IPv6 addresses that documents may not use are still somebody's portals.
+    private static func portal(_ name: String, _ subject: String) throws(HostError) -> Portal {
+        if let portal = Portal(text: name) { return portal }
+        guard let colon = name.lastIndex(of: ":"), let port = Int(name[name.index(after: colon)...]) else {
+            throw LIOTree.malformed(subject, name)
+        }
+        var address = name[..<colon]
+        if address.hasPrefix("["), address.hasSuffix("]") { address = address.dropFirst().dropLast() }
+        return Portal(address: String(address), port: port)
+    }
+
+    private static func trimmed(_ text: String) -> String {
+        var text = Substring(text)
+        while let last = text.last, last == " " || last == "\n" { text.removeLast() }
+        return String(text)
+    }
+}

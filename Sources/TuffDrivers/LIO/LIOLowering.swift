@@ -1,0 +1,142 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+
+/// What each step does to the tree. Every sequence may be cut anywhere and be run again.
+enum LIOLowering {
+    static func actions(_ step: ExportStep) -> [HostAction] {
+        switch step {
+        case .createBackstore(let spec): makeBackstore(spec)
+        case .repairBackstore(let spec, let enable): enable ? makeBackstore(spec) : [discard(spec)]
+        case .removeBackstore(let uid, let place): removeBackstore(uid, place)
+        case .createTarget(let target):
+            // mkdir of `iscsi` loads the kernel module.
+            ["iscsi", "iscsi/\(target.iqn)", LIOPath.group(target.iqn)].map { .makeDirectory(.target($0)) }
+        case .set(let target, let setting, let on):
+            [write("\(LIOPath.group(target.iqn))/attrib/\(setting.rawValue)", on ? "1" : "0")]
+        case .addLUN(let target, let number, let spec): addLUN(target, number, spec)
+        case .removeLUN(let target, let number): removeLinked(LIOPath.lun(target.iqn, number))
+        case .createACL(let target, let initiator): [.makeDirectory(.target(LIOPath.acl(target.iqn, initiator)))]
+        case .setCHAP(let target, let initiator, let credentials): setCHAP(target, initiator, credentials)
+        case .protectSecrets(let target, let initiator): protectSecrets(target, initiator)
+        case .mapLUN(let target, let initiator, let number, let lun, let readOnly):
+            mapLUN(target, LIOPath.mapped(target.iqn, initiator, number), lun, readOnly)
+        case .unmapLUN(let target, let initiator, let number):
+            [.require(.noSession(.target(LIOPath.acl(target.iqn, initiator))))]
+                + removeLinked(LIOPath.mapped(target.iqn, initiator, number))
+        case .setReadOnly(let target, let initiator, let number, let readOnly):
+            [write("\(LIOPath.mapped(target.iqn, initiator, number))/write_protect", readOnly ? "1" : "0")]
+        case .removeACL(let target, let initiator, let mapped): removeACL(target, initiator, mapped)
+        case .addPortal(let target, let portal):
+            [.makeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal)"))]
+        case .removePortal(let target, let portal):
+            [.removeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal)"))]
+        case .enable(let target): [write("\(LIOPath.group(target.iqn))/enable", "1")]
+        }
+    }
+
+    private static func write(_ path: String, _ value: String, verify: Bool = true) -> HostAction {
+        .writeAttribute(.target(path), value, verify: verify)
+    }
+
+    /// A link under any name, and the directory it is in.
+    private static func removeLinked(_ path: String) -> [HostAction] {
+        [.unlink(.target("\(path)/*")), .removeDirectory(.target(path))]
+    }
+
+    /// Identity before `enable`, because it is what the first initiator remembers; `emulate_tpu` after it, because
+    /// Linux 6.1 dereferences a null pointer when it is set on a backstore without a device.
+    private static func makeBackstore(_ spec: BackstoreSpec) -> [HostAction] {
+        let object = LIOPath.backstore(spec)
+        var actions: [HostAction] = []
+        let control: String
+        switch spec.location {
+        case .logicalVolume:
+            control = "udev_path=\(spec.location.path)"
+        case .file(let directory, let name):
+            // LIO makes a file that is missing; a volume whose file is gone must not come back blank.
+            actions.append(.require(.file(HostPath(.directory(directory), name), size: spec.size)))
+            // Without fd_buffered_io the file is opened O_DSYNC: what was acknowledged is on the disk.
+            control = "fd_dev_name=\(spec.location.path),fd_dev_size=\(spec.size.bytes)"
+        }
+        actions += [
+            .makeDirectory(.target("core/\(LIOPath.place(spec))")), .makeDirectory(.target(object)),
+            // `control` cannot be read, and the serial reads back with words before it.
+            write("\(object)/control", control, verify: false),
+            write("\(object)/wwn/vpd_unit_serial", spec.identity.serial, verify: false),
+            write("\(object)/wwn/vendor_id", spec.identity.vendor),
+            write("\(object)/wwn/product_id", spec.identity.product),
+            write("\(object)/enable", "1"),
+        ]
+        return spec.discard ? actions + [discard(spec)] : actions
+    }
+
+    private static func discard(_ spec: BackstoreSpec) -> HostAction {
+        write("\(LIOPath.backstore(spec))/attrib/emulate_tpu", spec.discard ? "1" : "0")
+    }
+
+    private static func removeBackstore(_ uid: UID, _ place: String) -> [HostAction] {
+        let object = HostAction.removeDirectory(.target("core/\(place)/\(uid.backstoreName)"))
+        let ours = [true, false].map { LIOPath.adapter(uid, isBlockDevice: $0) }
+        // An adapter under another number is somebody else's and may hold other backstores.
+        return ours.contains(place) ? [object, .removeDirectory(.target("core/\(place)"))] : [object]
+    }
+
+    private static func addLUN(_ target: TargetRef, _ number: Int, _ spec: BackstoreSpec) -> [HostAction] {
+        let lun = LIOPath.lun(target.iqn, number)
+        return [
+            .makeDirectory(.target(lun)),
+            .link(.target("\(lun)/backstore"), to: .target(LIOPath.backstore(spec))),
+        ]
+    }
+
+    /// Modes before content, so that a secret is never readable by others, not even for a moment.
+    private static func setCHAP(
+        _ target: TargetRef, _ initiator: String, _ credentials: CHAPCredentials?
+    ) -> [HostAction] {
+        let acl = LIOPath.acl(target.iqn, initiator)
+        // -1: whether CHAP is demanded is the portal group's to say.
+        var actions = protectSecrets(target, initiator) + [write("\(acl)/attrib/authentication", "-1")]
+        // NULL is the word that unsets a field (iscsi_target_configfs.c); it reads back as such.
+        func set(_ suffix: String, _ user: String?, _ secret: SecretReference?) {
+            actions.append(write("\(acl)/auth/userid\(suffix)", user ?? "NULL"))
+            let password = HostPath.target("\(acl)/auth/password\(suffix)")
+            actions.append(
+                secret.map { .writeSecret(password, $0) } ?? .writeAttribute(password, "NULL", verify: true))
+        }
+        set("", credentials?.user, credentials?.password)
+        set("_mutual", credentials?.mutualUser, credentials?.mutualPassword)
+        return actions
+    }
+
+    private static func protectSecrets(_ target: TargetRef, _ initiator: String) -> [HostAction] {
+        LIOPath.credentialFiles.map {
+            .setMode(.target("\(LIOPath.acl(target.iqn, initiator))/auth/\($0)"), 0o600)
+        }
+    }
+
+    private static func mapLUN(
+        _ target: TargetRef, _ mapped: String, _ lun: Int, _ readOnly: Bool
+    ) -> [HostAction] {
+        var actions: [HostAction] = [.makeDirectory(.target(mapped))]
+        if readOnly {
+            // A mapping begins writable, and `write_protect` written before the link is forgotten; with this it
+            // begins read-only. It only matters at the moment of linking.
+            actions.append(write("\(LIOPath.group(target.iqn))/attrib/prod_mode_write_protect", "1"))
+        }
+        // When a LUN loses its backstore its mappings die but their links stay, and must be made anew.
+        return actions + [
+            .unlink(.target("\(mapped)/*")),
+            .link(.target("\(mapped)/lun"), to: .target(LIOPath.lun(target.iqn, lun))),
+            write("\(mapped)/write_protect", readOnly ? "1" : "0"),
+        ]
+    }
+
+    /// rmdir of an ACL ends its session at once, so the session is looked for first, then mappings, then the ACL.
+    private static func removeACL(_ target: TargetRef, _ initiator: String, _ mapped: [Int]) -> [HostAction] {
+        let acl = LIOPath.acl(target.iqn, initiator)
+        return [.require(.noSession(.target(acl)))]
+            + mapped.flatMap { removeLinked("\(acl)/lun_\($0)") }
+            + [.removeDirectory(.target(acl))]
+    }
+}
