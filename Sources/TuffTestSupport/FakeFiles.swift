@@ -1,0 +1,227 @@
+import TuffHost
+package import TuffModel
+
+/// Directories with files as a value: what directory pools live in. Relative paths are keys, so it has no `..`, no
+/// links followed and no case folding, like the rooted trees of the real machine.
+package struct FakeFiles: Equatable, Sendable {
+    package struct File: Equatable, Sendable {
+        package var size: ByteCount
+        /// Bytes with blocks behind them. A new sparse file has none, which is what "blank" means.
+        package var allocated = ByteCount.zero
+        package var mode: UInt16 = 0o600
+        /// Content of small text files; data files have none.
+        package var text: String?
+        /// Stands for the bytes of a data file: unique when made and again after each write.
+        package var content: UInt64
+        /// Somebody else's by owner.
+        package var isForeign = false
+    }
+
+    package enum Entry: Equatable, Sendable {
+        case file(File)
+        case directory(mode: UInt16)
+        case link(String)
+    }
+
+    package struct Directory: Equatable, Sendable {
+        package var size: ByteCount
+        package var entries: [String: Entry] = [:]
+        /// Set: everything on this file system fails with it (permission taken away, NFS server gone).
+        package var failure: HostError?
+
+        package var free: ByteCount {
+            entries.values.reduce(size) { rest, entry in
+                if case .file(let file) = entry { rest - file.allocated } else { rest }
+            }
+        }
+    }
+
+    package var directories: [String: Directory] = [:]
+    var minted: UInt64 = 0
+
+    package init() {}
+
+    /// The file at `path` in the pool `directory`.
+    package subscript(directory: String, path: String) -> File? {
+        get { if case .file(let file)? = directories[directory]?.entries[path] { file } else { nil } }
+        set { directories[directory]?.entries[path] = newValue.map { .file($0) } }
+    }
+
+    // MARK: What a person does
+
+    package mutating func addDirectory(_ path: String, size: ByteCount = ByteCount(1 << 40)) {
+        directories[path] = Directory(size: size)
+    }
+
+    /// `truncate -s SIZE FILE`, or with `allocated` a file that holds data.
+    package mutating func addFile(
+        _ name: String, in directory: String, size: ByteCount, allocated: ByteCount = .zero, isForeign: Bool = true
+    ) {
+        minted += 1
+        self[directory, name] = File(
+            size: size, allocated: allocated, mode: 0o644, content: minted, isForeign: isForeign)
+    }
+
+    /// Somebody writes to the file: its content changes and it has blocks.
+    package mutating func write(to name: String, in directory: String, bytes: ByteCount = ByteCount(1 << 20)) {
+        minted += 1
+        guard var file = self[directory, name] else { return }
+        file.content = minted
+        file.allocated = min(file.size, max(file.allocated, bytes))
+        self[directory, name] = file
+    }
+
+    package mutating func remove(_ path: String, in directory: String) {
+        directories[directory]?.entries[path] = nil
+    }
+
+    // MARK: What the product does
+
+    mutating func perform(_ action: HostAction) throws(HostError) {
+        switch action {
+        case .require(let condition): try check(condition)
+        case .makeDirectory(let path):
+            switch try entry(path) {
+            case .directory?: break
+            case nil: try set(path, .directory(mode: 0o755))
+            default: throw HostError(.failed, "mkdir \(path)", cause: "EEXIST")
+            }
+        case .removeDirectory(let path):
+            switch try entry(path) {
+            case nil: break
+            case .directory? where !hasChildren(path): try set(path, nil)
+            default: throw HostError(.failed, "rmdir \(path)", cause: "ENOTEMPTY or ENOTDIR")
+            }
+        case .setMode(let path, let mode):
+            switch try entry(path) {
+            case .file(var file)?:
+                file.mode = mode
+                try set(path, .file(file))
+            case .directory?: try set(path, .directory(mode: mode))
+            default: throw HostError(.notFound, "chmod \(path)", cause: "ENOENT")
+            }
+        case .createFile(let path, let size): try create(path, size)
+        case .growFile(let path, let size):
+            guard case .file(var file)? = try entry(path), !file.isForeign else {
+                throw HostError(.notFound, "\(path) is no file of ours")
+            }
+            file.size = max(file.size, size)
+            try set(path, .file(file))
+        case .replaceFile(let path, let text):
+            if let found = try entry(path), case .directory = found {
+                throw HostError(.failed, "rename onto \(path)", cause: "EISDIR")
+            }
+            minted += 1
+            try set(
+                path,
+                .file(
+                    File(
+                        size: ByteCount(Int64(text.utf8.count)), allocated: ByteCount(4096), text: text, content: minted
+                    )))
+        default: throw HostError(.refused, "'\(action)' is nothing to do to a directory pool")
+        }
+    }
+
+    private mutating func create(_ path: HostPath, _ size: ByteCount) throws(HostError) {
+        switch try entry(path) {
+        case nil:
+            minted += 1
+            try set(path, .file(File(size: size, content: minted)))
+        case .file(var file)? where Self.isBlank(file):
+            file.size = size
+            try set(path, .file(file))
+        default: throw HostError(.failed, "\(path) exists and is not blank", cause: "EEXIST")
+        }
+    }
+
+    private func check(_ condition: Precondition) throws(HostError) {
+        let holds: Bool
+        switch condition {
+        case .file(let path, let size):
+            if case .file(let file)? = try entry(path), !file.isForeign, size == nil || file.size == size {
+                holds = true
+            } else {
+                holds = false
+            }
+        case .vacant(let path):
+            switch try entry(path) {
+            case nil: holds = true
+            case .file(let file)?: holds = Self.isBlank(file)
+            default: holds = false
+            }
+        default: throw HostError(.refused, "'\(condition.sentence)' is no condition of a directory pool")
+        }
+        guard holds else { throw HostError(.preconditionFailed, "not so: \(condition.sentence)") }
+    }
+
+    private static func isBlank(_ file: File) -> Bool { !file.isForeign && file.allocated == .zero && file.text == nil }
+
+    private func directory(_ path: HostPath) throws(HostError) -> (name: String, Directory) {
+        guard case .directory(let name) = path.root, let directory = directories[name] else {
+            throw HostError(.notFound, "\(path) is in no directory of this machine")
+        }
+        if let failure = directory.failure { throw failure }
+        return (name, directory)
+    }
+
+    private func entry(_ path: HostPath) throws(HostError) -> Entry? {
+        try directory(path).1.entries[path.relative]
+    }
+
+    private mutating func set(_ path: HostPath, _ entry: Entry?) throws(HostError) {
+        let (name, directory) = try directory(path)
+        if let slash = path.relative.lastIndex(of: "/") {
+            guard case .directory? = directory.entries[String(path.relative[..<slash])] else {
+                throw HostError(.notFound, "\(path) has no parent directory", cause: "ENOENT")
+            }
+        }
+        directories[name]!.entries[path.relative] = entry
+    }
+
+    private func hasChildren(_ path: HostPath) -> Bool {
+        guard let found = try? directory(path).1 else { return false }
+        return found.entries.keys.contains { $0.hasPrefix(path.relative + "/") }
+    }
+
+    // MARK: Reading
+
+    func read(_ path: String, _ queries: [TreeQuery]) throws(HostError) -> [TreeEntry] {
+        guard let directory = directories[path] else { throw HostError(.notFound, "\(path) does not exist") }
+        if let failure = directory.failure { throw failure }
+        var found: [TreeEntry] = []
+        for (name, entry) in directory.entries {
+            let matching = queries.filter { Self.matches(name, $0.pattern) }
+            if !matching.isEmpty { found.append(Self.describe(name, entry, Set(matching.map(\.reading)))) }
+        }
+        return found.sorted { $0.path < $1.path }
+    }
+
+    private static func matches(_ path: String, _ pattern: String) -> Bool {
+        let names = path.split(separator: "/")
+        let parts = pattern.split(separator: "/")
+        return names.count == parts.count
+            && zip(names, parts).allSatisfy { name, part in
+                part.hasSuffix("*") ? name.hasPrefix(part.dropLast()) : name == part
+            }
+    }
+
+    private static func describe(_ path: String, _ entry: Entry, _ readings: Set<TreeQuery.Reading>) -> TreeEntry {
+        switch entry {
+        case .link(let target): return TreeEntry(path: path, kind: .link, target: target)
+        case .directory(let mode):
+            return TreeEntry(path: path, kind: .directory, mode: readings.contains(.status) ? mode : nil)
+        case .file(let file):
+            var result = TreeEntry(path: path, kind: .file)
+            if readings.contains(.status) {
+                result.size = file.size
+                result.allocated = file.allocated
+                result.mode = file.mode
+            }
+            if readings.contains(.text) {
+                let text = file.text ?? ""
+                result.text = text.hasSuffix("\n") ? String(text.dropLast()) : text
+            }
+            return result
+        }
+    }
+}

@@ -1,0 +1,195 @@
+import TuffDrivers
+import TuffHost
+import TuffModel
+
+/// What became of a command.
+enum FakeResponse {
+    case output(CommandOutput)
+    /// It waits for something that does not come.
+    case hangs
+}
+
+extension FakeLVM {
+    /// Exit status of a command line LVM cannot parse, and of one it refuses.
+    static let badArguments: Int32 = 3
+    static let refused: Int32 = 5
+
+    /// Runs `lvm ARGUMENTS`. A command line that nobody taught this fake ends the test process: guessing what LVM would
+    /// do with it would let wrong command lines pass.
+    mutating func run(_ arguments: [String], isOpen: (String, Volume) -> Bool) -> FakeResponse {
+        switch arguments.first {
+        case "fullreport": return report(arguments, isOpen: isOpen)
+        case "vgs":
+            precondition(arguments == LVMDriver.list.arguments, "FakeLVM does not know: lvm \(arguments)")
+            return .output(CommandOutput(status: 0, standardOutput: Array(nameReport().utf8)))
+        case "lvcreate":
+            return change(
+                arguments,
+                flags: ["-qq", "--yes", "--thin"],
+                valued: [
+                    "--virtualsize", "--name", "--addtag", "--activate", "--setactivationskip", "--wipesignatures",
+                ]
+            ) { lvm, options, positional throws(CommandRefusal) in try lvm.create(options, positional) }
+        case "lvextend":
+            return change(arguments, flags: ["-qq"], valued: ["--size"]) {
+                lvm, options, positional throws(CommandRefusal) in try lvm.extend(options, positional)
+            }
+        case "lvchange":
+            return change(arguments, flags: ["-qq", "-K"], valued: ["--activate"]) {
+                lvm, options, positional throws(CommandRefusal) in try lvm.activate(options, positional)
+            }
+        default: preconditionFailure("FakeLVM does not know: lvm \(arguments)")
+        }
+    }
+
+    struct CommandRefusal: Error {
+        var status: Int32
+        var sentence: String
+    }
+
+    private typealias Options = [String: [String]]
+
+    /// Parses as getopt_long does, and carries the command out.
+    private mutating func change(
+        _ arguments: [String], flags: Set<String>, valued: Set<String>,
+        _ body: (inout FakeLVM, Options, [String]) throws(CommandRefusal) -> Void
+    ) -> FakeResponse {
+        var options: Options = [:]
+        var rest = arguments.dropFirst()
+        while let word = rest.first, word != "--" {
+            rest = rest.dropFirst()
+            if flags.contains(word) {
+                options[word] = []
+            } else {
+                precondition(valued.contains(word), "FakeLVM does not know \(word) in: lvm \(arguments)")
+                options[word, default: []].append(rest.popFirst() ?? "")
+            }
+        }
+        precondition(rest.first == "--", "operands must follow '--': lvm \(arguments)")
+        let positional = Array(rest.dropFirst())
+        if positional.contains(where: { self[Self.split($0).group]?.isLocked == true }) { return .hangs }
+        do throws(CommandRefusal) {
+            try body(&self, options, positional)
+            return .output(CommandOutput(status: 0, standardOutput: []))
+        } catch {
+            return .output(CommandOutput(status: error.status, standardOutput: [], standardError: error.sentence))
+        }
+    }
+
+    private static func split(_ operand: String) -> (group: String, name: String) {
+        let parts = operand.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        return (String(parts[0]), parts.count == 2 ? String(parts[1]) : "")
+    }
+
+    /// A group that may be changed.
+    private func writable(_ group: String) throws(CommandRefusal) -> Group {
+        let found = groups.filter { $0.name == group }
+        guard let first = found.first else {
+            throw CommandRefusal(status: Self.refused, sentence: "Volume group \"\(group)\" not found")
+        }
+        guard found.count == 1 else {
+            throw CommandRefusal(
+                status: Self.refused, sentence: "Multiple VGs found with the same name: skipping \(group)")
+        }
+        guard ["", "none"].contains(first.lockType) else {
+            throw CommandRefusal(
+                status: Self.refused,
+                sentence: "Cannot access VG \(group) with lock type \(first.lockType) that requires lvmlockd.")
+        }
+        guard !first.exported else {
+            throw CommandRefusal(status: Self.refused, sentence: "Volume group \(group) is exported")
+        }
+        return first
+    }
+
+    private func complete(_ group: Group) throws(CommandRefusal) {
+        guard group.missingDevices == 0 else {
+            throw CommandRefusal(
+                status: Self.refused, sentence: "Cannot change VG \(group.name) while PVs are missing.")
+        }
+    }
+
+    /// `-V`, `-L`: a number of bytes that is a multiple of the sector.
+    private static func size(_ text: String) throws(CommandRefusal) -> ByteCount {
+        guard text.hasSuffix("b"), let bytes = Int64(text.dropLast()), bytes > 0, bytes % 512 == 0 else {
+            throw CommandRefusal(status: badArguments, sentence: "Size is not a multiple of 512.")
+        }
+        return ByteCount(bytes)
+    }
+
+    private mutating func create(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
+        let name = options["--name"]?.last ?? ""
+        try Self.check(name: name, tags: options["--addtag"] ?? [])
+        precondition(
+            options["--thin"] != nil && options["--activate"] == ["n"] && options["--wipesignatures"] == ["n"]
+                && operands.count == 1, "FakeLVM only knows inactive thin volumes: \(options) \(operands)")
+        let size = try Self.size(options["--virtualsize"]?.last ?? "")
+        let (groupName, poolName) = Self.split(operands[0])
+        let group = try writable(groupName)
+        try complete(group)
+        guard case .thinPool? = group.volumes[poolName]?.kind else {
+            throw CommandRefusal(
+                status: Self.refused, sentence: "Pool \(poolName) not found in Volume group \(groupName).")
+        }
+        do {
+            try add(name, to: groupName, size: size, kind: .thin(pool: poolName, origin: nil))
+        } catch {
+            throw CommandRefusal(status: Self.refused, sentence: error.sentence)
+        }
+        self[groupName, name]?.tags = options["--addtag"] ?? []
+        self[groupName, name]?.skipsActivation = options["--setactivationskip"] == ["y"]
+    }
+
+    /// Rules of lvm(8), VALID NAMES.
+    private static func check(name: String, tags: [String]) throws(CommandRefusal) {
+        let letters = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_.-")
+        guard !name.isEmpty, !name.hasPrefix("-"), name.allSatisfy(letters.contains), name.utf8.count <= 127,
+            !name.hasPrefix("snapshot"), !name.hasPrefix("pvmove"), name != ".", name != "..",
+            !["_cdata", "_cmeta", "_corig", "_mlog", "_mimage", "_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta"]
+                .contains(where: name.contains)
+        else { throw CommandRefusal(status: badArguments, sentence: "Logical volume name \"\(name)\" is invalid.") }
+        let tagLetters = letters.union("/=!:#&")
+        guard
+            tags.allSatisfy({
+                !$0.isEmpty && !$0.hasPrefix("-") && $0.utf8.count <= 1024
+                    && $0.allSatisfy(tagLetters.contains)
+            })
+        else { throw CommandRefusal(status: badArguments, sentence: "Invalid argument for --addtag") }
+    }
+
+    private mutating func extend(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
+        precondition(operands.count == 1, "FakeLVM extends one volume at a time: \(operands)")
+        let size = try Self.size(options["--size"]?.last ?? "")
+        let (groupName, name) = Self.split(operands[0])
+        try complete(try writable(groupName))
+        do {
+            try extend(name, in: groupName, to: size)
+        } catch {
+            throw CommandRefusal(status: Self.refused, sentence: error.sentence)
+        }
+    }
+
+    /// Goes on after a volume that is missing, as LVM was seen to.
+    private mutating func activate(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
+        precondition(options["--activate"] == ["y"], "FakeLVM only activates: \(options)")
+        var refusal: CommandRefusal?
+        for operand in operands {
+            let (groupName, name) = Self.split(operand)
+            let group = try writable(groupName)
+            guard let volume = group.volumes[name] else {
+                refusal = CommandRefusal(
+                    status: Self.refused, sentence: "Failed to find logical volume \"\(operand)\"")
+                continue
+            }
+            guard group.missingDevices == 0 else {
+                refusal = CommandRefusal(
+                    status: Self.refused, sentence: "Refusing activation of partial LV \(operand).")
+                continue
+            }
+            if volume.skipsActivation, options["-K"] == nil { continue }
+            self[groupName, name]?.active = true
+            if let pool = volume.pool { self[groupName, pool]?.active = true }
+        }
+        if let refusal { throw refusal }
+    }
+}

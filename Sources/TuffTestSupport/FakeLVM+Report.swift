@@ -1,0 +1,97 @@
+import TuffDrivers
+import TuffHost
+import TuffModel
+
+/// Reports in LVM's own form, byte for byte as 2.03.16 was seen to print them.
+extension FakeLVM {
+    func report(_ arguments: [String], isOpen: (String, Volume) -> Bool) -> FakeResponse {
+        let name = arguments.suffix(2).first == "--" ? arguments.last : nil
+        precondition(arguments == LVMDriver.report(of: name).arguments, "FakeLVM does not know: lvm \(arguments)")
+        let wanted = groups.filter { name == nil || $0.name == name }
+        if wanted.contains(where: \.isLocked) { return .hangs }
+        // A name that stands for none or for several is refused, with an empty report.
+        let refused = name != nil && wanted.count != 1
+        let parts = refused ? [] : wanted.map { part($0, isOpen: isOpen) }
+        let text = "  {\n      \"report\": [\n" + parts.joined(separator: "          ,\n") + "      ]\n  }\n"
+        return .output(
+            CommandOutput(
+                status: refused ? Self.refused : 0, standardOutput: Array(text.utf8),
+                standardError: refused ? "Cannot process volume group \(name ?? "")" : ""))
+    }
+
+    func nameReport() -> String {
+        let rows = groups.map { Self.row(LVMReportDecoder.nameColumns, [$0.name, $0.uuid]) }
+        return "  {\n      \"report\": [\n          {\n" + Self.section("vg", rows) + "          }\n      ]\n  }\n"
+    }
+
+    private func part(_ group: Group, isOpen: (String, Volume) -> Bool) -> String {
+        let volumes = group.volumes.values.sorted { $0.name < $1.name }
+        let pools: [[String]] = volumes.compactMap { volume in
+            guard case .thinPool(_, let chunkSize) = volume.kind else { return nil }
+            return [volume.uuid, "\(chunkSize.bytes)"]
+        }
+        let sections = [
+            Self.section("vg", [Self.row(LVMReportDecoder.groupColumns, Self.cells(group))]),
+            Self.section("pv", []),
+            Self.section(
+                "lv",
+                volumes.map {
+                    Self.row(LVMReportDecoder.volumeColumns, Self.cells($0, group, isOpen: isOpen(group.name, $0)))
+                }),
+            Self.section("pvseg", []),
+            Self.section("seg", pools.map { Self.row(LVMReportDecoder.segmentColumns, $0) }),
+        ]
+        return "          {\n" + sections.joined(separator: "              ,\n") + "          }\n"
+    }
+
+    private static func section(_ name: String, _ rows: [String]) -> String {
+        let body = rows.isEmpty ? "" : rows.map { "                  \($0)" }.joined(separator: ",\n") + "\n"
+        return "              \"\(name)\": [\n\(body)              ]\n"
+    }
+
+    private static func row(_ columns: [String], _ cells: [String]) -> String {
+        "{" + zip(columns, cells).map { "\"\($0)\":\"\($1)\"" }.joined(separator: ", ") + "}"
+    }
+
+    private static func cells(_ group: Group) -> [String] {
+        [
+            group.name, group.uuid, "\(group.size.bytes)", "\(group.free.bytes)", "\(group.extentSize.bytes)",
+            "\(group.missingDevices)", group.lockType, group.missingDevices > 0 ? "1" : "0",
+            group.exported ? "1" : "0", "\(group.metadataAreaSize.bytes)", "\(group.metadataAreaFree.bytes)",
+        ]
+    }
+
+    private static func cells(_ volume: Volume, _ group: Group, isOpen: Bool) -> [String] {
+        var layout = "linear"
+        var pool = ""
+        var origin = ""
+        var metadataSize = ""
+        var percents = ["", ""]
+        switch volume.kind {
+        case .linear: break
+        case .thin(let name, let source):
+            layout = "thin,sparse"
+            pool = name
+            origin = source ?? ""
+            if volume.active { percents = ["0.00", ""] }
+        case .thinPool(let size, _):
+            layout = "thin,pool"
+            metadataSize = "\(size.bytes)"
+            if volume.active { percents = [percent(volume.dataPercent), percent(volume.metadataPercent)] }
+        }
+        func flag(_ value: Bool) -> String { volume.active ? (value ? "1" : "0") : "-1" }
+        let health = volume.health.isEmpty && group.missingDevices > 0 ? "partial" : volume.health
+        return [
+            volume.name, volume.uuid, "\(volume.size.bytes)", volume.tags.sorted().joined(separator: ","), layout,
+            volume.active ? "1" : "0", flag(volume.suspended), flag(isOpen), pool, origin, percents[0], percents[1],
+            metadataSize, health,
+        ]
+    }
+
+    /// Two decimals, as LVM prints them.
+    private static func percent(_ value: Double) -> String {
+        let hundredths = Int((value * 100).rounded())
+        let rest = hundredths % 100
+        return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)"
+    }
+}

@@ -1,0 +1,269 @@
+import Synchronization
+package import TuffHost
+package import TuffModel
+
+/// A machine that behaves: LVM, directory pools, the kernel's targets and tgtd keep their rules in a `FakeWorld`, time
+/// is virtual, and a `FaultPlan` makes calls fail, hang, lie or kill the controller.
+///
+/// After a crash every call throws until `restartController` or `reboot`; a test then plans anew, as a new process would.
+package final class FakeMachine: Machine {
+    /// One action as it was asked for, and what became of it.
+    package struct LogEntry: Equatable, Sendable {
+        /// Counted from the last fault plan.
+        package var index: Int
+        package var action: HostAction
+        package var fault: FaultPlan.ActionFault?
+        /// Whether the world is another than before.
+        package var changed: Bool
+        /// What the caller was told; nil: success.
+        package var error: HostError?
+    }
+
+    private struct State {
+        var world: FakeWorld
+        /// The world before the last action that changed it, for stale reads.
+        var earlier: FakeWorld
+        var clock: Instant
+        var faults: FaultPlan
+        var actions = 0
+        var reads: [FaultPlan.Source: Int] = [:]
+        var crashed = false
+        var log: [LogEntry] = []
+        /// Actions whose effect comes later, and how many calls later.
+        var pending: [(calls: Int, action: HostAction)] = []
+    }
+
+    private let state: Mutex<State>
+
+    package init(
+        _ world: FakeWorld = FakeWorld(), faults: FaultPlan = FaultPlan(),
+        clock: Instant = Instant(secondsSince1970: 1_795_339_800)
+    ) {
+        state = Mutex(State(world: world, earlier: world, clock: clock, faults: faults))
+    }
+
+    // MARK: For tests
+
+    /// A copy of everything there is.
+    package var world: FakeWorld { state.withLock { $0.world } }
+    package var log: [LogEntry] { state.withLock { $0.log } }
+    package var isCrashed: Bool { state.withLock { $0.crashed } }
+    /// Actions and reads since the last fault plan.
+    package var calls: (actions: Int, reads: [FaultPlan.Source: Int]) { state.withLock { ($0.actions, $0.reads) } }
+
+    /// Somebody else changes the machine, whatever Tuff is doing.
+    package func meddle(_ change: (inout FakeWorld) -> Void) {
+        state.withLock { state in
+            state.earlier = state.world
+            change(&state.world)
+        }
+    }
+
+    /// From now on calls are counted from 0 and fail as `faults` says.
+    package func setFaults(_ faults: FaultPlan) {
+        state.withLock { state in
+            state.faults = faults
+            state.actions = 0
+            state.reads = [:]
+        }
+    }
+
+    package func clearLog() { state.withLock { $0.log = [] } }
+
+    package func advance(seconds: Int64) { state.withLock { $0.clock.secondsSince1970 += seconds } }
+
+    /// A new controller process on the same machine. Children of the old one have finished by now.
+    package func restartController() {
+        state.withLock { state in
+            for late in state.pending { Self.land(late.action, &state) }
+            state.pending = []
+            state.crashed = false
+        }
+    }
+
+    /// Power off and on. Work that was still going on is lost.
+    package func reboot() {
+        state.withLock { state in
+            state.pending = []
+            state.crashed = false
+            state.world.reboot()
+            state.earlier = state.world
+            state.clock.secondsSince1970 += 60
+        }
+    }
+
+    // MARK: Machine
+
+    package func now() -> Instant { state.withLock { $0.clock } }
+
+    package func read(_ command: Command) async throws(HostError) -> CommandOutput {
+        precondition(command.effect == .reads, "\(command) is no reading command")
+        return try state.withLock { (state) throws(HostError) in
+            let (fault, world) = try Self.beginRead(command.tool == "lvm" ? .lvm : .tgt, &state)
+            var copy = world
+            guard case .output(var output) = try copy.run(command) else {
+                state.clock.secondsSince1970 += Int64(command.deadline)
+                throw Self.timeout(command.description)
+            }
+            switch fault {
+            case .truncated(let percent):
+                output.standardOutput = Array(output.standardOutput.prefix(output.standardOutput.count * percent / 100))
+            case .status(let status): output.status = status
+            case .garbage(let bytes): output.standardOutput = bytes
+            default: break
+            }
+            guard output.standardOutput.count <= command.outputLimit else {
+                throw HostError(.malformed, "\(command.tool) printed more than is taken", subject: command.description)
+            }
+            return output
+        }
+    }
+
+    package func readTree(
+        _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey
+    ) async throws(HostError) -> [TreeEntry] {
+        try state.withLock { (state) throws(HostError) in
+            switch root {
+            case .targetConfiguration:
+                return try Self.beginWholeRead(.targets, &state).targets.read(queries, key: key)
+            case .directory(let path):
+                return try Self.beginWholeRead(.directories, &state).files.read(path, queries)
+            }
+        }
+    }
+
+    package func space(of directory: String) async throws(HostError) -> FileSystemSpace {
+        try state.withLock { (state) throws(HostError) in
+            let world = try Self.beginWholeRead(.directories, &state)
+            guard let found = world.files.directories[directory] else {
+                throw HostError(.notFound, "\(directory) does not exist")
+            }
+            if let failure = found.failure { throw failure }
+            return FileSystemSpace(size: found.size, free: found.free)
+        }
+    }
+
+    package func fingerprint(
+        _ secret: SecretReference, key: FingerprintKey
+    ) async throws(HostError) -> SecretFingerprint {
+        try state.withLock { (state) throws(HostError) in
+            let world = try Self.beginWholeRead(.secrets, &state)
+            return FakeFingerprint.of(try world.secret(secret), key: key)
+        }
+    }
+
+    package func perform(_ actions: [HostAction]) async throws(HostError) {
+        for action in actions {
+            try state.withLock { (state) throws(HostError) in try Self.perform(action, &state) }
+        }
+    }
+
+    // MARK: Inside
+
+    private static let crash = HostError(.failed, "the controller was killed here (injected)")
+
+    private static func timeout(_ subject: String) -> HostError {
+        HostError(.timeout, "the deadline passed", subject: subject)
+    }
+
+    /// Counts a call and lets late effects land.
+    private static func begin(_ state: inout State) throws(HostError) {
+        if state.crashed { throw crash }
+        state.clock.secondsSince1970 += 1
+        for index in state.pending.indices { state.pending[index].calls -= 1 }
+        let due = state.pending.filter { $0.calls <= 0 }
+        state.pending.removeAll { $0.calls <= 0 }
+        for late in due { land(late.action, &state) }
+    }
+
+    private static func beginRead(
+        _ source: FaultPlan.Source, _ state: inout State
+    ) throws(HostError) -> (FaultPlan.ReadFault?, FakeWorld) {
+        try begin(&state)
+        let index = state.reads[source, default: 0]
+        state.reads[source] = index + 1
+        let fault = state.faults.reads[FaultPlan.Read(source, index)]
+        switch fault {
+        case .fail(let code):
+            if code == .timeout { state.clock.secondsSince1970 += 60 }
+            throw HostError(code, "the read failed (injected)")
+        case .stale: return (fault, state.earlier)
+        default: return (fault, state.world)
+        }
+    }
+
+    /// A read that has no bytes to cut short: a lie about them is an error of the reader.
+    private static func beginWholeRead(
+        _ source: FaultPlan.Source, _ state: inout State
+    ) throws(HostError) -> FakeWorld {
+        let (fault, world) = try beginRead(source, &state)
+        switch fault {
+        case .truncated, .status, .garbage: throw HostError(.malformed, "the reader's answer is damaged (injected)")
+        default: return world
+        }
+    }
+
+    /// The effect of an action nobody waits for any more.
+    private static func land(_ action: HostAction, _ state: inout State) {
+        let before = state.world
+        _ = try? state.world.perform(action)
+        if state.world != before { state.earlier = before }
+    }
+
+    private static func perform(_ action: HostAction, _ state: inout State) throws(HostError) {
+        try begin(&state)
+        let index = state.actions
+        state.actions += 1
+        let fault = state.faults.actions[index]
+        let before = state.world
+        var entry = LogEntry(index: index, action: action, fault: fault, changed: false, error: nil)
+        do throws(HostError) {
+            try carryOut(action, fault, &state)
+        } catch {
+            entry.error = error
+        }
+        entry.changed = state.world != before
+        if entry.changed { state.earlier = before }
+        state.log.append(entry)
+        if let error = entry.error { throw error }
+    }
+
+    private static func carryOut(
+        _ action: HostAction, _ fault: FaultPlan.ActionFault?, _ state: inout State
+    ) throws(HostError) {
+        switch fault {
+        case nil: try obey(action, &state)
+        case .crashBefore:
+            state.crashed = true
+            throw crash
+        case .crashAfter:
+            try? obey(action, &state)
+            state.crashed = true
+            throw crash
+        case .failBefore: throw HostError(.failed, "it failed (injected)", subject: action.description)
+        case .failAfter:
+            try obey(action, &state)
+            throw HostError(.failed, "it failed after the work was done (injected)", subject: action.description)
+        case .hang, .hangAfter, .late:
+            if fault == .hangAfter { try? obey(action, &state) }
+            if case .late(let calls) = fault { state.pending.append((calls, action)) }
+            state.clock.secondsSince1970 += deadline(action)
+            throw timeout(action.description)
+        }
+    }
+
+    private static func obey(_ action: HostAction, _ state: inout State) throws(HostError) {
+        guard case .output(let output) = try state.world.perform(action) else {
+            state.clock.secondsSince1970 += deadline(action)
+            throw timeout(action.description)
+        }
+        guard case .run(let command) = action, !command.successStatuses.contains(output.status) else { return }
+        throw HostError(
+            .failed, "\(command.tool) ended with status \(output.status)", cause: output.standardError,
+            subject: command.description)
+    }
+
+    private static func deadline(_ action: HostAction) -> Int64 {
+        if case .run(let command) = action { Int64(command.deadline) } else { 60 }
+    }
+}

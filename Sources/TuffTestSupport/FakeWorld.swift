@@ -1,0 +1,165 @@
+import TuffHost
+package import TuffModel
+
+/// Everything there is outside the controller: a machine's storage, target stacks, files and secrets. A value, so that
+/// an oracle keeps copies and compares them.
+package struct FakeWorld: Equatable, Sendable {
+    package var lvm: FakeLVM
+    package var files = FakeFiles()
+    package var targets = FakeTargetTree()
+    package var tgt = FakeTgt()
+    /// Text of secret files by path, as `HostAction.writeSecret` reads them: without the trailing newline.
+    package var secrets: [String: String] = [:]
+    /// Secret files that others may read: refused.
+    package var exposedSecrets: Set<String> = []
+    /// Tools that are not installed.
+    package var missingTools: Set<String> = []
+    /// Sizes of files and devices that are neither logical volumes nor in a directory pool.
+    package var otherDevices: [String: ByteCount] = [:]
+
+    package init(lvm: FakeLVM = .sample()) { self.lvm = lvm }
+
+    /// One volume's data as an oracle sees it: remade or overwritten data has another `content`.
+    package struct Data: Equatable, Sendable {
+        package var size: ByteCount
+        package var content: UInt64
+        package var tags: [String]
+    }
+
+    /// All data there is, by LVM uuid or by the path of the file. Sidecars are not data.
+    package func data() -> [String: Data] {
+        var result: [String: Data] = [:]
+        for group in lvm.groups {
+            for volume in group.volumes.values {
+                result[volume.uuid] = Data(size: volume.size, content: volume.content, tags: volume.tags)
+            }
+        }
+        for (path, directory) in files.directories {
+            for (name, entry) in directory.entries {
+                guard case .file(let file) = entry, file.text == nil else { continue }
+                result["\(path)/\(name)"] = Data(size: file.size, content: file.content, tags: [])
+            }
+        }
+        return result
+    }
+
+    /// Size of the device or file at an absolute path, nil where nothing can be opened.
+    package func deviceSize(_ path: String) -> ByteCount? {
+        if let size = otherDevices[path] { return size }
+        for group in lvm.groups where path.hasPrefix("/dev/\(group.name)/") {
+            let volume = group.volumes[String(path.dropFirst("/dev/\(group.name)/".count))]
+            return volume.flatMap { $0.active ? $0.size : nil }
+        }
+        for (directory, _) in files.directories where path.hasPrefix(directory + "/") {
+            if let file = files[directory, String(path.dropFirst(directory.count + 1))] { return file.size }
+        }
+        return nil
+    }
+
+    /// Paths of devices that target stacks hold open.
+    package func exportedPaths() -> Set<String> {
+        let key = FingerprintKey(bytes: [])
+        let attributes =
+            (try? targets.read([TreeQuery("core/iblock_*/*/udev_path"), TreeQuery("core/iblock_*/*/enable")], key: key))
+            ?? []
+        var texts: [String: String] = [:]
+        for attribute in attributes { texts[attribute.path] = attribute.text }
+        var paths = Set(tgt.targets.values.flatMap { $0.units.values.map(\.path) })
+        for (path, text) in texts where path.hasSuffix("/udev_path") && !text.isEmpty {
+            if texts[path.dropLast("udev_path".count) + "enable"] == "1" { paths.insert(text) }
+        }
+        return paths
+    }
+
+    /// Whether somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
+    /// own volumes.
+    package func isOpen(_ group: String, _ volume: FakeLVM.Volume) -> Bool {
+        if case .thinPool = volume.kind { return volume.active }
+        return volume.opens > 0 || exportedPaths().contains("/dev/\(group)/\(volume.name)")
+    }
+
+    /// Power off and on: configfs is empty, tgtd knows nothing, nothing is active. Disks and files keep what they hold.
+    package mutating func reboot() {
+        let loaded = targets.isLoaded
+        targets = FakeTargetTree()
+        targets.isLoaded = loaded
+        tgt.targets = [:]
+        lvm.reboot()
+    }
+
+    func secret(_ reference: SecretReference) throws(HostError) -> String {
+        guard let text = secrets[reference.file] else {
+            throw HostError(.notFound, "secret file \(reference.file) does not exist", subject: reference.file)
+        }
+        guard !exposedSecrets.contains(reference.file) else {
+            throw HostError(.refused, "secret file \(reference.file) may be read by others", subject: reference.file)
+        }
+        return text
+    }
+
+    /// Runs a command.
+    mutating func run(_ command: Command) throws(HostError) -> FakeResponse {
+        guard !missingTools.contains(command.tool) else {
+            throw HostError(.notFound, "\(command.tool) is not installed", subject: command.description)
+        }
+        switch command.tool {
+        case "lvm":
+            // The rules of LVM see the world through this copy, since they change it meanwhile.
+            let world = self
+            let exported = exportedPaths()
+            return lvm.run(command.arguments) { group, volume in
+                if case .thinPool = volume.kind { return world.isOpen(group, volume) }
+                return volume.opens > 0 || exported.contains("/dev/\(group)/\(volume.name)")
+            }
+        case "tgtadm":
+            let world = self
+            return .output(tgt.run(command.arguments) { world.deviceSize($0) })
+        default: preconditionFailure("FakeMachine has no tool for: \(command)")
+        }
+    }
+
+    /// Carries out one action, as the machine's interpreter does.
+    mutating func perform(_ action: HostAction) throws(HostError) -> FakeResponse {
+        switch action {
+        case .run(let command): return try run(command)
+        case .require(.logicalVolume(let group, let name, let uuid, let uid, let size)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
+                size == nil || volume.size == size
+            else { throw Self.unmet(action) }
+        case .require(.tgtIdle(let port, let tid, let iqn)):
+            guard tgt.controlPort == port, let target = tgt.targets[tid], target.name == iqn, target.sessions.isEmpty
+            else { throw Self.unmet(action) }
+        default:
+            guard let root = action.root else { preconditionFailure("no place in '\(action)'") }
+            switch root {
+            case .targetConfiguration:
+                let world = self
+                try targets.perform(
+                    action, secret: { (reference) throws(HostError) in try world.secret(reference) },
+                    deviceExists: { world.deviceSize($0) != nil })
+            case .directory: try files.perform(action)
+            }
+        }
+        return .output(CommandOutput(status: 0, standardOutput: []))
+    }
+
+    private static func unmet(_ action: HostAction) -> HostError {
+        HostError(.preconditionFailed, "not so: \(action)")
+    }
+}
+
+extension HostAction {
+    /// The tree an action works on; nil for commands and conditions on LVM and tgt.
+    var root: HostPath.Root? {
+        switch self {
+        case .run, .require(.logicalVolume), .require(.tgtIdle): nil
+        case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
+            .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
+            .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _),
+            .require(.file(let path, _)), .require(.vacant(let path)), .require(.attribute(let path, _)),
+            .require(.noSession(let path)):
+            path.root
+        }
+    }
+}
