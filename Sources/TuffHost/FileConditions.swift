@@ -21,6 +21,16 @@ struct FileConditions {
             if let size, Int64(status.st_size) != size.bytes {
                 throw Self.failed(condition, "the file has \(status.st_size) bytes")
             }
+        case .vacant(let path):
+            let place = try TreePlace(path, in: roots)
+            guard let status = place.status() else {
+                let number = errno
+                if number == ENOENT { return }
+                throw .system(number, "Cannot look at \(place.path)", subject: place.path)
+            }
+            guard status.kind == .file, status.st_uid == geteuid(), status.st_blocks == 0 else {
+                throw Self.failed(condition, "there is a \(status.kind.rawValue) that is not blank or not ours")
+            }
         case .attribute(let path, let expected):
             let text = try read(path, condition)
             guard text == expected else { throw Self.failed(condition, "it reads '\(text)'") }

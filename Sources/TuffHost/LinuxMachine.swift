@@ -144,7 +144,7 @@ extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
         case .logicalVolume, .tgtIdle: true
-        case .file, .attribute, .noSession: false
+        case .file, .vacant, .attribute, .noSession: false
         }
     }
 }
