@@ -8,7 +8,9 @@ struct FileVerbs {
     func create(_ path: HostPath, size: ByteCount) throws(HostError) {
         let place = try TreePlace(path, in: roots, access: O_RDONLY)
         guard let file = place.open(O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
-            throw .system(errno, "Cannot create \(place.path)", subject: place.path)
+            let number = errno
+            if number == EEXIST { return try resize(blank: place, size: size) }
+            throw .system(number, "Cannot create \(place.path)", subject: place.path)
         }
         do throws(HostError) {
             guard ftruncate(file.raw, off_t(size.bytes)) == 0 else {
@@ -20,6 +22,26 @@ struct FileVerbs {
             unlinkat(place.parent.raw, place.name, 0)
             throw error
         }
+    }
+
+    /// Completes what an interrupted creation left.
+    private func resize(blank place: borrowing TreePlace, size: ByteCount) throws(HostError) {
+        guard let file = place.open(O_WRONLY | O_NONBLOCK) else {
+            throw .system(errno, "Cannot open \(place.path)", subject: place.path)
+        }
+        var status = stat()
+        guard fstat(file.raw, &status) == 0 else {
+            throw .system(errno, "Cannot look at \(place.path)", subject: place.path)
+        }
+        guard status.isBlankFile else {
+            throw HostError(
+                .failed, "\(place.path) exists and is not an unwritten file of ours", cause: "EEXIST",
+                subject: place.path)
+        }
+        guard ftruncate(file.raw, off_t(size.bytes)) == 0 else {
+            throw .system(errno, "Cannot make \(place.path) \(size.bytes) bytes long", subject: place.path)
+        }
+        try makeDurable(file.raw, in: place)
     }
 
     func grow(_ path: HostPath, to size: ByteCount) throws(HostError) {
