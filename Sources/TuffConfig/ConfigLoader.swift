@@ -16,8 +16,8 @@ package enum ConfigLoader {
     package static func load(_ sources: [ConfigSource]) -> LoadResult {
         var set = DocumentSet()
         for source in sources { set.read(source) }
-        let linkDiagnostics = Linker.check(set)
-        let diagnostics = sorted(set.diagnostics + linkDiagnostics)
+        Linker(set).check()
+        let diagnostics = sorted(set.reports.values.flatMap { $0.finish() })
         let failed = diagnostics.contains { $0.severity == .error }
         return LoadResult(state: failed ? nil : set.state, diagnostics: diagnostics, documents: set.documents)
     }
@@ -58,23 +58,23 @@ package enum ConfigLoader {
 /// The documents of a set as far as they could be read, before anything is said about how they fit together.
 struct DocumentSet {
     private(set) var state = DesiredState()
-    private(set) var diagnostics: [Diagnostic] = []
+    /// What was found out about each file, by path.
+    private(set) var reports: [String: FileReport] = [:]
     private(set) var documents = 0
     /// Every resource whose document was found, with its place, also where its spec is wrong.
     private(set) var known: [ResourceID: SourceLocation] = [:]
     /// The first place where a document could not be read: what is missing may be declared there.
     private(set) var firstUnreadable: SourceLocation?
-    private(set) var files: [String: SourceFile] = [:]
 
     mutating func read(_ source: ConfigSource) {
-        let file = SourceFile(source)
-        files[file.path] = file
-        let report = FileReport(file)
+        let report = FileReport(SourceFile(source))
+        if reports.updateValue(report, forKey: source.path) != nil {
+            report.error("duplicate-file", "the file is part of the set twice", at: Mark(line: 1, column: 1))
+        }
         var composer = Composer(report)
         composer.forEachDocument { read($0, report) }
         documents += composer.documents
-        if firstUnreadable == nil, let mark = composer.firstUnreadable { firstUnreadable = file.location(mark) }
-        diagnostics += report.finish()
+        if firstUnreadable == nil, let mark = composer.firstUnreadable { firstUnreadable = report.file.location(mark) }
     }
 
     private mutating func read(_ root: Node, _ report: FileReport) {

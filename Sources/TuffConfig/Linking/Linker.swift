@@ -1,6 +1,137 @@
 import TuffModel
 
-/// What must hold between documents.
-enum Linker {
-    static func check(_ set: DocumentSet) -> [Diagnostic] { [] }
+/// What must hold between documents, and within one beyond what a single field can say.
+///
+/// Each rule looks at what could be decoded and says nothing about the rest, which has its own errors already.
+struct Linker {
+    let documents: DocumentSet
+    var state: DesiredState { documents.state }
+
+    init(_ documents: DocumentSet) { self.documents = documents }
+
+    func check() {
+        checkReferences()
+        checkCycles()
+        checkNodes()
+        checkPools()
+        checkVolumes()
+        checkSnapshots()
+        checkAttachments()
+        checkPolicies()
+        checkRestores()
+        checkAnnotations()
+    }
+
+    // MARK: Saying so
+
+    func error<Spec>(
+        _ rule: String, _ kind: Kind, _ declared: Declared<Spec>, _ path: String, _ complaint: String,
+        help: String? = nil
+    ) {
+        let place = declared.location(of: path)
+        guard let report = documents.reports[place.file] else { return }
+        report.error(
+            rule, "\(kind.rawValue)/\(declared.metadata.name): \(complaint)", at: mark(place, report), help: help)
+    }
+
+    func warning<Spec>(
+        _ rule: String, _ kind: Kind, _ declared: Declared<Spec>, _ path: String, _ complaint: String,
+        help: String? = nil
+    ) {
+        let place = declared.location(of: path)
+        guard let report = documents.reports[place.file] else { return }
+        report.warning(
+            rule, "\(kind.rawValue)/\(declared.metadata.name): \(complaint)", at: mark(place, report), help: help)
+    }
+
+    private func mark(_ place: SourceLocation, _ report: FileReport) -> Mark {
+        Mark(
+            line: Int32(clamping: place.line), column: Int32(clamping: place.column),
+            length: Int32(clamping: report.file.extent(at: place)))
+    }
+
+    /// Resources in the order in which they are written, so that "first" means the same in every run.
+    func inOrder<Spec>(_ resources: [String: Declared<Spec>]) -> [Declared<Spec>] {
+        resources.values.sorted { $0.location < $1.location }
+    }
+
+    // MARK: References
+
+    /// Guessing compares with every name, which only a person's typing errors are worth.
+    private static let guesses = 50
+
+    private func checkReferences() {
+        var guessesLeft = Self.guesses
+        var names: [Kind: [String]] = [:]
+        for id in documents.known.keys { names[id.kind, default: []].append(id.name) }
+        names = names.mapValues { $0.sorted() }
+
+        func check<Spec: Referring>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
+            for resource in inOrder(resources) {
+                for reference in resource.spec.references where documents.known[reference.target] == nil {
+                    let target = reference.target
+                    var help: String?
+                    if guessesLeft > 0 {
+                        guessesLeft -= 1
+                        help = Spelling.closest(to: target.name, among: names[target.kind] ?? [])
+                            .map { "did you mean '\($0)'?" }
+                    }
+                    if help == nil, let place = documents.firstUnreadable {
+                        help = "it may be declared in what could not be read at \(place)"
+                    }
+                    error(
+                        "dangling-reference", kind, resource, reference.path,
+                        "\(reference.path) names '\(target.name)', but there is no \(target)",
+                        help: help ?? "declare it, or remove the reference")
+                }
+            }
+        }
+        check(.volume, state.volumes)
+        check(.attachment, state.attachments)
+        check(.snapshot, state.snapshots)
+        check(.snapshotPolicy, state.snapshotPolicies)
+        check(.backupPolicy, state.backupPolicies)
+        check(.backup, state.backups)
+        check(.restore, state.restores)
+    }
+
+    /// A volume is made from its source, a snapshot from its volume: neither may come from itself.
+    private func checkCycles() {
+        func origin(_ id: ResourceID) -> ResourceID? {
+            switch id.kind {
+            case .volume:
+                switch state.volumes[id.name]?.spec.source {
+                case .volume(let name)?: ResourceID(.volume, name)
+                case .snapshot(let name)?: ResourceID(.snapshot, name)
+                default: nil
+                }
+            case .snapshot: state.snapshots[id.name].map { ResourceID(.volume, $0.spec.volume) }
+            default: nil
+            }
+        }
+        var finished: Set<ResourceID> = []
+        for volume in inOrder(state.volumes) {
+            var trail: [ResourceID] = []
+            var onTrail: Set<ResourceID> = []
+            var next: ResourceID? = ResourceID(.volume, volume.metadata.name)
+            while let id = next, !finished.contains(id), onTrail.insert(id).inserted {
+                trail.append(id)
+                next = origin(id)
+            }
+            if let id = next, let start = trail.firstIndex(of: id) { reportCycle(Array(trail[start...])) }
+            finished.formUnion(trail)
+        }
+    }
+
+    private func reportCycle(_ cycle: [ResourceID]) {
+        guard let first = cycle.first(where: { $0.kind == .volume }), let volume = state.volumes[first.name] else {
+            return
+        }
+        let start = cycle.firstIndex(of: first) ?? 0
+        let round = cycle[start...] + cycle[..<start] + [first]
+        let shown = round.count > 8 ? round.prefix(7).map(\.description) + ["…"] : round.map(\.description)
+        error(
+            "source-cycle", .volume, volume, "spec.source",
+            "is made from itself: \(shown.joined(separator: " → "))", help: "one of them must begin without a source")
+    }
 }

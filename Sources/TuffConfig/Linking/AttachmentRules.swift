@@ -1,0 +1,68 @@
+import TuffModel
+
+extension Linker {
+    func checkAttachments() {
+        for attachment in inOrder(state.attachments) {
+            guard let chap = attachment.spec.chap, let mutual = chap.mutual else { continue }
+            if mutual.password == chap.initiator.password {
+                // RFC 3720 section 8.2.1: a secret used in both directions can be reflected.
+                error(
+                    "same-secret", .attachment, attachment, "spec.iscsi.chap.mutual.passwordFrom.file",
+                    "the target proves itself with the initiator's own secret", help: "name a file with another secret")
+            }
+        }
+        let groups = Dictionary(grouping: inOrder(state.attachments), by: \.spec.volume)
+        for (name, attachments) in groups {
+            guard let volume = state.volumes[name] else { continue }
+            checkSharing(volume, attachments)
+            checkInitiators(attachments)
+            checkAuthentication(attachments)
+        }
+    }
+
+    private func checkSharing(_ volume: Declared<VolumeSpec>, _ attachments: [Declared<AttachmentSpec>]) {
+        let name = volume.metadata.name
+        let writers = attachments.filter { !$0.spec.readOnly }
+        let (considered, limit, help): ([Declared<AttachmentSpec>], Int, String) =
+            switch volume.spec.sharing {
+            case .none:
+                (
+                    attachments, 1,
+                    "two initiators that do not know of each other destroy a file system; see 'sharing' of the volume"
+                )
+            case .handover: (writers, 2, "a live migration has two sides")
+            case .readers: (writers, 1, "write readOnly: true in all but one")
+            case .writers: (writers, .max, "")
+            }
+        for attachment in considered.dropFirst(limit) {
+            error(
+                "shared-volume", .attachment, attachment, "spec.volume",
+                "Volume/\(name) with sharing: \(volume.spec.sharing.rawValue) has "
+                    + "\(considered.map { "Attachment/\($0.metadata.name)" }.prefix(limit).joined(separator: ", ")) already",
+                help: help)
+        }
+    }
+
+    private func checkInitiators(_ attachments: [Declared<AttachmentSpec>]) {
+        var seen: [String: Declared<AttachmentSpec>] = [:]
+        for attachment in attachments {
+            guard let first = seen.updateValue(attachment, forKey: attachment.spec.initiator) else { continue }
+            seen[attachment.spec.initiator] = first
+            error(
+                "duplicate-attachment", .attachment, attachment, "spec.iscsi.initiator",
+                "the initiator sees Volume/\(attachment.spec.volume) through Attachment/\(first.metadata.name) already",
+                help: "remove one of the two")
+        }
+    }
+
+    /// Each volume has its own target, and kernels without a per-ACL `authentication` attribute know it for a whole target.
+    private func checkAuthentication(_ attachments: [Declared<AttachmentSpec>]) {
+        guard let secured = attachments.first(where: { $0.spec.chap != nil }) else { return }
+        for attachment in attachments where attachment.spec.chap == nil {
+            error(
+                "mixed-chap", .attachment, attachment, "spec.iscsi",
+                "has no CHAP, but Attachment/\(secured.metadata.name) of the same volume has",
+                help: "write chap: in all attachments of a volume or in none")
+        }
+    }
+}

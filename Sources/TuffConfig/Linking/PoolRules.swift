@@ -1,0 +1,104 @@
+import TuffModel
+
+extension Linker {
+    /// A host must be able to tell its pools from another's: either no pool names a node, or all do.
+    func checkNodes() {
+        let pools = inOrder(state.pools)
+        guard let named = pools.first(where: { $0.spec.node != nil }) else { return }
+        for pool in pools where pool.spec.node == nil {
+            error(
+                "missing-node", .pool, pool, "metadata.name",
+                "has no node, but Pool/\(named.metadata.name) has one", help: "write node: in every pool of the set")
+        }
+    }
+
+    func checkPools() {
+        var homes: [Home: Declared<PoolSpec>] = [:]
+        for pool in inOrder(state.pools) {
+            let home = Home(pool.spec)
+            if let first = homes[home] {
+                error(
+                    "duplicate-backend", .pool, pool, home.path,
+                    "lives in \(home.description), as Pool/\(first.metadata.name) does",
+                    help: "that pool is declared at \(first.location)")
+            } else {
+                homes[home] = pool
+            }
+            checkBackend(pool)
+            if let autoExtend = pool.spec.autoExtend, autoExtend.threshold < Percentage(50) {
+                // lvm.conf(5), thin_pool_autoextend_threshold: the smallest value is 50.
+                error(
+                    "out-of-range", .pool, pool, "spec.autoExtend.threshold",
+                    "spec.autoExtend.threshold must be at least 50%, not \(autoExtend.threshold)",
+                    help: "LVM extends pools from 50% on")
+            }
+        }
+    }
+
+    private func checkBackend(_ pool: Declared<PoolSpec>) {
+        guard case .lvm(let lvm) = pool.spec.backend else {
+            return refuse(pool, ["spec.autoExtend"], "is for thin pools", "remove it: a directory has no thin pool")
+        }
+        if lvm.thinPool != nil {
+            refuse(
+                pool, ["spec.lvm.wipe", "spec.lvm.tempSnapshotReserve"], "is for thick pools",
+                "remove it, or thinPool: thin volumes read back zero and need no reserve")
+        } else {
+            refuse(
+                pool,
+                [
+                    "spec.lvm.create.thinPoolSize", "spec.lvm.create.chunkSize", "spec.lvm.create.whenFull",
+                    "spec.autoExtend",
+                ],
+                "is for thin pools", "remove it, or name a thinPool")
+            if pool.spec.overprovision > 1 {
+                refuse(
+                    pool, ["spec.overprovision"], "is for thin and directory pools",
+                    "remove it: thick volumes take all their space at once")
+            }
+        }
+    }
+
+    private func refuse(_ pool: Declared<PoolSpec>, _ paths: [String], _ complaint: String, _ help: String) {
+        for path in paths where pool.fields[path] != nil {
+            error("field-without-effect", .pool, pool, path, "\(path) \(complaint)", help: help)
+        }
+    }
+}
+
+/// What two pools cannot share.
+private struct Home: Hashable {
+    var node: String?
+    var backend: StorageBackend
+
+    init(_ spec: PoolSpec) {
+        node = spec.node
+        backend = spec.storage
+    }
+
+    var path: String {
+        switch backend {
+        case .thinPool: "spec.lvm.thinPool"
+        case .thick: "spec.lvm.volumeGroup"
+        case .directory: "spec.directory.path"
+        }
+    }
+
+    var description: String {
+        switch backend {
+        case .thinPool: "the thin pool \(backend)"
+        case .thick: "the volume group \(backend)"
+        case .directory: "the directory \(backend)"
+        }
+    }
+}
+
+extension PoolSpec {
+    var storage: StorageBackend {
+        switch backend {
+        case .lvm(let lvm):
+            lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
+        case .directory(let directory): .directory(path: directory.path)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import TuffModel
+
+extension Linker {
+    func checkVolumes() {
+        var owners: [String: Declared<VolumeSpec>] = [:]
+        var selections: [LabelSelector: [Declared<PoolSpec>]] = [:]
+        for volume in inOrder(state.volumes) {
+            let pools = checkPlacement(volume, &selections)
+            checkNames("v-\(volume.metadata.name)", .volume, volume, in: pools)
+            if let iqn = volume.spec.identity?.iqn {
+                if let first = owners[iqn] {
+                    error(
+                        "duplicate-iqn", .volume, volume, "spec.identity.iqn",
+                        "has the IQN \(iqn), as Volume/\(first.metadata.name) has",
+                        help: "that volume is declared at \(first.location)")
+                } else {
+                    owners[iqn] = volume
+                }
+            }
+            if case .volume(let name)? = volume.spec.source, let source = state.volumes[name],
+                volume.spec.size < source.spec.size
+            {
+                error(
+                    "smaller-than-source", .volume, volume, "spec.size",
+                    "is smaller than Volume/\(name), which it is cloned from",
+                    help: "write at least \(source.spec.size.quantity)")
+            }
+        }
+    }
+
+    /// The pools a volume may come to live in. Many volumes have few selectors, whose pools are looked for once.
+    private func checkPlacement(
+        _ volume: Declared<VolumeSpec>, _ selections: inout [LabelSelector: [Declared<PoolSpec>]]
+    ) -> [Declared<PoolSpec>] {
+        switch volume.spec.placement {
+        case .pool(let name): return state.pools[name].map { [$0] } ?? []
+        case .selector(let selector):
+            let pools =
+                selections[selector] ?? inOrder(state.pools.filter { selector.matches($0.value.metadata.labels) })
+            selections[selector] = pools
+            if pools.isEmpty {
+                let mayBeElsewhere = documents.known.keys.contains { $0.kind == .pool && state.pools[$0.name] == nil }
+                if !mayBeElsewhere {
+                    error(
+                        "selector-matches-nothing", .volume, volume, "spec.poolSelector",
+                        "no pool has the labels of spec.poolSelector",
+                        help: "give a pool these labels, or name one with pool:")
+                }
+            }
+            if let first = pools.first, let other = pools.first(where: { $0.spec.node != first.spec.node }) {
+                error(
+                    "selector-spans-nodes", .volume, volume, "spec.poolSelector",
+                    "spec.poolSelector matches pools of two nodes: Pool/\(first.metadata.name) on "
+                        + "\(first.spec.node ?? "no node") and Pool/\(other.metadata.name) on "
+                        + "\(other.spec.node ?? "no node")",
+                    help: "add a label that only the pools of one node have")
+            }
+            return pools
+        }
+    }
+
+    /// Whether LVM and the kernel can take the logical volume `name` in the volume groups of `pools`.
+    private func checkNames<Spec>(
+        _ name: String, _ kind: Kind, _ declared: Declared<Spec>, in pools: [Declared<PoolSpec>]
+    ) {
+        for pool in pools {
+            guard case .lvm(let lvm) = pool.spec.backend else { continue }
+            let length = LVMName.mappedLength(group: lvm.volumeGroup, volume: name)
+            if length > LVMName.maximumMappedLength {
+                error(
+                    "name-too-long", kind, declared, "metadata.name",
+                    "as \(lvm.volumeGroup)/\(name) it has \(length) bytes with hyphens doubled, and the kernel takes "
+                        + "\(LVMName.maximumMappedLength)", help: "choose a shorter name, or one with fewer hyphens")
+            }
+            if lvm.thinPool == name {
+                error(
+                    "name-taken", kind, declared, "metadata.name",
+                    "its logical volume \(lvm.volumeGroup)/\(name) would be the thin pool of "
+                        + "Pool/\(pool.metadata.name)", help: "rename one of them")
+            }
+        }
+    }
+
+    func checkSnapshots() {
+        for snapshot in inOrder(state.snapshots) {
+            guard let volume = state.volumes[snapshot.spec.volume], case .pool(let name) = volume.spec.placement,
+                let pool = state.pools[name]
+            else { continue }
+            checkNames("s-\(snapshot.metadata.name)", .snapshot, snapshot, in: [pool])
+            if snapshot.spec.reserve != nil {
+                if case .thick = pool.spec.storage { continue }
+                error(
+                    "field-without-effect", .snapshot, snapshot, "spec.reserve",
+                    "spec.reserve is for thick pools, and Pool/\(name) is not thick", help: "remove it")
+            }
+        }
+    }
+
+    /// A policy that concerns no volume is legal, and nearly always a mistake that is found out too late.
+    func checkPolicies() {
+        let labels = state.volumes.values.map(\.metadata.labels)
+        func check<Spec>(_ kind: Kind, _ policies: [String: Declared<Spec>], _ selection: (Spec) -> VolumeSelection) {
+            for policy in inOrder(policies) {
+                guard case .labels(let selector) = selection(policy.spec), !labels.contains(where: selector.matches)
+                else { continue }
+                warning(
+                    "selector-matches-nothing", kind, policy, "spec.volumes",
+                    "no volume has the labels of spec.volumes",
+                    help: "give a volume these labels, or list volumes with names:")
+            }
+        }
+        check(.snapshotPolicy, state.snapshotPolicies, \.volumes)
+        check(.backupPolicy, state.backupPolicies, \.volumes)
+    }
+
+    func checkRestores() {
+        for restore in inOrder(state.restores) {
+            guard case .snapshot(let name) = restore.spec.from, let snapshot = state.snapshots[name],
+                snapshot.spec.volume != restore.spec.volume
+            else { continue }
+            error(
+                "foreign-snapshot", .restore, restore, "spec.from.snapshot",
+                "Snapshot/\(name) is of Volume/\(snapshot.spec.volume), not of Volume/\(restore.spec.volume)",
+                help: "a volume is rolled back to its own snapshots; another volume can have this one as its source")
+        }
+    }
+
+    static let renamedFrom = "tuff.dev/renamed-from"
+
+    func checkAnnotations() {
+        func check<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
+            for resource in inOrder(resources.filter { $0.value.metadata.annotations[Self.renamedFrom] != nil }) {
+                guard let former = resource.metadata.annotations[Self.renamedFrom] else { continue }
+                let path = "metadata.annotations.\(Self.renamedFrom)"
+                if !NameRule.isLabel(former) {
+                    error(
+                        "name-not-dns-label", kind, resource, path,
+                        "\(Self.renamedFrom) must be a name, not \(quoted(former))",
+                        help: "write the name that the resource had before")
+                } else if documents.known[ResourceID(kind, former)] != nil {
+                    error(
+                        "renamed-from-existing", kind, resource, path,
+                        "is renamed from '\(former)', but \(kind.rawValue)/\(former) is declared too",
+                        help: "remove the annotation, or the old document")
+                }
+            }
+        }
+        check(.pool, state.pools)
+        check(.volume, state.volumes)
+        check(.attachment, state.attachments)
+        check(.snapshot, state.snapshots)
+        check(.snapshotPolicy, state.snapshotPolicies)
+        check(.backupRepository, state.backupRepositories)
+        check(.backupPolicy, state.backupPolicies)
+        check(.backup, state.backups)
+        check(.restore, state.restores)
+    }
+}
