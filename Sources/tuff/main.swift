@@ -1,1 +1,3 @@
-print("tuff")
+import TuffCLI
+
+await TuffProgram.main()

@@ -1,0 +1,77 @@
+import ArgumentParser
+import TuffConfig
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+struct PlanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "Show what apply would do, and why. Changes nothing.")
+
+    @OptionGroup var documents: DocumentOptions
+    @OptionGroup var form: TextOrJSONOption
+    @Option(help: ArgumentHelp("Write the plan for 'tuff apply FILE' (mode 0600).", valueName: "file"))
+    var out: String?
+    @Flag(help: "Exit 2 when changes are pending, 3 when there are none but something is blocked.")
+    var detailedExitcode = false
+    @Flag(help: "Show every command and attribute write, in order.")
+    var showCommands = false
+    @Option(
+        help: ArgumentHelp(
+            "Plan against what 'tuff inventory' wrote, with the configuration in it; needs no host.",
+            valueName: "file"), completion: .file(extensions: ["json"]))
+    var inventory: String?
+    @OptionGroup var stack: StackOption
+    @OptionGroup var later: LaterConsentOptions
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
+
+    func validate() throws {
+        guard !documents.paths.isEmpty else { throw ValidationError("give the documents: -f PATH") }
+        guard inventory == nil || global.config == nil else {
+            throw ValidationError("--inventory brings its own configuration; leave --config out")
+        }
+    }
+
+    func run() async throws {
+        try later.refuse()
+        let documents = try Documents.load(
+            documents.paths, style: global.errors, consequence: "nothing was planned")
+        let (session, context, observed) = try await look(documents.state)
+        observed.warnOfUnseen(global.errors)
+        let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
+        if let out { try Files.writePrivate(PlanFile(plan: plan, documents: documents).data, to: out) }
+        let view = PlanView(plan, commands: showCommands ? session.reconciler.lowered(plan) : nil)
+        try form.show(view, global.output)
+        if let out { Console.talk("written to \(out); carry it out with: tuff apply \(out)\n") }
+        guard detailedExitcode else { return }
+        if !plan.isEmpty { throw Failure(nil, code: ExitStatus.changesPending) }
+        if plan.counts.blocked > 0 { throw Failure(nil, code: ExitStatus.partly) }
+    }
+
+    private func look(_ state: DesiredState) async throws -> (Session, PlanContext, ObservedState) {
+        if let inventory {
+            let file = try InventoryFile.decode(try Files.read(inventory), name: inventory)
+            let session = try Session(config: file.config, host: host)
+            return (session, session.newContext(stack: stack.stack), file.observed)
+        }
+        let session = try Session(config: try global.loadConfig(), host: host)
+        let context = session.newContext(stack: stack.stack)
+        return (session, context, await session.reconciler.observe(state, context: context))
+    }
+}
+
+extension PlanFile {
+    init(plan: Plan, documents: Documents) throws(Failure) {
+        var sources: [Source] = []
+        for source in documents.sources {
+            // The loader takes nothing but UTF-8, so this only says it.
+            guard let text = String(validating: source.text, as: UTF8.self) else {
+                throw Failure("\(source.path) is not UTF-8")
+            }
+            sources.append(Source(path: source.path, text: text))
+        }
+        self.init(plan: plan, sources: sources)
+    }
+}

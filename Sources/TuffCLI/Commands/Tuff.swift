@@ -1,0 +1,66 @@
+package import ArgumentParser
+import Glibc
+import SystemPackage
+
+/// The root of the command line.
+package struct Tuff: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "tuff",
+        abstract: "Block storage as declared: volumes and iSCSI attachments from YAML onto LVM and directories.",
+        discussion: """
+            Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 some \
+            resources failed or are blocked, 11 locked by another process, 64 usage, 130 interrupted.
+            """,
+        version: TuffVersion.current,
+        groupedSubcommands: [
+            CommandGroup(name: "Change", subcommands: [Validate.self, PlanCommand.self, ApplyCommand.self]),
+            CommandGroup(name: "Look", subcommands: [GetCommand.self, Describe.self, Status.self, Inventory.self]),
+            CommandGroup(name: "Help", subcommands: [Completion.self, VersionCommand.self]),
+            CommandGroup(name: "Internal", subcommands: [Worker.self]),
+        ])
+
+    package init() {}
+}
+
+/// The program: parses, runs, and turns whatever ends a command into words and an exit code.
+package enum TuffProgram {
+    package static func main() async -> Never {
+        exit(await run(Array(CommandLine.arguments.dropFirst())))
+    }
+
+    package static func run(_ arguments: [String]) async -> Int32 {
+        Console.ignoreBrokenPipes()
+        do {
+            var command = try await Tuff.asyncParseAsRoot(arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+            return ExitStatus.done
+        } catch let failure as Failure {
+            Console.talk(failure.text(Console.style(.auto, for: .standardError)))
+            return failure.code
+        } catch {
+            return finish(error)
+        }
+    }
+
+    /// ArgumentParser's own ends: help and version are data, complaints are talk.
+    private static func finish(_ error: any Error) -> Int32 {
+        let code = Tuff.exitCode(for: error).rawValue
+        var message = Tuff.fullMessage(for: error)
+        if !message.isEmpty, !message.hasSuffix("\n") { message += "\n" }
+        guard code == ExitStatus.done else {
+            Console.talk(message)
+            return code
+        }
+        do {
+            try Console.data(message)
+            return ExitStatus.done
+        } catch {
+            Console.talk(error.text(Style()))
+            return error.code
+        }
+    }
+}

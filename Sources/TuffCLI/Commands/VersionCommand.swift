@@ -1,0 +1,7 @@
+import ArgumentParser
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version.")
+
+    func run() throws { try Console.data("tuff \(TuffVersion.current)\n") }
+}

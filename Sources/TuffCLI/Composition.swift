@@ -1,0 +1,28 @@
+import TuffDrivers
+import TuffHost
+import TuffModel
+import TuffReconcile
+
+/// The one place that puts the real machine and the drivers together.
+enum Composition {
+    /// - Parameters:
+    ///   - lock: held by every mutating child; nil for commands that change nothing.
+    ///   - host: where to find this host's trees and tools.
+    static func machine(_ config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) -> LinuxMachine {
+        var configuration = LinuxMachine.Configuration(allowedRoots: config.allowedRoots, lock: lock)
+        configuration.targetRoot = host.targetRoot
+        if let path = host.toolPath { configuration.searchPath = path.split(separator: ":").map(String.init) }
+        return LinuxMachine(configuration: configuration)
+    }
+
+    static func reconciler(_ config: ControllerConfig, machine: any Machine) throws(Failure) -> Reconciler {
+        let exports: any ExportDriver
+        switch config.targetDriver {
+        case .lio: exports = LIODriver()
+        case .tgt: throw Failure("targetDriver: tgt is not part of this build", help: "use targetDriver: lio")
+        }
+        return Reconciler(
+            machine: machine, config: config, volumeGroups: LVMDriver(), directories: DirectoryPoolDriver(),
+            exports: exports)
+    }
+}

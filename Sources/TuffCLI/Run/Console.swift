@@ -1,0 +1,61 @@
+import Glibc
+import TuffHost
+package import SystemPackage
+
+/// Standard output is data, standard error is talk.
+package enum Console {
+    /// Writes all of `text` to standard output. A reader that went away ends the command quietly; anything else that
+    /// keeps data from being written (a full disk) is said, since a program may be waiting for it.
+    package static func data(_ text: String) throws(Failure) {
+        do {
+            try FileDescriptor.standardOutput.writeAll(text.utf8)
+        } catch Errno.brokenPipe {
+            throw Failure(nil)
+        } catch {
+            throw Failure("standard output cannot be written: \(error)")
+        }
+    }
+
+    /// Writes to standard error, which nobody has to read: losing talk is no reason to stop working.
+    package static func talk(_ text: String) {
+        _ = try? FileDescriptor.standardError.writeAll(text.utf8)
+    }
+
+    package static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
+
+    /// A line from the terminal, empty at its end; nil when a signal came first. Looks twenty times a second rather
+    /// than blocking a thread of the cooperative pool; a terminal hands out whole lines, so that reading does not wait.
+    static func answer(orInterruptedBy interrupts: Interrupts) async -> String? {
+        while !interrupts.isInterrupted {
+            var request = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            if poll(&request, 1, 0) > 0 { return readLine() ?? "" }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+        return nil
+    }
+
+    /// Whether texts on `descriptor` may be coloured. `NO_COLOR` is https://no-color.org: any value but the empty one.
+    package static func style(_ choice: ColorChoice, for descriptor: FileDescriptor) -> Style {
+        switch choice {
+        case .always: Style(color: true)
+        case .never: Style(color: false)
+        case .auto: Style(color: isTerminal(descriptor) && !forbidsColor)
+        }
+    }
+
+    private static var forbidsColor: Bool {
+        let value = getenv("NO_COLOR").map { String(cString: $0) } ?? ""
+        let terminal = getenv("TERM").map { String(cString: $0) } ?? ""
+        return !value.isEmpty || terminal == "dumb"
+    }
+
+    /// A write to a closed pipe becomes an error instead of the end of the process: an apply whose reader went away
+    /// must still finish what it started.
+    package static func ignoreBrokenPipes() {
+        _ = signal(SIGPIPE, SIG_IGN)
+    }
+}
+
+package enum ColorChoice: String, CaseIterable, Sendable {
+    case auto, always, never
+}

@@ -1,0 +1,31 @@
+import TuffConfig
+import TuffModel
+
+/// The documents of one command, read and linked.
+struct Documents {
+    var sources: [ConfigSource]
+    var state: DesiredState
+    /// Files read.
+    var files: Int { sources.count }
+
+    /// Reads `paths`; shows what is wrong with them on standard error, and ends the command if anything is.
+    ///
+    /// - Parameter consequence: what follows from an error: `nothing was planned`.
+    static func load(_ paths: [String], style: Style, consequence: String) throws(Failure) -> Documents {
+        let (sources, diagnostics) = ConfigLoader.read(paths: paths)
+        return try link(sources, earlier: diagnostics, style: style, consequence: consequence)
+    }
+
+    static func link(
+        _ sources: [ConfigSource], earlier: [Diagnostic] = [], style: Style, consequence: String
+    ) throws(Failure) -> Documents {
+        let result = ConfigLoader.load(sources)
+        let all = earlier + result.diagnostics
+        Console.talk(DiagnosticText.render(all, color: style.color))
+        guard let state = result.state, !earlier.contains(where: { $0.severity == .error }) else {
+            Console.talk("\(consequence)\n")
+            throw Failure(nil)
+        }
+        return Documents(sources: sources, state: state)
+    }
+}

@@ -1,0 +1,56 @@
+package import FoundationEssentials
+package import TuffModel
+
+/// What `tuff inventory` writes and `plan --inventory` reads: what was seen, and the configuration it depends on.
+/// Secrets are in it only as keyed fingerprints whose key is not.
+package struct InventoryFile: Codable, Equatable {
+    package static let currentFormat = 1
+
+    package var format: Int
+    package var kind: String
+    package var tuff: String
+    package var config: ControllerConfig
+    package var observed: ObservedState
+
+    package init(config: ControllerConfig, observed: ObservedState) {
+        format = Self.currentFormat
+        kind = "Inventory"
+        tuff = TuffVersion.current
+        self.config = config
+        self.observed = observed
+    }
+
+    package var text: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        }
+    }
+
+    /// What nobody looked at when the inventory was made is unknown in it, not absent.
+    package static func decode(_ data: Data, name: String) throws(Failure) -> InventoryFile {
+        struct Header: Decodable {
+            var format: Int
+            var kind: String
+            var tuff: String?
+        }
+        guard let header = try? JSONDecoder().decode(Header.self, from: data), header.kind == "Inventory" else {
+            throw Failure("\(name) is no inventory", help: "'tuff inventory' writes one")
+        }
+        guard header.format <= currentFormat else {
+            throw Failure(
+                "\(name) has inventory format \(header.format), and this is tuff \(TuffVersion.current), which knows "
+                    + "formats up to \(currentFormat)")
+        }
+        do {
+            var file = try JSONDecoder().decode(InventoryFile.self, from: data)
+            let unseen = HostError(.notFound, "not looked at when the inventory was made: give it the same -f")
+            if file.observed.directories.unlisted == nil { file.observed.directories.unlisted = unseen }
+            if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
+            return file
+        } catch {
+            throw Failure("\(name) is damaged: it is not what 'tuff inventory' writes")
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+/// What the commands that only look share: documents where they were given, one observation, one survey.
+struct Looking {
+    var global: GlobalOptions
+    var host: HostOptions
+    var stack: StackOption
+
+    func survey(_ paths: [String]) async throws(Failure) -> Survey {
+        let state: DesiredState? =
+            paths.isEmpty
+            ? nil : try Documents.load(paths, style: global.errors, consequence: "nothing was looked at").state
+        let session = try Session(config: try global.loadConfig(), host: host)
+        let context = session.newContext(stack: stack.stack)
+        let observed = await session.reconciler.observe(state ?? DesiredState(), context: context)
+        return Survey(desired: state, observed: observed, context: context)
+    }
+}
+
+extension Kind {
+    /// A kind as people type it: `Volume`, `volumes`, `vol`, in any case.
+    init(typed text: String) throws(Failure) {
+        let word = text.lowercased()
+        let short: [String: Kind] = ["vol": .volume, "att": .attachment, "snap": .snapshot]
+        let found = Kind.allCases.first { kind in
+            let name = kind.rawValue.lowercased()
+            return [name, kind.plural].contains(word)
+        }
+        guard let kind = found ?? short[word] else {
+            let names = Kind.allCases.map(\.plural).joined(separator: ", ")
+            throw .usage("there is no kind '\(text)'", help: "the kinds are \(names)")
+        }
+        self = kind
+    }
+
+    /// `snapshotpolicies`
+    var plural: String {
+        let name = rawValue.lowercased()
+        return name.hasSuffix("y") ? name.dropLast() + "ies" : name + "s"
+    }
+}

@@ -1,0 +1,63 @@
+import Glibc
+import TuffConfig
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+/// One command's view of one host.
+struct Session {
+    var config: ControllerConfig
+    var reconciler: Reconciler
+
+    /// - Parameter lock: what mutating children hold; nil for commands that change nothing.
+    init(config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) throws(Failure) {
+        self.config = config
+        reconciler = try Composition.reconciler(
+            config, machine: Composition.machine(config, host: host, lock: lock))
+    }
+
+    func newContext(stack: String) -> PlanContext {
+        PlanContext(now: reconciler.machine.now(), seed: Self.mintSeed(), stack: stack, config: config)
+    }
+
+    /// 16 bytes of the system's generator (getrandom(2)) in hexadecimal.
+    private static func mintSeed() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<16).map { _ in
+            let digits = String(UInt8.random(in: 0...255, using: &generator), radix: 16)
+            return digits.count == 1 ? "0\(digits)" : digits
+        }.joined()
+    }
+}
+
+extension GlobalOptions {
+    /// The controller's configuration: the file named, the default file where it exists, else built-in defaults.
+    func loadConfig() throws(Failure) -> ControllerConfig {
+        let node = HostFacts.shortHostName()
+        let path = config ?? Self.defaultConfig
+        if config == nil, access(path, F_OK) != 0 { return ControllerConfig(node: node) }
+        let (sources, earlier) = ConfigLoader.read(paths: [path])
+        var diagnostics = earlier
+        var loaded: ControllerConfig?
+        if let source = sources.first, sources.count == 1 {
+            let result = ConfigLoader.loadController(source, defaultNode: node)
+            loaded = result.config
+            diagnostics += result.diagnostics
+        }
+        Console.talk(DiagnosticText.render(diagnostics, color: errors.color))
+        guard let loaded, !diagnostics.contains(where: { $0.severity == .error }) else {
+            throw Failure("the controller's configuration \(path) cannot be used")
+        }
+        return loaded
+    }
+}
+
+extension ObservedState {
+    /// Says on standard error which sources could not be seen, so that a plan full of blocked lines explains itself.
+    func warnOfUnseen(_ style: Style) {
+        for (source, error) in unseen {
+            Console.talk(style.paint("warning:", .yellow) + " \(source): \(Layout.printable(error.description))\n")
+        }
+    }
+}
