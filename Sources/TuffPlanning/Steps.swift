@@ -153,7 +153,7 @@ package struct ExportCapabilities: Hashable, Sendable {
         case .tgt:
             ExportCapabilities(
                 chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false,
-                readOnlyPerInitiator: false, settings: [], discard: false)
+                readOnlyPerInitiator: false, settings: [.authentication], discard: true)
         }
     }
 }

@@ -1,0 +1,113 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+
+/// The `tgtadm` commands of each step.
+///
+/// tgtadm ends with status 22 whatever it refuses. Where a repetition after a crash is refused because the thing is
+/// there already, 22 is let pass; the observation that ends every pass tells whether it is what was wanted.
+struct TgtLowering {
+    let driver: TgtDriver
+
+    private static let done: [Int32] = [0]
+    private static let doneBefore: [Int32] = [0, 22]
+
+    func actions(_ step: ExportStep) -> [HostAction] {
+        switch step {
+        // A backstore is nothing apart from its LUN here.
+        case .createBackstore, .removeBackstore: []
+        case .repairBackstore(let spec, let enable): repairBackstore(spec, enable: enable)
+        case .createTarget(let target):
+            // Must be new: a number or a name that is taken is somebody else's.
+            [run(["--op", "new", "--mode", "target", "--tid", tid(target), "--targetname", target.iqn])]
+        case .set(let target, let setting, let on):
+            setting == .authentication && !on ? unbindAccounts(target) : []
+        case .addLUN(let target, let number, let spec): addLUN(target, number, spec)
+        case .removeLUN(let target, let number):
+            [idle(target), unit(target, number, "delete", [])]
+        // An initiator is let in where the LUN is made read-only or writable, not before: a rule takes effect at once.
+        case .createACL: []
+        case .mapLUN(let target, let initiator, let number, _, let readOnly):
+            [readOnly ? readOnlyUnit(target, number, true) : readOnlyUnit(target, number, false)]
+                + [rule("bind", target, initiator, Self.doneBefore)]
+        // The LUN itself goes with removeLUN; there is no mapping apart from it.
+        case .unmapLUN: []
+        case .setReadOnly(let target, _, let number, let readOnly): [readOnlyUnit(target, number, readOnly)]
+        case .removeACL(let target, let initiator, _):
+            // A session goes on without its rule, so nobody at all may be logged in.
+            [idle(target), rule("unbind", target, initiator, Self.doneBefore)]
+        case .enable(let target):
+            [run(["--op", "update", "--mode", "target", "--tid", tid(target), "--name", "state", "--value", "ready"])]
+        // No secret enters argv (ExportCapabilities.chap), and portals are the whole daemon's (portalsPerTarget).
+        case .setCHAP, .protectSecrets, .addPortal, .removePortal: []
+        }
+    }
+
+    private func run(_ arguments: [String], _ statuses: [Int32] = done) -> HostAction {
+        .run(Command("tgtadm", driver.base + arguments, effect: .mutates, successStatuses: statuses))
+    }
+
+    private func tid(_ target: TargetRef) -> String { String(TgtNames.tid(of: target)) }
+
+    private func unit(
+        _ target: TargetRef, _ number: Int, _ operation: String, _ rest: [String], _ statuses: [Int32] = done
+    ) -> HostAction {
+        run(
+            ["--op", operation, "--mode", "logicalunit", "--tid", tid(target), "--lun", String(number + 1)] + rest,
+            statuses)
+    }
+
+    private func readOnlyUnit(_ target: TargetRef, _ number: Int, _ readOnly: Bool) -> HostAction {
+        unit(target, number, "update", ["--params", "readonly=\(readOnly ? 1 : 0)"])
+    }
+
+    /// tgtadm takes no parameters with `new`, so a crash may leave a LUN without its name. It is told from others' by
+    /// the number of its target (`TgtDecoder`), and named here again: hence `new` may find it made. Read-only until
+    /// it is mapped, because a rule of before may already let an initiator in.
+    private func addLUN(_ target: TargetRef, _ number: Int, _ spec: BackstoreSpec) -> [HostAction] {
+        let parameters = [
+            "scsi_id=\(spec.name)", "scsi_sn=\(spec.identity.serial)", "vendor_id=\(spec.identity.vendor)",
+            "product_id=\(spec.identity.product)", "thin_provisioning=\(spec.discard ? 1 : 0)", "readonly=1",
+        ]
+        return [
+            unit(
+                target, number, "new",
+                // O_SYNC: what was acknowledged is on the disk, as with LIO's files.
+                ["--backing-store", spec.location.path, "--bsoflags", "sync"], Self.doneBefore),
+            unit(target, number, "update", ["--params", parameters.joined(separator: ",")]),
+        ]
+    }
+
+    private func repairBackstore(_ spec: BackstoreSpec, enable: Bool) -> [HostAction] {
+        guard let (tid, lun) = TgtNames.address(spec.place) else { return [] }
+        let parameters = (enable ? ["online=1"] : []) + ["thin_provisioning=\(spec.discard ? 1 : 0)"]
+        return [
+            run([
+                "--op", "update", "--mode", "logicalunit", "--tid", String(tid), "--lun", String(lun), "--params",
+                parameters.joined(separator: ","),
+            ])
+        ]
+    }
+
+    private func unbindAccounts(_ target: TargetRef) -> [HostAction] {
+        TgtNames.accounts(of: target).map { user in
+            run(["--op", "unbind", "--mode", "account", "--tid", tid(target), "--user", user])
+        }
+    }
+
+    /// Rules name initiators or addresses; Tuff makes the former, and removes either.
+    private func rule(
+        _ operation: String, _ target: TargetRef, _ initiator: String, _ statuses: [Int32]
+    ) -> HostAction {
+        let isName = ["iqn.", "eui.", "naa."].contains { initiator.hasPrefix($0) }
+        return run(
+            [
+                "--op", operation, "--mode", "target", "--tid", tid(target),
+                isName ? "--initiator-name" : "--initiator-address", initiator,
+            ], statuses)
+    }
+
+    private func idle(_ target: TargetRef) -> HostAction {
+        .require(.tgtIdle(controlPort: driver.controlPort, tid: TgtNames.tid(of: target), iqn: target.iqn))
+    }
+}
