@@ -21,15 +21,6 @@ final class Answer: Sendable {
     }
 }
 
-/// A descriptor shared by the tasks and threads that watch one child, closed when the last lets go.
-final class SharedDescriptor: Sendable {
-    let raw: Int32
-
-    init(_ descriptor: consuming OwnedDescriptor) { raw = descriptor.release() }
-
-    deinit { close(raw) }
-}
-
 /// One command being run.
 final class Child: Sendable {
     /// What is kept of a command's standard error, in bytes.

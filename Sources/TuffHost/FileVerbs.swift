@@ -7,41 +7,35 @@ struct FileVerbs {
 
     func create(_ path: HostPath, size: ByteCount) throws(HostError) {
         let place = try TreePlace(path, in: roots, access: O_RDONLY)
-        guard let file = place.open(O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
-            let number = errno
-            if number == EEXIST { return try resize(blank: place, size: size) }
-            throw .system(number, "Cannot create \(place.path)", subject: place.path)
-        }
+        let (file, isNew) = try openBlank(place)
         do throws(HostError) {
+            guard fchmod(file.raw, 0o600) == 0 else {
+                throw .system(errno, "Cannot make \(place.path) readable by us alone", subject: place.path)
+            }
             guard ftruncate(file.raw, off_t(size.bytes)) == 0 else {
-                throw HostError.system(errno, "Cannot make \(place.path) \(size.bytes) bytes long", subject: place.path)
+                throw .system(errno, "Cannot make \(place.path) \(size.bytes) bytes long", subject: place.path)
             }
             try makeDurable(file.raw, in: place)
         } catch {
-            // The file is certainly ours (O_EXCL) and holds nothing yet.
-            unlinkat(place.parent.raw, place.name, 0)
+            // A file of this attempt is certainly ours (O_EXCL) and holds nothing yet.
+            if isNew { unlinkat(place.parent.raw, place.name, 0) }
             throw error
         }
     }
 
-    /// Completes what an interrupted creation left.
-    private func resize(blank place: borrowing TreePlace, size: ByteCount) throws(HostError) {
+    /// A new file, or the blank one of an interrupted attempt.
+    private func openBlank(_ place: borrowing TreePlace) throws(HostError) -> (SharedDescriptor, isNew: Bool) {
+        if let file = place.open(O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) { return (SharedDescriptor(file), true) }
+        guard errno == EEXIST else { throw .system(errno, "Cannot create \(place.path)", subject: place.path) }
         guard let file = place.open(O_WRONLY | O_NONBLOCK) else {
-            throw .system(errno, "Cannot open \(place.path)", subject: place.path)
+            throw .system(errno, "Cannot open \(place.path), which exists already", subject: place.path)
         }
         var status = stat()
-        guard fstat(file.raw, &status) == 0 else {
-            throw .system(errno, "Cannot look at \(place.path)", subject: place.path)
-        }
-        guard status.isBlankFile else {
+        guard fstat(file.raw, &status) == 0, status.isBlankFile else {
             throw HostError(
-                .failed, "\(place.path) exists and is not an unwritten file of ours", cause: "EEXIST",
-                subject: place.path)
+                .failed, "\(place.path) exists already and is not a blank file of ours", subject: place.path)
         }
-        guard ftruncate(file.raw, off_t(size.bytes)) == 0 else {
-            throw .system(errno, "Cannot make \(place.path) \(size.bytes) bytes long", subject: place.path)
-        }
-        try makeDurable(file.raw, in: place)
+        return (SharedDescriptor(file), false)
     }
 
     func grow(_ path: HostPath, to size: ByteCount) throws(HostError) {

@@ -148,3 +148,39 @@ func linkText(_ directory: Int32, _ name: String) -> String? {
     }
     return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
 }
+
+/// Names in a directory that may be opened `O_PATH`, with their kind where the file system tells it; nil and errno
+/// when it cannot be listed.
+func listDirectory(_ directory: Int32) -> [(name: String, kind: TreeEntry.Kind?)]? {
+    let descriptor = tuff_open_at(directory, ".", O_RDONLY | O_DIRECTORY, 0)
+    guard descriptor >= 0 else { return nil }
+    guard let stream = fdopendir(descriptor) else {
+        let number = errno
+        close(descriptor)
+        errno = number
+        return nil
+    }
+    defer { closedir(stream) }
+    var result: [(String, TreeEntry.Kind?)] = []
+    errno = 0
+    while let entry = readdir(stream) {
+        let kind: TreeEntry.Kind? =
+            switch Int(entry.pointee.d_type) {
+            case Int(DT_DIR): .directory
+            case Int(DT_REG): .file
+            case Int(DT_LNK): .link
+            case Int(DT_UNKNOWN): nil
+            default: .other
+            }
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+        }
+        if name != ".", name != ".." { result.append((name, kind)) }
+        errno = 0
+    }
+    let number = errno
+    guard number != 0 else { return result }
+    // Closing must not hide why.
+    defer { errno = number }
+    return nil
+}

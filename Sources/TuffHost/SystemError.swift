@@ -43,6 +43,15 @@ struct OwnedDescriptor: ~Copyable {
     }
 }
 
+/// A descriptor that several hold, closed when the last lets go.
+final class SharedDescriptor: Sendable {
+    let raw: Int32
+
+    init(_ descriptor: consuming OwnedDescriptor) { raw = descriptor.release() }
+
+    deinit { close(raw) }
+}
+
 /// read(2), begun again when a signal interrupted it.
 func readBytes(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
     while true {

@@ -117,36 +117,11 @@ struct TreeReader: ~Copyable {
     }
 
     private mutating func list(_ directory: Int32, _ path: String) -> [(String, TreeEntry.Kind?)]? {
-        let descriptor = tuff_open_at(directory, ".", O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0, let stream = fdopendir(descriptor) else {
-            let number = errno
-            if descriptor >= 0 { close(descriptor) }
-            fail(path, .directory, number, "Cannot list")
-            return nil
-        }
-        defer { closedir(stream) }
-        var result: [(String, TreeEntry.Kind?)] = []
-        while true {
-            errno = 0
-            guard let entry = readdir(stream) else { break }
-            let kind: TreeEntry.Kind? =
-                switch Int(entry.pointee.d_type) {
-                case Int(DT_DIR): .directory
-                case Int(DT_REG): .file
-                case Int(DT_LNK): .link
-                case Int(DT_UNKNOWN): nil
-                default: .other
-                }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
-            }
-            if name != ".", name != ".." { result.append((name, kind)) }
-        }
-        guard errno == 0 else {
+        guard let names = listDirectory(directory) else {
             fail(path, .directory, errno, "Cannot list")
             return nil
         }
-        return result
+        return names
     }
 
     private mutating func visit(

@@ -77,7 +77,7 @@ struct TreeVerbs {
     func unlink(_ path: HostPath) throws(HostError) {
         try absentIsDone { () throws(HostError) in
             let place = try TreePlace(path, in: roots)
-            if place.name == "*" { return try unlinkAll(of: place) }
+            guard place.name != "*" else { return try unlinkAll(in: place) }
             guard let status = place.status() else {
                 throw .system(errno, "Cannot look at \(place.path)", subject: place.path)
             }
@@ -91,25 +91,17 @@ struct TreeVerbs {
         }
     }
 
-    /// Removes every symbolic link of the directory and leaves all else in it.
-    private func unlinkAll(of place: borrowing TreePlace) throws(HostError) {
-        let descriptor = tuff_open_at(place.parent.raw, ".", O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0, let stream = fdopendir(descriptor) else {
-            let number = errno
-            if descriptor >= 0 { close(descriptor) }
-            throw .system(number, "Cannot list the directory of \(place.path)", subject: place.path)
+    /// Every symbolic link of the directory, and nothing else in it.
+    private func unlinkAll(in place: borrowing TreePlace) throws(HostError) {
+        guard let entries = listDirectory(place.parent.raw) else {
+            throw .system(errno, "Cannot list the directory of \(place.path)", subject: place.path)
         }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            guard Int(entry.pointee.d_type) == Int(DT_LNK) else { continue }
-            names.append(
-                withUnsafePointer(to: &entry.pointee.d_name) {
-                    String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
-                })
-        }
-        for name in names where unlinkat(place.parent.raw, name, 0) != 0 && errno != ENOENT {
-            throw .system(errno, "Cannot remove the link \(name) of \(place.path)", subject: place.path)
+        for (name, kind) in entries.sorted(by: { $0.name < $1.name }) {
+            // readlinkat(2) fails on anything else, for file systems that do not tell kinds when listing.
+            guard kind == .link || kind == nil && linkText(place.parent.raw, name) != nil else { continue }
+            guard unlinkat(place.parent.raw, name, 0) == 0 || errno == ENOENT else {
+                throw .system(errno, "Cannot remove the link \(name) of \(place.path)", subject: place.path)
+            }
         }
     }
 
