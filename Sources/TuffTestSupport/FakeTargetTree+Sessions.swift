@@ -63,3 +63,17 @@ extension FakeTargetTree {
         node(at: relative.split(separator: "/").map(String.init)) != nil
     }
 }
+
+extension FakeTargetTree {
+    /// Devices and files that enabled backstores hold open.
+    package var openPaths: Set<String> {
+        var paths: Set<String> = []
+        for adapter in root.children["core"]?.children.values ?? [:].values {
+            for object in adapter.children.values where object.children["enable"]?.text == "1" {
+                let control = Self.parameters(object.children["control"]?.text ?? "")
+                if let path = control["udev_path"] ?? control["fd_dev_name"] { paths.insert(path) }
+            }
+        }
+        return paths
+    }
+}

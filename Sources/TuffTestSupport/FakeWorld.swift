@@ -58,17 +58,7 @@ package struct FakeWorld: Equatable, Sendable {
 
     /// Paths of devices that target stacks hold open.
     package func exportedPaths() -> Set<String> {
-        let key = FingerprintKey(bytes: [])
-        let attributes =
-            (try? targets.read([TreeQuery("core/iblock_*/*/udev_path"), TreeQuery("core/iblock_*/*/enable")], key: key))
-            ?? []
-        var texts: [String: String] = [:]
-        for attribute in attributes { texts[attribute.path] = attribute.text }
-        var paths = Set(tgt.targets.values.flatMap { $0.units.values.map(\.path) })
-        for (path, text) in texts where path.hasSuffix("/udev_path") && !text.isEmpty {
-            if texts[path.dropLast("udev_path".count) + "enable"] == "1" { paths.insert(text) }
-        }
-        return paths
+        targets.openPaths.union(tgt.targets.values.flatMap { $0.units.values.map(\.path) })
     }
 
     /// Whether somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
