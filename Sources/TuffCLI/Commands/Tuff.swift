@@ -15,7 +15,8 @@ package struct Tuff: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(name: "Change", subcommands: [Validate.self, PlanCommand.self, ApplyCommand.self]),
             CommandGroup(name: "Look", subcommands: [GetCommand.self, Describe.self, Status.self, Inventory.self]),
-            CommandGroup(name: "Help", subcommands: [Completion.self, VersionCommand.self]),
+            CommandGroup(
+                name: "Help", subcommands: [Doctor.self, SchemaCommand.self, Completion.self, VersionCommand.self]),
             CommandGroup(name: "Internal", subcommands: [Worker.self]),
         ])
 
@@ -29,7 +30,7 @@ package enum TuffProgram {
     }
 
     package static func run(_ arguments: [String]) async -> Int32 {
-        Console.ignoreBrokenPipes()
+        Console.surviveBrokenPipes()
         do {
             var command = try await Tuff.asyncParseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -51,8 +51,9 @@ package enum Console {
 
     /// A write to a closed pipe becomes an error instead of the end of the process: an apply whose reader went away
     /// must still finish what it started.
-    package static func ignoreBrokenPipes() {
-        _ = signal(SIGPIPE, SIG_IGN)
+    /// A handler that does nothing rather than SIG_IGN, which would stay in force in the programs we start.
+    package static func surviveBrokenPipes() {
+        _ = signal(SIGPIPE) { _ in }
     }
 }
 
