@@ -1,0 +1,242 @@
+import TuffDrivers
+package import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+/// What holds for logical volumes on every machine, the fake one included. Each rule makes volumes of its own names in
+/// one thin pool and leaves them there, so rules may run in any order but not side by side.
+package struct VolumeContract: Sendable {
+    package enum Rule: String, CaseIterable, Sendable {
+        case aCreatedVolumeHasItsMarksAndSizeAndIsInactive
+        case anOddSizeIsRoundedUpToExtents
+        case aTakenNameIsRefusedAndNothingChanges
+        case aMissingPoolIsRefused
+        case extendingGrows
+        case extendingRefusesAStaleUUID
+        case extendingRefusesAStaleSize
+        case extendingRefusesForeignMarks
+        case activationActivatesSeveralAtOnce
+        case oneMissingVolumeStopsItsBatchBeforeAnythingHappens
+        case foreignVolumesStayAsTheyAre
+        case aReportOnOneGroupSaysTheSame
+    }
+
+    package var machine: any Machine
+    package var group: String
+    package var pool: String
+    private let driver = LVMDriver()
+
+    package init(_ machine: any Machine, group: String, pool: String) {
+        self.machine = machine
+        self.group = group
+        self.pool = pool
+    }
+
+    package func check(_ rule: Rule) async throws {
+        // Uids and names of their own for each rule: volumes of other rules stay.
+        let number = Rule.allCases.firstIndex(of: rule)!
+        let one = Volume(self, "c\(number)a", byte: UInt8(number * 2))
+        let two = Volume(self, "c\(number)b", byte: UInt8(number * 2 + 1))
+        switch rule {
+        case .aCreatedVolumeHasItsMarksAndSizeAndIsInactive: try await creation(one)
+        case .anOddSizeIsRoundedUpToExtents: try await oddSize(one)
+        case .aTakenNameIsRefusedAndNothingChanges: try await takenName(one, two)
+        case .aMissingPoolIsRefused: try await missingPool(one)
+        case .extendingGrows: try await extending(one)
+        case .extendingRefusesAStaleUUID:
+            try await staleExtension(one) {
+                .extend(location: $0, uid: $1, uuid: two.uid.description, from: $3, to: $4)
+            }
+        case .extendingRefusesAStaleSize:
+            try await staleExtension(one) {
+                .extend(location: $0, uid: $1, uuid: $2, from: ByteCount($3.bytes - 512), to: $4)
+            }
+        case .extendingRefusesForeignMarks:
+            try await staleExtension(one) { .extend(location: $0, uid: two.uid, uuid: $2, from: $3, to: $4) }
+        case .activationActivatesSeveralAtOnce: try await activation(one, two)
+        case .oneMissingVolumeStopsItsBatchBeforeAnythingHappens: try await partialActivation(one, two)
+        case .foreignVolumesStayAsTheyAre: try await foreign(one, two)
+        case .aReportOnOneGroupSaysTheSame: try await reports(one)
+        }
+    }
+
+    /// A volume that a rule makes.
+    private struct Volume {
+        var name: String
+        var uid: UID
+        var location: VolumeLocation
+        var marks: Marks
+        var backend: StorageBackend
+
+        init(_ contract: VolumeContract, _ label: String, byte: UInt8) {
+            name = "v-\(label)"
+            uid = UID(bytes: [UInt8](repeating: byte, count: UID.byteCount))
+            location = .logicalVolume(group: contract.group, name: name)
+            marks = Marks(
+                uid: uid, role: .volume(label), stack: "contract", iqn: "iqn.2026-01.dev.tuff:\(label)", lun: 3)
+            backend = .thinPool(group: contract.group, pool: contract.pool)
+        }
+
+        func creation(_ size: ByteCount) -> VolumeStep {
+            .create(backend: backend, location: location, size: size, marks: marks)
+        }
+    }
+
+    private static let size = ByteCount(32 << 20)
+
+    private func observe() async throws(ContractViolation) -> VolumeGroup {
+        switch await driver.observe(machine)[group] {
+        case .known(let found?): return found
+        case .known(nil): throw ContractViolation("volume group \(group) is not seen")
+        case .unknown(let error): throw ContractViolation("volume group \(group) is unknown: \(error)")
+        }
+    }
+
+    private func find(_ volume: Volume) async throws(ContractViolation) -> LogicalVolume {
+        guard let found = try await observe().logicalVolumes.first(where: { $0.name == volume.name }) else {
+            throw ContractViolation("\(volume.name) is not seen")
+        }
+        return found
+    }
+
+    private func carryOut(_ steps: [VolumeStep]) async throws(HostError) {
+        for batch in driver.lower(steps) { try await machine.perform(batch.actions) }
+    }
+
+    /// Carries out steps that must be refused with `code`, and must change nothing that a report shows.
+    private func refuse(_ steps: [VolumeStep], _ code: HostError.Code) async throws {
+        let before = try await observe()
+        do {
+            try await carryOut(steps)
+        } catch {
+            try expect(error.code == code, "refused as \(error.code) rather than \(code): \(error)")
+            let after = try await observe()
+            return try expect(after == before, "refused, and yet something changed: \(before) -> \(after)")
+        }
+        throw ContractViolation("not refused: \(steps)")
+    }
+
+    private func creation(_ one: Volume) async throws {
+        try await carryOut([one.creation(Self.size)])
+        let found = try await find(one)
+        try expect(Marks.read(found.tags) == .ours(one.marks), "the tags read \(found.tags)")
+        try expect(found.size == Self.size, "the size is \(found.size)")
+        try expect(!found.active && !found.open && !found.suspended, "it is not inactive: \(found)")
+        try expect(found.layout == .thin && found.pool == pool, "it is no thin volume of \(pool): \(found)")
+        try expect(found.dataPercent == nil && found.origin == nil, "an inactive new volume has no usage: \(found)")
+    }
+
+    private func oddSize(_ one: Volume) async throws {
+        try await carryOut([one.creation(ByteCount(Self.size.bytes + 1))])
+        let extent = try await observe().extentSize
+        let found = try await find(one)
+        try expect(found.size == Self.size + extent, "one byte more than \(Self.size) became \(found.size)")
+    }
+
+    private func takenName(_ one: Volume, _ two: Volume) async throws {
+        try await carryOut([one.creation(Self.size)])
+        var other = two
+        other.location = one.location
+        try await refuse([other.creation(ByteCount(2 * Self.size.bytes))], .failed)
+    }
+
+    private func missingPool(_ one: Volume) async throws {
+        var lost = one
+        lost.backend = .thinPool(group: group, pool: "no-such-pool")
+        try await refuse([lost.creation(Self.size)], .failed)
+    }
+
+    private func extending(_ one: Volume) async throws {
+        try await carryOut([one.creation(Self.size)])
+        let before = try await find(one)
+        let wanted = ByteCount(2 * Self.size.bytes)
+        let step = VolumeStep.extend(
+            location: one.location, uid: one.uid, uuid: before.uuid, from: before.size, to: wanted)
+        try await carryOut([step])
+        var expected = before
+        expected.size = wanted
+        let after = try await find(one)
+        try expect(after == expected, "more than the size changed: \(before) -> \(after)")
+        try await refuse([step], .preconditionFailed)
+    }
+
+    private func staleExtension(
+        _ one: Volume, _ step: (VolumeLocation, UID, String, ByteCount, ByteCount) -> VolumeStep
+    ) async throws {
+        try await carryOut([one.creation(Self.size)])
+        let found = try await find(one)
+        try await refuse(
+            [step(one.location, one.uid, found.uuid, found.size, ByteCount(2 * Self.size.bytes))], .preconditionFailed)
+    }
+
+    private func activation(_ one: Volume, _ two: Volume) async throws {
+        try await carryOut([one.creation(Self.size), two.creation(Self.size)])
+        let first = try await find(one)
+        let second = try await find(two)
+        let steps = [(one, first), (two, second)].map { volume, found in
+            VolumeStep.activate(location: volume.location, uid: volume.uid, uuid: found.uuid)
+        }
+        try expect(driver.lower(steps).count == 1, "activations of one group are not one batch")
+        try await carryOut(steps)
+        for volume in [one, two] {
+            let found = try await find(volume)
+            try expect(found.active && !found.suspended && !found.open, "it is not active: \(found)")
+        }
+        // Again: what is active stays so.
+        try await carryOut(steps)
+    }
+
+    private func partialActivation(_ one: Volume, _ two: Volume) async throws {
+        try await carryOut([one.creation(Self.size)])
+        let found = try await find(one)
+        try await refuse(
+            [
+                .activate(location: one.location, uid: one.uid, uuid: found.uuid),
+                .activate(location: two.location, uid: two.uid, uuid: found.uuid),
+            ], .preconditionFailed)
+    }
+
+    private func foreign(_ one: Volume, _ two: Volume) async throws {
+        let stranger = two
+        let command = driver.lower([stranger.creation(Self.size)])[0].actions
+        // The same volume as somebody else would make it: without any tag.
+        try await machine.perform(command.map(Self.withoutTags))
+        let before = try await find(stranger)
+        try expect(Marks.read(before.tags) == .foreign, "it has marks: \(before.tags)")
+        try await carryOut([one.creation(Self.size)])
+        let made = try await find(one)
+        try await carryOut([
+            .extend(
+                location: one.location, uid: one.uid, uuid: made.uuid, from: made.size,
+                to: ByteCount(2 * Self.size.bytes)),
+            .activate(location: one.location, uid: one.uid, uuid: made.uuid),
+        ])
+        let after = try await find(stranger)
+        try expect(after == before, "somebody else's volume changed: \(before) -> \(after)")
+        try await refuse(
+            [.activate(location: stranger.location, uid: stranger.uid, uuid: before.uuid)], .preconditionFailed)
+    }
+
+    private static func withoutTags(_ action: HostAction) -> HostAction {
+        guard case .run(var command) = action else { return action }
+        while let index = command.arguments.firstIndex(of: "--addtag") {
+            command.arguments.removeSubrange(index...index + 1)
+        }
+        return .run(command)
+    }
+
+    private func reports(_ one: Volume) async throws {
+        try await carryOut([one.creation(Self.size)])
+        let output = try await machine.read(LVMDriver.report(of: group))
+        try expect(output.status == 0, "the report on one group ended with \(output.status): \(output.standardError)")
+        let single = try LVMReportDecoder.decode(output.standardOutput)
+        let whole = try await observe()
+        try expect(single == [group: .known(whole)], "the report on \(group) alone says something else")
+        let list = try await machine.read(LVMDriver.list)
+        let names = try LVMReportDecoder.decodeNames(list.standardOutput)
+        try expect(list.status == 0 && names.contains(group), "the list of groups lacks \(group): \(names)")
+        let none = try await machine.read(LVMDriver.report(of: "no-such-group"))
+        try expect(none.status != 0, "a report on no group succeeds")
+    }
+}
