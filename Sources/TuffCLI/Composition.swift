@@ -15,12 +15,12 @@ enum Composition {
         return LinuxMachine(configuration: configuration)
     }
 
-    static func reconciler(_ config: ControllerConfig, machine: any Machine) throws(Failure) -> Reconciler {
-        let exports: any ExportDriver
-        switch config.targetDriver {
-        case .lio: exports = LIODriver()
-        case .tgt: throw Failure("targetDriver: tgt is not part of this build", help: "use targetDriver: lio")
-        }
+    static func reconciler(_ config: ControllerConfig, machine: any Machine) -> Reconciler {
+        let exports: any ExportDriver =
+            switch config.targetDriver {
+            case .lio: LIODriver()
+            case .tgt: TgtDriver(controlPort: config.tgtControlPort)
+            }
         return Reconciler(
             machine: machine, config: config, volumeGroups: LVMDriver(), directories: DirectoryPoolDriver(),
             exports: exports)

@@ -42,7 +42,7 @@ struct ApplyCommand: AsyncParsableCommand {
         let lock = try await HostLocking.acquire(
             host.lockFile, timeout: lockTimeout.flatMap { TimeSpan(text: $0) }, interrupts: interrupts)
         defer { lock.release() }
-        let session = try Session(config: run.config, host: host, lock: lock)
+        let session = Session(config: run.config, host: host, lock: lock)
         let context = run.planned?.context ?? session.newContext(stack: stack.stack)
         let clock = ContinuousClock()
         let start = clock.now

@@ -53,10 +53,10 @@ struct PlanCommand: AsyncParsableCommand {
     private func look(_ state: DesiredState) async throws -> (Session, PlanContext, ObservedState) {
         if let inventory {
             let file = try InventoryFile.decode(try Files.read(inventory), name: inventory)
-            let session = try Session(config: file.config, host: host)
+            let session = Session(config: file.config, host: host)
             return (session, session.newContext(stack: stack.stack), file.observed)
         }
-        let session = try Session(config: try global.loadConfig(), host: host)
+        let session = Session(config: try global.loadConfig(), host: host)
         let context = session.newContext(stack: stack.stack)
         return (session, context, await session.reconciler.observe(state, context: context))
     }

@@ -13,7 +13,7 @@ struct Looking {
         let state: DesiredState? =
             paths.isEmpty
             ? nil : try Documents.load(paths, style: global.errors, consequence: "nothing was looked at").state
-        let session = try Session(config: try global.loadConfig(), host: host)
+        let session = Session(config: try global.loadConfig(), host: host)
         let context = session.newContext(stack: stack.stack)
         let observed = await session.reconciler.observe(state ?? DesiredState(), context: context)
         return Survey(desired: state, observed: observed, context: context)

@@ -11,9 +11,9 @@ struct Session {
     var reconciler: Reconciler
 
     /// - Parameter lock: what mutating children hold; nil for commands that change nothing.
-    init(config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) throws(Failure) {
+    init(config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) {
         self.config = config
-        reconciler = try Composition.reconciler(
+        reconciler = Composition.reconciler(
             config, machine: Composition.machine(config, host: host, lock: lock))
     }
 
