@@ -22,7 +22,8 @@ package struct LIODriver: ExportDriver {
         let object = "core/*/tuff-*"
         let initiator = "\(group)/acls/*"
         let present = [
-            "core/*/*", "iscsi/*", "iscsi/*/tpgt_*", "\(group)/np/*", "\(group)/lun/lun_*", "\(group)/lun/lun_*/*",
+            "core/*", "core/*/*", "iscsi/*", "iscsi/*/tpgt_*", "\(group)/np/*", "\(group)/lun/lun_*",
+            "\(group)/lun/lun_*/*",
             initiator, "\(initiator)/lun_*", "\(initiator)/lun_*/*",
         ]
         let texts =
