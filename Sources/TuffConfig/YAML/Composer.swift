@@ -4,43 +4,39 @@
 /// What can be stepped over is reported and marked as refused, so that one run finds everything. After a syntax error
 /// the rest of that document cannot be understood; reading goes on at the next line that begins a document.
 struct Composer {
-    private let file: SourceFile
     private let report: FileReport
-    private var nodes = 0
+    private var file: SourceFile { report.file }
     private(set) var documents = 0
     /// The first place that could not be read, if any.
     private(set) var firstUnreadable: Mark?
 
-    /// Thrown once the reason is reported: nothing more can be learnt from this document.
-    private struct Abandoned: Error {
-        /// Line to go on after.
-        var line: Int32
-    }
-
-    init(_ report: FileReport) {
-        self.report = report
-        file = report.file
-    }
+    init(_ report: FileReport) { self.report = report }
 
     /// Calls `body` with each document that could be composed, empty ones left out.
     mutating func forEachDocument(_ body: (Node) -> Void) {
         if file.text.count > Limits.fileBytes {
-            refuseFile("file-too-large", "the file has more than 1 MiB", at: Mark(line: 1, column: 1))
-            return
+            return refuseFile("file-too-large", "the file has more than 1 MiB", at: Mark(line: 1, column: 1))
         }
         if let problem = Encoding.problem(in: file.text) {
-            refuseFile(problem.rule, problem.message, at: file.mark(ofByte: problem.offset), help: problem.help)
-            return
+            let mark = file.mark(ofByte: problem.offset)
+            return refuseFile(problem.rule, problem.message, at: mark, help: problem.help)
         }
-        file.text.withUnsafeBytes { bytes in
+        file.parsedText.withUnsafeBytes { bytes in
             var line = 1
-            var failures = 0
-            while let failed = compose(bytes, from: line, body), let next = nextDocument(after: Int(failed)) {
-                failures += 1
+            for failures in 1... {
+                let start = line == 1 ? file.textStart : file.offset(ofLine: line)
+                var run = DocumentRun(
+                    UnsafeRawBufferPointer(rebasing: bytes[start...]), linesBefore: line - 1, documents: documents,
+                    report)
+                let failure = run.forEachDocument(body)
+                documents = run.documents
+                guard let failure else { return }
+                if firstUnreadable == nil { firstUnreadable = failure }
+                guard documents < Limits.documents, let next = nextDocument(after: Int(failure.line)) else { return }
                 guard failures < Limits.syntaxErrors else {
-                    let mark = Mark(line: Int32(next), column: 1)
                     return report.error(
-                        "too-many-errors", "reading stopped here after 100 unreadable documents", at: mark)
+                        "too-many-errors", "reading stopped here after \(failures) unreadable documents",
+                        at: Mark(line: Int32(next), column: 1))
                 }
                 line = next
             }
@@ -54,21 +50,53 @@ struct Composer {
 
     /// The next line after `line` that is a document marker: no open text or map of YAML can contain one.
     private func nextDocument(after line: Int) -> Int? {
-        guard documents < Limits.documents else { return nil }
-        return (line + 1..<max(line + 1, file.lineCount + 1)).first { candidate in
+        (line + 1..<max(line + 1, file.lineCount + 1)).first { candidate in
             let bytes = file.bytes(ofLine: candidate)
-            return bytes.starts(with: "---".utf8)
-                && (bytes.count == 3 || [0x20, 0x09].contains(bytes[bytes.startIndex + 3]))
+            guard bytes.starts(with: "---".utf8) else { return false }
+            return bytes.count == 3 || [0x20, 0x09].contains(bytes[bytes.startIndex + 3])
+        }
+    }
+}
+
+/// Documents from one place of a file up to its end or to what cannot be read.
+private struct DocumentRun: ~Copyable {
+    /// Thrown once the reason is reported: nothing more can be learnt from this document.
+    private struct Abandoned: Error {
+        var mark: Mark
+    }
+
+    /// Where a node stands.
+    private struct Context {
+        var depth = 1
+        /// Column of the innermost block map or list, counting from 0.
+        var indentation = -1
+        var isInFlow = false
+
+        func inside(_ event: YAMLEvent, isFlow: Bool) -> Context {
+            Context(
+                depth: depth + 1, indentation: isFlow || isInFlow ? indentation : event.column,
+                isInFlow: isFlow || isInFlow)
         }
     }
 
-    /// Composes the documents from `line` on; the line of the failure when one stopped it.
-    private mutating func compose(_ bytes: UnsafeRawBufferPointer, from line: Int, _ body: (Node) -> Void) -> Int32? {
-        let start = line == 1 ? (file.text.starts(with: Encoding.byteOrderMark) ? 3 : 0) : file.offset(ofLine: line)
-        var events = EventReader(UnsafeRawBufferPointer(rebasing: bytes[start...]), linesBefore: line - 1)
+    private let report: FileReport
+    private var events: EventReader
+    private var strict: StrictCheck
+    private var nodes = 0
+    private(set) var documents: Int
+
+    init(_ bytes: UnsafeRawBufferPointer, linesBefore: Int, documents: Int, _ report: FileReport) {
+        self.report = report
+        self.documents = documents
+        events = EventReader(bytes, linesBefore: linesBefore)
+        strict = StrictCheck(bytes, linesBefore: linesBefore)
+    }
+
+    /// Where reading failed, nil at the end of the text.
+    mutating func forEachDocument(_ body: (Node) -> Void) -> Mark? {
         do throws(Abandoned) {
             while true {
-                let event = try next(&events)
+                let event = try next(Context())
                 switch event.content {
                 case .streamEnd: return nil
                 case .documentStart:
@@ -77,48 +105,50 @@ struct Composer {
                         throw abandon("too-many-documents", "the file has more than 10,000 documents", at: event.mark)
                     }
                     nodes = 0
-                    let root = try node(try next(&events), &events, depth: 1)
+                    let root = try node(try next(Context()), Context())
                     // The end of the document is read first: an error there belongs to this document.
-                    _ = try next(&events)
+                    _ = try next(Context())
                     if case .scalar(let scalar) = root.content, scalar.value == .null { break }
                     body(root)
                 default: break
                 }
             }
         } catch {
-            return error.line
+            return error.mark
         }
     }
 
-    private mutating func next(_ events: inout EventReader) throws(Abandoned) -> YAMLEvent {
+    private mutating func next(_ context: Context) throws(Abandoned) -> YAMLEvent {
+        let event: YAMLEvent
         do {
-            return try events.next()
+            event = try events.next()
         } catch {
             throw abandon("syntax", "YAML syntax: \(error.message)", at: error.mark, help: syntaxHelp(error))
         }
+        let violation = strict.violation(event, indentation: context.indentation, isInFlow: context.isInFlow)
+        if let violation { report.error(violation.rule, "YAML syntax: \(violation.message)", at: violation.mark) }
+        return event
     }
 
     private func syntaxHelp(_ error: YAMLSyntaxError) -> String? {
-        let line = file.bytes(ofLine: Int(error.mark.line))
-        let indentation = line.prefix { $0 == 0x20 || $0 == 0x09 }
-        if indentation.contains(0x09) { return "indent with spaces: YAML takes no tabs here" }
+        let line = report.file.bytes(ofLine: Int(error.mark.line))
+        if line.prefix(while: { $0 == 0x20 || $0 == 0x09 }).contains(0x09) {
+            return "indent with spaces: YAML takes no tabs here"
+        }
         if error.message.hasPrefix("mapping values are not allowed") {
             return "put texts that contain ': ' in quotes, and check the indentation"
         }
         return nil
     }
 
-    private mutating func abandon(
-        _ rule: String, _ message: String, at mark: Mark, help: String? = nil
-    ) -> Abandoned {
-        if firstUnreadable == nil { firstUnreadable = mark }
+    private func abandon(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) -> Abandoned {
         report.error(rule, message, at: mark, help: help)
-        return Abandoned(line: mark.line)
+        return Abandoned(mark: mark)
     }
 
     // MARK: Nodes
 
-    private mutating func node(_ event: YAMLEvent, _ events: inout EventReader, depth: Int) throws(Abandoned) -> Node {
+    private mutating func node(_ event: YAMLEvent, _ context: Context) throws(Abandoned) -> Node {
         nodes += 1
         guard nodes <= Limits.nodes else {
             throw abandon("too-many-nodes", "the document has more than 10,000 values", at: event.mark)
@@ -126,53 +156,87 @@ struct Composer {
         switch event.content {
         case .alias(let name):
             report.error(
-                "alias", "aliases are not supported: *\(quoted(name).dropFirst().dropLast())", at: event.mark,
+                "alias", "aliases are not supported: \(quoted("*" + name))", at: event.mark,
                 help: "write the value out, or let a tool such as kustomize do it")
             return Node(content: .refused, mark: event.mark)
-        case .scalar(let text, let length, let tag, let plain):
-            return scalar(text, length: length, tag: tag, plain: plain, at: event.mark)
-        case .sequenceStart(let tag):
-            let allowed = isAllowed(tag, "seq", at: event.mark)
-            try deepen(depth, at: event.mark)
-            var items: [Node] = []
-            while true {
-                let next = try next(&events)
-                if case .sequenceEnd = next.content { break }
-                items.append(try node(next, &events, depth: depth + 1))
+        case .scalar(let text, let length, let tag, let style):
+            guard length <= Limits.scalarBytes else {
+                report.error("scalar-too-long", "a text has more than 64 KiB", at: event.mark)
+                return Node(content: .refused, mark: event.mark)
             }
-            return Node(content: allowed ? .sequence(items) : .refused, mark: event.mark)
-        case .mappingStart(let tag):
-            let allowed = isAllowed(tag, "map", at: event.mark)
-            try deepen(depth, at: event.mark)
-            let entries = try entries(&events, depth: depth)
-            return Node(content: allowed ? .mapping(entries) : .refused, mark: event.mark)
+            let scalar = CoreTag.scalar(text, tag: tag, isPlain: style == .plain)
+            if scalar == nil { refuse(tag ?? "!", at: event.mark) }
+            return Node(content: scalar.map(Node.Content.scalar) ?? .refused, mark: event.mark)
+        case .sequenceStart(let tag, let isFlow):
+            return try collection(event, tag, "seq", context, isFlow: isFlow) { run, inner throws(Abandoned) in
+                .sequence(try run.items(&inner))
+            }
+        case .mappingStart(let tag, let isFlow):
+            return try collection(event, tag, "map", context, isFlow: isFlow) { run, inner throws(Abandoned) in
+                .mapping(try run.entries(&inner))
+            }
         default:
             return Node(content: .refused, mark: event.mark)
         }
     }
 
-    private mutating func deepen(_ depth: Int, at mark: Mark) throws(Abandoned) {
-        guard depth <= Limits.depth else {
-            throw abandon("too-deep", "maps and lists are nested more than 64 deep", at: mark)
+    private mutating func collection(
+        _ start: YAMLEvent, _ tag: String?, _ name: String, _ context: Context, isFlow: Bool,
+        _ content: (inout DocumentRun, inout Inner) throws(Abandoned) -> Node.Content
+    ) throws(Abandoned) -> Node {
+        guard context.depth <= Limits.depth else {
+            throw abandon("too-deep", "maps and lists are nested more than 64 deep", at: start.mark)
+        }
+        let isAllowed = CoreTag.allows(tag, name)
+        if !isAllowed { refuse(tag ?? "!", at: start.mark) }
+        var inner = Inner(context: context.inside(start, isFlow: isFlow), end: start)
+        let read = try content(&self, &inner)
+        if isFlow, !context.isInFlow,
+            let bad = strict.badFlowIndentation(from: start, to: inner.end, indentation: context.indentation)
+        {
+            report.error("syntax", "YAML syntax: \(bad.message)", at: bad.mark)
+        }
+        return Node(content: isAllowed ? read : .refused, mark: start.mark)
+    }
+
+    /// The inside of a collection while it is read.
+    private struct Inner {
+        var context: Context
+        /// The event that ended it.
+        var end: YAMLEvent
+    }
+
+    private mutating func items(_ inner: inout Inner) throws(Abandoned) -> [Node] {
+        var items: [Node] = []
+        while true {
+            let event = try next(inner.context)
+            if case .sequenceEnd = event.content {
+                inner.end = event
+                return items
+            }
+            items.append(try node(event, inner.context))
         }
     }
 
-    private mutating func entries(_ events: inout EventReader, depth: Int) throws(Abandoned) -> [Node.Entry] {
+    private mutating func entries(_ inner: inout Inner) throws(Abandoned) -> [Node.Entry] {
         var entries: [Node.Entry] = []
         var seen: [String: Mark] = [:]
         while true {
-            let event = try next(&events)
-            if case .mappingEnd = event.content { return entries }
-            let key = try node(event, &events, depth: depth + 1)
-            let value = try node(try next(&events), &events, depth: depth + 1)
+            let event = try next(inner.context)
+            if case .mappingEnd = event.content {
+                inner.end = event
+                return entries
+            }
+            let key = try node(event, inner.context)
+            let value = try node(try next(inner.context), inner.context)
             guard let name = keyName(key, event) else { continue }
-            if let first = seen.updateValue(key.mark, forKey: name) {
-                seen[name] = first
+            if let first = seen[name] {
                 report.error(
                     "duplicate-key", "the key \(quoted(name)) stands twice in one map", at: key.mark,
                     help: "its first place is line \(first.line), column \(first.column)")
                 continue
             }
+            seen[name] = key.mark
             entries.append(Node.Entry(key: name, keyMark: key.mark, value: value))
         }
     }
@@ -183,7 +247,7 @@ struct Composer {
             report.error("key-not-text", "a key must be a text, not \(key.typeName)", at: key.mark)
             return nil
         }
-        if case .scalar(_, _, _, let plain) = event.content, plain, scalar.text == "<<" {
+        if case .scalar("<<", _, _, .plain) = event.content {
             report.error("merge-key", "merge keys are not supported", at: key.mark, help: "write the fields out")
             return nil
         }
@@ -196,38 +260,30 @@ struct Composer {
         return scalar.text
     }
 
-    // MARK: Tags
-
-    private static let corePrefix = "tag:yaml.org,2002:"
-
-    private func isAllowed(_ tag: String?, _ name: String, at mark: Mark) -> Bool {
-        guard let tag, tag != "!", tag != Self.corePrefix + name else { return true }
-        return refuse(tag, at: mark)
+    private func refuse(_ tag: String, at mark: Mark) {
+        report.error(
+            "tag", "the tag \(quoted(CoreTag.shown(tag))) is not supported here", at: mark, help: "remove the tag")
     }
+}
 
-    private func refuse(_ tag: String, at mark: Mark) -> Bool {
-        let shown = tag.hasPrefix(Self.corePrefix) ? "!!" + tag.dropFirst(Self.corePrefix.count) : tag
-        report.error("tag", "the tag \(quoted(shown)) is not supported here", at: mark, help: "remove the tag")
-        return false
-    }
+/// Tags of the core schema (YAML 1.2 section 10.3): the only ones that say nothing new.
+private enum CoreTag {
+    private static let prefix = "tag:yaml.org,2002:"
 
-    private func scalar(_ text: String, length: Int, tag: String?, plain: Bool, at mark: Mark) -> Node {
-        guard length <= Limits.scalarBytes else {
-            report.error("scalar-too-long", "a text has more than 64 KiB", at: mark)
-            return Node(content: .refused, mark: mark)
-        }
-        func node(_ scalar: Scalar) -> Node { Node(content: .scalar(scalar), mark: mark) }
-        guard let tag else { return node(plain ? Scalar(plain: text) : Scalar(text: text, value: .string)) }
-        if tag == "!" { return node(Scalar(text: text, value: .string)) }
-        let name = tag.hasPrefix(Self.corePrefix) ? String(tag.dropFirst(Self.corePrefix.count)) : ""
+    static func shown(_ tag: String) -> String { tag.hasPrefix(prefix) ? "!!" + tag.dropFirst(prefix.count) : tag }
+
+    static func allows(_ tag: String?, _ name: String) -> Bool { tag == nil || tag == "!" || tag == prefix + name }
+
+    /// The scalar with its tag taken into account; nil when the tag does not fit it.
+    static func scalar(_ text: String, tag: String?, isPlain: Bool) -> Scalar? {
+        guard let tag else { return isPlain ? Scalar(plain: text) : Scalar(text: text, value: .string) }
+        if tag == "!" || tag == prefix + "str" { return Scalar(text: text, value: .string) }
+        guard tag.hasPrefix(prefix) else { return nil }
         let resolved = Scalar(plain: text)
-        switch (name, resolved.value) {
-        case ("str", _): return node(Scalar(text: text, value: .string))
-        case ("float", .int(let number)): return node(Scalar(text: text, value: .float(Double(number))))
-        case ("null", .null), ("bool", .bool), ("int", .int), ("float", .float): return node(resolved)
-        default:
-            _ = refuse(tag, at: mark)
-            return Node(content: .refused, mark: mark)
+        switch (tag.dropFirst(prefix.count), resolved.value) {
+        case ("float", .int(let number)): return Scalar(text: text, value: .float(Double(number)))
+        case ("null", .null), ("bool", .bool), ("int", .int), ("float", .float): return resolved
+        default: return nil
         }
     }
 }

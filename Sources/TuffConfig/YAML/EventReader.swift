@@ -2,22 +2,34 @@ import CYAML
 
 /// One step through a YAML stream.
 struct YAMLEvent {
+    enum Style {
+        case plain
+        case quoted
+        case block
+    }
+
     enum Content {
         case streamStart
         case streamEnd
-        case documentStart
+        case documentStart(hasDirectives: Bool)
         case documentEnd
         case alias(String)
         /// `length` is that of the scalar in bytes; texts beyond the limit are left out.
-        case scalar(text: String, length: Int, tag: String?, plain: Bool)
-        case sequenceStart(tag: String?)
+        case scalar(text: String, length: Int, tag: String?, style: Style)
+        case sequenceStart(tag: String?, isFlow: Bool)
         case sequenceEnd
-        case mappingStart(tag: String?)
+        case mappingStart(tag: String?, isFlow: Bool)
         case mappingEnd
     }
 
     var content: Content
     var mark: Mark
+    /// First and following character, counted from where reading began.
+    var start: Int
+    var end: Int
+    /// Column of what it is about, without anchor and tag, counted from 0.
+    var column: Int
+    var anchor: String?
 }
 
 /// Why libyaml stopped.
@@ -53,13 +65,41 @@ struct EventReader: ~Copyable {
         var event = yaml_event_t()
         guard yaml_parser_parse(parser, &event) == 1 else { throw syntaxError() }
         defer { yaml_event_delete(&event) }
-        return YAMLEvent(content: content(of: event), mark: mark(event.start_mark, to: event.end_mark))
+        return YAMLEvent(
+            content: content(of: event), mark: mark(event.start_mark, to: event.end_mark),
+            start: Int(event.start_mark.index), end: Int(event.end_mark.index), column: column(of: event),
+            anchor: anchor(of: event))
+    }
+
+    /// A block collection's event begins at its properties and ends where its first entry begins.
+    private func column(of event: yaml_event_t) -> Int {
+        let hasProperties =
+            switch event.type {
+            case YAML_SEQUENCE_START_EVENT:
+                event.data.sequence_start.anchor != nil || event.data.sequence_start.tag != nil
+            case YAML_MAPPING_START_EVENT: event.data.mapping_start.anchor != nil || event.data.mapping_start.tag != nil
+            default: false
+            }
+        return Int(hasProperties ? event.end_mark.column : event.start_mark.column)
+    }
+
+    private func anchor(of event: yaml_event_t) -> String? {
+        switch event.type {
+        case YAML_SCALAR_EVENT: text(event.data.scalar.anchor)
+        case YAML_SEQUENCE_START_EVENT: text(event.data.sequence_start.anchor)
+        case YAML_MAPPING_START_EVENT: text(event.data.mapping_start.anchor)
+        default: nil
+        }
     }
 
     private func content(of event: yaml_event_t) -> YAMLEvent.Content {
         switch event.type {
         case YAML_STREAM_START_EVENT: return .streamStart
-        case YAML_DOCUMENT_START_EVENT: return .documentStart
+        case YAML_DOCUMENT_START_EVENT:
+            let start = event.data.document_start
+            return .documentStart(
+                hasDirectives: start.version_directive != nil
+                    || start.tag_directives.start != start.tag_directives.end)
         case YAML_DOCUMENT_END_EVENT: return .documentEnd
         case YAML_ALIAS_EVENT: return .alias(text(event.data.alias.anchor) ?? "")
         case YAML_SCALAR_EVENT:
@@ -67,12 +107,24 @@ struct EventReader: ~Copyable {
             let bytes = UnsafeBufferPointer(start: scalar.value, count: min(scalar.length, Limits.scalarBytes))
             return .scalar(
                 text: String(decoding: bytes, as: UTF8.self), length: scalar.length, tag: text(scalar.tag),
-                plain: scalar.style == YAML_PLAIN_SCALAR_STYLE)
-        case YAML_SEQUENCE_START_EVENT: return .sequenceStart(tag: text(event.data.sequence_start.tag))
+                style: style(scalar.style))
+        case YAML_SEQUENCE_START_EVENT:
+            let start = event.data.sequence_start
+            return .sequenceStart(tag: text(start.tag), isFlow: start.style == YAML_FLOW_SEQUENCE_STYLE)
         case YAML_SEQUENCE_END_EVENT: return .sequenceEnd
-        case YAML_MAPPING_START_EVENT: return .mappingStart(tag: text(event.data.mapping_start.tag))
+        case YAML_MAPPING_START_EVENT:
+            let start = event.data.mapping_start
+            return .mappingStart(tag: text(start.tag), isFlow: start.style == YAML_FLOW_MAPPING_STYLE)
         case YAML_MAPPING_END_EVENT: return .mappingEnd
         default: return .streamEnd
+        }
+    }
+
+    private func style(_ style: yaml_scalar_style_t) -> YAMLEvent.Style {
+        switch style {
+        case YAML_PLAIN_SCALAR_STYLE: .plain
+        case YAML_LITERAL_SCALAR_STYLE, YAML_FOLDED_SCALAR_STYLE: .block
+        default: .quoted
         }
     }
 

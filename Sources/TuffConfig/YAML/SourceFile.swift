@@ -51,6 +51,12 @@ final class SourceFile {
         return starts
     }
 
+    /// Where the first line begins: after a byte order mark.
+    var textStart: Int { text.starts(with: Encoding.byteOrderMark) ? 3 : 0 }
+
+    /// The text for libyaml, which misreads a last line of blanks that no line break ends (JEF9, L24T).
+    var parsedText: [UInt8] { text.last == 0x20 || text.last == 0x09 ? text + [0x0a] : text }
+
     var lineCount: Int { lineStarts.count }
 
     /// Offset of the first byte of `line`, which counts from 1; the end of the text when there are fewer lines.

@@ -1,0 +1,181 @@
+/// What YAML 1.2 forbids or reads otherwise, and libyaml (which implements YAML 1.1) lets pass.
+///
+/// Each rule was found by the yaml-test-suite; the names of its cases stand beside them. A document that libyaml and
+/// another reader would understand differently is refused rather than guessed at.
+struct StrictCheck {
+    struct Violation {
+        var rule = "syntax"
+        var message: String
+        var mark: Mark
+    }
+
+    private let bytes: UnsafeRawBufferPointer
+    private let linesBefore: Int
+    private let isASCII: Bool
+    /// Where character `character` begins: events count characters, texts are bytes.
+    private var cursor = (character: 0, byte: 0)
+    /// End of the last token, as a character and as a byte.
+    private var lastEnd = 0
+    private var lastEndByte = 0
+
+    init(_ bytes: UnsafeRawBufferPointer, linesBefore: Int) {
+        self.bytes = bytes
+        self.linesBefore = linesBefore
+        isASCII = bytes.allSatisfy { $0 < 0x80 }
+    }
+
+    /// Looks at `event` and at what stands between it and the one before.
+    ///
+    /// - Parameter indentation: column of the innermost block map or list, counting from 0; -1 outside of all.
+    mutating func violation(_ event: YAMLEvent, indentation: Int, isInFlow: Bool) -> Violation? {
+        let start = byte(of: event.start)
+        let found = violationBetween(start) ?? violation(in: event, from: start, indentation, isInFlow)
+        if event.end >= lastEnd {
+            lastEnd = event.end
+            lastEndByte = byte(of: event.end)
+        }
+        return found
+    }
+
+    private mutating func byte(of character: Int) -> Int {
+        if isASCII { return min(character, bytes.count) }
+        func isContinuation(_ index: Int) -> Bool { bytes[index] & 0xc0 == 0x80 }
+        while cursor.character < character, cursor.byte < bytes.count {
+            cursor.byte += 1
+            while cursor.byte < bytes.count, isContinuation(cursor.byte) { cursor.byte += 1 }
+            cursor.character += 1
+        }
+        while cursor.character > character, cursor.byte > 0 {
+            cursor.byte -= 1
+            while cursor.byte > 0, isContinuation(cursor.byte) { cursor.byte -= 1 }
+            cursor.character -= 1
+        }
+        return cursor.byte
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0a || byte == 0x0d }
+
+    private static func isBreak(_ byte: UInt8) -> Bool { byte == 0x0a || byte == 0x0d }
+
+    private static let questionMark = "a text that begins with '?' must stand in quotes here"
+
+    private func isBlank(after index: Int) -> Bool { index + 1 >= bytes.count || Self.isBlank(bytes[index + 1]) }
+
+    /// Comments need a blank before them (9JBA, CVW2, SU5Z); a question mark is a key's only before one (652Z, HM87).
+    private func violationBetween(_ end: Int) -> Violation? {
+        var index = lastEndByte
+        while index < end {
+            switch bytes[index] {
+            case UInt8(ascii: "#"):
+                if index > 0, !Self.isBlank(bytes[index - 1]) {
+                    return Violation(message: "a comment needs a blank before it", mark: mark(ofByte: index))
+                }
+                while index < end, !Self.isBreak(bytes[index]) { index += 1 }
+            case UInt8(ascii: "?") where !isBlank(after: index):
+                return Violation(message: Self.questionMark, mark: mark(ofByte: index))
+            default: index += 1
+            }
+        }
+        return nil
+    }
+
+    private mutating func violation(
+        in event: YAMLEvent, from start: Int, _ indentation: Int, _ isInFlow: Bool
+    ) -> Violation? {
+        // An anchor ends at a blank; libyaml ends it at a colon too (Y2GN).
+        if let anchor = event.anchor {
+            let end = start + 1 + anchor.utf8.count
+            if bytes[start] == UInt8(ascii: "&"), end < bytes.count, !Self.isBlank(bytes[end]),
+                !",[]{}".utf8.contains(bytes[end])
+            {
+                return Violation(message: "a blank must follow the anchor", mark: event.mark)
+            }
+        }
+        switch event.content {
+        case .documentStart(let hasDirectives) where hasDirectives:
+            // EB22, MUS6, RHX7: libyaml takes malformed and misplaced ones.
+            return Violation(rule: "directive", message: "directives are not supported", mark: event.mark)
+        case .mappingStart(_, isFlow: true) where bytes[start] == UInt8(ascii: "?") && !isBlank(after: start):
+            return Violation(message: Self.questionMark, mark: event.mark)
+        case .scalar(let text, _, _, .plain) where text == "-" && isInFlow:
+            // G5U8, YJV2
+            return Violation(message: "a lone '-' must stand in quotes here", mark: event.mark)
+        case .scalar(_, _, _, .quoted):
+            let end = byte(of: event.end)
+            return badIndentation(from: start, to: end, wanted: indentation + 1, isText: true)
+        case .scalar(_, _, _, .block):
+            return badBlockScalar(from: start, to: byte(of: event.end))
+        default: return nil
+        }
+    }
+
+    /// Lines of a flow collection or quoted text in a block need more indentation than the block, in spaces
+    /// (9C9N, DK95, QB6E, Y79Y). Brackets that close may stand below the line that opened them, as many people write.
+    mutating func badFlowIndentation(from start: YAMLEvent, to end: YAMLEvent, indentation: Int) -> Violation? {
+        badIndentation(from: byte(of: start.start), to: byte(of: end.end), wanted: indentation + 1, isText: false)
+    }
+
+    private func badIndentation(from start: Int, to end: Int, wanted: Int, isText: Bool) -> Violation? {
+        var index = start
+        while index < end {
+            while index < end, !Self.isBreak(bytes[index]) { index += 1 }
+            while index < end, Self.isBreak(bytes[index]) { index += 1 }
+            let line = index
+            while index < end, bytes[index] == 0x20 { index += 1 }
+            let spaces = index - line
+            guard spaces < wanted else { continue }
+            while index < end, bytes[index] == 0x09 || bytes[index] == 0x20 { index += 1 }
+            guard index < end, !Self.isBreak(bytes[index]) else { continue }
+            let isCloser = bytes[index] == UInt8(ascii: "]") || bytes[index] == UInt8(ascii: "}")
+            if !isText, bytes[index] == UInt8(ascii: "#") || isCloser && spaces + 1 >= wanted { continue }
+            return Violation(
+                message: "this line must be indented by at least \(wanted) space\(wanted == 1 ? "" : "s")",
+                mark: mark(ofByte: index))
+        }
+        return nil
+    }
+
+    /// The header's comment needs a blank (X4QW); empty lines before the text are not longer than its indentation (S98Z).
+    private func badBlockScalar(from start: Int, to end: Int) -> Violation? {
+        var index = start
+        while index < end, !Self.isBreak(bytes[index]) {
+            if bytes[index] == UInt8(ascii: "#"), !Self.isBlank(bytes[index - 1]) {
+                return Violation(message: "a comment needs a blank before it", mark: mark(ofByte: index))
+            }
+            index += 1
+        }
+        let header = bytes[start..<index]
+        guard !header.contains(where: { (0x31...0x39).contains($0) }) else { return nil }
+        var longest = 0
+        while index < bytes.count {
+            while index < bytes.count, Self.isBreak(bytes[index]) { index += 1 }
+            let line = index
+            while index < bytes.count, bytes[index] == 0x20 { index += 1 }
+            guard index < bytes.count else { return nil }
+            if Self.isBreak(bytes[index]) {
+                longest = max(longest, index - line)
+                continue
+            }
+            guard longest > index - line else { return nil }
+            return Violation(
+                message: "an empty line before this one has more spaces than it", mark: mark(ofByte: index))
+        }
+        return nil
+    }
+
+    /// Only for messages: counts from the beginning.
+    private func mark(ofByte offset: Int) -> Mark {
+        var line = linesBefore + 1
+        var column = 1
+        for index in 0..<offset {
+            let byte = bytes[index]
+            if byte == 0x0a || byte == 0x0d && (index + 1 == bytes.count || bytes[index + 1] != 0x0a) {
+                line += 1
+                column = 1
+            } else if byte & 0xc0 != 0x80 {
+                column += 1
+            }
+        }
+        return Mark(line: Int32(clamping: line), column: Int32(clamping: column))
+    }
+}
