@@ -55,12 +55,15 @@ final class Child: Sendable {
         if let lock = self.lock, lock.descriptor == nil {
             throw HostError(.refused, "The host lock was released before '\(command)'")
         }
-        // One byte more than is taken: filling it is how too much shows.
-        output = try Self.memoryFile(command.outputLimit + 1)
+        output = try Self.memoryFile(command.outputLimit)
         errors = try Self.memoryFile(1 << 20)
     }
 
-    private static func memoryFile(_ size: Int) throws(HostError) -> SharedDescriptor {
+    /// A file with room for more than `limit` bytes, so that too much shows. The kernel takes a write in pieces of at
+    /// most a huge page and refuses a piece that would cross the end, so the end is where no piece crosses it.
+    private static func memoryFile(_ limit: Int) throws(HostError) -> SharedDescriptor {
+        let piece = 4 << 20
+        let size = (limit / piece + 1) * piece
         guard let file = OwnedDescriptor(opened: tuff_bounded_memory_file("tuff-output", off_t(size))) else {
             throw .system(errno, "Cannot make room for a command's output")
         }

@@ -111,9 +111,10 @@ struct TreePlace: ~Copyable {
         self.path = path
     }
 
-    /// Opens the entry itself, which must not be a symbolic link.
+    /// Opens the entry itself, which must not be a symbolic link: ELOOP. (With `O_NOFOLLOW` an `O_PATH` descriptor
+    /// would be that of the link.)
     func open(_ flags: Int32, mode: UInt32 = 0) -> OwnedDescriptor? {
-        OwnedDescriptor(opened: tuff_open_beneath(parent.raw, name, flags | O_NOFOLLOW, mode))
+        OwnedDescriptor(opened: tuff_open_beneath(parent.raw, name, flags, mode))
     }
 
     /// What stands at the place, the link itself if it is one; nil and errno when that cannot be told.

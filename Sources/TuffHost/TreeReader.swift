@@ -193,6 +193,12 @@ struct TreeReader: ~Copyable {
         let count = buffer.fill(from: file.raw)
         guard count >= 0 else { return false }
         entry.kind = .file
+        if count == 0 {
+            // A FIFO reads like an empty file.
+            var status = stat()
+            if fstat(file.raw, &status) == 0 { entry.kind = status.kind }
+            guard entry.kind == .file else { return true }
+        }
         guard let bytes = buffer.bytes(count) else {
             entry.error = HostError(.malformed, "\(entry.path) is longer than \(ReadBuffer.limit) bytes")
             return true

@@ -17,13 +17,20 @@ enum WorkerFault: Error, Equatable {
 /// The controller's end of one worker's socket. Closed when nobody holds it any more, which ends an idle worker and
 /// keeps a stuck one from beginning another action once it can go on.
 final class WorkerConnection: Sendable {
+    /// Never used again, unlike an address.
+    let id: Int
     /// The process, once it runs; nil for a worker that is a thread of this process.
     let pid = Mutex<Int32?>(nil)
     /// Why the process could not be started.
     let startFault = Mutex<HostError?>(nil)
+    /// The worker is gone. Set and asked under the pool's lock.
+    let hasEnded = Atomic(false)
     private let descriptor: Int32
 
-    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor.release() }
+    init(_ descriptor: consuming OwnedDescriptor, id: Int) {
+        self.descriptor = descriptor.release()
+        self.id = id
+    }
 
     deinit { close(descriptor) }
 

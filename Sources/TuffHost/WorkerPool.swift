@@ -33,7 +33,7 @@ final class WorkerPool: Sendable {
         var count = 0
         var waiting: [(id: Int, continuation: CheckedContinuation<Ticket, Never>)] = []
         var lastID = 0
-        var stuck: [ObjectIdentifier: StuckWorker] = [:]
+        var stuck: [Int: StuckWorker] = [:]
     }
 
     private let command: [String]
@@ -95,13 +95,14 @@ final class WorkerPool: Sendable {
     private func abandon(_ connection: WorkerConnection, _ request: WorkerRequest) -> HostError {
         let worker = StuckWorker(
             pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary)
-        state.withLock { $0.stuck[ObjectIdentifier(connection)] = worker }
+        state.withLock { state in
+            // It may have ended between the deadline and now.
+            if !connection.hasEnded.load(ordering: .relaxed) { state.stuck[connection.id] = worker }
+        }
         discard()
         let who = worker.pid.map { "Worker process \($0)" } ?? "The worker"
-        return HostError(
-            .timeout,
-            "\(who) was not heard of for \(Int(deadline.rounded())) s while it did \(request.summary), and is left to itself"
-        )
+        let silence = "was not heard of for \(Int(deadline.rounded(.up))) s while it did \(request.summary)"
+        return HostError(.timeout, "\(who) \(silence), and is left to itself")
     }
 
     // MARK: Sharing
@@ -173,14 +174,18 @@ final class WorkerPool: Sendable {
             discard()
             throw .system(number, "Cannot make a socket for a worker process")
         }
-        let connection = WorkerConnection(OwnedDescriptor(ends[0]))
+        let id = state.withLock { state in
+            state.lastID += 1
+            return state.lastID
+        }
+        let connection = WorkerConnection(OwnedDescriptor(ends[0]), id: id)
         // The work must not keep the connection open: that it closes is how a worker learns to end.
-        let theirs = ends[1], id = ObjectIdentifier(connection)
+        let theirs = ends[1]
         if command.isEmpty {
-            let started = OwnedThread.start { [self] in
+            let started = OwnedThread.start { [self, weak connection] in
                 _ = WorkerServer.run(input: theirs, output: theirs)
                 close(theirs)
-                forget(id)
+                forget(id, connection)
             }
             if !started {
                 close(theirs)
@@ -189,7 +194,7 @@ final class WorkerPool: Sendable {
         } else {
             Task.detached { [self, weak connection] in
                 await runProcess(on: theirs, for: connection)
-                forget(id)
+                forget(id, connection)
             }
         }
         return connection
@@ -228,7 +233,10 @@ final class WorkerPool: Sendable {
     }
 
     /// A worker ended; a stuck one is stuck no longer.
-    private func forget(_ id: ObjectIdentifier) {
-        state.withLock { _ = $0.stuck.removeValue(forKey: id) }
+    private func forget(_ id: Int, _ connection: WorkerConnection?) {
+        state.withLock { state in
+            connection?.hasEnded.store(true, ordering: .relaxed)
+            state.stuck[id] = nil
+        }
     }
 }

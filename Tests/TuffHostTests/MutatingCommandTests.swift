@@ -1,0 +1,132 @@
+import Glibc
+import Testing
+import TuffHost
+import TuffModel
+
+@Suite("Commands that change something")
+struct MutatingCommandTests {
+    let folder: Folder
+
+    init() throws { folder = try Folder() }
+
+    private func action(_ deadline: Int = 30, success: [Int32] = [0]) -> HostAction {
+        .run(Command("tool", ["--yes"], effect: .mutates, deadline: deadline, successStatuses: success))
+    }
+
+    @Test("A status of success is success, another is a failure with the error text")
+    func statuses() async throws {
+        let machine = folder.machine()
+        try folder.tool("tool", "echo it went wrong >&2; exit 5")
+        let error = await failure { () throws(HostError) in try await machine.perform([action()]) }
+        #expect(error?.code == .failed)
+        #expect(error?.sentence.contains("status 5") == true)
+        #expect(error?.cause == "it went wrong")
+        #expect(error?.subject == "tool --yes")
+        #expect(await failure { () throws(HostError) in try await machine.perform([action(success: [0, 5])]) } == nil)
+    }
+
+    @Test("Cancelling the task neither kills the command nor forgets it")
+    func cancellation() async throws {
+        let machine = folder.machine()
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); sleep 1; echo done >\(folder.at("marker"))")
+        let task = Task { await failure { () throws(HostError) in try await machine.perform([action()]) } }
+        let pid = try #require(await readPID(folder, "pid"))
+        task.cancel()
+        #expect(await eventually { machine.runningCommands.map(\.pid) == [pid] })
+        #expect(await task.value == nil)
+        #expect(folder.read("marker") == "done\n")
+        #expect(machine.runningCommands.isEmpty)
+    }
+
+    @Test("At its deadline a command is reported, left running and remembered until it ends")
+    func deadline() async throws {
+        let machine = folder.machine()
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); sleep 3; echo done >\(folder.at("marker"))")
+        let start = ContinuousClock.now
+        let error = await failure { () throws(HostError) in try await machine.perform([action(1)]) }
+        #expect(ContinuousClock.now - start < .seconds(3))
+        let pid = try #require(await readPID(folder, "pid"))
+        #expect(error?.code == .timeout)
+        #expect(error?.sentence.contains("still running as pid \(pid) since 2") == true)
+        let running = try #require(machine.runningCommands.first)
+        #expect(running.pid == pid)
+        #expect(running.overdue)
+        #expect(running.command == "tool --yes")
+        #expect(isAlive(pid))
+        #expect(await eventually { machine.runningCommands.isEmpty })
+        #expect(folder.read("marker") == "done\n")
+    }
+
+    @Test("A flood of output does not end a command that changes something")
+    func flood() async throws {
+        let machine = folder.machine()
+        try folder.tool(
+            "tool", "yes | head -c 3000000; yes | head -c 3000000 >&2; echo done >\(folder.at("marker"))")
+        let error = await failure { () throws(HostError) in
+            try await machine.perform([.run(Command("tool", [], effect: .mutates, outputLimit: 1000))])
+        }
+        #expect(error?.code == .malformed)
+        #expect(folder.read("marker") == "done\n")
+    }
+
+    @Test("The first failure ends a list of actions")
+    func stopsAtFirstFailure() async throws {
+        let machine = folder.machine()
+        folder.directory("target")
+        try folder.tool("tool", "exit 1")
+        let error = await failure { () throws(HostError) in
+            try await machine.perform([
+                .makeDirectory(.target("before")), action(), .makeDirectory(.target("after")),
+            ])
+        }
+        #expect(error?.code == .failed)
+        #expect(folder.names("target") == ["before"])
+    }
+
+    @Test("The lock stays while a command that held it runs, even when its controller has let go")
+    func lockOutlivesController() async throws {
+        let path = folder.at("run/lock")
+        let lock = try HostLock.acquire(path: path, purpose: "tuff apply")
+        let machine = folder.machine(lock: lock)
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); exec sleep 2")
+        let task = Task { await failure { () throws(HostError) in try await machine.perform([action()]) } }
+        _ = try #require(await readPID(folder, "pid"))
+        // What the kernel does for a controller that dies.
+        lock.release()
+        #expect(throws: LockError.self) { try HostLock.acquire(path: path, purpose: "second") }
+        #expect(await task.value == nil)
+        try HostLock.acquire(path: path, purpose: "second").release()
+    }
+
+    @Test("Neither commands that read nor workers hold the lock")
+    func readersDoNotHoldTheLock() async throws {
+        let path = folder.at("run/lock")
+        let lock = try HostLock.acquire(path: path, purpose: "tuff apply")
+        let machine = folder.machine(worker: ["/bin/sleep", "3"], lock: lock, deadline: .milliseconds(100))
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); exec sleep 3")
+        let task = Task {
+            await failure { () throws(HostError) in _ = try await machine.read(Command("tool", [], effect: .reads)) }
+        }
+        let stuck = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
+        #expect(stuck?.code == .timeout)
+        _ = try #require(await readPID(folder, "pid"))
+        #expect(!machine.stuckWorkers.isEmpty)
+        lock.release()
+        try HostLock.acquire(path: path, purpose: "second").release()
+        task.cancel()
+        _ = await task.value
+    }
+
+    @Test("A command that reads its input finds nothing there, and no command starts once the lock is gone")
+    func inputIsEmpty() async throws {
+        let lock = try HostLock.acquire(path: folder.at("run/lock"), purpose: "tuff apply")
+        let machine = folder.machine(lock: lock)
+        try folder.tool("tool", "cat >\(folder.at("input")); readlink /proc/self/fd/0 >\(folder.at("name"))")
+        #expect(await failure { () throws(HostError) in try await machine.perform([action()]) } == nil)
+        #expect(folder.read("input") == "")
+        #expect(folder.read("name") == folder.at("run/lock") + "\n")
+        lock.release()
+        let error = await failure { () throws(HostError) in try await machine.perform([action()]) }
+        #expect(error?.code == .refused)
+    }
+}

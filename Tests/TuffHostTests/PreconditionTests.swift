@@ -1,0 +1,131 @@
+import Glibc
+import Testing
+import TuffHost
+import TuffModel
+
+@Suite("Preconditions")
+struct PreconditionTests {
+    let folder: Folder
+    let machine: LinuxMachine
+    let uid = UID(bytes: [UInt8](1...10))
+
+    init() throws {
+        folder = try Folder()
+        folder.directory("target/acl")
+        machine = folder.machine()
+    }
+
+    private func check(_ condition: Precondition) async -> HostError? {
+        let error = await failure { () throws(HostError) in
+            try await machine.perform([.require(condition), .makeDirectory(.target("done"))])
+        }
+        #expect(folder.names("target").contains("done") == (error == nil))
+        rmdir(folder.at("target/done"))
+        return error
+    }
+
+    private func volume(_ report: String, status: Int = 0, size: Int64? = 1024) async throws -> HostError? {
+        try folder.write("report", report)
+        try folder.tool("lvm", "echo \"$@\" >\(folder.at("arguments")); cat \(folder.at("report")); exit \(status)")
+        return await check(
+            .logicalVolume(group: "vg0", name: "v-a", uuid: "AbC", uid: uid, size: size.map { ByteCount($0) }))
+    }
+
+    private func row(uuid: String = "AbC", size: String = "1024", tags: String? = nil) -> String {
+        let tags = tags ?? "other,tuff:uid=\(uid)"
+        return #"{"lv_uuid":"\#(uuid)", "lv_size":"\#(size)", "lv_tags":"\#(tags)"}"#
+    }
+
+    private func report(_ rows: String...) -> String {
+        #"{"report":[{"lv":[\#(rows.joined(separator: ","))]}]}"#
+    }
+
+    @Test("A logical volume with its uuid, uid and size passes; lvm is asked for this one alone")
+    func logicalVolume() async throws {
+        #expect(try await volume(report(row())) == nil)
+        #expect(
+            folder.read("arguments")
+                == "lvs --reportformat json --units b --nosuffix -o lv_uuid,lv_size,lv_tags -- vg0/v-a\n")
+        #expect(try await volume(report(row(size: "2048")), size: nil) == nil)
+    }
+
+    @Test("Another uuid, uid or size, a missing volume: nothing is done")
+    func otherVolume() async throws {
+        #expect(try await volume(report(row(uuid: "xyz")))?.code == .preconditionFailed)
+        #expect(try await volume(report(row(size: "2048")))?.code == .preconditionFailed)
+        #expect(try await volume(report(row(tags: "other")))?.code == .preconditionFailed)
+        #expect(try await volume(report(row(tags: "tuff:uid=\(uid)x")))?.code == .preconditionFailed)
+        #expect(try await volume(report(row()), status: 5)?.code == .preconditionFailed)
+    }
+
+    @Test("An lvm that prints half, twice, nothing or nonsense is not believed")
+    func lyingTool() async throws {
+        let whole = report(row())
+        for text in [
+            "", "{}", "null", String(whole.dropLast(3)), report(), report(row(), row()), report(row(size: "1.5k")),
+            #"{"report":[]}"#, whole + whole,
+        ] {
+            #expect(try await volume(text)?.code == .malformed, "\(text)")
+        }
+    }
+
+    @Test("A file of ours with its size passes, anything else does not")
+    func file() async throws {
+        try folder.write("disk", "0123456789")
+        let path = HostPath(.directory(folder.path), "disk")
+        #expect(await check(.file(path, size: ByteCount(10))) == nil)
+        #expect(await check(.file(path, size: nil)) == nil)
+        #expect(await check(.file(path, size: ByteCount(11)))?.code == .preconditionFailed)
+        #expect(await check(.file(HostPath(.directory(folder.path), "none"), size: nil))?.code == .preconditionFailed)
+        #expect(await check(.file(HostPath(.directory(folder.path), "target"), size: nil))?.code == .preconditionFailed)
+        symlink(folder.at("disk"), folder.at("link"))
+        #expect(await check(.file(HostPath(.directory(folder.path), "link"), size: nil))?.code == .preconditionFailed)
+    }
+
+    @Test("A place is vacant when nothing is there, or a blank file of ours")
+    func vacant() async throws {
+        let path = HostPath(.directory(folder.path), "disk")
+        #expect(await check(.vacant(path)) == nil)
+        try await machine.perform([.createFile(path, size: ByteCount(1 << 20))])
+        #expect(await check(.vacant(path)) == nil)
+        try folder.write("disk", String(repeating: "x", count: 8192))
+        #expect(await check(.vacant(path))?.code == .preconditionFailed)
+        #expect(await check(.vacant(HostPath(.directory(folder.path), "target")))?.code == .preconditionFailed)
+    }
+
+    @Test("An attribute passes with exactly its text, newline aside")
+    func attribute() async throws {
+        try folder.write("target/acl/enable", "1\n")
+        #expect(await check(.attribute(.target("acl/enable"), equals: "1")) == nil)
+        let error = await check(.attribute(.target("acl/enable"), equals: "0"))
+        #expect(error?.code == .preconditionFailed)
+        #expect(error?.sentence.hasSuffix("but it reads '1'") == true)
+        #expect(await check(.attribute(.target("acl/none"), equals: "0"))?.code == .preconditionFailed)
+    }
+
+    @Test("An ACL without a session passes, one with a session or without information does not")
+    func session() async throws {
+        #expect(await check(.noSession(.target("acl")))?.code == .preconditionFailed)
+        try folder.write(
+            "target/acl/info", "No active iSCSI Session for Initiator Endpoint: iqn.2004-10.com.example:a\n")
+        #expect(await check(.noSession(.target("acl"))) == nil)
+        try folder.write("target/acl/info", "InitiatorName: iqn.2004-10.com.example:a\nLIO Session ID: 1\n")
+        #expect(await check(.noSession(.target("acl")))?.code == .preconditionFailed)
+        try folder.write("target/acl/info", "")
+        #expect(await check(.noSession(.target("acl")))?.code == .preconditionFailed)
+    }
+
+    @Test("A tgt target without connections passes, one with any or a tgtadm that cannot tell does not")
+    func tgt() async throws {
+        let condition = Precondition.tgtIdle(controlPort: 7, tid: 3, iqn: "iqn.2026-11.dev.tuff:a")
+        try folder.tool("tgtadm", "echo \"$@\" >\(folder.at("arguments"))")
+        #expect(await check(condition) == nil)
+        #expect(folder.read("arguments") == "-C 7 --lld iscsi --mode conn --op show --tid 3\n")
+        try folder.tool("tgtadm", "echo 'Session: 1'; echo '    Connection: 0'")
+        #expect(await check(condition)?.code == .preconditionFailed)
+        try folder.tool("tgtadm", "echo \"tgtadm: can't find the target\" >&2; exit 22")
+        let error = await check(condition)
+        #expect(error?.code == .preconditionFailed)
+        #expect(error?.cause == "tgtadm: can't find the target")
+    }
+}

@@ -1,0 +1,154 @@
+import Glibc
+import SystemPackage
+import TuffHost
+import TuffModel
+
+/// A directory of one test, removed with everything in it when the test lets go of it.
+final class Folder: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/tuff-host-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
+        path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    deinit { Self.remove(path) }
+
+    private static func remove(_ path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        if status.st_mode & S_IFMT == S_IFDIR {
+            for name in names(in: path) { remove("\(path)/\(name)") }
+            rmdir(path)
+        } else {
+            unlink(path)
+        }
+    }
+
+    static func names(in path: String) -> [String] {
+        guard let stream = opendir(path) else { return [] }
+        defer { closedir(stream) }
+        var result: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+            }
+            if name != ".", name != ".." { result.append(name) }
+        }
+        return result.sorted()
+    }
+
+    func names(_ relative: String = "") -> [String] { Self.names(in: at(relative)) }
+
+    func at(_ relative: String) -> String { relative.isEmpty ? path : "\(path)/\(relative)" }
+
+    @discardableResult
+    func directory(_ relative: String) -> String {
+        var made = path
+        for word in relative.split(separator: "/") {
+            made += "/\(word)"
+            mkdir(made, 0o755)
+        }
+        return made
+    }
+
+    @discardableResult
+    func write(_ relative: String, _ text: String, mode: UInt32 = 0o644) throws -> String {
+        try write(relative, Array(text.utf8), mode: mode)
+    }
+
+    @discardableResult
+    func write(_ relative: String, _ bytes: [UInt8], mode: UInt32 = 0o644) throws -> String {
+        let descriptor = try FileDescriptor.open(
+            FilePath(at(relative)), .writeOnly, options: [.create, .truncate],
+            permissions: FilePermissions(rawValue: mode))
+        try descriptor.closeAfter { _ = try descriptor.writeAll(bytes) }
+        chmod(at(relative), mode)
+        return at(relative)
+    }
+
+    /// An executable script.
+    @discardableResult
+    func tool(_ name: String, _ script: String) throws -> String {
+        // Written elsewhere and renamed: a file open for writing anywhere, even in a child being made, cannot run.
+        try write("\(name).new", "#!/bin/sh\n\(script)\n", mode: 0o755)
+        rename(at("\(name).new"), at(name))
+        return at(name)
+    }
+
+    func read(_ relative: String) -> String? { Self.read(at(relative)) }
+
+    static func read(_ path: String) -> String? {
+        guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return nil }
+        defer { try? descriptor.close() }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = (try? bytes.withUnsafeMutableBytes { try descriptor.read(into: $0) }) ?? 0
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
+    }
+
+    func status(_ relative: String) -> stat? {
+        var status = stat()
+        return lstat(at(relative), &status) == 0 ? status : nil
+    }
+
+    func mode(_ relative: String) -> UInt32? { status(relative).map { $0.st_mode & 0o7777 } }
+
+    /// A machine whose tools come from this folder first and whose target configuration is `target` in it.
+    func machine(
+        worker: [String] = [], allowed: [String]? = nil, lock: HostLock? = nil, deadline: Duration = .seconds(20)
+    ) -> LinuxMachine {
+        LinuxMachine(
+            configuration: LinuxMachine.Configuration(
+                searchPath: [path, "/usr/sbin", "/usr/bin", "/sbin", "/bin"], targetRoot: at("target"),
+                workerCommand: worker, allowedRoots: allowed ?? [path], lock: lock, progressDeadline: deadline))
+    }
+}
+
+/// What a throwing call threw, nil when it did not.
+func failure(_ body: () async throws(HostError) -> Void) async -> HostError? {
+    do throws(HostError) {
+        try await body()
+        return nil
+    } catch {
+        return error
+    }
+}
+
+/// Waits until something holds, for at most ten seconds.
+func eventually(_ condition: () -> Bool) async -> Bool {
+    for _ in 0..<500 {
+        if condition() { return true }
+        try? await Task.sleep(for: .milliseconds(20))
+    }
+    return condition()
+}
+
+func isAlive(_ pid: Int32) -> Bool { kill(pid, 0) == 0 }
+
+func readPID(_ folder: Folder, _ name: String) async -> Int32? {
+    guard await eventually({ folder.read(name)?.hasSuffix("\n") == true }) else { return nil }
+    return folder.read(name).flatMap { Int32($0.split(separator: "\n")[0]) }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): a seeded source of random numbers.
+struct Seeded: RandomNumberGenerator {
+    private var state: UInt64
+    let seed: UInt64
+
+    init(_ purpose: String) {
+        seed = UInt64.random(in: 0...UInt64.max)
+        state = seed
+        print("\(purpose): seed \(seed)")
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
+        return value ^ (value >> 31)
+    }
+}
+
+let key = FingerprintKey(bytes: Array("a key of the tests".utf8))

@@ -1,0 +1,212 @@
+import Glibc
+import Synchronization
+import Testing
+import TuffHost
+import TuffModel
+
+@Suite("Workers")
+struct WorkerTests {
+    let folder: Folder
+
+    init() throws {
+        folder = try Folder()
+        folder.directory("target")
+        folder.directory("pool")
+    }
+
+    /// An attribute whose opening for writing blocks until somebody reads it, as a call into configfs may.
+    private func makeStuck(_ name: String) -> HostAction {
+        mkfifo(folder.at("target/\(name)"), 0o600)
+        return .writeAttribute(.target(name), "1", verify: false)
+    }
+
+    private func unblock(_ name: String) {
+        let descriptor = open(folder.at("target/\(name)"), O_RDONLY | O_NONBLOCK)
+        usleep(100_000)
+        close(descriptor)
+    }
+
+    @Test("A worker that falls silent is reported and left behind; others go on; it begins nothing more")
+    func stuck() async throws {
+        let machine = folder.machine(deadline: .milliseconds(300))
+        let action = makeStuck("fifo")
+        let error = await failure { () throws(HostError) in
+            try await machine.perform([.makeDirectory(.target("before")), action, .makeDirectory(.target("after"))])
+        }
+        #expect(error?.code == .timeout)
+        #expect(machine.stuckWorkers.map(\.request) == ["3 actions from 'mkdir /sys/kernel/config/target/before' on"])
+        try await machine.perform([.makeDirectory(.target("other"))])
+        unblock("fifo")
+        #expect(await eventually { machine.stuckWorkers.isEmpty })
+        #expect(folder.names("target") == ["before", "fifo", "other"])
+    }
+
+    @Test("A request does not wait behind a stuck one")
+    func concurrent() async throws {
+        let machine = folder.machine(deadline: .seconds(8))
+        let action = makeStuck("fifo")
+        let task = Task { await failure { () throws(HostError) in try await machine.perform([action]) } }
+        let start = ContinuousClock.now
+        for number in 0..<20 { try await machine.perform([.makeDirectory(.target("d\(number)"))]) }
+        #expect(ContinuousClock.now - start < .seconds(7))
+        unblock("fifo")
+        #expect(await task.value == nil)
+    }
+
+    @Test("When eight workers are stuck no more are started, and each that ends makes room again")
+    func tooManyStuck() async throws {
+        let machine = folder.machine(deadline: .milliseconds(100))
+        for number in 0..<8 {
+            let action = makeStuck("fifo\(number)")
+            let error = await failure { () throws(HostError) in try await machine.perform([action]) }
+            #expect(error?.code == .timeout)
+        }
+        let refused = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
+        #expect(refused?.code == .exhausted)
+        for number in 0..<8 { unblock("fifo\(number)") }
+        #expect(await eventually { machine.stuckWorkers.isEmpty })
+        _ = try await machine.space(of: folder.path)
+    }
+
+    @Test("Long work that goes on is not taken for stuck work")
+    func slowButAlive() async throws {
+        for number in 0..<1500 { try folder.write("target/a\(number)", "\(number)") }
+        let machine = folder.machine(deadline: .milliseconds(500))
+        let actions = (0..<3000).map { HostAction.writeAttribute(.target("a\($0 % 1500)"), "new", verify: true) }
+        try await machine.perform(actions)
+        let entries = try await machine.readTree(.targetConfiguration, [TreeQuery("*")], key: key)
+        #expect(entries.count == 1500)
+        #expect(entries.allSatisfy { $0.text == "new" })
+    }
+
+    @Test("A hundred requests at once are all answered")
+    func many() async throws {
+        let machine = folder.machine()
+        await withTaskGroup(of: HostError?.self) { group in
+            for number in 0..<100 {
+                group.addTask {
+                    await failure { () throws(HostError) in
+                        try await machine.perform([.makeDirectory(.target("d\(number)"))])
+                    }
+                }
+            }
+            for await error in group { #expect(error == nil) }
+        }
+        #expect(folder.names("target").count == 100)
+    }
+
+    @Test("A batch is not cut short by cancelling the task that waits for it")
+    func cancellation() async throws {
+        let machine = folder.machine()
+        let action = makeStuck("fifo")
+        let task = Task {
+            await failure { () throws(HostError) in
+                try await machine.perform([action, .makeDirectory(.target("after"))])
+            }
+        }
+        try await Task.sleep(for: .milliseconds(100))
+        task.cancel()
+        unblock("fifo")
+        #expect(await task.value == nil)
+        #expect(folder.names("target") == ["after", "fifo"])
+    }
+
+    @Test("A worker that cannot be started, ends at once, says nonsense or nothing is an error that says so")
+    func badWorkers() async throws {
+        try folder.tool("nonsense", "echo 'Usage: something else entirely'; exec sleep 5")
+        try folder.tool("dies", "head -c 20 >/dev/null; kill -9 $$")
+        for (command, code) in [
+            (["/nonexistent/worker", "_worker"], HostError.Code.failed), (["/bin/true"], .failed),
+            ([folder.at("nonsense")], .malformed), ([folder.at("dies")], .failed), (["/bin/sleep", "5"], .timeout),
+        ] {
+            let machine = folder.machine(worker: command, deadline: .seconds(1))
+            for _ in 0..<2 {
+                let error = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
+                #expect(error?.code == code, "\(command): \(String(describing: error))")
+            }
+        }
+    }
+
+    @Test("What no controller sends ends a worker with status 1, the end of input with 0")
+    func protocolErrors() throws {
+        var random = Seeded("worker input")
+        for round in 0..<200 {
+            var ends: [Int32] = [-1, -1]
+            #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+            var bytes = (0..<Int.random(in: 5...40, using: &random)).map { _ in
+                UInt8.random(in: 0...255, using: &random)
+            }
+            // Every other time a well-formed header over a body that is none.
+            if round % 2 == 0 { bytes.replaceSubrange(0..<5, with: [1, UInt8(bytes.count - 5), 0, 0, 0]) }
+            #expect(send(ends[0], bytes, bytes.count, 0) == bytes.count)
+            shutdown(ends[0], Int32(SHUT_WR))
+            let status = WorkerServer.run(input: ends[1], output: ends[1])
+            #expect(status == 1, "seed \(random.seed), round \(round)")
+            close(ends[0])
+            close(ends[1])
+        }
+        let empty = open("/dev/null", O_RDONLY)
+        #expect(WorkerServer.run(input: empty, output: empty) == 0)
+        close(empty)
+    }
+
+    @Test("A reply says which action failed, and no command runs in a worker")
+    func handle() {
+        let roots = HostRoots(target: folder.at("target"), allowed: [])
+        let command = HostAction.run(Command("true", [], effect: .mutates))
+        let reply = WorkerServer.handle(
+            WorkerRequest(roots: roots, work: .perform([.makeDirectory(.target("a")), command])))
+        guard case .stopped(1, let error) = reply else {
+            Issue.record("\(reply)")
+            return
+        }
+        #expect(error.code == .refused)
+        let gone = WorkerServer.handle(
+            WorkerRequest(roots: roots, work: .perform([.makeDirectory(.target("b"))])), progress: { false })
+        guard case .stopped(0, _) = gone else {
+            Issue.record("\(gone)")
+            return
+        }
+        #expect(folder.names("target") == ["a"])
+    }
+}
+
+/// The program beside the tests' bundle; nil when it was not built or has no worker.
+private let program: String? = {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    guard readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else { return nil }
+    let ours = buffer.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    let path = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? ours
+    let candidate = path.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/tuff"
+    return access(candidate, X_OK) == 0 ? candidate : nil
+}()
+
+@Suite("The worker process")
+struct WorkerProcessTests {
+    let folder: Folder
+    let machine: LinuxMachine
+
+    init() throws {
+        folder = try Folder()
+        folder.directory("target")
+        machine = folder.machine(worker: [try #require(program), "_worker"])
+    }
+
+    @Test("Does what it is asked, query after query, in one process that ends with its controller")
+    func process() async throws {
+        try await machine.perform([
+            .makeDirectory(.target("core")),
+            .createFile(HostPath(.directory(folder.path), "disk"), size: ByteCount(1 << 20)),
+        ])
+        for number in 0..<50 { try folder.write("target/core/a\(number)", "\(number)\n") }
+        let entries = try await machine.readTree(.targetConfiguration, [TreeQuery("core/*")], key: key)
+        #expect(entries.count == 50)
+        #expect(entries.first == TreeEntry(path: "core/a0", kind: .file, text: "0"))
+        #expect(try await machine.space(of: folder.path).size > .zero)
+        let error = await failure { () throws(HostError) in
+            try await machine.perform([.writeAttribute(.target("none"), "1", verify: false)])
+        }
+        #expect(error?.code == .notFound)
+        #expect(error?.subject == folder.at("target/none"))
+    }
+}
