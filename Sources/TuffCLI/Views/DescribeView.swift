@@ -19,7 +19,8 @@ package struct DescribeView: View {
 
     package func text(_ style: Style) -> String {
         let ready = record.ready
-        var facts: [[String]] = [["Ready", Self.sentence(ready)]]
+        let sentence = Layout.wrap(Self.sentence(ready), width: Style.width - 15)
+        var facts = sentence.enumerated().map { [$0 == 0 ? "Ready" : "", $1] }
         facts.append(["Declared at", record.location?.description ?? "nowhere in the documents given"])
         if !record.labels.isEmpty { facts.append(["Labels", LabelText.text(record.labels)]) }
         var text = style.paint("\(record.id)", .bold) + "\n\n"

@@ -65,7 +65,8 @@ package struct PlanView: View {
         details += change.notes.map { "note: \($0)" }
         return ResourceRow(
             mark: change.action.symbol, ink: ink(change.action), resource: change.resource,
-            text: change.summary + (tag(change).map { " [\($0)]" } ?? ""), location: change.location, details: details)
+            text: change.summary + (tag(change).map { " " + Layout.unbroken("[\($0)]") } ?? ""),
+            location: change.location, details: details)
     }
 
     private static func ink(_ action: Action) -> Style.Ink? {

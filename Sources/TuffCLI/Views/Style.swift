@@ -38,8 +38,13 @@ package enum Layout {
             }
             line += (line.isEmpty ? "" : " ") + word
         }
-        return lines + [line]
+        return (lines + [line]).map { $0.replacing(noBreakSpace, with: " ") }
     }
+
+    private static let noBreakSpace = "\u{a0}"
+
+    /// `text` as one word for `wrap`.
+    package static func unbroken(_ text: String) -> String { text.replacing(" ", with: noBreakSpace) }
 
     /// Text of other programs and people without what a terminal would obey: control characters are spelled out.
     package static func printable(_ text: String) -> String {

@@ -1,0 +1,147 @@
+import FoundationEssentials
+import Glibc
+import Testing
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+@testable import TuffCLI
+
+/// A door behind which there are only the commands' answers.
+private struct AnsweringMachine: Machine {
+    var answers: [String: CommandOutput] = [:]
+    var secretError: HostError?
+
+    func now() -> Instant { Examples.context.now }
+
+    func read(_ command: Command) async throws(HostError) -> CommandOutput {
+        guard let answer = answers[command.description] ?? answers[command.tool] else {
+            throw HostError(.notFound, "\(command.tool) is not installed")
+        }
+        return answer
+    }
+
+    func readTree(
+        _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey
+    ) async throws(HostError) -> [TreeEntry] { [] }
+
+    func space(of directory: String) async throws(HostError) -> FileSystemSpace {
+        throw HostError(.notFound, "no such directory")
+    }
+
+    func fingerprint(_ secret: SecretReference, key: FingerprintKey) async throws(HostError) -> SecretFingerprint {
+        if let secretError { throw secretError }
+        return World.print
+    }
+
+    func perform(_ actions: [HostAction]) async throws(HostError) {
+        throw HostError(.refused, "a checkup changes nothing")
+    }
+}
+
+@Suite struct CheckupTests {
+    let folder: TestFolder
+
+    init() throws { folder = try TestFolder() }
+
+    private func output(_ text: String, status: Int32 = 0) -> CommandOutput {
+        CommandOutput(status: status, standardOutput: Array(text.utf8))
+    }
+
+    private var healthyMachine: AnsweringMachine {
+        AnsweringMachine(answers: [
+            "lvm version": output("  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185\n"),
+            "lvm lvmconfig --type full devices/scan_lvs": output("scan_lvs=0\n"),
+        ])
+    }
+
+    private func makeHealthyRoot() throws {
+        for path in [
+            "sys/module/dm_mod", "sys/module/dm_thin_pool", "sys/module/target_core_mod", "lib/modules/6.1", "proc",
+            "etc/tuff", "srv", "run/tuff", "usr/sbin", "etc/rtslib-fb-target",
+        ] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder.path)/\(path)", withIntermediateDirectories: true, attributes: nil)
+        }
+        try folder.write("lib/modules/6.1/modules.builtin", "kernel/drivers/target/iscsi/iscsi_target_mod.ko\n")
+        try folder.write("proc/mounts", "none /sys/kernel/config configfs rw 0 0\n")
+        try folder.write("usr/sbin/thin_check", "")
+        try folder.write("etc/tuff/config.yaml", "")
+        try folder.write("etc/rtslib-fb-target/saveconfig.json", "{\"targets\": []}")
+    }
+
+    private func findings(
+        _ machine: AnsweringMachine, user: UInt32 = 0, addresses: [String] = ["192.0.2.10"],
+        secrets: [SecretReference] = [], driver: TargetDriver = .lio
+    ) async -> [Finding] {
+        var config = Examples.config
+        config.targetDriver = driver
+        let probe = HostProbe(
+            root: folder.path, effectiveUser: user, addresses: addresses, kernelRelease: "6.1")
+        return await Checkup(
+            config: config, configPath: "/etc/tuff/config.yaml", probe: probe, machine: machine,
+            lockFile: "/run/tuff/lock", secrets: secrets
+        ).run()
+    }
+
+    @Test func aHealthyHostHasNothingToFix() async throws {
+        try makeHealthyRoot()
+        // Files of this test belong to whoever runs it.
+        let found = await findings(healthyMachine, user: 0).filter { !$0.sentence.contains("belongs to user") }
+        #expect(found.allSatisfy { $0.level == .ok }, "\(found.filter { $0.level != .ok })")
+        #expect(found.contains { $0.sentence == "lvm 2.03.16(2) (2022-05-18)" })
+        #expect(found.contains { $0.sentence.contains("iscsi_target_mod") })
+    }
+
+    @Test func everyFaultIsFoundAndComesWithAFix() async throws {
+        try makeHealthyRoot()
+        try folder.write("lib/modules/6.1/modules.builtin", "")
+        try folder.write("lib/modules/6.1/modules.dep", "kernel/drivers/target/iscsi/iscsi_target_mod.ko.xz: x\n")
+        try folder.write("proc/mounts", "")
+        try folder.write(
+            "etc/rtslib-fb-target/saveconfig.json", "{\"targets\": [{\"wwn\": \"iqn.2026-01.dev.tuff:db\"}]}")
+        chmod("\(folder.path)/etc/tuff/config.yaml", 0o666)
+        try FileManager.default.removeItem(atPath: "\(folder.path)/usr/sbin/thin_check")
+        try FileManager.default.removeItem(atPath: "\(folder.path)/srv")
+        var machine = healthyMachine
+        machine.answers["lvm lvmconfig --type full devices/scan_lvs"] = output("scan_lvs=1\n")
+        machine.secretError = HostError(
+            .refused, "The secret file /etc/tuff/secrets/web1 is open to other users", cause: "type: chmod 600 …")
+        let found = await findings(machine, user: 1000, addresses: [], secrets: [World.secret])
+        let faults = found.filter { $0.level != .ok }
+        for word in [
+            "not running as root", "config.yaml", "scan_lvs=1", "thin_check", "iscsi_target_mod", "configfs",
+            "192.0.2.10", "saveconfig.json", "/srv does not exist", "secret file",
+        ] {
+            #expect(faults.contains { $0.sentence.contains(word) }, "nothing about \(word)")
+        }
+        #expect(faults.allSatisfy { $0.fix != nil })
+        #expect(DoctorView(found).exitCode == 1)
+    }
+
+    @Test func missingToolsAreNamedWithTheirPackages() async throws {
+        let found = await findings(AnsweringMachine(), driver: .tgt)
+        #expect(found.contains { $0.level == .warn && $0.fix?.contains("lvm2") == true })
+        #expect(found.contains { $0.level == .fail && $0.fix == "apt install tgt" })
+    }
+}
+
+@Suite struct LockTextTests {
+    @Test func theHolderIsNamed() {
+        let now = Examples.context.now
+        let holder = LockHolder(
+            pid: 4711, host: "storage1", since: Instant(secondsSince1970: now.secondsSince1970 - 192),
+            command: "tuff apply -f volumes.yaml", isRunning: true)
+        let failure = HostLocking.held(by: holder, now: now)
+        #expect(failure.code == 11)
+        expectGolden(failure.text(Style()), "Golden/locked.txt")
+    }
+
+    @Test func aCommandLeftBehindIsNamed() {
+        let now = Examples.context.now
+        let holder = LockHolder(
+            pid: 4711, host: "storage1", since: now, command: "tuff apply -f volumes.yaml", isRunning: false)
+        #expect(HostLocking.held(by: holder, now: now).text(Style()).contains("a command it started is still running"))
+    }
+}

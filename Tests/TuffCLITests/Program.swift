@@ -1,0 +1,140 @@
+import FoundationEssentials
+import Glibc
+import Testing
+
+/// How one run of the built program ended.
+struct Ended {
+    /// Exit code; 128 and the signal's number when it was killed.
+    var code: Int32
+    var out: String
+    var err: String
+}
+
+/// A run that is still going on.
+struct Running {
+    var pid: pid_t
+    fileprivate var folder: String
+
+    func signal(_ number: Int32) { kill(pid, number) }
+
+    func wait() -> Ended {
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) == -1, errno == EINTR {}
+        let code = status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
+        return Ended(
+            code: code, out: TestFolder.text("\(folder)/out.\(pid)"), err: TestFolder.text("\(folder)/err.\(pid)"))
+    }
+}
+
+/// A folder of one test with documents, a pool, a configuration, and tools that stand in for the host's.
+final class TestFolder {
+    let path: String
+    static let secret = "canary-7f3a-do-not-print"
+
+    init() throws {
+        var template = Array("/tmp/tuff-cli-XXXXXX".utf8CString)
+        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } }
+        path = try #require(made)
+        for name in ["pool", "target/iscsi", "target/core", "tools", "run"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(path)/\(name)", withIntermediateDirectories: true, attributes: nil)
+        }
+        chmod("\(path)/run", 0o700)
+        try write(
+            "tools/lvm", "#!/bin/sh\necho '{\"report\":[]}'\n", mode: 0o755)
+        try write("secret", Self.secret + "\n", mode: 0o600)
+        try write(
+            "config.yaml",
+            """
+            apiVersion: tuff.dev/v1
+            kind: Controller
+            spec: {node: storage1, portals: ["127.0.0.1:3260"], allowedRoots: [\(path)]}
+            """)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    static func text(_ path: String) -> String {
+        (try? Data(contentsOf: URL(filePath: path))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    func text(_ name: String) -> String { Self.text("\(path)/\(name)") }
+
+    func write(_ name: String, _ text: String, mode: mode_t = 0o644) throws {
+        try Data(text.utf8).write(to: URL(filePath: "\(path)/\(name)"))
+        chmod("\(path)/\(name)", mode)
+    }
+
+    /// One pool and one volume in it.
+    func writeVolume(size: String = "64Mi", rest: String = "") throws {
+        try write(
+            "volumes.yaml",
+            """
+            apiVersion: tuff.dev/v1
+            kind: Pool
+            metadata: {name: local}
+            spec: {directory: {path: \(path)/pool}}
+            ---
+            apiVersion: tuff.dev/v1
+            kind: Volume
+            metadata: {name: db-data, labels: {backup: nightly}}
+            spec: {size: \(size), pool: local}
+            \(rest)
+            """)
+    }
+
+    /// The same with an attachment that needs a CHAP secret.
+    func writeAttachment() throws {
+        try writeVolume(
+            rest: """
+                ---
+                apiVersion: tuff.dev/v1
+                kind: Attachment
+                metadata: {name: db-on-web1}
+                spec:
+                  volume: db-data
+                  iscsi:
+                    initiator: iqn.2004-10.com.example:web1
+                    chap: {user: web1, passwordFrom: {file: \(path)/secret}}
+                """)
+    }
+
+    /// Options that make this folder the host.
+    var host: [String] {
+        [
+            "--config", "\(path)/config.yaml", "--lock-file", "\(path)/run/lock", "--target-root", "\(path)/target",
+            "--tool-path", "\(path)/tools",
+        ]
+    }
+
+    /// Starts the program that was built beside the test bundle, in this folder.
+    /// - Parameters:
+    ///   - out: where standard output goes; nil: into a file that is read at the end.
+    func start(
+        _ arguments: [String], environment: [String] = [], input: String = "/dev/null", out: String? = nil
+    ) throws -> Running {
+        let bundle = CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
+        let program = "/\(bundle)/tuff"
+        let temporary = "\(path)/\(UInt64.random(in: 0...UInt64.max))"
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, out ?? "\(temporary).out", O_WRONLY | O_CREAT, 0o600)
+        posix_spawn_file_actions_addopen(&actions, 2, "\(temporary).err", O_WRONLY | O_CREAT, 0o600)
+        // env(1) changes the directory and becomes the program, under the same process id.
+        var argv = (["env", "-C", path, program] + arguments).map { strdup($0) } + [nil]
+        var envp = (["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no"] + environment).map { strdup($0) } + [nil]
+        defer { for pointer in argv + envp { free(pointer) } }
+        var pid: pid_t = 0
+        let failure = posix_spawn(&pid, "/usr/bin/env", &actions, nil, &argv, &envp)
+        try #require(failure == 0, "\(program) cannot be started: \(failure)")
+        rename("\(temporary).out", "\(path)/out.\(pid)")
+        rename("\(temporary).err", "\(path)/err.\(pid)")
+        return Running(pid: pid, folder: path)
+    }
+
+    func run(_ arguments: [String], environment: [String] = [], out: String? = nil) throws -> Ended {
+        try start(arguments, environment: environment, out: out).wait()
+    }
+}
