@@ -77,3 +77,14 @@ extension FakeTargetTree {
         return paths
     }
 }
+
+extension FakeTargetTree {
+    /// Unit serial number of the LUN an initiator with this ACL sees under `number`, nil where it sees none.
+    package func serial(initiator: String, of iqn: String, number: Int) -> String? {
+        let mapped = node(at: ["iscsi", iqn, "tpgt_1", "acls", initiator, "lun_\(number)"])
+        guard let mapped, mapped.live, let lun = mapped.children.values.compactMap(\.link).first,
+            let object = node(at: lun)?.children.values.compactMap(\.link).first
+        else { return nil }
+        return node(at: object + ["wwn", "vpd_unit_serial"])?.text
+    }
+}

@@ -71,6 +71,7 @@ struct FakeTgtRequest {
     var value: String?
     var initiatorName: String?
     var initiatorAddress: String?
+    var user: String?
     var force = false
 
     init(_ arguments: [String]) throws(FakeTgt.Refusal) {
@@ -100,6 +101,8 @@ struct FakeTgtRequest {
         case "-v", "--value": value = argument
         case "-Q", "--initiator-name": initiatorName = argument
         case "-I", "--initiator-address": initiatorAddress = argument
+        case "--user": user = argument
+        case "--password": break
         case "-P", "--params", "--param":
             for item in argument.split(separator: ",") {
                 let parts = item.split(separator: "=", maxSplits: 1).map(String.init)

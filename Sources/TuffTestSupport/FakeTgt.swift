@@ -40,6 +40,7 @@ package struct FakeTgt: Equatable, Sendable {
     /// As given to `tgtd --iscsi portal=`.
     package var portals: [Portal]
     private var nexus = 0
+    private var accounts: Set<String> = []
 
     package init(controlPort: Int = 0, portals: [Portal] = [Portal(address: "127.0.0.1")]) {
         self.controlPort = controlPort
@@ -71,6 +72,7 @@ package struct FakeTgt: Equatable, Sendable {
         case ruleExists = "this access control rule already exists"
         case noRule = "this access control rule does not exist"
         case invalid = "invalid request"
+        case noAccount = "can't find the account"
     }
 
     private mutating func handle(_ request: FakeTgtRequest, _ fileSize: (String) -> ByteCount?) throws(Refusal)
@@ -95,6 +97,17 @@ package struct FakeTgt: Equatable, Sendable {
         case ("logicalunit", let operation):
             guard let tid = request.tid, targets[tid] != nil else { throw .noTarget }
             try changeUnit(tid, operation, request, fileSize)
+        case ("account", "new"):
+            guard let user = request.user else { throw .invalid }
+            accounts.insert(user)
+        case ("account", "delete"):
+            guard let user = request.user, accounts.remove(user) != nil else { throw .noAccount }
+            for tid in targets.keys { targets[tid]!.accounts.removeAll { $0 == user } }
+        case ("account", let operation):
+            guard let tid = request.tid, targets[tid] != nil else { throw .noTarget }
+            guard let user = request.user, accounts.contains(user) else { throw .noAccount }
+            targets[tid]!.accounts.removeAll { $0 == user }
+            if operation == "bind" { targets[tid]!.accounts.append(user) }
         default: throw .invalid
         }
         return ""

@@ -67,6 +67,9 @@ package struct TgtDriver: ExportDriver {
         }
     }
 
+    /// The number a new target of this name gets.
+    package static func tid(of iqn: String) -> Int { TgtNames.tid(iqn) }
+
     var base: [String] { ["-C", "\(controlPort)", "--lld", "iscsi"] }
 
     package func lower(_ steps: [ExportStep]) -> [LoweredBatch] {

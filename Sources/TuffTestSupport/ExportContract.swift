@@ -1,0 +1,150 @@
+import Testing
+package import TuffHost
+package import TuffModel
+package import TuffPlanning
+package import TuffReconcile
+
+/// What every target stack must do, fake or real, as far as its capabilities go. A suite calls the functions one by
+/// one on a machine of its own; each builds what it needs and takes it away again.
+package struct ExportContract: Sendable {
+    package var machine: any Machine
+    package var driver: any ExportDriver
+    package var kind: TargetDriver
+    package var initiators: any ContractInitiators
+    /// A device that exists, and another for somebody else's target.
+    package var spec: BackstoreSpec
+    package var other: BackstoreSpec
+    package var portal: Portal
+    /// Two secret files the machine may read, with different content.
+    package var secrets: (SecretReference, SecretReference)
+    package var key = FingerprintKey(bytes: Array("export contract".utf8))
+
+    package let iqn = "iqn.2026-01.dev.tuff:contract"
+    package let initiator = "iqn.2004-10.com.example:web1"
+    package let stranger = "iqn.2004-10.com.example:stranger"
+
+    package var capabilities: ExportCapabilities { .of(kind) }
+    package var target: TargetRef { TargetRef(iqn: iqn, place: "") }
+
+    package init(
+        machine: any Machine, driver: any ExportDriver, kind: TargetDriver, initiators: any ContractInitiators,
+        spec: BackstoreSpec, other: BackstoreSpec, portal: Portal, secrets: (SecretReference, SecretReference)
+    ) {
+        self.machine = machine
+        self.driver = driver
+        self.kind = kind
+        self.initiators = initiators
+        self.spec = spec
+        self.other = other
+        self.portal = portal
+        self.secrets = secrets
+    }
+
+    // MARK: Building
+
+    /// All steps of a new export, in the planner's order.
+    package func building(readOnly: Bool = false, chap: CHAPCredentials? = nil) -> [ExportStep] {
+        let values: [TargetSetting: Bool] = [
+            .authentication: chap != nil, .generateNodeACLs: false, .cacheDynamicACLs: false,
+            .demoModeWriteProtect: true, .demoModeDiscovery: false,
+        ]
+        var steps: [ExportStep] = [.createBackstore(spec), .createTarget(target)]
+        steps += TargetSetting.allCases.sorted().filter(capabilities.settings.contains)
+            .map { .set(target, $0, values[$0]!) }
+        steps += [.addLUN(target, number: 0, spec), .createACL(target, initiator: initiator)]
+        if let chap { steps.append(.setCHAP(target, initiator: initiator, chap)) }
+        steps.append(.mapLUN(target, initiator: initiator, number: 0, lun: 0, readOnly: readOnly))
+        if capabilities.portalsPerTarget { steps.append(.addPortal(target, portal)) }
+        return steps + [.enable(target)]
+    }
+
+    package func perform(_ steps: [ExportStep]) async throws {
+        for batch in driver.lower(steps) { try await machine.perform(batch.actions) }
+    }
+
+    package func inventory() async throws -> TargetInventory {
+        switch await driver.observe(machine, key: key) {
+        case .known(let inventory): return inventory
+        case .unknown(let error): throw error
+        }
+    }
+
+    /// Our target and our backstore as they are now.
+    package func ours() async throws -> ExportPair {
+        let inventory = try await inventory()
+        return ExportPair(
+            target: inventory.targets.first { $0.iqn == iqn },
+            backstore: inventory.backstores.first { $0.name == spec.name })
+    }
+
+    /// What must be observed after `building`.
+    package func expected(readOnly: Bool = false, chap: ObservedCHAP = ObservedCHAP(), demanded: Bool = false)
+        -> ExportPair
+    {
+        var settings: [TargetSetting: Bool] = [:]
+        for setting in capabilities.settings { settings[setting] = setting == .demoModeWriteProtect }
+        settings[.authentication] = demanded
+        return ExportPair(
+            target: ObservedTarget(
+                iqn: iqn, enabled: true, settings: settings, portals: [portal],
+                luns: [ObservedLUN(number: 0, backstore: spec.name)],
+                acls: [
+                    ObservedACL(
+                        initiator: initiator,
+                        mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: readOnly)], chap: chap)
+                ]),
+            backstore: ObservedBackstore(
+                name: spec.name, place: "", path: spec.location.path, enabled: true, identity: spec.identity,
+                size: capabilities.growsDevices && spec.location.isBlockDevice ? nil : spec.size,
+                discard: spec.discard))
+    }
+
+    /// Takes our export away, in the order the kernel demands, whatever of it there is.
+    package func takeAway() async throws {
+        guard let found = try await ours().target else { return try await removeBackstore() }
+        let target = TargetRef(iqn: iqn, place: found.place)
+        for acl in found.acls {
+            try await perform([.removeACL(target, initiator: acl.initiator, mapped: acl.mappedLUNs.map(\.number))])
+        }
+        try await perform(found.luns.map { .removeLUN(target, number: $0.number) })
+        if capabilities.portalsPerTarget { try await perform(found.portals.map { .removePortal(target, $0) }) }
+        try await machine.perform(ContractEdits.removeTarget(self, found))
+        try await removeBackstore()
+        let left = try await ours()
+        #expect(left.target == nil && left.backstore == nil)
+    }
+
+    private func removeBackstore() async throws {
+        guard let found = try await ours().backstore else { return }
+        try await perform([.removeBackstore(uid: spec.uid, place: found.place)])
+    }
+}
+
+/// A target and a backstore, either of which may be missing.
+package struct ExportPair: Equatable, Sendable {
+    package var target: ObservedTarget?
+    package var backstore: ObservedBackstore?
+
+    /// Without what only the stack chooses: places.
+    package var withoutPlaces: ExportPair {
+        var copy = self
+        copy.target?.place = ""
+        copy.backstore?.place = ""
+        return copy
+    }
+
+    package init(target: ObservedTarget?, backstore: ObservedBackstore?) {
+        self.target = target
+        self.backstore = backstore
+    }
+}
+
+/// What initiators see and do, by a fake stack's rules or with libiscsi's tools.
+package protocol ContractInitiators: Sendable {
+    func discovers(_ iqn: String, as initiator: String) async throws -> Bool
+    /// Unit serial number of the LUN, nil where the initiator is not let in. `secret` is the CHAP secret's file.
+    func serial(_ iqn: String, as initiator: String, chap: CHAPCredentials?) async throws -> String?
+    func isWritable(_ iqn: String, as initiator: String) async throws -> Bool
+    /// Runs `body` while the initiator is logged in, and ends the session afterwards.
+    func holdingSession(_ iqn: String, as initiator: String, _ body: () async throws -> Void) async throws
+}

@@ -1,0 +1,63 @@
+import Testing
+import TuffDrivers
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+/// The contract of target stacks on the fake ones, whose rules were measured on the real ones.
+@Suite struct ExportContractTests {
+    enum Stack: String, CaseIterable { case lioDevice, lioFile, tgtFile }
+
+    private func contract(_ stack: Stack) -> ExportContract {
+        let size = ByteCount(64 << 20)
+        var world = FakeWorld()
+        world.files.addDirectory("/srv/pool")
+        for name in ["v-ours", "v-theirs"] {
+            world.files.addFile(name, in: "/srv/pool", size: size, isForeign: false)
+            world.otherDevices["/dev/vg1/\(name)"] = size
+        }
+        world.secrets = ["/etc/tuff/one": "first secret", "/etc/tuff/two": "second secret"]
+        let portal = Portal(address: "127.0.0.1", port: 3260)
+        world.tgt = FakeTgt(controlPort: 3, portals: [portal])
+        let machine = FakeMachine(world)
+        let kind: TargetDriver = stack == .tgtFile ? .tgt : .lio
+        func spec(_ name: String, _ uid: String) -> BackstoreSpec {
+            let uid = UID(uid)!
+            let location: VolumeLocation =
+                stack == .lioDevice
+                ? .logicalVolume(group: "vg1", name: name) : .file(directory: "/srv/pool", name: name)
+            return BackstoreSpec(
+                uid: uid, location: location, size: size, identity: DiskIdentity(serial: uid.serial), discard: true)
+        }
+        return ExportContract(
+            machine: machine, driver: kind == .tgt ? TgtDriver(controlPort: 3) : LIODriver(), kind: kind,
+            initiators: FakeInitiators(machine: machine, kind: kind), spec: spec("v-ours", "aaaabbbbccccdddd"),
+            other: spec("v-theirs", "aaaabbbbccccddde"), portal: portal,
+            secrets: (SecretReference(file: "/etc/tuff/one"), SecretReference(file: "/etc/tuff/two")))
+    }
+
+    @Test(arguments: Stack.allCases) func buildsAnExportThatOneInitiatorSees(_ stack: Stack) async throws {
+        try await contract(stack).buildsAnExportThatOneInitiatorSees()
+    }
+
+    @Test(arguments: Stack.allCases) func keepsReadOnlyDisksFromBeingWritten(_ stack: Stack) async throws {
+        try await contract(stack).keepsReadOnlyDisksFromBeingWritten()
+    }
+
+    @Test(arguments: Stack.allCases) func observesAndRepairsEachDifferenceAlone(_ stack: Stack) async throws {
+        try await contract(stack).observesAndRepairsEachDifferenceAlone()
+    }
+
+    @Test(arguments: Stack.allCases) func demandsTheSecretsThatWereSet(_ stack: Stack) async throws {
+        try await contract(stack).demandsTheSecretsThatWereSet()
+    }
+
+    @Test(arguments: Stack.allCases) func withdrawsOnlyWithoutASession(_ stack: Stack) async throws {
+        try await contract(stack).withdrawsOnlyWithoutASession()
+    }
+
+    @Test(arguments: Stack.allCases) func leavesOtherPeoplesTargetsAlone(_ stack: Stack) async throws {
+        try await contract(stack).leavesOtherPeoplesTargetsAlone()
+    }
+}
