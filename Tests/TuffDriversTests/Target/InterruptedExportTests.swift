@@ -80,7 +80,8 @@ import TuffTestSupport
             try await machine.perform(Array(actions.prefix(length)))
             let rest = try await wanted(test, on: machine)
             try await machine.perform(rest)
-            #expect(try await wanted(test, on: machine).isEmpty, "cut after \(length): \(actions.prefix(length).suffix(2))")
+            #expect(
+                try await wanted(test, on: machine).isEmpty, "cut after \(length): \(actions.prefix(length).suffix(2))")
             let reached = await driver(test.kind).observe(machine, key: FingerprintKey(bytes: [1]))
             #expect(reached == goal, "cut after \(length): \(actions.prefix(length).suffix(2))")
         }
