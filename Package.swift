@@ -85,6 +85,7 @@ let package = Package(
         .testTarget(
             name: "TuffDriversTests",
             dependencies: ["TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffTestSupport"],
+            exclude: ["Fixtures"],
             swiftSettings: strict
         ),
         .testTarget(

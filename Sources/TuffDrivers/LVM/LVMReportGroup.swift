@@ -69,7 +69,8 @@ struct LVMReportGroup {
         let tags = try cells.text(3)
         return LogicalVolume(
             name: try cells.nonEmpty(0), uuid: volumeUUID, size: try cells.size(2),
-            tags: tags.isEmpty ? [] : tags.split(separator: ",").map(String.init),
+            // By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
+            tags: tags.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0)) },
             layout: Self.layout(try cells.text(4)), active: active, suspended: try cells.flag(6) == true,
             open: try cells.flag(7) == true, pool: try cells.optional(8), origin: try cells.optional(9),
             dataPercent: try cells.percent(10), metadataPercent: try cells.percent(11),
@@ -91,6 +92,7 @@ struct LVMReportGroup {
 
     /// `lv_layout` is a set of words: `thin,pool`, `thin,sparse`, `linear`, …
     private static func layout(_ text: String) -> LogicalVolume.Layout {
+        if text == "thin,sparse" { return .thin }
         let words = text.split(separator: ",")
         if words == ["linear"] { return .linear }
         guard words.contains("thin") else { return .other }

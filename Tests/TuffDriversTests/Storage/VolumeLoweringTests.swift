@@ -1,0 +1,120 @@
+import Testing
+import TuffDrivers
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+import TuffTestSupport
+
+struct VolumeLoweringTests {
+    private func location(_ name: String, in group: String = "vg0") -> VolumeLocation {
+        .logicalVolume(group: group, name: name)
+    }
+
+    private func commands(_ steps: [VolumeStep]) -> [String] {
+        LVMDriver().lower(steps).flatMap(\.actions).map(\.description)
+    }
+
+    @Test func creationIsOneCommandWithAllMarks() {
+        let step = VolumeStep.create(
+            backend: .thinPool(group: "vg0", pool: "tp0"), location: location("v-db"), size: ByteCount(10 << 30),
+            marks: Sample.marks())
+        #expect(
+            commands([step]) == [
+                "lvm lvcreate -qq --yes --thin --virtualsize 10737418240b --name v-db --activate n "
+                    + "--setactivationskip n --wipesignatures n --addtag tuff:iqn=iqn.2026-01.dev.tuff:db "
+                    + "--addtag tuff:stack=default --addtag tuff:uid=aaaabbbbccccdddd --addtag tuff:vol=db -- vg0/tp0"
+            ])
+    }
+
+    @Test func growthIsGuardedByUUIDUidAndSize() {
+        let step = VolumeStep.extend(
+            location: location("v-db"), uid: Sample.uid, uuid: "the-uuid", from: ByteCount(1 << 30),
+            to: ByteCount(2 << 30))
+        #expect(
+            LVMDriver().lower([step]).flatMap(\.actions).first
+                == .require(
+                    .logicalVolume(
+                        group: "vg0", name: "v-db", uuid: "the-uuid", uid: Sample.uid, size: ByteCount(1 << 30))))
+        #expect(commands([step]).last == "lvm lvextend -qq --size 2147483648b -- vg0/v-db")
+    }
+
+    @Test func sizesAreWholeSectors() {
+        let step = VolumeStep.extend(
+            location: location("v-db"), uid: Sample.uid, uuid: "u", from: ByteCount(512), to: ByteCount(1_000_001))
+        #expect(commands([step]).last == "lvm lvextend -qq --size 1000448b -- vg0/v-db")
+    }
+
+    @Test func activationsShareACommandPerGroupAndOthersStandAlone() {
+        let steps: [VolumeStep] =
+            ["v-a", "v-b"].map { .activate(location: location($0), uid: Sample.uid, uuid: "u") }
+            + [
+                .extend(
+                    location: location("v-c"), uid: Sample.uid, uuid: "u", from: ByteCount(512), to: ByteCount(1024)),
+                .activate(location: location("v-d", in: "vg1"), uid: Sample.uid, uuid: "u"),
+            ]
+        let batches = LVMDriver().lower(steps)
+        #expect(batches.map(\.steps) == [[2], [0, 1], [3]])
+        #expect(batches[1].actions.count == 3)
+        #expect(batches[1].actions.last?.description == "lvm lvchange -qq --activate y -K -- vg0/v-a vg0/v-b")
+    }
+
+    @Test func manyActivationsAreSeveralCommands() {
+        let steps = (0..<600).map {
+            VolumeStep.activate(location: location("v-\($0)"), uid: Sample.uid, uuid: "u")
+        }
+        let batches = LVMDriver().lower(steps)
+        #expect(batches.map(\.steps.count) == [256, 256, 88])
+        #expect(batches.flatMap(\.steps) == Array(0..<600))
+    }
+
+    /// Names and tags are checked long before; even so none can become an option.
+    @Test(arguments: ["-f", "--config=x", "a b", "--", "vg1/x", "../x", "$(reboot)", "a\nb"])
+    func aHostileNameIsAnOperandOrAnOptionsValue(_ name: String) throws {
+        let create = VolumeStep.create(
+            backend: .thinPool(group: name, pool: name), location: location(name, in: name), size: ByteCount(512),
+            marks: Sample.marks())
+        guard case .run(let command)? = LVMDriver().lower([create]).first?.actions.last else {
+            Issue.record("no command")
+            return
+        }
+        let arguments = command.arguments
+        #expect(try #require(arguments.firstIndex(of: "--name")) + 1 == arguments.firstIndex(of: name))
+        #expect(arguments.suffix(2) == ["--", "\(name)/\(name)"])
+    }
+
+    @Test func mutatingCommandsGetTenMinutes() {
+        let steps: [VolumeStep] = [
+            .extend(location: location("a"), uid: Sample.uid, uuid: "u", from: ByteCount(512), to: ByteCount(1024)),
+            .activate(location: location("b"), uid: Sample.uid, uuid: "u"),
+        ]
+        for case .run(let command) in LVMDriver().lower(steps).flatMap(\.actions) {
+            #expect(command.effect == .mutates && command.deadline == 600)
+        }
+    }
+
+    @Test func aFileIsMadeInTheOrderThatSurvivesCrashes() {
+        let step = VolumeStep.create(
+            backend: .directory(path: "/srv/tuff"), location: .file(directory: "/srv/tuff", name: "v-db"),
+            size: ByteCount(1 << 30), marks: Sample.marks())
+        let root = HostPath.Root.directory("/srv/tuff")
+        let sidecar = HostPath(root, ".tuff/aaaabbbbccccdddd.json")
+        let head = #"{"file":"v-db","tags":["tuff:iqn=iqn.2026-01.dev.tuff:db","#
+        let tail = #""tuff:stack=default","tuff:uid=aaaabbbbccccdddd","tuff:vol=db"],"version":1}"# + "\n"
+        #expect(
+            DirectoryPoolDriver().lower([step]).flatMap(\.actions) == [
+                .require(.vacant(HostPath(root, "v-db"))),
+                .makeDirectory(HostPath(root, ".tuff")),
+                .setMode(HostPath(root, ".tuff"), 0o700),
+                .replaceFile(sidecar, head + #""tuff:op=create","# + tail),
+                .createFile(HostPath(root, "v-db"), size: ByteCount(1 << 30)),
+                .replaceFile(sidecar, head + tail),
+            ])
+    }
+
+    @Test func activatingAFileIsNothing() {
+        let step = VolumeStep.activate(
+            location: .file(directory: "/srv/tuff", name: "v-db"), uid: Sample.uid, uuid: nil)
+        #expect(DirectoryPoolDriver().lower([step]) == [LoweredBatch(steps: [0], actions: [])])
+    }
+}
