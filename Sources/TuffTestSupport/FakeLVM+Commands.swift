@@ -35,7 +35,7 @@ extension FakeLVM {
                 lvm, options, positional throws(CommandRefusal) in try lvm.extend(options, positional)
             }
         case "lvchange":
-            return change(arguments, flags: ["-qq", "-K"], valued: ["--activate"]) {
+            return change(arguments, flags: ["-qq", "-K"], valued: ["--activate", "-S"]) {
                 lvm, options, positional throws(CommandRefusal) in try lvm.activate(options, positional)
             }
         default: preconditionFailure("FakeLVM does not know: lvm \(arguments)")
@@ -169,9 +169,20 @@ extension FakeLVM {
         }
     }
 
-    /// Goes on after a volume that is missing, as LVM was seen to.
+    /// Tags of a selection `lv_tags={"a"} || lv_tags={"b"}`, the only kind this fake knows (lvmreport(7)).
+    private static func tags(selection: String) -> Set<String> {
+        Set(
+            selection.split(separator: " || ").map { term in
+                precondition(
+                    term.hasPrefix("lv_tags={\"") && term.hasSuffix("\"}"), "FakeLVM does not know: -S \(selection)")
+                return String(term.dropFirst("lv_tags={\"".count).dropLast(2))
+            })
+    }
+
+    /// Passes over what is not selected, silently. Goes on after a volume that is missing, as LVM was seen to.
     private mutating func activate(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
         precondition(options["--activate"] == ["y"], "FakeLVM only activates: \(options)")
+        let selected = options["-S"].map { Self.tags(selection: $0[0]) }
         var refusal: CommandRefusal?
         for operand in operands {
             let (groupName, name) = Self.split(operand)
@@ -186,6 +197,7 @@ extension FakeLVM {
                     status: Self.refused, sentence: "Refusing activation of partial LV \(operand).")
                 continue
             }
+            if let selected, selected.isDisjoint(with: volume.tags) { continue }
             if volume.skipsActivation, options["-K"] == nil { continue }
             self[groupName, name]?.active = true
             if let pool = volume.pool { self[groupName, pool]?.active = true }

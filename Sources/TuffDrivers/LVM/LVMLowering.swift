@@ -30,9 +30,9 @@ extension LVMDriver {
                             .require(Self.condition(group, name, uuid, uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
-            case .activate(let location, _, _):
+            case .activate(let location, let uid, _):
                 let (group, name) = Self.place(location)
-                activations.append(Activation(step: index, group: group, name: "\(group)/\(name)"))
+                activations.append(Activation(step: index, group: group, name: "\(group)/\(name)", uid: uid))
             }
         }
         return batches + Self.activate(activations)
@@ -42,18 +42,22 @@ extension LVMDriver {
         var step: Int
         var group: String
         var name: String
+        var uid: UID
     }
 
-    /// `-K` activates volumes that carry the flag "skip activation" too, which snapshots get by default. Without a
-    /// precondition: activating changes no data, a volume made in the same plan has no uuid to compare yet, and one
-    /// `lvs` for each of many volumes would cost more than the command.
+    /// `-K` activates volumes that carry the flag "skip activation" too, which snapshots get by default.
+    ///
+    /// `-S` makes LVM itself look for our uid, under the lock of the group: what has the name and is not ours is passed
+    /// over. That takes no command of its own, and no uuid, which a volume made in the same plan does not have yet.
     private static func activate(_ activations: [Activation]) -> [LoweredBatch] {
         var batches: [LoweredBatch] = []
         let groups = Dictionary(grouping: activations, by: \.group).sorted { $0.key < $1.key }
         for (_, members) in groups {
             for start in stride(from: 0, to: members.count, by: activationWidth) {
                 let part = members[start..<min(start + activationWidth, members.count)]
-                let command = change(["lvchange", "-qq", "--activate", "y", "-K", "--"] + part.map(\.name))
+                let ours = part.map { "lv_tags={\"tuff:uid=\($0.uid)\"}" }.joined(separator: " || ")
+                let command = change(
+                    ["lvchange", "-qq", "--activate", "y", "-K", "-S", ours, "--"] + part.map(\.name))
                 batches.append(
                     LoweredBatch(
                         steps: part.map(\.step), actions: [.run(command)]))
