@@ -3,7 +3,7 @@ import TuffModel
 
 /// The preconditions that are read from files: those a worker checks.
 struct FileConditions {
-    let roots: HostRoots
+    let roots: OpenRoots
 
     func check(_ condition: Precondition) throws(HostError) {
         switch condition {

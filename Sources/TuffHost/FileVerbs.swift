@@ -1,9 +1,10 @@
+import CTuffHost
 import Glibc
 import TuffModel
 
 /// The verbs of ordinary files: what they did is on the disk, directory entry included, when they return.
 struct FileVerbs {
-    let roots: HostRoots
+    let roots: OpenRoots
 
     func create(_ path: HostPath, size: ByteCount) throws(HostError) {
         let place = try TreePlace(path, in: roots, access: O_RDONLY)
@@ -65,22 +66,25 @@ struct FileVerbs {
     /// By a temporary file of a fixed name, so that what a crash leaves behind is replaced by the next attempt.
     func replace(_ path: HostPath, with text: String) throws(HostError) {
         let place = try TreePlace(path, in: roots, access: O_RDONLY)
-        let temporary = ".\(place.name).tuff-new"
-        let leftover = try TreePlace(HostPath(path.root, Self.sibling(of: path.relative, temporary)), in: roots)
-        if leftover.status()?.kind == .file { unlinkat(leftover.parent.raw, leftover.name, 0) }
-        guard let file = leftover.open(O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
-            throw .system(errno, "Cannot create the temporary file \(leftover.path)", subject: place.path)
+        let parent = place.parent.raw, temporary = ".\(place.name).tuff-new"
+        unlinkat(parent, temporary, 0)
+        guard let file = OwnedDescriptor(opened: tuff_open_at(parent, temporary, O_WRONLY | O_CREAT | O_EXCL, 0o600))
+        else {
+            throw .system(errno, "Cannot create the temporary file \(temporary) for \(place.path)", subject: place.path)
         }
         do throws(HostError) {
-            try writeAll(Array(text.utf8), to: file.raw, named: leftover.path)
-            guard fsync(file.raw) == 0 else {
-                throw HostError.system(errno, "Cannot bring \(leftover.path) to the disk", subject: place.path)
+            guard fchmod(file.raw, 0o600) == 0 else {
+                throw .system(errno, "Cannot make \(place.path) readable by us alone", subject: place.path)
             }
-            guard renameat(leftover.parent.raw, leftover.name, place.parent.raw, place.name) == 0 else {
-                throw HostError.system(errno, "Cannot put \(place.path) in its place", subject: place.path)
+            try writeAll(Array(text.utf8), to: file.raw, named: place.path)
+            guard fsync(file.raw) == 0 else {
+                throw .system(errno, "Cannot bring \(place.path) to the disk", subject: place.path)
+            }
+            guard renameat(parent, temporary, parent, place.name) == 0 else {
+                throw .system(errno, "Cannot put \(place.path) in its place", subject: place.path)
             }
         } catch {
-            unlinkat(leftover.parent.raw, leftover.name, 0)
+            unlinkat(parent, temporary, 0)
             throw error
         }
         guard fsync(place.parent.raw) == 0 else {
@@ -102,9 +106,5 @@ struct FileVerbs {
             guard count > 0 else { throw .system(errno, "Cannot write \(path)", subject: path) }
             rest = rest.dropFirst(count)
         }
-    }
-
-    private static func sibling(of relative: String, _ name: String) -> String {
-        (relative.split(separator: "/").dropLast().map(String.init) + [name]).joined(separator: "/")
     }
 }

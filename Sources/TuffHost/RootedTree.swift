@@ -83,6 +83,23 @@ package struct HostRoots: Hashable, Codable, Sendable {
     }
 }
 
+/// The roots that one request has used, each opened once.
+final class OpenRoots {
+    let roots: HostRoots
+    private var opened: [HostPath.Root: SharedDescriptor] = [:]
+
+    init(_ roots: HostRoots) { self.roots = roots }
+
+    func path(of place: HostPath) -> String { roots.path(of: place) }
+
+    func open(_ root: HostPath.Root) throws(HostError) -> SharedDescriptor {
+        if let known = opened[root] { return known }
+        let descriptor = SharedDescriptor(try roots.open(root))
+        opened[root] = descriptor
+        return descriptor
+    }
+}
+
 /// A directory of a rooted tree, and the name of an entry in it.
 struct TreePlace: ~Copyable {
     let parent: OwnedDescriptor
@@ -94,7 +111,7 @@ struct TreePlace: ~Copyable {
     ///
     /// - Parameter access: `O_PATH` for configfs, whose directories must not be opened for reading (that blocks while
     ///   a device beneath is suspended); `O_RDONLY` for ordinary ones, which are fsynced afterwards.
-    init(_ place: HostPath, in roots: HostRoots, access: Int32 = tuff_o_path) throws(HostError) {
+    init(_ place: HostPath, in roots: OpenRoots, access: Int32 = tuff_o_path) throws(HostError) {
         let path = roots.path(of: place)
         guard Self.isPlain(place.relative) else {
             throw HostError(.refused, "'\(place.relative)' is not a path beneath its root", subject: path)

@@ -5,7 +5,7 @@ import TuffModel
 /// The verbs of a tree of objects: configfs makes an object with mkdir(2), sets it with one write(2) per attribute
 /// and relates two with symlink(2). All are found again rather than made twice.
 struct TreeVerbs {
-    let roots: HostRoots
+    let roots: OpenRoots
 
     func makeDirectory(_ path: HostPath) throws(HostError) {
         let place = try TreePlace(path, in: roots)
@@ -41,7 +41,7 @@ struct TreeVerbs {
 
     func writeSecret(_ path: HostPath, _ reference: SecretReference) throws(HostError) {
         let place = try TreePlace(path, in: roots)
-        let secret = try SecretBuffer(reading: reference, in: roots)
+        let secret = try SecretBuffer(reading: reference, in: roots.roots)
         try secret.withBytes { (buffer) throws(HostError) in try write(buffer, to: place) }
     }
 

@@ -25,12 +25,13 @@ package enum WorkerServer {
         do throws(HostError) {
             switch request.work {
             case .perform(let actions):
+                let open = OpenRoots(roots)
                 for (index, action) in actions.enumerated() {
                     do throws(HostError) {
                         guard progress() else {
                             throw HostError(.failed, "The controller ended before '\(action)' was begun")
                         }
-                        try perform(action, roots)
+                        try perform(action, open)
                     } catch {
                         return .stopped(done: index, error)
                     }
@@ -50,7 +51,7 @@ package enum WorkerServer {
         }
     }
 
-    private static func perform(_ action: HostAction, _ roots: HostRoots) throws(HostError) {
+    private static func perform(_ action: HostAction, _ roots: OpenRoots) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
         case .run, .require(.logicalVolume), .require(.tgtIdle):

@@ -13,6 +13,9 @@ struct MutatingCommandTests {
         .run(Command("tool", ["--yes"], effect: .mutates, deadline: deadline, successStatuses: success))
     }
 
+    /// Script text that waits for a file of the folder.
+    private func wait(_ name: String) -> String { "while [ ! -e \(folder.at(name)) ]; do sleep 0.05; done" }
+
     @Test("A status of success is success, another is a failure with the error text")
     func statuses() async throws {
         let machine = folder.machine()
@@ -28,11 +31,12 @@ struct MutatingCommandTests {
     @Test("Cancelling the task neither kills the command nor forgets it")
     func cancellation() async throws {
         let machine = folder.machine()
-        try folder.tool("tool", "echo $$ >\(folder.at("pid")); sleep 1; echo done >\(folder.at("marker"))")
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); \(wait("go")); echo done >\(folder.at("marker"))")
         let task = Task { await failure { () throws(HostError) in try await machine.perform([action()]) } }
         let pid = try #require(await readPID(folder, "pid"))
         task.cancel()
         #expect(await eventually { machine.runningCommands.map(\.pid) == [pid] })
+        try folder.write("go", "")
         #expect(await task.value == nil)
         #expect(folder.read("marker") == "done\n")
         #expect(machine.runningCommands.isEmpty)
@@ -41,10 +45,8 @@ struct MutatingCommandTests {
     @Test("At its deadline a command is reported, left running and remembered until it ends")
     func deadline() async throws {
         let machine = folder.machine()
-        try folder.tool("tool", "echo $$ >\(folder.at("pid")); sleep 3; echo done >\(folder.at("marker"))")
-        let start = ContinuousClock.now
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); \(wait("go")); echo done >\(folder.at("marker"))")
         let error = await failure { () throws(HostError) in try await machine.perform([action(1)]) }
-        #expect(ContinuousClock.now - start < .seconds(3))
         let pid = try #require(await readPID(folder, "pid"))
         #expect(error?.code == .timeout)
         #expect(error?.sentence.contains("still running as pid \(pid) since 2") == true)
@@ -53,6 +55,7 @@ struct MutatingCommandTests {
         #expect(running.overdue)
         #expect(running.command == "tool --yes")
         #expect(isAlive(pid))
+        try folder.write("go", "")
         #expect(await eventually { machine.runningCommands.isEmpty })
         #expect(folder.read("marker") == "done\n")
     }
@@ -88,12 +91,13 @@ struct MutatingCommandTests {
         let path = folder.at("run/lock")
         let lock = try HostLock.acquire(path: path, purpose: "tuff apply")
         let machine = folder.machine(lock: lock)
-        try folder.tool("tool", "echo $$ >\(folder.at("pid")); exec sleep 2")
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); \(wait("go"))")
         let task = Task { await failure { () throws(HostError) in try await machine.perform([action()]) } }
         _ = try #require(await readPID(folder, "pid"))
         // What the kernel does for a controller that dies.
         lock.release()
         #expect(throws: LockError.self) { try HostLock.acquire(path: path, purpose: "second") }
+        try folder.write("go", "")
         #expect(await task.value == nil)
         try HostLock.acquire(path: path, purpose: "second").release()
     }
@@ -102,19 +106,22 @@ struct MutatingCommandTests {
     func readersDoNotHoldTheLock() async throws {
         let path = folder.at("run/lock")
         let lock = try HostLock.acquire(path: path, purpose: "tuff apply")
-        let machine = folder.machine(worker: ["/bin/sleep", "3"], lock: lock, deadline: .milliseconds(100))
-        try folder.tool("tool", "echo $$ >\(folder.at("pid")); exec sleep 3")
+        let machine = folder.machine(worker: ["/bin/sleep", "1000"], lock: lock, deadline: .seconds(1))
+        try folder.tool("tool", "echo $$ >\(folder.at("pid")); exec sleep 1000")
         let task = Task {
             await failure { () throws(HostError) in _ = try await machine.read(Command("tool", [], effect: .reads)) }
         }
         let stuck = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
         #expect(stuck?.code == .timeout)
         _ = try #require(await readPID(folder, "pid"))
-        #expect(!machine.stuckWorkers.isEmpty)
+        let worker = try #require(machine.stuckWorkers.first?.pid)
+        #expect(isAlive(worker))
         lock.release()
         try HostLock.acquire(path: path, purpose: "second").release()
         task.cancel()
         _ = await task.value
+        kill(worker, SIGKILL)
+        #expect(await eventually { machine.stuckWorkers.isEmpty })
     }
 
     @Test("A command that reads its input finds nothing there, and no command starts once the lock is gone")

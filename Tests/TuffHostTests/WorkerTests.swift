@@ -43,12 +43,11 @@ struct WorkerTests {
 
     @Test("A request does not wait behind a stuck one")
     func concurrent() async throws {
-        let machine = folder.machine(deadline: .seconds(8))
+        let machine = folder.machine(deadline: .seconds(60))
         let action = makeStuck("fifo")
         let task = Task { await failure { () throws(HostError) in try await machine.perform([action]) } }
-        let start = ContinuousClock.now
         for number in 0..<20 { try await machine.perform([.makeDirectory(.target("d\(number)"))]) }
-        #expect(ContinuousClock.now - start < .seconds(7))
+        // Only now can the stuck one end well.
         unblock("fifo")
         #expect(await task.value == nil)
     }
@@ -119,7 +118,7 @@ struct WorkerTests {
             (["/nonexistent/worker", "_worker"], HostError.Code.failed), (["/bin/true"], .failed),
             ([folder.at("nonsense")], .malformed), ([folder.at("dies")], .failed), (["/bin/sleep", "5"], .timeout),
         ] {
-            let machine = folder.machine(worker: command, deadline: .seconds(1))
+            let machine = folder.machine(worker: command, deadline: code == .timeout ? .seconds(1) : .seconds(20))
             for _ in 0..<2 {
                 let error = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
                 #expect(error?.code == code, "\(command): \(String(describing: error))")
@@ -176,8 +175,8 @@ private let program: String? = {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     guard readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else { return nil }
     let ours = buffer.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-    let path = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? ours
-    let candidate = path.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/tuff"
+    let bundle = ours.hasSuffix(".xctest") ? ours : CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? ours
+    let candidate = bundle.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/tuff"
     return access(candidate, X_OK) == 0 ? candidate : nil
 }()
 
