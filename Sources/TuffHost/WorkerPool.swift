@@ -193,7 +193,7 @@ final class WorkerPool: Sendable {
             }
         } else {
             Task.detached { [self, weak connection] in
-                await runProcess(on: theirs, for: connection)
+                await runProcess(on: theirs, for: connection, id)
                 forget(id, connection)
             }
         }
@@ -201,7 +201,7 @@ final class WorkerPool: Sendable {
     }
 
     /// Starts the process, and returns when it has ended.
-    private func runProcess(on descriptor: Int32, for connection: WorkerConnection?) async {
+    private func runProcess(on descriptor: Int32, for connection: WorkerConnection?, _ id: Int) async {
         let socket = FileDescriptor(rawValue: descriptor)
         // In a group of its own, so that a terminal's Ctrl-C does not reach it in the middle of a write.
         var options = PlatformOptions()
@@ -220,9 +220,9 @@ final class WorkerPool: Sendable {
                 environment: environment, platformOptions: options,
                 input: .fileDescriptor(socket, closeAfterSpawningProcess: false),
                 output: .fileDescriptor(socket, closeAfterSpawningProcess: false), error: .discarded
-            ) { [weak connection] execution in
+            ) { [self, weak connection] execution in
                 closeOnce()
-                connection?.pid.withLock { $0 = execution.processIdentifier.value }
+                noteStart(of: id, connection, as: execution.processIdentifier.value)
             }
         } catch {
             let fault = HostError(
@@ -230,6 +230,12 @@ final class WorkerPool: Sendable {
             connection?.startFault.withLock { $0 = fault }
         }
         closeOnce()
+    }
+
+    /// A worker runs; on a slow machine it may have been given up by then.
+    private func noteStart(of id: Int, _ connection: WorkerConnection?, as pid: Int32) {
+        connection?.pid.withLock { $0 = pid }
+        state.withLock { $0.stuck[id]?.pid = pid }
     }
 
     /// A worker ended; a stuck one is stuck no longer.

@@ -114,6 +114,7 @@ struct MutatingCommandTests {
         let stuck = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
         #expect(stuck?.code == .timeout)
         _ = try #require(await readPID(folder, "pid"))
+        #expect(await eventually { machine.stuckWorkers.first?.pid != nil })
         let worker = try #require(machine.stuckWorkers.first?.pid)
         #expect(isAlive(worker))
         lock.release()

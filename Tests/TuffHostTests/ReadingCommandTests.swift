@@ -70,7 +70,7 @@ struct ReadingCommandTests {
         let error = try await runFailing(
             "echo $$ >\(folder.at("pid")); while :; do echo flood; done 2>/dev/null", limit: 1000)
         #expect(error.code == .malformed)
-        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(ContinuousClock.now - start < .seconds(25))
         let pid = try #require(await readPID(folder, "pid"))
         #expect(await eventually { !isAlive(pid) })
     }
@@ -90,7 +90,7 @@ struct ReadingCommandTests {
         let script = "trap '' TERM; echo $$ >\(folder.at("pid")); while :; do sleep 1; done"
         let error = try await runFailing(script, deadline: 1)
         #expect(error.code == .timeout)
-        #expect(ContinuousClock.now - start < .seconds(8))
+        #expect(ContinuousClock.now - start < .seconds(30))
         let pid = try #require(await readPID(folder, "pid"))
         #expect(await eventually { !isAlive(pid) })
     }
@@ -106,7 +106,7 @@ struct ReadingCommandTests {
         let start = ContinuousClock.now
         let output = try await run("sleep 1000 & echo $! >\(folder.at("pid")); echo out")
         #expect(output.standardOutput == Array("out\n".utf8))
-        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(ContinuousClock.now - start < .seconds(25))
         kill(try #require(await readPID(folder, "pid")), SIGKILL)
     }
 

@@ -69,13 +69,24 @@ struct WorkerTests {
 
     @Test("Long work that goes on is not taken for stuck work")
     func slowButAlive() async throws {
-        for number in 0..<1500 { try folder.write("target/a\(number)", "\(number)") }
-        let machine = folder.machine(deadline: .milliseconds(500))
-        let actions = (0..<3000).map { HostAction.writeAttribute(.target("a\($0 % 1500)"), "new", verify: true) }
-        try await machine.perform(actions)
-        let entries = try await machine.readTree(.targetConfiguration, [TreeQuery("*")], key: key)
-        #expect(entries.count == 1500)
-        #expect(entries.allSatisfy { $0.text == "new" })
+        let machine = folder.machine(deadline: .seconds(5))
+        let actions = (0..<14).map { makeStuck("fifo\($0)") }
+        let start = ContinuousClock.now
+        let task = Task { await failure { () throws(HostError) in try await machine.perform(actions) } }
+        for number in 0..<14 {
+            try await Task.sleep(for: .milliseconds(400))
+            unblock("fifo\(number)")
+        }
+        #expect(await task.value == nil)
+        #expect(ContinuousClock.now - start > .seconds(5))
+    }
+
+    @Test("A tree larger than a socket's buffers arrives whole")
+    func largeTree() async throws {
+        for number in 0..<3000 { try folder.write("target/a\(number)", "\(number)") }
+        let entries = try await folder.machine().readTree(.targetConfiguration, [TreeQuery("*")], key: key)
+        #expect(entries.count == 3000)
+        #expect(entries.allSatisfy { "a\($0.text ?? "")" == $0.path })
     }
 
     @Test("A hundred requests at once are all answered")
