@@ -71,6 +71,13 @@ package struct FakeFiles: Equatable, Sendable {
         self[directory, name] = file
     }
 
+    /// A text file somebody wrote, anywhere in the pool.
+    package mutating func write(text: String, to path: String, in directory: String) {
+        minted += 1
+        self[directory, path] = File(
+            size: ByteCount(Int64(text.utf8.count)), allocated: ByteCount(4096), text: text, content: minted)
+    }
+
     package mutating func remove(_ path: String, in directory: String) {
         directories[directory]?.entries[path] = nil
     }
