@@ -34,7 +34,7 @@ package enum DiagnosticText {
             let length = max(1, min(diagnostic.length, scalars.count - start))
             let carets = paint(isError ? .red : .yellow, String(repeating: "^", count: length))
             lines.append(" \(gutter) \(bar)")
-            lines.append(" \(paint(.blue, number)) \(bar) \(clean(line))")
+            lines.append(" \(paint(.blue, number)) \(bar)" + (line.isEmpty ? "" : " \(clean(line))"))
             lines.append(" \(gutter) \(bar) \(padding)\(carets)")
         }
         if let help = diagnostic.help { lines.append(" \(gutter) \(paint(.blue, "=")) help: \(clean(help))") }

@@ -42,7 +42,11 @@ final class Decoding {
 
     func refuseUnknown(_ entry: Node.Entry, known: [String], reserved: [ReservedWord]) {
         if let word = reserved.first(where: { $0.name == entry.key }) {
-            if word.isSecret { report.conceal(entry.keyMark); report.conceal(entry.value.mark) }
+            if word.isSecret {
+                report.conceal(entry.keyMark)
+                report.conceal(entry.value.mark)
+                for name in known where name.hasSuffix("From") { misspelt.insert("\(path).\(name)") }
+            }
             return report.error("reserved-field", "\(container): \(word.sentence)", at: entry.keyMark, help: word.help)
         }
         let guess = Spelling.closest(to: entry.key, among: known)

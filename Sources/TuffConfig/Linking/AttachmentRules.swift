@@ -8,7 +8,8 @@ extension Linker {
                 // RFC 3720 section 8.2.1: a secret used in both directions can be reflected.
                 error(
                     "same-secret", .attachment, attachment, "spec.iscsi.chap.mutual.passwordFrom.file",
-                    "the target proves itself with the initiator's own secret", help: "name a file with another secret")
+                    "lets the target prove itself with the initiator's own secret",
+                    help: "name a file with another secret")
             }
         }
         let groups = Dictionary(grouping: inOrder(state.attachments), by: \.spec.volume)
@@ -37,8 +38,8 @@ extension Linker {
         for attachment in considered.dropFirst(limit) {
             error(
                 "shared-volume", .attachment, attachment, "spec.volume",
-                "Volume/\(name) with sharing: \(volume.spec.sharing.rawValue) has "
-                    + "\(considered.map { "Attachment/\($0.metadata.name)" }.prefix(limit).joined(separator: ", ")) already",
+                "is one too many for Volume/\(name) with sharing: \(volume.spec.sharing.rawValue), which has "
+                    + considered.prefix(limit).map { "Attachment/\($0.metadata.name)" }.joined(separator: " and "),
                 help: help)
         }
     }
@@ -50,7 +51,7 @@ extension Linker {
             seen[attachment.spec.initiator] = first
             error(
                 "duplicate-attachment", .attachment, attachment, "spec.iscsi.initiator",
-                "the initiator sees Volume/\(attachment.spec.volume) through Attachment/\(first.metadata.name) already",
+                "shows Volume/\(attachment.spec.volume) to an initiator that sees it through Attachment/\(first.metadata.name)",
                 help: "remove one of the two")
         }
     }

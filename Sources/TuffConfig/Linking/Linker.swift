@@ -24,6 +24,8 @@ struct Linker {
 
     // MARK: Saying so
 
+    /// Reports that `declared` does what `complaint` says: a predicate that follows the resource's name.
+
     func error<Spec>(
         _ rule: String, _ kind: Kind, _ declared: Declared<Spec>, _ path: String, _ complaint: String,
         help: String? = nil
@@ -31,7 +33,7 @@ struct Linker {
         let place = declared.location(of: path)
         guard let report = documents.reports[place.file] else { return }
         report.error(
-            rule, "\(kind.rawValue)/\(declared.metadata.name): \(complaint)", at: mark(place, report), help: help)
+            rule, "\(kind.rawValue)/\(declared.metadata.name) \(complaint)", at: mark(place, report), help: help)
     }
 
     func warning<Spec>(
@@ -41,7 +43,7 @@ struct Linker {
         let place = declared.location(of: path)
         guard let report = documents.reports[place.file] else { return }
         report.warning(
-            rule, "\(kind.rawValue)/\(declared.metadata.name): \(complaint)", at: mark(place, report), help: help)
+            rule, "\(kind.rawValue)/\(declared.metadata.name) \(complaint)", at: mark(place, report), help: help)
     }
 
     private func mark(_ place: SourceLocation, _ report: FileReport) -> Mark {
@@ -81,7 +83,7 @@ struct Linker {
                     }
                     error(
                         "dangling-reference", kind, resource, reference.path,
-                        "\(reference.path) names '\(target.name)', but there is no \(target)",
+                        "names '\(target.name)' in \(reference.path), but there is no \(target)",
                         help: help ?? "declare it, or remove the reference")
                 }
             }

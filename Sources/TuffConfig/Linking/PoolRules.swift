@@ -29,7 +29,7 @@ extension Linker {
                 // lvm.conf(5), thin_pool_autoextend_threshold: the smallest value is 50.
                 error(
                     "out-of-range", .pool, pool, "spec.autoExtend.threshold",
-                    "spec.autoExtend.threshold must be at least 50%, not \(autoExtend.threshold)",
+                    "has a spec.autoExtend.threshold of \(autoExtend.threshold), less than 50%",
                     help: "LVM extends pools from 50% on")
             }
         }
@@ -37,11 +37,11 @@ extension Linker {
 
     private func checkBackend(_ pool: Declared<PoolSpec>) {
         guard case .lvm(let lvm) = pool.spec.backend else {
-            return refuse(pool, ["spec.autoExtend"], "is for thin pools", "remove it: a directory has no thin pool")
+            return refuse(pool, ["spec.autoExtend"], "thin", "remove it: a directory has no thin pool")
         }
         if lvm.thinPool != nil {
             refuse(
-                pool, ["spec.lvm.wipe", "spec.lvm.tempSnapshotReserve"], "is for thick pools",
+                pool, ["spec.lvm.wipe", "spec.lvm.tempSnapshotReserve"], "thick",
                 "remove it, or thinPool: thin volumes read back zero and need no reserve")
         } else {
             refuse(
@@ -50,18 +50,18 @@ extension Linker {
                     "spec.lvm.create.thinPoolSize", "spec.lvm.create.chunkSize", "spec.lvm.create.whenFull",
                     "spec.autoExtend",
                 ],
-                "is for thin pools", "remove it, or name a thinPool")
+                "thin", "remove it, or name a thinPool")
             if pool.spec.overprovision > 1 {
                 refuse(
-                    pool, ["spec.overprovision"], "is for thin and directory pools",
+                    pool, ["spec.overprovision"], "thin and directory",
                     "remove it: thick volumes take all their space at once")
             }
         }
     }
 
-    private func refuse(_ pool: Declared<PoolSpec>, _ paths: [String], _ complaint: String, _ help: String) {
+    private func refuse(_ pool: Declared<PoolSpec>, _ paths: [String], _ types: String, _ help: String) {
         for path in paths where pool.fields[path] != nil {
-            error("field-without-effect", .pool, pool, path, "\(path) \(complaint)", help: help)
+            error("field-without-effect", .pool, pool, path, "has \(path), which is for \(types) pools", help: help)
         }
     }
 }

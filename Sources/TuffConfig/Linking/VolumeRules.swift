@@ -43,14 +43,14 @@ extension Linker {
                 if !mayBeElsewhere {
                     error(
                         "selector-matches-nothing", .volume, volume, "spec.poolSelector",
-                        "no pool has the labels of spec.poolSelector",
+                        "selects no pool: none has the labels of spec.poolSelector",
                         help: "give a pool these labels, or name one with pool:")
                 }
             }
             if let first = pools.first, let other = pools.first(where: { $0.spec.node != first.spec.node }) {
                 error(
                     "selector-spans-nodes", .volume, volume, "spec.poolSelector",
-                    "spec.poolSelector matches pools of two nodes: Pool/\(first.metadata.name) on "
+                    "selects pools of two nodes: Pool/\(first.metadata.name) on "
                         + "\(first.spec.node ?? "no node") and Pool/\(other.metadata.name) on "
                         + "\(other.spec.node ?? "no node")",
                     help: "add a label that only the pools of one node have")
@@ -69,13 +69,13 @@ extension Linker {
             if length > LVMName.maximumMappedLength {
                 error(
                     "name-too-long", kind, declared, "metadata.name",
-                    "as \(lvm.volumeGroup)/\(name) it has \(length) bytes with hyphens doubled, and the kernel takes "
+                    "would be \(lvm.volumeGroup)/\(name), \(length) bytes with hyphens doubled, and the kernel takes "
                         + "\(LVMName.maximumMappedLength)", help: "choose a shorter name, or one with fewer hyphens")
             }
             if lvm.thinPool == name {
                 error(
                     "name-taken", kind, declared, "metadata.name",
-                    "its logical volume \(lvm.volumeGroup)/\(name) would be the thin pool of "
+                    "would be \(lvm.volumeGroup)/\(name), which is the thin pool of "
                         + "Pool/\(pool.metadata.name)", help: "rename one of them")
             }
         }
@@ -91,7 +91,7 @@ extension Linker {
                 if case .thick = pool.spec.storage { continue }
                 error(
                     "field-without-effect", .snapshot, snapshot, "spec.reserve",
-                    "spec.reserve is for thick pools, and Pool/\(name) is not thick", help: "remove it")
+                    "has spec.reserve, which is for thick pools, and Pool/\(name) is not thick", help: "remove it")
             }
         }
     }
@@ -105,7 +105,7 @@ extension Linker {
                 else { continue }
                 warning(
                     "selector-matches-nothing", kind, policy, "spec.volumes",
-                    "no volume has the labels of spec.volumes",
+                    "selects no volume: none has the labels of spec.volumes",
                     help: "give a volume these labels, or list volumes with names:")
             }
         }
@@ -120,7 +120,7 @@ extension Linker {
             else { continue }
             error(
                 "foreign-snapshot", .restore, restore, "spec.from.snapshot",
-                "Snapshot/\(name) is of Volume/\(snapshot.spec.volume), not of Volume/\(restore.spec.volume)",
+                "rolls Volume/\(restore.spec.volume) back to Snapshot/\(name), which is of Volume/\(snapshot.spec.volume)",
                 help: "a volume is rolled back to its own snapshots; another volume can have this one as its source")
         }
     }
@@ -135,7 +135,7 @@ extension Linker {
                 if !NameRule.isLabel(former) {
                     error(
                         "name-not-dns-label", kind, resource, path,
-                        "\(Self.renamedFrom) must be a name, not \(quoted(former))",
+                        "is renamed from \(quoted(former)), which is no name",
                         help: "write the name that the resource had before")
                 } else if documents.known[ResourceID(kind, former)] != nil {
                     error(

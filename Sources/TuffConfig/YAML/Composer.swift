@@ -32,7 +32,9 @@ struct Composer {
                 documents = run.documents
                 guard let failure else { return }
                 if firstUnreadable == nil { firstUnreadable = failure }
-                guard documents < Limits.documents, let next = nextDocument(after: Int(failure.line)) else { return }
+                guard documents < Limits.documents,
+                    let next = nextDocument(from: max(Int(failure.line), run.documentLine + 1, line + 1))
+                else { return }
                 guard failures < Limits.syntaxErrors else {
                     return report.error(
                         "too-many-errors", "reading stopped here after \(failures) unreadable documents",
@@ -48,9 +50,9 @@ struct Composer {
         firstUnreadable = mark
     }
 
-    /// The next line after `line` that is a document marker: no open text or map of YAML can contain one.
-    private func nextDocument(after line: Int) -> Int? {
-        (line + 1..<max(line + 1, file.lineCount + 1)).first { candidate in
+    /// The first line from `line` on that is a document marker: no open text or map of YAML can contain one.
+    private func nextDocument(from line: Int) -> Int? {
+        (line..<max(line, file.lineCount + 1)).first { candidate in
             let bytes = file.bytes(ofLine: candidate)
             guard bytes.starts(with: "---".utf8) else { return false }
             return bytes.count == 3 || [0x20, 0x09].contains(bytes[bytes.startIndex + 3])
@@ -84,6 +86,8 @@ private struct DocumentRun: ~Copyable {
     private var strict: StrictCheck
     private var nodes = 0
     private(set) var documents: Int
+    /// Line where the last document began.
+    private(set) var documentLine = 0
 
     init(_ bytes: UnsafeRawBufferPointer, linesBefore: Int, documents: Int, _ report: FileReport) {
         self.report = report
@@ -101,6 +105,7 @@ private struct DocumentRun: ~Copyable {
                 case .streamEnd: return nil
                 case .documentStart:
                     documents += 1
+                    documentLine = Int(event.mark.line)
                     guard documents <= Limits.documents else {
                         throw abandon("too-many-documents", "the file has more than 10,000 documents", at: event.mark)
                     }

@@ -1,0 +1,134 @@
+import Testing
+import TuffConfig
+import TuffModel
+
+/// What the goldens and the corpus of wrong documents leave open: where a rule must not fire, and what it points at.
+@Suite struct RuleTests {
+    static let base = """
+        apiVersion: tuff.dev/v1
+        kind: Pool
+        metadata: {name: p}
+        spec: {directory: {path: /srv/p}}
+        ---
+
+        """
+
+    private func volume(_ name: String, _ more: String = "") -> String {
+        "{apiVersion: tuff.dev/v1, kind: Volume, metadata: {name: \(name)}, spec: {size: 1Gi, pool: p\(more)}}\n---\n"
+    }
+
+    private func attachment(_ name: String, _ initiator: String, _ more: String = "") -> String {
+        "{apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: \(name)}, spec: {volume: v, "
+            + "iscsi: {initiator: \"iqn.2004-10.com.example:\(initiator)\"}\(more)}}\n---\n"
+    }
+
+    private func rules(_ text: String) -> [String] { load(Self.base + text).diagnostics.map(\.rule) }
+
+    @Test func sharingSaysHowManyMayAttach() {
+        let two = attachment("a", "a") + attachment("b", "b")
+        let three = two + attachment("c", "c")
+        let oneReads = attachment("a", "a") + attachment("b", "b", ", readOnly: true")
+        #expect(rules(volume("v") + attachment("a", "a")) == [])
+        #expect(rules(volume("v") + oneReads) == ["shared-volume"])
+        #expect(rules(volume("v", ", sharing: readers") + oneReads) == [])
+        #expect(rules(volume("v", ", sharing: readers") + two) == ["shared-volume"])
+        #expect(rules(volume("v", ", sharing: handover") + two) == [])
+        #expect(rules(volume("v", ", sharing: handover") + three) == ["shared-volume"])
+        #expect(rules(volume("v", ", sharing: writers") + three) == [])
+    }
+
+    @Test func aChainOfClonesIsNoCycle() {
+        let chain = (1...200).map { volume("v\($0)", ", source: {volume: v\($0 - 1)}") }.joined()
+        #expect(rules(volume("v0") + chain) == [])
+    }
+
+    @Test func aLongCycleIsReportedOnce() {
+        let ring = (0..<500).map { volume("v\($0)", ", source: {volume: v\(($0 + 1) % 500)}") }.joined()
+        #expect(rules(ring + volume("tail", ", source: {volume: v0}")) == ["source-cycle"])
+    }
+
+    @Test func aReferenceToADocumentWithErrorsIsNotDangling() {
+        #expect(rules(volume("v", ", sharing: all") + attachment("a", "a")) == ["unknown-value"])
+    }
+
+    @Test func aReferenceThatABrokenDocumentMayDeclareSaysSo() throws {
+        let result = load(Self.base + "kind: [\n---\n" + attachment("a", "a"))
+        let dangling = try #require(result.diagnostics.first { $0.rule == "dangling-reference" })
+        #expect(dangling.help?.contains("what could not be read at input.yaml") == true)
+    }
+
+    @Test func errorsOfAllFilesComeInOneRunSortedByPlace() {
+        let wrong = Array("apiVersion: tuff.dev/v1\nkind: Pool\nmetadata: {name: P}\nspec: {}\n".utf8)
+        let result = ConfigLoader.load(["b", "c", "a"].map { ConfigSource(path: $0, text: wrong) })
+        #expect(
+            result.diagnostics.map { "\($0.location) \($0.rule)" }
+                == ["a", "b", "c"].flatMap {
+                    ["\($0):3:18 name-not-dns-label", "\($0):4:1 missing-field"]
+                })
+    }
+
+    @Test func aSelectorThatMatchesNoVolumeIsAWarningOnly() throws {
+        let policy =
+            "{apiVersion: tuff.dev/v1, kind: SnapshotPolicy, metadata: {name: s}, "
+            + "spec: {volumes: {matchLabels: {tier: db}}, schedule: '0 * * * *'}}"
+        let result = load(Self.base + policy)
+        #expect(result.diagnostics.map(\.severity) == [.warning])
+        #expect(result.state?.snapshotPolicies.count == 1)
+        #expect(DiagnosticText.summary(result.diagnostics) == "1 warning in 1 file")
+    }
+
+    /// libyaml notices an open bracket only at the marker of the next document, which must not be lost with it.
+    @Test(arguments: ["kind: [\n", "kind: {a\n", "kind: \"a\n", "kind: @\n", "--- @\n", "a: b: c\n", "\t- a\n"])
+    func aBrokenDocumentTakesNoOtherWithIt(_ broken: String) {
+        let wrong = "apiVersion: tuff.dev/v1\nkind: Pol\n"
+        let result = load(wrong + "---\n" + broken + "---\n" + wrong + "---\n" + broken)
+        #expect(result.diagnostics.map(\.rule) == ["unknown-kind", "syntax", "unknown-kind", "syntax"])
+    }
+
+    @Test func aByteOrderMarkIsSkipped() {
+        let text = [0xef, 0xbb, 0xbf] + Array(Self.base.utf8)
+        #expect(ConfigLoader.load([ConfigSource(path: "x", text: text)]).state?.pools.count == 1)
+    }
+
+    @Test func emptyDocumentsDeclareNothing() {
+        let result = load("---\n---\n# nothing\n---\n~\n")
+        #expect(result.diagnostics == [])
+        #expect(result.state?.count == 0)
+        #expect(load("").state?.count == 0)
+    }
+
+    @Test(arguments: [
+        ("kind: Controller\nspec: {}", "missing-field"),
+        ("{apiVersion: tuff.dev/v1, kind: Pool, spec: {}}", "unknown-value"),
+        ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {iqnBase: tuff}}", "invalid-iqn"),
+        ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {allowedRoots: [etc]}}", "invalid-path"),
+        ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {targetDriver: scst}}", "unknown-value"),
+        ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {}}\n---\n{}", "not-one-document"),
+        ("# nothing", "not-one-document"),
+    ])
+    func aWrongConfigurationIsRefused(_ text: String, _ rule: String) {
+        let source = ConfigSource(path: "config.yaml", text: Array(text.utf8))
+        let (config, diagnostics) = ConfigLoader.loadController(source, defaultNode: "n")
+        #expect(config == nil)
+        #expect(diagnostics.map(\.rule) == [rule])
+    }
+
+    @Test func coloursAreOnlyWhereAskedFor() {
+        let diagnostics = load("a: b").diagnostics
+        #expect(!DiagnosticText.render(diagnostics, color: false).contains("\u{1b}"))
+        #expect(DiagnosticText.render(diagnostics, color: true).contains("\u{1b}[1;31merror[missing-field]\u{1b}[0m"))
+        #expect(DiagnosticText.render([], color: true) == "")
+    }
+
+    @Test(arguments: [
+        ("0", true), ("-7", true), ("0o17", true), ("0x1F", true), ("1e3", true), (".5", true), ("5.", true),
+        ("1_000", false), ("0b1", false), ("190:20:30", false), ("1e", false), ("+", false), (".", false),
+        ("-.", false),
+    ])
+    func numbersAreThoseOfYAML12(_ text: String, _ isNumber: Bool) {
+        let rule = load(
+            "{apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: x, annotations: {a: \(text)}}, spec: {directory: {path: /srv/x}}}"
+        ).diagnostics.first?.rule
+        #expect(rule == (isNumber ? "wrong-type" : nil))
+    }
+}
