@@ -55,8 +55,9 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
 }
 
 /// Settings of a target that Tuff holds at one value, each compared and repaired on its own.
-/// Raw values are the attributes' names in LIO's `tpgt_1/attrib`.
-package enum TargetSetting: String, CaseIterable, Codable, Sendable, Comparable {
+/// Raw values are the attributes' names in LIO's `tpgt_1/attrib`. They are set in this order: the kernel quietly keeps
+/// `cache_dynamic_acls` on as long as `generate_node_acls` is (drivers/target/iscsi/iscsi_target_tpg.c).
+package enum TargetSetting: String, CaseIterable, Codable, Sendable {
     /// CHAP is demanded at login.
     case authentication
     /// Initiators without an ACL get one made up: demo mode, always off.
@@ -67,8 +68,6 @@ package enum TargetSetting: String, CaseIterable, Codable, Sendable, Comparable 
     case demoModeWriteProtect = "demo_mode_write_protect"
     /// Discovery shows the target to initiators without an ACL: always off.
     case demoModeDiscovery = "demo_mode_discovery"
-
-    package static func < (lhs: TargetSetting, rhs: TargetSetting) -> Bool { lhs.rawValue < rhs.rawValue }
 }
 
 package struct ObservedTarget: Equatable, Codable, Sendable {

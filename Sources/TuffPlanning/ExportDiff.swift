@@ -160,7 +160,7 @@ struct ExportDiff {
             .authentication: wanted.access.chap != nil, .generateNodeACLs: false, .cacheDynamicACLs: false,
             .demoModeWriteProtect: true, .demoModeDiscovery: false,
         ]
-        for setting in TargetSetting.allCases.sorted() where capabilities.settings.contains(setting) {
+        for setting in TargetSetting.allCases where capabilities.settings.contains(setting) {
             let value = values[setting]!
             let found = target?.settings[setting]
             if target != nil, found == value { continue }

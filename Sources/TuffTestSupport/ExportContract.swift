@@ -49,7 +49,7 @@ package struct ExportContract: Sendable {
             .demoModeWriteProtect: true, .demoModeDiscovery: false,
         ]
         var steps: [ExportStep] = [.createBackstore(spec), .createTarget(target)]
-        steps += TargetSetting.allCases.sorted().filter(capabilities.settings.contains)
+        steps += TargetSetting.allCases.filter(capabilities.settings.contains)
             .map { .set(target, $0, values[$0]!) }
         steps += [.addLUN(target, number: 0, spec), .createACL(target, initiator: initiator)]
         if let chap { steps.append(.setCHAP(target, initiator: initiator, chap)) }

@@ -91,8 +91,21 @@ extension FakeTargetTree {
             guard ["-1", "0", "1"].contains(value) else { throw Self.error(.failed, "EINVAL", path) }
         default: break
         }
+        if try coupled(path, name, value) { return }
         try change(path) { $0.text = value }
         if path.count == 4, name == "enable", value == "0" { sessions.removeAll { $0.iqn == path[1] } }
+    }
+
+    /// iscsi_target_tpg.c: demo mode switches on the keeping of made-up ACLs, and while it is on quietly refuses to
+    /// have that switched off.
+    /// - Returns: whether the write is taken and forgotten.
+    private mutating func coupled(_ path: [String], _ name: String, _ value: String) throws(HostError) -> Bool {
+        let attributes = Array(path.dropLast())
+        if name == "generate_node_acls", value == "1" {
+            try change(attributes + ["cache_dynamic_acls"]) { $0.text = "1" }
+        }
+        return name == "cache_dynamic_acls" && value == "0"
+            && node(at: attributes + ["generate_node_acls"])?.text == "1"
     }
 
     private mutating func writeBackstore(

@@ -30,8 +30,8 @@ import TuffTestSupport
             ]
             + ([
                 .createBackstore(backstore), .createTarget(target), .set(target, .authentication, false),
-                .set(target, .cacheDynamicACLs, false), .set(target, .demoModeDiscovery, false),
-                .set(target, .demoModeWriteProtect, true), .set(target, .generateNodeACLs, false),
+                .set(target, .generateNodeACLs, false), .set(target, .cacheDynamicACLs, false),
+                .set(target, .demoModeWriteProtect, true), .set(target, .demoModeDiscovery, false),
                 .addLUN(target, number: 0, backstore), .createACL(target, initiator: Sample.initiator),
                 .mapLUN(target, initiator: Sample.initiator, number: 0, lun: 0, readOnly: false),
                 .addPortal(target, Portal(address: "192.0.2.10")), .enable(target),
