@@ -70,6 +70,7 @@ let package = Package(
         .testTarget(
             name: "TuffConfigTests",
             dependencies: ["TuffModel", "TuffConfig", "TuffTestSupport"],
+            exclude: ["Golden"],
             swiftSettings: strict
         ),
         .testTarget(
