@@ -48,14 +48,14 @@ struct HostLockTests {
     }
 
     @Test("A lock is free again after release and after its object is gone")
-    func release() throws {
+    func release() async throws {
         try HostLock.acquire(path: path, purpose: "first").release()
-        do { _ = try HostLock.acquire(path: path, purpose: "second") }
-        try HostLock.acquire(path: path, purpose: "third").release()
+        do { _ = try await acquireFreed(path) }
+        try await acquireFreed(path).release()
     }
 
     @Test("A holder that has ended is told from one that runs")
-    func orphaned() throws {
+    func orphaned() async throws {
         try HostLock.acquire(path: path, purpose: "first").release()
         let text = try #require(folder.read("run/lock"))
         // The same process number at another time of start is another process.
@@ -63,7 +63,7 @@ struct HostLockTests {
         try folder.write("run/lock", text[..<start.upperBound] + "1" + text[start.upperBound...], mode: 0o600)
         let descriptor = open(path, O_RDWR)
         defer { close(descriptor) }
-        #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        #expect(await eventually { flock(descriptor, LOCK_EX | LOCK_NB) == 0 })
         let error = #expect(throws: LockError.self) { try HostLock.acquire(path: path, purpose: "second") }
         guard case .held(let holder) = try #require(error) else { return }
         #expect(!holder.isRunning)

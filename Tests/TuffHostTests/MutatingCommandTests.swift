@@ -99,7 +99,7 @@ struct MutatingCommandTests {
         #expect(throws: LockError.self) { try HostLock.acquire(path: path, purpose: "second") }
         try folder.write("go", "")
         #expect(await task.value == nil)
-        try HostLock.acquire(path: path, purpose: "second").release()
+        try await acquireFreed(path).release()
     }
 
     @Test("Neither commands that read nor workers hold the lock")
@@ -118,7 +118,7 @@ struct MutatingCommandTests {
         let worker = try #require(machine.stuckWorkers.first?.pid)
         #expect(isAlive(worker))
         lock.release()
-        try HostLock.acquire(path: path, purpose: "second").release()
+        try await acquireFreed(path).release()
         task.cancel()
         _ = await task.value
         kill(worker, SIGKILL)
