@@ -92,6 +92,7 @@ import TuffTestSupport
         #expect(ended.out.contains("FAILED"))
         #expect(ended.out.contains("What is done stays done."))
         #expect(FileManager.default.fileExists(atPath: "\(folder.path)/pool/v-db-data"))
+        try folder.clearTargets()
         let json = try folder.run(["apply", "-f", "volumes.yaml", "--auto-approve", "-o", "json"] + folder.host)
         #expect(json.out.hasPrefix("{\n  \"changes\": ["))
         #expect(json.out.contains("\"times\": {"))

@@ -35,10 +35,8 @@ final class TestFolder {
         var template = Array("/tmp/tuff-cli-XXXXXX".utf8CString)
         let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } }
         path = try #require(made)
-        for name in ["pool", "target/iscsi", "target/core", "tools", "run"] {
-            try FileManager.default.createDirectory(
-                atPath: "\(path)/\(name)", withIntermediateDirectories: true, attributes: nil)
-        }
+        for name in ["pool", "tools", "run"] { try makeFolder(name) }
+        try clearTargets()
         chmod("\(path)/run", 0o700)
         try write(
             "tools/lvm", "#!/bin/sh\necho '{\"report\":[]}'\n", mode: 0o755)
@@ -53,6 +51,17 @@ final class TestFolder {
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    private func makeFolder(_ name: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: "\(path)/\(name)", withIntermediateDirectories: true, attributes: nil)
+    }
+
+    /// An empty tree of plain directories in the place of the kernel's.
+    func clearTargets() throws {
+        try? FileManager.default.removeItem(atPath: "\(path)/target")
+        for name in ["target/iscsi", "target/core"] { try makeFolder(name) }
+    }
 
     static func text(_ path: String) -> String {
         (try? Data(contentsOf: URL(filePath: path))).map { String(decoding: $0, as: UTF8.self) } ?? ""

@@ -1,6 +1,5 @@
 package import ArgumentParser
 import Glibc
-import SystemPackage
 
 /// The root of the command line.
 package struct Tuff: AsyncParsableCommand {
@@ -19,6 +18,9 @@ package struct Tuff: AsyncParsableCommand {
                 name: "Help", subcommands: [Doctor.self, SchemaCommand.self, Completion.self, VersionCommand.self]),
             CommandGroup(name: "Internal", subcommands: [Worker.self]),
         ])
+
+    /// Here too, so that they may stand before the subcommand.
+    @OptionGroup var global: GlobalOptions
 
     package init() {}
 }
@@ -40,7 +42,8 @@ package enum TuffProgram {
             }
             return ExitStatus.done
         } catch let failure as Failure {
-            Console.talk(failure.text(Console.style(.auto, for: .standardError)))
+            // Plain: what --color says is not known when parsing itself failed.
+            Console.talk(failure.text(Style()))
             return failure.code
         } catch {
             return finish(error)

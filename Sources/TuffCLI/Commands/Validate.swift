@@ -1,5 +1,4 @@
 import ArgumentParser
-import SystemPackage
 import TuffConfig
 import TuffModel
 
@@ -9,7 +8,7 @@ struct Validate: ParsableCommand {
 
     @OptionGroup var documents: DocumentOptions
     @OptionGroup var form: TextOrJSONOption
-    @Option(help: "Colours: auto, always or never.") var color = ColorChoice.auto
+    @OptionGroup var global: GlobalOptions
 
     func validate() throws {
         guard !documents.paths.isEmpty else { throw ValidationError("give the documents: -f PATH") }
@@ -26,8 +25,7 @@ struct Validate: ParsableCommand {
                 diagnostics: diagnostics, files: sources.count, documents: result.documents, valid: !failed)
             try Console.data(view.document.json)
         case .text:
-            let style = Console.style(color, for: .standardError)
-            Console.talk(DiagnosticText.render(diagnostics, color: style.color))
+            Console.talk(DiagnosticText.render(diagnostics, color: global.errors.color))
             if !failed {
                 let files = Layout.count(sources.count, "file")
                 try Console.data("valid: \(Layout.count(result.documents, "document")) in \(files)\n")
