@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Times the binary where no kernel is needed, and prints each figure beside its limit. Usage: host.py TUFF
+
+Wall times are medians of several runs after one warm-up; memory is the largest resident set the kernel counted.
+"""
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+tuff = str(pathlib.Path(sys.argv[1]).resolve())
+here = pathlib.Path(__file__).parent
+failed = 0
+
+
+def run(arguments, runs):
+    """Median wall seconds and largest peak memory in MiB."""
+    walls, peak = [], 0
+    for number in range(runs + 1):
+        start = time.perf_counter()
+        child = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        error = child.stderr.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            sys.exit(f"{' '.join(arguments)}: exit {child.returncode}: {error.decode()[:500]}")
+        if number:
+            walls.append(time.perf_counter() - start)
+        peak = max(peak, usage.ru_maxrss / 1024)
+    return statistics.median(walls), peak
+
+
+def tell(what, value, unit, limit):
+    global failed
+    over = value > limit
+    failed += over
+    print(f"{what:<58} {value:9.3f} {unit:<4} limit {limit:g}{'   OVER' if over else ''}")
+
+
+tell("tuff version, wall", run([tuff, "version"], 21)[0] * 1000, "ms", 10)
+tell("stripped binary", os.path.getsize(tuff) / 1e6, "MB", 25)
+linked = subprocess.run(["ldd", tuff], capture_output=True, text=True, check=True).stdout
+names = sorted(line.split()[0].rsplit("/", 1)[-1] for line in linked.splitlines())
+print("linked:", " ".join(names))
+allowed = ("linux-vdso", "ld-linux", "libc.so", "libm.so", "libstdc++", "libgcc_s", "libyaml", "libpthread", "libdl")
+foreign = [name for name in names if not name.startswith(allowed)]
+tell("linked beyond libc, libstdc++, libyaml: " + " ".join(foreign), len(foreign), "", 0)
+
+walls = {}
+with tempfile.TemporaryDirectory() as folder:
+    for count in (1000, 10000):
+        subprocess.run([sys.executable, str(here / "generate.py"), str(count), f"{folder}/{count}"], check=True)
+        plan = [tuff, "plan", "-f", f"{folder}/{count}", "--inventory", f"{folder}/{count}/inventory.json"]
+        walls[count], peak = run(plan, 5)
+        print(f"plan of {count} documents against an inventory: {walls[count]:.3f} s, {peak:.0f} MiB")
+        if count == 10000:
+            tell("plan of 10,000 documents, wall", walls[count], "s", 1)
+            tell("plan of 10,000 documents, peak memory", peak, "MiB", 250)
+tell("10,000 documents / 1,000 documents", walls[10000] / walls[1000], "x", 12)
+sys.exit(1 if failed else 0)
