@@ -51,7 +51,7 @@ struct SurveyBuilder {
     let context: PlanContext
     let plan: Plan?
     let index: StorageIndex
-    let targets: [ObservedTarget]
+    let targets: [String: ObservedTarget]
     let changes: [ResourceID: PlannedChange]
 
     init(desired: DesiredState, observed: ObservedState, context: PlanContext, plan: Plan?) {
@@ -60,7 +60,7 @@ struct SurveyBuilder {
         self.context = context
         self.plan = plan
         index = StorageIndex(observed)
-        targets = observed.targets.value?.targets ?? []
+        targets = Dictionary((observed.targets.value?.targets ?? []).map { ($0.iqn, $0) }) { first, _ in first }
         // Two lines about one resource happen (an orphan's access, two objects of one name): the one that acts or
         // complains tells more than the other.
         changes = Dictionary((plan?.changes ?? []).map { ($0.resource, $0) }) { first, second in
@@ -103,7 +103,7 @@ struct SurveyBuilder {
     private func facts(_ declared: Declared<VolumeSpec>?, _ stored: StoredVolume?) -> VolumeFacts {
         VolumeFacts(
             declared: declared, stored: stored,
-            target: stored?.marks.iqn.flatMap { iqn in targets.first { $0.iqn == iqn } })
+            target: stored?.marks.iqn.flatMap { targets[$0] })
     }
 
     private func record(_ name: String, _ facts: VolumeFacts, stack: String) -> ResourceRecord {
