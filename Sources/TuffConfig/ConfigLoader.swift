@@ -63,6 +63,8 @@ struct DocumentSet {
     private(set) var documents = 0
     /// Every resource whose document was found, with its place, also where its spec is wrong.
     private(set) var known: [ResourceID: SourceLocation] = [:]
+    /// Names as they were read, by kind.
+    private(set) var order: [Kind: [String]] = [:]
     /// The first place where a document could not be read: what is missing may be declared there.
     private(set) var firstUnreadable: SourceLocation?
 
@@ -101,6 +103,7 @@ struct DocumentSet {
                 help: "it is declared first at \(first)")
         } else {
             known[id] = reading.place
+            order[kind, default: []].append(reading.name)
             reading.add?(&state)
         }
     }

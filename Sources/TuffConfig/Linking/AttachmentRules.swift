@@ -2,7 +2,7 @@ import TuffModel
 
 extension Linker {
     func checkAttachments() {
-        for attachment in inOrder(state.attachments) {
+        for attachment in inOrder(.attachment, state.attachments) {
             guard let chap = attachment.spec.chap, let mutual = chap.mutual else { continue }
             if mutual.password == chap.initiator.password {
                 // RFC 3720 section 8.2.1: a secret used in both directions can be reflected.
@@ -12,7 +12,7 @@ extension Linker {
                     help: "name a file with another secret")
             }
         }
-        let groups = Dictionary(grouping: inOrder(state.attachments), by: \.spec.volume)
+        let groups = Dictionary(grouping: inOrder(.attachment, state.attachments), by: \.spec.volume)
         for (name, attachments) in groups {
             guard let volume = state.volumes[name] else { continue }
             checkSharing(volume, attachments)

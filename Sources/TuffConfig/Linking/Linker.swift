@@ -5,9 +5,12 @@ import TuffModel
 /// Each rule looks at what could be decoded and says nothing about the rest, which has its own errors already.
 struct Linker {
     let documents: DocumentSet
-    var state: DesiredState { documents.state }
+    let state: DesiredState
 
-    init(_ documents: DocumentSet) { self.documents = documents }
+    init(_ documents: DocumentSet) {
+        self.documents = documents
+        state = documents.state
+    }
 
     func check() {
         checkReferences()
@@ -52,9 +55,9 @@ struct Linker {
             length: Int32(clamping: report.file.extent(at: place)))
     }
 
-    /// Resources in the order in which they are written, so that "first" means the same in every run.
-    func inOrder<Spec>(_ resources: [String: Declared<Spec>]) -> [Declared<Spec>] {
-        resources.values.sorted { $0.location < $1.location }
+    /// Resources in the order in which they were read, so that "first" means the same in every run.
+    func inOrder<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) -> [Declared<Spec>] {
+        (documents.order[kind] ?? []).compactMap { resources[$0] }
     }
 
     // MARK: References
@@ -69,7 +72,7 @@ struct Linker {
         names = names.mapValues { $0.sorted() }
 
         func check<Spec: Referring>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
-            for resource in inOrder(resources) {
+            for resource in inOrder(kind, resources) {
                 for reference in resource.spec.references where documents.known[reference.target] == nil {
                     let target = reference.target
                     var help: String?
@@ -112,7 +115,7 @@ struct Linker {
             }
         }
         var finished: Set<ResourceID> = []
-        for volume in inOrder(state.volumes) {
+        for volume in inOrder(.volume, state.volumes) {
             var trail: [ResourceID] = []
             var onTrail: Set<ResourceID> = []
             var next: ResourceID? = ResourceID(.volume, volume.metadata.name)

@@ -4,7 +4,7 @@ extension Linker {
     func checkVolumes() {
         var owners: [String: Declared<VolumeSpec>] = [:]
         var selections: [LabelSelector: [Declared<PoolSpec>]] = [:]
-        for volume in inOrder(state.volumes) {
+        for volume in inOrder(.volume, state.volumes) {
             let pools = checkPlacement(volume, &selections)
             checkNames("v-\(volume.metadata.name)", .volume, volume, in: pools)
             if let iqn = volume.spec.identity?.iqn {
@@ -36,7 +36,7 @@ extension Linker {
         case .pool(let name): return state.pools[name].map { [$0] } ?? []
         case .selector(let selector):
             let pools =
-                selections[selector] ?? inOrder(state.pools.filter { selector.matches($0.value.metadata.labels) })
+                selections[selector] ?? inOrder(.pool, state.pools).filter { selector.matches($0.metadata.labels) }
             selections[selector] = pools
             if pools.isEmpty {
                 let mayBeElsewhere = documents.known.keys.contains { $0.kind == .pool && state.pools[$0.name] == nil }
@@ -82,7 +82,7 @@ extension Linker {
     }
 
     func checkSnapshots() {
-        for snapshot in inOrder(state.snapshots) {
+        for snapshot in inOrder(.snapshot, state.snapshots) {
             guard let volume = state.volumes[snapshot.spec.volume], case .pool(let name) = volume.spec.placement,
                 let pool = state.pools[name]
             else { continue }
@@ -100,7 +100,7 @@ extension Linker {
     func checkPolicies() {
         let labels = state.volumes.values.map(\.metadata.labels)
         func check<Spec>(_ kind: Kind, _ policies: [String: Declared<Spec>], _ selection: (Spec) -> VolumeSelection) {
-            for policy in inOrder(policies) {
+            for policy in inOrder(kind, policies) {
                 guard case .labels(let selector) = selection(policy.spec), !labels.contains(where: selector.matches)
                 else { continue }
                 warning(
@@ -114,7 +114,7 @@ extension Linker {
     }
 
     func checkRestores() {
-        for restore in inOrder(state.restores) {
+        for restore in inOrder(.restore, state.restores) {
             guard case .snapshot(let name) = restore.spec.from, let snapshot = state.snapshots[name],
                 snapshot.spec.volume != restore.spec.volume
             else { continue }
@@ -129,7 +129,7 @@ extension Linker {
 
     func checkAnnotations() {
         func check<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
-            for resource in inOrder(resources.filter { $0.value.metadata.annotations[Self.renamedFrom] != nil }) {
+            for resource in inOrder(kind, resources.filter { $0.value.metadata.annotations[Self.renamedFrom] != nil }) {
                 guard let former = resource.metadata.annotations[Self.renamedFrom] else { continue }
                 let path = "metadata.annotations.\(Self.renamedFrom)"
                 if !NameRule.isLabel(former) {

@@ -26,8 +26,8 @@ struct Composer {
             for failures in 1... {
                 let start = line == 1 ? file.textStart : file.offset(ofLine: line)
                 var run = DocumentRun(
-                    UnsafeRawBufferPointer(rebasing: bytes[start...]), linesBefore: line - 1, documents: documents,
-                    report)
+                    UnsafeRawBufferPointer(rebasing: bytes[start...]), firstByte: start, linesBefore: line - 1,
+                    documents: documents, report)
                 let failure = run.forEachDocument(body)
                 documents = run.documents
                 guard let failure else { return }
@@ -82,6 +82,8 @@ private struct DocumentRun: ~Copyable {
     }
 
     private let report: FileReport
+    /// Where the bytes given begin in the file.
+    private let firstByte: Int
     private var events: EventReader
     private var strict: StrictCheck
     private var nodes = 0
@@ -89,11 +91,14 @@ private struct DocumentRun: ~Copyable {
     /// Line where the last document began.
     private(set) var documentLine = 0
 
-    init(_ bytes: UnsafeRawBufferPointer, linesBefore: Int, documents: Int, _ report: FileReport) {
+    init(
+        _ bytes: UnsafeRawBufferPointer, firstByte: Int, linesBefore: Int, documents: Int, _ report: FileReport
+    ) {
         self.report = report
+        self.firstByte = firstByte
         self.documents = documents
         events = EventReader(bytes, linesBefore: linesBefore)
-        strict = StrictCheck(bytes, linesBefore: linesBefore)
+        strict = StrictCheck(bytes)
     }
 
     /// Where reading failed, nil at the end of the text.
@@ -130,9 +135,15 @@ private struct DocumentRun: ~Copyable {
         } catch {
             throw abandon("syntax", "YAML syntax: \(error.message)", at: error.mark, help: syntaxHelp(error))
         }
-        let violation = strict.violation(event, indentation: context.indentation, isInFlow: context.isInFlow)
-        if let violation { report.error(violation.rule, "YAML syntax: \(violation.message)", at: violation.mark) }
+        report(strict.violation(event, indentation: context.indentation, isInFlow: context.isInFlow))
         return event
+    }
+
+    private func report(_ violation: StrictCheck.Violation?) {
+        guard let violation else { return }
+        report.error(
+            violation.rule, "YAML syntax: \(violation.message)",
+            at: report.file.mark(ofByte: firstByte + violation.offset))
     }
 
     private func syntaxHelp(_ error: YAMLSyntaxError) -> String? {
@@ -196,10 +207,8 @@ private struct DocumentRun: ~Copyable {
         if !isAllowed { refuse(tag ?? "!", at: start.mark) }
         var inner = Inner(context: context.inside(start, isFlow: isFlow), end: start)
         let read = try content(&self, &inner)
-        if isFlow, !context.isInFlow,
-            let bad = strict.badFlowIndentation(from: start, to: inner.end, indentation: context.indentation)
-        {
-            report.error("syntax", "YAML syntax: \(bad.message)", at: bad.mark)
+        if isFlow, !context.isInFlow {
+            report(strict.badFlowIndentation(from: start, to: inner.end, indentation: context.indentation))
         }
         return Node(content: isAllowed ? read : .refused, mark: start.mark)
     }
@@ -225,7 +234,8 @@ private struct DocumentRun: ~Copyable {
 
     private mutating func entries(_ inner: inout Inner) throws(Abandoned) -> [Node.Entry] {
         var entries: [Node.Entry] = []
-        var seen: [String: Mark] = [:]
+        // Looking through few keys is quicker than hashing them; most maps have few.
+        var index: [String: Mark] = [:]
         while true {
             let event = try next(inner.context)
             if case .mappingEnd = event.content {
@@ -235,13 +245,15 @@ private struct DocumentRun: ~Copyable {
             let key = try node(event, inner.context)
             let value = try node(try next(inner.context), inner.context)
             guard let name = keyName(key, event) else { continue }
-            if let first = seen[name] {
+            if entries.count == 16 { for entry in entries { index[entry.key] = entry.keyMark } }
+            let earlier = entries.count < 16 ? entries.first { $0.key == name }?.keyMark : index[name]
+            if let first = earlier {
                 report.error(
                     "duplicate-key", "the key \(quoted(name)) stands twice in one map", at: key.mark,
                     help: "its first place is line \(first.line), column \(first.column)")
                 continue
             }
-            seen[name] = key.mark
+            if entries.count >= 16 { index[name] = key.mark }
             entries.append(Node.Entry(key: name, keyMark: key.mark, value: value))
         }
     }

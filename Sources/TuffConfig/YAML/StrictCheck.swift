@@ -6,21 +6,22 @@ struct StrictCheck {
     struct Violation {
         var rule = "syntax"
         var message: String
-        var mark: Mark
+        /// Byte where it stands.
+        var offset: Int
     }
 
     private let bytes: UnsafeRawBufferPointer
-    private let linesBefore: Int
     private let isASCII: Bool
+    /// Violations still to be looked for: after many, one more says nothing new.
+    private var left = 20
     /// Where character `character` begins: events count characters, texts are bytes.
     private var cursor = (character: 0, byte: 0)
     /// End of the last token, as a character and as a byte.
     private var lastEnd = 0
     private var lastEndByte = 0
 
-    init(_ bytes: UnsafeRawBufferPointer, linesBefore: Int) {
+    init(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
-        self.linesBefore = linesBefore
         isASCII = bytes.allSatisfy { $0 < 0x80 }
     }
 
@@ -29,7 +30,11 @@ struct StrictCheck {
     /// - Parameter indentation: column of the innermost block map or list, counting from 0; -1 outside of all.
     mutating func violation(_ event: YAMLEvent, indentation: Int, isInFlow: Bool) -> Violation? {
         let start = byte(of: event.start)
-        let found = violationBetween(start) ?? violation(in: event, from: start, indentation, isInFlow)
+        var found: Violation?
+        if left > 0 {
+            found = violationBetween(start) ?? violation(in: event, from: start, indentation, isInFlow)
+            if found != nil { left -= 1 }
+        }
         if event.end >= lastEnd {
             lastEnd = event.end
             lastEndByte = byte(of: event.end)
@@ -68,11 +73,11 @@ struct StrictCheck {
             switch bytes[index] {
             case UInt8(ascii: "#"):
                 if index > 0, !Self.isBlank(bytes[index - 1]) {
-                    return Violation(message: "a comment needs a blank before it", mark: mark(ofByte: index))
+                    return Violation(message: "a comment needs a blank before it", offset: index)
                 }
                 while index < end, !Self.isBreak(bytes[index]) { index += 1 }
             case UInt8(ascii: "?") where !isBlank(after: index):
-                return Violation(message: Self.questionMark, mark: mark(ofByte: index))
+                return Violation(message: Self.questionMark, offset: index)
             default: index += 1
             }
         }
@@ -88,18 +93,18 @@ struct StrictCheck {
             if bytes[start] == UInt8(ascii: "&"), end < bytes.count, !Self.isBlank(bytes[end]),
                 !",[]{}".utf8.contains(bytes[end])
             {
-                return Violation(message: "a blank must follow the anchor", mark: event.mark)
+                return Violation(message: "a blank must follow the anchor", offset: start)
             }
         }
         switch event.content {
         case .documentStart(let hasDirectives) where hasDirectives:
             // EB22, MUS6, RHX7: libyaml takes malformed and misplaced ones.
-            return Violation(rule: "directive", message: "directives are not supported", mark: event.mark)
+            return Violation(rule: "directive", message: "directives are not supported", offset: start)
         case .mappingStart(_, isFlow: true) where bytes[start] == UInt8(ascii: "?") && !isBlank(after: start):
-            return Violation(message: Self.questionMark, mark: event.mark)
+            return Violation(message: Self.questionMark, offset: start)
         case .scalar(let text, _, _, .plain) where text == "-" && isInFlow:
             // G5U8, YJV2
-            return Violation(message: "a lone '-' must stand in quotes here", mark: event.mark)
+            return Violation(message: "a lone '-' must stand in quotes here", offset: start)
         case .scalar(_, _, _, .quoted):
             let end = byte(of: event.end)
             return badIndentation(from: start, to: end, wanted: indentation + 1, isText: true)
@@ -130,7 +135,7 @@ struct StrictCheck {
             if !isText, bytes[index] == UInt8(ascii: "#") || isCloser && spaces + 1 >= wanted { continue }
             return Violation(
                 message: "this line must be indented by at least \(wanted) space\(wanted == 1 ? "" : "s")",
-                mark: mark(ofByte: index))
+                offset: index)
         }
         return nil
     }
@@ -140,7 +145,7 @@ struct StrictCheck {
         var index = start
         while index < end, !Self.isBreak(bytes[index]) {
             if bytes[index] == UInt8(ascii: "#"), !Self.isBlank(bytes[index - 1]) {
-                return Violation(message: "a comment needs a blank before it", mark: mark(ofByte: index))
+                return Violation(message: "a comment needs a blank before it", offset: index)
             }
             index += 1
         }
@@ -158,24 +163,8 @@ struct StrictCheck {
             }
             guard longest > index - line else { return nil }
             return Violation(
-                message: "an empty line before this one has more spaces than it", mark: mark(ofByte: index))
+                message: "an empty line before this one has more spaces than it", offset: index)
         }
         return nil
-    }
-
-    /// Only for messages: counts from the beginning.
-    private func mark(ofByte offset: Int) -> Mark {
-        var line = linesBefore + 1
-        var column = 1
-        for index in 0..<offset {
-            let byte = bytes[index]
-            if byte == 0x0a || byte == 0x0d && (index + 1 == bytes.count || bytes[index + 1] != 0x0a) {
-                line += 1
-                column = 1
-            } else if byte & 0xc0 != 0x80 {
-                column += 1
-            }
-        }
-        return Mark(line: Int32(clamping: line), column: Int32(clamping: column))
     }
 }
