@@ -33,7 +33,15 @@ struct LIOEdits {
             let wanted = setting == .demoModeWriteProtect
             return ContractEdit(
                 "setting \(setting.rawValue)", [write("\(group)/attrib/\(setting.rawValue)", wanted ? "0" : "1")],
-                { $0.target?.settings[setting] = !wanted }, repair: { target, _ in [.set(target, setting, wanted)] })
+                {
+                    $0.target?.settings[setting] = !wanted
+                    // The kernel sets this one along with the other, and does not take it back with it.
+                    if setting == .generateNodeACLs { $0.target?.settings[.cacheDynamicACLs] = true }
+                },
+                repair: { target, _ in
+                    [.set(target, setting, wanted)]
+                        + (setting == .generateNodeACLs ? [.set(target, .cacheDynamicACLs, false)] : [])
+                })
         }
         let portal = contract.portal
         let extra = Portal(address: portal.address, port: portal.port + 1)
