@@ -86,7 +86,7 @@ let package = Package(
         .testTarget(
             name: "TuffDriversTests",
             dependencies: ["TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffTestSupport"],
-            exclude: ["Fixtures"],
+            exclude: ["Fixtures", "Target/Samples"],
             swiftSettings: strict
         ),
         .testTarget(

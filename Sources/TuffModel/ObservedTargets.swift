@@ -57,7 +57,7 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
 /// Settings of a target that Tuff holds at one value, each compared and repaired on its own.
 /// Raw values are the attributes' names in LIO's `tpgt_1/attrib`. They are set in this order: the kernel quietly keeps
 /// `cache_dynamic_acls` on as long as `generate_node_acls` is (drivers/target/iscsi/iscsi_target_tpg.c).
-package enum TargetSetting: String, CaseIterable, Codable, Sendable {
+package enum TargetSetting: String, CaseIterable, Codable, CodingKeyRepresentable, Sendable {
     /// CHAP is demanded at login.
     case authentication
     /// Initiators without an ACL get one made up: demo mode, always off.

@@ -93,10 +93,6 @@ extension FakeTargetTree {
         }
         if try coupled(path, name, value) { return }
         try change(path) { $0.text = value }
-        // Measured; iscsit_ta_generate_node_acls in drivers/target/iscsi/iscsi_target_tpg.c.
-        if name == "generate_node_acls", value == "1" {
-            try change(path.dropLast() + ["cache_dynamic_acls"]) { $0.text = "1" }
-        }
         if path.count == 4, name == "enable", value == "0" { sessions.removeAll { $0.iqn == path[1] } }
     }
 

@@ -1,5 +1,5 @@
 import TuffHost
-import TuffModel
+package import TuffModel
 
 /// One LUN as `tgtadm` shows it.
 struct TgtUnit: Equatable {
@@ -46,7 +46,12 @@ struct TgtTarget: Equatable {
 /// Reads `tgtadm --op show`. Pure and strict: every line must be one that tgt prints, in tgt's order; whatever else
 /// it is, it is not a reading. A text cut at the end of a line inside the last target's list of rules cannot be told
 /// from a whole one; it shows too few targets or rules, and steps to make those are refused by tgtd.
-enum TgtDecoder {
+package enum TgtDecoder {
+    /// What two answers say together, sizes aside: those need the files behind the LUNs (`TgtDriver.observe`).
+    package static func inventory(targets: [UInt8], portals: [UInt8]) throws(HostError) -> TargetInventory {
+        inventory(try self.targets(targets), portals: try self.portals(portals))
+    }
+
     static func portals(_ output: [UInt8]) throws(HostError) -> [Portal] {
         var portals: [Portal] = []
         for line in try lines(output, "portal") {
@@ -93,7 +98,9 @@ enum TgtDecoder {
                 inventory.backstores.append(
                     ObservedBackstore(
                         name: unit.id, place: TgtNames.place(tid: target.tid, lun: unit.lun), path: unit.path,
-                        enabled: unit.online, identity: DiskIdentity(serial: unit.serial), size: unit.size,
+                        enabled: unit.online,
+                        // Vendor and product are not told; ours are what we set, others' nobody's business.
+                        identity: unit.uid.map { _ in DiskIdentity(serial: unit.serial) }, size: unit.size,
                         discard: unit.thin))
             }
             inventory.targets.append(observed(target, units, portals))
