@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The peer of the export step: the same targets with python3-rtslib-fb. Usage: rtslib-exports.py COUNT
+"""The peer of the export step: the same targets with python3-rtslib-fb. Usage: rtslib-exports.py FIRST COUNT
 
 Prints the seconds from the first object to the last, without the start of Python or the imports; then removes them.
 """
@@ -8,11 +8,11 @@ import time
 
 from rtslib_fb import BlockStorageObject, FabricModule, LUN, MappedLUN, NetworkPortal, NodeACL, TPG, Target
 
-count = int(sys.argv[1])
+first, count = int(sys.argv[1]), int(sys.argv[2])
 fabric = FabricModule("iscsi")
 made = []
 start = time.perf_counter()
-for number in range(1, count + 1):
+for number in range(first, first + count):
     storage = BlockStorageObject(f"peer-{number}", dev=f"/dev/vg0/v-vol-{number:05}", wwn=f"{number:020x}")
     storage.set_attribute("emulate_tpu", 1)
     target = Target(fabric, f"iqn.2003-01.org.example.peer:vol-{number:05}")

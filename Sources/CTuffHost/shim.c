@@ -98,3 +98,5 @@ int tuff_install_signal_pipe(int pipe) {
 void tuff_zero(void *memory, size_t count) {
     explicit_bzero(memory, count);
 }
+
+int tuff_fork(void) { return fork(); }

@@ -13,6 +13,8 @@ package final class LinuxMachine: Machine {
         /// Executable (absolute) and arguments of the worker process; empty: threads of this process stand in for
         /// it, which cannot be left behind when they are stuck (tests).
         package var workerCommand: [String]
+        /// A worker that runs already, used before any is started.
+        package var earlyWorker: EarlyWorker?
         /// Directories beneath which secrets and directory pools may lie.
         package var allowedRoots: [String]
         /// Held by every mutating child. Nil for programs that change nothing.
@@ -48,7 +50,7 @@ package final class LinuxMachine: Machine {
             searchPath: configuration.searchPath, environment: environment, lock: configuration.lock)
         workers = WorkerPool(
             command: configuration.workerCommand, environment: environment,
-            deadline: configuration.progressDeadline / .seconds(1))
+            deadline: configuration.progressDeadline / .seconds(1), early: configuration.earlyWorker)
     }
 
     /// Mutating commands that have been started and have not ended, overdue ones included.

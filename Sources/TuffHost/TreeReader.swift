@@ -15,6 +15,14 @@ struct ReadBuffer: ~Copyable {
     /// How many bytes came, -1 with errno when none could be read.
     func fill(from descriptor: Int32) -> Int { readBytes(descriptor, into: storage) }
 
+    /// The same from a place of its own, whatever was read or written before.
+    func fill(from descriptor: Int32, at offset: off_t) -> Int {
+        while true {
+            let count = pread(descriptor, storage.baseAddress, storage.count, offset)
+            if count >= 0 || errno != EINTR { return count }
+        }
+    }
+
     /// The first `count` bytes without one trailing newline; nil when they are too many.
     func bytes(_ count: Int) -> UnsafeRawBufferPointer? {
         guard count <= Self.limit else { return nil }

@@ -18,6 +18,7 @@ struct TreeVerbs {
     func removeDirectory(_ path: HostPath) throws(HostError) {
         try absentIsDone { () throws(HostError) in
             let place = try TreePlace(path, in: roots)
+            roots.forgetDirectories()
             guard unlinkat(place.parent.raw, place.name, AT_REMOVEDIR) == 0 else {
                 throw .system(errno, "Cannot remove the directory \(place.path)", subject: place.path)
             }
@@ -28,12 +29,10 @@ struct TreeVerbs {
         let place = try TreePlace(path, in: roots)
         // configfs ignores a write of no bytes, so nothing is said with a newline.
         let bytes = value.isEmpty ? [0x0a] : Array(value.utf8)
-        try bytes.withUnsafeBytes { buffer in
-            Result { () throws(HostError) in try write(buffer, to: place) }
+        let text = try bytes.withUnsafeBytes { buffer in
+            Result { () throws(HostError) in try write(buffer, to: place, readingBack: verify) }
         }.get()
-        guard verify else { return }
-        let text = try readText(of: place)
-        guard text == value else {
+        if let text, text != value {
             throw HostError(
                 .failed, "\(place.path) reads '\(text)' after '\(value)' was written", subject: place.path)
         }
@@ -42,7 +41,7 @@ struct TreeVerbs {
     func writeSecret(_ path: HostPath, _ reference: SecretReference) throws(HostError) {
         let place = try TreePlace(path, in: roots)
         let secret = try SecretBuffer(reading: reference, in: roots.roots)
-        try secret.withBytes { (buffer) throws(HostError) in try write(buffer, to: place) }
+        try secret.withBytes { (buffer) throws(HostError) in _ = try write(buffer, to: place) }
     }
 
     func setMode(_ path: HostPath, _ mode: UInt16) throws(HostError) {
@@ -110,8 +109,12 @@ struct TreeVerbs {
         guard let descriptor = place.open(O_RDONLY | O_NONBLOCK) else {
             throw .system(errno, "Cannot open \(place.path)", subject: place.path)
         }
+        return try text(of: descriptor.raw, place)
+    }
+
+    private func text(of descriptor: Int32, _ place: borrowing TreePlace) throws(HostError) -> String {
         let buffer = ReadBuffer()
-        let count = buffer.fill(from: descriptor.raw)
+        let count = buffer.fill(from: descriptor, at: 0)
         guard count >= 0 else { throw .system(errno, "Cannot read \(place.path)", subject: place.path) }
         guard let text = buffer.text(count) else {
             throw HostError(.malformed, "\(place.path) holds no text of at most 64 KiB", subject: place.path)
@@ -121,8 +124,13 @@ struct TreeVerbs {
 
     /// One write(2): an attribute takes its value whole or not at all. `O_TRUNC`, as a shell's redirection, means
     /// nothing to configfs and makes an ordinary file behave like an attribute.
-    private func write(_ bytes: UnsafeRawBufferPointer, to place: borrowing TreePlace) throws(HostError) {
-        guard let descriptor = place.open(O_WRONLY | O_TRUNC) else {
+    ///
+    /// - Returns: what the attribute reads afterwards, where that was asked for. Through the same descriptor: configfs
+    ///   asks the object anew after a write (`needs_read_fill` in fs/configfs/file.c).
+    private func write(
+        _ bytes: UnsafeRawBufferPointer, to place: borrowing TreePlace, readingBack: Bool = false
+    ) throws(HostError) -> String? {
+        guard let descriptor = place.open((readingBack ? O_RDWR : O_WRONLY) | O_TRUNC) else {
             throw .system(errno, "Cannot open \(place.path) for writing", subject: place.path)
         }
         var count: Int
@@ -131,6 +139,7 @@ struct TreeVerbs {
         guard count == bytes.count else {
             throw HostError(.failed, "Only part of the value was written to \(place.path)", subject: place.path)
         }
+        return readingBack ? try text(of: descriptor.raw, place) : nil
     }
 
     private func absentIsDone(_ body: () throws(HostError) -> Void) throws(HostError) {

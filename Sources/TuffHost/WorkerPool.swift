@@ -44,10 +44,19 @@ final class WorkerPool: Sendable {
     /// - Parameters:
     ///   - command: absolute path and arguments of the worker; empty: a thread of this process stands in for it.
     ///   - deadline: longest silence of a worker, in seconds.
-    init(command: [String], environment: Environment, deadline: Double) {
+    ///   - early: a worker that runs already.
+    init(command: [String], environment: Environment, deadline: Double, early: EarlyWorker? = nil) {
         self.command = command
         self.environment = environment
         self.deadline = deadline
+        guard let early else { return }
+        state.withLock { state in
+            state.lastID += 1
+            state.count = 1
+            let connection = WorkerConnection(OwnedDescriptor(early.descriptor), id: state.lastID)
+            connection.pid.withLock { $0 = early.pid }
+            state.idle.append(connection)
+        }
     }
 
     /// The workers that passed their deadline and have not ended since.

@@ -43,7 +43,7 @@ make_many_thin() { # VG POOL COUNT
         function volume(i,   s) {
             printf "\t\tv-vol-%05d {\n\t\t\tid = \"many00-0000-0000-0000-0000-0000-%06d\"\n", i, i
             print "\t\t\tstatus = [\"READ\", \"WRITE\", \"VISIBLE\"]\n\t\t\tflags = []"
-            printf "\t\t\ttags = [\"tuff:uid=%s\", \"tuff:vol=vol-%05d\", \"tuff:stack=default\"]\n", digits(i, 16), i
+            printf "\t\t\ttags = [\"tuff:iqn=iqn.2026-01.dev.tuff:vol-%05d\", \"tuff:uid=%s\", \"tuff:vol=vol-%05d\", \"tuff:stack=default\"]\n", i, digits(i, 16), i
             print "\t\t\tcreation_time = 1700000000\n\t\t\tcreation_host = \"tufflab\"\n\t\t\tsegment_count = 1"
             printf "\t\t\tsegment1 {\n\t\t\t\tstart_extent = 0\n\t\t\t\textent_count = %d\n", extents
             printf "\t\t\t\ttype = \"thin\"\n\t\t\t\tthin_pool = \"%s\"\n\t\t\t\ttransaction_id = 0\n", pool

@@ -64,11 +64,13 @@ struct SecretTests {
         arguments: [
             ("empty", "is empty"), ("newline", "is empty"), ("long", "is longer than 4096 bytes"),
             ("lines", "holds more than one line"), ("nul", "holds a NUL byte"),
+            ("none", "begins with NULL, which means no secret to the kernel"),
         ])
     func contents(_ name: String, _ reason: String) async throws {
         let texts = [
             "empty": "", "newline": "\n", "long": Self.canary + String(repeating: "x", count: 4096),
             "lines": "\(Self.canary)\n\(Self.canary)\n", "nul": "\(Self.canary)\0",
+            "none": "NULL\(Self.canary)",
         ]
         let path = try folder.write("secrets/web1", try #require(texts[name]), mode: 0o600)
         let error = try await refusal(path)

@@ -32,6 +32,9 @@ int tuff_signal_pipe(int ends[2]);
  * nothing. Handlers rather than SIG_IGN, because an ignored signal stays ignored in the programs we start. */
 int tuff_install_signal_pipe(int pipe);
 
+/* fork(2), which Swift hides. Only for a process that has one thread. */
+int tuff_fork(void);
+
 /* memset(3) with zero that the optimiser may not remove. */
 void tuff_zero(void *memory, size_t count);
 

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Glibc
+import TuffHost
 
 /// The root of the command line.
 package struct Tuff: AsyncParsableCommand {
@@ -28,7 +29,15 @@ package struct Tuff: AsyncParsableCommand {
 /// The program: parses, runs, and turns whatever ends a command into words and an exit code.
 package enum TuffProgram {
     package static func main() async -> Never {
-        exit(await run(Array(CommandLine.arguments.dropFirst())))
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        if looksAtHost(arguments) { EarlyWorker.prepare() }
+        exit(await run(arguments))
+    }
+
+    /// Whether the command will want a worker. A guess: wrong, it costs a fork, or the start of a worker later.
+    private static func looksAtHost(_ arguments: [String]) -> Bool {
+        let commands = ["plan", "apply", "get", "describe", "status", "inventory"]
+        return commands.contains(arguments.first ?? "") && !arguments.contains("--inventory")
     }
 
     package static func run(_ arguments: [String]) async -> Int32 {

@@ -67,22 +67,32 @@ extension Shape where Value == String {
     static let path = path("an absolute path such as /srv/tuff", under: "/")
     static let devicePath = path("the path of a device such as /dev/disk/by-id/…", under: "/dev/")
 
+    /// The directory of volumes: both target stacks take the path of a file in a list of options that commas divide, so
+    /// that one would smuggle in more.
+    static let poolDirectory = path("an absolute path without commas such as /srv/tuff", under: "/", without: ",")
+
     /// No `.` or `..`, no empty component, nothing a terminal or a configuration file would read as more than a name.
-    private static func path(_ noun: String, under root: String) -> Self {
+    private static func path(_ noun: String, under root: String, without more: String = "") -> Self {
         text(
             noun, rule: "invalid-path",
             pattern:
-                "^(?=\(root))(/(?!\\.{1,2}(/|$))[^/\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]+)+$",
+                "^(?=\(root))(/(?!\\.{1,2}(/|$))[^/\(more)\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]+)+$",
             maximumLength: 1024,
             advice: { $0.hasPrefix("/") ? "no '.', '..' or empty part, no slash at the end" : "begin it with '/'" }
-        ) { $0.hasPrefix(root) && Characters.isPath($0) ? $0 : nil }
+        ) { text in
+            text.hasPrefix(root) && Characters.isPath(text) && !text.contains(where: more.contains) ? text : nil
+        }
     }
 
-    /// CHAP names travel as text keys (RFC 3720 section 11.1.4); LIO and tgt keep up to 255 bytes.
+    /// CHAP names travel as text keys (RFC 3720 section 11.1.4); LIO and tgt keep up to 255 bytes, and LIO takes what
+    /// begins with NULL for none (iscsi_target_nodeattrib.c).
     static let chapUser = text(
-        "a CHAP user of 1 to 255 printable ASCII characters", rule: "invalid-chap-user", pattern: "^[!-~]+$",
-        maximumLength: 255
-    ) { !$0.isEmpty && $0.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) ? $0 : nil }
+        "a CHAP user of 1 to 255 printable ASCII characters that does not begin with NULL",
+        rule: "invalid-chap-user", pattern: "^(?!NULL)[!-~]+$", maximumLength: 255
+    ) { text in
+        let printable = text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+        return !text.isEmpty && printable && !text.hasPrefix("NULL") ? text : nil
+    }
 
     static let host = text(
         "a host name or address such as nas.example.com", rule: "invalid-host",
