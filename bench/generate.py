@@ -79,8 +79,8 @@ for number in range(volumes // 2):
     })
     targets.append({
         "iqn": f"{BASE}:{name}", "place": "", "enabled": True, "portals": ["192.0.2.10:3260"],
-        "settings": ["authentication", False, "generate_node_acls", False, "cache_dynamic_acls", False,
-                     "demo_mode_write_protect", True, "demo_mode_discovery", False],
+        "settings": {"authentication": False, "generate_node_acls": False, "cache_dynamic_acls": False,
+                     "demo_mode_write_protect": True, "demo_mode_discovery": False},
         "luns": [{"number": 0, "backstore": f"tuff-{mark}"}], "dynamicSessions": [], "extraPortalGroups": [],
         "acls": [{
             "initiator": f"iqn.2004-10.com.example:web{number % 50}", "sessions": [],
