@@ -29,18 +29,18 @@ package struct Survey: Sendable {
 }
 
 extension ObservedState {
-    /// Sources that could not be looked at.
+    /// Sources that could not be looked at. A stack that is not installed or loaded is none: whatever needs it says so
+    /// on its own line, and a host with directory pools alone has no reason to hear of LVM.
     package var unseen: [(source: String, error: HostError)] {
         var found: [(String, HostError)] = []
-        if let error = volumeGroups.unlisted { found.append(("lvm", error)) }
+        if let error = volumeGroups.unlisted, error.code != .notFound { found.append(("lvm", error)) }
         for (name, entry) in volumeGroups.entries.sorted(by: { $0.key < $1.key }) {
             if case .unknown(let error) = entry { found.append(("volume group \(name)", error)) }
         }
-        if let error = directories.unlisted { found.append(("directories", error)) }
         for (path, entry) in directories.entries.sorted(by: { $0.key < $1.key }) {
             if case .unknown(let error) = entry { found.append(("directory \(path)", error)) }
         }
-        if case .unknown(let error) = targets { found.append(("targets", error)) }
+        if case .unknown(let error) = targets, error.code != .notFound { found.append(("targets", error)) }
         return found
     }
 }
