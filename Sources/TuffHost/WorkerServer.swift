@@ -112,10 +112,6 @@ package enum WorkerServer {
         private let input: Int32
         private let output: Int32
         private var last = monotonicSeconds()
-        /// Notes until the clock is looked at again. A look costs as much as the action it stands beside, so that quick
-        /// work takes one look for eight notes and slow work one for each.
-        private var untilLook = 0
-        private var lookedAt = monotonicSeconds()
 
         init(input: Int32, output: Int32) {
             self.input = input
@@ -126,11 +122,7 @@ package enum WorkerServer {
             // The controller sends nothing while a request is being worked on: anything to be seen is its end.
             var poller = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
             guard poll(&poller, 1, 0) == 0 else { return false }
-            untilLook -= 1
-            guard untilLook <= 0 else { return true }
             let now = monotonicSeconds()
-            untilLook = now - lookedAt < 0.1 ? 8 : 1
-            lookedAt = now
             guard now - last > 0.2 else { return true }
             last = now
             return WorkerServer.send(WorkerFrame.progress.message([]), to: output)
