@@ -10,6 +10,10 @@ package enum Observation<Value: Sendable>: Sendable {
         return nil
     }
 
+    package var isUnknown: Bool {
+        if case .unknown = self { true } else { false }
+    }
+
     package func map<Other>(_ transform: (Value) -> Other) -> Observation<Other> {
         switch self {
         case .known(let value): .known(transform(value))

@@ -55,7 +55,7 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let dataMissing = Reason(rawValue: "DataMissing")
     package static let notOurs = Reason(rawValue: "NotOurs")
     package static let suspended = Reason(rawValue: "Suspended")
-    package static let otherNode = Reason(rawValue: "OtherNode")
+    package static let unfinished = Reason(rawValue: "Unfinished")
     package static let notDeclared = Reason(rawValue: "NotDeclared")
     package static let noPortal = Reason(rawValue: "NoPortal")
 }

@@ -19,8 +19,8 @@ struct PlanningPass {
     let backstores: [String: ObservedBackstore]
     /// Pools of this node, by name; other nodes' pools are not there.
     var pools: [String: PoolState] = [:]
-    /// The first pool that could not be observed, and so may hold anything.
-    var unseenPool: String?
+    /// The first volume group, directory or pool that could not be observed, and so may hold anything.
+    var unseenStorage: String?
     var poolsByBackend: [StorageBackend: PoolState] = [:]
     /// How many attachments each volume has.
     var attachmentCount: [String: Int] = [:]
@@ -34,7 +34,17 @@ struct PlanningPass {
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
+        unseenStorage = Self.unseen(observed)
         backstores = Dictionary(inventory.value?.backstores.map { ($0.name, $0) } ?? []) { first, _ in first }
+    }
+
+    /// A group that hangs may hold a volume whose document has just named another pool, declared or not any more.
+    private static func unseen(_ observed: ObservedState) -> String? {
+        func first<Value>(_ map: ObservationMap<Value>) -> String? {
+            map.entries.filter { $0.value.isUnknown }.keys.min()
+        }
+        return first(observed.volumeGroups).map { "volume group \($0)" }
+            ?? first(observed.directories).map { "directory \($0)" }
     }
 
     mutating func run(_ desired: DesiredState) -> Plan {
@@ -71,7 +81,7 @@ struct PlanningPass {
             let state = PoolState(declared, observed: observed)
             pools[name] = state
             poolsByBackend[state.backend] = state
-            if state.obstacle?.reason == .unknown, unseenPool == nil { unseenPool = name }
+            if state.obstacle?.reason == .unknown, unseenStorage == nil { unseenStorage = "pool '\(name)'" }
             let resource = ResourceID(.pool, name)
             if let obstacle = state.obstacle {
                 let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
@@ -122,6 +132,7 @@ struct PlanningPass {
                     reason: .notDeclared, uid: volume.uid))
         }
         planOrphanedAccess(desired)
+        planStrayTargets(desired)
         for (location, sentence) in index.damaged {
             builder.add(
                 PlannedChange(
@@ -149,6 +160,27 @@ extension PlanningPass {
                     ResourceID(.attachment, name), .orphan,
                     "\(initiators) may use volume \(name) through \(target.iqn) and no document says so; "
                         + "nothing is withdrawn", reason: .notDeclared, uid: uid))
+        }
+    }
+}
+
+extension PlanningPass {
+    /// Targets under our base that belong to no volume we know: reported and left alone.
+    private mutating func planStrayTargets(_ desired: DesiredState) {
+        // A volume that cannot be seen now may be theirs.
+        guard case .known(let inventory) = inventory, unseenStorage == nil else { return }
+        let prefix = "\(context.config.iqnBase):"
+        let coming = Set(
+            desired.volumes.values.map { $0.spec.identity?.iqn ?? "\(prefix)\($0.metadata.name)" })
+        for target in inventory.targets.sorted(by: { $0.iqn < $1.iqn }) {
+            guard target.iqn.hasPrefix(prefix), !coming.contains(target.iqn),
+                index.volumes(withTarget: target.iqn).isEmpty
+            else { continue }
+            builder.add(
+                PlannedChange(
+                    ResourceID(.attachment, String(target.iqn.dropFirst(prefix.count))), .orphan,
+                    "target \(target.iqn) is under our base and belongs to no volume of ours; it is left alone",
+                    reason: .notOurs))
         }
     }
 }

@@ -45,11 +45,19 @@ extension PlanningPass {
             _ = stop(resource, declared, .blocked, obstacle, at: "spec.pool", uid: stored.uid)
             return .available(stored, after: nil)
         }
+        if let obstacle = unfinished(stored) {
+            return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
+        }
         if stored.marks.operation == "create" {
+            let size = declared.spec.size.roundedUp(to: pool.unit)
+            let growth = max(size - (stored.size ?? .zero), .zero)
+            if let obstacle = pool.obstacle ?? capacityObstacle(pool, growth) {
+                return stop(resource, declared, .blocked, obstacle, at: "spec.size", uid: stored.uid)
+            }
             let change = PlannedChange(
                 resource, .create, "finish the interrupted creation of \(stored.location)", risk: .online,
                 location: declared.location, uid: stored.uid)
-            return finishCreation(stored, size: declared.spec.size.roundedUp(to: pool.unit), change)
+            return finishCreation(stored, size: size, change)
         }
         guard let size = stored.size else {
             return stop(
@@ -147,9 +155,9 @@ extension PlanningPass {
         return .available(made, after: last)
     }
 
-    /// A volume is only new when every pool it could be in was seen.
+    /// A volume is only new when everything it could be in was seen.
     private func unseen() -> Obstacle? {
-        unseenPool.map { Obstacle(.unknown, "pool '\($0)' could not be observed and may already hold it") }
+        unseenStorage.map { Obstacle(.unknown, "\($0) could not be observed and may already hold it") }
     }
 
     private func nameObstacle(_ location: VolumeLocation, _ iqn: String) -> Obstacle? {
@@ -159,6 +167,28 @@ extension PlanningPass {
         }
         if let other = index.volumes(withTarget: iqn).first {
             return Obstacle(.nameTaken, "target name \(iqn) belongs to \(other.location) already")
+        }
+        // Checked before the name is written on the new volume for good.
+        if let target = targets[iqn], let lun = target.luns.first {
+            return Obstacle(
+                .nameTaken,
+                "a target named \(iqn) exists and hands out '\(lun.backstore ?? "LUN \(lun.number)")', "
+                    + "which Tuff did not make; remove it, or choose another name")
+        }
+        return nil
+    }
+
+    /// Work of another version that is not complete, and what it has put in the trash, are not ours to hand out.
+    private func unfinished(_ stored: StoredVolume) -> Obstacle? {
+        if let operation = stored.marks.operation, operation != "create" {
+            return Obstacle(
+                .unfinished,
+                "\(stored.location) is marked with unfinished work, tuff:op=\(operation), that this "
+                    + "version does not know; finish it with the version that began it")
+        }
+        if stored.marks.other.contains(where: { $0.hasPrefix("tuff:until=") }) {
+            return Obstacle(
+                .unfinished, "\(stored.location) is in the trash of a newer version; bring it back with that version")
         }
         return nil
     }

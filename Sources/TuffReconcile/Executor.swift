@@ -31,6 +31,9 @@ struct Executor {
     private struct Progress {
         var outcomes: [StepOutcome?]
         var running: Set<ExclusiveKey> = []
+        /// Keys under which something outlived its deadline and may still be at work, and whose it was: nothing more is
+        /// started there in this pass.
+        var fenced: [ExclusiveKey: ResourceID] = [:]
         var inFlight: Set<Int> = []
         var started: Set<Int> = []
         /// Changes whose failure or skipping has been told.
@@ -78,7 +81,9 @@ struct Executor {
         var groups: [ExclusiveKey: [PlannedStep]] = [:]
         var member: [Int: ExclusiveKey] = [:]
         for step in plan.steps where progress.outcomes[step.id] == nil && !progress.inFlight.contains(step.id) {
-            guard let key = step.keys.first, !progress.running.contains(key) else { continue }
+            guard let key = step.keys.first, !progress.running.contains(key), progress.fenced[key] == nil else {
+                continue
+            }
             let ready = step.after.allSatisfy { earlier in
                 if finished(progress.outcomes[earlier]) { return true }
                 if case .target = key { return member[earlier] == key }
@@ -104,6 +109,10 @@ struct Executor {
 
     private func skipUnreachable(_ progress: inout Progress) {
         for step in plan.steps where progress.outcomes[step.id] == nil && !progress.inFlight.contains(step.id) {
+            if let key = step.keys.first, let cause = progress.fenced[key] {
+                settle(step, .skipped(because: cause), &progress)
+                continue
+            }
             let broken = step.after.first { earlier in
                 switch progress.outcomes[earlier] {
                 case .failed, .skipped: true
@@ -135,6 +144,9 @@ struct Executor {
             progress.inFlight.remove(step.id)
             let isExport = if case .export = step.step { true } else { false }
             progress.spans[isExport]?.last = clock.now
+            if case .failed(let error, _) = outcome, error.code == .timeout {
+                progress.fenced[group.key] = plan.changes[step.change].resource
+            }
             settle(step, outcome, &progress)
         }
     }

@@ -218,4 +218,56 @@ import TuffTestSupport
         #expect(plan.isEmpty)
         #expect(change(plan)?.reason == .dataMissing)
     }
+
+    @Test func anythingUnseenMayHoldWhatLooksNew() {
+        // The group is in no document any more: it may be the old home of a volume whose document names another pool.
+        var observed = Sample.observed()
+        observed.volumeGroups.entries["old"] = .unknown(HostError(.timeout, "hangs"))
+        let plan = plan(Sample.desired(), observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .unknown)
+    }
+
+    @Test func unfinishedAndTrashedObjectsOfAnotherVersionAreNotHandedOut() {
+        for tag in ["tuff:op=restore", "tuff:until=1795339800"] {
+            var volume = Sample.volume(active: true)
+            volume.tags.append(tag)
+            let plan = plan(Sample.desired(attached: ["db"]), Sample.observed([volume]))
+            #expect(plan.isEmpty, "\(tag)")
+            #expect(change(plan)?.reason == .unfinished)
+            #expect(change(plan, .attachment, "db-on-web1")?.reason == .dependencyBlocked)
+        }
+    }
+
+    @Test func finishingACreationIsHeldToTheSameProofs() {
+        var desired = DesiredState()
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(1000), placement: .pool("dir")))
+        var marks = Sample.marks()
+        marks.operation = "create"
+        var observed = Sample.observed()
+        observed.directories = ObservationMap([
+            "/srv/p": .known(
+                DirectoryPool(
+                    path: "/srv/p", size: Sample.gibi(100), free: Sample.gibi(90),
+                    files: [DirectoryFile(name: "v-db", tags: marks.tags, size: nil)]))
+        ])
+        let plan = plan(desired, observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .insufficientCapacity)
+    }
+
+    @Test func aTargetNameThatSomebodyUsesIsNotWrittenOnANewVolume() {
+        let stranger = Sample.export { target, _ in target.luns[0].backstore = "somebody-elses" }
+        let plan = plan(Sample.desired(), Sample.observed([], targets: stranger))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .nameTaken)
+    }
+
+    @Test func strayTargetsUnderOurBaseAreReportedAndStay() {
+        let targets = TargetInventory(targets: [ObservedTarget(iqn: "\(Sample.iqnBase):stray")])
+        let plan = plan(Sample.desired(), Sample.observed([Sample.volume()], targets: targets))
+        #expect(plan.isEmpty)
+        #expect(change(plan, .attachment, "stray")?.action == .orphan)
+    }
 }

@@ -13,6 +13,7 @@ final class RecordingMachine: Machine {
         var running = 0
         var mostRunning = 0
         var failing: Set<String> = []
+        var code = HostError.Code.failed
     }
 
     let state = Mutex(State())
@@ -46,7 +47,7 @@ final class RecordingMachine: Machine {
             state.running -= 1
             state.log += names.map { "-\($0)" }
         }
-        if fails { throw HostError(.failed, "told to fail") }
+        if fails { throw HostError(state.withLock { $0.code }, "told to fail") }
     }
 }
 
@@ -131,6 +132,17 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         #expect(!log.contains { $0.contains("export") && $0.hasSuffix(":a") })
         #expect(log.contains("-activate /dev/vg0/v-b"))
         #expect(log.contains { $0.contains("export") && $0.hasSuffix(":b") })
+    }
+
+    @Test func aCommandThatOutlivesItsDeadlineFencesItsVolumeGroup() async {
+        machine.state.withLock {
+            $0.failing = ["create /dev/vg0/v-a"]
+            $0.code = .timeout
+        }
+        let (report, log) = await run(plan(["a", "b"], attached: ["b"]))
+        #expect(log == ["+create /dev/vg0/v-a", "-create /dev/vg0/v-a"])
+        #expect(report.changes.first { $0.resource.name == "b" }?.detail == "skipped because Volume/a failed")
+        #expect(!report.interrupted)
     }
 
     @Test func skippedChangesNameTheResourceThatFailed() async {

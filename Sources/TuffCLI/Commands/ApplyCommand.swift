@@ -53,7 +53,16 @@ struct ApplyCommand: AsyncParsableCommand {
         if let planned = run.planned { try planned.demandSame(plan) }
         try show(plan)
         guard !plan.isEmpty else { return try finish(.untouched(plan, observe: seconds), quiet: true) }
-        try await approve(interrupts)
+        if try await approve(interrupts) {
+            // A person took their time; what they approved must still be what would happen.
+            let now = await session.reconciler.observe(run.documents.state, context: context)
+            let again = Planner.plan(desired: run.documents.state, observed: now, context: context)
+            guard again == plan else {
+                throw Failure(
+                    "the host has changed since the plan was shown, and another plan would be needed; nothing was done",
+                    help: "run the same command again")
+            }
+        }
         var report = await carryOut(plan, run.documents.state, session, interrupts)
         report.times.observe = seconds
         try finish(report, quiet: false)
@@ -96,8 +105,9 @@ struct ApplyCommand: AsyncParsableCommand {
         }
     }
 
-    private func approve(_ interrupts: Interrupts) async throws(Failure) {
-        if autoApprove { return }
+    /// - Returns: whether a person was asked, and said yes.
+    private func approve(_ interrupts: Interrupts) async throws(Failure) -> Bool {
+        if autoApprove { return false }
         guard Console.isTerminal(.standardInput), Console.isTerminal(.standardError) else {
             throw Failure(
                 "there is no terminal to ask on; nothing was changed",
@@ -113,6 +123,7 @@ struct ApplyCommand: AsyncParsableCommand {
             throw Failure("not approved; nothing was changed")
         }
         Console.talk("\n")
+        return true
     }
 
     // MARK: Carrying out
