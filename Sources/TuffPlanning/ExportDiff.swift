@@ -255,9 +255,21 @@ struct ExportDiff {
         }
     }
 
+    /// The daemon's own portals serve every target; it says which they are only with a target.
+    private mutating func compareDaemonPortals(_ found: Set<Portal>) {
+        guard target != nil else { return }
+        let wildcards = Set(found.filter(\.isWildcard).map(\.port))
+        let missing = wanted.portals.filter { !found.contains($0) && !wildcards.contains($0.port) }
+        guard !missing.isEmpty else { return }
+        obstacle = Obstacle(
+            .driverCannot,
+            "the target daemon does not listen on \(missing.map(\.description).joined(separator: ", ")) and Tuff does "
+                + "not start it; it listens on \(found.sorted().map(\.description).joined(separator: ", "))")
+    }
+
     private mutating func comparePortals() {
-        guard capabilities.portalsPerTarget else { return }
         let found = Set(target?.portals ?? [])
+        guard capabilities.portalsPerTarget else { return compareDaemonPortals(found) }
         for portal in wanted.portals.sorted() where !found.contains(portal) {
             add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
         }

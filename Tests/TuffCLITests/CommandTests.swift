@@ -40,6 +40,15 @@ import TuffTestSupport
         }
     }
 
+    @Test func aConfigurationThatOthersMayWriteIsNotObeyed() throws {
+        try folder.writeVolume()
+        try folder.write("open.yaml", "apiVersion: tuff.dev/v1\nkind: Controller\nspec: {node: n}\n")
+        chmod("\(folder.path)/open.yaml", 0o666)
+        let ended = try folder.run(["plan", "-f", "volumes.yaml", "--config", "open.yaml"])
+        #expect(ended.code == 1)
+        #expect(ended.err.contains("chmod go-w open.yaml"))
+    }
+
     @Test func aWrongFieldIsLocatedWithASuggestionAndNothingIsPlanned() throws {
         try folder.writeVolume()
         try folder.write("volumes.yaml", folder.text("volumes.yaml").replacing("size:", with: "sise:"))

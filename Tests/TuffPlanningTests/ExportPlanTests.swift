@@ -169,4 +169,19 @@ import TuffTestSupport
             context: context)
         #expect(attachment(plan)?.reason == .noPortal)
     }
+
+    @Test func aPortalThatADaemonDoesNotServeIsSaidNotIgnored() {
+        var context = Sample.context()
+        context.config.targetDriver = .tgt
+        func plan(_ portals: [Portal]) -> Plan {
+            Planner.plan(
+                desired: Sample.desired(attached: ["db"]),
+                observed: Sample.observed(
+                    [Sample.volume(active: true)], targets: Sample.export { target, _ in target.portals = portals }),
+                context: context)
+        }
+        #expect(attachment(plan([Portal(address: "127.0.0.1")]))?.reason == .driverCannot)
+        #expect(attachment(plan([Portal(address: "0.0.0.0")]))?.action == .unchanged)
+        #expect(attachment(plan([Portal(address: "192.0.2.10")]))?.action == .unchanged)
+    }
 }

@@ -37,6 +37,7 @@ extension GlobalOptions {
         let node = HostFacts.shortHostName()
         let path = config ?? Self.defaultConfig
         if config == nil, access(path, F_OK) != 0 { return ControllerConfig(node: node) }
+        try Self.refuseWritable(path)
         let (sources, earlier) = ConfigLoader.read(paths: [path])
         var diagnostics = earlier
         var loaded: ControllerConfig?
@@ -50,6 +51,25 @@ extension GlobalOptions {
             throw Failure("the controller's configuration \(path) cannot be used")
         }
         return loaded
+    }
+}
+
+extension GlobalOptions {
+    /// Who may write the configuration chooses what root reads and makes. A file that cannot be looked at is the
+    /// reader's business.
+    private static func refuseWritable(_ path: String) throws(Failure) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }
+        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+            throw Failure(
+                "the controller's configuration \(path) belongs to user \(status.st_uid), who could change what Tuff does",
+                help: "chown root \(path)")
+        }
+        guard status.st_mode & 0o022 == 0 else {
+            throw Failure(
+                "the controller's configuration \(path) may be written by others, who could change what Tuff does",
+                help: "chmod go-w \(path)")
+        }
     }
 }
 
