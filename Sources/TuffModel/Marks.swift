@@ -92,11 +92,31 @@ package struct Marks: Hashable, Codable, Sendable {
         case (nil, let name?): role = .snapshot(name)
         default: return .damaged("exactly one of the tags tuff:vol= and tuff:snap= is needed")
         }
-        guard let stack = values["stack"] else { return .damaged("tag tuff:stack= is missing") }
+        guard values["stack"] != nil else { return .damaged("tag tuff:stack= is missing") }
+        // Whoever may tag a volume or write a sidecar could have written these; they become names in configfs, on
+        // command lines and in lists of options.
+        for (key, value) in values.sorted(by: { $0.key < $1.key }) where !isSound(key, value) {
+            return .damaged("tag tuff:\(key)= has the value '\(value)', which Tuff never writes")
+        }
         return .ours(
             Marks(
-                uid: uid, role: role, stack: stack, iqn: values["iqn"], serial: values["serial"],
+                uid: uid, role: role, stack: values["stack"]!, iqn: values["iqn"], serial: values["serial"],
                 lun: values["lun"].flatMap { Int($0) }, protect: values["protect"] != nil, operation: values["op"],
                 other: other.sorted()))
+    }
+
+    /// Whether a value is one that Tuff could have written under its key.
+    private static func isSound(_ key: String, _ value: String) -> Bool {
+        switch key {
+        case "vol", "snap", "stack": NameRule.isLabel(value)
+        case "iqn": NameRule.isIQN(value)
+        case "serial":
+            (1...254).contains(value.utf8.count)
+                && value.utf8.allSatisfy { byte in
+                    NameRule.isAlphanumeric(byte) || (0x41...0x5a).contains(byte) || "._-".utf8.contains(byte)
+                }
+        case "lun": Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
+        default: true
+        }
     }
 }

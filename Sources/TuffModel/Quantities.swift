@@ -1,4 +1,5 @@
-/// A number of bytes: a size or an offset. Never negative.
+/// A number of bytes: a size or an offset. What is read from outside is never negative; a difference may be. Sums and
+/// differences stop at the ends of the range instead of trapping, since sizes come from other programs' output.
 package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
     package var bytes: Int64
 
@@ -10,9 +11,15 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
     package static let gibi: Int64 = 1 << 30
 
     package static func < (lhs: ByteCount, rhs: ByteCount) -> Bool { lhs.bytes < rhs.bytes }
-    package static func + (lhs: ByteCount, rhs: ByteCount) -> ByteCount { ByteCount(lhs.bytes + rhs.bytes) }
-    package static func - (lhs: ByteCount, rhs: ByteCount) -> ByteCount { ByteCount(lhs.bytes - rhs.bytes) }
-    package static func += (lhs: inout ByteCount, rhs: ByteCount) { lhs.bytes += rhs.bytes }
+    package static func + (lhs: ByteCount, rhs: ByteCount) -> ByteCount {
+        let sum = lhs.bytes.addingReportingOverflow(rhs.bytes)
+        return ByteCount(sum.overflow ? (rhs.bytes > 0 ? .max : .min) : sum.partialValue)
+    }
+    package static func - (lhs: ByteCount, rhs: ByteCount) -> ByteCount {
+        let difference = lhs.bytes.subtractingReportingOverflow(rhs.bytes)
+        return ByteCount(difference.overflow ? (rhs.bytes > 0 ? .min : .max) : difference.partialValue)
+    }
+    package static func += (lhs: inout ByteCount, rhs: ByteCount) { lhs = lhs + rhs }
 
     private static let suffixes: [(String, Int64)] = [
         ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50),
@@ -58,10 +65,10 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
             unit <<= 10
             index += 1
         }
-        // Saturates rather than traps: sizes near Int64.max only occur in hostile input.
-        let hundredths = bytes / unit * 100 + (bytes % unit) * 100 / unit
-        let whole = hundredths / 100
-        let rest = hundredths % 100
+        guard bytes >= 0 else { return "-" + ByteCount(bytes == .min ? .max : -bytes).description }
+        let whole = bytes / unit
+        // The rest is below a unit, at most 2^50, so that a hundred times it fits.
+        let rest = bytes % unit * 100 / unit
         if rest == 0 { return "\(whole) \(units[index])" }
         let digits = rest % 10 == 0 ? "\(rest / 10)" : rest < 10 ? "0\(rest)" : "\(rest)"
         return "\(whole).\(digits) \(units[index])"
@@ -85,7 +92,11 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
     }
 
     package init(from decoder: any Decoder) throws {
-        bytes = try decoder.singleValueContainer().decode(Int64.self)
+        let container = try decoder.singleValueContainer()
+        bytes = try container.decode(Int64.self)
+        guard bytes >= 0 else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "\(bytes) bytes is no size")
+        }
     }
 
     package func encode(to encoder: any Encoder) throws {

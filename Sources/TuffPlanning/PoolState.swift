@@ -109,7 +109,7 @@ extension PoolState {
                     + "and \(spec.reserve) is kept free"
             }
         }
-        if group.metadataAreaSize > .zero, group.metadataAreaFree.bytes * 5 < group.metadataAreaSize.bytes {
+        if group.metadataAreaSize > .zero, group.metadataAreaFree.bytes < group.metadataAreaSize.bytes / 5 {
             budget.exhausted =
                 "metadata area of volume group \(group.name) has \(group.metadataAreaFree) of "
                 + "\(group.metadataAreaSize) free; LVM needs room to rewrite it (see vgcreate --metadatasize)"
@@ -153,11 +153,13 @@ extension PoolState {
 
     private static func virtualFree(total: ByteCount, _ spec: PoolSpec, provisioned: ByteCount) -> ByteCount {
         let usable = Double((total - spec.reserve.of(total)).bytes) * spec.overprovision
-        return ByteCount(Int64(min(usable, 9e18))) - provisioned
+        // 2^62: far beyond any pool, and whole as a Double.
+        let most = Double(Int64(1) << 62)
+        return ByteCount(Int64(max(0, min(usable, most)))) - provisioned
     }
 
     private static func oneDecimal(_ value: Double) -> String {
-        let tenths = Int((value * 10).rounded())
+        let tenths = Int((min(max(value, 0), 1000) * 10).rounded())
         return "\(tenths / 10).\(tenths % 10)"
     }
 }

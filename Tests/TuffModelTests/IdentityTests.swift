@@ -82,14 +82,23 @@ import TuffModel
         #expect(Marks.read(["tuffy", "x=tuff:uid=1"]) == .foreign)
     }
 
-    @Test(arguments: [
-        ["tuff:uid=aaaabbbbccccdddd", "tuff:uid=bbbbbbbbccccdddd", "tuff:vol=a", "tuff:stack=default"],
-        ["tuff:vol=a", "tuff:stack=default"],
-        ["tuff:uid=short", "tuff:vol=a", "tuff:stack=default"],
-        ["tuff:uid=aaaabbbbccccdddd", "tuff:stack=default"],
-        ["tuff:uid=aaaabbbbccccdddd", "tuff:vol=a", "tuff:snap=b", "tuff:stack=default"],
-        ["tuff:uid=aaaabbbbccccdddd", "tuff:vol=a"],
-    ])
+    @Test(
+        arguments: [
+            ["tuff:uid=aaaabbbbccccdddd", "tuff:uid=bbbbbbbbccccdddd", "tuff:vol=a", "tuff:stack=default"],
+            ["tuff:vol=a", "tuff:stack=default"],
+            ["tuff:uid=short", "tuff:vol=a", "tuff:stack=default"],
+            ["tuff:uid=aaaabbbbccccdddd", "tuff:stack=default"],
+            ["tuff:uid=aaaabbbbccccdddd", "tuff:vol=a", "tuff:snap=b", "tuff:stack=default"],
+            ["tuff:uid=aaaabbbbccccdddd", "tuff:vol=a"],
+        ]
+            + [
+                "tuff:lun=x", "tuff:lun=9223372036854775807", "tuff:lun=-1", "tuff:iqn=iqn.2026-01.dev/../x",
+                "tuff:iqn=",
+                "tuff:serial=a,path=/dev/sda", "tuff:serial=",
+            ].map { ["tuff:uid=aaaabbbbccccdddd", "tuff:vol=a", "tuff:stack=default", $0] } + [
+                ["tuff:uid=aaaabbbbccccdddd", "tuff:vol=../a", "tuff:stack=default"],
+                ["tuff:uid=aaaabbbbccccdddd", "tuff:vol=a", "tuff:stack=a/b"],
+            ])
     func contradictionsAreDamageNeverOurs(tags: [String]) {
         guard case .damaged = Marks.read(tags) else {
             Issue.record("\(tags) read as \(Marks.read(tags))")

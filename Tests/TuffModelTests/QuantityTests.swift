@@ -33,6 +33,13 @@ import TuffModel
         #expect(ByteCount(bytes).description == text)
     }
 
+    @Test func sumsStopAtTheEndsOfTheRange() {
+        #expect((ByteCount(.max) + ByteCount(1)).bytes == .max)
+        #expect((ByteCount(.min) - ByteCount(1)).bytes == .min)
+        #expect(ByteCount(-1536).description == "-1.5 KiB")
+        #expect(ByteCount(.min).description.hasPrefix("-8191.99 PiB"))
+    }
+
     @Test func roundingUpNeverOverflows() {
         #expect(ByteCount(5).roundedUp(to: ByteCount(4)).bytes == 8)
         #expect(ByteCount(8).roundedUp(to: ByteCount(4)).bytes == 8)

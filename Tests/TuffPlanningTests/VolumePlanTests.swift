@@ -270,4 +270,25 @@ import TuffTestSupport
         #expect(plan.isEmpty)
         #expect(change(plan, .attachment, "stray")?.action == .orphan)
     }
+
+    @Test func absurdNumbersArePlannedAroundAndNeverTrap() {
+        for extreme: Int64 in [0, 1, .max / 2, .max] {
+            for percent in [-1e300, 0, 99.9, 1e300, .infinity] {
+                var group = Sample.group([
+                    Sample.volume(size: ByteCount(extreme)), Sample.volume("x", uid: UID("bbbbbbbbccccdddd")!),
+                ])
+                group.logicalVolumes[0].size = ByteCount(extreme)
+                group.logicalVolumes[0].dataPercent = percent
+                group.metadataAreaFree = ByteCount(extreme)
+                group.extentSize = ByteCount(extreme)
+                var observed = Sample.observed()
+                observed.volumeGroups = ObservationMap(["vg0": .known(group)])
+                var desired = Sample.desired(volumes: ["db", "new", "x"])
+                desired.volumes["db"]!.spec.size = ByteCount(.max)
+                desired.pools["fast"]!.spec.overprovision = 1e300
+                let plan = plan(desired, observed)
+                #expect(!plan.changes.map(\.summary).joined().isEmpty)
+            }
+        }
+    }
 }
