@@ -100,3 +100,10 @@ void tuff_zero(void *memory, size_t count) {
 }
 
 int tuff_fork(void) { return fork(); }
+
+void tuff_close_from(int first) {
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
+#endif
+    for (long descriptor = first; descriptor < sysconf(_SC_OPEN_MAX); descriptor++) close((int)descriptor);
+}

@@ -44,7 +44,11 @@ package struct EarlyWorker: Sendable {
         let null = open("/dev/null", O_RDWR)
         guard null >= 0 else { _exit(1) }
         for stream in STDIN_FILENO...STDERR_FILENO { dup2(null, stream) }
-        _exit(WorkerServer.run(input: descriptor, output: descriptor))
+        // Nor anything else that was handed to the controller: a worker that is stuck must not hold, say, the lock of
+        // the flock(1) that cron runs it under.
+        guard dup2(descriptor, 3) == 3 else { _exit(1) }
+        tuff_close_from(4)
+        _exit(WorkerServer.run(input: 3, output: 3))
     }
 
     /// Threads of this process; 0 when /proc does not say.

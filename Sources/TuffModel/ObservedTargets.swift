@@ -106,10 +106,14 @@ package struct ObservedLUN: Equatable, Codable, Sendable {
     package var number: Int
     /// Name of the backstore behind it; nil for a half-built LUN.
     package var backstore: String?
+    /// What a LUN without a named backstore hands out all the same, where the stack says (tgt). Only a path tells one
+    /// that we were stopped in making from one that somebody added.
+    package var path: String?
 
-    package init(number: Int, backstore: String?) {
+    package init(number: Int, backstore: String?, path: String? = nil) {
         self.number = number
         self.backstore = backstore
+        self.path = path
     }
 }
 

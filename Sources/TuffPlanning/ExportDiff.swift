@@ -71,7 +71,8 @@ struct ExportDiff {
     private mutating func compareOwnership() {
         guard let target else { return }
         for lun in target.luns {
-            guard let name = lun.backstore else { continue }
+            let isUnfinished = lun.path == wanted.backstore.location.path && lun.number == wanted.lun
+            guard let name = lun.backstore ?? (isUnfinished ? nil : lun.path) else { continue }
             if name != wanted.backstore.name || lun.number != wanted.lun {
                 obstacle = Obstacle(
                     .notOurs,

@@ -95,7 +95,7 @@ struct TgtEdits {
             ContractEdit(
                 "LUN made and not yet named", [unit("delete"), unit("new", "--backing-store \(spec.location.path)")],
                 {
-                    $0.target?.luns[0].backstore = nil
+                    $0.target?.luns[0] = ObservedLUN(number: 0, backstore: nil, path: spec.location.path)
                     $0.backstore = nil
                 }, repair: again),
             ContractEdit(

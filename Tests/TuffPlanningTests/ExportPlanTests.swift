@@ -184,4 +184,23 @@ import TuffTestSupport
         #expect(attachment(plan([Portal(address: "0.0.0.0")]))?.action == .unchanged)
         #expect(attachment(plan([Portal(address: "192.0.2.10")]))?.action == .unchanged)
     }
+
+    @Test func anUnnamedLUNIsOursOnlyWithOurPathAndNumber() {
+        func plan(_ lun: ObservedLUN) -> Plan {
+            self.plan(
+                Sample.desired(attached: ["db"]),
+                Sample.export { target, _ in
+                    target.luns = lun.number == 0 ? [lun] : target.luns + [lun]
+                })
+        }
+        #expect(!plan(ObservedLUN(number: 0, backstore: nil, path: "/dev/vg0/v-db")).isEmpty)
+        for foreign in [
+            ObservedLUN(number: 0, backstore: nil, path: "/dev/sdb"),
+            ObservedLUN(number: 1, backstore: nil, path: "/dev/sdb"),
+            ObservedLUN(number: 1, backstore: nil, path: "/dev/vg0/v-db"),
+        ] {
+            #expect(plan(foreign).isEmpty)
+            #expect(attachment(plan(foreign))?.reason == .notOurs)
+        }
+    }
 }

@@ -41,14 +41,15 @@ package struct ResourceRow {
             var first = "  " + style.paint(Layout.pad(row.mark, to: markWidth), row.ink)
             first += (markWidth > 1 ? "  " : " ") + name + "  "
             if let location = row.location, beside {
-                first += Layout.pad(lines[0], to: widest) + "  " + style.paint(location.description, .dim)
+                let place = Layout.printable(location.description)
+                first += Layout.pad(lines[0], to: widest) + "  " + style.paint(place, .dim)
             } else {
                 first += lines[0]
             }
             var text = first + "\n"
             for line in lines.dropFirst() { text += margin + line + "\n" }
             if let location = row.location, !beside {
-                text += margin + style.paint("--> \(location)", .dim) + "\n"
+                text += margin + style.paint("--> \(Layout.printable(location.description))", .dim) + "\n"
             }
             for detail in row.details {
                 let wrapped = Layout.wrap(Layout.printable(detail), width: Style.width - left - 2)

@@ -29,11 +29,12 @@ package struct Sidecar: Hashable, Codable, Sendable {
         return UID(path.dropFirst(folder.count + 1).dropLast(".json".count))
     }
 
-    /// Nil when the text is none, is of a newer version, or names a file outside the directory.
+    /// Nil when the text is none, is of a newer version, or names a file that Tuff would not: `[A-Za-z0-9+_.-]`, no
+    /// dot or hyphen first. Target stacks take a file's path in a list of options that commas divide.
     package init?(text: String) {
         guard let sidecar = try? JSONDecoder().decode(Sidecar.self, from: Data(text.utf8)),
-            sidecar.version == Self.version, !sidecar.file.isEmpty, !sidecar.file.hasPrefix("."),
-            !sidecar.file.contains("/")
+            sidecar.version == Self.version, let first = sidecar.file.first, first != ".", first != "-",
+            sidecar.file.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "+_.-".contains($0)) })
         else { return nil }
         self = sidecar
     }

@@ -110,7 +110,8 @@ package enum TgtDecoder {
         return inventory
     }
 
-    /// A LUN that we made and were stopped before naming: under the number that only our targets have.
+    /// A LUN that we may have made and were stopped before naming: unnamed, in a target of ours. Whether somebody else
+    /// added it the planner tells by its path.
     private static func isUnfinished(_ unit: TgtUnit, of target: TgtTarget) -> Bool {
         target.tid == TgtNames.tid(target.name) && unit.id == TgtNames.defaultID(tid: target.tid, lun: unit.lun)
     }
@@ -127,7 +128,9 @@ package enum TgtDecoder {
             iqn: target.name, place: TgtNames.place(tid: target.tid, accounts: target.accounts),
             enabled: target.state == "ready", settings: [.authentication: !target.accounts.isEmpty], portals: portals,
             luns: units.map { unit in
-                ObservedLUN(number: unit.lun - 1, backstore: isUnfinished(unit, of: target) ? nil : unit.id)
+                isUnfinished(unit, of: target)
+                    ? ObservedLUN(number: unit.lun - 1, backstore: nil, path: unit.path)
+                    : ObservedLUN(number: unit.lun - 1, backstore: unit.id)
             },
             acls: target.rules.sorted().map {
                 ObservedACL(initiator: $0, mappedLUNs: mapped, sessions: sessions($0))
