@@ -112,6 +112,34 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         self.chunkSize = chunkSize
         self.health = health
     }
+
+    /// Refuses percentages that are none: an inventory file is not checked by the decoder of LVM's report.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        func percent(_ key: CodingKeys) throws -> Double? {
+            guard let value = try container.decodeIfPresent(Double.self, forKey: key) else { return nil }
+            guard (0...100).contains(value) else {
+                throw DecodingError.dataCorruptedError(
+                    forKey: key, in: container, debugDescription: "\(value) is not between 0 and 100")
+            }
+            return value
+        }
+        self.init(
+            name: try container.decode(String.self, forKey: .name),
+            uuid: try container.decode(String.self, forKey: .uuid),
+            size: try container.decode(ByteCount.self, forKey: .size),
+            tags: try container.decode([String].self, forKey: .tags),
+            layout: try container.decode(Layout.self, forKey: .layout),
+            active: try container.decode(Bool.self, forKey: .active),
+            suspended: try container.decode(Bool.self, forKey: .suspended),
+            open: try container.decode(Bool.self, forKey: .open),
+            pool: try container.decodeIfPresent(String.self, forKey: .pool),
+            origin: try container.decodeIfPresent(String.self, forKey: .origin),
+            dataPercent: try percent(.dataPercent), metadataPercent: try percent(.metadataPercent),
+            metadataSize: try container.decodeIfPresent(ByteCount.self, forKey: .metadataSize),
+            chunkSize: try container.decodeIfPresent(ByteCount.self, forKey: .chunkSize),
+            health: try container.decode(String.self, forKey: .health))
+    }
 }
 
 /// A directory of sparse files, each with a sidecar `.tuff/<uid>.json` that carries its marks.

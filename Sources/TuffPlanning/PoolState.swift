@@ -153,9 +153,9 @@ extension PoolState {
 
     private static func virtualFree(total: ByteCount, _ spec: PoolSpec, provisioned: ByteCount) -> ByteCount {
         let usable = Double((total - spec.reserve.of(total)).bytes) * spec.overprovision
-        // 2^62: far beyond any pool, and whole as a Double.
-        let most = Double(Int64(1) << 62)
-        return ByteCount(Int64(max(0, min(usable, most)))) - provisioned
+        // Double(Int64.max) is 2^63, one more than fits; and what is no number promises nothing.
+        let room = usable > 0 ? Int64(exactly: usable.rounded(.down)) ?? .max : 0
+        return ByteCount(room) - provisioned
     }
 
     private static func oneDecimal(_ value: Double) -> String {

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Testing
 import TuffModel
 
@@ -38,6 +39,29 @@ import TuffModel
         #expect((ByteCount(.min) - ByteCount(1)).bytes == .min)
         #expect(ByteCount(-1536).description == "-1.5 KiB")
         #expect(ByteCount(.min).description.hasPrefix("-8191.99 PiB"))
+    }
+
+    @Test func storedSizesAreNeverNegative() throws {
+        let decoder = JSONDecoder()
+        #expect(try decoder.decode([ByteCount].self, from: Data("[0, 9223372036854775807]".utf8)).last?.bytes == .max)
+        for text in ["[-1]", "[-9223372036854775808]", "[1e300]", "[9223372036854775808]"] {
+            #expect(throws: DecodingError.self, "\(text)") {
+                try decoder.decode([ByteCount].self, from: Data(text.utf8))
+            }
+        }
+    }
+
+    @Test(arguments: ["-0.5", "100.5", "1e300"])
+    func aFillLevelIsAPercentage(number: String) throws {
+        func volume(_ number: String) -> Data {
+            Data(
+                """
+                {"name": "tp0", "uuid": "u", "size": 1, "tags": [], "layout": "thinPool", "active": true,
+                 "suspended": false, "open": false, "health": "", "dataPercent": \(number)}
+                """.utf8)
+        }
+        #expect(try JSONDecoder().decode(LogicalVolume.self, from: volume("100")).dataPercent == 100)
+        #expect(throws: DecodingError.self) { try JSONDecoder().decode(LogicalVolume.self, from: volume(number)) }
     }
 
     @Test func roundingUpNeverOverflows() {

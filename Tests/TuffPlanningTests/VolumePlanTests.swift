@@ -285,9 +285,11 @@ import TuffTestSupport
                 observed.volumeGroups = ObservationMap(["vg0": .known(group)])
                 var desired = Sample.desired(volumes: ["db", "new", "x"])
                 desired.volumes["db"]!.spec.size = ByteCount(.max)
-                desired.pools["fast"]!.spec.overprovision = 1e300
-                let plan = plan(desired, observed)
-                #expect(!plan.changes.map(\.summary).joined().isEmpty)
+                for overprovision in [1, 1e300, .infinity, .nan] {
+                    desired.pools["fast"]!.spec.overprovision = overprovision
+                    let plan = plan(desired, observed)
+                    #expect(!plan.changes.map(\.summary).joined().isEmpty)
+                }
             }
         }
     }

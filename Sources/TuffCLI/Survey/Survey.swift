@@ -214,7 +214,8 @@ struct SurveyBuilder {
             facts.dataPercent = found?.dataPercent
             facts.metadataPercent = found?.metadataPercent
             if let found, let used = found.dataPercent {
-                facts.free = ByteCount(Int64(Double(found.size.bytes) * max(0, 100 - used) / 100))
+                facts.free = ByteCount(
+                    Int64(exactly: (Double(found.size.bytes) * max(0, 100 - used) / 100).rounded()) ?? .max)
             }
         case .thick(let group):
             facts.size = observed.volumeGroups.entries[group]?.value?.size
