@@ -48,6 +48,8 @@ struct DirectoryObservationTests {
         #"{"file":"v-db","tags":[],"version":1}"#,
         #"{"file":"v-db","tags":["tuff:uid=aaaabbbbccccdddd","tuff:stack=default","tuff:vol=db"],"version":2}"#,
         #"{"file":"../v-db","tags":["tuff:uid=aaaabbbbccccdddd","tuff:stack=default","tuff:vol=db"],"version":1}"#,
+        #"{"file":"v,db","tags":["tuff:uid=aaaabbbbccccdddd","tuff:stack=default","tuff:vol=db"],"version":1}"#,
+        #"{"file":"-db","tags":["tuff:uid=aaaabbbbccccdddd","tuff:stack=default","tuff:vol=db"],"version":1}"#,
         #"{"file":"v-db","tags":["tuff:uid=eeeeffffgggghhhh","tuff:stack=default","tuff:vol=db"],"version":1}"#,
     ]) func aSidecarThatCannotBeBelievedIsReportedAndItsFileIsForeign(_ text: String) async throws {
         let seen = await observe { files in

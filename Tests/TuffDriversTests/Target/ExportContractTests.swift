@@ -3,6 +3,7 @@ import TuffDrivers
 import TuffHost
 import TuffModel
 import TuffPlanning
+import TuffReconcile
 import TuffTestSupport
 
 /// The contract of target stacks on the fake ones, whose rules were measured on the real ones.
@@ -59,5 +60,17 @@ import TuffTestSupport
 
     @Test(arguments: Stack.allCases) func leavesOtherPeoplesTargetsAlone(_ stack: Stack) async throws {
         try await contract(stack).leavesOtherPeoplesTargetsAlone()
+    }
+
+    @Test func nothingThatHoldsASecretIsReadBack() {
+        let step = ExportStep.setCHAP(
+            TargetRef(iqn: "\(Sample.iqnBase):db", place: ""), initiator: Sample.initiator, nil)
+        var cleared: [String] = []
+        for case .writeAttribute(let path, "NULL", let verify) in LIODriver().lower([step]).flatMap(\.actions)
+        where path.relative.contains("/password") {
+            #expect(!verify, "\(path)")
+            cleared.append(path.relative)
+        }
+        #expect(cleared.count == 2)
     }
 }
