@@ -43,6 +43,17 @@ import TuffTestSupport
         }
     }
 
+    @Test func fileNamesDoNotReachTheTerminalAsTheyAre() {
+        for folder in ["", "/srv/configuration/clusters/frankfurt/storage/databases/"] {
+            var change = Examples.archive
+            change.location?.file = folder + "\u{1b}]0;x\u{7}\u{202e}.yaml"
+            let text = PlanView(Plan(context: Examples.context, changes: [change], steps: [])).text(Style())
+            #expect(text.contains(#"\u{1b}]0;x\u{7}\u{202e}.yaml"#))
+            #expect(!text.unicodeScalars.contains { $0 == "\u{1b}" || $0 == "\u{7}" || $0 == "\u{202e}" })
+            for line in text.split(separator: "\n") where folder.isEmpty { #expect(line.count <= 100, "\(line)") }
+        }
+    }
+
     @Test func longPathsGoOnALineOfTheirOwn() {
         var change = Examples.archive
         change.location?.file = "/srv/configuration/clusters/frankfurt/storage/databases/volumes.yaml"

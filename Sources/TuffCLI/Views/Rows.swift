@@ -25,10 +25,15 @@ package struct ResourceRow {
     /// Narrowest column of texts; where long paths leave less, each place goes on a line of its own.
     private static let narrowest = 38
 
+    /// Where the row is declared. File names are as anybody made them who may write into the directory.
+    private static func place(_ row: ResourceRow) -> String? {
+        row.location.map { Layout.printable($0.description) }
+    }
+
     package static func render(_ rows: [ResourceRow], _ style: Style) -> String {
         let markWidth = rows.map(\.mark.count).max() ?? 0
         let nameWidth = min(rows.map(\.resource.description.count).max() ?? 0, 40)
-        let placeWidth = rows.compactMap(\.location?.description.count).max() ?? 0
+        let placeWidth = rows.compactMap { place($0)?.count }.max() ?? 0
         let left = 2 + markWidth + (markWidth > 1 ? 2 : 1) + nameWidth + 2
         let room = Style.width - left - placeWidth - 2
         let beside = room >= narrowest
@@ -40,16 +45,16 @@ package struct ResourceRow {
             let name = Layout.pad(row.resource.description, to: nameWidth)
             var first = "  " + style.paint(Layout.pad(row.mark, to: markWidth), row.ink)
             first += (markWidth > 1 ? "  " : " ") + name + "  "
-            if let location = row.location, beside {
-                let place = Layout.printable(location.description)
+            let place = place(row)
+            if let place, beside {
                 first += Layout.pad(lines[0], to: widest) + "  " + style.paint(place, .dim)
             } else {
                 first += lines[0]
             }
             var text = first + "\n"
             for line in lines.dropFirst() { text += margin + line + "\n" }
-            if let location = row.location, !beside {
-                text += margin + style.paint("--> \(Layout.printable(location.description))", .dim) + "\n"
+            if let place, !beside {
+                text += margin + style.paint("--> \(place)", .dim) + "\n"
             }
             for detail in row.details {
                 let wrapped = Layout.wrap(Layout.printable(detail), width: Style.width - left - 2)
