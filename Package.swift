@@ -87,7 +87,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TuffHostTests",
-            dependencies: ["TuffModel", "TuffHost", "TuffTestSupport", systemPackage],
+            dependencies: ["TuffModel", "CTuffHost", "TuffHost", "TuffTestSupport", systemPackage],
             swiftSettings: strict
         ),
         .testTarget(

@@ -105,5 +105,8 @@ void tuff_close_from(int first) {
 #ifdef SYS_close_range
     if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
 #endif
-    for (long descriptor = first; descriptor < sysconf(_SC_OPEN_MAX); descriptor++) close((int)descriptor);
+    /* Container runtimes set limits of a thousand million; the loop must end, and nobody hands on that many. */
+    long limit = sysconf(_SC_OPEN_MAX);
+    if (limit < 0 || limit > 65536) limit = 65536;
+    for (int descriptor = first; descriptor < limit; descriptor++) close(descriptor);
 }

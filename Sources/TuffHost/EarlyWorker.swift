@@ -41,14 +41,16 @@ package struct EarlyWorker: Sendable {
     /// it in the middle of a write, and without the controller's streams, so that one that is stuck keeps no pipe open.
     private static func serve(_ descriptor: Int32) -> Never {
         setpgid(0, 0)
+        // Away from the streams first: of a program that was started without them, the socket is one.
+        let socket = STDERR_FILENO + 1
+        guard descriptor == socket || dup2(descriptor, socket) == socket else { _exit(1) }
         let null = open("/dev/null", O_RDWR)
         guard null >= 0 else { _exit(1) }
         for stream in STDIN_FILENO...STDERR_FILENO { dup2(null, stream) }
         // Nor anything else that was handed to the controller: a worker that is stuck must not hold, say, the lock of
         // the flock(1) that cron runs it under.
-        guard dup2(descriptor, 3) == 3 else { _exit(1) }
-        tuff_close_from(4)
-        _exit(WorkerServer.run(input: 3, output: 3))
+        tuff_close_from(socket + 1)
+        _exit(WorkerServer.run(input: socket, output: socket))
     }
 
     /// Threads of this process; 0 when /proc does not say.

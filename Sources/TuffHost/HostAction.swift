@@ -127,24 +127,27 @@ extension HostAction: CustomStringConvertible {
         switch self {
         case .run(let command): command.description
         case .require(let condition): "# only if \(condition.sentence)"
-        case .makeDirectory(let path): "mkdir \(path)"
-        case .removeDirectory(let path): "rmdir \(path)"
+        case .makeDirectory(let path): "mkdir \(path.quoted)"
+        case .removeDirectory(let path): "rmdir \(path.quoted)"
         case .writeAttribute(let path, let value, _):
-            "echo -n \(Command("echo", [value], effect: .reads).argumentText) > \(path)"
-        case .writeSecret(let path, let secret): "tr -d '\\n' < \(secret.file) > \(path)"
-        case .setMode(let path, let mode): "chmod 0\(String(mode, radix: 8)) \(path)"
-        case .link(let path, let target): "ln -s \(target) \(path)"
-        case .unlink(let path): "rm \(path)"
-        case .createFile(let path, let size): "truncate -s \(size.bytes) \(path)   # new, mode 0600"
-        case .growFile(let path, let size): "truncate -s \(size.bytes) \(path)"
-        case .replaceFile(let path, _): "install -m 0600 /dev/stdin \(path)"
+            "echo -n \(Command.quoted(value)) > \(path.quoted)"
+        case .writeSecret(let path, let secret): "tr -d '\\n' < \(Command.quoted(secret.file)) > \(path.quoted)"
+        case .setMode(let path, let mode): "chmod 0\(String(mode, radix: 8)) \(path.quoted)"
+        case .link(let path, let target): "ln -s \(target.quoted) \(path.quoted)"
+        case .unlink(let path): "rm \(path.quoted)"
+        case .createFile(let path, let size): "truncate -s \(size.bytes) \(path.quoted)   # new, mode 0600"
+        case .growFile(let path, let size): "truncate -s \(size.bytes) \(path.quoted)"
+        case .replaceFile(let path, _): "install -m 0600 /dev/stdin \(path.quoted)"
         }
     }
 }
 
-extension Command {
-    /// The arguments alone, quoted.
-    fileprivate var argumentText: String { String(description.dropFirst(tool.count + 1)) }
+extension HostPath {
+    /// As one word of a POSIX shell, but for a last component `*` (see `HostAction.unlink`), which the shell shall see.
+    fileprivate var quoted: String {
+        let text = description
+        return text.hasSuffix("/*") ? Command.quoted(String(text.dropLast())) + "*" : Command.quoted(text)
+    }
 }
 
 extension Precondition {

@@ -1,5 +1,5 @@
 import Glibc
-import TuffModel
+package import TuffModel
 
 /// The worker's side: what `tuff _worker` does. Everything that touches configfs, a directory pool or a secret file
 /// runs here, because any of it may block for good; the controller then leaves this process to itself.
@@ -76,9 +76,15 @@ package enum WorkerServer {
         guard fstatvfs(descriptor.raw, &status) == 0 else {
             throw .system(errno, "Cannot ask for the space of \(directory)", subject: directory)
         }
-        let block = Int64(status.f_frsize)
         return FileSystemSpace(
-            size: ByteCount(Int64(status.f_blocks) * block), free: ByteCount(Int64(status.f_bavail) * block))
+            size: bytes(blocks: status.f_blocks, of: status.f_frsize),
+            free: bytes(blocks: status.f_bavail, of: status.f_frsize))
+    }
+
+    /// Saturates: network and FUSE file systems say any number, all ones for "as much as you like" among them.
+    package static func bytes(blocks: UInt, of size: UInt) -> ByteCount {
+        let product = blocks.multipliedReportingOverflow(by: size)
+        return ByteCount(product.overflow ? .max : Int64(exactly: product.partialValue) ?? .max)
     }
 
     /// Exactly `count` bytes, nil when the input ends before.

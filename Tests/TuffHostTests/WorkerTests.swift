@@ -1,3 +1,4 @@
+import CTuffHost
 import FoundationEssentials
 import Glibc
 import Synchronization
@@ -106,6 +107,41 @@ struct WorkerTests {
         // Longer than any wait for a thread of the suite's own, which counts as silence too.
         let error = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
         #expect(error?.code == .malformed)
+    }
+
+    @Test("A file system that says it is larger than any number is as large as a number can be")
+    func absurdSpace() {
+        #expect(WorkerServer.bytes(blocks: 10, of: 4096) == ByteCount(40960))
+        #expect(WorkerServer.bytes(blocks: .max, of: 4096) == ByteCount(.max))
+        #expect(WorkerServer.bytes(blocks: .max, of: 1) == ByteCount(.max))
+    }
+
+    @Test("What --show-commands prints can be typed, whatever the paths")
+    func printedActions() {
+        let pool = HostPath(.directory("/srv/a b"), "v-$(id)")
+        let quoted = "'/srv/a b/v-$(id)'"
+        #expect(HostAction.makeDirectory(pool).description == "mkdir \(quoted)")
+        #expect(HostAction.link(pool, to: pool).description == "ln -s \(quoted) \(quoted)")
+        #expect(HostAction.growFile(pool, to: ByteCount(5)).description == "truncate -s 5 \(quoted)")
+        #expect(HostAction.writeAttribute(pool, "a'b", verify: true).description == #"echo -n 'a'\''b' > \#(quoted)"#)
+        #expect(
+            HostAction.writeSecret(pool, SecretReference(file: "/etc/tuff/my key")).description
+                == #"tr -d '\n' < '/etc/tuff/my key' > \#(quoted)"#)
+        #expect(HostAction.unlink(.target("x/*")).description == "rm /sys/kernel/config/target/x/*")
+    }
+
+    @Test("Descriptors are closed from a number on, and none below it")
+    func closeFrom() {
+        let pid = tuff_fork()
+        if pid == 0 {
+            // Only calls that are safe between fork and exit in a process with threads.
+            let low = fcntl(STDIN_FILENO, F_DUPFD, 200)
+            let high = fcntl(STDIN_FILENO, F_DUPFD, 210)
+            tuff_close_from(210)
+            _exit(low >= 0 && fcntl(low, F_GETFD) >= 0 && fcntl(high, F_GETFD) == -1 ? 0 : 1)
+        }
+        var status: Int32 = -1
+        #expect(waitpid(pid, &status, 0) == pid && status == 0)
     }
 
     @Test("A tree larger than a socket's buffers arrives whole")

@@ -35,7 +35,7 @@ int tuff_install_signal_pipe(int pipe);
 /* fork(2), which Swift hides. Only for a process that has one thread. */
 int tuff_fork(void);
 
-/* Closes every descriptor from FIRST on (close_range(2), Linux 5.9). */
+/* Closes every descriptor from FIRST on (close_range(2), Linux 5.9; one by one where that is refused). */
 void tuff_close_from(int first);
 
 /* memset(3) with zero that the optimiser may not remove. */
