@@ -117,6 +117,10 @@ package enum HostAction: Hashable, Codable, Sendable {
     case createFile(HostPath, size: ByteCount)
     /// ftruncate(2) to `size`, never smaller than it is, durable.
     case growFile(HostPath, to: ByteCount)
+    /// renameat2(2) with RENAME_NOREPLACE: a taken name is an error. `from` absent and `to` there is success. Durable.
+    case renameFile(HostPath, to: HostPath)
+    /// unlink(2) of a plain file of ours, whatever it holds; absent is success. Durable.
+    case removeFile(HostPath)
     /// The whole text, mode 0600, by temporary file, fsync, rename, fsync of the directory.
     case replaceFile(HostPath, String)
 }
@@ -137,6 +141,8 @@ extension HostAction: CustomStringConvertible {
         case .unlink(let path): "rm \(path.quoted)"
         case .createFile(let path, let size): "truncate -s \(size.bytes) \(path.quoted)   # new, mode 0600"
         case .growFile(let path, let size): "truncate -s \(size.bytes) \(path.quoted)"
+        case .renameFile(let path, let target): "mv -n \(path.quoted) \(target.quoted)"
+        case .removeFile(let path): "rm \(path.quoted)"
         case .replaceFile(let path, _): "install -m 0600 /dev/stdin \(path.quoted)"
         }
     }

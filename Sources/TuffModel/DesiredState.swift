@@ -81,10 +81,11 @@ package struct ControllerConfig: Hashable, Codable, Sendable {
     package var targetDriver: TargetDriver
     /// Control port of tgtd (`tgtadm -C`), 0 by default; only read with `targetDriver: tgt`.
     package var tgtControlPort: Int
+    package var guardLimits: GuardLimits
 
     package init(
         node: String, portals: [Portal] = [], iqnBase: String = "iqn.2026-01.dev.tuff",
-        allowedRoots: [String] = ["/etc/tuff", "/srv"], targetDriver: TargetDriver = .lio, tgtControlPort: Int = 0
+        allowedRoots: [String] = ["/etc/tuff", "/srv"], targetDriver: TargetDriver = .lio, tgtControlPort: Int = 0, guardLimits: GuardLimits = GuardLimits()
     ) {
         self.node = node
         self.portals = portals
@@ -92,5 +93,6 @@ package struct ControllerConfig: Hashable, Codable, Sendable {
         self.allowedRoots = allowedRoots
         self.targetDriver = targetDriver
         self.tgtControlPort = tgtControlPort
+        self.guardLimits = guardLimits
     }
 }

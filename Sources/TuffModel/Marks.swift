@@ -17,17 +17,28 @@ package struct Marks: Hashable, Codable, Sendable {
     package var serial: String?
     /// LUN number when it is not 0.
     package var lun: Int?
+    /// No plan trashes, purges, rolls back or deletes it while this is set.
     package var protect: Bool
+    /// What removing the document does, as last applied.
+    package var policy: RemovalPolicy
+    /// In the trash, to be purged at this time; nil: in use.
+    package var until: Instant?
+    /// Its document is gone and its policy was Retain: nobody's until a document of its name adopts it again.
+    package var released: Bool
     /// Unfinished work, set by the command that creates the object and removed when the work is complete.
     package var operation: String?
     /// Tags under our prefix that this version does not know: kept, shown, never interpreted.
     package var other: [String]
 
     package static let prefix = "tuff:"
+    private static let keys: Set<String> = [
+        "uid", "vol", "snap", "stack", "iqn", "serial", "lun", "protect", "policy", "until", "released", "op",
+    ]
 
     package init(
         uid: UID, role: Role, stack: String, iqn: String? = nil, serial: String? = nil, lun: Int? = nil,
-        protect: Bool = false, operation: String? = nil, other: [String] = []
+        protect: Bool = false, policy: RemovalPolicy = RemovalPolicy(), until: Instant? = nil, released: Bool = false,
+        operation: String? = nil, other: [String] = []
     ) {
         self.uid = uid
         self.role = role
@@ -36,6 +47,9 @@ package struct Marks: Hashable, Codable, Sendable {
         self.serial = serial
         self.lun = lun
         self.protect = protect
+        self.policy = policy
+        self.until = until
+        self.released = released
         self.operation = operation
         self.other = other
     }
@@ -51,6 +65,9 @@ package struct Marks: Hashable, Codable, Sendable {
         if let serial { result.append("tuff:serial=\(serial)") }
         if let lun { result.append("tuff:lun=\(lun)") }
         if protect { result.append("tuff:protect") }
+        if let text = policy.text { result.append("tuff:policy=\(text)") }
+        if let until { result.append("tuff:until=\(until)") }
+        if released { result.append("tuff:released") }
         if let operation { result.append("tuff:op=\(operation)") }
         return result.sorted()
     }
@@ -73,7 +90,7 @@ package struct Marks: Hashable, Codable, Sendable {
             let parts = tag.dropFirst(prefix.count).split(
                 separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let key = String(parts[0])
-            guard ["uid", "vol", "snap", "stack", "iqn", "serial", "lun", "protect", "op"].contains(key) else {
+            guard Self.keys.contains(key) else {
                 other.append(tag)
                 continue
             }
@@ -101,8 +118,10 @@ package struct Marks: Hashable, Codable, Sendable {
         return .ours(
             Marks(
                 uid: uid, role: role, stack: values["stack"]!, iqn: values["iqn"], serial: values["serial"],
-                lun: values["lun"].flatMap { Int($0) }, protect: values["protect"] != nil, operation: values["op"],
-                other: other.sorted()))
+                lun: values["lun"].flatMap { Int($0) }, protect: values["protect"] != nil,
+                policy: values["policy"].flatMap { RemovalPolicy(text: $0) } ?? RemovalPolicy(),
+                until: values["until"].flatMap { Instant(text: $0) }, released: values["released"] != nil,
+                operation: values["op"], other: other.sorted()))
     }
 
     /// Whether a value is one that Tuff could have written under its key.
@@ -115,6 +134,8 @@ package struct Marks: Hashable, Codable, Sendable {
                 && value.utf8.allSatisfy { byte in
                     NameRule.isAlphanumeric(byte) || (0x41...0x5a).contains(byte) || "._-".utf8.contains(byte)
                 }
+        case "policy": RemovalPolicy(text: value).map { $0.text == value } ?? false
+        case "until": Instant(text: value) != nil
         case "lun": Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
         default: true
         }

@@ -8,18 +8,21 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var targets: Observation<TargetInventory>
     /// Keyed fingerprints of the secret files that the documents name, by path.
     package var secrets: ObservationMap<SecretFingerprint>
+    /// What earlier passes saw. Passes without a state directory have an empty one.
+    package var ledger: Ledger
 
     package init(
         takenAt: Instant, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
         directories: ObservationMap<DirectoryPool> = ObservationMap(),
         targets: Observation<TargetInventory> = .known(TargetInventory()),
-        secrets: ObservationMap<SecretFingerprint> = ObservationMap()
+        secrets: ObservationMap<SecretFingerprint> = ObservationMap(), ledger: Ledger = Ledger()
     ) {
         self.takenAt = takenAt
         self.volumeGroups = volumeGroups
         self.directories = directories
         self.targets = targets
         self.secrets = secrets
+        self.ledger = ledger
     }
 }
 

@@ -122,15 +122,18 @@ package struct ObservedACL: Equatable, Codable, Sendable {
     package var mappedLUNs: [ObservedMappedLUN]
     package var chap: ObservedCHAP
     package var sessions: [ObservedSession]
+    /// Nil: an ACL that Tuff did not make, or of a stack that has no room for the mark.
+    package var mark: AccessMark?
 
     package init(
         initiator: String, mappedLUNs: [ObservedMappedLUN] = [], chap: ObservedCHAP = ObservedCHAP(),
-        sessions: [ObservedSession] = []
+        sessions: [ObservedSession] = [], mark: AccessMark? = nil
     ) {
         self.initiator = initiator
         self.mappedLUNs = mappedLUNs
         self.chap = chap
         self.sessions = sessions
+        self.mark = mark
     }
 }
 

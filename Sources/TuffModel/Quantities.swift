@@ -197,4 +197,32 @@ package struct Instant: Hashable, Codable, Sendable, Comparable, CustomStringCon
         return
             "\(yearText)-\(two(month))-\(two(day))T\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))Z"
     }
+
+    /// The form of `description` and no other: what Tuff wrote itself.
+    package init?(text: some StringProtocol) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 20 else { return nil }
+        func number(_ range: Range<Int>) -> Int? {
+            bytes[range].reduce(0 as Int?) { sum, byte in
+                NameRule.isDigit(byte) ? sum.map { $0 * 10 + Int(byte - 0x30) } : nil
+            }
+        }
+        guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
+            let minute = number(14..<16), let second = number(17..<19), (1...12).contains(month)
+        else { return nil }
+        // Howard Hinnant's `days_from_civil`.
+        let shiftedYear = month <= 2 ? year - 1 : year
+        let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
+        let yearOfEra = shiftedYear - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        let days = era * 146_097 + dayOfEra - 719_468
+        self.init(secondsSince1970: Int64(days * 86400 + hour * 3600 + minute * 60 + second))
+        guard description == text else { return nil }
+    }
+
+    package func advanced(by span: TimeSpan) -> Instant {
+        let (sum, overflow) = secondsSince1970.addingReportingOverflow(span.seconds)
+        return Instant(secondsSince1970: overflow ? .max : sum)
+    }
 }

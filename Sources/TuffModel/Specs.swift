@@ -91,7 +91,7 @@ package struct VolumeSpec: Hashable, Sendable {
         case selector(LabelSelector)
     }
     package enum Sharing: String, CaseIterable, Sendable { case none, handover, readers, writers }
-    package enum DeletionPolicy: String, CaseIterable, Sendable {
+    package enum DeletionPolicy: String, CaseIterable, Codable, Sendable {
         case trash = "Trash"
         case retain = "Retain"
     }
@@ -274,7 +274,7 @@ package struct CHAPSpec: Hashable, Sendable {
 
 /// One volume seen by one initiator: `kind: Attachment`.
 package struct AttachmentSpec: Hashable, Sendable {
-    package enum OnRemove: String, CaseIterable, Sendable {
+    package enum OnRemove: String, CaseIterable, Codable, Sendable {
         case waitForLogout = "WaitForLogout"
         case disconnect = "Disconnect"
     }

@@ -55,10 +55,12 @@ package struct StoredVolume: Hashable, Sendable {
     package var size: ByteCount?
     package var active: Bool
     package var suspended: Bool
+    /// The device is held open: exported, mounted, or in use by another mapping. Nobody can tell for a file.
+    package var open: Bool
 
     package init(
         marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, size: ByteCount?, active: Bool,
-        suspended: Bool = false
+        suspended: Bool = false, open: Bool = false
     ) {
         self.marks = marks
         self.backend = backend
@@ -67,6 +69,7 @@ package struct StoredVolume: Hashable, Sendable {
         self.size = size
         self.active = active
         self.suspended = suspended
+        self.open = open
     }
 
     package var uid: UID { marks.uid }

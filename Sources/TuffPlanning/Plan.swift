@@ -2,19 +2,35 @@ package import TuffModel
 
 /// What happens to one resource. Symbols and risk are one table, so that text, JSON and counts agree.
 package enum Action: String, Codable, Sendable, CaseIterable {
-    case create, update, orphan, blocked, unsupported, unchanged
+    /// `untrash` brings back from the trash and `adopt` takes up what was released; `trash` puts there, `release`
+    /// lets go of what is to be retained, `withdraw` takes an initiator's access away, `purge` ends the trash's keeping.
+    case create, untrash, adopt, update, withdraw, release, trash, purge, orphan, blocked, unsupported, unchanged
 
     package var symbol: String {
         switch self {
-        case .create: "+"
+        case .create, .untrash, .adopt: "+"
         case .update: "~"
+        case .withdraw, .release, .trash, .purge: "-"
         case .orphan, .blocked, .unsupported: "!"
         case .unchanged: "="
         }
     }
 
     /// Whether the change has steps to carry out.
-    package var acts: Bool { self == .create || self == .update }
+    package var acts: Bool {
+        switch self {
+        case .create, .untrash, .adopt, .update, .withdraw, .release, .trash, .purge: true
+        case .orphan, .blocked, .unsupported, .unchanged: false
+        }
+    }
+
+    /// Whether it takes something away, which is what the guard counts and consent is for.
+    package var removes: Bool {
+        switch self {
+        case .withdraw, .release, .trash: true
+        default: false
+        }
+    }
 }
 
 package enum Risk: String, Codable, Sendable, Comparable {
@@ -58,6 +74,16 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let unfinished = Reason(rawValue: "Unfinished")
     package static let notDeclared = Reason(rawValue: "NotDeclared")
     package static let noPortal = Reason(rawValue: "NoPortal")
+    /// Seen ready once and gone now: never made again without a person's word.
+    package static let lost = Reason(rawValue: "Lost")
+    package static let protected = Reason(rawValue: "Protected")
+    /// The host's clock is behind what an earlier pass saw, so no deadline means anything.
+    package static let clockBehind = Reason(rawValue: "ClockBehind")
+    /// More would be removed at once than the guard lets pass.
+    package static let tooManyRemovals = Reason(rawValue: "TooManyRemovals")
+    /// The number given as consent is not the number of removals.
+    package static let consentMismatch = Reason(rawValue: "ConsentMismatch")
+    package static let consentNeeded = Reason(rawValue: "ConsentNeeded")
 }
 
 /// One field that differs. Values are texts for people; secrets read `(sensitive)`.
@@ -124,6 +150,19 @@ package struct PlannedStep: Hashable, Codable, Sendable {
     }
 }
 
+/// Why a whole plan is refused, and what a person can do about it.
+package struct Refusal: Hashable, Codable, Sendable {
+    package var reason: Reason
+    package var sentence: String
+    package var help: String
+
+    package init(_ reason: Reason, _ sentence: String, help: String) {
+        self.reason = reason
+        self.sentence = sentence
+        self.help = help
+    }
+}
+
 package struct PlanCounts: Hashable, Codable, Sendable {
     package var add = 0
     package var change = 0
@@ -143,11 +182,14 @@ package struct Plan: Hashable, Codable, Sendable {
     /// Sorted by resource.
     package var changes: [PlannedChange]
     package var steps: [PlannedStep]
+    /// Why none of it may be carried out; nil: it may.
+    package var refusal: Refusal?
 
-    package init(context: PlanContext, changes: [PlannedChange], steps: [PlannedStep]) {
+    package init(context: PlanContext, changes: [PlannedChange], steps: [PlannedStep], refusal: Refusal? = nil) {
         self.context = context
         self.changes = changes
         self.steps = steps
+        self.refusal = refusal
     }
 
     /// Whether carrying the plan out would change anything.
@@ -157,8 +199,9 @@ package struct Plan: Hashable, Codable, Sendable {
         var counts = PlanCounts()
         for change in changes {
             switch change.action {
-            case .create: counts.add += 1
+            case .create, .untrash, .adopt: counts.add += 1
             case .update: counts.change += 1
+            case .withdraw, .release, .trash, .purge: counts.remove += 1
             case .orphan: counts.orphaned += 1
             case .blocked: counts.blocked += 1
             case .unsupported: counts.unsupported += 1

@@ -9,11 +9,29 @@ package struct PlanContext: Hashable, Codable, Sendable {
     package var seed: String
     package var stack: String
     package var config: ControllerConfig
+    package var consent: Consent
 
-    package init(now: Instant, seed: String, stack: String = "default", config: ControllerConfig) {
+    package init(
+        now: Instant, seed: String, stack: String = "default", config: ControllerConfig, consent: Consent = Consent()
+    ) {
+        self.consent = consent
         self.now = now
         self.seed = seed
         self.stack = stack
         self.config = config
     }
+}
+
+/// What a person allows this plan to do beyond making and mending.
+package struct Consent: Hashable, Codable, Sendable {
+    /// Remove what no document declares any more, and purge what has been in the trash long enough.
+    package var prune = false
+    /// Purge at once what may be kept for no time (`trashFor: 0s`).
+    package var allowDestroy = false
+    /// The exact number of removals of this plan, where it is more than the guard lets pass.
+    package var allowRemovals: Int?
+    /// Make these again, blank, though they were there once and are lost.
+    package var recreate: [ResourceID] = []
+
+    package init() {}
 }

@@ -25,12 +25,47 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     case extend(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
     /// Makes the device appear; a file needs nothing.
     case activate(location: VolumeLocation, uid: UID, uuid: String?)
+    /// Changes marks, and the name with them: into the trash, out of it, another name, another policy.
+    case relabel(Relabelling)
+    /// Destroys the data of something in the trash. Its uid and its deadline are re-read immediately before.
+    case purge(location: VolumeLocation, uid: UID, uuid: String?, until: Instant)
 
     package var location: VolumeLocation {
         switch self {
-        case .create(_, let location, _, _), .extend(let location, _, _, _, _), .activate(let location, _, _): location
+        case .create(_, let location, _, _), .extend(let location, _, _, _, _), .activate(let location, _, _),
+            .purge(let location, _, _, _):
+            location
+        case .relabel(let change): change.from
         }
     }
+}
+
+/// A volume's marks and name, before and after. The marks go first and the name follows, so that a crash between the
+/// two leaves an object that says what it is and only has an old name, which the next pass mends.
+package struct Relabelling: Hashable, Codable, Sendable {
+    /// LVM's own uuid; nil for files.
+    package var uuid: String?
+    package var from: VolumeLocation
+    /// In the same group or directory.
+    package var to: VolumeLocation
+    package var before: Marks
+    package var after: Marks
+
+    package init(uuid: String?, from: VolumeLocation, to: VolumeLocation, before: Marks, after: Marks) {
+        self.uuid = uuid
+        self.from = from
+        self.to = to
+        self.before = before
+        self.after = after
+    }
+
+    package var uid: UID { before.uid }
+    /// Its device goes away first, and does not come back by itself at boot.
+    package var goesOutOfService: Bool { after.until != nil }
+    /// Its device may appear at boot again.
+    package var comesIntoService: Bool { before.until != nil && after.until == nil }
+    package var addedTags: [String] { Set(after.tags).subtracting(before.tags).sorted() }
+    package var removedTags: [String] { Set(before.tags).subtracting(after.tags).sorted() }
 }
 
 /// One volume's device as a target hands it out.
@@ -88,11 +123,17 @@ package enum ExportStep: Hashable, Codable, Sendable {
     case mapLUN(TargetRef, initiator: String, number: Int, lun: Int, readOnly: Bool)
     case unmapLUN(TargetRef, initiator: String, number: Int)
     case setReadOnly(TargetRef, initiator: String, number: Int, readOnly: Bool)
-    /// Only without a session, which is re-read immediately before.
-    case removeACL(TargetRef, initiator: String, mapped: [Int])
+    /// Writes whose access it is; only where the stack has room for it (`ExportCapabilities.marksAccess`).
+    case markACL(TargetRef, initiator: String, AccessMark)
+    /// Only without a session, which is re-read immediately before, unless `disconnecting`.
+    case removeACL(TargetRef, initiator: String, mapped: [Int], disconnecting: Bool)
     case addPortal(TargetRef, Portal)
     case removePortal(TargetRef, Portal)
     case enable(TargetRef)
+    /// Lets nobody log in any more.
+    case disable(TargetRef)
+    /// Removes a target without LUNs, ACLs and portals. One that still has any stays, which is a failure.
+    case removeTarget(TargetRef)
 
     /// The target concerned; nil for steps on a backstore alone.
     package var target: TargetRef? {
@@ -101,7 +142,8 @@ package enum ExportStep: Hashable, Codable, Sendable {
         case .createTarget(let target), .set(let target, _, _), .addLUN(let target, _, _), .removeLUN(let target, _),
             .createACL(let target, _), .setCHAP(let target, _, _), .protectSecrets(let target, _),
             .mapLUN(let target, _, _, _, _), .unmapLUN(let target, _, _), .setReadOnly(let target, _, _, _),
-            .removeACL(let target, _, _), .addPortal(let target, _), .removePortal(let target, _), .enable(let target):
+            .markACL(let target, _, _), .removeACL(let target, _, _, _), .addPortal(let target, _),
+            .removePortal(let target, _), .enable(let target), .disable(let target), .removeTarget(let target):
             target
         }
     }
@@ -143,17 +185,19 @@ package struct ExportCapabilities: Hashable, Sendable {
     package var readOnlyPerInitiator: Bool
     package var settings: Set<TargetSetting>
     package var discard: Bool
+    /// An initiator's access can say that it is ours, and for which attachment.
+    package var marksAccess: Bool
 
     package static func of(_ driver: TargetDriver) -> ExportCapabilities {
         switch driver {
         case .lio:
             ExportCapabilities(
                 chap: true, growsDevices: true, growsFiles: false, portalsPerTarget: true, readOnlyPerInitiator: true,
-                settings: Set(TargetSetting.allCases), discard: true)
+                settings: Set(TargetSetting.allCases), discard: true, marksAccess: true)
         case .tgt:
             ExportCapabilities(
                 chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false,
-                readOnlyPerInitiator: false, settings: [.authentication], discard: true)
+                readOnlyPerInitiator: false, settings: [.authentication], discard: true, marksAccess: false)
         }
     }
 }

@@ -1,0 +1,79 @@
+/// What was once seen ready on this host. Not a state store: objects carry their own truth, and a ledger that is gone
+/// is rebuilt from their marks. It is used only to refuse: to make again what has vanished, to remove too much within
+/// a day, to purge by a clock that runs backwards.
+package struct Ledger: Hashable, Codable, Sendable {
+    package static let currentVersion = 1
+    /// How long a removal counts for the guard, in seconds.
+    package static let removalWindow: Int64 = 86400
+
+    package struct Entry: Hashable, Codable, Sendable {
+        package enum Standing: String, Codable, Sendable {
+            /// Seen ready; if it vanishes it is lost.
+            case live
+            /// In the trash, or on its way there, or out of our hands: if it vanishes, that was meant.
+            case leaving
+        }
+
+        package var stack: String
+        package var resource: ResourceID
+        package var standing: Standing
+        /// Nil for pools.
+        package var uid: UID?
+        /// LVM's uuid of the volume; of the group, and after a slash of the thin pool, for a pool. Nil for files.
+        package var uuid: String?
+        /// Where it was, for messages: `vg0/v-db`. For a directory pool its path, by which it is looked for again.
+        package var place: String
+        package var seen: Instant
+
+        package init(
+            stack: String, resource: ResourceID, standing: Standing = .live, uid: UID? = nil, uuid: String? = nil,
+            place: String, seen: Instant
+        ) {
+            self.stack = stack
+            self.resource = resource
+            self.standing = standing
+            self.uid = uid
+            self.uuid = uuid
+            self.place = place
+            self.seen = seen
+        }
+    }
+
+    /// Something that was taken away, as consented to.
+    package struct Removal: Hashable, Codable, Sendable {
+        package var stack: String
+        package var resource: ResourceID
+        package var at: Instant
+
+        package init(stack: String, resource: ResourceID, at: Instant) {
+            self.stack = stack
+            self.resource = resource
+            self.at = at
+        }
+    }
+
+    package var version = Self.currentVersion
+    /// Sorted by stack and resource; one for each.
+    package var entries: [Entry] = []
+    /// Those of the last 24 hours, oldest first.
+    package var removals: [Removal] = []
+    /// When the last pass observed.
+    package var lastPass: Instant?
+
+    package init() {}
+
+    package func entry(_ resource: ResourceID, stack: String) -> Entry? {
+        entries.first { $0.resource == resource && $0.stack == stack }
+    }
+
+    /// Puts in `entry`, replacing that of the same resource.
+    package mutating func record(_ entry: Entry) {
+        entries.removeAll { $0.stack == entry.stack && $0.resource == entry.resource }
+        let index = entries.firstIndex { ($0.stack, $0.resource) > (entry.stack, entry.resource) }
+        entries.insert(entry, at: index ?? entries.endIndex)
+    }
+
+    package mutating func forget(_ resource: ResourceID, stack: String) {
+        entries.removeAll { $0.stack == stack && $0.resource == resource }
+    }
+}
