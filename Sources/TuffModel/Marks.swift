@@ -31,6 +31,9 @@ package struct Marks: Hashable, Codable, Sendable {
     package var other: [String]
 
     package static let prefix = "tuff:"
+    /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks.
+    package static let creating = "create"
+    package static let moving = "move"
     private static let keys: Set<String> = [
         "uid", "vol", "snap", "stack", "iqn", "serial", "lun", "protect", "policy", "until", "released", "op",
     ]

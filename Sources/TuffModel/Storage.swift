@@ -18,6 +18,13 @@ package enum VolumeLocation: Hashable, Codable, Sendable, CustomStringConvertibl
         }
     }
 
+    /// The object's own name within its group or directory.
+    package var objectName: String {
+        switch self {
+        case .logicalVolume(_, let name), .file(_, let name): name
+        }
+    }
+
     package var isBlockDevice: Bool {
         if case .logicalVolume = self { true } else { false }
     }

@@ -39,8 +39,11 @@ extension PlanningPass {
         _ resource: ResourceID, after: Int?
     ) {
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let withdrawal = withdrawals[stored.uid]
+        var target = targets[export.iqn]
+        target?.acls.removeAll { withdrawal?.going.contains($0.initiator) == true }
         let diff = ExportDiff(
-            export, target: targets[export.iqn], backstore: backstores[export.backstore.name],
+            export, target: target, backstore: backstores[export.backstore.name],
             capabilities: capabilities)
         if let obstacle = diff.obstacle {
             return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
@@ -64,7 +67,8 @@ extension PlanningPass {
                     resource, .unchanged, access, location: declared.location, uid: stored.uid, notes: diff.notes))
             return
         }
-        let isNew = targets[export.iqn]?.acls.contains { $0.initiator == export.access.initiator } != true
+        let isReplaced = diff.differences.contains { $0.field == "initiator" && $0.from != nil }
+        let isNew = !isReplaced && target?.acls.contains { $0.initiator == export.access.initiator } != true
         let fields = differences.map(\.field)
         builder.add(
             PlannedChange(
@@ -72,7 +76,7 @@ extension PlanningPass {
                 isNew ? "export \(access)" : "repair \(fields.joined(separator: ", "))",
                 differences: isNew ? [] : differences, risk: diff.risk, location: declared.location, uid: stored.uid,
                 notes: diff.notes),
-            sequence, after: after.map { [$0] } ?? [])
+            sequence, after: [after, withdrawal?.after].compactMap { $0 })
     }
 
     /// `db-data as iqn.…:db-data LUN 0 to iqn.…:web1 (read-write, CHAP)`
@@ -104,7 +108,8 @@ extension PlanningPass {
                 "no portal to listen on: set 'portals' in the controller's config or 'iscsi.portals' of the "
                     + "volume", "spec.iscsi")
         }
-        var access = DesiredExport.Access(initiator: declared.spec.initiator, readOnly: declared.spec.readOnly)
+        var access = DesiredExport.Access(initiator: declared.spec.initiator, readOnly: declared.spec.readOnly,
+            mark: AccessMark(attachment: declared.metadata.name, onRemove: declared.spec.onRemove))
         if let chap = declared.spec.chap {
             guard capabilities.chap else {
                 return fail(

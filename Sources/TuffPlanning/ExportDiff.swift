@@ -5,6 +5,8 @@ struct DesiredExport {
     struct Access {
         var initiator: String
         var readOnly: Bool
+        /// Which attachment this is.
+        var mark: AccessMark
         var chap: CHAPCredentials?
         /// Fingerprints the written secrets will have.
         var password: SecretFingerprint?
@@ -186,26 +188,22 @@ struct ExportDiff {
         let access = wanted.access
         let acl = target?.acls.first { $0.initiator == access.initiator }
         for other in target?.acls ?? [] where other.initiator != access.initiator {
-            if acl == nil {
-                obstacle = Obstacle(
-                    .inUse,
-                    "initiator \(other.initiator) may still use this unshared volume and no document says so; two "
-                        + "never may at once, and this version withdraws nothing: remove its ACL by hand first")
-                return
-            }
-            notes.append("initiator \(other.initiator) may use it and no document says so; nothing is withdrawn")
-            guard rebuilt else { continue }
-            // What a rebuild unmapped is mapped as it was, other people's access included.
-            steps += other.mappedLUNs.compactMap { mapped in
-                mapped.lun.map {
-                    .mapLUN(
-                        reference, initiator: other.initiator, number: mapped.number, lun: $0,
-                        readOnly: mapped.readOnly)
-                }
-            }
+            compareOther(other, isBeside: acl != nil, rebuilt: rebuilt)
+            if obstacle != nil { return }
         }
         if acl == nil {
-            add(.createACL(reference, initiator: access.initiator), "initiator", from: nil, to: access.initiator)
+            steps.append(.createACL(reference, initiator: access.initiator))
+            if !differences.contains(where: { $0.field == "initiator" }) {
+                differences.append(FieldDifference("initiator", from: nil, to: access.initiator))
+            }
+        }
+        if capabilities.marksAccess, acl?.mark != access.mark {
+            steps.append(.markACL(reference, initiator: access.initiator, access.mark))
+            if let acl {
+                differences.append(
+                    FieldDifference(
+                        "mark", from: acl.mark.map(\.text), to: access.mark.text))
+            }
         }
         compareCHAP(acl, access)
         let mapped = acl?.mappedLUNs.first { $0.number == wanted.lun }
@@ -223,6 +221,39 @@ struct ExportDiff {
                     reference, initiator: access.initiator, number: wanted.lun, readOnly: access.readOnly),
                 "readOnly", from: mapped.readOnly ? "true" : "false", to: access.readOnly ? "true" : "false")
             if access.readOnly { risk = .interruptsIO }
+        }
+    }
+
+    /// Somebody else's access to an unshared volume. What this very attachment granted to its former initiator is taken
+    /// away first; never may both use it, not for a moment. The rest is not this attachment's to take.
+    private mutating func compareOther(_ other: ObservedACL, isBeside: Bool, rebuilt: Bool) {
+        let isFormer =
+            other.mark?.isOf(wanted.access.mark.attachment) == true || (!capabilities.marksAccess && !isBeside)
+        if isFormer {
+            let withdrawal = ExportWithdrawal(
+                of: wanted.backstore.uid, target: target, backstore: nil, access: [other], isLast: false)
+            obstacle = withdrawal.obstacle
+            risk = max(risk, .interruptsIO)
+            steps += withdrawal.steps
+            differences.append(FieldDifference("initiator", from: other.initiator, to: wanted.access.initiator))
+            return
+        }
+        guard isBeside else {
+            let whose = other.mark.map { "the attachment \($0.attachment), which --prune withdraws" }
+            obstacle = Obstacle(
+                .inUse,
+                "initiator \(other.initiator) may use this unshared volume, by "
+                    + (whose ?? "an ACL that Tuff did not make and a person must remove") + "; two never may at once")
+            return
+        }
+        notes.append("initiator \(other.initiator) may use it and no document says so")
+        guard rebuilt else { return }
+        // What a rebuild unmapped is mapped as it was, other people's access included.
+        steps += other.mappedLUNs.compactMap { mapped in
+            mapped.lun.map {
+                .mapLUN(
+                    reference, initiator: other.initiator, number: mapped.number, lun: $0, readOnly: mapped.readOnly)
+            }
         }
     }
 

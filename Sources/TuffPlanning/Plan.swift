@@ -76,6 +76,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let noPortal = Reason(rawValue: "NoPortal")
     /// Seen ready once and gone now: never made again without a person's word.
     package static let lost = Reason(rawValue: "Lost")
+    /// The documents give this node no pool, though it has held volumes.
+    package static let noPools = Reason(rawValue: "NoPools")
     package static let protected = Reason(rawValue: "Protected")
     /// The host's clock is behind what an earlier pass saw, so no deadline means anything.
     package static let clockBehind = Reason(rawValue: "ClockBehind")

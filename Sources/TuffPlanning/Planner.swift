@@ -24,6 +24,8 @@ struct PlanningPass {
     var poolsByBackend: [StorageBackend: PoolState] = [:]
     /// How many attachments each volume has.
     var attachmentCount: [String: Int] = [:]
+    /// What goes of volumes' exports, by uid.
+    var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
 
     init(desired: DesiredState, observed: ObservedState, context: PlanContext) {
@@ -54,14 +56,19 @@ struct PlanningPass {
         for name in names where !isElsewhere(desired.volumes[name]!, elsewhere) {
             outcomes[name] = planVolume(desired.volumes[name]!)
         }
+        planWithdrawals(desired)
         for attachment in desired.attachments.values { attachmentCount[attachment.spec.volume, default: 0] += 1 }
         for name in desired.attachments.keys.sorted() {
             let declared = desired.attachments[name]!
             planAttachment(declared, outcomes[declared.spec.volume])
         }
+        planRemovals()
         planUnsupported(desired)
-        planOrphans(desired)
-        return builder.plan(context: context)
+        planStrayTargets(desired)
+        planDamaged()
+        var plan = builder.plan(context: context)
+        plan.refusal = Guard(changes: plan.changes, pass: self).refusal
+        return plan
     }
 
     private func isElsewhere(_ volume: Declared<VolumeSpec>, _ elsewhere: Set<String>) -> Bool {
@@ -78,7 +85,8 @@ struct PlanningPass {
                 elsewhere.insert(name)
                 continue
             }
-            let state = PoolState(declared, observed: observed)
+            var state = PoolState(declared, observed: observed)
+            state.compare(with: observed.ledger.entry(ResourceID(.pool, name), stack: context.stack))
             pools[name] = state
             poolsByBackend[state.backend] = state
             if state.obstacle?.reason == .unknown, unseenStorage == nil { unseenStorage = "pool '\(name)'" }
@@ -121,45 +129,12 @@ struct PlanningPass {
         }
     }
 
-    /// Objects of this stack that no document declares are listed and left alone.
-    private mutating func planOrphans(_ desired: DesiredState) {
-        for volume in index.volumes where volume.marks.stack == context.stack {
-            guard case .volume(let name) = volume.marks.role, desired.volumes[name] == nil else { continue }
-            builder.add(
-                PlannedChange(
-                    ResourceID(.volume, name), .orphan,
-                    "\(volume.location) is ours and no document declares it; nothing is removed",
-                    reason: .notDeclared, uid: volume.uid))
-        }
-        planOrphanedAccess(desired)
-        planStrayTargets(desired)
+    private mutating func planDamaged() {
         for (location, sentence) in index.damaged {
             builder.add(
                 PlannedChange(
                     ResourceID(.volume, location.objectName), .blocked,
                     "\(location) has marks that cannot be read, it is left alone: \(sentence)", reason: .marksDamaged))
-        }
-    }
-}
-
-extension PlanningPass {
-    /// Initiators that may use a volume of this stack which no attachment declares at all. Access beside a declared
-    /// attachment is told with that attachment.
-    private mutating func planOrphanedAccess(_ desired: DesiredState) {
-        guard case .known(let inventory) = inventory else { return }
-        let attached = Set(desired.attachments.values.map(\.spec.volume))
-        for target in inventory.targets.sorted(by: { $0.iqn < $1.iqn }) where !target.acls.isEmpty {
-            let uids = Set(target.luns.compactMap { $0.backstore.flatMap { UID(backstoreName: $0) } })
-            guard let uid = uids.first, uids.count == 1,
-                let volume = index.volume(uid), volume.marks.stack == context.stack,
-                case .volume(let name) = volume.marks.role, !attached.contains(name)
-            else { continue }
-            let initiators = target.acls.map(\.initiator).sorted().joined(separator: ", ")
-            builder.add(
-                PlannedChange(
-                    ResourceID(.attachment, name), .orphan,
-                    "\(initiators) may use volume \(name) through \(target.iqn) and no document says so; "
-                        + "nothing is withdrawn", reason: .notDeclared, uid: uid))
         }
     }
 }
@@ -181,15 +156,6 @@ extension PlanningPass {
                     ResourceID(.attachment, String(target.iqn.dropFirst(prefix.count))), .orphan,
                     "target \(target.iqn) is under our base and belongs to no volume of ours; it is left alone",
                     reason: .notOurs))
-        }
-    }
-}
-
-extension VolumeLocation {
-    /// The object's own name, for a line about something that has no document.
-    fileprivate var objectName: String {
-        switch self {
-        case .logicalVolume(_, let name), .file(_, let name): name
         }
     }
 }

@@ -10,6 +10,8 @@ package struct PoolState: Sendable {
     package var budget: PoolBudget
     /// Allocation unit sizes are rounded up to; 1 byte for files.
     package var unit: ByteCount
+    /// LVM's uuid of the group, and after a slash of the thin pool; nil where there is none or nothing was seen.
+    package var uuid: String?
 }
 
 /// A reason and the sentence that goes with it.
@@ -77,8 +79,26 @@ extension PoolState {
         }
     }
 
+    /// Compares the pool with what the ledger remembers of it: one that is gone is lost, not merely missing, and another
+    /// one under its name is not the pool that was declared.
+    mutating func compare(with entry: Ledger.Entry?) {
+        guard let entry, entry.place == backend.description else { return }
+        if obstacle?.reason == .poolMissing, let missing = obstacle?.sentence {
+            obstacle = Obstacle(
+                .lost,
+                "\(missing), and it did at \(entry.seen); bring its devices back, or give it up: "
+                    + "tuff forget \(entry.resource)")
+        } else if let uuid, let former = entry.uuid, uuid != former {
+            obstacle = Obstacle(
+                .moveNotSupported,
+                "\(backend) has LVM uuid \(uuid), and what was seen at \(entry.seen) had \(former): it is another "
+                    + "pool under the same name; to take it for this one: tuff forget \(entry.resource)")
+        }
+    }
+
     private mutating func assess(_ group: VolumeGroup, _ lvm: LVMPoolSpec, _ spec: PoolSpec) {
         unit = group.extentSize
+        uuid = group.uuid
         obstacle = Self.obstacle(of: group)
         guard let poolName = lvm.thinPool else {
             if obstacle == nil {
@@ -94,6 +114,7 @@ extension PoolState {
             obstacle = obstacle ?? Obstacle(.poolMissing, what + hint)
             return
         }
+        uuid = "\(group.uuid)/\(pool.uuid)"
         if obstacle == nil, !pool.health.isEmpty {
             obstacle = Obstacle(.poolUnhealthy, "thin pool \(group.name)/\(poolName) reports '\(pool.health)'")
         }

@@ -2,8 +2,10 @@ package import TuffModel
 
 /// Every object that carries our marks, found by what the marks say rather than by where it is.
 package struct StorageIndex: Sendable {
-    /// Volumes by stack and name. More than one of a name is an ambiguity that a person must resolve.
+    /// Volumes in use by stack and name. More than one of a name is an ambiguity that a person must resolve.
     private var byName: [Key: [StoredVolume]] = [:]
+    private var trashedByName: [Key: [StoredVolume]] = [:]
+    private var releasedByName: [Key: [StoredVolume]] = [:]
     private(set) package var volumes: [StoredVolume] = []
     /// Objects under our prefix whose marks cannot be read, with the reason.
     private(set) package var damaged: [(location: VolumeLocation, sentence: String)] = []
@@ -27,7 +29,12 @@ package struct StorageIndex: Sendable {
         for volume in volumes {
             byUID[volume.uid] = volume
             guard case .volume(let name) = volume.marks.role else { continue }
-            byName[Key(stack: volume.marks.stack, name: name), default: []].append(volume)
+            let key = Key(stack: volume.marks.stack, name: name)
+            switch volume.standing {
+            case .live: byName[key, default: []].append(volume)
+            case .trashed: trashedByName[key, default: []].append(volume)
+            case .released: releasedByName[key, default: []].append(volume)
+            }
             if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
         }
     }
@@ -66,8 +73,20 @@ package struct StorageIndex: Sendable {
         }
     }
 
+    /// Volumes in use.
     package func volumes(named name: String, stack: String) -> [StoredVolume] {
         byName[Key(stack: stack, name: name)] ?? []
+    }
+
+    /// Those of this name in the trash, the last to get there first.
+    package func trashed(named name: String, stack: String) -> [StoredVolume] {
+        (trashedByName[Key(stack: stack, name: name)] ?? []).sorted {
+            ($1.marks.trashedAt ?? .distantPast, $1.uid) < ($0.marks.trashedAt ?? .distantPast, $0.uid)
+        }
+    }
+
+    package func released(named name: String, stack: String) -> [StoredVolume] {
+        releasedByName[Key(stack: stack, name: name)] ?? []
     }
 
     package func volume(_ uid: UID) -> StoredVolume? { byUID[uid] }
@@ -76,4 +95,24 @@ package struct StorageIndex: Sendable {
 
     /// Stored volumes whose target has this name.
     package func volumes(withTarget iqn: String) -> [StoredVolume] { targetNames[iqn] ?? [] }
+}
+
+extension StoredVolume {
+    package enum Standing: Hashable, Sendable { case live, trashed, released }
+
+    package var standing: Standing {
+        if marks.until != nil { return .trashed }
+        return marks.released ? .released : .live
+    }
+}
+
+extension Marks {
+    /// When it went to the trash; nil while it is not there.
+    package var trashedAt: Instant? {
+        until.map { $0.advanced(by: TimeSpan(seconds: -policy.keepFor.seconds)) }
+    }
+}
+
+extension Instant {
+    package static let distantPast = Instant(secondsSince1970: 0)
 }

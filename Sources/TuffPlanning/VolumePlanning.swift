@@ -30,25 +30,49 @@ extension PlanningPass {
                 resource, declared, .blocked,
                 Obstacle(.nameTaken, "\(places) both say they are this volume; remove the marks of one"))
         }
-        if let stored = found.first { return planExisting(stored, declared, resource, pool) }
+        if let stored = found.first { return planStored(stored, declared, resource, pool, .update) }
+        if let stored = renamed(declared) { return planStored(stored, declared, resource, pool, .update) }
+        if let stored = index.trashed(named: declared.metadata.name, stack: context.stack).first {
+            return planStored(stored, declared, resource, pool, .untrash)
+        }
+        let released = index.released(named: declared.metadata.name, stack: context.stack)
+        if let stored = released.first {
+            guard released.count == 1 else {
+                let places = released.map(\.location.description).sorted().joined(separator: " and ")
+                return stop(
+                    resource, declared, .blocked,
+                    Obstacle(.nameTaken, "\(places) both were released under this name; remove the marks of one"))
+            }
+            return planStored(stored, declared, resource, pool, .adopt)
+        }
         return planCreation(declared, resource, pool)
     }
 
-    private mutating func planExisting(
-        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+    /// The volume that the annotation `tuff.dev/renamed-from` names, while nothing has the new name yet.
+    private func renamed(_ declared: Declared<VolumeSpec>) -> StoredVolume? {
+        guard let former = declared.metadata.annotations["tuff.dev/renamed-from"], volumes[former] == nil else {
+            return nil
+        }
+        let found = index.volumes(named: former, stack: context.stack)
+        return found.count == 1 ? found.first : nil
+    }
+
+    /// Compares a volume that is there, in use or in the trash or released, with its document.
+    private mutating func planStored(
+        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
+        _ action: Action
     ) -> VolumeOutcome {
         guard stored.backend == pool.backend else {
             let obstacle = Obstacle(
                 .moveNotSupported,
                 "it lives in \(stored.backend) and pool '\(pool.name)' is \(pool.backend); moving data between pools "
                     + "is not supported yet")
-            _ = stop(resource, declared, .blocked, obstacle, at: "spec.pool", uid: stored.uid)
-            return .available(stored, after: nil)
+            return stopStored(stored, declared, action, obstacle, at: "spec.pool")
         }
         if let obstacle = unfinished(stored) {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
-        if stored.marks.operation == "create" {
+        if stored.marks.operation == Marks.creating, action == .update {
             let size = declared.spec.size.roundedUp(to: pool.unit)
             let growth = max(size - (stored.size ?? .zero), .zero)
             if let obstacle = pool.obstacle ?? capacityObstacle(pool, growth) {
@@ -70,38 +94,62 @@ extension PlanningPass {
             let obstacle = Obstacle(
                 .wouldShrink,
                 "it has \(size) and the document says \(declared.spec.size); volumes only grow, write \(size.quantity)")
-            _ = stop(resource, declared, .blocked, obstacle, at: "spec.size", uid: stored.uid)
-            return .available(stored, after: nil)
+            return stopStored(stored, declared, action, obstacle, at: "spec.size")
         }
-        if wanted == size {
-            builder.add(
-                PlannedChange(
-                    resource, .unchanged, "\(size) in pool \(pool.name) (\(stored.location))",
-                    location: declared.location, uid: stored.uid, notes: notes(for: declared)))
-            return .available(stored, after: nil)
+        var revision = VolumeRevision(stored, declared, action)
+        revision.grow(from: size, to: wanted)
+        if revision.renames, index.isTaken(revision.relabelling.to) {
+            let obstacle = Obstacle(
+                .nameTaken,
+                "\(stored.location) should be named \(revision.relabelling.to), which exists and is not this volume; "
+                    + "rename that one")
+            return stopStored(stored, declared, action, obstacle, at: "metadata.name")
         }
-        return planGrowth(stored, declared, resource, pool, from: size, to: wanted)
+        return planRevision(revision, declared, resource, pool)
     }
 
-    private mutating func planGrowth(
-        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
-        from size: ByteCount, to wanted: ByteCount
+    /// What cannot be changed now stays as it is; a volume in use may still be attached.
+    private mutating func stopStored(
+        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ action: Action, _ obstacle: Obstacle,
+        at field: String
     ) -> VolumeOutcome {
-        if let obstacle = pool.obstacle ?? suspension(of: stored) ?? capacityObstacle(pool, wanted - size) {
-            _ = stop(resource, declared, .blocked, obstacle, at: "spec.size", uid: stored.uid)
+        let outcome = stop(
+            ResourceID(.volume, declared.metadata.name), declared, .blocked, obstacle, at: field, uid: stored.uid)
+        return action == .update ? .available(stored, after: nil) : outcome
+    }
+
+    private mutating func planRevision(
+        _ revision: VolumeRevision, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+    ) -> VolumeOutcome {
+        let stored = revision.stored
+        var notes = revision.notes
+        if revision.isEmpty {
+            builder.add(
+                PlannedChange(
+                    resource, .unchanged, "\(stored.size ?? .zero) in pool \(pool.name) (\(stored.location))",
+                    location: declared.location, uid: stored.uid, notes: notes))
             return .available(stored, after: nil)
         }
-        let step = VolumeStep.extend(
-            location: stored.location, uid: stored.uid, uuid: stored.uuid, from: size, to: wanted)
+        var obstacle = suspension(of: stored)
+        if obstacle == nil, let growth = revision.growth {
+            obstacle = pool.obstacle ?? capacityObstacle(pool, growth.to - growth.from)
+        }
+        // A relabelled volume rewrites the group's metadata, which a damaged or foreign group must not suffer.
+        if obstacle == nil, revision.relabels { obstacle = pool.obstacle }
+        if let obstacle {
+            let field = revision.growth == nil ? "metadata.name" : "spec.size"
+            return stopStored(stored, declared, revision.action, obstacle, at: field)
+        }
+        if revision.action == .untrash, let until = stored.marks.until, until < context.now {
+            notes.append("its time in the trash was over at \(until); it comes back because it was not purged yet")
+        }
         let last = builder.add(
             PlannedChange(
-                resource, .update, "extend \(size) -> \(wanted) (\(stored.location))",
-                differences: [FieldDifference("size", from: size.description, to: wanted.description)], risk: .online,
-                location: declared.location(of: "spec.size"), uid: stored.uid, notes: notes(for: declared)),
-            [(.volume(step), key(of: stored.location))])
-        var grown = stored
-        grown.size = wanted
-        return .available(grown, after: last)
+                resource, revision.action, revision.summary(in: pool), differences: revision.differences,
+                risk: .online, location: declared.location(of: revision.growth == nil ? "metadata.name" : "spec.size"),
+                uid: stored.uid, notes: notes),
+            revision.steps.map { (.volume($0), key(of: stored.location)) })
+        return .available(revision.result, after: last)
     }
 
     private mutating func planCreation(
@@ -123,7 +171,8 @@ extension PlanningPass {
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
         let obstacle =
-            pool.obstacle ?? unseen() ?? nameObstacle(location, iqn) ?? capacityObstacle(pool, wanted)
+            pool.obstacle ?? unseen() ?? loss(of: resource) ?? nameObstacle(location, iqn)
+            ?? capacityObstacle(pool, wanted)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")
@@ -131,13 +180,14 @@ extension PlanningPass {
         let uid = context.mintUID(for: resource)
         let marks = Marks(
             uid: uid, role: .volume(name), stack: context.stack, iqn: iqn, serial: override?.serial,
-            lun: override?.lun.flatMap { $0 == 0 ? nil : $0 })
+            lun: override?.lun.flatMap { $0 == 0 ? nil : $0 }, protect: declared.spec.protect,
+            policy: declared.spec.removalPolicy)
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
         let how = location.isBlockDevice ? "thin" : "sparse file"
         let change = PlannedChange(
             resource, .create, "create \(wanted) \(how) in pool \(pool.name) (\(location))", risk: .online,
-            location: declared.location, uid: uid, notes: notes(for: declared))
+            location: declared.location, uid: uid, notes: formerNotes(resource))
         return finishCreation(stored, size: wanted, change)
     }
 
@@ -178,19 +228,33 @@ extension PlanningPass {
         return nil
     }
 
-    /// Work of another version that is not complete, and what it has put in the trash, are not ours to hand out.
+    /// What was once seen ready and is gone is lost, not new: making it again, blank, under its old address would hide
+    /// the loss from everybody. The ledger is asked after everything that could hold the volume was seen.
+    private func loss(of resource: ResourceID) -> Obstacle? {
+        guard let entry = observed.ledger.entry(resource, stack: context.stack), entry.standing == .live,
+            !context.consent.recreate.contains(resource)
+        else { return nil }
+        return Obstacle(
+            .lost,
+            "it was last seen at \(entry.seen) as \(entry.place) and is gone; nothing is made in its place. Bring its "
+                + "device back, or, if the data is given up: tuff forget \(resource), or apply with --recreate "
+                + "\(resource)")
+    }
+
+    private func formerNotes(_ resource: ResourceID) -> [String] {
+        guard let entry = observed.ledger.entry(resource, stack: context.stack) else { return [] }
+        return ["a volume of this name was last seen at \(entry.seen); this is a new one, and blank"]
+    }
+
+    /// Work of another version that is not complete is not ours to hand out.
     private func unfinished(_ stored: StoredVolume) -> Obstacle? {
-        if let operation = stored.marks.operation, operation != "create" {
-            return Obstacle(
-                .unfinished,
-                "\(stored.location) is marked with unfinished work, tuff:op=\(operation), that this "
-                    + "version does not know; finish it with the version that began it")
+        guard let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation) else {
+            return nil
         }
-        if stored.marks.other.contains(where: { $0.hasPrefix("tuff:until=") }) {
-            return Obstacle(
-                .unfinished, "\(stored.location) is in the trash of a newer version; bring it back with that version")
-        }
-        return nil
+        return Obstacle(
+            .unfinished,
+            "\(stored.location) is marked with unfinished work, tuff:op=\(operation), that this "
+                + "version does not know; finish it with the version that began it")
     }
 
     func suspension(of stored: StoredVolume) -> Obstacle? {
@@ -207,7 +271,7 @@ extension PlanningPass {
         }
     }
 
-    private func key(of location: VolumeLocation) -> ExclusiveKey {
+    func key(of location: VolumeLocation) -> ExclusiveKey {
         switch location {
         case .logicalVolume(let group, _): .volumeGroup(group)
         case .file(let directory, _): .directory(directory)
@@ -224,12 +288,5 @@ extension PlanningPass {
                 resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location(of: field),
                 uid: uid))
         return .unavailable(obstacle.sentence)
-    }
-
-    /// Written fields that this version stores nowhere and acts on never.
-    private func notes(for declared: Declared<VolumeSpec>) -> [String] {
-        ["deletionPolicy", "trashFor", "protect"].filter { declared.fields["spec.\($0)"] != nil }.map {
-            "'\($0)' is not carried out yet: this version removes nothing"
-        }
     }
 }

@@ -23,20 +23,24 @@ struct Judgement {
         case .blocked: report.verdict = .blocked
         case .unsupported: report.verdict = .unsupported
         case .orphan: report.verdict = .orphan
-        case .create, .update: judge(&report, outcomes)
+        case .create, .untrash, .adopt, .update: judge(&report, outcomes, ended: false)
+        case .withdraw, .release, .trash, .purge: judge(&report, outcomes, ended: true, uid: change.uid)
         }
         return report
     }
 
-    private func judge(_ report: inout ChangeReport, _ outcomes: [StepOutcome]) {
+    /// - Parameter ended: the change takes something away, so that the next plan has nothing to say about it.
+    private func judge(_ report: inout ChangeReport, _ outcomes: [StepOutcome], ended: Bool, uid: UID? = nil) {
         for outcome in outcomes {
             if case .failed(let error, _) = outcome {
                 report.error = error
                 break
             }
         }
-        let after = remaining.changes.filter { $0.resource == report.resource && $0.action != .orphan }
-        if !after.isEmpty, after.allSatisfy({ $0.action == .unchanged }) {
+        let after = remaining.changes.filter {
+            $0.resource == report.resource && (ended ? $0.uid == uid : $0.action != .orphan)
+        }
+        if ended ? after.isEmpty : !after.isEmpty && after.allSatisfy({ $0.action == .unchanged }) {
             report.verdict = .done
             if report.error != nil { report.detail = "the command reported an error, and the result is as planned" }
             return

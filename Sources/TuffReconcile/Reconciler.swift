@@ -9,23 +9,30 @@ package struct Reconciler: Sendable {
     package var volumeGroups: any VolumeGroupDriver
     package var directories: any DirectoryDriver
     package var exports: any ExportDriver
+    package var ledger: any LedgerStore
 
     package init(
         machine: any Machine, config: ControllerConfig, volumeGroups: any VolumeGroupDriver,
-        directories: any DirectoryDriver, exports: any ExportDriver
+        directories: any DirectoryDriver, exports: any ExportDriver, ledger: any LedgerStore = MemoryLedger()
     ) {
         self.machine = machine
         self.config = config
         self.volumeGroups = volumeGroups
         self.directories = directories
         self.exports = exports
+        self.ledger = ledger
     }
 
-    /// Looks at every source the desired state may concern, all at once. Never throws: what could not be seen is
-    /// unknown in the result.
-    package func observe(_ desired: DesiredState, context: PlanContext) async -> ObservedState {
+    /// Looks at every source the desired state may concern, all at once. What could not be seen is unknown in the
+    /// result; only a ledger that cannot be read ends the pass, because nothing may be made or removed without it.
+    package func observe(
+        _ desired: DesiredState, context: PlanContext
+    ) async throws(HostError) -> ObservedState {
+        let known = try ledger.load()
         let key = FingerprintKey(bytes: context.fingerprintKeyBytes)
-        let paths = Set(desired.pools.values.compactMap(ownDirectory)).sorted()
+        // A directory pool whose document is gone may still hold volumes of ours.
+        let former = known.entries.filter { $0.resource.kind == .pool && $0.place.hasPrefix("/") }.map(\.place)
+        let paths = Set(desired.pools.values.compactMap(ownDirectory) + former).sorted()
         let references = Set(desired.attachments.values.flatMap(\.secrets)).sorted()
         async let groups = volumeGroups.observe(machine)
         async let folders = directories.observe(paths, on: machine, key: key)
@@ -33,7 +40,7 @@ package struct Reconciler: Sendable {
         async let secrets = fingerprints(of: references, key: key)
         return ObservedState(
             takenAt: machine.now(), volumeGroups: await groups, directories: await folders, targets: await targets,
-            secrets: await secrets)
+            secrets: await secrets, ledger: known)
     }
 
     private func ownDirectory(_ pool: Declared<PoolSpec>) -> String? {
@@ -60,22 +67,33 @@ package struct Reconciler: Sendable {
 
     /// Carries out `plan`, observes again, and judges every change by planning again under the same context.
     /// - Parameters:
+    ///   - observed: what the plan was made from.
     ///   - interrupted: asked before each step is started; true ends the pass after the running steps.
     ///   - events: told from whatever task runs a step.
+    /// - Throws: when the ledger cannot be written before anything is done, which then is not done, or after it.
     package func apply(
-        _ plan: Plan, desired: DesiredState, interrupted: @escaping @Sendable () -> Bool = { false },
+        _ plan: Plan, desired: DesiredState, observed: ObservedState,
+        interrupted: @escaping @Sendable () -> Bool = { false },
         events: @escaping @Sendable (ExecutionEvent) -> Void = { _ in }
-    ) async -> ApplyReport {
+    ) async throws(HostError) -> ApplyReport {
+        let expected = observed.ledger.after(observed, desired: desired, context: plan.context).before(plan)
+        try ledger.save(expected)
         let result = await Executor(plan: plan, reconciler: self, interrupted: interrupted, events: events).run()
         let clock = ContinuousClock()
         let start = clock.now
-        let observed = await observe(desired, context: plan.context)
-        let remaining = Planner.plan(desired: desired, observed: observed, context: plan.context)
+        let now = try await observe(desired, context: plan.context)
+        let remaining = Planner.plan(desired: desired, observed: now, context: plan.context)
+        try ledger.save(now.ledger.after(now, desired: desired, context: plan.context))
         var times = result.times
         times.verify = Executor.seconds(start.duration(to: clock.now))
         return ApplyReport(
             plan: plan, changes: Judgement(plan: plan, outcomes: result.outcomes, remaining: remaining).reports(),
             remaining: remaining, interrupted: result.sawInterrupt, times: times)
+    }
+
+    /// Writes down what was seen by a pass that has nothing to do.
+    package func remember(_ observed: ObservedState, desired: DesiredState, context: PlanContext) throws(HostError) {
+        try ledger.save(observed.ledger.after(observed, desired: desired, context: context))
     }
 
     /// The actions that carrying out `plan` would perform, step by step, without a machine (`--show-commands`).

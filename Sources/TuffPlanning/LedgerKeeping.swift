@@ -1,0 +1,63 @@
+package import TuffModel
+
+/// How the ledger follows what is seen and what is done. Pure.
+extension Ledger {
+    /// How long something that left on purpose is remembered, for a word when its name is used again.
+    private static let farewell: Int64 = 30 * 86400
+
+    /// The ledger after a pass saw `observed`.
+    package func after(_ observed: ObservedState, desired: DesiredState, context: PlanContext) -> Ledger {
+        var next = self
+        let index = StorageIndex(observed)
+        for volume in index.volumes { next.see(volume, at: context.now) }
+        for declared in desired.pools.values where declared.spec.node ?? context.config.node == context.config.node {
+            next.see(declared, in: observed, context)
+        }
+        let horizon = context.now.secondsSince1970 - Self.farewell
+        next.entries.removeAll { $0.standing == .leaving && $0.seen.secondsSince1970 < horizon }
+        next.removals.removeAll { $0.at.secondsSince1970 <= context.now.secondsSince1970 - Self.removalWindow }
+        next.lastPass = max(lastPass ?? context.now, context.now)
+        return next
+    }
+
+    /// The ledger before `plan` is carried out: what it takes away is no loss, and counts for the guard, even if
+    /// nobody lives to write down that it happened.
+    package func before(_ plan: Plan) -> Ledger {
+        var next = self
+        for change in plan.changes where change.action.removes || change.action == .purge {
+            if let index = next.entries.firstIndex(where: {
+                $0.resource == change.resource && $0.stack == plan.context.stack && $0.uid == change.uid
+            }) {
+                next.entries[index].standing = .leaving
+            }
+            guard change.action.removes else { continue }
+            next.removals.append(
+                Removal(stack: plan.context.stack, resource: change.resource, at: plan.context.now))
+        }
+        return next
+    }
+
+    private mutating func see(_ volume: StoredVolume, at now: Instant) {
+        guard case .volume(let name) = volume.marks.role, volume.size != nil, volume.marks.operation != Marks.creating
+        else { return }
+        let resource = ResourceID(.volume, name), stack = volume.marks.stack
+        // A volume that was renamed is not lost under its old name.
+        entries.removeAll { $0.uid == volume.uid && ($0.resource != resource || $0.stack != stack) }
+        let isLive = volume.standing == .live
+        if !isLive, let entry = entry(resource, stack: stack), entry.uid != volume.uid { return }
+        record(
+            Entry(
+                stack: stack, resource: resource, standing: isLive ? .live : .leaving, uid: volume.uid,
+                uuid: volume.uuid, place: volume.location.description, seen: now))
+    }
+
+    private mutating func see(_ pool: Declared<PoolSpec>, in observed: ObservedState, _ context: PlanContext) {
+        let state = PoolState(pool, observed: observed)
+        guard state.obstacle == nil else { return }
+        let resource = ResourceID(.pool, pool.metadata.name)
+        let place = state.backend.description
+        // Another group under the old name is not the pool that was seen; that stays to be told.
+        if let entry = entry(resource, stack: context.stack), entry.uuid != state.uuid, entry.place == place { return }
+        record(Entry(stack: context.stack, resource: resource, uuid: state.uuid, place: place, seen: context.now))
+    }
+}

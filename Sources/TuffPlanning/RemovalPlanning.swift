@@ -1,0 +1,225 @@
+import TuffModel
+
+extension PlanningPass {
+    /// Volumes of this stack that no document declares, and those whose time in the trash is over.
+    mutating func planRemovals() {
+        for volume in index.volumes where volume.marks.stack == context.stack {
+            guard case .volume(let name) = volume.marks.role else { continue }
+            switch volume.standing {
+            case .released: break
+            case .live where volumes[name] == nil && !isRenamed(name): planRemoval(of: volume, name)
+            case .live: break
+            case .trashed: planTrashed(volume, name)
+            }
+        }
+    }
+
+    private func isRenamed(_ name: String) -> Bool {
+        volumes.values.contains {
+            $0.metadata.annotations["tuff.dev/renamed-from"] == name
+                && index.volumes(named: $0.metadata.name, stack: context.stack).isEmpty
+        }
+    }
+
+    /// Why nothing at all may be removed in this pass.
+    func removalObstacle() -> Obstacle? {
+        let ledger = observed.ledger
+        if pools.isEmpty, !ledger.entries.isEmpty {
+            return Obstacle(
+                .noPools,
+                "the documents give this node (\(context.config.node)) no pool, while it has held volumes; nothing is "
+                    + "removed. Is this the right set of documents, and the right node name?")
+        }
+        return clockObstacle()
+    }
+
+    /// Deadlines mean nothing to a clock that runs backwards. Five minutes are a correction, not a fault.
+    func clockObstacle() -> Obstacle? {
+        guard let last = observed.ledger.lastPass,
+            context.now.secondsSince1970 + 300 < last.secondsSince1970
+        else { return nil }
+        return Obstacle(
+            .clockBehind,
+            "the clock says \(context.now), and an earlier pass ran at \(last); nothing is removed until it is right")
+    }
+
+    private mutating func planRemoval(of stored: StoredVolume, _ name: String) {
+        let resource = ResourceID(.volume, name)
+        guard context.consent.prune else {
+            builder.add(
+                PlannedChange(
+                    resource, .orphan, "\(stored.location) is ours and no document declares it; \(fate(of: stored))",
+                    reason: .notDeclared, uid: stored.uid))
+            return
+        }
+        let obstacle = removalObstacle() ?? standingObstacle(stored) ?? accessObstacle(stored)
+        if let obstacle {
+            builder.add(
+                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            return
+        }
+        let removal = VolumeRemoval(stored, now: context.now, destroys: context.consent.allowDestroy)
+        if index.isTaken(removal.relabelling.to), removal.relabelling.to != stored.location {
+            builder.add(
+                PlannedChange(
+                    resource, .blocked, "\(removal.relabelling.to) exists and is not this volume; rename it",
+                    reason: .nameTaken, uid: stored.uid))
+            return
+        }
+        let after = withdrawals[stored.uid]?.after.map { [$0] } ?? []
+        builder.add(
+            PlannedChange(
+                resource, removal.action, removal.summary, risk: removal.risk, reason: .notDeclared, uid: stored.uid),
+            removal.steps.map { (.volume($0), key(of: stored.location)) }, after: after)
+    }
+
+    private func fate(of stored: StoredVolume) -> String {
+        if stored.marks.protect { return "it is protected and stays" }
+        return switch stored.marks.policy.deletion {
+        case .retain: "--prune lets it go, its data stays"
+        case .trash: "--prune puts it in the trash for \(stored.marks.policy.keepFor)"
+        }
+    }
+
+    /// What about the volume itself forbids taking it out of use.
+    private func standingObstacle(_ stored: StoredVolume) -> Obstacle? {
+        if stored.marks.protect {
+            return Obstacle(
+                .protected,
+                "\(stored.location) is protected; declare it with 'protect: false', or: tuff unprotect "
+                    + stored.marks.name)
+        }
+        if stored.size == nil {
+            return Obstacle(
+                .dataMissing, "the data of \(stored.location) is gone and its marks are still there; it is left alone")
+        }
+        if let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation) {
+            return Obstacle(
+                .unfinished, "\(stored.location) is marked with work of another version, tuff:op=\(operation)")
+        }
+        return suspension(of: stored)
+    }
+
+    /// Whether somebody uses it, or may.
+    private func accessObstacle(_ stored: StoredVolume) -> Obstacle? {
+        guard case .known = inventory else {
+            return Obstacle(.unknown, "the targets could not be observed, so somebody may be using \(stored.location)")
+        }
+        if let obstacle = withdrawals[stored.uid]?.obstacle { return obstacle }
+        let export = ObservedExport(stored, targets: targets, backstores: backstores)
+        if export.target != nil || export.backstore != nil, withdrawals[stored.uid] == nil {
+            return Obstacle(.inUse, "\(stored.location) is handed out; its attachments must go first")
+        }
+        if stored.open, export.backstore == nil {
+            return Obstacle(
+                .inUse, "\(stored.location) is in use on this host itself: mounted, or part of another device")
+        }
+        return nil
+    }
+
+    private mutating func planTrashed(_ stored: StoredVolume, _ name: String) {
+        let resource = ResourceID(.volume, name)
+        // Its document brings it back; that is told with the document.
+        if volumes[name] != nil, index.volumes(named: name, stack: context.stack).isEmpty,
+            index.trashed(named: name, stack: context.stack).first == stored
+        {
+            return
+        }
+        guard let until = stored.marks.until else { return }
+        if until < context.now, stored.marks.operation == nil { return planPurge(of: stored, resource, until) }
+        var finished = stored.marks
+        finished.operation = nil
+        let home = stored.location(under: finished)
+        guard stored.size != nil, home != stored.location || finished != stored.marks, stored.suspended == false,
+            home == stored.location || !index.isTaken(home)
+        else { return }
+        let step = VolumeStep.relabel(
+            Relabelling(uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: finished))
+        builder.add(
+            PlannedChange(
+                resource, .update, "finish putting \(stored.location) in the trash (\(home))", risk: .online,
+                uid: stored.uid),
+            [(.volume(step), key(of: stored.location))])
+    }
+
+    private mutating func planPurge(of stored: StoredVolume, _ resource: ResourceID, _ until: Instant) {
+        guard context.consent.prune else {
+            builder.add(
+                PlannedChange(
+                    resource, .orphan,
+                    "\(stored.location) was to be kept in the trash until \(until); --prune destroys it",
+                    reason: .notDeclared, uid: stored.uid))
+            return
+        }
+        var obstacle = removalObstacle() ?? accessObstacle(stored)
+        if obstacle == nil, stored.marks.protect {
+            obstacle = Obstacle(.protected, "\(stored.location) is protected: tuff unprotect \(stored.marks.name)")
+        }
+        if obstacle == nil { obstacle = suspension(of: stored) }
+        if let obstacle {
+            builder.add(
+                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            return
+        }
+        let step = VolumeStep.purge(location: stored.location, uid: stored.uid, uuid: stored.uuid, until: until)
+        builder.add(
+            PlannedChange(
+                resource, .purge, "destroy \(stored.size ?? .zero) kept in the trash until \(until) (\(stored.location))",
+                risk: .destroysData, uid: stored.uid),
+            [(.volume(step), key(of: stored.location))])
+    }
+}
+
+/// How a volume leaves use, by the policy stored on it.
+struct VolumeRemoval {
+    let relabelling: Relabelling
+    let action: Action
+    let risk: Risk
+    let summary: String
+    let steps: [VolumeStep]
+
+    /// - Parameter destroys: consent to destroy at once what may be kept for no time.
+    init(_ stored: StoredVolume, now: Instant, destroys: Bool) {
+        var after = stored.marks
+        after.operation = nil
+        let size = stored.size ?? .zero
+        switch stored.marks.policy.deletion {
+        case .retain:
+            after.released = true
+            relabelling = Relabelling(
+                uuid: stored.uuid, from: stored.location, to: stored.location, before: stored.marks, after: after)
+            action = .release
+            risk = .online
+            summary = "let go of \(size), the data stays (\(stored.location))"
+            steps = [.relabel(relabelling)]
+        case .trash:
+            let until = now.advanced(by: stored.marks.policy.keepFor)
+            after.until = until
+            relabelling = Relabelling(
+                uuid: stored.uuid, from: stored.location, to: stored.location(under: after), before: stored.marks,
+                after: after)
+            action = .trash
+            if destroys, stored.marks.policy.keepFor.seconds == 0 {
+                risk = .destroysData
+                summary = "destroy \(size) at once, as trashFor: 0s says (\(stored.location))"
+                steps = [
+                    .relabel(relabelling),
+                    .purge(location: relabelling.to, uid: stored.uid, uuid: stored.uuid, until: until),
+                ]
+            } else {
+                risk = .online
+                summary = "put \(size) in the trash until \(until) (\(stored.location))"
+                steps = [.relabel(relabelling)]
+            }
+        }
+    }
+}
+
+extension Marks {
+    /// The name its document has or had.
+    var name: String {
+        switch role {
+        case .volume(let name), .snapshot(let name): name
+        }
+    }
+}

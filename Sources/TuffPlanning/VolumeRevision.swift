@@ -1,0 +1,114 @@
+import TuffModel
+
+/// What turns a stored volume into the declared one: other marks, another name, more bytes.
+struct VolumeRevision {
+    let stored: StoredVolume
+    /// `update`, `untrash` or `adopt`.
+    let action: Action
+    private(set) var relabelling: Relabelling
+    private(set) var growth: (from: ByteCount, to: ByteCount)?
+    private(set) var notes: [String] = []
+
+    init(_ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ action: Action) {
+        self.stored = stored
+        self.action = action
+        var after = stored.marks
+        after.role = .volume(declared.metadata.name)
+        after.policy = declared.spec.removalPolicy
+        after.until = nil
+        after.released = false
+        after.operation = nil
+        // Protection ends by a word, never by a missing line.
+        if declared.fields["spec.protect"] != nil { after.protect = declared.spec.protect }
+        if after.protect, !declared.spec.protect {
+            notes.append("it is protected by an earlier document; 'protect: false' ends that")
+        }
+        relabelling = Relabelling(
+            uuid: stored.uuid, from: stored.location, to: stored.location(under: after), before: stored.marks,
+            after: after)
+    }
+
+    mutating func grow(from size: ByteCount, to wanted: ByteCount) {
+        if wanted > size { growth = (size, wanted) }
+    }
+
+    var renames: Bool { relabelling.from != relabelling.to }
+    var relabels: Bool { renames || relabelling.before != relabelling.after }
+    var isEmpty: Bool { !relabels && growth == nil }
+
+    var steps: [VolumeStep] {
+        var steps: [VolumeStep] = relabels ? [.relabel(relabelling)] : []
+        if let growth {
+            steps.append(
+                .extend(
+                    location: relabelling.to, uid: stored.uid, uuid: stored.uuid, from: growth.from, to: growth.to))
+        }
+        return steps
+    }
+
+    /// The volume as it will be.
+    var result: StoredVolume {
+        var result = stored
+        result.marks = relabelling.after
+        result.location = relabelling.to
+        if let growth { result.size = growth.to }
+        return result
+    }
+
+    var differences: [FieldDifference] {
+        let before = relabelling.before, after = relabelling.after
+        var found: [FieldDifference] = []
+        if action == .update, before.role != after.role || renames {
+            found.append(
+                FieldDifference("name", from: relabelling.from.description, to: relabelling.to.description))
+        }
+        func compare<Value: Equatable>(_ field: String, _ old: Value, _ new: Value, _ text: (Value) -> String) {
+            if old != new { found.append(FieldDifference(field, from: text(old), to: text(new))) }
+        }
+        compare("protect", before.protect, after.protect) { $0 ? "true" : "false" }
+        compare("deletionPolicy", before.policy.deletion, after.policy.deletion, \.rawValue)
+        compare("trashFor", before.policy.keepFor, after.policy.keepFor, \.description)
+        if let growth {
+            found.append(FieldDifference("size", from: growth.from.description, to: growth.to.description))
+        }
+        return found
+    }
+
+    func summary(in pool: PoolState) -> String {
+        let size = "\(result.size ?? .zero)"
+        switch action {
+        case .untrash:
+            return "bring back \(size) from the trash, data and identity as they were (\(relabelling.to))"
+        case .adopt:
+            return "take up \(size) that was released, data and identity as they are (\(relabelling.to))"
+        default:
+            if let growth { return "extend \(growth.from) -> \(growth.to) (\(relabelling.to))" }
+            return "set \(differences.map(\.field).joined(separator: ", ")) (\(relabelling.to))"
+        }
+    }
+}
+
+extension StoredVolume {
+    /// Where a volume with these marks belongs: `t-UID` in the trash, `v-NAME` in use. A name that Tuff did not choose,
+    /// an adopted volume's, stays as long as the volume is in use.
+    func location(under marks: Marks) -> VolumeLocation {
+        let name: String
+        if marks.until != nil {
+            name = "t-\(uid)"
+        } else if case .volume(let chosen) = marks.role,
+            location.objectName.hasPrefix("v-") || location.objectName == "t-\(uid)"
+        {
+            name = "v-\(chosen)"
+        } else {
+            return location
+        }
+        return switch location {
+        case .logicalVolume(let group, _): .logicalVolume(group: group, name: name)
+        case .file(let directory, _): .file(directory: directory, name: name)
+        }
+    }
+}
+
+extension VolumeSpec {
+    var removalPolicy: RemovalPolicy { RemovalPolicy(deletionPolicy, keepFor: trashFor) }
+}

@@ -1,0 +1,118 @@
+import TuffModel
+
+/// What becomes of one volume's export before its declared attachments are looked at.
+struct Withdrawal {
+    /// Initiators whose access goes.
+    var going: Set<String> = []
+    /// The step by whose end it is gone.
+    var after: Int?
+    /// Something has to go and cannot.
+    var obstacle: Obstacle?
+}
+
+extension PlanningPass {
+    /// Access of this stack's volumes that no document declares: listed, and with consent taken away.
+    mutating func planWithdrawals(_ desired: DesiredState) {
+        guard case .known = inventory else { return }
+        var attachments: [String: [Declared<AttachmentSpec>]] = [:]
+        for declared in desired.attachments.values { attachments[declared.spec.volume, default: []].append(declared) }
+        for volume in index.volumes.sorted(by: { $0.uid < $1.uid }) where volume.marks.stack == context.stack {
+            guard case .volume(let name) = volume.marks.role, volume.standing != .released else { continue }
+            let wanted = volume.standing == .live ? attachments[currentName(name)] ?? [] : []
+            let export = ObservedExport(volume, targets: targets, backstores: backstores)
+            guard export.target != nil || export.backstore != nil else { continue }
+            planWithdrawal(of: export, name, wanted)
+        }
+    }
+
+    /// The name that documents use for a stored volume which is about to be renamed.
+    private func currentName(_ stored: String) -> String {
+        volumes.values.first { $0.metadata.annotations["tuff.dev/renamed-from"] == stored && volumes[stored] == nil }?
+            .metadata.name ?? stored
+    }
+
+    private mutating func planWithdrawal(
+        of export: ObservedExport, _ name: String, _ wanted: [Declared<AttachmentSpec>]
+    ) {
+        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let undeclared = export.granted(capabilities).filter { acl in
+            !wanted.contains { isAccess(acl, of: $0, capabilities) }
+        }
+        let strangers = export.foreign(capabilities)
+        let staying = (export.target?.acls.count ?? 0) - undeclared.count
+        let isLast = wanted.isEmpty && staying == 0
+        guard !undeclared.isEmpty || isLast else {
+            if wanted.isEmpty { listStrangers(strangers, export, name) }
+            return
+        }
+        if !strangers.isEmpty, wanted.isEmpty { listStrangers(strangers, export, name) }
+        guard context.consent.prune else {
+            for acl in undeclared.isEmpty ? [nil] : undeclared.map(Optional.some) {
+                builder.add(
+                    PlannedChange(
+                        ResourceID(.attachment, acl?.mark?.attachment ?? name), .orphan,
+                        orphanSentence(acl, export, name), reason: .notDeclared, uid: export.volume.uid))
+            }
+            return
+        }
+        withdraw(undeclared.sorted { $0.initiator < $1.initiator }, isLast: isLast, export, name)
+    }
+
+    /// The last of several takes the export down, unless one of them has to stay; a leftover goes by itself.
+    private mutating func withdraw(_ access: [ObservedACL], isLast: Bool, _ export: ObservedExport, _ name: String) {
+        let uid = export.volume.uid
+        var withdrawal = withdrawals[uid] ?? Withdrawal()
+        var isLast = isLast
+        for (position, acl) in (access.isEmpty ? [nil] : access.map(Optional.some)).enumerated() {
+            let resource = ResourceID(.attachment, acl?.mark?.attachment ?? name)
+            let takesDown = isLast && position >= access.count - 1
+            let plan = ExportWithdrawal(
+                of: uid, target: export.target, backstore: export.backstore, access: acl.map { [$0] } ?? [],
+                isLast: takesDown)
+            if let obstacle = removalObstacle() ?? plan.obstacle {
+                withdrawal.obstacle = obstacle
+                isLast = false
+                builder.add(
+                    PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: uid))
+                continue
+            }
+            let iqn = export.target?.iqn ?? export.volume.marks.iqn ?? uid.backstoreName
+            let what =
+                acl.map { "withdraw volume \(name) from \($0.initiator)" } ?? "take down what is left of its export"
+            withdrawal.after = builder.add(
+                PlannedChange(
+                    resource, .withdraw, takesDown ? "\(what), and its target \(iqn)" : what, risk: plan.risk,
+                    reason: .notDeclared, uid: uid),
+                plan.steps.map { (.export($0), .target(iqn)) }, after: withdrawal.after.map { [$0] } ?? [])
+            if let acl { withdrawal.going.insert(acl.initiator) }
+        }
+        withdrawals[uid] = withdrawal
+    }
+
+    /// Whether this access is what the attachment declares, or what it is about to replace.
+    private func isAccess(
+        _ acl: ObservedACL, of declared: Declared<AttachmentSpec>, _ capabilities: ExportCapabilities
+    ) -> Bool {
+        acl.initiator == declared.spec.initiator || !capabilities.marksAccess
+            || acl.mark?.isOf(declared.metadata.name) == true
+    }
+
+    private func orphanSentence(_ acl: ObservedACL?, _ export: ObservedExport, _ name: String) -> String {
+        let iqn = export.target?.iqn ?? export.volume.uid.backstoreName
+        guard let acl else { return "\(iqn) is left of an export that nobody uses; --prune takes it down" }
+        return "\(acl.initiator) may use volume \(name) through \(iqn) and no document says so; --prune withdraws it"
+    }
+
+    /// Access that somebody else granted on a target of ours is never taken away by a plan.
+    private mutating func listStrangers(_ acls: [ObservedACL], _ export: ObservedExport, _ name: String) {
+        guard !acls.isEmpty else { return }
+        let initiators = acls.map(\.initiator).sorted().joined(separator: ", ")
+        let sentence =
+            "\(initiators) may use volume \(name) through \(export.target?.iqn ?? ""), which Tuff did not grant; "
+            + "remove that ACL by hand"
+        if context.consent.prune { withdrawals[export.volume.uid] = Withdrawal(obstacle: Obstacle(.notOurs, sentence)) }
+        builder.add(
+            PlannedChange(
+                ResourceID(.attachment, name), .orphan, sentence, reason: .notOurs, uid: export.volume.uid))
+    }
+}
