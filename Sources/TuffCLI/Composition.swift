@@ -16,7 +16,9 @@ enum Composition {
         return LinuxMachine(configuration: configuration)
     }
 
-    static func reconciler(_ config: ControllerConfig, machine: any Machine) -> Reconciler {
+    static func reconciler(
+        _ config: ControllerConfig, machine: any Machine, ledger: any LedgerStore
+    ) -> Reconciler {
         let exports: any ExportDriver =
             switch config.targetDriver {
             case .lio: LIODriver()
@@ -24,6 +26,6 @@ enum Composition {
             }
         return Reconciler(
             machine: machine, config: config, volumeGroups: LVMDriver(), directories: DirectoryPoolDriver(),
-            exports: exports)
+            exports: exports, ledger: ledger)
     }
 }

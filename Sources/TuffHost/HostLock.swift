@@ -74,7 +74,7 @@ package final class HostLock: Sendable {
     ///   - path: the lock file, made when missing (mode 0600), as is its directory (mode 0700).
     ///   - purpose: the command as the user typed it, without secrets.
     package static func acquire(path: String = defaultPath, purpose: String) throws(LockError) -> HostLock {
-        do throws(HostError) { try prepareDirectory(of: path) } catch { throw .failed(error) }
+        do throws(HostError) { try StateDirectory.prepare(for: path, what: "lock file") } catch { throw .failed(error) }
         // Again when the file was replaced between opening and locking it: a lock on a deleted file is nobody's.
         for _ in 0..<8 {
             let flags = O_RDWR | O_CREAT | O_NOFOLLOW
@@ -100,28 +100,6 @@ package final class HostLock: Sendable {
             return HostLock(file)
         }
         throw .failed(HostError(.busy, "The lock file \(path) is replaced again and again", subject: path))
-    }
-
-    private static func prepareDirectory(of path: String) throws(HostError) {
-        let words = path.split(separator: "/")
-        guard path.hasPrefix("/"), words.count > 1 else {
-            throw HostError(.refused, "The lock file '\(path)' is not an absolute path in a directory")
-        }
-        let directory = "/" + words.dropLast().joined(separator: "/")
-        if mkdir(directory, 0o700) != 0, errno != EEXIST {
-            throw .system(errno, "Cannot make the directory \(directory) of the lock file", subject: path)
-        }
-        var status = stat()
-        guard lstat(directory, &status) == 0 else {
-            throw .system(errno, "Cannot look at the directory \(directory) of the lock file", subject: path)
-        }
-        guard status.kind == .directory, status.st_uid == 0 || status.st_uid == geteuid(),
-            status.st_mode & 0o022 == 0
-        else {
-            throw HostError(
-                .refused, "The directory \(directory) of the lock file may be written by other users",
-                cause: "type: chmod 700 \(Command.quoted(directory))", subject: path)
-        }
     }
 
     private static func describe(_ file: Int32, _ path: String, _ purpose: String) throws(HostError) {

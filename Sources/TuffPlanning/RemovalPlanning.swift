@@ -1,4 +1,4 @@
-import TuffModel
+package import TuffModel
 
 extension PlanningPass {
     /// Volumes of this stack that no document declares, and those whose time in the trash is over.
@@ -82,14 +82,15 @@ extension PlanningPass {
     }
 
     /// What about the volume itself forbids taking it out of use.
-    private func standingObstacle(_ stored: StoredVolume) -> Obstacle? {
+    func standingObstacle(_ stored: StoredVolume, isPurge: Bool = false) -> Obstacle? {
         if stored.marks.protect {
             return Obstacle(
                 .protected,
                 "\(stored.location) is protected; declare it with 'protect: false', or: tuff unprotect "
                     + stored.marks.name)
         }
-        if stored.size == nil {
+        // What has no data left is purged for its marks.
+        if stored.size == nil, !isPurge {
             return Obstacle(
                 .dataMissing, "the data of \(stored.location) is gone and its marks are still there; it is left alone")
         }
@@ -101,7 +102,7 @@ extension PlanningPass {
     }
 
     /// Whether somebody uses it, or may.
-    private func accessObstacle(_ stored: StoredVolume) -> Obstacle? {
+    func accessObstacle(_ stored: StoredVolume) -> Obstacle? {
         guard case .known = inventory else {
             return Obstacle(.unknown, "the targets could not be observed, so somebody may be using \(stored.location)")
         }
@@ -151,11 +152,7 @@ extension PlanningPass {
                     reason: .notDeclared, uid: stored.uid))
             return
         }
-        var obstacle = removalObstacle() ?? accessObstacle(stored)
-        if obstacle == nil, stored.marks.protect {
-            obstacle = Obstacle(.protected, "\(stored.location) is protected: tuff unprotect \(stored.marks.name)")
-        }
-        if obstacle == nil { obstacle = suspension(of: stored) }
+        let obstacle = removalObstacle() ?? standingObstacle(stored, isPurge: true) ?? accessObstacle(stored)
         if let obstacle {
             builder.add(
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
@@ -217,7 +214,7 @@ struct VolumeRemoval {
 
 extension Marks {
     /// The name its document has or had.
-    var name: String {
+    package var name: String {
         switch role {
         case .volume(let name), .snapshot(let name): name
         }

@@ -28,7 +28,13 @@ package struct Reconciler: Sendable {
     package func observe(
         _ desired: DesiredState, context: PlanContext
     ) async throws(HostError) -> ObservedState {
-        let known = try ledger.load()
+        await observe(desired, context: context, ledger: try ledger.load())
+    }
+
+    /// The same with a ledger that was read already, or none for those who only look.
+    package func observe(
+        _ desired: DesiredState, context: PlanContext, ledger known: Ledger
+    ) async -> ObservedState {
         let key = FingerprintKey(bytes: context.fingerprintKeyBytes)
         // A directory pool whose document is gone may still hold volumes of ours.
         let former = known.entries.filter { $0.resource.kind == .pool && $0.place.hasPrefix("/") }.map(\.place)
@@ -68,11 +74,12 @@ package struct Reconciler: Sendable {
     /// Carries out `plan`, observes again, and judges every change by planning again under the same context.
     /// - Parameters:
     ///   - observed: what the plan was made from.
+    ///   - order: what the plan was made for, where that was no set of documents.
     ///   - interrupted: asked before each step is started; true ends the pass after the running steps.
     ///   - events: told from whatever task runs a step.
     /// - Throws: when the ledger cannot be written before anything is done, which then is not done, or after it.
     package func apply(
-        _ plan: Plan, desired: DesiredState, observed: ObservedState,
+        _ plan: Plan, desired: DesiredState = DesiredState(), order: Order? = nil, observed: ObservedState,
         interrupted: @escaping @Sendable () -> Bool = { false },
         events: @escaping @Sendable (ExecutionEvent) -> Void = { _ in }
     ) async throws(HostError) -> ApplyReport {
@@ -82,13 +89,22 @@ package struct Reconciler: Sendable {
         let clock = ContinuousClock()
         let start = clock.now
         let now = try await observe(desired, context: plan.context)
-        let remaining = Planner.plan(desired: desired, observed: now, context: plan.context)
+        let remaining = replan(order, desired, now, plan.context)
         try ledger.save(now.ledger.after(now, desired: desired, context: plan.context))
         var times = result.times
         times.verify = Executor.seconds(start.duration(to: clock.now))
         return ApplyReport(
             plan: plan, changes: Judgement(plan: plan, outcomes: result.outcomes, remaining: remaining).reports(),
             remaining: remaining, interrupted: result.sawInterrupt, times: times)
+    }
+
+    /// An order that names nothing any more has nothing left to do.
+    private func replan(
+        _ order: Order?, _ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext
+    ) -> Plan {
+        guard let order else { return Planner.plan(desired: desired, observed: observed, context: context) }
+        let plan = try? Planner.plan(order, observed: observed, context: context)
+        return plan ?? Plan(context: context, changes: [], steps: [])
     }
 
     /// Writes down what was seen by a pass that has nothing to do.

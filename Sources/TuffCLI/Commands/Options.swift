@@ -55,28 +55,80 @@ struct StackOption: ParsableArguments {
     }
 }
 
-/// Consent to what this version cannot do. The flags are known, so that a script written for a later version gets a
-/// sentence instead of a guess.
-struct LaterConsentOptions: ParsableArguments {
-    @Flag(help: .hidden) var prune = false
-    @Flag(help: .hidden) var allowDestroy = false
+/// What a person allows beyond making and mending. `plan` takes the same, to show what it would mean.
+struct ConsentOptions: ParsableArguments {
+    @Flag(help: "Remove what no document declares: attachments are withdrawn, volumes go to the trash or are let go.")
+    var prune = false
+    @Option(
+        help: ArgumentHelp(
+            "Remove this many things, exactly, though the guard would refuse.", valueName: "number"))
+    var allowRemovals: Int?
+    @Flag(help: "Let --prune destroy at once the data of volumes with trashFor: 0s.")
+    var allowDestroy = false
+    @Option(
+        help: ArgumentHelp(
+            "Make this anew, blank, though it is lost: Volume/NAME. May be given more than once.",
+            valueName: "kind/name"))
+    var recreate: [String] = []
     @Flag(help: .hidden) var runDue = false
     @Flag(help: .hidden) var allowPoolCreate = false
-    @Option(help: .hidden) var allowRemovals: Int?
-    @Option(help: .hidden) var recreate: [String] = []
 
-    func refuse() throws(Failure) {
-        let removing = "this version of tuff removes nothing, so there is nothing to consent to"
+    func validate() throws {
+        if let allowRemovals, allowRemovals < 0 {
+            throw ValidationError("--allow-removals \(allowRemovals): give the number of removals the plan names")
+        }
+        _ = try resources()
+    }
+
+    private func resources() throws -> [ResourceID] {
+        try recreate.map { text in
+            guard let resource = ResourceID(text: text), resource.kind == .volume else {
+                throw ValidationError("--recreate '\(text)': give a volume as Volume/NAME")
+            }
+            return resource
+        }
+    }
+
+    /// - Throws: for consent to what this version does not do. The flags are known, so that a script written for a
+    ///   later version gets a sentence instead of a guess.
+    func consent() throws -> Consent {
         let reasons: [(Bool, String, String)] = [
-            (prune, "--prune", removing),
-            (allowDestroy, "--allow-destroy", removing),
-            (allowRemovals != nil, "--allow-removals", removing),
             (runDue, "--run-due", "this version of tuff has no scheduled jobs"),
             (allowPoolCreate, "--allow-pool-create", "this version of tuff creates no pools"),
-            (!recreate.isEmpty, "--recreate", "this version of tuff keeps no ledger of lost objects"),
         ]
-        guard let (_, flag, reason) = reasons.first(where: \.0) else { return }
-        throw .usage("\(flag): \(reason)", help: "leave \(flag) out")
+        if let (_, flag, reason) = reasons.first(where: \.0) {
+            throw Failure.usage("\(flag): \(reason)", help: "leave \(flag) out")
+        }
+        var consent = Consent()
+        consent.prune = prune
+        consent.allowDestroy = allowDestroy
+        consent.allowRemovals = allowRemovals
+        consent.recreate = try resources().sorted()
+        return consent
+    }
+}
+
+extension ResourceID {
+    /// `Volume/db-data`; the kind in any case.
+    init?(text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, NameRule.isLabel(parts[1]),
+            let kind = Kind.allCases.first(where: { $0.rawValue.lowercased() == parts[0].lowercased() })
+        else { return nil }
+        self.init(kind, String(parts[1]))
+    }
+}
+
+struct LockOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Wait this long for another tuff to finish, as in 90s or 5m.", valueName: "duration"))
+    var lockTimeout: String?
+
+    var timeout: TimeSpan? { lockTimeout.flatMap { TimeSpan(text: $0) } }
+
+    func validate() throws {
+        guard lockTimeout == nil || timeout != nil else {
+            throw ValidationError("--lock-timeout '\(lockTimeout ?? "")' is no duration such as 90s or 5m")
+        }
     }
 }
 
@@ -98,6 +150,7 @@ struct TextOrJSONOption: ParsableArguments {
 /// Where this host's parts are. Hidden: for tests and for looking at a machine from outside.
 struct HostOptions: ParsableArguments {
     @Option(help: .hidden) var lockFile = "/run/tuff/lock"
+    @Option(help: .hidden) var stateDirectory = "/var/lib/tuff"
     @Option(help: .hidden) var targetRoot = "/sys/kernel/config/target"
     @Option(help: .hidden) var toolPath: String?
 }

@@ -23,7 +23,7 @@ struct PlanCommand: AsyncParsableCommand {
             valueName: "file"), completion: .file(extensions: ["json"]))
     var inventory: String?
     @OptionGroup var stack: StackOption
-    @OptionGroup var later: LaterConsentOptions
+    @OptionGroup var consent: ConsentOptions
     @OptionGroup var global: GlobalOptions
     @OptionGroup var host: HostOptions
 
@@ -35,30 +35,33 @@ struct PlanCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try later.refuse()
+        let consent = try consent.consent()
         let documents = try Documents.load(
             documents.paths, style: global.errors, consequence: "nothing was planned")
-        let (session, context, observed) = try await look(documents.state)
+        let (session, context, observed) = try await look(documents.state, consent)
         observed.warnOfUnseen(global.errors)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
         if let out { try Files.writePrivate(PlanFile(plan: plan, documents: documents).data, to: out) }
         let view = PlanView(plan, commands: showCommands ? session.reconciler.lowered(plan) : nil)
         try form.show(view, global.output)
         if let out { Console.talk("written to \(out); carry it out with: tuff apply \(out)\n") }
+        if plan.refusal != nil { throw Failure(nil, code: ExitStatus.failed) }
         guard detailedExitcode else { return }
         if !plan.isEmpty { throw Failure(nil, code: ExitStatus.changesPending) }
         if plan.counts.blocked > 0 { throw Failure(nil, code: ExitStatus.partly) }
     }
 
-    private func look(_ state: DesiredState) async throws -> (Session, PlanContext, ObservedState) {
+    private func look(
+        _ state: DesiredState, _ consent: Consent
+    ) async throws -> (Session, PlanContext, ObservedState) {
         if let inventory {
             let file = try InventoryFile.decode(try Files.read(inventory), name: inventory)
             let session = Session(config: file.config, host: host)
-            return (session, session.newContext(stack: stack.stack), file.observed)
+            return (session, session.newContext(stack: stack.stack, consent: consent), file.observed)
         }
         let session = Session(config: try global.loadConfig(), host: host)
-        let context = session.newContext(stack: stack.stack)
-        return (session, context, await session.reconciler.observe(state, context: context))
+        let context = session.newContext(stack: stack.stack, consent: consent)
+        return (session, context, try await session.observe(state, context: context))
     }
 }
 

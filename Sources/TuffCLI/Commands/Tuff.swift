@@ -16,6 +16,9 @@ package struct Tuff: AsyncParsableCommand {
             CommandGroup(name: "Change", subcommands: [Validate.self, PlanCommand.self, ApplyCommand.self]),
             CommandGroup(name: "Look", subcommands: [GetCommand.self, Describe.self, Status.self, Inventory.self]),
             CommandGroup(
+                name: "By hand",
+                subcommands: [TrashCommand.self, Detach.self, Unprotect.self, Release.self, Forget.self]),
+            CommandGroup(
                 name: "Help", subcommands: [Doctor.self, SchemaCommand.self, Completion.self, VersionCommand.self]),
             CommandGroup(name: "Internal", subcommands: [Worker.self]),
         ])
@@ -36,7 +39,10 @@ package enum TuffProgram {
 
     /// Whether the command will want a worker. A guess: wrong, it costs a fork, or the start of a worker later.
     private static func looksAtHost(_ arguments: [String]) -> Bool {
-        let commands = ["plan", "apply", "get", "describe", "status", "inventory"]
+        let commands = [
+            "plan", "apply", "get", "describe", "status", "inventory", "trash", "detach", "unprotect", "release",
+            "forget",
+        ]
         return commands.contains(arguments.first ?? "") && !arguments.contains("--inventory")
     }
 

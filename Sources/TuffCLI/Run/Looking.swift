@@ -15,8 +15,21 @@ struct Looking {
             ? nil : try Documents.load(paths, style: global.errors, consequence: "nothing was looked at").state
         let session = Session(config: try global.loadConfig(), host: host)
         let context = session.newContext(stack: stack.stack)
-        let observed = await session.reconciler.observe(state ?? DesiredState(), context: context)
+        let observed = await session.reconciler.observe(
+            state ?? DesiredState(), context: context, ledger: ledger(session))
         return Survey(desired: state, observed: observed, context: context)
+    }
+
+    /// Who only looks does without a ledger that cannot be read, and says so.
+    private func ledger(_ session: Session) -> Ledger {
+        do throws(HostError) {
+            return try session.reconciler.ledger.load()
+        } catch {
+            Console.talk(
+                global.errors.paint("warning:", .yellow)
+                    + " what was lost cannot be told: \(Layout.printable(error.description))\n")
+            return Ledger()
+        }
     }
 }
 

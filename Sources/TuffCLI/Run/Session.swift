@@ -14,11 +14,22 @@ struct Session {
     init(config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) {
         self.config = config
         reconciler = Composition.reconciler(
-            config, machine: Composition.machine(config, host: host, lock: lock))
+            config, machine: Composition.machine(config, host: host, lock: lock),
+            ledger: LedgerFile(directory: host.stateDirectory))
     }
 
-    func newContext(stack: String) -> PlanContext {
-        PlanContext(now: reconciler.machine.now(), seed: Self.mintSeed(), stack: stack, config: config)
+    func newContext(stack: String, consent: Consent = Consent()) -> PlanContext {
+        PlanContext(
+            now: reconciler.machine.now(), seed: Self.mintSeed(), stack: stack, config: config, consent: consent)
+    }
+
+    /// What is there, ledger included, as plans need it.
+    func observe(_ state: DesiredState, context: PlanContext) async throws(Failure) -> ObservedState {
+        do throws(HostError) {
+            return try await reconciler.observe(state, context: context)
+        } catch {
+            throw Failure(error.description)
+        }
     }
 
     /// 16 bytes of the system's generator (getrandom(2)) in hexadecimal.

@@ -237,7 +237,9 @@ struct SurveyBuilder {
         switch change.action {
         case .unchanged: return [Condition("Ready", .yes, reason: "AsDeclared", message: change.summary)]
         case .create: return [Condition("Ready", .no, reason: "Missing", message: change.summary)]
-        case .update: return [Condition("Ready", .no, reason: "Differs", message: change.summary)]
+        case .untrash: return [Condition("Ready", .no, reason: "InTrash", message: change.summary)]
+        case .adopt: return [Condition("Ready", .no, reason: "Released", message: change.summary)]
+        case .withdraw, .release, .trash, .purge, .update: return [Condition("Ready", .no, reason: "Differs", message: change.summary)]
         case .orphan:
             var condition = observed ?? Condition("Ready", .yes, reason: "NotDeclared", message: change.summary)
             if condition.status == .yes { condition.reason = "NotDeclared" }

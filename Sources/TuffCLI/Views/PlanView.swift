@@ -27,7 +27,9 @@ package struct PlanView: View {
         }
         if plan.isEmpty { text += emptySentence + "\n\n" }
         if let commands, !commands.isEmpty { text += commandText(commands) + "\n" }
-        return text + summaryLine + "\n"
+        text += summaryLine + "\n"
+        guard let refusal = plan.refusal else { return text }
+        return text + "\n" + style.paint("Refused:", .red) + " \(refusal.sentence).\n  help: \(refusal.help)\n"
     }
 
     /// `Plan: 2 to add, 1 to change, 0 to remove, 1 blocked; 3 unchanged.`
@@ -71,9 +73,9 @@ package struct PlanView: View {
 
     private static func ink(_ action: Action) -> Style.Ink? {
         switch action {
-        case .create: .green
+        case .create, .untrash, .adopt: .green
         case .update: .yellow
-        case .orphan, .blocked, .unsupported: .red
+        case .withdraw, .release, .trash, .purge, .orphan, .blocked, .unsupported: .red
         case .unchanged: nil
         }
     }
@@ -81,10 +83,10 @@ package struct PlanView: View {
     /// The risk of what acts, or why nothing does.
     private static func tag(_ change: PlannedChange) -> String? {
         switch change.action {
-        case .create, .update, .unchanged: change.risk?.rawValue
         case .blocked: change.reason.map { "blocked: \($0)" } ?? "blocked"
         case .unsupported: "unsupported"
         case .orphan: "orphan"
+        default: change.risk?.rawValue
         }
     }
 
@@ -109,6 +111,9 @@ package struct PlanView: View {
             ]),
             "changes": .list(plan.changes.map(Self.tree)),
             "counts": Self.tree(plan.counts),
+            "refusal": plan.refusal.map {
+                .map(["reason": .text($0.reason), "message": .text($0.sentence), "help": .text($0.help)])
+            } ?? .null,
             "commands": commands.map { lowered in
                 .list(
                     lowered.map { change, actions in

@@ -1,0 +1,133 @@
+import ArgumentParser
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+struct TrashCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trash", abstract: "List what was removed, bring it back, or destroy it before its time.",
+        subcommands: [List.self, Restore.self, Purge.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "ls", abstract: "List what is in the trash.")
+
+        @OptionGroup var form: TextOrJSONOption
+        @OptionGroup var stack: StackOption
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var host: HostOptions
+
+        func run() async throws {
+            let survey = try await Looking(global: global, host: host, stack: stack).survey([])
+            survey.observed.warnOfUnseen(global.errors)
+            try form.show(TrashView(survey.observed, stack: stack.stack, now: survey.context.now), global.output)
+        }
+    }
+
+    struct Restore: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "restore",
+            abstract: "Bring a volume back, data, name and identity as they were.",
+            discussion: "Declaring it again and 'tuff apply' does the same, and brings its attachments back too.")
+
+        @Argument(help: "The volume's name, or its uid.") var volume: String
+        @OptionGroup var options: OrderOptions
+
+        func run() async throws { try await options.carryOut(.restore(volume)) }
+    }
+
+    struct Purge: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "purge", abstract: "Destroy a volume that is in the trash, now.")
+
+        @Argument(help: "The volume's name, or its uid.") var volume: String
+        @OptionGroup var options: OrderOptions
+
+        func run() async throws { try await options.carryOut(.purge(volume)) }
+    }
+}
+
+struct Detach: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "detach", abstract: "Take one initiator's access away, whatever the documents say.")
+
+    @Argument(help: "The attachment's name.") var attachment: String
+    @Flag(help: "End its session, if it is logged in: what it has not written yet is lost.") var force = false
+    @OptionGroup var options: OrderOptions
+
+    func run() async throws { try await options.carryOut(.detach(attachment: attachment, force: force)) }
+}
+
+struct Unprotect: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unprotect", abstract: "End the protection that 'protect: true' stored on a volume.")
+
+    @Argument(help: "The volume's name, or its uid.") var volume: String
+    @OptionGroup var options: OrderOptions
+
+    func run() async throws { try await options.carryOut(.unprotect(volume)) }
+}
+
+struct Release: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "release", abstract: "Let a volume go: its data stays, and no plan touches it any more.",
+        discussion: "A document of its name adopts it again, with its identity.")
+
+    @Argument(help: "The volume, as Volume/NAME.") var resource: String
+    @OptionGroup var options: OrderOptions
+
+    func run() async throws {
+        let parts = resource.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, try Kind(typed: String(parts[0])) == .volume else {
+            throw Failure.usage("'\(resource)': only volumes are released", help: "write Volume/NAME")
+        }
+        try await options.carryOut(.release(String(parts[1])))
+    }
+}
+
+struct Forget: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forget", abstract: "Give up something lost, so that it may be made again.",
+        discussion: """
+            The ledger remembers what was once seen ready. What then vanishes is reported as lost and not made again \
+            until it is forgotten here, or recreated with 'tuff apply --recreate'.
+            """)
+
+    @Argument(help: "What was lost, as Volume/NAME or Pool/NAME.") var resource: String
+    @OptionGroup var wait: LockOptions
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var stack: StackOption
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        guard let resource = ResourceID(text: resource) else {
+            throw Failure.usage("'\(resource)' names nothing", help: "write KIND/NAME, as in Volume/db-data")
+        }
+        let pass = try await Pass.begin(
+            config: try global.loadConfig(), host: host, global: global, form: form, lockTimeout: wait.timeout)
+        defer { pass.lock.release() }
+        let context = pass.session.newContext(stack: stack.stack)
+        let observed = try await pass.session.observe(DesiredState(), context: context)
+        var ledger = observed.ledger
+        guard let entry = ledger.entry(resource, stack: stack.stack) else {
+            throw Failure(
+                "the ledger knows no \(resource) of stack '\(stack.stack)'", help: "there is nothing to forget")
+        }
+        let index = StorageIndex(observed)
+        if let uid = entry.uid, let stored = index.volume(uid) {
+            throw Failure(
+                "\(resource) is not lost: it is \(stored.location); nothing was changed",
+                help: "'tuff release \(resource)' lets go of what is there")
+        }
+        if let source = observed.unseen.first?.source {
+            throw Failure(
+                "\(source) could not be observed and may hold \(resource); nothing was changed",
+                help: "mend that first")
+        }
+        ledger.forget(resource, stack: stack.stack)
+        do throws(HostError) { try pass.session.reconciler.ledger.save(ledger) } catch {
+            throw Failure(error.description)
+        }
+        try Console.data("forgotten: \(resource), last seen at \(entry.seen) as \(entry.place)\n")
+    }
+}

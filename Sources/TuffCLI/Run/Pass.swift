@@ -1,0 +1,134 @@
+import ArgumentParser
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+/// What all commands that change a host share: the lock, the signals, showing, asking, carrying out, reporting.
+struct Pass {
+    let session: Session
+    let lock: HostLock
+    private let interrupts: Interrupts
+    private let global: GlobalOptions
+    private let form: TextOrJSONOption
+
+    /// Takes the host's lock, which the caller releases.
+    static func begin(
+        config: ControllerConfig, host: HostOptions, global: GlobalOptions, form: TextOrJSONOption,
+        lockTimeout: TimeSpan?
+    ) async throws(Failure) -> Pass {
+        let interrupts: Interrupts
+        do { interrupts = try Interrupts.install() } catch { throw Failure(error.description) }
+        let lock = try await HostLocking.acquire(host.lockFile, timeout: lockTimeout, interrupts: interrupts)
+        return Pass(
+            session: Session(config: config, host: host, lock: lock), lock: lock, interrupts: interrupts,
+            global: global, form: form)
+    }
+
+    /// The plan is data unless the report is to be JSON; then it is talk.
+    func show(_ plan: Plan) throws(Failure) {
+        switch form.format {
+        case .text: try Console.data(PlanView(plan).text(global.output))
+        case .json: Console.talk(PlanView(plan).text(global.errors))
+        }
+    }
+
+    /// - Returns: whether a person was asked, and said yes.
+    func approve(_ question: String, autoApprove: Bool) async throws(Failure) -> Bool {
+        if autoApprove { return false }
+        guard Console.isTerminal(.standardInput), Console.isTerminal(.standardError) else {
+            throw Failure(
+                "there is no terminal to ask on; nothing was changed",
+                help: "read the plan above, then give --auto-approve")
+        }
+        Console.talk("\n\(question) [y/N] ")
+        let answer = await Console.answer(orInterruptedBy: interrupts)
+        guard let answer else {
+            Console.talk("\n")
+            throw Failure("interrupted; nothing was changed", code: ExitStatus.interrupted)
+        }
+        guard ["y", "yes"].contains(answer.lowercased()) else {
+            throw Failure("not approved; nothing was changed")
+        }
+        Console.talk("\n")
+        return true
+    }
+
+    func demandSame(_ approved: Plan, _ now: Plan) throws(Failure) {
+        guard now != approved else { return }
+        throw Failure(
+            "the host has changed since the plan was shown, and another plan would be needed; nothing was done",
+            help: "run the same command again")
+    }
+
+    func carryOut(
+        _ plan: Plan, _ desired: DesiredState, order: Order?, _ observed: ObservedState
+    ) async throws(Failure) -> ApplyReport {
+        let style = global.errors
+        let interrupts = interrupts
+        do throws(HostError) {
+            return try await session.reconciler.apply(
+                plan, desired: desired, order: order, observed: observed,
+                interrupted: { interrupts.isInterrupted },
+                events: { Console.talk(ProgressText.line($0, of: plan, style)) })
+        } catch {
+            throw Failure(error.description)
+        }
+    }
+
+    func remember(_ observed: ObservedState, _ desired: DesiredState, _ context: PlanContext) throws(Failure) {
+        do throws(HostError) {
+            try session.reconciler.remember(observed, desired: desired, context: context)
+        } catch {
+            throw Failure(error.description)
+        }
+    }
+
+    func finish(_ report: ApplyReport, quiet: Bool) throws(Failure) {
+        let view = ApplyView(report)
+        switch form.format {
+        case .json: try Console.data(view.document.json)
+        // After a plan with nothing to do there is nothing left to say.
+        case .text: if !quiet { try Console.data("\n" + view.text(global.output)) }
+        }
+        if report.exitCode != ExitStatus.done { throw Failure(nil, code: report.exitCode) }
+    }
+}
+
+/// Options of the commands that carry out one order.
+struct OrderOptions: ParsableArguments {
+    @Flag(help: "Do not ask.") var autoApprove = false
+    @OptionGroup var wait: LockOptions
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var stack: StackOption
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
+
+    /// Plans the order, shows it, asks, carries it out, observes again, reports.
+    func carryOut(_ order: Order) async throws(Failure) {
+        let pass = try await Pass.begin(
+            config: try global.loadConfig(), host: host, global: global, form: form, lockTimeout: wait.timeout)
+        defer { pass.lock.release() }
+        let context = pass.session.newContext(stack: stack.stack)
+        let observed = try await pass.session.observe(DesiredState(), context: context)
+        observed.warnOfUnseen(global.errors)
+        let plan = try planned(order, observed, context)
+        try pass.show(plan)
+        guard !plan.isEmpty else { return try pass.finish(.untouched(plan, observe: 0), quiet: true) }
+        if try await pass.approve("Carry this out?", autoApprove: autoApprove) {
+            let now = try await pass.session.observe(DesiredState(), context: context)
+            try pass.demandSame(plan, try planned(order, now, context))
+        }
+        try pass.finish(try await pass.carryOut(plan, DesiredState(), order: order, observed), quiet: false)
+    }
+
+    private func planned(
+        _ order: Order, _ observed: ObservedState, _ context: PlanContext
+    ) throws(Failure) -> Plan {
+        do throws(OrderError) {
+            return try Planner.plan(order, observed: observed, context: context)
+        } catch {
+            throw Failure(error.sentence, help: error.help)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import CTuffHost
+import Glibc
+package import TuffModel
+
+/// Directories of our own files (`/run/tuff`, `/var/lib/tuff`): made 0700, refused when others may write in them.
+enum StateDirectory {
+    /// Makes the directory of `path`, an absolute path, or checks the one that is there.
+    /// - Parameter what: the word for the file, for messages.
+    static func prepare(for path: String, what: String) throws(HostError) {
+        let words = path.split(separator: "/")
+        guard path.hasPrefix("/"), words.count > 1 else {
+            throw HostError(.refused, "The \(what) '\(path)' is not an absolute path in a directory")
+        }
+        let directory = "/" + words.dropLast().joined(separator: "/")
+        if mkdir(directory, 0o700) != 0, errno != EEXIST {
+            throw .system(errno, "Cannot make the directory \(directory) of the \(what)", subject: path)
+        }
+        var status = stat()
+        guard lstat(directory, &status) == 0 else {
+            throw .system(errno, "Cannot look at the directory \(directory) of the \(what)", subject: path)
+        }
+        guard status.kind == .directory, status.st_uid == 0 || status.st_uid == geteuid(),
+            status.st_mode & 0o022 == 0
+        else {
+            throw HostError(
+                .refused, "The directory \(directory) of the \(what) may be written by other users",
+                cause: "type: chmod 700 \(Command.quoted(directory))", subject: path)
+        }
+    }
+}
+
+/// A small file of our own state: mode 0600, replaced whole or not at all, durable when written.
+package struct StateFile: Sendable {
+    /// Most bytes that are read; a state file of 10,000 volumes has a quarter of it.
+    package static let limit = 16 << 20
+
+    package let path: String
+    private let what: String
+
+    /// - Parameter what: the word for it in messages: `ledger`.
+    package init(_ path: String, what: String) {
+        self.path = path
+        self.what = what
+    }
+
+    /// Nil when there is no such file, or no such directory yet.
+    package func read() throws(HostError) -> [UInt8]? {
+        guard let file = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0))
+        else {
+            guard errno == ENOENT else { throw .system(errno, "Cannot open the \(what) \(path)", subject: path) }
+            return nil
+        }
+        var status = stat()
+        guard fstat(file.raw, &status) == 0, status.kind == .file, status.st_uid == 0 || status.st_uid == geteuid(),
+            status.st_mode & 0o022 == 0
+        else {
+            throw HostError(
+                .refused, "The \(what) \(path) is not a plain file that we alone may write", subject: path)
+        }
+        guard status.st_size <= Self.limit else {
+            throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
+        }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = Glibc.read(file.raw, &chunk, chunk.count)
+            if count == 0 { return bytes }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw .system(errno, "Cannot read the \(what) \(path)", subject: path)
+            }
+            bytes += chunk[..<count]
+            guard bytes.count <= Self.limit else {
+                throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
+            }
+        }
+    }
+
+    /// By a temporary file beside it, fsync, rename, fsync of the directory. What a crash left of an earlier attempt is
+    /// replaced.
+    package func write(_ bytes: [UInt8]) throws(HostError) {
+        try StateDirectory.prepare(for: path, what: what)
+        let temporary = path + ".new"
+        unlink(temporary)
+        guard
+            let file = OwnedDescriptor(
+                opened: tuff_open_at(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600))
+        else { throw .system(errno, "Cannot create \(temporary)", subject: path) }
+        do throws(HostError) {
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let count = rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw .system(errno, "Cannot write the \(what) \(path)", subject: path) }
+                rest = rest.dropFirst(count)
+            }
+            guard fchmod(file.raw, 0o600) == 0, fsync(file.raw) == 0 else {
+                throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path)
+            }
+            guard rename(temporary, path) == 0 else {
+                throw .system(errno, "Cannot put the \(what) \(path) in place", subject: path)
+            }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        guard let directory = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0)),
+            fsync(directory.raw) == 0
+        else { throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path) }
+    }
+}

@@ -1,0 +1,202 @@
+package import TuffModel
+
+/// What a person orders by hand and no set of documents says. It becomes a plan like any other: shown, carried out by
+/// the same steps under the same preconditions, judged by planning again. Volumes are named as people do, or by uid
+/// where a name is not enough.
+package enum Order: Hashable, Sendable {
+    /// Brings a volume back from the trash.
+    case restore(String)
+    /// Destroys a volume in the trash before its time.
+    case purge(String)
+    /// Takes an initiator's access away; `force` ends its session.
+    case detach(attachment: String, force: Bool)
+    /// Ends the protection stored on a volume.
+    case unprotect(String)
+    /// Lets a volume go: its data and its marks stay, and no plan touches it until a document of its name adopts it.
+    case release(String)
+}
+
+/// Why an order names nothing that it could be about.
+package struct OrderError: Error, Hashable, Sendable {
+    package var sentence: String
+    package var help: String
+
+    init(_ sentence: String, help: String) {
+        self.sentence = sentence
+        self.help = help
+    }
+}
+
+extension Planner {
+    /// Plans one order. Pure, like planning documents.
+    package static func plan(
+        _ order: Order, observed: ObservedState, context: PlanContext
+    ) throws(OrderError) -> Plan {
+        var pass = PlanningPass(desired: DesiredState(), observed: observed, context: context)
+        try pass.carryOut(order)
+        return pass.builder.plan(context: context)
+    }
+}
+
+extension PlanningPass {
+    fileprivate mutating func carryOut(_ order: Order) throws(OrderError) {
+        switch order {
+        case .restore(let name): planRestore(try find(name, [.trashed, .live], "in the trash"))
+        case .purge(let name): planPurge(try find(name, [.trashed], "in the trash"))
+        case .detach(let attachment, let force): try planDetach(attachment, force: force)
+        case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there"))
+        case .release(let name): planRelease(try find(name, [.live], "in use"))
+        }
+    }
+
+    /// The one volume of this stack that is meant.
+    private func find(
+        _ text: String, _ standings: [StoredVolume.Standing], _ place: String
+    ) throws(OrderError) -> StoredVolume {
+        if let unseen = unseenStorage {
+            throw OrderError(
+                "\(unseen) could not be observed, so it is not certain what is meant", help: "mend that first")
+        }
+        let mine = index.volumes.filter { $0.marks.stack == context.stack && standings.contains($0.standing) }
+        // By uid first: nobody names a volume like another's uid by accident.
+        if let found = mine.first(where: { $0.uid.description == text }) { return found }
+        for standing in standings {
+            let found = mine.filter { $0.standing == standing && $0.marks.name == text }
+            if found.count == 1 { return found[0] }
+            if found.count > 1 {
+                let uids = found.map { "\($0.uid) (\($0.location))" }.sorted().joined(separator: ", ")
+                throw OrderError("\(found.count) volumes are called '\(text)': \(uids)", help: "name one by its uid")
+            }
+        }
+        throw OrderError(
+            "no volume '\(text)' of stack '\(context.stack)' is \(place)",
+            help: "'tuff get volumes' and 'tuff trash ls' list what there is")
+    }
+
+    private mutating func add(_ stored: StoredVolume, _ obstacle: Obstacle) {
+        builder.add(
+            PlannedChange(
+                ResourceID(.volume, stored.marks.name), .blocked, obstacle.sentence, reason: obstacle.reason,
+                uid: stored.uid))
+    }
+
+    private mutating func add(
+        _ stored: StoredVolume, _ action: Action, _ summary: String, risk: Risk = .online, notes: [String] = [],
+        _ step: VolumeStep
+    ) {
+        builder.add(
+            PlannedChange(
+                ResourceID(.volume, stored.marks.name), action, summary, risk: risk, uid: stored.uid, notes: notes),
+            [(.volume(step), key(of: stored.location))])
+    }
+
+    private mutating func addNothing(_ stored: StoredVolume, _ summary: String) {
+        builder.add(PlannedChange(ResourceID(.volume, stored.marks.name), .unchanged, summary, uid: stored.uid))
+    }
+
+    private func relabelling(_ stored: StoredVolume, _ change: (inout Marks) -> Void) -> Relabelling {
+        var after = stored.marks
+        after.operation = nil
+        change(&after)
+        return Relabelling(
+            uuid: stored.uuid, from: stored.location, to: stored.location(under: after), before: stored.marks,
+            after: after)
+    }
+
+    private mutating func planRestore(_ stored: StoredVolume) {
+        let name = stored.marks.name
+        guard stored.standing == .trashed else {
+            return addNothing(stored, "it is in use, not in the trash (\(stored.location))")
+        }
+        let change = relabelling(stored) { $0.until = nil }
+        if stored.size == nil {
+            return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone"))
+        }
+        if let other = index.volumes(named: name, stack: context.stack).first {
+            return add(stored, Obstacle(.nameTaken, "\(other.location) is the volume '\(name)' now; rename that one"))
+        }
+        if change.to != stored.location, index.isTaken(change.to) {
+            return add(stored, Obstacle(.nameTaken, "\(change.to) exists and is not this volume; rename that one"))
+        }
+        if let obstacle = suspension(of: stored) { return add(stored, obstacle) }
+        add(
+            stored, .untrash, "bring back \(stored.size ?? .zero) from the trash (\(change.to))",
+            notes: ["no document was looked at; 'apply --prune' puts it back unless one declares it"], .relabel(change))
+    }
+
+    private mutating func planPurge(_ stored: StoredVolume) {
+        guard let until = stored.marks.until else { return }
+        if let obstacle = standingObstacle(stored, isPurge: true) ?? accessObstacle(stored) {
+            return add(stored, obstacle)
+        }
+        add(
+            stored, .purge, "destroy \(stored.size ?? .zero), kept in the trash until \(until) (\(stored.location))",
+            risk: .destroysData,
+            .purge(location: stored.location, uid: stored.uid, uuid: stored.uuid, until: until))
+    }
+
+    private mutating func planUnprotect(_ stored: StoredVolume) {
+        guard stored.marks.protect else { return addNothing(stored, "it is not protected (\(stored.location))") }
+        if let obstacle = suspension(of: stored) { return add(stored, obstacle) }
+        let change = relabelling(stored) {
+            $0.protect = false
+            $0.operation = stored.marks.operation
+        }
+        add(
+            stored, .update, "end its protection (\(stored.location))",
+            notes: ["a document with 'protect: true' protects it again"], .relabel(change))
+    }
+
+    private mutating func planRelease(_ stored: StoredVolume) {
+        if let obstacle = standingObstacle(stored) ?? accessObstacle(stored) { return add(stored, obstacle) }
+        let change = relabelling(stored) { $0.released = true }
+        add(
+            stored, .release, "let go of \(stored.size ?? .zero), the data stays (\(stored.location))",
+            notes: ["a document of its name adopts it again, with its identity"], .relabel(change))
+    }
+
+    private mutating func planDetach(_ attachment: String, force: Bool) throws(OrderError) {
+        guard case .known = inventory else {
+            throw OrderError("the targets could not be observed", help: "mend that first; see the warning above")
+        }
+        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        var found: [(ObservedExport, ObservedACL)] = []
+        for volume in index.volumes where volume.marks.stack == context.stack {
+            let export = ObservedExport(volume, targets: targets, backstores: backstores)
+            for acl in export.granted(capabilities)
+            where acl.mark?.isOf(attachment) ?? (volume.marks.name == attachment) {
+                found.append((export, acl))
+            }
+        }
+        guard let (export, acl) = found.first else {
+            throw OrderError(
+                "no initiator has access by an attachment '\(attachment)' of stack '\(context.stack)'",
+                help: "'tuff get attachments' lists those there are"
+                    + (capabilities.marksAccess ? "" : "; with tgt they go by the volume's name"))
+        }
+        guard found.count == 1 else {
+            let places = found.map { "\($0.0.volume.marks.name) for \($0.1.initiator)" }.sorted()
+            throw OrderError(
+                "several go by the name '\(attachment)': \(places.joined(separator: ", "))",
+                help: "remove the documents and apply with --prune")
+        }
+        let isLast = export.target?.acls.count == 1
+        let withdrawal = ExportWithdrawal(
+            of: export.volume.uid, target: export.target, backstore: export.backstore, access: [acl], isLast: isLast,
+            disconnecting: force)
+        let resource = ResourceID(.attachment, attachment)
+        if let obstacle = withdrawal.obstacle {
+            builder.add(
+                PlannedChange(
+                    resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: export.volume.uid))
+            return
+        }
+        let iqn = export.target?.iqn ?? export.volume.uid.backstoreName
+        builder.add(
+            PlannedChange(
+                resource, .withdraw, "withdraw volume \(export.volume.marks.name) from \(acl.initiator)",
+                risk: withdrawal.risk, uid: export.volume.uid,
+                notes: ["a document that declares it brings it back at the next apply"]),
+            withdrawal.steps.map { (.export($0), .target(iqn)) })
+    }
+}
