@@ -10,8 +10,12 @@ package enum Sample {
     package static let config = ControllerConfig(
         node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: iqnBase, allowedRoots: ["/etc/tuff"])
 
-    package static func context(_ seed: String = "00112233445566778899aabbccddeeff") -> PlanContext {
-        PlanContext(now: Instant(secondsSince1970: 1_795_339_800), seed: seed, config: config)
+    package static func context(
+        _ seed: String = "00112233445566778899aabbccddeeff", _ consent: (inout Consent) -> Void = { _ in }
+    ) -> PlanContext {
+        var given = Consent()
+        consent(&given)
+        return PlanContext(now: Instant(secondsSince1970: 1_795_339_800), seed: seed, config: config, consent: given)
     }
 
     /// A declared resource whose fields all stand in `main.yaml`.
@@ -56,12 +60,17 @@ package enum Sample {
 
     package static func volume(
         _ name: String = "db", size: ByteCount = gibi(10), uid: UID = Sample.uid, active: Bool = false,
-        stack: String = "default"
+        stack: String = "default", _ change: (inout Marks) -> Void = { _ in }
     ) -> LogicalVolume {
-        LogicalVolume(
-            name: "v-\(name)", uuid: "uuid-\(name)", size: size, tags: marks(name, uid: uid, stack: stack).tags,
-            layout: .thin, active: active, pool: "tp0")
+        var marks = marks(name, uid: uid, stack: stack)
+        change(&marks)
+        return LogicalVolume(
+            name: marks.until == nil ? "v-\(name)" : "t-\(uid)", uuid: "uuid-\(name)", size: size, tags: marks.tags,
+            layout: .thin, active: active, open: false, pool: "tp0")
     }
+
+    /// A uid for each number.
+    package static func uid(_ number: UInt8) -> UID { UID(bytes: Array(repeating: number, count: UID.byteCount)) }
 
     package static func observed(
         _ volumes: [LogicalVolume] = [], targets: TargetInventory = TargetInventory()
@@ -86,7 +95,8 @@ package enum Sample {
             ], portals: [Portal(address: "192.0.2.10")], luns: [ObservedLUN(number: 0, backstore: uid.backstoreName)],
             acls: [
                 ObservedACL(
-                    initiator: initiator, mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: false)])
+                    initiator: initiator, mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: false)],
+                    mark: AccessMark(attachment: "db-on-web1", onRemove: .waitForLogout))
             ])
         change(&target, &backstore)
         return TargetInventory(backstores: [backstore], targets: [target])

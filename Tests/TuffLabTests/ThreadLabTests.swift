@@ -36,14 +36,19 @@ struct ThreadLabTests {
         PlanContext(now: machine.now(), seed: "\(UInt64.random(in: 0 ... .max))", config: config)
     }
 
-    func plan(_ desired: DesiredState) async -> Plan {
-        let context = context()
-        let observed = await reconciler.observe(desired, context: context)
-        return Planner.plan(desired: desired, observed: observed, context: context)
+    func plan(_ desired: DesiredState) async throws -> Plan {
+        try await look(desired).plan
     }
 
-    func apply(_ desired: DesiredState) async -> ApplyReport {
-        await reconciler.apply(await plan(desired), desired: desired)
+    private func look(_ desired: DesiredState) async throws -> (plan: Plan, observed: ObservedState) {
+        let context = context()
+        let observed = try await reconciler.observe(desired, context: context)
+        return (Planner.plan(desired: desired, observed: observed, context: context), observed)
+    }
+
+    func apply(_ desired: DesiredState) async throws -> ApplyReport {
+        let (plan, observed) = try await look(desired)
+        return try await reconciler.apply(plan, desired: desired, observed: observed)
     }
 
     /// A volume group with a thin pool `pool`, made on a blank disk and removed after `body` with all it holds.
@@ -119,7 +124,7 @@ struct ThreadLabTests {
             text += document("Volume", "db", "size: 64Mi, pool: fast")
             text += document("Attachment", "db-web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
             var desired = try desired(text)
-            let first = await apply(desired)
+            let first = try await apply(desired)
             #expect(first.exitCode == 0, "\(first.changes)")
             #expect(first.remaining.isEmpty)
 
@@ -133,7 +138,7 @@ struct ThreadLabTests {
             #expect(stranger.status != 0, "an initiator without a document could log in")
 
             desired.volumes["db"]!.spec.size = ByteCount(128 << 20)
-            #expect(await apply(desired).exitCode == 0)
+            #expect(try await apply(desired).exitCode == 0)
             let capacity = try await machine.read(
                 Command("iscsi-ls", ["-i", Self.web1, "-s", "iscsi://127.0.0.1:3262"], effect: .reads))
             #expect(String(decoding: capacity.standardOutput, as: UTF8.self).contains("Size:127M"))
@@ -156,8 +161,8 @@ struct ThreadLabTests {
             ]
             for (what, breakage) in breakages {
                 try breakage()
-                #expect(await !plan(desired).isEmpty, "\(what): not noticed")
-                let report = await apply(desired)
+                #expect(try await !plan(desired).isEmpty, "\(what): not noticed")
+                let report = try await apply(desired)
                 #expect(report.exitCode == 0 && report.remaining.isEmpty, "\(what): \(report.changes)")
                 let again = try await machine.read(
                     Command("iscsi-inq", ["-i", Self.web1, "-e", "1", "-c", "128", url], effect: .reads))
@@ -176,17 +181,17 @@ struct ThreadLabTests {
                 text += document("Attachment", "\(name)-web", "volume: \(name), iscsi: {initiator: \"\(Self.web1)\"}")
             }
             let desired = try desired(text)
-            #expect(await apply(desired).exitCode == 0)
+            #expect(try await apply(desired).exitCode == 0)
             try await machine.perform([.run(Command("dmsetup", ["suspend", "held-v--a"], effect: .mutates))])
             try write("0", "\(target("b"))/enable")
-            let report = await apply(desired)
+            let report = try await apply(desired)
             let verdicts = Dictionary(uniqueKeysWithValues: report.changes.map { ($0.resource.name, $0) })
             #expect(verdicts["a-web"]?.verdict == .blocked)
             #expect(report.plan.changes.first { $0.resource.name == "a-web" }?.reason == .suspended)
             #expect(verdicts["b-web"]?.verdict == .done)
             #expect(report.exitCode == 3)
             try await machine.perform([.run(Command("dmsetup", ["resume", "held-v--a"], effect: .mutates))])
-            #expect(await apply(desired).exitCode == 0)
+            #expect(try await apply(desired).exitCode == 0)
         }
     }
 
@@ -209,7 +214,7 @@ struct ThreadLabTests {
             for pool in ["good", "bad", "gone"] {
                 text += document("Volume", "in-\(pool)", "size: 64Mi, pool: \(pool)")
             }
-            let report = await apply(try desired(text))
+            let report = try await apply(try desired(text))
             try before.write(toFile: path, atomically: false, encoding: .utf8)
             let reasons = Dictionary(uniqueKeysWithValues: report.plan.changes.map { ($0.resource.name, $0.reason) })
             #expect(reasons["in-bad"] == .poolUnhealthy)

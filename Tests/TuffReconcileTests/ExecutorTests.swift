@@ -167,7 +167,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         #expect(report.exitCode == 130)
     }
 
-    @Test func aCommandThatFailedAfterItsWorkIsJudgedByItsWork() async {
+    @Test func aCommandThatFailedAfterItsWorkIsJudgedByItsWork() async throws {
         // The fixed observation below says that the volume exists, whatever its command reported.
         struct Seeing: VolumeGroupDriver {
             func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
@@ -179,14 +179,14 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         var reconciler = reconciler()
         reconciler.volumeGroups = Seeing()
         let desired = Sample.desired(volumes: ["a"])
-        let report = await reconciler.apply(plan(["a"]), desired: desired)
+        let report = try await reconciler.apply(plan(["a"]), desired: desired, observed: Sample.observed())
         let change = report.changes.first { $0.resource == ResourceID(.volume, "a") }
         #expect(change?.verdict == .done)
         #expect(change?.error?.code == .failed)
         #expect(report.exitCode == 0)
     }
 
-    @Test func aCommandThatSucceededWithoutItsWorkIsAFailure() async {
+    @Test func aCommandThatSucceededWithoutItsWorkIsAFailure() async throws {
         let desired = Sample.desired(volumes: ["a"])
         var reconciler = reconciler()
         struct Blank: VolumeGroupDriver {
@@ -194,7 +194,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
         }
         reconciler.volumeGroups = Blank()
-        let report = await reconciler.apply(plan(["a"]), desired: desired)
+        let report = try await reconciler.apply(plan(["a"]), desired: desired, observed: Sample.observed())
         let change = report.changes.first { $0.resource == ResourceID(.volume, "a") }
         #expect(change?.verdict == .failed)
         #expect(change?.detail?.contains("still says") == true)

@@ -19,11 +19,11 @@ import TuffTestSupport
     }
 
     @Test(arguments: seeds)
-    func anAppliedPlanLeavesNothingToDo(seed: UInt64) async {
+    func anAppliedPlanLeavesNothingToDo(seed: UInt64) async throws {
         var walk = Walk(seed: seed)
         for step in 0..<Self.steps {
             let before = walk.machine.world
-            let report = await walk.apply()
+            let report = try await walk.apply()
             #expect(left(report) == "", "seed \(seed), step \(step)")
             #expect(report.exitCode == 0, "seed \(seed), step \(step): \(bad(report))")
             expectForeignUntouched(before, walk.machine.world, "seed \(seed), step \(step)")
@@ -33,13 +33,13 @@ import TuffTestSupport
     }
 
     @Test(arguments: seeds)
-    func anyExecutedPrefixPlannedAgainConverges(seed: UInt64) async {
+    func anyExecutedPrefixPlannedAgainConverges(seed: UInt64) async throws {
         var walk = Walk(seed: seed)
         for step in 0..<Self.steps {
             let before = walk.machine.world
             let at = Int.random(in: 0..<40, using: &walk.generator)
             let fault = FaultPlan.ActionFault.samples.randomElement(using: &walk.generator)!
-            _ = await walk.apply(FaultPlan(actions: [at: fault]))
+            _ = try await walk.apply(FaultPlan(actions: [at: fault]))
             expectForeignUntouched(before, walk.machine.world, "seed \(seed), step \(step), \(fault) at \(at)")
             if Int.random(in: 0..<4, using: &walk.generator) == 0 {
                 walk.machine.reboot()
@@ -48,9 +48,9 @@ import TuffTestSupport
             }
             let note = "seed \(seed), step \(step), \(fault) at \(at)"
             expectNothingLost(before, walk.machine.world, note)
-            let report = await walk.apply()
+            let report = try await walk.apply()
             #expect(left(report) == "", "\(note)")
-            let again = await walk.apply()
+            let again = try await walk.apply()
             #expect(again.plan.steps.map { "\($0.step)" } == [], "\(note): the second run still does something")
             expectNothingLost(before, walk.machine.world, note)
             expectNoDuplicates(walk, note)
@@ -59,12 +59,12 @@ import TuffTestSupport
     }
 
     @Test(arguments: seeds)
-    func nothingUnknownEverYieldsAStep(seed: UInt64) async {
+    func nothingUnknownEverYieldsAStep(seed: UInt64) async throws {
         var walk = Walk(seed: seed)
         for step in 0..<Self.steps {
-            if Bool.random(using: &walk.generator) { _ = await walk.apply() }
+            if Bool.random(using: &walk.generator) { _ = try await walk.apply() }
             let context = walk.context()
-            let whole = await walk.reconciler.observe(walk.desired, context: context)
+            let whole = try await walk.reconciler.observe(walk.desired, context: context)
             let all = Set(
                 Planner.plan(desired: walk.desired, observed: whole, context: context).steps.map(\.step))
             for mask in 1..<16 {
@@ -84,17 +84,17 @@ import TuffTestSupport
     }
 
     @Test(arguments: seeds.prefix(40))
-    func damagedReadsNeverDestroyAnything(seed: UInt64) async {
+    func damagedReadsNeverDestroyAnything(seed: UInt64) async throws {
         var walk = Walk(seed: seed)
-        _ = await walk.apply()
+        _ = try await walk.apply()
         for step in 0..<Self.steps {
             let before = walk.machine.world
             let note = "seed \(seed), step \(step)"
-            _ = await walk.apply(FaultPlan.random(seed: walk.generator.next(), calls: 60, percent: 15))
+            _ = try await walk.apply(FaultPlan.random(seed: walk.generator.next(), calls: 60, percent: 15))
             walk.machine.restartController()
             expectNothingLost(before, walk.machine.world, note)
-            var report = await walk.apply()
-            for _ in 0..<2 where !report.remaining.isEmpty { report = await walk.apply() }
+            var report = try await walk.apply()
+            for _ in 0..<2 where !report.remaining.isEmpty { report = try await walk.apply() }
             #expect(left(report) == "", "\(note)")
             expectNothingLost(before, walk.machine.world, note)
             if Bool.random(using: &walk.generator) { walk.edit() } else { walk.meddle() }

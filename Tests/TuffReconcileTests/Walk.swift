@@ -10,6 +10,7 @@ import TuffTestSupport
 struct Walk {
     var generator: SeededGenerator
     let machine: FakeMachine
+    let ledger = MemoryLedger()
     var desired = DesiredState()
     private var minted = 0
 
@@ -46,7 +47,7 @@ struct Walk {
     var reconciler: Reconciler {
         Reconciler(
             machine: machine, config: Self.config, volumeGroups: LVMDriver(), directories: DirectoryPoolDriver(),
-            exports: LIODriver())
+            exports: LIODriver(), ledger: ledger)
     }
 
     mutating func context() -> PlanContext {
@@ -154,12 +155,12 @@ struct Walk {
     // MARK: Passes
 
     /// One pass as `tuff apply` makes it, under `faults`.
-    mutating func apply(_ faults: FaultPlan = FaultPlan()) async -> ApplyReport {
+    mutating func apply(_ faults: FaultPlan = FaultPlan()) async throws -> ApplyReport {
         let context = context()
-        let observed = await reconciler.observe(desired, context: context)
+        let observed = try await reconciler.observe(desired, context: context)
         let plan = Planner.plan(desired: desired, observed: observed, context: context)
         machine.setFaults(faults)
-        let report = await reconciler.apply(plan, desired: desired)
+        let report = try await reconciler.apply(plan, desired: desired, observed: observed)
         machine.setFaults(FaultPlan())
         return report
     }

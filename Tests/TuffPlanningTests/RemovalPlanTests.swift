@@ -1,0 +1,254 @@
+import Testing
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+@Suite struct RemovalPlanTests {
+    static let prune = Sample.context { $0.prune = true }
+    static let live = VolumeLocation.logicalVolume(group: "vg0", name: "v-db")
+    static let trash = VolumeLocation.logicalVolume(group: "vg0", name: "t-\(Sample.uid)")
+    static let week: Int64 = 7 * 86400
+
+    func plan(
+        _ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext = Self.prune
+    ) -> Plan {
+        Planner.plan(desired: desired, observed: observed, context: context)
+    }
+
+    func change(_ plan: Plan, _ kind: Kind = .volume, _ name: String = "db") -> PlannedChange? {
+        plan.changes.first { $0.resource == ResourceID(kind, name) }
+    }
+
+    func relabelling(_ plan: Plan) -> Relabelling? {
+        plan.steps.lazy.compactMap { if case .volume(.relabel(let change)) = $0.step { change } else { nil } }.first
+    }
+
+    // MARK: Into the trash
+
+    @Test func withoutPruneAnUndeclaredVolumeIsListedAndNothingMore() {
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([Sample.volume()]), Sample.context())
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.action == .orphan)
+        #expect(plan.counts.remove == 0)
+    }
+
+    @Test func anUndeclaredVolumeGoesToTheTrashWithItsDeadline() throws {
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([Sample.volume()]))
+        let step = try #require(relabelling(plan))
+        #expect(plan.steps.count == 1)
+        #expect(step.from == Self.live && step.to == Self.trash)
+        #expect(step.after.until == Self.prune.now.advanced(by: TimeSpan(seconds: Self.week)))
+        #expect(step.after.uid == step.before.uid && step.after.iqn == step.before.iqn)
+        #expect(step.goesOutOfService)
+        #expect(change(plan)?.action == .trash)
+        #expect(plan.counts.remove == 1)
+    }
+
+    @Test func thePolicyOnTheObjectCountsAndNotTheDefault() {
+        let kept = Sample.volume { $0.policy = RemovalPolicy(.retain) }
+        let released = plan(Sample.desired(volumes: []), Sample.observed([kept]))
+        #expect(change(released)?.action == .release)
+        #expect(relabelling(released)?.after.released == true)
+        #expect(relabelling(released)?.to == Self.live)
+        let long = Sample.volume { $0.policy = RemovalPolicy(.trash, keepFor: TimeSpan(seconds: 30 * 86400)) }
+        let trashed = plan(Sample.desired(volumes: []), Sample.observed([long]))
+        #expect(
+            relabelling(trashed)?.after.until == Self.prune.now.advanced(by: TimeSpan(seconds: 30 * 86400)))
+    }
+
+    @Test func protectionOutlivesTheDocument() {
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([Sample.volume { $0.protect = true }]))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .protected)
+    }
+
+    @Test func anotherStacksVolumeIsNotEvenListed() {
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([Sample.volume(stack: "other")]))
+        #expect(plan.isEmpty)
+        #expect(change(plan) == nil)
+    }
+
+    @Test func aVolumeMountedOnTheHostItselfStays() {
+        var volume = Sample.volume(active: true)
+        volume.open = true
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([volume]))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .inUse)
+    }
+
+    @Test func nothingIsRemovedWhileTargetsAreUnknown() {
+        var observed = Sample.observed([Sample.volume()])
+        observed.targets = .unknown(HostError(.timeout, "configfs hangs"))
+        let plan = plan(Sample.desired(volumes: []), observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .unknown)
+    }
+
+    @Test func noTimeInTheTrashNeedsConsentToDestroyAtOnce() {
+        let volume = Sample.volume { $0.policy = RemovalPolicy(.trash, keepFor: TimeSpan(seconds: 0)) }
+        let careful = plan(Sample.desired(volumes: []), Sample.observed([volume]))
+        #expect(careful.steps.count == 1)
+        #expect(change(careful)?.risk == .online)
+        let destroying = Sample.context {
+            $0.prune = true
+            $0.allowDestroy = true
+        }
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([volume]), destroying)
+        #expect(change(plan)?.risk == .destroysData)
+        #expect(
+            plan.steps.last?.step
+                == .volume(
+                    .purge(location: Self.trash, uid: Sample.uid, uuid: "uuid-db", until: destroying.now)))
+        #expect(plan.steps.last?.after == [0])
+    }
+
+    // MARK: Out of the trash
+
+    func trashed(_ until: Int64 = week, _ change: (inout Marks) -> Void = { _ in }) -> LogicalVolume {
+        Sample.volume {
+            $0.until = Self.prune.now.advanced(by: TimeSpan(seconds: until))
+            change(&$0)
+        }
+    }
+
+    @Test func aDocumentBringsItsVolumeBackWithDataNameAndIdentity() throws {
+        let plan = plan(Sample.desired(attached: ["db"]), Sample.observed([trashed()]), Sample.context())
+        let step = try #require(relabelling(plan))
+        #expect(change(plan)?.action == .untrash)
+        #expect(step.from == Self.trash && step.to == Self.live && step.after.until == nil)
+        #expect(step.after.uid == Sample.uid && step.after.iqn == "\(Sample.iqnBase):db")
+        #expect(step.comesIntoService)
+        #expect(!plan.steps.contains { if case .volume(.create) = $0.step { true } else { false } })
+        #expect(change(plan, .attachment, "db-on-web1")?.action == .create)
+    }
+
+    @Test func ofTwoNamesakesTheLastToBeTrashedComesBack() {
+        var older = trashed(100)
+        older.uuid = "uuid-older"
+        older.tags = older.tags.map { $0 == "tuff:uid=\(Sample.uid)" ? "tuff:uid=\(Sample.uid(7))" : $0 }
+        older.name = "t-\(Sample.uid(7))"
+        let plan = plan(Sample.desired(), Sample.observed([older, trashed(200)]))
+        #expect(relabelling(plan)?.uid == Sample.uid)
+        #expect(plan.steps.count == 1)
+    }
+
+    @Test func aSmallerSizeBlocksTheWayBack() {
+        var desired = Sample.desired()
+        desired.volumes["db"]!.spec.size = Sample.gibi(1)
+        let plan = plan(desired, Sample.observed([trashed()]))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .wouldShrink)
+    }
+
+    @Test func aForeignVolumeOfItsOldNameBlocksTheWayBack() {
+        var foreign = Sample.volume("db")
+        foreign.tags = []
+        foreign.uuid = "foreign"
+        let plan = plan(Sample.desired(), Sample.observed([trashed(), foreign]))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .nameTaken)
+    }
+
+    @Test func aReleasedVolumeIsAdoptedAgainAndOtherwiseLeftAlone() {
+        let released = Sample.volume { $0.released = true }
+        let without = plan(Sample.desired(volumes: []), Sample.observed([released]))
+        #expect(without.isEmpty)
+        #expect(change(without) == nil)
+        let with = plan(Sample.desired(), Sample.observed([released]))
+        #expect(change(with)?.action == .adopt)
+        #expect(relabelling(with)?.after.released == false)
+    }
+
+    // MARK: The end of the trash
+
+    @Test func beforeItsTimeNothingHappensToIt() {
+        #expect(plan(Sample.desired(volumes: []), Sample.observed([trashed()])).changes.count == 1)
+        #expect(plan(Sample.desired(volumes: []), Sample.observed([trashed()])).isEmpty)
+    }
+
+    @Test func afterItsTimePruneDestroysItAndNothingElseDoes() {
+        let observed = Sample.observed([trashed(-1)])
+        let listed = plan(Sample.desired(volumes: []), observed, Sample.context())
+        #expect(listed.isEmpty)
+        #expect(change(listed)?.action == .orphan)
+        let purged = plan(Sample.desired(volumes: []), observed)
+        #expect(change(purged)?.action == .purge)
+        #expect(change(purged)?.risk == .destroysData)
+        #expect(purged.refusal == nil)
+    }
+
+    @Test func protectedTrashAndTrashInUseIsNeverPurged() {
+        let protected = plan(Sample.desired(volumes: []), Sample.observed([trashed(-1) { $0.protect = true }]))
+        #expect(protected.isEmpty)
+        #expect(change(protected)?.reason == .protected)
+        var open = trashed(-1)
+        open.open = true
+        let used = plan(Sample.desired(volumes: []), Sample.observed([open]))
+        #expect(used.isEmpty)
+        #expect(change(used)?.reason == .inUse)
+    }
+
+    @Test func aClockThatRunsBackwardsRemovesNothing() {
+        var observed = Sample.observed([trashed(-1), Sample.volume("web", uid: Sample.uid(3))])
+        observed.ledger.lastPass = Self.prune.now.advanced(by: TimeSpan(seconds: 3600))
+        let plan = plan(Sample.desired(volumes: []), observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .clockBehind)
+        #expect(change(plan, .volume, "web")?.reason == .clockBehind)
+    }
+
+    @Test func anInterruptedRemovalIsFinishedByAnyPass() throws {
+        var half = trashed()
+        half.name = "v-db"
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([half]), Sample.context())
+        let step = try #require(relabelling(plan))
+        #expect(step.from == Self.live && step.to == Self.trash)
+        #expect(step.before == step.after)
+    }
+
+    @Test func aHostWithoutPoolsRemovesNothingThatItOnceHeld() {
+        var observed = Sample.observed([Sample.volume()])
+        observed.ledger.record(
+            Ledger.Entry(
+                stack: "default", resource: ResourceID(.volume, "db"), uid: Sample.uid, place: "vg0/v-db",
+                seen: Self.prune.now))
+        let plan = plan(DesiredState(), observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .noPools)
+    }
+
+    // MARK: Marks
+
+    @Test func policyAndProtectionAreWrittenOnTheVolume() throws {
+        var desired = Sample.desired()
+        desired.volumes["db"]!.spec.protect = true
+        desired.volumes["db"]!.spec.trashFor = TimeSpan(seconds: 86400)
+        desired.volumes["db"]!.fields["spec.protect"] = SourceLocation(file: "main.yaml", line: 9, column: 3)
+        let plan = plan(desired, Sample.observed([Sample.volume(active: true)]))
+        let step = try #require(relabelling(plan))
+        #expect(step.addedTags == ["tuff:policy=Trash/86400", "tuff:protect"])
+        #expect(step.removedTags == [])
+        #expect(step.from == step.to)
+        #expect(change(plan)?.differences.map(\.field) == ["protect", "trashFor"])
+    }
+
+    @Test func aMissingLineDoesNotEndProtectionAndAWrittenOneDoes() {
+        let observed = Sample.observed([Sample.volume { $0.protect = true }])
+        var desired = Sample.desired()
+        #expect(plan(desired, observed).isEmpty)
+        #expect(change(plan(desired, observed))?.notes.count == 1)
+        desired.volumes["db"]!.fields["spec.protect"] = SourceLocation(file: "main.yaml", line: 9, column: 3)
+        #expect(relabelling(plan(desired, observed))?.removedTags == ["tuff:protect"])
+    }
+
+    @Test func aRenameKeepsIdentityAndEverythingAttached() throws {
+        var desired = Sample.desired(volumes: ["data"], attached: ["data"])
+        desired.volumes["data"]!.metadata.annotations["tuff.dev/renamed-from"] = "db"
+        let plan = plan(desired, Sample.observed([Sample.volume(active: true)], targets: Sample.export()))
+        let step = try #require(relabelling(plan))
+        #expect(step.to == .logicalVolume(group: "vg0", name: "v-data"))
+        #expect(step.after.iqn == "\(Sample.iqnBase):db" && step.after.uid == Sample.uid)
+        #expect(change(plan, .volume, "db") == nil)
+        #expect(!plan.changes.contains { $0.action == .trash || $0.action == .withdraw })
+    }
+}
