@@ -37,6 +37,10 @@ int tuff_open_at(int directory, const char *path, int flags, uint32_t mode) {
     return result;
 }
 
+int tuff_rename_new(int directory, const char *name, int new_directory, const char *new_name) {
+    return renameat2(directory, name, new_directory, new_name, RENAME_NOREPLACE);
+}
+
 int tuff_bounded_memory_file(const char *name, off_t size) {
     int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (descriptor < 0) {

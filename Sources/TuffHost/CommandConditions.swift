@@ -8,12 +8,13 @@ struct CommandConditions {
     func check(_ condition: Precondition) async throws(HostError) {
         switch condition {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):
-            let volume = try await logicalVolume("\(group)/\(name)", condition)
-            guard volume.uuid == uuid else { throw failed(condition, "its LVM uuid is \(volume.uuid)") }
-            guard volume.tags.contains("tuff:uid=\(uid)") else {
-                throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
-            }
+            let volume = try await logicalVolume("\(group)/\(name)", uuid, ["tuff:uid=\(uid)"], condition)
             if let size, volume.size != size { throw failed(condition, "it has \(volume.size.bytes) bytes") }
+        case .expiredVolume(let group, let name, let uuid, let uid, let until):
+            let volume = try await logicalVolume(
+                "\(group)/\(name)", uuid, ["tuff:uid=\(uid)", "tuff:until=\(until)"], condition)
+            // Empty, or "unknown" for what is inactive and therefore not open.
+            guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
         case .tgtIdle(let port, let tid, _):
             let command = Command(
                 "tgtadm", ["-C", "\(port)", "--lld", "iscsi", "--mode", "conn", "--op", "show", "--tid", "\(tid)"],
@@ -26,7 +27,7 @@ struct CommandConditions {
             guard output.standardOutput.allSatisfy({ $0 == 0x0a || $0 == 0x20 }) else {
                 throw failed(condition, "there is a session")
             }
-        case .file, .vacant, .attribute, .noSession:
+        case .file, .vacant, .text, .noSession:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
         }
     }
@@ -35,6 +36,7 @@ struct CommandConditions {
         var uuid: String
         var size: ByteCount
         var tags: [String]
+        var open: String
     }
 
     private struct Report: Decodable {
@@ -43,21 +45,27 @@ struct CommandConditions {
             var uuid: String
             var size: String
             var tags: String
+            var open: String
 
             enum CodingKeys: String, CodingKey {
                 case uuid = "lv_uuid"
                 case size = "lv_size"
                 case tags = "lv_tags"
+                case open = "lv_device_open"
             }
         }
         var report: [Group]
     }
 
-    private func logicalVolume(_ path: String, _ condition: Precondition) async throws(HostError) -> Volume {
+    /// The volume of this name, which must have this uuid and carry these tags.
+    private func logicalVolume(
+        _ path: String, _ uuid: String, _ tags: [String], _ condition: Precondition
+    ) async throws(HostError) -> Volume {
         let command = Command(
             "lvm",
             [
-                "lvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", "lv_uuid,lv_size,lv_tags",
+                "lvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o",
+                "lv_uuid,lv_size,lv_tags,lv_device_open",
                 "--", path,
             ], effect: .reads, outputLimit: 1 << 20)
         let output = try await commands.run(command)
@@ -72,8 +80,14 @@ struct CommandConditions {
                 .malformed, "Nothing was done: lvm lvs did not print one logical volume for \(path)",
                 subject: command.description)
         }
-        return Volume(
-            uuid: row.uuid, size: ByteCount(size), tags: row.tags.split(separator: ",").map(String.init))
+        let volume = Volume(
+            uuid: row.uuid, size: ByteCount(size), tags: row.tags.split(separator: ",").map(String.init),
+            open: row.open)
+        guard volume.uuid == uuid else { throw failed(condition, "its LVM uuid is \(volume.uuid)") }
+        guard tags.allSatisfy(volume.tags.contains) else {
+            throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
+        }
+        return volume
     }
 
     private func failed(_ condition: Precondition, _ found: String, _ cause: String = "") -> HostError {

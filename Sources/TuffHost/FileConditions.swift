@@ -31,16 +31,16 @@ struct FileConditions {
             guard status.isBlankFile else {
                 throw Self.failed(condition, "there is a \(status.kind.rawValue) that is not blank or not ours")
             }
-        case .attribute(let path, let expected):
+        case .text(let path, let expected):
             let text = try read(path, condition)
-            guard text == expected else { throw Self.failed(condition, "it reads '\(text)'") }
+            guard expected.allSatisfy(text.contains) else { throw Self.failed(condition, "it reads '\(text)'") }
         case .noSession(let acl):
             // drivers/target/iscsi/iscsi_target_configfs.c, lio_target_nacl_info_show.
             let text = try read(HostPath(acl.root, acl.relative + "/info"), condition)
             guard text.hasPrefix("No active iSCSI Session for Initiator Endpoint:") else {
                 throw Self.failed(condition, "there is a session")
             }
-        case .logicalVolume, .tgtIdle:
+        case .logicalVolume, .expiredVolume, .tgtIdle:
             throw HostError(.refused, "A worker runs no commands: \(condition.sentence)")
         }
     }

@@ -92,6 +92,72 @@ struct FileVerbs {
         }
     }
 
+    /// Never onto another file. File systems that cannot promise that of a rename (NFS: EINVAL) get link(2), which
+    /// every one refuses where the name is taken, and unlink(2) of the old name; what a crash leaves between the two is
+    /// one file with both names, and is finished here.
+    func rename(_ path: HostPath, to target: HostPath) throws(HostError) {
+        guard path.root == target.root else {
+            throw HostError(.refused, "\(roots.path(of: path)) would leave its directory", subject: "\(path)")
+        }
+        let old = try TreePlace(path, in: roots, access: O_RDONLY)
+        let new = try TreePlace(target, in: roots, access: O_RDONLY)
+        guard let source = try plainFile(old) else {
+            guard try plainFile(new) != nil else {
+                throw HostError(.notFound, "Neither \(old.path) nor \(new.path) exists", subject: old.path)
+            }
+            return try makeDurable(old, new)
+        }
+        if tuff_rename_new(old.parent.raw, old.name, new.parent.raw, new.name) != 0 {
+            let number = errno
+            guard number == EINVAL || number == ENOSYS || number == EEXIST else {
+                throw .system(number, "Cannot rename \(old.path) to \(new.path)", subject: old.path)
+            }
+            if number != EEXIST { _ = linkat(old.parent.raw, old.name, new.parent.raw, new.name, 0) }
+            let linked = errno
+            guard let found = new.status(), found.st_dev == source.st_dev, found.st_ino == source.st_ino else {
+                throw .system(
+                    number == EEXIST ? number : linked, "Cannot rename \(old.path) to \(new.path)", subject: new.path)
+            }
+            guard unlinkat(old.parent.raw, old.name, 0) == 0 else {
+                throw .system(errno, "Cannot take the old name \(old.path) away", subject: old.path)
+            }
+        }
+        try makeDurable(old, new)
+    }
+
+    func remove(_ path: HostPath) throws(HostError) {
+        let place = try TreePlace(path, in: roots, access: O_RDONLY)
+        guard try plainFile(place) != nil else { return }
+        guard unlinkat(place.parent.raw, place.name, 0) == 0 else {
+            throw .system(errno, "Cannot remove \(place.path)", subject: place.path)
+        }
+        guard fsync(place.parent.raw) == 0 else {
+            throw .system(errno, "Cannot bring the directory of \(place.path) to the disk", subject: place.path)
+        }
+    }
+
+    /// The status of what stands there, nil when nothing does. Anything but a plain file of ours is refused.
+    private func plainFile(_ place: borrowing TreePlace) throws(HostError) -> stat? {
+        guard let status = place.status() else {
+            let number = errno
+            if number == ENOENT { return nil }
+            throw .system(number, "Cannot look at \(place.path)", subject: place.path)
+        }
+        guard status.kind == .file, status.st_uid == geteuid() else {
+            throw HostError(
+                .refused, "\(place.path) is not a plain file of ours and is left alone", subject: place.path)
+        }
+        return status
+    }
+
+    private func makeDurable(
+        _ old: borrowing TreePlace, _ new: borrowing TreePlace
+    ) throws(HostError) {
+        guard fsync(new.parent.raw) == 0, fsync(old.parent.raw) == 0 else {
+            throw .system(errno, "Cannot bring the new name \(new.path) to the disk", subject: new.path)
+        }
+    }
+
     private func makeDurable(_ file: Int32, in place: borrowing TreePlace) throws(HostError) {
         guard fsync(file) == 0, fsync(place.parent.raw) == 0 else {
             throw .system(errno, "Cannot bring \(place.path) to the disk", subject: place.path)

@@ -82,8 +82,11 @@ package enum Precondition: Hashable, Codable, Sendable {
     case file(HostPath, size: ByteCount?)
     /// Nothing is at this path, or a blank file of ours: plain, owned by us, not one block allocated.
     case vacant(HostPath)
-    /// The attribute reads exactly this text, trailing newline aside.
-    case attribute(HostPath, equals: String)
+    /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what may
+    /// be destroyed.
+    case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
+    /// The file or attribute is there and all of these texts occur in what it holds.
+    case text(HostPath, containing: [String])
     /// The ACL at this path (`…/acls/<initiator>`) has no session, by its `info` attribute.
     case noSession(HostPath)
     /// `tgtadm` shows no nexus for this target.
@@ -165,7 +168,9 @@ extension Precondition {
                 + (size.map { " and \($0.bytes) bytes" } ?? "")
         case .file(let path, let size): "\(path) is a plain file" + (size.map { " of \($0.bytes) bytes" } ?? "")
         case .vacant(let path): "\(path) does not exist or is an unwritten file of ours"
-        case .attribute(let path, let text): "\(path) reads '\(text)'"
+        case .expiredVolume(let group, let name, let uuid, let uid, let until):
+            "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid) and the deadline \(until), and nobody uses it"
+        case .text(let path, let texts): "\(path) still says \(texts.joined(separator: " and "))"
         case .noSession(let path): "nobody is logged in through \(path)"
         case .tgtIdle(_, let tid, let iqn): "nobody is logged in to target \(tid) (\(iqn))"
         }

@@ -145,8 +145,8 @@ package final class LinuxMachine: Machine {
 extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .logicalVolume, .tgtIdle: true
-        case .file, .vacant, .attribute, .noSession: false
+        case .logicalVolume, .expiredVolume, .tgtIdle: true
+        case .file, .vacant, .text, .noSession: false
         }
     }
 }

@@ -54,7 +54,7 @@ package enum WorkerServer {
     private static func perform(_ action: HostAction, _ roots: OpenRoots) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .require(.logicalVolume), .require(.tgtIdle):
+        case .run, .require(.logicalVolume), .require(.expiredVolume), .require(.tgtIdle):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .makeDirectory(let path): try tree.makeDirectory(path)
@@ -66,6 +66,8 @@ package enum WorkerServer {
         case .unlink(let path): try tree.unlink(path)
         case .createFile(let path, let size): try files.create(path, size: size)
         case .growFile(let path, let size): try files.grow(path, to: size)
+        case .renameFile(let path, let target): try files.rename(path, to: target)
+        case .removeFile(let path): try files.remove(path)
         case .replaceFile(let path, let text): try files.replace(path, with: text)
         }
     }

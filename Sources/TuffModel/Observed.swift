@@ -92,12 +92,14 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var chunkSize: ByteCount?
     /// `lv_health_status`, empty when well.
     package var health: String
+    /// Nil while inactive.
+    package var device: DeviceNumber?
 
     package init(
         name: String, uuid: String, size: ByteCount, tags: [String] = [], layout: Layout = .thin, active: Bool = false,
         suspended: Bool = false, open: Bool = false, pool: String? = nil, origin: String? = nil,
         dataPercent: Double? = nil, metadataPercent: Double? = nil, metadataSize: ByteCount? = nil,
-        chunkSize: ByteCount? = nil, health: String = ""
+        chunkSize: ByteCount? = nil, health: String = "", device: DeviceNumber? = nil
     ) {
         self.name = name
         self.uuid = uuid
@@ -114,6 +116,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         self.metadataSize = metadataSize
         self.chunkSize = chunkSize
         self.health = health
+        self.device = device
     }
 
     /// Refuses percentages that are none: an inventory file is not checked by the decoder of LVM's report.
@@ -141,7 +144,8 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
             dataPercent: try percent(.dataPercent), metadataPercent: try percent(.metadataPercent),
             metadataSize: try container.decodeIfPresent(ByteCount.self, forKey: .metadataSize),
             chunkSize: try container.decodeIfPresent(ByteCount.self, forKey: .chunkSize),
-            health: try container.decode(String.self, forKey: .health))
+            health: try container.decode(String.self, forKey: .health),
+            device: try container.decodeIfPresent(DeviceNumber.self, forKey: .device))
     }
 }
 

@@ -39,10 +39,12 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
     package var size: ByteCount?
     /// Discard (UNMAP) is passed through.
     package var discard: Bool?
+    /// The block device it holds; nil for files and where the stack does not say.
+    package var device: DeviceNumber?
 
     package init(
         name: String, place: String, path: String?, enabled: Bool, identity: DiskIdentity?, size: ByteCount? = nil,
-        discard: Bool? = nil
+        discard: Bool? = nil, device: DeviceNumber? = nil
     ) {
         self.name = name
         self.place = place
@@ -51,6 +53,7 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
         self.identity = identity
         self.size = size
         self.discard = discard
+        self.device = device
     }
 }
 

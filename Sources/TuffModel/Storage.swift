@@ -1,3 +1,17 @@
+/// The kernel's number of a block device. It tells devices apart by more than a name, which a rename changes; nobody
+/// else gets the number as long as somebody holds the device open.
+package struct DeviceNumber: Hashable, Codable, Sendable, CustomStringConvertible {
+    package var major: Int
+    package var minor: Int
+
+    package init(major: Int, minor: Int) {
+        self.major = major
+        self.minor = minor
+    }
+
+    package var description: String { "\(major):\(minor)" }
+}
+
 /// Where the bytes of a volume are.
 package enum VolumeLocation: Hashable, Codable, Sendable, CustomStringConvertible {
     case logicalVolume(group: String, name: String)
@@ -64,10 +78,12 @@ package struct StoredVolume: Hashable, Sendable {
     package var suspended: Bool
     /// The device is held open: exported, mounted, or in use by another mapping. Nobody can tell for a file.
     package var open: Bool
+    /// Of the device while it is there.
+    package var device: DeviceNumber?
 
     package init(
         marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, size: ByteCount?, active: Bool,
-        suspended: Bool = false, open: Bool = false
+        suspended: Bool = false, open: Bool = false, device: DeviceNumber? = nil
     ) {
         self.marks = marks
         self.backend = backend
@@ -77,6 +93,7 @@ package struct StoredVolume: Hashable, Sendable {
         self.active = active
         self.suspended = suspended
         self.open = open
+        self.device = device
     }
 
     package var uid: UID { marks.uid }

@@ -130,7 +130,7 @@ extension PlanningPass {
             identity: DiskIdentity(serial: stored.marks.serial ?? stored.uid.serial), discard: stored.backend.isThin)
         return .success(
             DesiredExport(
-                iqn: iqn, lun: stored.marks.lun ?? 0, backstore: backstore, portals: portals, access: access))
+                iqn: iqn, lun: stored.marks.lun ?? 0, backstore: backstore, device: stored.device, portals: portals, access: access))
     }
 
     private func fingerprints(

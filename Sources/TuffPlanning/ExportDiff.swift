@@ -16,6 +16,8 @@ struct DesiredExport {
     var iqn: String
     var lun: Int
     var backstore: BackstoreSpec
+    /// Of the volume's device while it is there.
+    var device: DeviceNumber?
     var portals: [Portal]
     var access: Access
 }
@@ -98,8 +100,15 @@ struct ExportDiff {
             return false
         }
         var fixed: [FieldDifference] = []
-        if let path = backstore.path, path != wanted.backstore.location.path {
-            fixed.append(FieldDifference("backstore.path", from: path, to: wanted.backstore.location.path))
+        // The path is what somebody wrote and a rename makes it stale; the number is what the backstore holds.
+        let holdsOurs: Bool? = if let held = backstore.device, let ours = wanted.device { held == ours } else { nil }
+        let wantedPath = wanted.backstore.location.path
+        if holdsOurs == false {
+            fixed.append(
+                FieldDifference(
+                    "backstore.device", from: backstore.device?.description, to: wanted.device?.description))
+        } else if holdsOurs == nil, let path = backstore.path, path != wantedPath {
+            fixed.append(FieldDifference("backstore.path", from: path, to: wantedPath))
         }
         if let identity = backstore.identity, identity != wanted.backstore.identity, backstore.path != nil {
             let pairs = [
@@ -116,6 +125,9 @@ struct ExportDiff {
         }
         if !fixed.isEmpty {
             return rebuild(backstore, fixed)
+        }
+        if holdsOurs == true, let path = backstore.path, path != wantedPath {
+            add(.relabelBackstore(placed(backstore)), "backstore.path", from: path, to: wantedPath)
         }
         if backstore.path == nil || !backstore.enabled {
             add(

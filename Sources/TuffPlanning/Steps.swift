@@ -109,6 +109,8 @@ package enum ExportStep: Hashable, Codable, Sendable {
     case createBackstore(BackstoreSpec)
     /// Sets `discard` on a backstore; `enable`: configures and enables it first, which LIO refuses to do twice.
     case repairBackstore(BackstoreSpec, enable: Bool)
+    /// Writes where its device is now, which is the one it holds already: the volume was renamed.
+    case relabelBackstore(BackstoreSpec)
     /// Removes a backstore of ours that no LUN uses, to be made anew.
     case removeBackstore(uid: UID, place: String)
     case createTarget(TargetRef)
@@ -138,7 +140,7 @@ package enum ExportStep: Hashable, Codable, Sendable {
     /// The target concerned; nil for steps on a backstore alone.
     package var target: TargetRef? {
         switch self {
-        case .createBackstore, .repairBackstore, .removeBackstore: nil
+        case .createBackstore, .repairBackstore, .relabelBackstore, .removeBackstore: nil
         case .createTarget(let target), .set(let target, _, _), .addLUN(let target, _, _), .removeLUN(let target, _),
             .createACL(let target, _), .setCHAP(let target, _, _), .protectSecrets(let target, _),
             .mapLUN(let target, _, _, _, _), .unmapLUN(let target, _, _), .setReadOnly(let target, _, _, _),

@@ -52,7 +52,7 @@ package struct StorageIndex: Sendable {
                 volumes.append(
                     StoredVolume(
                         marks: marks, backend: backend, location: location, uuid: volume.uuid, size: volume.size,
-                        active: volume.active, suspended: volume.suspended))
+                        active: volume.active, suspended: volume.suspended, open: volume.open, device: volume.device))
             }
         }
     }

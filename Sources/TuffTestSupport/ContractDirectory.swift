@@ -129,7 +129,7 @@ package struct DirectoryContract: Sendable {
             try await machine.perform(Array(actions.prefix(stop)))
             if let found = try await find(one), case .ours(let marks) = Marks.read(found.tags) {
                 try expect(
-                    stop == count || marks.operation == DirectoryPoolDriver.creating,
+                    stop == count || marks.operation == Marks.creating,
                     "after \(stop) of \(count) actions it does not say that it is unfinished")
                 try expect(marks.uid == one.uid, "after \(stop) actions it has another uid")
             } else {

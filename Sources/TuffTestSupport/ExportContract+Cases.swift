@@ -96,7 +96,7 @@ extension ExportContract {
             #expect(sessions.first?.state == "LOGGED_IN")
             #expect(sessions.first?.addresses.isEmpty == false)
             let target = try await found()
-            let removal = ExportStep.removeACL(target, initiator: initiator, mapped: [0])
+            let removal = ExportStep.removeACL(target, initiator: initiator, mapped: [0], disconnecting: false)
             await #expect(throws: HostError.self) { try await perform([removal]) }
             if kind == .lio {
                 let unmapping = ExportStep.unmapLUN(target, initiator: initiator, number: 0)
@@ -107,7 +107,7 @@ extension ExportContract {
             #expect(try await ours() == busy)
         }
         try await waitForNoSession()
-        try await perform([.removeACL(try await found(), initiator: initiator, mapped: [0])])
+        try await perform([.removeACL(try await found(), initiator: initiator, mapped: [0], disconnecting: false)])
         #expect(try await ours().target?.acls == [])
         #expect(try await initiators.serial(iqn, as: initiator, chap: nil) == nil)
         try await takeAway()

@@ -91,7 +91,7 @@ struct LIOEdits {
                     $0.target?.acls.insert(ObservedACL(initiator: stranger), at: 0)
                 },
                 repair: { [stranger = contract.stranger] target, _ in
-                    [.removeACL(target, initiator: stranger, mapped: [])]
+                    [.removeACL(target, initiator: stranger, mapped: [], disconnecting: false)]
                 }),
             ContractEdit(
                 "ACL waives CHAP", [write("\(acl)/attrib/authentication", "0")],

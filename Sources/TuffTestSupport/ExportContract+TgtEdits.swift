@@ -68,7 +68,7 @@ struct TgtEdits {
                     guard var acl = pair.target?.acls.first else { return }
                     acl.initiator = "ALL"
                     pair.target?.acls.insert(acl, at: 0)
-                }, repair: { target, _ in [.removeACL(target, initiator: "ALL", mapped: [0])] }),
+                }, repair: { target, _ in [.removeACL(target, initiator: "ALL", mapped: [0], disconnecting: false)] }),
         ]
     }
 

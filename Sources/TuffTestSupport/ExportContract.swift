@@ -104,7 +104,9 @@ package struct ExportContract: Sendable {
         guard let found = try await ours().target else { return try await removeBackstore() }
         let target = TargetRef(iqn: iqn, place: found.place)
         for acl in found.acls {
-            try await perform([.removeACL(target, initiator: acl.initiator, mapped: acl.mappedLUNs.map(\.number))])
+            try await perform([
+                .removeACL(target, initiator: acl.initiator, mapped: acl.mappedLUNs.map(\.number), disconnecting: false)
+            ])
         }
         try await perform(found.luns.map { .removeLUN(target, number: $0.number) })
         if capabilities.portalsPerTarget { try await perform(found.portals.map { .removePortal(target, $0) }) }

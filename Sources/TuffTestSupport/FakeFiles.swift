@@ -114,6 +114,13 @@ package struct FakeFiles: Equatable, Sendable {
             }
             file.size = max(file.size, size)
             try set(path, .file(file))
+        case .renameFile(let path, let target): try rename(path, to: target)
+        case .removeFile(let path):
+            switch try entry(path) {
+            case nil: break
+            case .file(let file)? where !file.isForeign: try set(path, nil)
+            default: throw HostError(.refused, "\(path) is no plain file of ours")
+            }
         case .replaceFile(let path, let text):
             if let found = try entry(path), case .directory = found {
                 throw HostError(.failed, "rename onto \(path)", cause: "EISDIR")
@@ -127,6 +134,21 @@ package struct FakeFiles: Equatable, Sendable {
                     )))
         default: throw HostError(.refused, "'\(action)' is nothing to do to a directory pool")
         }
+    }
+
+    private mutating func rename(_ path: HostPath, to target: HostPath) throws(HostError) {
+        guard path.root == target.root else { throw HostError(.refused, "\(path) would leave its directory") }
+        let there = try entry(target)
+        guard let found = try entry(path) else {
+            guard case .file? = there else { throw HostError(.notFound, "neither \(path) nor \(target) exists") }
+            return
+        }
+        guard case .file(let file) = found, !file.isForeign else {
+            throw HostError(.refused, "\(path) is no plain file of ours")
+        }
+        guard there == nil else { throw HostError(.failed, "rename onto \(target)", cause: "EEXIST") }
+        try set(target, found)
+        try set(path, nil)
     }
 
     private mutating func create(_ path: HostPath, _ size: ByteCount) throws(HostError) {
@@ -155,6 +177,12 @@ package struct FakeFiles: Equatable, Sendable {
             case nil: holds = true
             case .file(let file)?: holds = Self.isBlank(file)
             default: holds = false
+            }
+        case .text(let path, let texts):
+            if case .file(let file)? = try entry(path), let text = file.text {
+                holds = texts.allSatisfy(text.contains)
+            } else {
+                holds = false
             }
         default: throw HostError(.refused, "'\(condition.sentence)' is no condition of a directory pool")
         }

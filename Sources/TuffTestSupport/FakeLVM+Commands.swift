@@ -35,8 +35,20 @@ extension FakeLVM {
                 lvm, options, positional throws(CommandRefusal) in try lvm.extend(options, positional)
             }
         case "lvchange":
-            return change(arguments, flags: ["-qq", "-K"], valued: ["--activate", "-S"]) {
-                lvm, options, positional throws(CommandRefusal) in try lvm.activate(options, positional)
+            return change(
+                arguments, flags: ["-qq", "-K"],
+                valued: ["--activate", "-S", "--addtag", "--deltag", "--setactivationskip"]
+            ) { lvm, options, positional throws(CommandRefusal) in
+                if options["--activate"] == ["y"] { return try lvm.activate(options, positional) }
+                try lvm.relabel(options, positional, isOpen: isOpen)
+            }
+        case "lvrename":
+            return change(arguments, flags: ["-qq"], valued: []) {
+                lvm, _, positional throws(CommandRefusal) in try lvm.rename(positional)
+            }
+        case "lvremove":
+            return change(arguments, flags: ["-qq", "--yes"], valued: ["-S"]) {
+                lvm, options, positional throws(CommandRefusal) in try lvm.remove(options, positional, isOpen: isOpen)
             }
         default: preconditionFailure("FakeLVM does not know: lvm \(arguments)")
         }
@@ -47,10 +59,10 @@ extension FakeLVM {
         var sentence: String
     }
 
-    private typealias Options = [String: [String]]
+    typealias Options = [String: [String]]
 
     /// Parses as getopt_long does, and carries the command out.
-    private mutating func change(
+    mutating func change(
         _ arguments: [String], flags: Set<String>, valued: Set<String>,
         _ body: (inout FakeLVM, Options, [String]) throws(CommandRefusal) -> Void
     ) -> FakeResponse {
@@ -76,13 +88,13 @@ extension FakeLVM {
         }
     }
 
-    private static func split(_ operand: String) -> (group: String, name: String) {
+    static func split(_ operand: String) -> (group: String, name: String) {
         let parts = operand.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         return (String(parts[0]), parts.count == 2 ? String(parts[1]) : "")
     }
 
     /// A group that may be changed.
-    private func writable(_ group: String) throws(CommandRefusal) -> Group {
+    func writable(_ group: String) throws(CommandRefusal) -> Group {
         let found = groups.filter { $0.name == group }
         guard let first = found.first else {
             throw CommandRefusal(status: Self.refused, sentence: "Volume group \"\(group)\" not found")
@@ -102,7 +114,7 @@ extension FakeLVM {
         return first
     }
 
-    private func complete(_ group: Group) throws(CommandRefusal) {
+    func complete(_ group: Group) throws(CommandRefusal) {
         guard group.missingDevices == 0 else {
             throw CommandRefusal(
                 status: Self.refused, sentence: "Cannot change VG \(group.name) while PVs are missing.")
@@ -141,7 +153,7 @@ extension FakeLVM {
     }
 
     /// Rules of lvm(8), VALID NAMES.
-    private static func check(name: String, tags: [String]) throws(CommandRefusal) {
+    static func check(name: String, tags: [String]) throws(CommandRefusal) {
         let letters = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_.-")
         guard !name.isEmpty, !name.hasPrefix("-"), name.allSatisfy(letters.contains), name.utf8.count <= 127,
             !name.hasPrefix("snapshot"), !name.hasPrefix("pvmove"), name != ".", name != "..",
@@ -169,20 +181,9 @@ extension FakeLVM {
         }
     }
 
-    /// Tags of a selection `lv_tags={"a"} || lv_tags={"b"}`, the only kind this fake knows (lvmreport(7)).
-    private static func tags(selection: String) -> Set<String> {
-        Set(
-            selection.split(separator: " || ").map { term in
-                precondition(
-                    term.hasPrefix("lv_tags={\"") && term.hasSuffix("\"}"), "FakeLVM does not know: -S \(selection)")
-                return String(term.dropFirst("lv_tags={\"".count).dropLast(2))
-            })
-    }
-
     /// Passes over what is not selected, silently. Goes on after a volume that is missing, as LVM was seen to.
     private mutating func activate(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
-        precondition(options["--activate"] == ["y"], "FakeLVM only activates: \(options)")
-        let selected = options["-S"].map { Self.tags(selection: $0[0]) }
+        let selection = options["-S"].map { FakeSelection($0[0]) }
         var refusal: CommandRefusal?
         for operand in operands {
             let (groupName, name) = Self.split(operand)
@@ -197,10 +198,9 @@ extension FakeLVM {
                     status: Self.refused, sentence: "Refusing activation of partial LV \(operand).")
                 continue
             }
-            if let selected, selected.isDisjoint(with: volume.tags) { continue }
+            if let selection, !selection.matches(volume) { continue }
             if volume.skipsActivation, options["-K"] == nil { continue }
-            self[groupName, name]?.active = true
-            if let pool = volume.pool { self[groupName, pool]?.active = true }
+            switchOn(name, in: groupName)
         }
         if let refusal { throw refusal }
     }

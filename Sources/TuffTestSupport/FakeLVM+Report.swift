@@ -84,7 +84,7 @@ extension FakeLVM {
         return [
             volume.name, volume.uuid, "\(volume.size.bytes)", volume.tags.sorted().joined(separator: ","), layout,
             volume.active ? "1" : "0", flag(volume.suspended), flag(isOpen), pool, origin, percents[0], percents[1],
-            metadataSize, health,
+            metadataSize, health, volume.active ? "\(FakeLVM.major)" : "-1", volume.active ? "\(volume.minor)" : "-1",
         ]
     }
 

@@ -19,6 +19,8 @@ package struct FakeLVM: Equatable, Sendable {
         package var kind: Kind
         package var tags: [String] = []
         package var active = false
+        /// Minor number of its device, 0 while inactive.
+        package internal(set) var minor = 0
         package var suspended = false
         /// The flag "skip activation", which snapshots get.
         package var skipsActivation = false
@@ -81,6 +83,8 @@ package struct FakeLVM: Equatable, Sendable {
 
     /// Two groups may have one name, as after a disk was copied.
     package var groups: [Group] = []
+    /// Minor numbers given out to devices.
+    var minors = 0
     /// Uuids and contents given out, so that none is ever given out again.
     var minted: UInt64 = 0
 
@@ -144,7 +148,23 @@ package struct FakeLVM: Equatable, Sendable {
         chunkSize: ByteCount = ByteCount(64 << 10)
     ) throws(Refusal) {
         try add(name, to: group, size: size, kind: .thinPool(metadataSize: metadataSize, chunkSize: chunkSize))
+        switchOn(name, in: group)
+    }
+
+    /// `lvchange -ay -K`, for its pool too.
+    mutating func switchOn(_ name: String, in group: String) {
+        guard let volume = self[group, name], !volume.active else { return }
+        if let pool = volume.pool { switchOn(pool, in: group) }
+        minors += 1
+        let number = minors
         self[group, name]?.active = true
+        self[group, name]?.minor = number
+    }
+
+    mutating func switchOff(_ name: String, in group: String) {
+        self[group, name]?.active = false
+        self[group, name]?.suspended = false
+        self[group, name]?.minor = 0
     }
 
     /// `lvcreate -V` or `lvcreate -L`: made and activated, as LVM does by default.
@@ -156,7 +176,7 @@ package struct FakeLVM: Equatable, Sendable {
         }
         try add(name, to: group, size: size, kind: pool.map { .thin(pool: $0, origin: nil) } ?? .linear)
         self[group, name]?.tags = tags
-        self[group, name]?.active = true
+        switchOn(name, in: group)
     }
 
     /// `lvcreate -s` of a thin volume: no tags, inactive, with the skip-activation flag, the origin's bytes.
@@ -242,6 +262,7 @@ package struct FakeLVM: Equatable, Sendable {
             groups[index].isLocked = false
             for name in groups[index].volumes.keys {
                 groups[index].volumes[name]!.active = false
+                groups[index].volumes[name]!.minor = 0
                 groups[index].volumes[name]!.suspended = false
                 groups[index].volumes[name]!.opens = 0
             }

@@ -17,6 +17,8 @@ extension FakeTargetTree {
             // Measured: each name ends in a newline and a NUL ends the list.
             return others.isEmpty ? "" : others.map { "\($0.initiator)\n" }.joined() + "\0"
         }
+        // The kernel prints this one without a newline (lio_target_nacl_tag_show).
+        if path.count == 6, path[3] == "acls", name == "tag" { return found.text }
         if name == "write_protect", node(at: Array(path.dropLast()))?.live != true { return "" }
         return found.text + "\n"
     }
@@ -36,10 +38,11 @@ extension FakeTargetTree {
             return head + "        TCM FILEIO ID: 0        File: \(file)  Size: \(control["fd_dev_size"] ?? "0")  "
                 + "Mode: \(control["fd_buffered_io"] == "1" ? "Buffered-WCE" : "O_DSYNC") Async: 0\n"
         }
-        let device = enabled ? "iBlock device: dm-0  " : "  "
+        let device = enabled ? "iBlock device: dm-\(object.minor)  " : "  "
+        let number = "Major: \(object.minor == 0 ? 0 : FakeLVM.major) Minor: \(object.minor)"
         let path = control["udev_path"].map { "UDEV PATH: \($0)  " } ?? ""
         return head
-            + "        \(device)\(path)readonly: 0\n        Major: 0 Minor: 0\(enabled ? "  CLAIMED: IBLOCK" : "")\n"
+            + "        \(device)\(path)readonly: 0\n        \(number)\(enabled ? "  CLAIMED: IBLOCK" : "")\n"
     }
 
     static func parameters(_ text: String) -> [String: String] {
@@ -68,17 +71,21 @@ extension FakeTargetTree {
             """
     }
 
-    mutating func write(_ path: [String], _ value: String, deviceExists: (String) -> Bool) throws(HostError) {
+    mutating func write(_ path: [String], _ value: String, device: (String) -> Int?) throws(HostError) {
         guard let found = node(at: path) else { throw Self.error(.notFound, "ENOENT", path) }
         guard found.kind == .attribute, found.mode & 0o222 != 0 else {
             throw Self.error(.permissionDenied, "EACCES", path)
         }
         let name = path[path.count - 1]
         if path[0] == "core", path.count >= 4 {
-            return try writeBackstore(Array(path[..<3]), name, path, value, deviceExists)
+            return try writeBackstore(Array(path[..<3]), name, path, value, device)
         }
         if path.count == 6, path[3] == "acls", name == "info" { throw Self.error(.permissionDenied, "EACCES", path) }
         switch name {
+        case "tag" where path.count == 6 && path[3] == "acls":
+            // core_tpg_set_initiator_node_tag: MAX_ACL_TAG_SIZE with its NUL, and a word that unsets.
+            guard value.utf8.count < 64 else { throw Self.error(.failed, "EINVAL", path) }
+            return try change(path) { $0.text = value.hasPrefix("NULL") ? "" : value }
         case "userid", "password", "userid_mutual", "password_mutual":
             guard value.utf8.count < 256 else { throw Self.error(.failed, "EINVAL", path) }
         case "write_protect":
@@ -109,7 +116,7 @@ extension FakeTargetTree {
     }
 
     private mutating func writeBackstore(
-        _ object: [String], _ name: String, _ path: [String], _ value: String, _ deviceExists: (String) -> Bool
+        _ object: [String], _ name: String, _ path: [String], _ value: String, _ device: (String) -> Int?
     ) throws(HostError) {
         let found = node(at: object)!
         let enabled = found.children["enable"]?.text == "1"
@@ -125,10 +132,13 @@ extension FakeTargetTree {
             guard value == "1" else { throw Self.error(.failed, "EINVAL", path) }
             guard !enabled else { throw Self.error(.failed, "EEXIST", path) }
             let control = Self.parameters(found.children["control"]!.text)
-            guard let device = control["udev_path"] ?? control["fd_dev_name"] else {
+            guard let devicePath = control["udev_path"] ?? control["fd_dev_name"] else {
                 throw Self.error(.failed, "EINVAL", path)
             }
-            guard deviceExists(device) else { throw Self.error(.notFound, "ENOENT", path) }
+            guard let minor = device(devicePath) else { throw Self.error(.notFound, "ENOENT", path) }
+            // Another backstore that has the device is in the way; files have no such fence.
+            guard minor == 0 || !openMinors.contains(minor) else { throw Self.error(.busy, "EBUSY", path) }
+            try change(object) { $0.minor = minor }
         case "vpd_unit_serial", "vendor_id", "product_id":
             guard !isLinked(object) else { throw Self.error(.failed, "EINVAL", path) }
             let limit = name == "vendor_id" ? 8 : name == "product_id" ? 16 : 254
@@ -189,7 +199,7 @@ enum FakeObjects {
     static func acl() -> Node {
         .made([
             "attrib": .group(["authentication": .attribute("-1")]), "fabric_statistics": .group(),
-            "info": .attribute("", mode: 0o444), "cmdsn_depth": .attribute("64"),
+            "info": .attribute("", mode: 0o444), "cmdsn_depth": .attribute("64"), "tag": .attribute(""),
             "auth": .group([
                 "userid": .attribute(""), "password": .attribute(""), "userid_mutual": .attribute(""),
                 "password_mutual": .attribute(""), "authenticate_target": .attribute("0", mode: 0o444),

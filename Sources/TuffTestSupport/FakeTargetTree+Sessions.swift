@@ -50,7 +50,7 @@ extension FakeTargetTree {
 
     /// A change by somebody else: any action, with a secret and devices that exist.
     package mutating func meddle(_ action: HostAction) throws(HostError) {
-        try perform(action, secret: { _ in "somebody else's" }, deviceExists: { _ in true })
+        try perform(action, secret: { _ in "somebody else's" }, device: { _ in 0 })
     }
 
     /// A change by somebody else to one attribute.
@@ -65,16 +65,10 @@ extension FakeTargetTree {
 }
 
 extension FakeTargetTree {
-    /// Devices and files that enabled backstores hold open.
-    package var openPaths: Set<String> {
-        var paths: Set<String> = []
-        for adapter in root.children["core"]?.children.values ?? [:].values {
-            for object in adapter.children.values where object.children["enable"]?.text == "1" {
-                let control = Self.parameters(object.children["control"]?.text ?? "")
-                if let path = control["udev_path"] ?? control["fd_dev_name"] { paths.insert(path) }
-            }
-        }
-        return paths
+    /// Minor numbers of the devices that enabled backstores hold open; 0 stands for everything but logical volumes.
+    package var openMinors: Set<Int> {
+        let adapters = root.children["core"]?.children.values ?? [:].values
+        return Set(adapters.flatMap { $0.children.values.filter { $0.children["enable"]?.text == "1" }.map(\.minor) })
     }
 }
 

@@ -21,6 +21,8 @@ package struct FakeTargetTree: Equatable, Sendable {
         var text = ""
         var mode: UInt16 = 0o644
         var children: [String: Node] = [:]
+        /// Enabled backstores only: minor number of the device it holds, 0 for what is no logical volume.
+        var minor = 0
         /// Mapped LUNs only: the kernel has a device list entry behind the link. It dies with the LUN's own link.
         var live = false
 
@@ -68,30 +70,25 @@ package struct FakeTargetTree: Equatable, Sendable {
     /// Carries out one action on the tree.
     /// - Parameters:
     ///   - secret: The content of a secret file, for `writeSecret`.
-    ///   - deviceExists: Whether there is a device or file at an absolute path, for enabling a backstore.
+    ///   - device: Minor number of the device at an absolute path, 0 for a file or another device, nil for nothing.
     package mutating func perform(
-        _ action: HostAction, secret: (SecretReference) throws(HostError) -> String, deviceExists: (String) -> Bool
+        _ action: HostAction, secret: (SecretReference) throws(HostError) -> String, device: (String) -> Int?
     ) throws(HostError) {
         switch action {
         case .makeDirectory(let path): try makeDirectory(try components(path))
         case .removeDirectory(let path): try removeDirectory(try components(path))
         case .writeAttribute(let path, let value, let verify):
-            try write(try components(path), value, deviceExists: deviceExists)
+            try write(try components(path), value, device: device)
             let found = text(at: try components(path))
             if verify, found.map(Self.trimmed) != value {
                 throw HostError(.failed, "\(path) reads '\(found ?? "")' after '\(value)' was written")
             }
         case .writeSecret(let path, let reference):
-            try write(try components(path), try secret(reference), deviceExists: deviceExists)
+            try write(try components(path), try secret(reference), device: device)
         case .setMode(let path, let mode):
             try change(try components(path)) { $0.mode = mode }
         case .link(let path, let target): try link(try components(path), to: try components(target))
         case .unlink(let path): try unlink(try components(path))
-        case .require(.attribute(let path, let expected)):
-            let found = text(at: try components(path)).map(Self.trimmed)
-            guard found == expected else {
-                throw HostError(.preconditionFailed, "\(path) reads '\(found ?? "nothing")', not '\(expected)'")
-            }
         case .require(.noSession(let path)):
             guard let info = text(at: try components(path) + ["info"]) else {
                 throw HostError(.preconditionFailed, "\(path) is gone")

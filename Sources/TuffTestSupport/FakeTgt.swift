@@ -14,6 +14,8 @@ package struct FakeTgt: Equatable, Sendable {
         package var online = true
         package var readOnly = false
         package var thin = false
+        /// Of the logical volume behind it, 0 for anything else.
+        var minor = 0
     }
 
     package struct Session: Equatable, Sendable {
@@ -47,13 +49,19 @@ package struct FakeTgt: Equatable, Sendable {
         self.portals = portals
     }
 
-    /// Runs `tgtadm` with these arguments. `fileSize` tells the size of the file or device at a path.
-    package mutating func run(_ arguments: [String], fileSize: (String) -> ByteCount?) -> CommandOutput {
+    /// Runs `tgtadm` with these arguments. `minor` tells the minor number of the logical volume at a path, `fileSize` the
+    /// size of the file or device there.
+    package mutating func run(
+        _ arguments: [String], minor: (String) -> Int = { _ in 0 }, fileSize: (String) -> ByteCount?
+    ) -> CommandOutput {
         do throws(Refusal) {
             let request = try FakeTgtRequest(arguments)
             guard isRunning, request.controlPort == controlPort else { throw .noDaemon }
             guard request.driver == nil || request.driver == "iscsi" else { throw .noDriver }
             let text = try handle(request, fileSize)
+            if request.mode == "logicalunit", request.operation == "new", let tid = request.tid, let lun = request.lun {
+                targets[tid]?.units[lun]?.minor = minor(request.path ?? "")
+            }
             return CommandOutput(status: 0, standardOutput: Array(text.utf8))
         } catch {
             return CommandOutput(

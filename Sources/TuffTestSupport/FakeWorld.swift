@@ -56,16 +56,24 @@ package struct FakeWorld: Equatable, Sendable {
         return nil
     }
 
-    /// Paths of devices that target stacks hold open.
-    package func exportedPaths() -> Set<String> {
-        targets.openPaths.union(tgt.targets.values.flatMap { $0.units.values.map(\.path) })
+    /// Minor number of the logical volume at an absolute path, 0 for other devices and files.
+    func minor(_ path: String) -> Int {
+        for group in lvm.groups where path.hasPrefix("/dev/\(group.name)/") {
+            return group.volumes[String(path.dropFirst("/dev/\(group.name)/".count))]?.minor ?? 0
+        }
+        return 0
+    }
+
+    /// Minor numbers of volumes that target stacks hold open, whatever they are called by now.
+    func exportedMinors() -> Set<Int> {
+        targets.openMinors.union(tgt.targets.values.flatMap { $0.units.values.map(\.minor) }).subtracting([0])
     }
 
     /// Whether somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
     /// own volumes.
     package func isOpen(_ group: String, _ volume: FakeLVM.Volume) -> Bool {
         if case .thinPool = volume.kind { return volume.active }
-        return volume.opens > 0 || exportedPaths().contains("/dev/\(group)/\(volume.name)")
+        return volume.opens > 0 || exportedMinors().contains(volume.minor)
     }
 
     /// Power off and on: configfs is empty, tgtd knows nothing, nothing is active. Disks and files keep what they hold.
@@ -96,14 +104,14 @@ package struct FakeWorld: Equatable, Sendable {
         case "lvm":
             // The rules of LVM see the world through this copy, since they change it meanwhile.
             let world = self
-            let exported = exportedPaths()
+            let exported = exportedMinors()
             return lvm.run(command.arguments) { group, volume in
                 if case .thinPool = volume.kind { return world.isOpen(group, volume) }
-                return volume.opens > 0 || exported.contains("/dev/\(group)/\(volume.name)")
+                return volume.opens > 0 || exported.contains(volume.minor)
             }
         case "tgtadm":
             let world = self
-            return .output(tgt.run(command.arguments) { world.deviceSize($0) })
+            return .output(tgt.run(command.arguments, minor: { world.minor($0) }) { world.deviceSize($0) })
         default: preconditionFailure("FakeMachine has no tool for: \(command)")
         }
     }
@@ -117,6 +125,11 @@ package struct FakeWorld: Equatable, Sendable {
             guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
                 size == nil || volume.size == size
             else { throw Self.unmet(action) }
+        case .require(.expiredVolume(let group, let name, let uuid, let uid, let until)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
+                volume.tags.contains("tuff:until=\(until)"), !volume.active || !isOpen(group, volume)
+            else { throw Self.unmet(action) }
         case .require(.tgtIdle(let port, let tid, let iqn)):
             guard tgt.controlPort == port, let target = tgt.targets[tid], target.name == iqn, target.sessions.isEmpty
             else { throw Self.unmet(action) }
@@ -127,7 +140,7 @@ package struct FakeWorld: Equatable, Sendable {
                 let world = self
                 try targets.perform(
                     action, secret: { (reference) throws(HostError) in try world.secret(reference) },
-                    deviceExists: { world.deviceSize($0) != nil })
+                    device: { world.deviceSize($0) == nil ? nil : world.minor($0) })
             case .directory: try files.perform(action)
             }
         }
@@ -143,11 +156,12 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .require(.logicalVolume), .require(.tgtIdle): nil
+        case .run, .require(.logicalVolume), .require(.expiredVolume), .require(.tgtIdle): nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
-            .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _),
-            .require(.file(let path, _)), .require(.vacant(let path)), .require(.attribute(let path, _)),
+            .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),
+            .removeFile(let path),
+            .require(.file(let path, _)), .require(.vacant(let path)), .require(.text(let path, _)),
             .require(.noSession(let path)):
             path.root
         }

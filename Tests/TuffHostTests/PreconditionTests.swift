@@ -31,9 +31,10 @@ struct PreconditionTests {
             .logicalVolume(group: "vg0", name: "v-a", uuid: "AbC", uid: uid, size: size.map { ByteCount($0) }))
     }
 
-    private func row(uuid: String = "AbC", size: String = "1024", tags: String? = nil) -> String {
+    private func row(uuid: String = "AbC", size: String = "1024", tags: String? = nil, open: String = "open") -> String
+    {
         let tags = tags ?? "other,tuff:uid=\(uid)"
-        return #"{"lv_uuid":"\#(uuid)", "lv_size":"\#(size)", "lv_tags":"\#(tags)"}"#
+        return #"{"lv_uuid":"\#(uuid)", "lv_size":"\#(size)", "lv_tags":"\#(tags)", "lv_device_open":"\#(open)"}"#
     }
 
     private func report(_ rows: String...) -> String {
@@ -45,7 +46,8 @@ struct PreconditionTests {
         #expect(try await volume(report(row())) == nil)
         #expect(
             folder.read("arguments")
-                == "lvs --reportformat json --units b --nosuffix -o lv_uuid,lv_size,lv_tags -- vg0/v-a\n")
+                == "lvs --reportformat json --units b --nosuffix -o lv_uuid,lv_size,lv_tags,lv_device_open -- vg0/v-a\n"
+        )
         #expect(try await volume(report(row(size: "2048")), size: nil) == nil)
     }
 
@@ -93,14 +95,14 @@ struct PreconditionTests {
         #expect(await check(.vacant(HostPath(.directory(folder.path), "target")))?.code == .preconditionFailed)
     }
 
-    @Test("An attribute passes with exactly its text, newline aside")
-    func attribute() async throws {
-        try folder.write("target/acl/enable", "1\n")
-        #expect(await check(.attribute(.target("acl/enable"), equals: "1")) == nil)
-        let error = await check(.attribute(.target("acl/enable"), equals: "0"))
+    @Test("A text passes with everything that is to be in it")
+    func text() async throws {
+        try folder.write("target/acl/enable", "one two\n")
+        #expect(await check(.text(.target("acl/enable"), containing: ["one", "two"])) == nil)
+        let error = await check(.text(.target("acl/enable"), containing: ["one", "three"]))
         #expect(error?.code == .preconditionFailed)
-        #expect(error?.sentence.hasSuffix("but it reads '1'") == true)
-        #expect(await check(.attribute(.target("acl/none"), equals: "0"))?.code == .preconditionFailed)
+        #expect(error?.sentence.hasSuffix("but it reads 'one two'") == true)
+        #expect(await check(.text(.target("acl/none"), containing: []))?.code == .preconditionFailed)
     }
 
     @Test("An ACL without a session passes, one with a session or without information does not")

@@ -68,6 +68,8 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 case .create: "create"
                 case .extend: "extend"
                 case .activate: "activate"
+                case .relabel: "relabel"
+                case .purge: "purge"
                 }
             return LoweredBatch(steps: [index], actions: [action(verb, step.location.path)])
         }

@@ -18,6 +18,10 @@ int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode)
 /* openat(2) with a mode, which Swift cannot pass to a variadic function. O_CLOEXEC is always added. */
 int tuff_open_at(int directory, const char *path, int flags, uint32_t mode);
 
+/* renameat2(2) with RENAME_NOREPLACE, Linux 3.15: EEXIST when NEW_NAME is taken, EINVAL where the file system does not
+ * know the flag (NFS). */
+int tuff_rename_new(int directory, const char *name, int new_directory, const char *new_name);
+
 /* A file in memory of exactly SIZE bytes that cannot grow: writing beyond its end fails with EPERM, and writing into
  * it never raises SIGPIPE, whoever reads it or has stopped reading it. */
 int tuff_bounded_memory_file(const char *name, off_t size);

@@ -8,10 +8,11 @@ package import TuffReconcile
 /// A volume is made in three acts: the sidecar with the mark `tuff:op=create`, the data file, the sidecar without that
 /// mark. A crash between two of them leaves an object that says of itself that it is unfinished, and lowering the same
 /// creation again completes it from wherever it stopped. While the mark is there nobody uses the file, hence it is blank.
+///
+/// A file gets another name in three acts too: the sidecar with the new marks, `tuff:op=move` and the old name; the
+/// rename; the sidecar with the new name and without that mark. Marks say which name comes next, so a sidecar whose
+/// move was cut short finds its file under either.
 package struct DirectoryPoolDriver: DirectoryDriver {
-    /// Value of the mark `tuff:op=` while a volume is being made.
-    package static let creating = "create"
-
     package init() {}
 
     package func observe(
@@ -46,26 +47,33 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             found[entry.path] = entry
         }
         var files: [DirectoryFile] = []
-        var claimed: [String: String] = [:]
-        for sidecarEntry in entries {
-            guard let uid = Sidecar.uid(ofPath: sidecarEntry.path) else { continue }
-            if let error = sidecarEntry.error { throw error }
-            guard sidecarEntry.kind == .file, let text = sidecarEntry.text, let sidecar = Sidecar(text: text),
+        var sidecars: [(path: String, sidecar: Sidecar, marks: Marks)] = []
+        for entry in entries {
+            guard let uid = Sidecar.uid(ofPath: entry.path) else { continue }
+            if let error = entry.error { throw error }
+            guard entry.kind == .file, let text = entry.text, let sidecar = Sidecar(text: text),
                 case .ours(let marks) = Marks.read(sidecar.tags), marks.uid == uid
             else {
-                files.append(DirectoryFile(name: sidecarEntry.path, tags: ["tuff:uid=\(uid)"], size: nil))
+                files.append(DirectoryFile(name: entry.path, tags: ["tuff:uid=\(uid)"], size: nil))
                 continue
             }
-            if let other = claimed.updateValue(sidecarEntry.path, forKey: sidecar.file) {
+            sidecars.append((entry.path, sidecar, marks))
+        }
+        let settled = Set(sidecars.filter { $0.marks.operation != Marks.moving }.map(\.sidecar.file))
+        var claimed: [String: String] = [:]
+        for (sidecarPath, sidecar, marks) in sidecars {
+            let name =
+                marks.operation == Marks.moving
+                ? whereabouts(sidecar.file, marks) { found[$0] != nil && !settled.contains($0) } : sidecar.file
+            if let other = claimed.updateValue(sidecarPath, forKey: name) {
                 throw HostError(
-                    .malformed, "in \(path) two sidecars claim the file \(sidecar.file)",
-                    cause: "\(other) and \(sidecarEntry.path)")
+                    .malformed, "in \(path) two sidecars claim the file \(name)", cause: "\(other) and \(sidecarPath)")
             }
-            let data = found[sidecar.file]
+            let data = found[name]
             if let error = data?.error { throw error }
             files.append(
                 DirectoryFile(
-                    name: sidecar.file, tags: sidecar.tags, size: data?.kind == .file ? data?.size : nil,
+                    name: name, tags: sidecar.tags, size: data?.kind == .file ? data?.size : nil,
                     allocated: data?.allocated ?? .zero))
         }
         // Whatever else is there (files, folders, links) is somebody else's; what counts is that its name is taken.
@@ -74,6 +82,19 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 DirectoryFile(name: name, tags: [], size: entry.size ?? .zero, allocated: entry.allocated ?? .zero))
         }
         return files.sorted { $0.name < $1.name }
+    }
+
+    /// The name of a file that was on its way to the name of its marks: the old one if it is there, else the new one.
+    /// A name that another sidecar has is not it, nor is one where nothing is.
+    private static func whereabouts(_ old: String, _ marks: Marks, isThere: (String) -> Bool) -> String {
+        if isThere(old) { return old }
+        let new =
+            switch marks.role {
+            case _ where marks.until != nil: "t-\(marks.uid)"
+            case .volume(let name): "v-\(name)"
+            case .snapshot(let name): "s-\(name)"
+            }
+        return isThere(new) ? new : old
     }
 
     package func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
@@ -96,7 +117,38 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .growFile(file, to: to),
             ]
         case .activate: return []
+        case .relabel(let change): return relabel(change, file)
+        case .purge(_, let uid, _, let until):
+            let sidecar = HostPath(file.root, Sidecar.path(of: uid))
+            let marks = ["tuff:uid=\(uid)", "tuff:until=\(until)"].map { "\"\($0)\"" }
+            return [
+                .require(.file(sidecar, size: nil)),
+                .require(.text(sidecar, containing: [Sidecar.beginning(of: name)] + marks)),
+                .removeFile(file), .removeFile(sidecar),
+            ]
         }
+    }
+
+    /// Any file name in the sidecar will do, since an interrupted move left the old one; its marks must be as observed.
+    private static func relabel(_ change: Relabelling, _ file: HostPath) -> [HostAction] {
+        let sidecar = HostPath(file.root, Sidecar.path(of: change.uid))
+        let target = HostPath(file.root, change.to.objectName)
+        let finished = HostAction.replaceFile(
+            sidecar, Sidecar(file: target.relative, tags: change.after.tags).text)
+        let observed = Sidecar(file: file.relative, tags: change.before.tags)
+        let conditions: [HostAction] = [
+            .require(.file(sidecar, size: nil)), .require(.text(sidecar, containing: [observed.ending])),
+            .require(.file(file, size: nil)),
+        ]
+        guard target != file else { return conditions + [finished] }
+        var moving = change.after
+        moving.operation = Marks.moving
+        return conditions + [
+            .require(.vacant(target)),
+            .replaceFile(sidecar, Sidecar(file: file.relative, tags: moving.tags).text),
+            .renameFile(file, to: target),
+            finished,
+        ]
     }
 
     /// `vacant` comes first, so that a file somebody put there since the plan was made is never claimed by a sidecar.
@@ -104,7 +156,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         let folder = HostPath(file.root, Sidecar.folder)
         let sidecar = HostPath(file.root, Sidecar.path(of: marks.uid))
         var unfinished = marks
-        unfinished.operation = creating
+        unfinished.operation = Marks.creating
         var finished = marks
         finished.operation = nil
         return [

@@ -39,6 +39,13 @@ package struct Sidecar: Hashable, Codable, Sendable {
         self = sidecar
     }
 
+    /// How a text for this file begins, whatever its marks.
+    static func beginning(of file: String) -> String { "{\"file\":\"\(file)\"," }
+
+    /// How the text ends: the marks, whatever the file is called. Keys are sorted, and neither names nor tags have
+    /// characters that JSON would escape.
+    var ending: String { String(text.dropFirst(Self.beginning(of: file).count).dropLast()) }
+
     package var text: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

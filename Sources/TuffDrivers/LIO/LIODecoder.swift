@@ -39,9 +39,12 @@ package enum LIODecoder {
             ? DiskIdentity(
                 serial: try serial(tree, path), vendor: trimmed(try tree.text("\(path)/wwn/vendor_id")),
                 product: trimmed(try tree.text("\(path)/wwn/product_id"))) : nil
+        // `info` has the path that the device was opened by, for good; a renamed one is told here.
+        let renamed = enabled && tree.has("\(path)/udev_path") ? trimmed(try tree.text("\(path)/udev_path")) : ""
         return ObservedBackstore(
-            name: name, place: adapter, path: info.path, enabled: enabled, identity: identity, size: info.size,
-            discard: enabled ? try tree.flag("\(path)/attrib/emulate_tpu") : nil)
+            name: name, place: adapter, path: renamed.isEmpty || info.path == nil ? info.path : renamed,
+            enabled: enabled, identity: identity, size: info.size,
+            discard: enabled ? try tree.flag("\(path)/attrib/emulate_tpu") : nil, device: info.device)
     }
 
     private static func serial(_ tree: LIOTree, _ object: String) throws(HostError) -> String {
@@ -52,12 +55,19 @@ package enum LIODecoder {
         return trimmed(String(text.dropFirst(label.count)))
     }
 
-    /// Path and size from `info`:
+    /// Path, size and device from `info`:
     ///
     ///     Status: ACTIVATED  Max Queue Depth: 0  SectorSize: 512  HwMaxSectors: 248
     ///             iBlock device: dm-3  UDEV PATH: /dev/vg0/v-a  readonly: 0
+    ///             Major: 254 Minor: 3  CLAIMED: IBLOCK
     ///             TCM FILEIO ID: 0        File: /srv/a  Size: 67108864  Mode: O_DSYNC Async: 0     (a file's)
-    static func deviceInfo(_ text: String, _ subject: String) throws(HostError) -> (path: String?, size: ByteCount?) {
+    struct DeviceInfo {
+        var path: String?
+        var size: ByteCount?
+        var device: DeviceNumber?
+    }
+
+    static func deviceInfo(_ text: String, _ subject: String) throws(HostError) -> DeviceInfo {
         let lines = text.split(separator: "\n")
         guard let first = lines.first, first.hasPrefix("Status: "), lines.count >= 2 else {
             throw LIOTree.malformed(subject, text)
@@ -69,13 +79,24 @@ package enum LIODecoder {
                 let size = Int64(rest[label.upperBound...].prefix { $0 != " " })
             else { throw LIOTree.malformed(subject, text) }
             let path = rest[..<label.lowerBound]
-            return path.isEmpty ? (nil, nil) : (String(path), ByteCount(size))
+            return path.isEmpty ? DeviceInfo() : DeviceInfo(path: String(path), size: ByteCount(size))
         }
         guard let end = line.ranges(of: "readonly: ").last else { throw LIOTree.malformed(subject, text) }
         guard let label = line.firstRange(of: "UDEV PATH: "), label.upperBound <= end.lowerBound else {
-            return (nil, nil)
+            return DeviceInfo()
         }
-        return (trimmed(String(line[label.upperBound..<end.lowerBound])), nil)
+        return DeviceInfo(
+            path: trimmed(String(line[label.upperBound..<end.lowerBound])),
+            device: try device(lines.dropFirst(2).first ?? "", subject))
+    }
+
+    /// `Major: 254 Minor: 3  CLAIMED: IBLOCK`; twice 0 while there is none.
+    private static func device(_ line: Substring, _ subject: String) throws(HostError) -> DeviceNumber? {
+        let words = line.split(separator: " ")
+        guard words.count >= 4, words[0] == "Major:", words[2] == "Minor:", let major = Int(words[1]),
+            let minor = Int(words[3])
+        else { throw LIOTree.malformed(subject, String(line)) }
+        return major == 0 && minor == 0 ? nil : DeviceNumber(major: major, minor: minor)
     }
 
     private static func target(_ iqn: String, _ tree: LIOTree) throws(HostError) -> ObservedTarget {
@@ -123,6 +144,8 @@ package enum LIODecoder {
             acl.mappedLUNs.append(ObservedMappedLUN(number: number, lun: lun, readOnly: protection == "1"))
         }
         acl.chap = try chap(path, tree)
+        // Anybody may write there; older kernels have no such attribute.
+        if tree.has("\(path)/tag") { acl.mark = AccessMark(text: try tree.text("\(path)/tag")) }
         acl.sessions = try sessions(try tree.text("\(path)/info"), "\(path)/info")
         return acl
     }

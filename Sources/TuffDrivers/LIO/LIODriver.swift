@@ -28,9 +28,10 @@ package struct LIODriver: ExportDriver {
         ]
         let texts =
             [
-                "\(object)/enable", "\(object)/info", "\(object)/wwn/vpd_unit_serial", "\(object)/wwn/vendor_id",
+                "\(object)/enable", "\(object)/info", "\(object)/udev_path", "\(object)/wwn/vpd_unit_serial",
+                "\(object)/wwn/vendor_id",
                 "\(object)/wwn/product_id", "\(object)/attrib/emulate_tpu",
-                "\(group)/enable", "\(group)/dynamic_sessions", "\(initiator)/info",
+                "\(group)/enable", "\(group)/dynamic_sessions", "\(initiator)/info", "\(initiator)/tag",
                 "\(initiator)/attrib/authentication", "\(initiator)/auth/userid", "\(initiator)/auth/userid_mutual",
                 "\(initiator)/lun_*/write_protect",
             ] + TargetSetting.allCases.map { "\(group)/attrib/\($0.rawValue)" }

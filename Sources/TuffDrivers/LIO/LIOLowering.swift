@@ -8,6 +8,7 @@ enum LIOLowering {
         switch step {
         case .createBackstore(let spec): makeBackstore(spec)
         case .repairBackstore(let spec, let enable): enable ? makeBackstore(spec) : [discard(spec)]
+        case .relabelBackstore(let spec): [write("\(LIOPath.backstore(spec))/udev_path", spec.location.path)]
         case .removeBackstore(let uid, let place): removeBackstore(uid, place)
         case .createTarget(let target):
             // mkdir of `iscsi` loads the kernel module.
@@ -26,12 +27,20 @@ enum LIOLowering {
                 + removeLinked(LIOPath.mapped(target.iqn, initiator, number))
         case .setReadOnly(let target, let initiator, let number, let readOnly):
             [write("\(LIOPath.mapped(target.iqn, initiator, number))/write_protect", readOnly ? "1" : "0")]
-        case .removeACL(let target, let initiator, let mapped): removeACL(target, initiator, mapped)
+        case .markACL(let target, let initiator, let mark):
+            [write("\(LIOPath.acl(target.iqn, initiator))/tag", mark.text)]
+        case .removeACL(let target, let initiator, let mapped, let disconnecting):
+            removeACL(target, initiator, mapped, disconnecting: disconnecting)
         case .addPortal(let target, let portal):
             [.makeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal)"))]
         case .removePortal(let target, let portal):
             [.removeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal)"))]
         case .enable(let target): [write("\(LIOPath.group(target.iqn))/enable", "1")]
+        case .disable(let target): [write("\(LIOPath.group(target.iqn))/enable", "0")]
+        // rmdir takes what the kernel made (`acls`, `lun`, `np`, `statistics` …) along, and is refused as long as
+        // anybody's LUN, ACL, portal or portal group is in it.
+        case .removeTarget(let target):
+            [LIOPath.group(target.iqn), "iscsi/\(target.iqn)"].map { .removeDirectory(.target($0)) }
         }
     }
 
@@ -133,10 +142,13 @@ enum LIOLowering {
         ]
     }
 
-    /// rmdir of an ACL ends its session at once, so the session is looked for first, then mappings, then the ACL.
-    private static func removeACL(_ target: TargetRef, _ initiator: String, _ mapped: [Int]) -> [HostAction] {
+    /// rmdir of an ACL ends its session at once, so the session is looked for first unless that is wanted,
+    /// then mappings, then the ACL.
+    private static func removeACL(
+        _ target: TargetRef, _ initiator: String, _ mapped: [Int], disconnecting: Bool
+    ) -> [HostAction] {
         let acl = LIOPath.acl(target.iqn, initiator)
-        return [.require(.noSession(.target(acl)))]
+        return (disconnecting ? [] : [.require(.noSession(.target(acl)))])
             + mapped.flatMap { removeLinked("\(acl)/lun_\($0)") }
             + [.removeDirectory(.target(acl))]
     }

@@ -33,6 +33,9 @@ extension LVMDriver {
             case .activate(let location, let uid, _):
                 let (group, name) = Self.place(location)
                 activations.append(Activation(step: index, group: group, name: "\(group)/\(name)", uid: uid))
+            case .relabel(let change): batches.append(LoweredBatch(steps: [index], actions: Self.relabel(change)))
+            case .purge(let location, let uid, let uuid, let until):
+                batches.append(LoweredBatch(steps: [index], actions: Self.purge(location, uid, uuid ?? "", until)))
             }
         }
         return batches + Self.activate(activations)
@@ -83,6 +86,45 @@ extension LVMDriver {
                 "lvcreate", "-qq", "--yes", "--thin", "--virtualsize", Self.size(size), "--name", name,
                 "--activate", "n", "--setactivationskip", "n", "--wipesignatures", "n",
             ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", "\(group)/\(pool)"])
+    }
+
+    /// One write of the group's metadata changes all tags and whether the device comes back by itself at boot
+    /// (measured: `vg_seqno` goes up by one), and the name follows. The device goes first, which LVM refuses while
+    /// anybody holds it open; that leaves a volume in use that the next pass activates again.
+    private static func relabel(_ change: Relabelling) -> [HostAction] {
+        let (group, name) = place(change.from), newName = place(change.to).name
+        let still = HostAction.require(condition(group, name, change.uuid, change.uid, size: nil))
+        let only = ["-S", selection(change.uuid ?? "", ["tuff:uid=\(change.uid)"]), "--", "\(group)/\(name)"]
+        var actions = [still]
+        if change.goesOutOfService { actions.append(.run(Self.change(["lvchange", "-qq", "--activate", "n"] + only))) }
+        var marks = change.addedTags.flatMap { ["--addtag", $0] } + change.removedTags.flatMap { ["--deltag", $0] }
+        if change.goesOutOfService { marks += ["--setactivationskip", "y"] }
+        if change.comesIntoService { marks += ["--setactivationskip", "n"] }
+        if !marks.isEmpty { actions.append(.run(Self.change(["lvchange", "-qq"] + marks + only))) }
+        if newName != name {
+            // lvrename knows no selection; a taken name it refuses itself.
+            actions += [still, .run(Self.change(["lvrename", "-qq", "--", group, name, newName]))]
+        }
+        return actions
+    }
+
+    /// What is destroyed is selected by LVM itself, under the lock of the group: uuid, uid and deadline. A selection
+    /// that matches nothing removes nothing and ends with status 0 (measured), which the next observation tells.
+    /// Without `--force`, so a device that somebody holds open is refused.
+    private static func purge(
+        _ location: VolumeLocation, _ uid: UID, _ uuid: String, _ until: Instant
+    ) -> [HostAction] {
+        let (group, name) = place(location)
+        let expired = selection(uuid, ["tuff:uid=\(uid)", "tuff:until=\(until)"])
+        return [
+            .require(.expiredVolume(group: group, name: name, uuid: uuid, uid: uid, until: until)),
+            .run(change(["lvremove", "-qq", "--yes", "-S", expired, "--", "\(group)/\(name)"])),
+        ]
+    }
+
+    /// lvmreport(7), SELECTION CRITERIA: the uuid, and every one of these tags among the volume's.
+    private static func selection(_ uuid: String, _ tags: [String]) -> String {
+        "lv_uuid=\"\(uuid)\" && lv_tags={" + tags.map { "\"\($0)\"" }.joined(separator: " && ") + "}"
     }
 
     /// An empty uuid matches nothing: a step without one is refused, not carried out on whatever has the name.

@@ -13,7 +13,7 @@ package enum LVMReportDecoder {
     package static let volumeColumns = [
         "lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_layout", "lv_active_locally", "lv_suspended",
         "lv_device_open", "pool_lv", "origin", "data_percent", "metadata_percent", "lv_metadata_size",
-        "lv_health_status",
+        "lv_health_status", "lv_kernel_major", "lv_kernel_minor",
     ]
     package static let segmentColumns = ["lv_uuid", "chunk_size"]
     package static let nameColumns = ["vg_name", "vg_uuid"]

@@ -74,7 +74,8 @@ struct LVMReportGroup {
             layout: Self.layout(try cells.text(4)), active: active, suspended: try cells.flag(6) == true,
             open: try cells.flag(7) == true, pool: try cells.optional(8), origin: try cells.optional(9),
             dataPercent: try cells.percent(10), metadataPercent: try cells.percent(11),
-            metadataSize: try cells.optionalSize(12), chunkSize: chunkSizes[volumeUUID], health: try cells.text(13))
+            metadataSize: try cells.optionalSize(12), chunkSize: chunkSizes[volumeUUID], health: try cells.text(13),
+            device: try cells.device(14, 15))
     }
 
     /// Chunk sizes by the uuid of the thin pool.
@@ -156,6 +157,12 @@ private struct Cells {
             value <= 100
         else { throw unreadable(index, text) }
         return value
+    }
+
+    /// A device's major and minor number: nil where LVM says `-1`, as it does of what is inactive.
+    func device(_ major: Int, _ minor: Int) throws(HostError) -> DeviceNumber? {
+        if try text(major) == "-1", try text(minor) == "-1" { return nil }
+        return DeviceNumber(major: try count(major), minor: try count(minor))
     }
 
     private func number(_ index: Int, _ text: String) throws(HostError) -> Int64 {

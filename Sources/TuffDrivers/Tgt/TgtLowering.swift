@@ -15,7 +15,7 @@ struct TgtLowering {
     func actions(_ step: ExportStep) -> [HostAction] {
         switch step {
         // A backstore is nothing apart from its LUN here.
-        case .createBackstore, .removeBackstore: []
+        case .createBackstore, .relabelBackstore, .removeBackstore: []
         case .repairBackstore(let spec, let enable): repairBackstore(spec, enable: enable)
         case .createTarget(let target):
             // Must be new: a number or a name that is taken is somebody else's.
@@ -33,18 +33,26 @@ struct TgtLowering {
         // The LUN itself goes with removeLUN; there is no mapping apart from it.
         case .unmapLUN: []
         case .setReadOnly(let target, _, let number, let readOnly): [readOnlyUnit(target, number, readOnly)]
-        case .removeACL(let target, let initiator, _):
+        case .removeACL(let target, let initiator, _, let disconnecting):
             // A session goes on without its rule, so nobody at all may be logged in.
-            [idle(target), rule("unbind", target, initiator, Self.doneBefore)]
-        case .enable(let target):
-            [run(["--op", "update", "--mode", "target", "--tid", tid(target), "--name", "state", "--value", "ready"])]
+            (disconnecting ? [] : [idle(target)]) + [rule("unbind", target, initiator, Self.doneBefore)]
+        case .enable(let target): [setState(target, "ready")]
+        case .disable(let target): [setState(target, "offline")]
+        // tgtd deletes a target with its LUNs, and refuses one with a session.
+        case .removeTarget(let target):
+            [idle(target), run(["--op", "delete", "--mode", "target", "--tid", tid(target)])]
         // No secret enters argv (ExportCapabilities.chap), and portals are the whole daemon's (portalsPerTarget).
-        case .setCHAP, .protectSecrets, .addPortal, .removePortal: []
+        // A rule has no room for a mark (marksAccess).
+        case .setCHAP, .protectSecrets, .addPortal, .removePortal, .markACL: []
         }
     }
 
     private func run(_ arguments: [String], _ statuses: [Int32] = done) -> HostAction {
         .run(Command("tgtadm", driver.base + arguments, effect: .mutates, successStatuses: statuses))
+    }
+
+    private func setState(_ target: TargetRef, _ state: String) -> HostAction {
+        run(["--op", "update", "--mode", "target", "--tid", tid(target), "--name", "state", "--value", state])
     }
 
     private func tid(_ target: TargetRef) -> String { String(TgtNames.tid(of: target)) }
