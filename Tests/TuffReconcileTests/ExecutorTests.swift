@@ -103,19 +103,20 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
 
     func run(
         _ plan: Plan, interrupted: @escaping @Sendable () -> Bool = { false }
-    ) async -> (report: ApplyReport, log: [String]) {
-        let report = await reconciler().apply(plan, desired: DesiredState(), interrupted: interrupted)
+    ) async throws -> (report: ApplyReport, log: [String]) {
+        let report = try await reconciler().apply(
+            plan, desired: DesiredState(), observed: Sample.observed(), interrupted: interrupted)
         return (report, machine.state.withLock { $0.log })
     }
 
-    @Test func stepsOfOneVolumeGroupNeverOverlap() async {
-        let log = await run(plan(["a", "b", "c"])).log
+    @Test func stepsOfOneVolumeGroupNeverOverlap() async throws {
+        let log = try await run(plan(["a", "b", "c"])).log
         #expect(log.count == 6)
         for (index, entry) in log.enumerated() { #expect(entry.hasPrefix(index.isMultiple(of: 2) ? "+" : "-")) }
     }
 
-    @Test func targetsAreBuiltSideBySideAfterTheirDevices() async {
-        let log = await run(plan(["a", "b", "c"], attached: ["a", "b", "c"])).log
+    @Test func targetsAreBuiltSideBySideAfterTheirDevices() async throws {
+        let log = try await run(plan(["a", "b", "c"], attached: ["a", "b", "c"])).log
         #expect(machine.state.withLock { $0.mostRunning } > 1)
         let lastActivation = log.lastIndex { $0.hasPrefix("-activate") }
         let firstExport = log.firstIndex { $0.hasPrefix("+export") }
@@ -127,27 +128,27 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         }
     }
 
-    @Test func aFailedStepSkipsItsDependentsAndNobodyElses() async {
+    @Test func aFailedStepSkipsItsDependentsAndNobodyElses() async throws {
         machine.state.withLock { $0.failing = ["create /dev/vg0/v-a"] }
-        let log = await run(plan(["a", "b"], attached: ["a", "b"])).log
+        let log = try await run(plan(["a", "b"], attached: ["a", "b"])).log
         #expect(!log.contains { $0.contains("activate /dev/vg0/v-a") })
         #expect(!log.contains { $0.contains("export") && $0.hasSuffix(":a") })
         #expect(log.contains("-activate /dev/vg0/v-b"))
         #expect(log.contains { $0.contains("export") && $0.hasSuffix(":b") })
     }
 
-    @Test func aCommandThatOutlivesItsDeadlineFencesItsVolumeGroup() async {
+    @Test func aCommandThatOutlivesItsDeadlineFencesItsVolumeGroup() async throws {
         machine.state.withLock {
             $0.failing = ["create /dev/vg0/v-a"]
             $0.code = .timeout
         }
-        let (report, log) = await run(plan(["a", "b"], attached: ["b"]))
+        let (report, log) = try await run(plan(["a", "b"], attached: ["b"]))
         #expect(log == ["+create /dev/vg0/v-a", "-create /dev/vg0/v-a"])
         #expect(report.changes.first { $0.resource.name == "b" }?.detail == "skipped because Volume/a failed")
         #expect(!report.interrupted)
     }
 
-    @Test func skippedChangesNameTheResourceThatFailed() async {
+    @Test func skippedChangesNameTheResourceThatFailed() async throws {
         machine.state.withLock { $0.failing = ["create /dev/vg0/v-a"] }
         let plan = plan(["a"], attached: ["a"])
         let events = Mutex<[String]>([])
@@ -156,14 +157,14 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 events.withLock { $0.append("\(plan.changes[change].resource) because of \(cause)") }
             }
         }
-        _ = await reconciler().apply(plan, desired: DesiredState(), events: tell)
+        _ = try await reconciler().apply(plan, desired: DesiredState(), observed: Sample.observed(), events: tell)
         #expect(events.withLock { $0 } == ["Attachment/a-on-web1 because of Volume/a"])
     }
 
-    @Test func anInterruptStartsNothingNewAndEndsWhatRuns() async {
+    @Test func anInterruptStartsNothingNewAndEndsWhatRuns() async throws {
         let machine = machine
         let begun: @Sendable () -> Bool = { machine.state.withLock { state in !state.log.isEmpty } }
-        let (report, log) = await run(plan(["a", "b", "c"], attached: ["a"]), interrupted: begun)
+        let (report, log) = try await run(plan(["a", "b", "c"], attached: ["a"]), interrupted: begun)
         #expect(log == ["+create /dev/vg0/v-a", "-create /dev/vg0/v-a"])
         #expect(report.interrupted)
         #expect(report.exitCode == 130)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import SystemPackage
 import TuffModel
+import TuffPlanning
 
 extension ColorChoice: ExpressibleByArgument {}
 

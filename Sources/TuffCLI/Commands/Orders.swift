@@ -1,4 +1,5 @@
 import ArgumentParser
+import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffReconcile
