@@ -93,7 +93,8 @@ struct SurveyBuilder {
             records.append(record(name, facts(declared, stored), stack: context.stack))
         }
         for stored in index.volumes {
-            guard case .volume(let name) = stored.marks.role else { continue }
+            // The trash has a list of its own.
+            guard case .volume(let name) = stored.marks.role, stored.standing != .trashed else { continue }
             if stored.marks.stack == context.stack, seen.contains(name) { continue }
             records.append(record(name, facts(nil, stored), stack: stored.marks.stack))
         }
@@ -126,6 +127,9 @@ struct SurveyBuilder {
         if let operation = stored.marks.operation {
             return Condition("Ready", .no, reason: "Unfinished", message: "'\(operation)' was not finished")
         }
+        if stored.standing == .released {
+            return Condition("Ready", .yes, reason: "Released", message: "\(stored.location) was let go")
+        }
         return Condition("Ready", .yes, reason: "Exists", message: "\(stored.location)")
     }
 
@@ -157,7 +161,7 @@ struct SurveyBuilder {
                     "Ready", .yes, reason: "NotDeclared", message: "no document declares this access")
                 records.append(
                     ResourceRecord(
-                        id: ResourceID(.attachment, "\(name)@\(acl.initiator)"), location: nil, labels: [:],
+                        id: ResourceID(.attachment, acl.mark?.attachment ?? "\(name)@\(acl.initiator)"), location: nil, labels: [:],
                         conditions: [plan == nil ? seen : undeclared],
                         facts: .attachment(attachment(nil, name, volume, acl, acl.initiator))))
             }

@@ -18,12 +18,30 @@ extension Shape where Value == ControllerSpec {
             "allowedRoots", .list(of: .path),
             "Directories beneath which documents may name files; `/etc/tuff` and `/srv` without."),
         defaulted("targetDriver", .word, "lio", "`lio`: the kernel's target. `tgt`: the daemon tgtd."),
-        defaulted("tgtControlPort", .integer(0...32767), "0", "Control port of tgtd (`tgtadm -C`).")
-    ) { node, portals, iqnBase, allowedRoots, targetDriver, tgtControlPort in
+        defaulted("tgtControlPort", .integer(0...32767), "0", "Control port of tgtd (`tgtadm -C`)."),
+        optional("guard", .guardLimits, "How much may be removed within 24 hours without `--allow-removals`.")
+    ) { node, portals, iqnBase, allowedRoots, targetDriver, tgtControlPort, limits in
         var config = ControllerConfig(
             node: "", portals: portals, iqnBase: iqnBase, targetDriver: targetDriver, tgtControlPort: tgtControlPort)
         if let allowedRoots { config.allowedRoots = allowedRoots }
+        if let limits { config.guardLimits = limits }
         return ControllerSpec(node: node, config: config)
+    }
+}
+
+extension Shape where Value == GuardLimits {
+    static let guardLimits = object(
+        defaulted("volumes", .share, "20%", "Share of a stack's volumes and snapshots, rounded up, at least one."),
+        defaulted("mostVolumes", .integer(0...10000), "3", "Most of them, whatever the share."),
+        defaulted("attachments", .share, "50%", "Share of a stack's attachments, rounded up."),
+        defaulted("mostAttachments", .integer(0...10000), "5", "Most of them, whatever the share.")
+    ) { volumes, mostVolumes, attachments, mostAttachments in
+        var limits = GuardLimits()
+        limits.volumes = volumes
+        limits.mostVolumes = mostVolumes
+        limits.attachments = attachments
+        limits.mostAttachments = mostAttachments
+        return limits
     }
 }
 
