@@ -58,7 +58,7 @@ package struct AccessMark: Hashable, Codable, Sendable {
 
     /// A label, or the beginning of one, which may end in a hyphen.
     private static func isSound(_ name: some StringProtocol) -> Bool {
-        name.utf8.count <= nameLimit && (NameRule.isLabel(name) || NameRule.isLabel("\(name)0"))
+        !name.isEmpty && name.utf8.count <= nameLimit && (NameRule.isLabel(name) || NameRule.isLabel("\(name)0"))
     }
 
     /// Whether this is the access of the attachment of that name.

@@ -14,6 +14,7 @@ extension Ledger {
             next.see(declared, in: observed, context)
         }
         let horizon = context.now.secondsSince1970 - Self.farewell
+        next.dropFormerPools(desired, context)
         next.entries.removeAll { $0.standing == .leaving && $0.seen.secondsSince1970 < horizon }
         next.removals.removeAll { $0.at.secondsSince1970 <= context.now.secondsSince1970 - Self.removalWindow }
         next.lastPass = max(lastPass ?? context.now, context.now)
@@ -35,6 +36,18 @@ extension Ledger {
                 Removal(stack: plan.context.stack, resource: change.resource, at: plan.context.now))
         }
         return next
+    }
+
+    /// A pool that no document names and that held nothing we remember need not be looked for.
+    private mutating func dropFormerPools(_ desired: DesiredState, _ context: PlanContext) {
+        let volumes = entries.filter { $0.resource.kind != .pool }
+        entries.removeAll { pool in
+            guard pool.resource.kind == .pool, pool.stack == context.stack, desired.count > 0,
+                desired.pools[pool.resource.name] == nil
+            else { return false }
+            let home = pool.place.hasPrefix("/") ? pool.place : String(pool.place.prefix { $0 != "/" })
+            return !volumes.contains { $0.place.hasPrefix(home + "/") }
+        }
     }
 
     private mutating func see(_ volume: StoredVolume, at now: Instant) {

@@ -36,17 +36,21 @@ struct PlanningPass {
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
-        unseenStorage = Self.unseen(observed)
+        unseenStorage = Self.unseen(observed, desired)
         backstores = Dictionary(inventory.value?.backstores.map { ($0.name, $0) } ?? []) { first, _ in first }
     }
 
-    /// A group that hangs may hold a volume whose document has just named another pool, declared or not any more.
-    private static func unseen(_ observed: ObservedState) -> String? {
-        func first<Value>(_ map: ObservationMap<Value>) -> String? {
-            map.entries.filter { $0.value.isUnknown }.keys.min()
+    /// A group that hangs may hold a volume whose document has just named another pool, declared or not any more. A
+    /// directory that is looked at only because the ledger names it does not: the ledger names its volumes too.
+    private static func unseen(_ observed: ObservedState, _ desired: DesiredState) -> String? {
+        let declared = desired.pools.values.compactMap { pool in
+            if case .directory(let directory) = pool.spec.backend { directory.path } else { nil }
         }
-        return first(observed.volumeGroups).map { "volume group \($0)" }
-            ?? first(observed.directories).map { "directory \($0)" }
+        let directories = observed.directories.entries.filter { $0.value.isUnknown }.keys
+        if let group = observed.volumeGroups.entries.filter({ $0.value.isUnknown }).keys.min() {
+            return "volume group \(group)"
+        }
+        return directories.filter { desired.count == 0 || declared.contains($0) }.min().map { "directory \($0)" }
     }
 
     mutating func run(_ desired: DesiredState) -> Plan {

@@ -30,7 +30,7 @@ import TuffTestSupport
         #expect(!ended.err.isEmpty)
     }
 
-    @Test(arguments: ["--prune", "--allow-destroy", "--run-due", "--allow-removals=1", "--allow-pool-create"])
+    @Test(arguments: ["--run-due", "--allow-pool-create"])
     func consentToWhatThisVersionCannotDoIsRefusedWithASentence(_ flag: String) throws {
         try folder.writeVolume()
         for command in ["plan", "apply"] {

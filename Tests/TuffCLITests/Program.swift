@@ -111,7 +111,8 @@ final class TestFolder {
     /// Options that make this folder the host.
     var host: [String] {
         [
-            "--config", "\(path)/config.yaml", "--lock-file", "\(path)/run/lock", "--target-root", "\(path)/target",
+            "--config", "\(path)/config.yaml", "--lock-file", "\(path)/run/lock", "--state-directory",
+            "\(path)/run/state", "--target-root", "\(path)/target",
             "--tool-path", "\(path)/tools",
         ]
     }

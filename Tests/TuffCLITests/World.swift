@@ -31,7 +31,8 @@ enum World {
         let acl = ObservedACL(
             initiator: Examples.host, mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: false)],
             chap: ObservedCHAP(user: "web1", password: print, mutualUser: "storage1", mutualPassword: print),
-            sessions: [ObservedSession(state: "LOGGED_IN", addresses: ["192.0.2.21"])])
+            sessions: [ObservedSession(state: "LOGGED_IN", addresses: ["192.0.2.21"])],
+            mark: AccessMark(attachment: "web-on-web1", onRemove: .waitForLogout))
         var settings: [TargetSetting: Bool] = [:]
         for setting in TargetSetting.allCases {
             settings[setting] = setting == .authentication || setting == .demoModeWriteProtect

@@ -33,6 +33,9 @@ import TuffTestSupport
                 .set(target, .generateNodeACLs, false), .set(target, .cacheDynamicACLs, false),
                 .set(target, .demoModeWriteProtect, true), .set(target, .demoModeDiscovery, false),
                 .addLUN(target, number: 0, backstore), .createACL(target, initiator: Sample.initiator),
+                .markACL(
+                    target, initiator: Sample.initiator,
+                    AccessMark(attachment: "db-on-web1", onRemove: .waitForLogout)),
                 .mapLUN(target, initiator: Sample.initiator, number: 0, lun: 0, readOnly: false),
                 .addPortal(target, Portal(address: "192.0.2.10")), .enable(target),
             ] as [ExportStep]).map(Step.export)
@@ -123,9 +126,13 @@ import TuffTestSupport
 
     @Test func anotherInitiatorKeepsANewOneOut() {
         let targets = Sample.export { target, _ in target.acls[0].initiator = "iqn.2004-10.com.example:web2" }
-        let plan = plan(Sample.desired(attached: ["db"]), targets)
-        #expect(plan.isEmpty)
-        #expect(attachment(plan)?.reason == .inUse)
+        for mark in [nil, AccessMark(attachment: "other", onRemove: .waitForLogout)] {
+            var targets = targets
+            targets.targets[0].acls[0].mark = mark
+            let plan = plan(Sample.desired(attached: ["db"]), targets)
+            #expect(plan.isEmpty)
+            #expect(plan.changes.contains { $0.resource.name == "db-on-web1" && $0.reason == .inUse })
+        }
     }
 
     @Test func aTargetThatHandsOutSomethingElseIsNotOurs() {

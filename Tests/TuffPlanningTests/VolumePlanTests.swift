@@ -228,14 +228,22 @@ import TuffTestSupport
         #expect(change(plan)?.reason == .unknown)
     }
 
-    @Test func unfinishedAndTrashedObjectsOfAnotherVersionAreNotHandedOut() {
-        for tag in ["tuff:op=restore", "tuff:until=1795339800"] {
+    @Test func unfinishedObjectsOfAnotherVersionAreNotHandedOut() {
+        var volume = Sample.volume(active: true)
+        volume.tags.append("tuff:op=restore")
+        let plan = plan(Sample.desired(attached: ["db"]), Sample.observed([volume]))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .unfinished)
+        #expect(change(plan, .attachment, "db-on-web1")?.reason == .dependencyBlocked)
+    }
+
+    @Test func aDeadlineThatTuffDidNotWriteIsNoDeadline() {
+        for until in ["1795339800", "2026-11-22T09:30:00+01:00", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z"] {
             var volume = Sample.volume(active: true)
-            volume.tags.append(tag)
-            let plan = plan(Sample.desired(attached: ["db"]), Sample.observed([volume]))
-            #expect(plan.isEmpty, "\(tag)")
-            #expect(change(plan)?.reason == .unfinished)
-            #expect(change(plan, .attachment, "db-on-web1")?.reason == .dependencyBlocked)
+            volume.tags.append("tuff:until=\(until)")
+            let plan = plan(Sample.desired(), Sample.observed([volume]))
+            #expect(plan.isEmpty, "\(until)")
+            #expect(change(plan, .volume, "v-db")?.reason == .marksDamaged)
         }
     }
 
