@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -110,3 +111,7 @@ void tuff_close_from(int first) {
     if (limit < 0 || limit > 65536) limit = 65536;
     for (int descriptor = first; descriptor < limit; descriptor++) close(descriptor);
 }
+
+unsigned int tuff_device_major(uint64_t device) { return major(device); }
+
+unsigned int tuff_device_minor(uint64_t device) { return minor(device); }

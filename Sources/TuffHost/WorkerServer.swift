@@ -54,7 +54,7 @@ package enum WorkerServer {
     private static func perform(_ action: HostAction, _ roots: OpenRoots) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .require(.logicalVolume), .require(.tgtIdle):
+        case .run, .identify, .require(.logicalVolume), .require(.tgtIdle):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .makeDirectory(let path): try tree.makeDirectory(path)

@@ -121,7 +121,7 @@ extension PlanningPass {
                 mutualPassword: chap.mutual?.password)
         }
         let backstore = BackstoreSpec(
-            uid: stored.uid, location: stored.location, size: size,
+            uid: stored.uid, location: stored.location, deviceUUID: stored.deviceUUID, size: size,
             identity: DiskIdentity(serial: stored.marks.serial ?? stored.uid.serial), discard: stored.backend.isThin)
         return .success(
             DesiredExport(

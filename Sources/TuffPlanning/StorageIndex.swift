@@ -44,8 +44,8 @@ package struct StorageIndex: Sendable {
             case .ours(let marks):
                 volumes.append(
                     StoredVolume(
-                        marks: marks, backend: backend, location: location, uuid: volume.uuid, size: volume.size,
-                        active: volume.active, suspended: volume.suspended))
+                        marks: marks, backend: backend, location: location, uuid: volume.uuid, groupUUID: group.uuid,
+                        size: volume.size, active: volume.active, suspended: volume.suspended))
             }
         }
     }

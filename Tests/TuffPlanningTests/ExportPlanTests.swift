@@ -20,8 +20,8 @@ import TuffTestSupport
         let plan = plan(Sample.desired(attached: ["db"]), TargetInventory(), active: false)
         let target = TargetRef(iqn: "\(Sample.iqnBase):db", place: "")
         let backstore = BackstoreSpec(
-            uid: Sample.uid, location: .logicalVolume(group: "vg0", name: "v-db"), size: Sample.gibi(10),
-            identity: DiskIdentity(serial: Sample.uid.serial), discard: true)
+            uid: Sample.uid, location: .logicalVolume(group: "vg0", name: "v-db"), deviceUUID: "LVM-vguuiduuiddb",
+            size: Sample.gibi(10), identity: DiskIdentity(serial: Sample.uid.serial), discard: true)
         let expected: [Step] =
             [
                 .volume(

@@ -38,6 +38,10 @@ int tuff_fork(void);
 /* Closes every descriptor from FIRST on (close_range(2), Linux 5.9; one by one where that is refused). */
 void tuff_close_from(int first);
 
+/* The numbers of a device, as sysfs writes them; macros in C. */
+unsigned int tuff_device_major(uint64_t device);
+unsigned int tuff_device_minor(uint64_t device);
+
 /* memset(3) with zero that the optimiser may not remove. */
 void tuff_zero(void *memory, size_t count);
 

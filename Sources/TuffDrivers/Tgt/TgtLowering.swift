@@ -69,7 +69,12 @@ struct TgtLowering {
             "scsi_id=\(spec.name)", "scsi_sn=\(spec.identity.serial)", "vendor_id=\(spec.identity.vendor)",
             "product_id=\(spec.identity.product)", "thin_provisioning=\(spec.discard ? 1 : 0)", "readonly=1",
         ]
-        return [
+        // tgtd opens the path with `new`; until the LUN is named and mapped it is read-only and no initiator's.
+        var device: [HostAction] = []
+        if case .logicalVolume(let group, let name) = spec.location {
+            device = [.require(.device(group: group, name: name, uid: spec.uid, uuid: spec.deviceUUID))]
+        }
+        return device + [
             unit(
                 target, number, "new",
                 // O_SYNC: what was acknowledged is on the disk, as with LIO's files.

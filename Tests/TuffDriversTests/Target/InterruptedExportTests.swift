@@ -45,6 +45,7 @@ import TuffTestSupport
     private func world() -> FakeWorld {
         var world = FakeWorld()
         world.otherDevices["/dev/vg0/v-db"] = Sample.gibi(10)
+        world.otherDeviceUUIDs["/dev/vg0/v-db"] = "LVM-vguuiduuiddb"
         world.tgt.portals = Sample.config.portals
         world.secrets = ["/etc/tuff/web1": "first secret", "/etc/tuff/storage": "second secret"]
         return world
