@@ -180,6 +180,7 @@ struct TreeReader: ~Copyable {
                 entry.size = ByteCount(Int64(status.st_size))
                 entry.allocated = ByteCount(Int64(status.st_blocks) * 512)
                 entry.mode = UInt16(status.st_mode & 0o7777)
+                entry.exposure = Exposure.fault(status)
             }
         }
         if entry.kind == .link { entry.target = linkText(directory, name) }

@@ -116,6 +116,7 @@ enum TreeEntryCoding {
             if entry.allocated != nil { mask |= 16 }
             if entry.mode != nil { mask |= 32 }
             if entry.error != nil { mask |= 64 }
+            if entry.exposure != nil { mask |= 128 }
             result.append(mask)
             result.append(UInt8(kinds.firstIndex(of: entry.kind)!))
             put(entry.path.utf8, &result)
@@ -126,6 +127,7 @@ enum TreeEntryCoding {
             if let allocated = entry.allocated { put(allocated.bytes, &result) }
             if let mode = entry.mode { put(Int64(mode), &result) }
             if let error = entry.error { put(try JSONEncoder().encode(error), &result) }
+            if let exposure = entry.exposure { put(exposure.utf8, &result) }
         }
         return result
     }
@@ -157,6 +159,7 @@ enum TreeEntryCoding {
                 else { return nil }
                 entry.error = error
             }
+            if mask & 128 != 0 { guard let value = text(&rest) else { return nil }; entry.exposure = value }
             result.append(entry)
         }
         return result

@@ -76,9 +76,13 @@ package enum WorkerServer {
         guard fstatvfs(descriptor.raw, &status) == 0 else {
             throw .system(errno, "Cannot ask for the space of \(directory)", subject: directory)
         }
+        var owner = stat()
+        guard fstat(descriptor.raw, &owner) == 0 else {
+            throw .system(errno, "Cannot look at \(directory)", subject: directory)
+        }
         return FileSystemSpace(
             size: bytes(blocks: status.f_blocks, of: status.f_frsize),
-            free: bytes(blocks: status.f_bavail, of: status.f_frsize))
+            free: bytes(blocks: status.f_bavail, of: status.f_frsize), exposure: Exposure.fault(owner))
     }
 
     /// Saturates: network and FUSE file systems say any number, all ones for "as much as you like" among them.

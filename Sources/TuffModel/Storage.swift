@@ -57,10 +57,12 @@ package struct StoredVolume: Hashable, Sendable {
     package var size: ByteCount?
     package var active: Bool
     package var suspended: Bool
+    /// Why others could change its file; such a volume is not used.
+    package var exposure: String?
 
     package init(
         marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, groupUUID: String? = nil,
-        size: ByteCount?, active: Bool, suspended: Bool = false
+        size: ByteCount?, active: Bool, suspended: Bool = false, exposure: String? = nil
     ) {
         self.marks = marks
         self.backend = backend
@@ -70,6 +72,7 @@ package struct StoredVolume: Hashable, Sendable {
         self.size = size
         self.active = active
         self.suspended = suspended
+        self.exposure = exposure
     }
 
     package var uid: UID { marks.uid }

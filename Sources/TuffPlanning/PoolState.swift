@@ -140,6 +140,9 @@ extension PoolState {
             .filter { !$0.tags.isEmpty }
             .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: directory.size, spec, provisioned: provisioned))
+        obstacle = directory.exposure.map {
+            Obstacle(.exposed, "\($0); whoever may write there decides what Tuff hands out")
+        }
         if directory.free <= spec.reserve.of(directory.size) {
             budget.exhausted =
                 "file system of \(directory.path) has \(directory.free) free and \(spec.reserve) is kept free"

@@ -61,7 +61,7 @@ package struct StorageIndex: Sendable {
                 volumes.append(
                     StoredVolume(
                         marks: marks, backend: .directory(path: directory.path), location: location, uuid: nil,
-                        size: file.size, active: file.size != nil))
+                        size: file.size, active: file.size != nil, exposure: file.exposure))
             }
         }
     }

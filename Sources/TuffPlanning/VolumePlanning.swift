@@ -45,7 +45,7 @@ extension PlanningPass {
             _ = stop(resource, declared, .blocked, obstacle, at: "spec.pool", uid: stored.uid)
             return .available(stored, after: nil)
         }
-        if let obstacle = unfinished(stored) {
+        if let obstacle = exposure(of: stored, in: pool) ?? unfinished(stored) {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == "create" {
@@ -191,6 +191,12 @@ extension PlanningPass {
                 .unfinished, "\(stored.location) is in the trash of a newer version; bring it back with that version")
         }
         return nil
+    }
+
+    /// What others may change is not handed out, not even as it was.
+    private func exposure(of stored: StoredVolume, in pool: PoolState) -> Obstacle? {
+        if let obstacle = pool.obstacle, obstacle.reason == .exposed { return obstacle }
+        return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
     }
 
     func suspension(of stored: StoredVolume) -> Obstacle? {

@@ -143,7 +143,7 @@ package final class FakeMachine: Machine {
                 throw HostError(.notFound, "\(directory) does not exist")
             }
             if let failure = found.failure { throw failure }
-            return FileSystemSpace(size: found.size, free: found.free)
+            return FileSystemSpace(size: found.size, free: found.free, exposure: found.exposure)
         }
     }
 

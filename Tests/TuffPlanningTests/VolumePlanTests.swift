@@ -219,6 +219,42 @@ import TuffTestSupport
         #expect(change(plan)?.reason == .dataMissing)
     }
 
+    /// An attachment's volume and a new one in a directory pool; what of it others may write.
+    private func directoryPlan(_ pool: String?, _ file: String?) -> Plan {
+        var desired = DesiredState()
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        for name in ["db", "new"] {
+            desired.volumes[name] = Sample.declared(
+                name, VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
+        }
+        desired.attachments["db-web"] = Sample.declared(
+            "db-web", AttachmentSpec(volume: "db", initiator: Sample.initiator))
+        var observed = Sample.observed()
+        let found = DirectoryFile(name: "v-db", tags: Sample.marks().tags, size: Sample.gibi(1), exposure: file)
+        observed.directories = ObservationMap([
+            "/srv/p": .known(
+                DirectoryPool(
+                    path: "/srv/p", size: Sample.gibi(100), free: Sample.gibi(90), files: [found], exposure: pool))
+        ])
+        return plan(desired, observed)
+    }
+
+    @Test func aDirectoryThatOthersMayWriteIsNotUsedAtAll() {
+        #expect(!directoryPlan(nil, nil).isEmpty)
+        let plan = directoryPlan("directory /srv/p belongs to user 1000", nil)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .exposed && change(plan, .volume, "new")?.reason == .exposed)
+        #expect(change(plan, .pool, "dir")?.summary.contains("belongs to user 1000") == true)
+        #expect(change(plan, .attachment, "db-web")?.reason == .dependencyBlocked)
+    }
+
+    @Test func aFileThatOthersMayWriteHoldsUpItsOwnVolumeOnly() {
+        let plan = directoryPlan(nil, "/srv/p/v-db may be written by others")
+        #expect(change(plan)?.reason == .exposed)
+        #expect(change(plan, .attachment, "db-web")?.reason == .dependencyBlocked)
+        #expect(change(plan, .volume, "new")?.action == .create)
+    }
+
     @Test func anythingUnseenMayHoldWhatLooksNew() {
         // The group is in no document any more: it may be the old home of a volume whose document names another pool.
         var observed = Sample.observed()

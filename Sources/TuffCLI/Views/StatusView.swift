@@ -29,7 +29,7 @@ package struct StatusView: View {
         for record in survey.records {
             let ready = record.ready
             guard ready.status != .yes else { continue }
-            let severe = ["DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing"]
+            let severe = ["DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing", "Exposed"]
             // A source that was not seen has said so already, once.
             if ready.status == .unknown, !survey.unseen.isEmpty { continue }
             problems.append(

@@ -23,18 +23,26 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             do throws(HostError) {
                 let entries = try await machine.readTree(
                     .directory(path),
-                    [TreeQuery("*", .status), TreeQuery("\(Sidecar.folder)/*", .text)], key: key)
+                    [
+                        TreeQuery("*", .status), TreeQuery("\(Sidecar.folder)/*", .text),
+                        TreeQuery("\(Sidecar.folder)/*", .status),
+                    ], key: key)
                 let space = try await machine.space(of: path)
                 map.entries[path] = .known(
                     DirectoryPool(
                         path: path, size: space.size, free: space.free,
-                        files: try Self.files(entries, in: path)))
+                        files: try Self.files(entries, in: path), exposure: Self.exposure(space, entries, path)))
             } catch {
                 // The protocol of `Machine` has `notFound` for a missing root: known to be absent, hence no entry.
                 if error.code != .notFound { map.entries[path] = .unknown(error) }
             }
         }
         return map
+    }
+
+    private static func exposure(_ space: FileSystemSpace, _ entries: [TreeEntry], _ path: String) -> String? {
+        if let fault = space.exposure { return "directory \(path) \(fault)" }
+        return entries.first { $0.path == Sidecar.folder }?.exposure.map { "\(path)/\(Sidecar.folder) \($0)" }
     }
 
     /// Joins sidecars and files. A sidecar that cannot be understood becomes an entry of its own whose marks read as
@@ -63,10 +71,12 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             }
             let data = found[sidecar.file]
             if let error = data?.error { throw error }
+            let exposed = [data, sidecarEntry].lazy.compactMap { $0 }.first { $0.exposure != nil }
             files.append(
                 DirectoryFile(
                     name: sidecar.file, tags: sidecar.tags, size: data?.kind == .file ? data?.size : nil,
-                    allocated: data?.allocated ?? .zero))
+                    allocated: data?.allocated ?? .zero,
+                    exposure: exposed.flatMap { entry in entry.exposure.map { "\(path)/\(entry.path) \($0)" } }))
         }
         // Whatever else is there (files, folders, links) is somebody else's; what counts is that its name is taken.
         for (name, entry) in found where claimed[name] == nil {
