@@ -17,7 +17,7 @@ package struct StuckWorker: Hashable, Sendable {
 /// The workers of one machine: one as a rule, another when all have been busy for a while, so that a request never
 /// waits behind a stuck one. Started when first needed.
 final class WorkerPool: Sendable {
-    /// Most workers that are not stuck, and most that are.
+    /// Most workers that are not stuck. Of those that are, each kind of work has a share.
     private static let limit = 8
     /// How long a request waits for a busy worker before another is started, in milliseconds: a request takes one or
     /// two, starting a process up to a hundred on a small machine.
@@ -34,6 +34,8 @@ final class WorkerPool: Sendable {
         var waiting: [(id: Int, continuation: CheckedContinuation<Ticket, Never>)] = []
         var lastID = 0
         var stuck: [Int: StuckWorker] = [:]
+        /// What stuck workers were asked for.
+        var hanging: [Int: (share: WorkerRequest.Share, repetition: String?)] = [:]
     }
 
     private let command: [String]
@@ -66,6 +68,7 @@ final class WorkerPool: Sendable {
 
     /// Asks a worker. A request that certainly reached nobody is sent once more.
     func ask(_ request: WorkerRequest) async throws(HostError) -> WorkerReply {
+        try refuseHanging(request)
         guard let message = try? request.message() else {
             throw HostError(.failed, "Cannot write down a request for the worker: \(request.summary)")
         }
@@ -106,12 +109,30 @@ final class WorkerPool: Sendable {
             pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary)
         state.withLock { state in
             // It may have ended between the deadline and now.
-            if !connection.hasEnded.load(ordering: .relaxed) { state.stuck[connection.id] = worker }
+            guard !connection.hasEnded.load(ordering: .relaxed) else { return }
+            state.stuck[connection.id] = worker
+            state.hanging[connection.id] = (request.share, request.repetition)
         }
         discard()
         let who = worker.pid.map { "Worker process \($0)" } ?? "The worker"
         let silence = "was not heard of for \(Int(deadline.rounded(.up))) s while it did \(request.summary)"
         return HostError(.timeout, "\(who) \(silence), and is left to itself")
+    }
+
+    /// A reading that hangs would hang again and cost another worker, until the first one ends; and of each kind of
+    /// work only so many workers may be stuck.
+    private func refuseHanging(_ request: WorkerRequest) throws(HostError) {
+        // Asked before every request, and nearly always nothing is stuck.
+        let hanging = state.withLock { $0.hanging }
+        guard !hanging.isEmpty else { return }
+        if let asked = request.repetition, hanging.values.contains(where: { $0.repetition == asked }) {
+            throw HostError(.timeout, "\(request.summary) hangs already, and is not tried again before that ends")
+        }
+        let share = request.share
+        guard hanging.values.count(where: { $0.share == share }) >= share.limit else { return }
+        throw HostError(
+            .exhausted, "\(share.limit) \(share.name) hang; no more are begun before one of them ends",
+            cause: request.summary)
     }
 
     // MARK: Sharing
@@ -173,10 +194,6 @@ final class WorkerPool: Sendable {
     // MARK: Starting
 
     private func start() throws(HostError) -> WorkerConnection {
-        guard stuck.count < Self.limit else {
-            discard()
-            throw HostError(.exhausted, "\(Self.limit) workers are stuck; no more are started")
-        }
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
             let number = errno
@@ -252,6 +269,7 @@ final class WorkerPool: Sendable {
         state.withLock { state in
             connection?.hasEnded.store(true, ordering: .relaxed)
             state.stuck[id] = nil
+            state.hanging[id] = nil
         }
     }
 }

@@ -18,6 +18,49 @@ package struct WorkerRequest: Codable, Sendable {
         self.work = work
     }
 
+    /// What a reading asks for, whatever key it is asked with; nil for acts.
+    var repetition: String? {
+        switch work {
+        case .perform: nil
+        case .readTree(let root, let queries, _):
+            "tree \(roots.path(of: root)) " + queries.map { "\($0.pattern) \($0.reading)" }.joined(separator: ",")
+        case .space(let directory): "space \(directory)"
+        case .fingerprint(let secret, _): "secret \(secret.file)"
+        }
+    }
+
+    /// Kinds of work that may each leave so many stuck workers behind, so that one kind does not use up the others'.
+    enum Share: Hashable {
+        case acts, targets, directories, secrets
+
+        var limit: Int {
+            switch self {
+            case .acts: 8
+            // A reading of everything, and then object by object.
+            case .targets: 6
+            case .directories, .secrets: 2
+            }
+        }
+
+        var name: String {
+            switch self {
+            case .acts: "changes"
+            case .targets: "readings of the target configuration"
+            case .directories: "readings of directories"
+            case .secrets: "readings of secret files"
+            }
+        }
+    }
+
+    var share: Share {
+        switch work {
+        case .perform: .acts
+        case .readTree(.targetConfiguration, _, _): .targets
+        case .readTree(.directory, _, _), .space: .directories
+        case .fingerprint: .secrets
+        }
+    }
+
     /// What is asked, for people: the sentence of an error when no answer comes.
     var summary: String {
         switch work {

@@ -169,6 +169,9 @@ extension PlanningPass {
             return Obstacle(.nameTaken, "target name \(iqn) belongs to \(other.location) already")
         }
         // Checked before the name is written on the new volume for good.
+        if let error = inventory.value?.fault(target: iqn) {
+            return Obstacle(.unknown, "a target named \(iqn) is there and could not be observed: \(error)")
+        }
         if let target = targets[iqn], let lun = target.luns.first {
             return Obstacle(
                 .nameTaken,

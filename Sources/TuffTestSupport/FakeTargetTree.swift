@@ -54,6 +54,8 @@ package struct FakeTargetTree: Equatable, Sendable {
 
     /// Whether `target_core_mod` is loaded: without it the root does not exist.
     package var isLoaded = true
+    /// Directories whose listing hangs, and everything beneath them, as beside a device that is suspended.
+    package var hanging: Set<String> = []
     package internal(set) var sessions: [Session] = []
     var root: Node
 
@@ -111,7 +113,7 @@ package struct FakeTargetTree: Equatable, Sendable {
         var found: [String: TreeEntry] = [:]
         for query in queries {
             let pattern = query.pattern.split(separator: "/").map(String.init)
-            collect(pattern[...], in: root, at: [], query.reading, key, &found)
+            try collect(pattern[...], in: root, at: [], query.reading, key, &found)
         }
         return found.values.sorted { $0.path < $1.path }
     }
@@ -119,7 +121,7 @@ package struct FakeTargetTree: Equatable, Sendable {
     private func collect(
         _ pattern: ArraySlice<String>, in node: Node, at path: [String], _ reading: TreeQuery.Reading,
         _ key: FingerprintKey, _ found: inout [String: TreeEntry]
-    ) {
+    ) throws(HostError) {
         guard let first = pattern.first else {
             let name = path.joined(separator: "/")
             var entry = found[name] ?? self.entry(node, path)
@@ -128,6 +130,9 @@ package struct FakeTargetTree: Equatable, Sendable {
             return
         }
         guard node.isDirectory else { return }
+        guard hanging.isEmpty || !hanging.contains(path.joined(separator: "/")) else {
+            throw HostError(.timeout, "listing \(path.joined(separator: "/")) hangs (injected)")
+        }
         let names: [String] =
             if first.hasSuffix("*") {
                 node.children.keys.filter { $0.hasPrefix(first.dropLast()) }
@@ -135,7 +140,7 @@ package struct FakeTargetTree: Equatable, Sendable {
                 node.children[first] == nil ? [] : [first]
             }
         for name in names {
-            collect(pattern.dropFirst(), in: node.children[name]!, at: path + [name], reading, key, &found)
+            try collect(pattern.dropFirst(), in: node.children[name]!, at: path + [name], reading, key, &found)
         }
     }
 

@@ -16,6 +16,30 @@ import TuffTestSupport
         plan.changes.first { $0.resource.kind == .attachment }
     }
 
+    @Test func whatIsNotSeenHoldsUpItsOwnVolumeOnly() throws {
+        let error = HostError(.timeout, "hangs")
+        let db = "\(Sample.iqnBase):db"
+        let name = Sample.uid.backstoreName
+        let faults: [UnseenTargets] = [
+            UnseenTargets(targets: [db: error]), UnseenTargets(backstores: [name: error]),
+            UnseenTargets(unlisted: error),
+        ]
+        for unseen in faults {
+            let plan = plan(Sample.desired(attached: ["db"]), TargetInventory(unseen: unseen))
+            #expect(plan.isEmpty)
+            #expect(attachment(plan)?.reason == .unknown, "\(unseen)")
+        }
+        // A backstore that was seen is not among those whose names are not known.
+        var drifted = Sample.export { target, _ in target.enabled = false }
+        drifted.unseen = UnseenTargets(targets: ["iqn.2026-01.dev.tuff:other": error], unlisted: error)
+        #expect(!plan(Sample.desired(attached: ["db"]), drifted).isEmpty)
+        // A new volume gets no target name that may be somebody's.
+        let taken = TargetInventory(unseen: UnseenTargets(targets: ["\(Sample.iqnBase):new": error]))
+        let new = plan(Sample.desired(volumes: ["new", "fine"]), taken)
+        #expect(new.changes.first { $0.resource.name == "new" }?.reason == .unknown)
+        #expect(new.changes.first { $0.resource.name == "fine" }?.action == .create)
+    }
+
     @Test func aNewExportIsBuiltFromTheInsideOut() {
         let plan = plan(Sample.desired(attached: ["db"]), TargetInventory(), active: false)
         let target = TargetRef(iqn: "\(Sample.iqnBase):db", place: "")

@@ -133,6 +133,44 @@ import TuffTestSupport
         }
     }
 
+    /// The same world with two targets, one of which hangs somewhere.
+    @Test(arguments: ["acls", "", "lun"]) func aTargetThatHangsIsUnseenAndTheOthersAreSeen(_ where: String) async throws
+    {
+        var world = FakeWorld()
+        let group = "iscsi/iqn.2026-01.dev.tuff:stuck/tpgt_1"
+        for path in ["iscsi", "iscsi/iqn.2026-01.dev.tuff:stuck", group, "iscsi/iqn.2026-01.dev.tuff:fine"] {
+            try world.targets.meddle(.makeDirectory(.target(path)))
+        }
+        let machine = FakeMachine(world)
+        let key = FingerprintKey(bytes: [])
+        let whole = try #require(await LIODriver().observe(machine, key: key).value)
+        machine.meddle { $0.targets.hanging = [`where`.isEmpty ? group : "\(group)/\(`where`)"] }
+        let found = try #require(await LIODriver().observe(machine, key: key).value)
+        #expect(found.targets == whole.targets.filter { $0.iqn.hasSuffix("fine") })
+        #expect(found.unseen?.targets.mapValues(\.code) == ["iqn.2026-01.dev.tuff:stuck": .timeout])
+        #expect(found.unseen?.backstores.isEmpty == true && found.unseen?.unlisted == nil)
+        machine.meddle { $0.targets.hanging = ["iscsi"] }
+        #expect(await LIODriver().observe(machine, key: key).value == nil, "nothing is known of what is absent")
+    }
+
+    @Test func manyTargetsThatHangAreNotAllTried() async throws {
+        var world = FakeWorld()
+        var hanging: Set<String> = []
+        try world.targets.meddle(.makeDirectory(.target("iscsi")))
+        for number in 10..<40 {
+            let target = "iscsi/iqn.2026-01.dev.tuff:t\(number)"
+            try world.targets.meddle(.makeDirectory(.target(target)))
+            try world.targets.meddle(.makeDirectory(.target("\(target)/tpgt_1")))
+            hanging.insert("\(target)/tpgt_1")
+        }
+        world.targets.hanging = hanging
+        let machine = FakeMachine(world)
+        let found = try #require(await LIODriver().observe(machine, key: FingerprintKey(bytes: [])).value)
+        #expect(found.targets.isEmpty && found.unseen?.targets.count == 30)
+        #expect(found.unseen?.targets.values.count { $0.code == .timeout } ?? 0 <= 4)
+        #expect(machine.calls.reads[.targets, default: 0] <= 6)
+    }
+
     @Test func aSilentDaemonIsUnknown() async throws {
         var world = FakeWorld()
         world.tgt.isRunning = false
