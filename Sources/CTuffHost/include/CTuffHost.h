@@ -32,8 +32,13 @@ int tuff_signal_pipe(int ends[2]);
  * nothing. Handlers rather than SIG_IGN, because an ignored signal stays ignored in the programs we start. */
 int tuff_install_signal_pipe(int pipe);
 
-/* fork(2), which Swift hides. Only for a process that has one thread. */
-int tuff_fork(void);
+/* Maps the program's own segments (not its libraries') in one go rather than page by page as they are touched. */
+void tuff_map_program(void);
+
+/* fork(2), which Swift hides, for a process that has one thread; in the parent ROOM bytes of the heap are there
+ * already afterwards: neither faulted in page by page nor shared with the child, which would have each page copied at
+ * the first write. Both go on with one heap for all their threads. */
+int tuff_fork_with_heap(size_t room);
 
 /* Closes every descriptor from FIRST on (close_range(2), Linux 5.9; one by one where that is refused). */
 void tuff_close_from(int first);
