@@ -7,6 +7,7 @@
 #include <link.h>
 #include <linux/openat2.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 const int tuff_o_path = O_PATH;
+const short tuff_poll_peer_end = POLLRDHUP;
 
 int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode) {
     struct open_how how;

@@ -76,7 +76,7 @@ struct FileConditions {
 
     private func read(_ path: HostPath, _ condition: Precondition) throws(HostError) -> String {
         do throws(HostError) {
-            return try TreeVerbs(roots: roots).readText(of: TreePlace(path, in: roots))
+            return try TreeVerbs(roots: roots).readText(of: TreePlace(attribute: path, in: roots))
         } catch {
             if error.code == .notFound { throw Self.failed(condition, "\(roots.path(of: path)) does not exist") }
             throw error

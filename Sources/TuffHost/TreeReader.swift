@@ -87,7 +87,6 @@ struct TreeReader: ~Copyable {
     private let progress: () -> Bool
     private let buffer = ReadBuffer()
     private var entries: [TreeEntry] = []
-    private var visits = 0
     private var abandoned = false
 
     /// - Parameter progress: called now and then, so that a long reading is told from a stuck one; false: nobody
@@ -150,10 +149,8 @@ struct TreeReader: ~Copyable {
         walk(child.raw, path, nodes)
     }
 
-    /// Asks every sixteenth time: the question costs two system calls.
     private mutating func goOn() -> Bool {
-        visits += 1
-        if visits % 16 == 0, !abandoned { abandoned = !progress() }
+        if !abandoned { abandoned = !progress() }
         return !abandoned
     }
 

@@ -98,10 +98,9 @@ struct WorkerTests {
     func progress() async throws {
         let actions = (0..<4).map { makeStuck("fifo\($0)") }
         let roots = HostRoots(target: folder.at("target"), allowed: [])
-        let body = Array(try JSONEncoder().encode(WorkerRequest(roots: roots, work: .perform(actions))))
-        var ends: [Int32] = [-1, -1]
+                var ends: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
-        let message = [1, UInt8(body.count & 255), UInt8(body.count >> 8), 0, 0] + body
+        let message = try WorkerRequest(roots: roots, work: .perform(actions)).message()
         #expect(send(ends[0], message, message.count, 0) == message.count)
         let theirs = ends[1]
         onThread {
@@ -113,7 +112,7 @@ struct WorkerTests {
             try await Task.sleep(for: .milliseconds(300))
             unblock("fifo\(number)")
         }
-        while frames.last != 3 {
+        while frames.last != 5 {
             var header = [UInt8](repeating: 0, count: 5)
             try #require(recv(ends[0], &header, 5, Int32(MSG_WAITALL)) == 5)
             frames.append(header[0])
@@ -157,7 +156,7 @@ struct WorkerTests {
 
     @Test("Descriptors are closed from a number on, and none below it")
     func closeFrom() {
-        let pid = tuff_fork()
+        let pid = tuff_fork_with_heap(1 << 16)
         if pid == 0 {
             // Only calls that are safe between fork and exit in a process with threads.
             let low = fcntl(STDIN_FILENO, F_DUPFD, 200)

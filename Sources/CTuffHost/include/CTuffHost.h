@@ -11,6 +11,9 @@
 /* O_PATH of open(2), which needs _GNU_SOURCE. */
 extern const int tuff_o_path;
 
+/* POLLRDHUP of poll(2), which needs it as well. */
+extern const short tuff_poll_peer_end;
+
 /* openat2(2), Linux 5.6: opens PATH beneath DIRECTORY, following no symbolic link in any component
  * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). O_CLOEXEC is always added. */
 int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode);
