@@ -98,7 +98,7 @@ struct WorkerTests {
     func progress() async throws {
         let actions = (0..<4).map { makeStuck("fifo\($0)") }
         let roots = HostRoots(target: folder.at("target"), allowed: [])
-                var ends: [Int32] = [-1, -1]
+        var ends: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
         let message = try WorkerRequest(roots: roots, work: .perform(actions)).message()
         #expect(send(ends[0], message, message.count, 0) == message.count)
