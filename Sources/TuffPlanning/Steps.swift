@@ -46,6 +46,8 @@ package struct BackstoreSpec: Hashable, Codable, Sendable {
     package var discard: Bool
     /// Where the observer found it; empty: where the driver makes it.
     package var place: String
+    /// Its LUN is there and lacks nothing but its name and settings (tgt, which makes and names a LUN in two acts).
+    package var isBegun = false
 
     package init(
         uid: UID, location: VolumeLocation, deviceUUID: String? = nil, size: ByteCount, identity: DiskIdentity,

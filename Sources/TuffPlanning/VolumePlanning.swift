@@ -212,7 +212,7 @@ extension PlanningPass {
 
     private mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
         pools[pool.name]?.budget.take(amount).map {
-            Obstacle(.insufficientCapacity, "\($0) in pool '\(pool.name)'")
+            Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
         }
     }
 

@@ -190,7 +190,6 @@ package enum FakeFingerprint {
         let hash = (key.bytes + [0] + Array(text.utf8)).reduce(UInt64(0xcbf2_9ce4_8422_2325)) {
             ($0 ^ UInt64($1)) &* 0x100_0000_01b3
         }
-        let digits = String(hash, radix: 16)
-        return SecretFingerprint(text: String(repeating: "0", count: 16 - digits.count) + digits)
+        return SecretFingerprint(text: Hex.digits(hash, width: 16))
     }
 }

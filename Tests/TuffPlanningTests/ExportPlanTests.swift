@@ -16,6 +16,25 @@ import TuffTestSupport
         plan.changes.first { $0.resource.kind == .attachment }
     }
 
+    @Test func readOnlyForOneInitiatorIsBlockedWhereItIsForAll() throws {
+        let other = ObservedACL(
+            initiator: "iqn.2004-10.com.example:web2",
+            mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: false)])
+        var desired = Sample.desired(attached: ["db"])
+        desired.attachments["db-on-web1"]?.spec.readOnly = true
+        func plan(_ driver: TargetDriver, shared: Bool) -> Plan {
+            var context = Sample.context()
+            context.config.targetDriver = driver
+            let targets = Sample.export { target, _ in if shared { target.acls.append(other) } }
+            return Planner.plan(
+                desired: desired, observed: Sample.observed([Sample.volume(active: true)], targets: targets),
+                context: context)
+        }
+        #expect(attachment(plan(.tgt, shared: true))?.reason == .driverCannot)
+        #expect(attachment(plan(.tgt, shared: false))?.action == .update)
+        #expect(attachment(plan(.lio, shared: true))?.action == .update)
+    }
+
     @Test func whatIsNotSeenHoldsUpItsOwnVolumeOnly() throws {
         let error = HostError(.timeout, "hangs")
         let db = "\(Sample.iqnBase):db"

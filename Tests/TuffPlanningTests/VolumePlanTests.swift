@@ -219,6 +219,21 @@ import TuffTestSupport
         #expect(change(plan)?.reason == .dataMissing)
     }
 
+    @Test(arguments: ["data", "metadata"]) func aPoolOfUnknownFillGetsNothingNew(_ what: String) {
+        var observed = Sample.observed([Sample.volume("old", uid: UID("eeeeffffgggghhhh")!)])
+        guard case .known(var group)? = observed.volumeGroups.entries["vg0"] else { return }
+        if what == "data" { group.logicalVolumes[0].dataPercent = nil }
+        if what == "metadata" { group.logicalVolumes[0].metadataPercent = nil }
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        var desired = Sample.desired(volumes: ["new", "old"], attached: ["old"])
+        let first = plan(desired, observed)
+        #expect(change(first, .volume, "new")?.reason == .unknown)
+        // What is there already is served as before, and does not grow.
+        #expect(change(first, .attachment, "old-on-web1")?.action == .create)
+        desired.volumes["old"]?.spec.size = Sample.gibi(11)
+        #expect(change(plan(desired, observed), .volume, "old")?.reason == .unknown)
+    }
+
     /// An attachment's volume and a new one in a directory pool; what of it others may write.
     private func directoryPlan(_ pool: String?, _ file: String?) -> Plan {
         var desired = DesiredState()

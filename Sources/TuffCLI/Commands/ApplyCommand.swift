@@ -65,6 +65,7 @@ struct ApplyCommand: AsyncParsableCommand {
         }
         var report = await carryOut(plan, run.documents.state, session, interrupts)
         report.times.observe = seconds
+        session.warnOfLeftBehind(global.errors)
         try finish(report, quiet: false)
     }
 

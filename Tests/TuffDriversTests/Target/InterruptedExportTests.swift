@@ -133,6 +133,28 @@ import TuffTestSupport
         }
     }
 
+    /// Somebody adds a LUN in the place of ours between the look and the act.
+    @Test func aLUNThatCameMeanwhileIsNotTakenForOurs() async throws {
+        let test = Case(kind: .tgt, chap: false, readOnly: false)
+        let machine = FakeMachine(world())
+        let actions = try await wanted(test, on: machine)
+        let new = try #require(actions.firstIndex { "\($0)".contains("--op new --mode logicalunit") })
+        try await machine.perform(Array(actions.prefix(new)))
+        var theirs = world()
+        theirs.otherDevices["/dev/sdx"] = Sample.gibi(1)
+        let command = try #require(
+            { if case .run(let command) = actions[new] { command } else { nil } }() as Command?)
+        let arguments = command.arguments.map { $0 == "/dev/vg0/v-db" ? "/dev/sdx" : $0 }
+        machine.meddle { world in
+            world.otherDevices = theirs.otherDevices
+            let devices = theirs.otherDevices
+            #expect(world.tgt.run(arguments) { devices[$0] }.status == 0)
+        }
+        await #expect(throws: HostError.self) { try await machine.perform(Array(actions[new...])) }
+        let units = machine.world.tgt.targets.values.flatMap { $0.units.values }
+        #expect(units.allSatisfy { UID(backstoreName: $0.id) == nil }, "somebody's LUN got our name")
+    }
+
     /// The same world with two targets, one of which hangs somewhere.
     @Test(arguments: ["acls", "", "lun"]) func aTargetThatHangsIsUnseenAndTheOthersAreSeen(_ where: String) async throws
     {
