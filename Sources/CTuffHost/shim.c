@@ -3,16 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <link.h>
 #include <linux/openat2.h>
+#include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 const int tuff_o_path = O_PATH;
+const short tuff_poll_peer_end = POLLRDHUP;
 
 int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode) {
     struct open_how how;
@@ -103,7 +110,51 @@ void tuff_zero(void *memory, size_t count) {
     explicit_bzero(memory, count);
 }
 
-int tuff_fork(void) { return fork(); }
+/* Linux 5.14; the C library's headers may be older. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static int map_segments(struct dl_phdr_info *object, size_t size, void *ignored) {
+    (void)size;
+    (void)ignored;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD) continue;
+        uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+        uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_filesz) & ~(page - 1);
+        /* Where it is refused the pages come one by one, as they always do. */
+        if (end > start) madvise((void *)start, end - start, MADV_POPULATE_READ);
+    }
+    return 1; /* the program is the first object; the libraries are left alone */
+}
+
+void tuff_map_program(void) {
+    dl_iterate_phdr(map_segments, NULL);
+}
+
+int tuff_fork_with_heap(size_t room) {
+    /* One heap for all threads, which grows and is not given back: without this each thread has its own, and large
+     * blocks are mapped anew, hence faulted in anew, each time. */
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    char *block = malloc(room);
+    /* Whole pages only: the first and the last hold the allocator's own words as well. */
+    char *start = (char *)(((uintptr_t)block + page) & ~(page - 1));
+    size_t length = block && room > 2 * page ? room - 2 * page : 0;
+    int apart = length > 0 && madvise(start, length, MADV_POPULATE_WRITE) == 0
+        && madvise(start, length, MADV_WIPEONFORK) == 0;
+    int pid = fork();
+    int saved = errno;
+    if (apart) madvise(start, length, MADV_KEEPONFORK);
+    free(block);
+    errno = saved;
+    return pid;
+}
 
 void tuff_close_from(int first) {
 #ifdef SYS_close_range
@@ -114,3 +165,7 @@ void tuff_close_from(int first) {
     if (limit < 0 || limit > 65536) limit = 65536;
     for (int descriptor = first; descriptor < limit; descriptor++) close(descriptor);
 }
+
+unsigned int tuff_device_major(uint64_t device) { return major(device); }
+
+unsigned int tuff_device_minor(uint64_t device) { return minor(device); }

@@ -44,7 +44,9 @@ package enum DiagnosticText {
     /// What would move the cursor, change colours or turn the direction of writing shows as U+FFFD.
     private static func clean(_ text: String) -> String {
         var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars { result.append(scalar == "\t" || isPrintable(scalar) ? scalar : "\u{fffd}") }
+        for scalar in text.unicodeScalars {
+            result.append(scalar == "\t" || PrintedText.shows(scalar) ? scalar : "\u{fffd}")
+        }
         return String(result)
     }
 

@@ -61,15 +61,7 @@ func quoted(_ text: some StringProtocol) -> String {
             result += "…"
             break
         }
-        result += isPrintable(scalar) ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
+        result += PrintedText.spelled(scalar)
     }
     return result + "'"
-}
-
-/// Whether a terminal shows `scalar` as itself, without moving the cursor or changing the direction of writing.
-func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse: false
-    default: true
-    }
 }

@@ -27,7 +27,7 @@ struct CommandConditions {
             guard output.standardOutput.allSatisfy({ $0 == 0x0a || $0 == 0x20 }) else {
                 throw failed(condition, "there is a session")
             }
-        case .file, .vacant, .text, .noSession:
+        case .device, .file, .vacant, .text, .noSession:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
         }
     }

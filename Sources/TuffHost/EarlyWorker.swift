@@ -11,6 +11,9 @@ package struct EarlyWorker: Sendable {
     let descriptor: Int32
     let pid: Int32
 
+    /// Bytes of heap that the controller begins with: what planning a thousand volumes takes.
+    private static let heapRoom = 6 << 20
+
     private static let made = Mutex<EarlyWorker?>(nil)
 
     /// Makes the worker. To be called first thing, on the only thread. In the worker this never returns.
@@ -18,7 +21,8 @@ package struct EarlyWorker: Sendable {
         guard threadCount() == 1 else { return }
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { return }
-        switch tuff_fork() {
+        tuff_map_program()
+        switch tuff_fork_with_heap(heapRoom) {
         case -1: for end in ends { close(end) }
         case 0:
             close(ends[0])

@@ -1,3 +1,4 @@
+import CTuffHost
 import Glibc
 import TuffModel
 
@@ -40,14 +41,42 @@ struct FileConditions {
             guard text.hasPrefix("No active iSCSI Session for Initiator Endpoint:") else {
                 throw Self.failed(condition, "there is a session")
             }
+        case .device: try checkDevice(condition)
         case .logicalVolume, .expiredVolume, .tgtIdle:
             throw HostError(.refused, "A worker runs no commands: \(condition.sentence)")
         }
     }
 
+    /// By stat(2), which opens nothing: a device that is suspended would hold us up.
+    private func checkDevice(_ condition: Precondition) throws(HostError) {
+        guard case .device(let group, let name, _, let uuid) = condition else { return }
+        guard let uuid else { throw Self.failed(condition, "LVM was not asked which device that is") }
+        let path = "/dev/\(group)/\(name)"
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            let number = errno
+            if number == ENOENT { throw Self.failed(condition, "there is nothing") }
+            throw .system(number, "Cannot look at \(path)", subject: path)
+        }
+        guard status.st_mode & S_IFMT == S_IFBLK else { throw Self.failed(condition, "it is no block device") }
+        guard let found = Self.deviceMapperUUID(of: status.st_rdev) else {
+            throw Self.failed(condition, "it is no device of the device mapper")
+        }
+        guard found == uuid else { throw Self.failed(condition, "it is \(found)") }
+    }
+
+    /// `dm/uuid` in sysfs (Documentation/ABI/testing/sysfs-block-dm), nil for other devices.
+    static func deviceMapperUUID(of device: dev_t, in sysfs: String = "/sys/dev/block") -> String? {
+        let path = "\(sysfs)/\(tuff_device_major(UInt64(device))):\(tuff_device_minor(UInt64(device)))/dm/uuid"
+        guard let file = OwnedDescriptor(opened: tuffOpen(path, O_RDONLY)) else { return nil }
+        let buffer = ReadBuffer()
+        let count = buffer.fill(from: file.raw)
+        return count > 0 ? buffer.text(count) : nil
+    }
+
     private func read(_ path: HostPath, _ condition: Precondition) throws(HostError) -> String {
         do throws(HostError) {
-            return try TreeVerbs(roots: roots).readText(of: TreePlace(path, in: roots))
+            return try TreeVerbs(roots: roots).readText(of: TreePlace(attribute: path, in: roots))
         } catch {
             if error.code == .notFound { throw Self.failed(condition, "\(roots.path(of: path)) does not exist") }
             throw error

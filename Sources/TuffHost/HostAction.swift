@@ -78,6 +78,9 @@ package struct HostPath: Hashable, Codable, Sendable, CustomStringConvertible {
 package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given.
     case logicalVolume(group: String, name: String, uuid: String, uid: UID, size: ByteCount?)
+    /// The block device of this logical volume is the one that the device mapper calls `uuid`: `/dev/GROUP/NAME` is a
+    /// name, and names are changed by whoever may. Nil: as `HostAction.identify` found the volume with our uid.
+    case device(group: String, name: String, uid: UID, uuid: String?)
     /// The file exists, is a regular file owned by us, and has this size where one is given.
     case file(HostPath, size: ByteCount?)
     /// Nothing is at this path, or a blank file of ours: plain, owned by us, not one block allocated.
@@ -97,6 +100,9 @@ package enum Precondition: Hashable, Codable, Sendable {
 package enum HostAction: Hashable, Codable, Sendable {
     case run(Command)
     case require(Precondition)
+    /// Asks LVM what the device mapper calls the volumes of one group that carry these uids in their tags, for
+    /// `Precondition.device` later in the same process. One command for volumes that were just made.
+    case identify(group: String, [UID])
     /// mkdir(2). An existing directory is success: configfs objects are found again, not made twice.
     case makeDirectory(HostPath)
     /// rmdir(2). An absent directory is success.
@@ -134,6 +140,7 @@ extension HostAction: CustomStringConvertible {
         switch self {
         case .run(let command): command.description
         case .require(let condition): "# only if \(condition.sentence)"
+        case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
         case .makeDirectory(let path): "mkdir \(path.quoted)"
         case .removeDirectory(let path): "rmdir \(path.quoted)"
         case .writeAttribute(let path, let value, _):
@@ -166,12 +173,16 @@ extension Precondition {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):
             "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid)"
                 + (size.map { " and \($0.bytes) bytes" } ?? "")
-        case .file(let path, let size): "\(path) is a plain file" + (size.map { " of \($0.bytes) bytes" } ?? "")
-        case .vacant(let path): "\(path) does not exist or is an unwritten file of ours"
         case .expiredVolume(let group, let name, let uuid, let uid, let until):
             "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid) and the deadline \(until), and nobody uses it"
-        case .text(let path, let texts): "\(path) still says \(texts.joined(separator: " and "))"
-        case .noSession(let path): "nobody is logged in through \(path)"
+        case .device(let group, let name, let uid, let uuid):
+            "/dev/\(group)/\(name) is the device of our uid \(uid)" + (uuid.map { ", \($0)" } ?? "")
+        case .file(let path, let size):
+            "\(path.quoted) is a plain file" + (size.map { " of \($0.bytes) bytes" } ?? "")
+        case .vacant(let path): "\(path.quoted) does not exist or is an unwritten file of ours"
+        case .text(let path, let texts):
+            "\(path.quoted) still says \(texts.map(Command.quoted).joined(separator: " and "))"
+        case .noSession(let path): "nobody is logged in through \(path.quoted)"
         case .tgtIdle(_, let tid, let iqn): "nobody is logged in to target \(tid) (\(iqn))"
         }
     }

@@ -8,32 +8,17 @@ package import TuffModel
 ///
 /// The handlers only write one byte into a pipe; a thread of ours reads it.
 package final class Interrupts: Sendable {
-    private struct State {
-        var received: Int32?
-        var listeners: [AsyncStream<Int32>.Continuation] = []
-    }
-
     private static let installed = Mutex<Interrupts?>(nil)
 
-    private let state = Mutex(State())
+    private let first = Mutex<Int32?>(nil)
 
     private init() {}
 
     /// Whether a signal has asked the program to stop.
-    package var isInterrupted: Bool { state.withLock { $0.received != nil } }
+    package var isInterrupted: Bool { received != nil }
 
     /// The first signal that came, nil while there was none.
-    package var received: Int32? { state.withLock { $0.received } }
-
-    /// Every signal from now on, and at once the first if one has come before.
-    package func signals() -> AsyncStream<Int32> {
-        AsyncStream { continuation in
-            state.withLock { state in
-                if let received = state.received { continuation.yield(received) }
-                state.listeners.append(continuation)
-            }
-        }
-    }
+    package var received: Int32? { first.withLock { $0 } }
 
     /// Takes over the signals of this process, once; later calls return the same object.
     package static func install() throws(HostError) -> Interrupts {
@@ -64,11 +49,7 @@ package final class Interrupts: Sendable {
         var byte: UInt8 = 0
         while withUnsafeMutableBytes(of: &byte, { readBytes(input, into: $0) }) == 1 {
             let number = Int32(byte)
-            let listeners = state.withLock { state in
-                state.received = state.received ?? number
-                return state.listeners
-            }
-            for listener in listeners { listener.yield(number) }
+            first.withLock { $0 = $0 ?? number }
         }
     }
 }

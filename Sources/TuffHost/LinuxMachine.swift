@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Subprocess
+import Synchronization
 package import TuffModel
 
 /// The machine this program runs on.
@@ -42,6 +43,8 @@ package final class LinuxMachine: Machine {
     private let roots: HostRoots
     private let commands: CommandRunner
     private let workers: WorkerPool
+    /// What `HostAction.identify` found.
+    private let identified = Mutex<[UID: String]>([:])
 
     package init(configuration: Configuration) {
         let environment = Self.environment(searchPath: configuration.searchPath)
@@ -97,12 +100,22 @@ package final class LinuxMachine: Machine {
             case .require(let condition) where condition.needsCommand:
                 try await CommandConditions(commands: commands).check(condition)
                 rest.removeFirst()
+            case .identify(let group, let uids):
+                let found = try await LogicalVolumeNames(commands: commands).devices(of: uids, in: group)
+                identified.withLock { $0.merge(found) { _, new in new } }
+                rest.removeFirst()
             default:
                 let batch = rest.prefix { !$0.needsCommand }
-                guard case .performed = try await ask(.perform(Array(batch))) else { throw Self.confused }
+                guard case .performed = try await ask(.perform(batch.map(completed))) else { throw Self.confused }
                 rest = rest.dropFirst(batch.count)
             }
         }
+    }
+
+    /// A condition on a device that was identified in this process, with what it was identified as.
+    private func completed(_ action: HostAction) -> HostAction {
+        guard case .require(.device(let group, let name, let uid, nil)) = action else { return action }
+        return .require(.device(group: group, name: name, uid: uid, uuid: identified.withLock { $0[uid] }))
     }
 
     private func carryOut(_ command: Command) async throws(HostError) {
@@ -146,7 +159,7 @@ extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
         case .logicalVolume, .expiredVolume, .tgtIdle: true
-        case .file, .vacant, .text, .noSession: false
+        case .device, .file, .vacant, .text, .noSession: false
         }
     }
 }
@@ -154,7 +167,7 @@ extension Precondition {
 extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run: true
+        case .run, .identify: true
         case .require(let condition): condition.needsCommand
         default: false
         }

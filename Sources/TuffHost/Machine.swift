@@ -23,7 +23,7 @@ package struct TreeQuery: Hashable, Codable, Sendable {
         case text
         /// Only a keyed fingerprint of the content leaves the reader; an attribute that reads empty or `NULL` has none.
         case fingerprint
-        /// Size, allocation and mode of a file.
+        /// Size, allocation, mode and exposure of a file.
         case status
     }
 
@@ -50,12 +50,15 @@ package struct TreeEntry: Equatable, Codable, Sendable {
     package var size: ByteCount?
     package var allocated: ByteCount?
     package var mode: UInt16?
+    /// Why others than root and the user we run as could change it: `belongs to user 1000, …`. Nil when none can.
+    package var exposure: String?
     /// Set when the entry exists and could not be read.
     package var error: HostError?
 
     package init(
         path: String, kind: Kind, text: String? = nil, fingerprint: SecretFingerprint? = nil, target: String? = nil,
-        size: ByteCount? = nil, allocated: ByteCount? = nil, mode: UInt16? = nil, error: HostError? = nil
+        size: ByteCount? = nil, allocated: ByteCount? = nil, mode: UInt16? = nil,
+        exposure: String? = nil, error: HostError? = nil
     ) {
         self.path = path
         self.kind = kind
@@ -65,6 +68,7 @@ package struct TreeEntry: Equatable, Codable, Sendable {
         self.size = size
         self.allocated = allocated
         self.mode = mode
+        self.exposure = exposure
         self.error = error
     }
 }
@@ -73,10 +77,13 @@ package struct TreeEntry: Equatable, Codable, Sendable {
 package struct FileSystemSpace: Equatable, Codable, Sendable {
     package var size: ByteCount
     package var free: ByteCount
+    /// Of the directory that was asked about, as `TreeEntry.exposure`.
+    package var exposure: String?
 
-    package init(size: ByteCount, free: ByteCount) {
+    package init(size: ByteCount, free: ByteCount, exposure: String? = nil) {
         self.size = size
         self.free = free
+        self.exposure = exposure
     }
 }
 

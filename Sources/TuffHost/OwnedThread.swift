@@ -1,31 +1,97 @@
 import CTuffHost
 import Glibc
+import Synchronization
 
 /// Threads for calls that may block. The cooperative pool is as wide as the CPUs, which may be one: a blocked call
 /// there would stop the whole program.
+///
+/// A thread that has done its work waits for more, a few of them: making one costs more than most requests to a worker.
 enum OwnedThread {
-    private final class Job: Sendable {
-        let work: @Sendable () -> Void
-        init(_ work: @escaping @Sendable () -> Void) { self.work = work }
+    typealias Work = @Sendable () -> Void
+
+    /// Where a thread waits, and what for.
+    private final class Seat: Sendable {
+        /// Most threads that wait.
+        static let limit = 4
+
+        private let next: Mutex<Work?>
+        private let signal = Signal()
+
+        init(_ work: @escaping Work) { next = Mutex(work) }
+
+        func give(_ work: @escaping Work) {
+            next.withLock { $0 = work }
+            signal.send()
+        }
+
+        /// The life of the thread.
+        func serve() {
+            while work() {
+                let stays = OwnedThread.free.withLock { free in
+                    guard free.count < Self.limit else { return false }
+                    free.append(self)
+                    return true
+                }
+                guard stays else { return }
+                signal.wait()
+            }
+        }
+
+        /// Does what is to be done and forgets it: what the work holds must not outlive it in a thread that waits.
+        private func work() -> Bool {
+            let work = next.withLock { work in
+                defer { work = nil }
+                return work
+            }
+            work?()
+            return work != nil
+        }
     }
 
-    /// Starts a thread for one piece of work. False when the machine has no thread left; nothing has run then.
-    static func start(_ work: @escaping @Sendable () -> Void) -> Bool {
+    /// A semaphore (sem_overview(7)), which must not move.
+    private final class Signal: Sendable {
+        // Immutable, and what it points to is made for use by several threads.
+        nonisolated(unsafe) private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+        init() { sem_init(semaphore, 0, 0) }
+
+        deinit {
+            sem_destroy(semaphore)
+            semaphore.deallocate()
+        }
+
+        func send() { sem_post(semaphore) }
+
+        func wait() { while sem_wait(semaphore) != 0 {} }
+    }
+
+    private static let free = Mutex<[Seat]>([])
+
+    /// Does one piece of work on a thread of its own. False when the machine has no thread left; nothing has run then.
+    static func start(_ work: @escaping Work) -> Bool {
+        if let seat = free.withLock({ $0.popLast() }) {
+            seat.give(work)
+            return true
+        }
+        return begin(Seat(work))
+    }
+
+    private static func begin(_ seat: Seat) -> Bool {
         var attributes = pthread_attr_t()
         guard pthread_attr_init(&attributes) == 0 else { return false }
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         pthread_attr_setstacksize(&attributes, 1 << 20)
-        let job = Unmanaged.passRetained(Job(work))
+        let argument = Unmanaged.passRetained(seat)
         var thread = pthread_t()
         let failure = pthread_create(
             &thread, &attributes,
             { argument in
-                // The argument is the job retained above; a thread always gets it.
-                Unmanaged<Job>.fromOpaque(argument!).takeRetainedValue().work()
+                // The argument is the seat retained above; a thread always gets it.
+                Unmanaged<Seat>.fromOpaque(argument!).takeRetainedValue().serve()
                 return nil
-            }, job.toOpaque())
-        if failure != 0 { job.release() }
+            }, argument.toOpaque())
+        if failure != 0 { argument.release() }
         return failure == 0
     }
 

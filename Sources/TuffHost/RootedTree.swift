@@ -120,7 +120,7 @@ final class OpenRoots {
     func forgetDirectories() { last = nil }
 }
 
-/// A directory of a rooted tree, and the name of an entry in it.
+/// A directory of a rooted tree, and the name of an entry in it (or, of an attribute, the path to it).
 struct TreePlace: ~Copyable {
     let parent: SharedDescriptor
     let name: String
@@ -144,6 +144,16 @@ struct TreePlace: ~Copyable {
         self.parent = parent
         self.name = String(words[words.count - 1])
         self.path = path
+    }
+
+    /// An attribute, to be opened and nothing else: from its root in one call, without its directory.
+    init(attribute place: HostPath, in roots: OpenRoots) throws(HostError) {
+        path = roots.path(of: place)
+        guard Self.isPlain(place.relative) else {
+            throw HostError(.refused, "'\(place.relative)' is not a path beneath its root", subject: path)
+        }
+        parent = try roots.open(place.root)
+        name = place.relative
     }
 
     /// Opens the entry itself, which must not be a symbolic link: ELOOP. (With `O_NOFOLLOW` an `O_PATH` descriptor

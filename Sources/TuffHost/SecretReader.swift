@@ -98,7 +98,6 @@ extension SecretFingerprint {
     init(of bytes: UnsafeRawBufferPointer, key: FingerprintKey) {
         var code = HMAC<SHA256>(key: SymmetricKey(data: key.bytes))
         code.update(data: bytes)
-        let digits = Array("0123456789abcdef")
-        self.init(text: String(code.finalize().prefix(8).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }))
+        self.init(text: Hex.text(code.finalize().prefix(8)))
     }
 }

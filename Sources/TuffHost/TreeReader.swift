@@ -87,7 +87,6 @@ struct TreeReader: ~Copyable {
     private let progress: () -> Bool
     private let buffer = ReadBuffer()
     private var entries: [TreeEntry] = []
-    private var visits = 0
     private var abandoned = false
 
     /// - Parameter progress: called now and then, so that a long reading is told from a stuck one; false: nobody
@@ -150,10 +149,8 @@ struct TreeReader: ~Copyable {
         walk(child.raw, path, nodes)
     }
 
-    /// Asks every sixteenth time: the question costs two system calls.
     private mutating func goOn() -> Bool {
-        visits += 1
-        if visits % 16 == 0, !abandoned { abandoned = !progress() }
+        if !abandoned { abandoned = !progress() }
         return !abandoned
     }
 
@@ -180,6 +177,7 @@ struct TreeReader: ~Copyable {
                 entry.size = ByteCount(Int64(status.st_size))
                 entry.allocated = ByteCount(Int64(status.st_blocks) * 512)
                 entry.mode = UInt16(status.st_mode & 0o7777)
+                entry.exposure = Exposure.fault(status)
             }
         }
         if entry.kind == .link { entry.target = linkText(directory, name) }

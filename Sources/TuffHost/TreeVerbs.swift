@@ -26,7 +26,7 @@ struct TreeVerbs {
     }
 
     func writeAttribute(_ path: HostPath, _ value: String, verify: Bool) throws(HostError) {
-        let place = try TreePlace(path, in: roots)
+        let place = try TreePlace(attribute: path, in: roots)
         // configfs ignores a write of no bytes, so nothing is said with a newline.
         let bytes = value.isEmpty ? [0x0a] : Array(value.utf8)
         let text = try bytes.withUnsafeBytes { buffer in
@@ -39,13 +39,13 @@ struct TreeVerbs {
     }
 
     func writeSecret(_ path: HostPath, _ reference: SecretReference) throws(HostError) {
-        let place = try TreePlace(path, in: roots)
+        let place = try TreePlace(attribute: path, in: roots)
         let secret = try SecretBuffer(reading: reference, in: roots.roots)
         try secret.withBytes { (buffer) throws(HostError) in _ = try write(buffer, to: place) }
     }
 
     func setMode(_ path: HostPath, _ mode: UInt16) throws(HostError) {
-        let place = try TreePlace(path, in: roots)
+        let place = try TreePlace(attribute: path, in: roots)
         guard let descriptor = place.open(tuff_o_path) else {
             throw .system(errno, "Cannot open \(place.path)", subject: place.path)
         }

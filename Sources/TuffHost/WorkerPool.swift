@@ -14,13 +14,13 @@ package struct StuckWorker: Hashable, Sendable {
     package var request: String
 }
 
-/// The workers of one machine: one as a rule, another when all have been busy for a while, so that a request never
-/// waits behind a stuck one. Started when first needed.
+/// The workers of one machine: one as a rule, another when all have been busy with the same requests for a while, so
+/// that a request never waits behind a stuck one. Started when first needed.
 final class WorkerPool: Sendable {
-    /// Most workers that are not stuck, and most that are.
+    /// Most workers that are not stuck. Of those that are, each kind of work has a share.
     private static let limit = 8
-    /// How long a request waits for a busy worker before another is started, in milliseconds: a request takes one or
-    /// two, starting a process up to a hundred on a small machine.
+    /// How long requests wait without any of them getting its turn before another worker is started, in milliseconds: a
+    /// request takes one or two, starting a process up to a hundred on a small machine.
     private static let patience = 250
 
     private enum Ticket {
@@ -31,9 +31,15 @@ final class WorkerPool: Sendable {
     private struct State {
         var idle: [WorkerConnection] = []
         var count = 0
-        var waiting: [(id: Int, continuation: CheckedContinuation<Ticket, Never>)] = []
+        var waiting: [CheckedContinuation<Ticket, Never>] = []
+        /// How often a worker became free for another request.
+        var turns = 0
+        /// Somebody looks now and then whether those who wait get their turns.
+        var isWatched = false
         var lastID = 0
         var stuck: [Int: StuckWorker] = [:]
+        /// What stuck workers were asked for.
+        var hanging: [Int: (share: WorkerRequest.Share, repetition: String?)] = [:]
     }
 
     private let command: [String]
@@ -66,6 +72,7 @@ final class WorkerPool: Sendable {
 
     /// Asks a worker. A request that certainly reached nobody is sent once more.
     func ask(_ request: WorkerRequest) async throws(HostError) -> WorkerReply {
+        try refuseHanging(request)
         guard let message = try? request.message() else {
             throw HostError(.failed, "Cannot write down a request for the worker: \(request.summary)")
         }
@@ -106,7 +113,9 @@ final class WorkerPool: Sendable {
             pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary)
         state.withLock { state in
             // It may have ended between the deadline and now.
-            if !connection.hasEnded.load(ordering: .relaxed) { state.stuck[connection.id] = worker }
+            guard !connection.hasEnded.load(ordering: .relaxed) else { return }
+            state.stuck[connection.id] = worker
+            state.hanging[connection.id] = (request.share, request.repetition)
         }
         discard()
         let who = worker.pid.map { "Worker process \($0)" } ?? "The worker"
@@ -114,21 +123,38 @@ final class WorkerPool: Sendable {
         return HostError(.timeout, "\(who) \(silence), and is left to itself")
     }
 
+    /// A reading that hangs would hang again and cost another worker, until the first one ends; and of each kind of
+    /// work only so many workers may be stuck.
+    private func refuseHanging(_ request: WorkerRequest) throws(HostError) {
+        // Asked before every request, and nearly always nothing is stuck.
+        let hanging = state.withLock { $0.hanging }
+        guard !hanging.isEmpty else { return }
+        if let asked = request.repetition, hanging.values.contains(where: { $0.repetition == asked }) {
+            throw HostError(.timeout, "\(request.summary) hangs already, and is not tried again before that ends")
+        }
+        let share = request.share
+        guard hanging.values.count(where: { $0.share == share }) >= share.limit else { return }
+        throw HostError(
+            .exhausted, "\(share.limit) \(share.name) hang; no more are begun before one of them ends",
+            cause: request.summary)
+    }
+
     // MARK: Sharing
 
     private func acquire() async throws(HostError) -> WorkerConnection {
         let ticket = await withCheckedContinuation { (continuation: CheckedContinuation<Ticket, Never>) in
-            let (now, id): (Ticket?, Int) = state.withLock { state in
-                if let connection = state.idle.popLast() { return (.use(connection), 0) }
+            let (now, watch): (Ticket?, Bool) = state.withLock { state in
+                if let connection = state.idle.popLast() { return (.use(connection), false) }
                 if state.count == 0 {
                     state.count = 1
-                    return (.start, 0)
+                    return (.start, false)
                 }
-                state.lastID += 1
-                state.waiting.append((state.lastID, continuation))
-                return (nil, state.lastID)
+                state.waiting.append(continuation)
+                defer { state.isWatched = true }
+                return (nil, !state.isWatched)
             }
-            if let now { continuation.resume(returning: now) } else { beImpatient(id) }
+            if let now { continuation.resume(returning: now) }
+            if watch { beImpatient() }
         }
         switch ticket {
         case .use(let connection): return connection
@@ -136,24 +162,33 @@ final class WorkerPool: Sendable {
         }
     }
 
-    /// Starts another worker for a request that has waited long enough, if there may be one more.
-    private func beImpatient(_ id: Int) {
+    /// Starts another worker, if there may be one more, whenever nobody who waits got a turn for long enough; ends when
+    /// nobody waits.
+    private func beImpatient() {
         Task.detached { [self] in
-            try? await Task.sleep(for: .milliseconds(Self.patience))
-            let continuation = state.withLock { state -> CheckedContinuation<Ticket, Never>? in
-                guard state.count < Self.limit, let index = state.waiting.firstIndex(where: { $0.id == id }) else {
-                    return nil
+            var turns = state.withLock { $0.turns }
+            while true {
+                try? await Task.sleep(for: .milliseconds(Self.patience))
+                let (goOn, continuation) = state.withLock { state -> (Bool, CheckedContinuation<Ticket, Never>?) in
+                    guard !state.waiting.isEmpty else {
+                        state.isWatched = false
+                        return (false, nil)
+                    }
+                    defer { turns = state.turns }
+                    guard state.turns == turns, state.count < Self.limit else { return (true, nil) }
+                    state.count += 1
+                    return (true, state.waiting.removeFirst())
                 }
-                state.count += 1
-                return state.waiting.remove(at: index).continuation
+                continuation?.resume(returning: .start)
+                guard goOn else { return }
             }
-            continuation?.resume(returning: .start)
         }
     }
 
     private func release(_ connection: WorkerConnection) {
         let next = state.withLock { state -> CheckedContinuation<Ticket, Never>? in
-            guard state.waiting.isEmpty else { return state.waiting.removeFirst().continuation }
+            state.turns += 1
+            guard state.waiting.isEmpty else { return state.waiting.removeFirst() }
             state.idle.append(connection)
             return nil
         }
@@ -163,7 +198,7 @@ final class WorkerPool: Sendable {
     /// One worker fewer; whoever waits longest starts its successor.
     private func discard() {
         let next = state.withLock { state -> CheckedContinuation<Ticket, Never>? in
-            guard state.waiting.isEmpty else { return state.waiting.removeFirst().continuation }
+            guard state.waiting.isEmpty else { return state.waiting.removeFirst() }
             state.count -= 1
             return nil
         }
@@ -173,10 +208,6 @@ final class WorkerPool: Sendable {
     // MARK: Starting
 
     private func start() throws(HostError) -> WorkerConnection {
-        guard stuck.count < Self.limit else {
-            discard()
-            throw HostError(.exhausted, "\(Self.limit) workers are stuck; no more are started")
-        }
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
             let number = errno
@@ -252,6 +283,7 @@ final class WorkerPool: Sendable {
         state.withLock { state in
             connection?.hasEnded.store(true, ordering: .relaxed)
             state.stuck[id] = nil
+            state.hanging[id] = nil
         }
     }
 }

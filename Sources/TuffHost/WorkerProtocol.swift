@@ -2,7 +2,7 @@ import FoundationEssentials
 package import TuffModel
 
 /// What the controller asks of a worker: one query, or consecutive actions that are carried out in order.
-package struct WorkerRequest: Codable, Sendable {
+package struct WorkerRequest: Sendable {
     package enum Work: Codable, Sendable {
         case perform([HostAction])
         case readTree(HostPath.Root, [TreeQuery], FingerprintKey)
@@ -16,6 +16,49 @@ package struct WorkerRequest: Codable, Sendable {
     package init(roots: HostRoots, work: Work) {
         self.roots = roots
         self.work = work
+    }
+
+    /// What a reading asks for, whatever key it is asked with; nil for acts.
+    var repetition: String? {
+        switch work {
+        case .perform: nil
+        case .readTree(let root, let queries, _):
+            "tree \(roots.path(of: root)) " + queries.map { "\($0.pattern) \($0.reading)" }.joined(separator: ",")
+        case .space(let directory): "space \(directory)"
+        case .fingerprint(let secret, _): "secret \(secret.file)"
+        }
+    }
+
+    /// Kinds of work that may each leave so many stuck workers behind, so that one kind does not use up the others'.
+    enum Share: Hashable {
+        case acts, targets, directories, secrets
+
+        var limit: Int {
+            switch self {
+            case .acts: 8
+            // A reading of everything, and then object by object.
+            case .targets: 6
+            case .directories, .secrets: 2
+            }
+        }
+
+        var name: String {
+            switch self {
+            case .acts: "changes"
+            case .targets: "readings of the target configuration"
+            case .directories: "readings of directories"
+            case .secrets: "readings of secret files"
+            }
+        }
+    }
+
+    var share: Share {
+        switch work {
+        case .perform: .acts
+        case .readTree(.targetConfiguration, _, _): .targets
+        case .readTree(.directory, _, _), .space: .directories
+        case .fingerprint: .secrets
+        }
     }
 
     /// What is asked, for people: the sentence of an error when no answer comes.
@@ -44,7 +87,7 @@ package enum WorkerReply: Codable, Sendable {
 /// The messages on a worker's two descriptors: one byte of kind, four bytes of length (little endian), the body.
 /// Both ends are the same program, so the form carries no version.
 enum WorkerFrame: UInt8 {
-    /// JSON of a `WorkerRequest`.
+    /// A `WorkerRequest` in the form of `RequestCoding`.
     case request = 1
     /// Empty: the work goes on.
     case progress = 2
@@ -52,6 +95,8 @@ enum WorkerFrame: UInt8 {
     case reply = 3
     /// Entries in the form of `TreeEntryCoding`; JSON would cost more than reading them did.
     case entries = 4
+    /// Empty: `WorkerReply.performed`, the commonest reply.
+    case performed = 5
 
     static let headerSize = 5
     /// Longest body; a tree of a hundred thousand attributes fits.
@@ -61,7 +106,8 @@ enum WorkerFrame: UInt8 {
         var result: [UInt8] = [rawValue]
         result.reserveCapacity(Self.headerSize + body.count)
         for shift in [0, 8, 16, 24] { result.append(UInt8(truncatingIfNeeded: body.count >> shift)) }
-        return result + body
+        result.append(contentsOf: body)
+        return result
     }
 
     /// Kind and length of the body; nil for bytes that no end of ours sends.
@@ -74,10 +120,11 @@ enum WorkerFrame: UInt8 {
 
 extension WorkerReply {
     func message() throws -> [UInt8] {
-        if case .entries(let entries) = self {
-            return WorkerFrame.entries.message(try TreeEntryCoding.encode(entries))
+        switch self {
+        case .performed: return WorkerFrame.performed.message([])
+        case .entries(let entries): return WorkerFrame.entries.message(try TreeEntryCoding.encode(entries))
+        default: return WorkerFrame.reply.message(Array(try JSONEncoder().encode(self)))
         }
-        return WorkerFrame.reply.message(Array(try JSONEncoder().encode(self)))
     }
 
     /// Nil when the body is not what its kind says.
@@ -86,6 +133,9 @@ extension WorkerReply {
         case .entries:
             guard let entries = TreeEntryCoding.decode(body) else { return nil }
             self = .entries(entries)
+        case .performed:
+            guard body.isEmpty else { return nil }
+            self = .performed
         case .reply:
             guard let reply = try? JSONDecoder().decode(WorkerReply.self, from: Data(body)) else { return nil }
             self = reply
@@ -95,13 +145,17 @@ extension WorkerReply {
 }
 
 extension WorkerRequest {
-    func message() throws -> [UInt8] { WorkerFrame.request.message(Array(try JSONEncoder().encode(self))) }
+    package func message() throws -> [UInt8] { WorkerFrame.request.message(try RequestCoding.encode(self)) }
 
-    init(body: [UInt8]) throws { self = try JSONDecoder().decode(WorkerRequest.self, from: Data(body)) }
+    /// Nil for bytes that are no request.
+    init?(body: [UInt8]) {
+        guard let request = RequestCoding.decode(body) else { return nil }
+        self = request
+    }
 }
 
 /// Tree entries as bytes: a mask of the fields that are there, then each field; texts with their length before them.
-enum TreeEntryCoding {
+enum TreeEntryCoding: ByteForm {
     private static let kinds: [TreeEntry.Kind] = [.directory, .file, .link, .other]
 
     static func encode(_ entries: [TreeEntry]) throws -> [UInt8] {
@@ -116,6 +170,7 @@ enum TreeEntryCoding {
             if entry.allocated != nil { mask |= 16 }
             if entry.mode != nil { mask |= 32 }
             if entry.error != nil { mask |= 64 }
+            if entry.exposure != nil { mask |= 128 }
             result.append(mask)
             result.append(UInt8(kinds.firstIndex(of: entry.kind)!))
             put(entry.path.utf8, &result)
@@ -126,6 +181,7 @@ enum TreeEntryCoding {
             if let allocated = entry.allocated { put(allocated.bytes, &result) }
             if let mode = entry.mode { put(Int64(mode), &result) }
             if let error = entry.error { put(try JSONEncoder().encode(error), &result) }
+            if let exposure = entry.exposure { put(exposure.utf8, &result) }
         }
         return result
     }
@@ -157,34 +213,9 @@ enum TreeEntryCoding {
                 else { return nil }
                 entry.error = error
             }
+            if mask & 128 != 0 { guard let value = text(&rest) else { return nil }; entry.exposure = value }
             result.append(entry)
         }
         return result
-    }
-
-    private static func put(_ bytes: some Collection<UInt8>, _ result: inout [UInt8]) {
-        put(Int64(bytes.count), &result)
-        result.append(contentsOf: bytes)
-    }
-
-    private static func put(_ number: Int64, _ result: inout [UInt8]) {
-        withUnsafeBytes(of: number.littleEndian) { result.append(contentsOf: $0) }
-    }
-
-    private static func number(_ rest: inout ArraySlice<UInt8>) -> Int64? {
-        guard rest.count >= 8 else { return nil }
-        let value = rest.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        rest = rest.dropFirst(8)
-        return Int64(bitPattern: value)
-    }
-
-    private static func block(_ rest: inout ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
-        guard let count = number(&rest), count >= 0, count <= rest.count else { return nil }
-        defer { rest = rest.dropFirst(Int(count)) }
-        return rest.prefix(Int(count))
-    }
-
-    private static func text(_ rest: inout ArraySlice<UInt8>) -> String? {
-        block(&rest).map { String(decoding: $0, as: UTF8.self) }
     }
 }

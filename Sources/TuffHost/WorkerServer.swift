@@ -7,14 +7,15 @@ package enum WorkerServer {
     /// Answers requests until the input ends, one at a time. The exit status: 0 at the end of input, 1 when the
     /// input is not what a controller sends.
     package static func run(input: Int32 = STDIN_FILENO, output: Int32 = STDOUT_FILENO) -> Int32 {
+        let watch = WorkerWatch(input: input, output: output)
+        defer { watch.end() }
         while true {
             guard let header = receive(WorkerFrame.headerSize, from: input) else { return 0 }
             guard let (kind, length) = WorkerFrame.header(header), kind == .request,
-                let body = receive(length, from: input), let request = try? WorkerRequest(body: body)
+                let body = receive(length, from: input), let request = WorkerRequest(body: body)
             else { return 1 }
-            let progress = Progress(input: input, output: output)
-            guard let message = try? handle(request, progress: progress.note).message() else { return 1 }
-            guard send(message, to: output) else { return 0 }
+            guard let message = try? handle(request, progress: watch.note).message() else { return 1 }
+            guard watch.send(message) else { return 0 }
         }
     }
 
@@ -54,7 +55,7 @@ package enum WorkerServer {
     private static func perform(_ action: HostAction, _ roots: OpenRoots) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .require(.logicalVolume), .require(.expiredVolume), .require(.tgtIdle):
+        case .run, .identify, .require(.logicalVolume), .require(.expiredVolume), .require(.tgtIdle):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .makeDirectory(let path): try tree.makeDirectory(path)
@@ -78,9 +79,13 @@ package enum WorkerServer {
         guard fstatvfs(descriptor.raw, &status) == 0 else {
             throw .system(errno, "Cannot ask for the space of \(directory)", subject: directory)
         }
+        var owner = stat()
+        guard fstat(descriptor.raw, &owner) == 0 else {
+            throw .system(errno, "Cannot look at \(directory)", subject: directory)
+        }
         return FileSystemSpace(
             size: bytes(blocks: status.f_blocks, of: status.f_frsize),
-            free: bytes(blocks: status.f_bavail, of: status.f_frsize))
+            free: bytes(blocks: status.f_bavail, of: status.f_frsize), exposure: Exposure.fault(owner))
     }
 
     /// Saturates: network and FUSE file systems say any number, all ones for "as much as you like" among them.
@@ -100,40 +105,5 @@ package enum WorkerServer {
             }
         }
         return failed ? nil : bytes
-    }
-
-    /// False when nobody reads any more. On a socket without SIGPIPE, because a test's worker shares our process.
-    fileprivate static func send(_ bytes: [UInt8], to output: Int32) -> Bool {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            var count = rest.withUnsafeBytes { Glibc.send(output, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            if count < 0, errno == ENOTSOCK { count = rest.withUnsafeBytes { write(output, $0.baseAddress, $0.count) } }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return false }
-            rest = rest.dropFirst(count)
-        }
-        return true
-    }
-
-    /// Tells the controller now and then that the work goes on, and the work whether there still is a controller.
-    private final class Progress {
-        private let input: Int32
-        private let output: Int32
-        private var last = monotonicSeconds()
-
-        init(input: Int32, output: Int32) {
-            self.input = input
-            self.output = output
-        }
-
-        func note() -> Bool {
-            // The controller sends nothing while a request is being worked on: anything to be seen is its end.
-            var poller = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
-            guard poll(&poller, 1, 0) == 0 else { return false }
-            let now = monotonicSeconds()
-            guard now - last > 0.2 else { return true }
-            last = now
-            return WorkerServer.send(WorkerFrame.progress.message([]), to: output)
-        }
     }
 }

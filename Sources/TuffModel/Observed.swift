@@ -156,12 +156,17 @@ package struct DirectoryPool: Equatable, Codable, Sendable {
     package var size: ByteCount
     package var free: ByteCount
     package var files: [DirectoryFile]
+    /// What of the directory itself lets others than root and the user we run as change what is in it, in a sentence.
+    package var exposure: String?
 
-    package init(path: String, size: ByteCount, free: ByteCount, files: [DirectoryFile] = []) {
+    package init(
+        path: String, size: ByteCount, free: ByteCount, files: [DirectoryFile] = [], exposure: String? = nil
+    ) {
         self.path = path
         self.size = size
         self.free = free
         self.files = files
+        self.exposure = exposure
     }
 }
 
@@ -175,11 +180,16 @@ package struct DirectoryFile: Equatable, Codable, Sendable {
     package var size: ByteCount?
     /// Bytes allocated on disk.
     package var allocated: ByteCount
+    /// Why others than root and the user we run as could change the file or its sidecar, in a sentence.
+    package var exposure: String?
 
-    package init(name: String, tags: [String], size: ByteCount?, allocated: ByteCount = .zero) {
+    package init(
+        name: String, tags: [String], size: ByteCount?, allocated: ByteCount = .zero, exposure: String? = nil
+    ) {
         self.name = name
         self.tags = tags
         self.size = size
         self.allocated = allocated
+        self.exposure = exposure
     }
 }

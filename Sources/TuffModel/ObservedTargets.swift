@@ -2,11 +2,47 @@
 package struct TargetInventory: Equatable, Codable, Sendable {
     package var backstores: [ObservedBackstore]
     package var targets: [ObservedTarget]
+    /// What is there and could not be observed; nil: everything was seen.
+    package var unseen: UnseenTargets?
 
-    package init(backstores: [ObservedBackstore] = [], targets: [ObservedTarget] = []) {
+    package init(
+        backstores: [ObservedBackstore] = [], targets: [ObservedTarget] = [], unseen: UnseenTargets? = nil
+    ) {
         self.backstores = backstores
         self.targets = targets
+        self.unseen = unseen
     }
+
+    /// Why it is not known whether there is a target of this name, or what it is like; nil when that is known.
+    package func fault(target iqn: String) -> HostError? { unseen?.targets[iqn] }
+
+    /// The same of a backstore.
+    package func fault(backstore name: String) -> HostError? {
+        guard let unseen else { return nil }
+        if let error = unseen.backstores[name] { return error }
+        return backstores.contains { $0.name == name } ? nil : unseen.unlisted
+    }
+}
+
+/// Objects of a target stack that could not be observed, each with the reason: one that hangs or that nobody can make
+/// sense of does not blind the rest.
+package struct UnseenTargets: Equatable, Codable, Sendable {
+    /// By IQN.
+    package var targets: [String: HostError]
+    /// By name.
+    package var backstores: [String: HostError]
+    /// Set when not even the names of all backstores are known: one that is not listed may be there.
+    package var unlisted: HostError?
+
+    package init(
+        targets: [String: HostError] = [:], backstores: [String: HostError] = [:], unlisted: HostError? = nil
+    ) {
+        self.targets = targets
+        self.backstores = backstores
+        self.unlisted = unlisted
+    }
+
+    package var isEmpty: Bool { targets.isEmpty && backstores.isEmpty && unlisted == nil }
 }
 
 /// What an exported disk answers to SCSI INQUIRY. Fixed for the disk's life.

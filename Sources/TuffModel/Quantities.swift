@@ -111,6 +111,16 @@ package struct Percentage: Hashable, Codable, Sendable, Comparable, CustomString
 
     package init(_ percent: Int) { self.percent = percent }
 
+    /// Refuses what no document can say: plan files hold decoded documents.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        percent = try container.decode(Int.self, forKey: .percent)
+        guard (0...100).contains(percent) else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .percent, in: container, debugDescription: "\(percent) is not between 0 and 100")
+        }
+    }
+
     package init?(text: some StringProtocol) {
         guard text.hasSuffix("%"), text.count > 1, text.dropLast().utf8.allSatisfy(NameRule.isDigit),
             let value = Int(text.dropLast()), (0...100).contains(value)

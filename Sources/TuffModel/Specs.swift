@@ -290,3 +290,14 @@ package struct AttachmentSpec: Hashable, Sendable {
         self.initiator = initiator
     }
 }
+
+extension PoolSpec {
+    /// Where volumes of this pool are made.
+    package var storage: StorageBackend {
+        switch backend {
+        case .lvm(let lvm):
+            lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
+        case .directory(let directory): .directory(path: directory.path)
+        }
+    }
+}

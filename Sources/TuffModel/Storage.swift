@@ -72,6 +72,8 @@ package struct StoredVolume: Hashable, Sendable {
     package var location: VolumeLocation
     /// LVM's own uuid; nil for files.
     package var uuid: String?
+    /// LVM's uuid of the volume group; nil for files, and for what is not made yet.
+    package var groupUUID: String?
     /// Nil: marks without data (a sidecar whose file is gone).
     package var size: ByteCount?
     package var active: Bool
@@ -80,21 +82,41 @@ package struct StoredVolume: Hashable, Sendable {
     package var open: Bool
     /// Of the device while it is there.
     package var device: DeviceNumber?
+    /// Why others could change its file; such a volume is not used.
+    package var exposure: String?
 
     package init(
-        marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, size: ByteCount?, active: Bool,
-        suspended: Bool = false, open: Bool = false, device: DeviceNumber? = nil
+        marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, groupUUID: String? = nil,
+        size: ByteCount?, active: Bool, suspended: Bool = false, open: Bool = false, device: DeviceNumber? = nil,
+        exposure: String? = nil
     ) {
         self.marks = marks
         self.backend = backend
         self.location = location
         self.uuid = uuid
+        self.groupUUID = groupUUID
         self.size = size
         self.active = active
         self.suspended = suspended
         self.open = open
         self.device = device
+        self.exposure = exposure
     }
 
     package var uid: UID { marks.uid }
+
+    /// What the device mapper calls its device; nil for files, and for what is not made yet.
+    package var deviceUUID: String? {
+        guard let groupUUID, let uuid else { return nil }
+        return DeviceMapper.uuid(group: groupUUID, volume: uuid)
+    }
+}
+
+/// The kernel's names of logical volumes, which no renaming changes.
+package enum DeviceMapper {
+    /// `LVM-`, the group's uuid and the volume's, without their hyphens (`build_dm_uuid` in lib/activate/dev_manager.c
+    /// of LVM); `dm/uuid` of the block device reads it.
+    package static func uuid(group: String, volume: String) -> String {
+        "LVM-" + String((group + volume).filter { $0 != "-" })
+    }
 }

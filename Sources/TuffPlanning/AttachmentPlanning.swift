@@ -24,7 +24,12 @@ extension PlanningPass {
                     .unknown, "the \(context.config.targetDriver.rawValue) targets could not be observed: \(error)"))
         case (.failure(let obstacle), _):
             stop(resource, declared, .blocked, obstacle.obstacle, at: obstacle.field, uid: stored.uid)
-        case (.success(let export), .known):
+        case (.success(let export), .known(let inventory)):
+            if let error = inventory.fault(target: export.iqn) ?? inventory.fault(backstore: export.backstore.name) {
+                return stop(
+                    resource, declared, .blocked, Obstacle(.unknown, "its export could not be observed: \(error)"),
+                    uid: stored.uid)
+            }
             planExport(export, stored, declared, resource, after: after)
         }
     }
@@ -126,7 +131,7 @@ extension PlanningPass {
                 mutualPassword: chap.mutual?.password)
         }
         let backstore = BackstoreSpec(
-            uid: stored.uid, location: stored.location, size: size,
+            uid: stored.uid, location: stored.location, deviceUUID: stored.deviceUUID, size: size,
             identity: DiskIdentity(serial: stored.marks.serial ?? stored.uid.serial), discard: stored.backend.isThin)
         return .success(
             DesiredExport(

@@ -192,7 +192,9 @@ struct ExportDiff {
     private mutating func compareLUN(rebuilt: Bool) {
         let found = target?.luns.first { $0.number == wanted.lun }
         if !rebuilt, found?.backstore == wanted.backstore.name { return }
-        steps.append(.addLUN(reference, number: wanted.lun, placed(rebuilt ? nil : backstore)))
+        var spec = placed(rebuilt ? nil : backstore)
+        spec.isBegun = !rebuilt && found?.path != nil
+        steps.append(.addLUN(reference, number: wanted.lun, spec))
         if !rebuilt { differences.append(FieldDifference("lun", from: nil, to: "\(wanted.lun)")) }
     }
 
@@ -228,6 +230,14 @@ struct ExportDiff {
                 differences.append(FieldDifference("initiator.lun", from: nil, to: "\(wanted.lun)"))
             }
         } else if let mapped, mapped.readOnly != access.readOnly {
+            let others = (target?.acls ?? []).map(\.initiator).filter { $0 != access.initiator }
+            guard capabilities.readOnlyPerInitiator || others.isEmpty else {
+                obstacle = Obstacle(
+                    .driverCannot,
+                    "read-only is one setting for all initiators of a volume with this target driver, and "
+                        + "\(others.sorted().joined(separator: ", ")) may use it too; remove that access first")
+                return
+            }
             add(
                 .setReadOnly(
                     reference, initiator: access.initiator, number: wanted.lun, readOnly: access.readOnly),

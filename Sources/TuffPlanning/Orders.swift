@@ -180,6 +180,9 @@ extension PlanningPass {
                 "several go by the name '\(attachment)': \(places.joined(separator: ", "))",
                 help: "remove the documents and apply with --prune")
         }
+        if let error = fault(export.volume) {
+            throw OrderError("the export of this volume could not be observed: \(error)", help: "mend that first")
+        }
         let isLast = export.target?.acls.count == 1
         let withdrawal = ExportWithdrawal(
             of: export.volume.uid, target: export.target, backstore: export.backstore, access: [acl], isLast: isLast,

@@ -64,6 +64,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let inUse = Reason(rawValue: "InUse")
     package static let poolMissing = Reason(rawValue: "PoolMissing")
     package static let poolUnhealthy = Reason(rawValue: "PoolUnhealthy")
+    /// Others than root and the user Tuff runs as could change it.
+    package static let exposed = Reason(rawValue: "Exposed")
     package static let insufficientCapacity = Reason(rawValue: "InsufficientCapacity")
     package static let secretUnavailable = Reason(rawValue: "SecretUnavailable")
     package static let nameTaken = Reason(rawValue: "NameTaken")

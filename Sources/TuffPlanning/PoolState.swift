@@ -29,16 +29,18 @@ package struct Obstacle: Hashable, Sendable {
 /// free = (total - reserved) x ratio - provisioned; the real half stops promises into a pool that is full.
 package struct PoolBudget: Sendable {
     package var virtualFree: ByteCount
-    /// Set when the pool's real space is already within its reserve.
-    package var exhausted: String?
+    /// Set when the pool's real space is already within its reserve, or not known.
+    package var exhausted: Obstacle?
 
-    /// Takes `amount` from what may be promised; a sentence when it does not fit, and then takes nothing.
-    package mutating func take(_ amount: ByteCount) -> String? {
+    /// Takes `amount` from what may be promised; why not when it does not fit, and then takes nothing.
+    package mutating func take(_ amount: ByteCount) -> Obstacle? {
         if let exhausted { return exhausted }
         guard amount <= virtualFree else {
             let room = max(virtualFree, .zero)
-            return "needs \(amount) and only \(room) may still be promised (size less reserve, times overprovision, "
-                + "less what is provisioned)"
+            return Obstacle(
+                .insufficientCapacity,
+                "needs \(amount) and only \(room) may still be promised (size less reserve, times overprovision, "
+                    + "less what is provisioned)")
         }
         virtualFree = virtualFree - amount
         return nil
@@ -48,12 +50,11 @@ package struct PoolBudget: Sendable {
 extension PoolState {
     package init(_ declared: Declared<PoolSpec>, observed: ObservedState) {
         name = declared.metadata.name
+        backend = declared.spec.storage
         unit = ByteCount(1)
         budget = PoolBudget(virtualFree: .zero)
         switch declared.spec.backend {
         case .lvm(let lvm):
-            backend =
-                lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
             switch observed.volumeGroups[lvm.volumeGroup] {
             case .unknown(let error):
                 obstacle = Obstacle(.unknown, "volume group \(lvm.volumeGroup) could not be observed: \(error)")
@@ -64,7 +65,6 @@ extension PoolState {
                 assess(group, lvm, declared.spec)
             }
         case .directory(let directory):
-            backend = .directory(path: directory.path)
             switch observed.directories[directory.path] {
             case .unknown(let error):
                 obstacle = Obstacle(.unknown, "directory \(directory.path) could not be observed: \(error)")
@@ -124,16 +124,26 @@ extension PoolState {
         budget = PoolBudget(virtualFree: Self.virtualFree(total: pool.size, spec, provisioned: provisioned))
         let limit = Double(100 - spec.reserve.percent)
         for (what, used) in [("data", pool.dataPercent), ("metadata", pool.metadataPercent)] {
-            if let used, used >= limit {
-                budget.exhausted =
+            guard let used else {
+                // LVM tells fill levels of active pools only. Unknown is not empty.
+                budget.exhausted = Obstacle(
+                    .unknown,
+                    "how full \(what) of thin pool \(group.name)/\(poolName) is cannot be known while the pool is "
+                        + "inactive; 'lvchange -ay \(group.name)/\(poolName)' activates it")
+                continue
+            }
+            if used >= limit {
+                budget.exhausted = Obstacle(
+                    .insufficientCapacity,
                     "\(what) of thin pool \(group.name)/\(poolName) is \(Self.oneDecimal(used)) % full "
-                    + "and \(spec.reserve) is kept free"
+                        + "and \(spec.reserve) is kept free")
             }
         }
         if group.metadataAreaSize > .zero, group.metadataAreaFree.bytes < group.metadataAreaSize.bytes / 5 {
-            budget.exhausted =
+            budget.exhausted = Obstacle(
+                .insufficientCapacity,
                 "metadata area of volume group \(group.name) has \(group.metadataAreaFree) of "
-                + "\(group.metadataAreaSize) free; LVM needs room to rewrite it (see vgcreate --metadatasize)"
+                    + "\(group.metadataAreaSize) free; LVM needs room to rewrite it (see vgcreate --metadatasize)")
         }
     }
 
@@ -161,9 +171,13 @@ extension PoolState {
             .filter { !$0.tags.isEmpty }
             .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: directory.size, spec, provisioned: provisioned))
+        obstacle = directory.exposure.map {
+            Obstacle(.exposed, "\($0); whoever may write there decides what Tuff hands out")
+        }
         if directory.free <= spec.reserve.of(directory.size) {
-            budget.exhausted =
-                "file system of \(directory.path) has \(directory.free) free and \(spec.reserve) is kept free"
+            budget.exhausted = Obstacle(
+                .insufficientCapacity,
+                "file system of \(directory.path) has \(directory.free) free and \(spec.reserve) is kept free")
         }
     }
 

@@ -106,6 +106,9 @@ extension PlanningPass {
         guard case .known = inventory else {
             return Obstacle(.unknown, "the targets could not be observed, so somebody may be using \(stored.location)")
         }
+        if let error = fault(stored) {
+            return Obstacle(.unknown, "whether somebody uses \(stored.location) could not be observed: \(error)")
+        }
         if let obstacle = withdrawals[stored.uid]?.obstacle { return obstacle }
         let export = ObservedExport(stored, targets: targets, backstores: backstores)
         if export.target != nil || export.backstore != nil, withdrawals[stored.uid] == nil {
@@ -116,6 +119,13 @@ extension PlanningPass {
                 .inUse, "\(stored.location) is in use on this host itself: mounted, or part of another device")
         }
         return nil
+    }
+
+    /// Why it is not certain what there is of a volume's export.
+    func fault(_ stored: StoredVolume) -> HostError? {
+        guard case .known(let inventory) = inventory else { return nil }
+        return stored.marks.iqn.flatMap { inventory.fault(target: $0) }
+            ?? inventory.fault(backstore: stored.uid.backstoreName)
     }
 
     private mutating func planTrashed(_ stored: StoredVolume, _ name: String) {

@@ -72,18 +72,25 @@ package struct Relabelling: Hashable, Codable, Sendable {
 package struct BackstoreSpec: Hashable, Codable, Sendable {
     package var uid: UID
     package var location: VolumeLocation
+    /// What the device mapper calls the device, read again right before it is handed out. Nil for files, and for a
+    /// volume made in the same plan: that one is identified when it is activated.
+    package var deviceUUID: String?
     package var size: ByteCount
     package var identity: DiskIdentity
     /// Pass discard through: thin volumes and sparse files.
     package var discard: Bool
     /// Where the observer found it; empty: where the driver makes it.
     package var place: String
+    /// Its LUN is there and lacks nothing but its name and settings (tgt, which makes and names a LUN in two acts).
+    package var isBegun = false
 
     package init(
-        uid: UID, location: VolumeLocation, size: ByteCount, identity: DiskIdentity, discard: Bool, place: String = ""
+        uid: UID, location: VolumeLocation, deviceUUID: String? = nil, size: ByteCount, identity: DiskIdentity,
+        discard: Bool, place: String = ""
     ) {
         self.uid = uid
         self.location = location
+        self.deviceUUID = deviceUUID
         self.size = size
         self.identity = identity
         self.discard = discard

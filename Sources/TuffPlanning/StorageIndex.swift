@@ -51,8 +51,9 @@ package struct StorageIndex: Sendable {
             case .ours(let marks):
                 volumes.append(
                     StoredVolume(
-                        marks: marks, backend: backend, location: location, uuid: volume.uuid, size: volume.size,
-                        active: volume.active, suspended: volume.suspended, open: volume.open, device: volume.device))
+                        marks: marks, backend: backend, location: location, uuid: volume.uuid, groupUUID: group.uuid,
+                        size: volume.size, active: volume.active, suspended: volume.suspended, open: volume.open,
+                        device: volume.device))
             }
         }
     }
@@ -68,7 +69,7 @@ package struct StorageIndex: Sendable {
                 volumes.append(
                     StoredVolume(
                         marks: marks, backend: .directory(path: directory.path), location: location, uuid: nil,
-                        size: file.size, active: file.size != nil))
+                        size: file.size, active: file.size != nil, exposure: file.exposure))
             }
         }
     }

@@ -69,7 +69,7 @@ extension PlanningPass {
                     + "is not supported yet")
             return stopStored(stored, declared, action, obstacle, at: "spec.pool")
         }
-        if let obstacle = unfinished(stored) {
+        if let obstacle = exposure(of: stored, in: pool) ?? unfinished(stored) {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
@@ -219,6 +219,9 @@ extension PlanningPass {
             return Obstacle(.nameTaken, "target name \(iqn) belongs to \(other.location) already")
         }
         // Checked before the name is written on the new volume for good.
+        if let error = inventory.value?.fault(target: iqn) {
+            return Obstacle(.unknown, "a target named \(iqn) is there and could not be observed: \(error)")
+        }
         if let target = targets[iqn], let lun = target.luns.first {
             return Obstacle(
                 .nameTaken,
@@ -257,6 +260,12 @@ extension PlanningPass {
                 + "version does not know; finish it with the version that began it")
     }
 
+    /// What others may change is not handed out, not even as it was.
+    private func exposure(of stored: StoredVolume, in pool: PoolState) -> Obstacle? {
+        if let obstacle = pool.obstacle, obstacle.reason == .exposed { return obstacle }
+        return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
+    }
+
     func suspension(of stored: StoredVolume) -> Obstacle? {
         guard stored.suspended else { return nil }
         return Obstacle(
@@ -267,7 +276,7 @@ extension PlanningPass {
 
     private mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
         pools[pool.name]?.budget.take(amount).map {
-            Obstacle(.insufficientCapacity, "\($0) in pool '\(pool.name)'")
+            Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
         }
     }
 

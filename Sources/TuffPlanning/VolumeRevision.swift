@@ -24,8 +24,9 @@ struct VolumeRevision {
             notes.append("it is protected by an earlier document; 'protect: false' ends that")
         }
         relabelling = Relabelling(
-            uuid: stored.uuid, from: stored.location, to: stored.location(under: after), before: stored.marks,
-            after: after)
+            uuid: stored.uuid, from: stored.location,
+            to: stored.location(under: after, formerName: declared.metadata.annotations["tuff.dev/renamed-from"]),
+            before: stored.marks, after: after)
     }
 
     mutating func grow(from size: ByteCount, to wanted: ByteCount) {
@@ -89,18 +90,17 @@ struct VolumeRevision {
 }
 
 extension StoredVolume {
-    /// Where a volume with these marks belongs: `t-UID` in the trash, `v-NAME` in use. A name that Tuff did not choose,
-    /// an adopted volume's, stays as long as the volume is in use.
-    func location(under marks: Marks) -> VolumeLocation {
-        let name: String
+    /// Where a volume with these marks belongs: `t-UID` in the trash, `v-NAME` when it comes from there or was renamed.
+    /// Any other name stays, since a volume is found by its uid and somebody chose that name.
+    /// - Parameter formerName: the name of its document before `tuff.dev/renamed-from`.
+    func location(under marks: Marks, formerName: String? = nil) -> VolumeLocation {
+        var name = location.objectName
         if marks.until != nil {
             name = "t-\(uid)"
         } else if case .volume(let chosen) = marks.role,
-            location.objectName.hasPrefix("v-") || location.objectName == "t-\(uid)"
+            name == "t-\(uid)" || name == formerName.map({ "v-\($0)" })
         {
             name = "v-\(chosen)"
-        } else {
-            return location
         }
         return switch location {
         case .logicalVolume(let group, _): .logicalVolume(group: group, name: name)

@@ -20,7 +20,7 @@ extension PlanningPass {
             guard case .volume(let name) = volume.marks.role, volume.standing != .released else { continue }
             let wanted = volume.standing == .live ? attachments[currentName(name)] ?? [] : []
             let export = ObservedExport(volume, targets: targets, backstores: backstores)
-            guard export.target != nil || export.backstore != nil else { continue }
+            guard export.target != nil || export.backstore != nil, fault(volume) == nil else { continue }
             planWithdrawal(of: export, name, wanted)
         }
     }

@@ -130,20 +130,22 @@ struct Executor {
 
     private func start(_ group: Group, _ progress: inout Progress) {
         progress.running.insert(group.key)
+        let now = clock.now
         for step in group.steps {
             progress.inFlight.insert(step.id)
             let isExport = if case .export = step.step { true } else { false }
-            if progress.spans[isExport] == nil { progress.spans[isExport] = (clock.now, clock.now) }
+            if progress.spans[isExport] == nil { progress.spans[isExport] = (now, now) }
             if progress.started.insert(step.change).inserted { events(.started(change: step.change)) }
         }
     }
 
     private func finish(_ group: Group, _ outcomes: [StepOutcome], _ progress: inout Progress) {
         progress.running.remove(group.key)
+        let now = clock.now
         for (step, outcome) in zip(group.steps, outcomes) {
             progress.inFlight.remove(step.id)
             let isExport = if case .export = step.step { true } else { false }
-            progress.spans[isExport]?.last = clock.now
+            progress.spans[isExport]?.last = now
             if case .failed(let error, _) = outcome, error.code == .timeout {
                 progress.fenced[group.key] = plan.changes[step.change].resource
             }

@@ -97,7 +97,12 @@ struct TgtEdits {
                 {
                     $0.target?.luns[0] = ObservedLUN(number: 0, backstore: nil, path: spec.location.path)
                     $0.backstore = nil
-                }, repair: again),
+                },
+                repair: { target, _ in
+                    var begun = spec
+                    begun.isBegun = true
+                    return [.addLUN(target, number: 0, begun), map(target)]
+                }),
             ContractEdit(
                 "discard off", [unit("update", "--params thin_provisioning=0")], { $0.backstore?.discard = false },
                 repair: repaired(enable: false)),

@@ -15,6 +15,8 @@ package struct FakeFiles: Equatable, Sendable {
         package var content: UInt64
         /// Somebody else's by owner.
         package var isForeign = false
+
+        var exposure: String? { isForeign ? "belongs to user 1000" : nil }
     }
 
     package enum Entry: Equatable, Sendable {
@@ -28,6 +30,8 @@ package struct FakeFiles: Equatable, Sendable {
         package var entries: [String: Entry] = [:]
         /// Set: everything on this file system fails with it (permission taken away, NFS server gone).
         package var failure: HostError?
+        /// Why others than we could change it.
+        package var exposure: String?
 
         package var free: ByteCount {
             entries.values.reduce(size) { rest, entry in
@@ -244,13 +248,17 @@ package struct FakeFiles: Equatable, Sendable {
         switch entry {
         case .link(let target): return TreeEntry(path: path, kind: .link, target: target)
         case .directory(let mode):
-            return TreeEntry(path: path, kind: .directory, mode: readings.contains(.status) ? mode : nil)
+            guard readings.contains(.status) else { return TreeEntry(path: path, kind: .directory) }
+            return TreeEntry(
+                path: path, kind: .directory, mode: mode,
+                exposure: mode & 0o022 == 0 ? nil : "may be written by others")
         case .file(let file):
             var result = TreeEntry(path: path, kind: .file)
             if readings.contains(.status) {
                 result.size = file.size
                 result.allocated = file.allocated
                 result.mode = file.mode
+                result.exposure = file.exposure
             }
             if readings.contains(.text) {
                 let text = file.text ?? ""

@@ -256,13 +256,18 @@ package struct FakeLVM: Equatable, Sendable {
         self[group, name]?.content = content
     }
 
-    /// What a reboot leaves: nothing is active or open.
+    /// What a reboot leaves: thin pools are activated as lvm2's rules do at boot, nothing else is active or open.
     mutating func reboot() {
         for index in groups.indices {
             groups[index].isLocked = false
             for name in groups[index].volumes.keys {
-                groups[index].volumes[name]!.active = false
-                groups[index].volumes[name]!.minor = 0
+                // Nothing is active at boot but the pools, which LVM's own units bring up.
+                if case .thinPool = groups[index].volumes[name]!.kind {
+                    groups[index].volumes[name]!.active = true
+                } else {
+                    groups[index].volumes[name]!.active = false
+                    groups[index].volumes[name]!.minor = 0
+                }
                 groups[index].volumes[name]!.suspended = false
                 groups[index].volumes[name]!.opens = 0
             }

@@ -28,6 +28,8 @@ package final class FakeMachine: Machine {
         var actions = 0
         var reads: [FaultPlan.Source: Int] = [:]
         var crashed = false
+        /// What this controller has had identified.
+        var identified: [UID: String] = [:]
         var log: [LogEntry] = []
         /// Actions whose effect comes later, and how many calls later.
         var pending: [(calls: Int, action: HostAction)] = []
@@ -78,6 +80,7 @@ package final class FakeMachine: Machine {
             for late in state.pending { Self.land(late.action, &state) }
             state.pending = []
             state.crashed = false
+            state.identified = [:]
         }
     }
 
@@ -86,6 +89,7 @@ package final class FakeMachine: Machine {
         state.withLock { state in
             state.pending = []
             state.crashed = false
+            state.identified = [:]
             state.world.reboot()
             state.earlier = state.world
             state.clock.secondsSince1970 += 60
@@ -139,7 +143,7 @@ package final class FakeMachine: Machine {
                 throw HostError(.notFound, "\(directory) does not exist")
             }
             if let failure = found.failure { throw failure }
-            return FileSystemSpace(size: found.size, free: found.free)
+            return FileSystemSpace(size: found.size, free: found.free, exposure: found.exposure)
         }
     }
 
@@ -206,6 +210,8 @@ package final class FakeMachine: Machine {
     /// The effect of an action nobody waits for any more.
     private static func land(_ action: HostAction, _ state: inout State) {
         let before = state.world
+        // What is identified is of use to those who wait, and nobody does.
+        if case .identify = action { return }
         _ = try? state.world.perform(action)
         if state.world != before { state.earlier = before }
     }
@@ -253,7 +259,8 @@ package final class FakeMachine: Machine {
     }
 
     private static func obey(_ action: HostAction, _ state: inout State) throws(HostError) {
-        guard case .output(let output) = try state.world.perform(action) else {
+        if case .identify(let group, let uids) = action { return try identify(group, uids, &state) }
+        guard case .output(let output) = try state.world.perform(completed(action, state)) else {
             state.clock.secondsSince1970 += deadline(action)
             throw timeout(action.description)
         }
@@ -261,6 +268,24 @@ package final class FakeMachine: Machine {
         throw HostError(
             .failed, "\(command.tool) ended with status \(output.status)", cause: output.standardError,
             subject: command.description)
+    }
+
+    private static func identify(_ group: String, _ uids: [UID], _ state: inout State) throws(HostError) {
+        if state.world.lvm[group]?.isLocked == true {
+            state.clock.secondsSince1970 += 60
+            throw timeout("identify \(group)")
+        }
+        for uid in uids {
+            guard let device = state.world.device(of: uid, in: group) else {
+                throw HostError(.failed, "no volume of \(group) carries uid \(uid)")
+            }
+            state.identified[uid] = device
+        }
+    }
+
+    private static func completed(_ action: HostAction, _ state: State) -> HostAction {
+        guard case .require(.device(let group, let name, let uid, nil)) = action else { return action }
+        return .require(.device(group: group, name: name, uid: uid, uuid: state.identified[uid]))
     }
 
     private static func deadline(_ action: HostAction) -> Int64 {

@@ -56,6 +56,8 @@ package struct FakeTargetTree: Equatable, Sendable {
 
     /// Whether `target_core_mod` is loaded: without it the root does not exist.
     package var isLoaded = true
+    /// Directories whose listing hangs, and everything beneath them, as beside a device that is suspended.
+    package var hanging: Set<String> = []
     package internal(set) var sessions: [Session] = []
     var root: Node
 
@@ -108,7 +110,7 @@ package struct FakeTargetTree: Equatable, Sendable {
         var found: [String: TreeEntry] = [:]
         for query in queries {
             let pattern = query.pattern.split(separator: "/").map(String.init)
-            collect(pattern[...], in: root, at: [], query.reading, key, &found)
+            try collect(pattern[...], in: root, at: [], query.reading, key, &found)
         }
         return found.values.sorted { $0.path < $1.path }
     }
@@ -116,7 +118,7 @@ package struct FakeTargetTree: Equatable, Sendable {
     private func collect(
         _ pattern: ArraySlice<String>, in node: Node, at path: [String], _ reading: TreeQuery.Reading,
         _ key: FingerprintKey, _ found: inout [String: TreeEntry]
-    ) {
+    ) throws(HostError) {
         guard let first = pattern.first else {
             let name = path.joined(separator: "/")
             var entry = found[name] ?? self.entry(node, path)
@@ -125,6 +127,9 @@ package struct FakeTargetTree: Equatable, Sendable {
             return
         }
         guard node.isDirectory else { return }
+        guard hanging.isEmpty || !hanging.contains(path.joined(separator: "/")) else {
+            throw HostError(.timeout, "listing \(path.joined(separator: "/")) hangs (injected)")
+        }
         let names: [String] =
             if first.hasSuffix("*") {
                 node.children.keys.filter { $0.hasPrefix(first.dropLast()) }
@@ -132,7 +137,7 @@ package struct FakeTargetTree: Equatable, Sendable {
                 node.children[first] == nil ? [] : [first]
             }
         for name in names {
-            collect(pattern.dropFirst(), in: node.children[name]!, at: path + [name], reading, key, &found)
+            try collect(pattern.dropFirst(), in: node.children[name]!, at: path + [name], reading, key, &found)
         }
     }
 
@@ -182,7 +187,6 @@ package enum FakeFingerprint {
         let hash = (key.bytes + [0] + Array(text.utf8)).reduce(UInt64(0xcbf2_9ce4_8422_2325)) {
             ($0 ^ UInt64($1)) &* 0x100_0000_01b3
         }
-        let digits = String(hash, radix: 16)
-        return SecretFingerprint(text: String(repeating: "0", count: 16 - digits.count) + digits)
+        return SecretFingerprint(text: Hex.digits(hash, width: 16))
     }
 }

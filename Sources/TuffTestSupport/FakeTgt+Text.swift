@@ -4,11 +4,7 @@ import TuffModel
 extension FakeTgt {
     /// What tgt calls a unit that nobody named: `_spc_lu_init` formats tid and LUN as `IET     %04x%04x`.
     static func defaultID(_ tid: Int, _ lun: Int) -> String {
-        func hex(_ number: Int) -> String {
-            let digits = String(number, radix: 16)
-            return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
-        }
-        return "IET     \(hex(tid))\(hex(lun))"
+        "IET     \(Hex.digits(tid, width: 4))\(Hex.digits(lun, width: 4))"
     }
 
     func showTargets() -> String {

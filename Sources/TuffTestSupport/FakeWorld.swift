@@ -16,6 +16,8 @@ package struct FakeWorld: Equatable, Sendable {
     package var missingTools: Set<String> = []
     /// Sizes of files and devices that are neither logical volumes nor in a directory pool.
     package var otherDevices: [String: ByteCount] = [:]
+    /// What the device mapper calls those of them that are its devices.
+    package var otherDeviceUUIDs: [String: String] = [:]
 
     package init(lvm: FakeLVM = .sample()) { self.lvm = lvm }
 
@@ -67,6 +69,32 @@ package struct FakeWorld: Equatable, Sendable {
     /// Minor numbers of volumes that target stacks hold open, whatever they are called by now.
     func exportedMinors() -> Set<Int> {
         targets.openMinors.union(tgt.targets.values.flatMap { $0.units.values.map(\.minor) }).subtracting([0])
+    }
+
+    /// Paths of the logical volumes that target stacks hold open, as they are called now.
+    package func exportedVolumes() -> Set<String> {
+        let minors = exportedMinors()
+        return Set(
+            lvm.groups.flatMap { group in
+                group.volumes.values.filter { minors.contains($0.minor) }.map { "/dev/\(group.name)/\($0.name)" }
+            })
+    }
+
+    /// What the device mapper calls the device at a path; nil where there is none.
+    package func deviceUUID(_ path: String) -> String? {
+        if let uuid = otherDeviceUUIDs[path] { return uuid }
+        for group in lvm.groups where path.hasPrefix("/dev/\(group.name)/") {
+            let volume = group.volumes[String(path.dropFirst("/dev/\(group.name)/".count))]
+            return volume.flatMap { $0.active ? DeviceMapper.uuid(group: group.uuid, volume: $0.uuid) : nil }
+        }
+        return nil
+    }
+
+    /// What the device mapper calls the volume of a group that carries a uid; nil without exactly one.
+    func device(of uid: UID, in group: String) -> String? {
+        guard let group = lvm[group] else { return nil }
+        let ours = group.volumes.values.filter { $0.tags.contains("tuff:uid=\(uid)") }
+        return ours.count == 1 ? DeviceMapper.uuid(group: group.uuid, volume: ours[0].uuid) : nil
     }
 
     /// Whether somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
@@ -130,6 +158,8 @@ package struct FakeWorld: Equatable, Sendable {
             guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
                 volume.tags.contains("tuff:until=\(until)"), !volume.active || !isOpen(group, volume)
             else { throw Self.unmet(action) }
+        case .require(.device(let group, let name, _, let uuid)):
+            guard let uuid, deviceUUID("/dev/\(group)/\(name)") == uuid else { throw Self.unmet(action) }
         case .require(.tgtIdle(let port, let tid, let iqn)):
             guard tgt.controlPort == port, let target = tgt.targets[tid], target.name == iqn, target.sessions.isEmpty
             else { throw Self.unmet(action) }
@@ -156,7 +186,9 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .require(.logicalVolume), .require(.expiredVolume), .require(.tgtIdle): nil
+        case .run, .identify, .require(.logicalVolume), .require(.expiredVolume), .require(.device),
+            .require(.tgtIdle):
+            nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
             .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),

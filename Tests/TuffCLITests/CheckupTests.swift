@@ -12,6 +12,7 @@ import TuffTestSupport
 private struct AnsweringMachine: Machine {
     var answers: [String: CommandOutput] = [:]
     var secretError: HostError?
+    var space: FileSystemSpace?
 
     func now() -> Instant { Examples.context.now }
 
@@ -27,7 +28,8 @@ private struct AnsweringMachine: Machine {
     ) async throws(HostError) -> [TreeEntry] { [] }
 
     func space(of directory: String) async throws(HostError) -> FileSystemSpace {
-        throw HostError(.notFound, "no such directory")
+        guard let space else { throw HostError(.notFound, "no such directory") }
+        return space
     }
 
     func fingerprint(_ secret: SecretReference, key: FingerprintKey) async throws(HostError) -> SecretFingerprint {
@@ -73,7 +75,7 @@ private struct AnsweringMachine: Machine {
 
     private func findings(
         _ machine: AnsweringMachine, user: UInt32 = 0, addresses: [String] = ["192.0.2.10"],
-        secrets: [SecretReference] = [], driver: TargetDriver = .lio
+        secrets: [SecretReference] = [], driver: TargetDriver = .lio, pools: [String] = []
     ) async -> [Finding] {
         var config = Examples.config
         config.targetDriver = driver
@@ -81,7 +83,7 @@ private struct AnsweringMachine: Machine {
             root: folder.path, effectiveUser: user, addresses: addresses, kernelRelease: "6.1")
         return await Checkup(
             config: config, configPath: "/etc/tuff/config.yaml", probe: probe, machine: machine,
-            lockFile: "/run/tuff/lock", secrets: secrets
+            lockFile: "/run/tuff/lock", secrets: secrets, pools: pools
         ).run()
     }
 
@@ -118,6 +120,19 @@ private struct AnsweringMachine: Machine {
         }
         #expect(faults.allSatisfy { $0.fix != nil })
         #expect(DoctorView(found).exitCode == 1)
+    }
+
+    @Test func directoryPoolsThatOthersMayWriteAreFound() async throws {
+        try makeHealthyRoot()
+        var machine = healthyMachine
+        func level() async -> Finding.Level? {
+            await findings(machine, pools: ["/srv/pool"]).first { $0.sentence.contains("/srv/pool") }?.level
+        }
+        #expect(await level() == .warn)
+        machine.space = FileSystemSpace(size: ByteCount(1), free: ByteCount(1))
+        #expect(await level() == .ok)
+        machine.space?.exposure = "may be written by others"
+        #expect(await level() == .fail)
     }
 
     @Test func missingToolsAreNamedWithTheirPackages() async throws {

@@ -119,9 +119,10 @@ final class TestFolder {
 
     /// Starts the program that was built beside the test bundle, in this folder.
     /// - Parameters:
-    ///   - out: where standard output goes; nil: into a file that is read at the end.
+    ///   - out: where standard output goes; nil: into a file that is read at the end. Likewise `err`.
     func start(
-        _ arguments: [String], environment: [String] = [], input: String = "/dev/null", out: String? = nil
+        _ arguments: [String], environment: [String] = [], input: String = "/dev/null", out: String? = nil,
+        err: String? = nil
     ) throws -> Running {
         let bundle = CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
         let program = "/\(bundle)/tuff"
@@ -131,7 +132,7 @@ final class TestFolder {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, out ?? "\(temporary).out", O_WRONLY | O_CREAT, 0o600)
-        posix_spawn_file_actions_addopen(&actions, 2, "\(temporary).err", O_WRONLY | O_CREAT, 0o600)
+        posix_spawn_file_actions_addopen(&actions, 2, err ?? "\(temporary).err", O_WRONLY | O_CREAT, 0o600)
         // env(1) changes the directory and becomes the program, under the same process id.
         var argv = (["env", "-C", path, program] + arguments).map { strdup($0) } + [nil]
         var envp = (["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no"] + environment).map { strdup($0) } + [nil]

@@ -71,6 +71,45 @@ struct PreconditionTests {
         }
     }
 
+    @Test("A device that is missing, that nobody identified or that is no logical volume is refused, and told why")
+    func device() async throws {
+        func device(_ group: String, _ name: String, _ uuid: String?) -> Precondition {
+            .device(group: group, name: name, uid: uid, uuid: uuid)
+        }
+        for (condition, reason) in [
+            (device("tuff-no-such", "v-a", "LVM-x"), "there is nothing"),
+            (device("tuff-no-such", "v-a", nil), "LVM was not asked"),
+            (device(".", "null", "LVM-x"), "no block device"),
+        ] {
+            let error = await check(condition)
+            #expect(error?.code == .preconditionFailed)
+            #expect(error?.sentence.contains(reason) == true, "\(error?.sentence ?? "passed")")
+        }
+    }
+
+    @Test("Volumes are identified by their uid, exactly one each, and remembered for the condition")
+    func identification() async throws {
+        func identify(_ rows: [String], status: Int = 0) async throws -> HostError? {
+            try folder.write("report", #"{"report":[{"lv":[\#(rows.joined(separator: ","))]}]}"#)
+            try folder.tool(
+                "lvm", "echo \"$@\" >\(folder.at("arguments")); cat \(folder.at("report")); exit \(status)")
+            return await failure { () throws(HostError) in
+                try await machine.perform([.identify(group: "vg0", [uid])])
+            }
+        }
+        let row = #"{"vg_uuid":"AAAA-BB", "lv_uuid":"CC-D", "lv_tags":"x,tuff:uid=\#(uid)"}"#
+        #expect(try await identify([]) != nil)
+        #expect(try await identify([row, row]) != nil)
+        #expect(try await identify([row.replacing("tuff:uid=\(uid)", with: "tuff:uid=\(uid)x")]) != nil)
+        #expect(try await identify([row], status: 5) != nil)
+        #expect(try await identify([row]) == nil)
+        #expect(
+            folder.read("arguments")
+                == "lvs --reportformat json -o vg_uuid,lv_uuid,lv_tags -S lv_tags={\"tuff:uid=\(uid)\"} -- vg0\n")
+        let error = await check(.device(group: "tuff-no-such", name: "v-a", uid: uid, uuid: nil))
+        #expect(error?.sentence.contains("LVM-AAAABBCCD") == true, "\(error?.sentence ?? "passed")")
+    }
+
     @Test("A file of ours with its size passes, anything else does not")
     func file() async throws {
         try folder.write("disk", "0123456789")

@@ -5,6 +5,35 @@ import TuffModel
 
 @Suite("Reading trees")
 struct TreeReaderTests {
+    @Test("Who else may change a file or directory is told")
+    func exposure() async throws {
+        let folder = try Folder()
+        let machine = folder.machine()
+        folder.directory("pool")
+        try folder.write("pool/disk", "x", mode: 0o644)
+        symlink("disk", folder.at("pool/link"))
+        let pool = folder.at("pool")
+        func seen() async throws -> [String?] {
+            let entries = try await machine.readTree(.directory(pool), [TreeQuery("*", .status)], key: key)
+            return try await entries.map(\.exposure) + [machine.space(of: pool).exposure]
+        }
+        #expect(try await seen() == [nil, nil, nil])
+        for (place, index) in [("pool/disk", 0), ("pool", 2)] {
+            let mode = try #require(folder.mode(place))
+            for bit: UInt32 in [0o020, 0o002] {
+                chmod(folder.at(place), mode | bit)
+                #expect(try await seen()[index]?.contains("may be written by others") == true, "\(place)")
+            }
+            chmod(folder.at(place), mode)
+            // Only root may give files away.
+            guard geteuid() == 0 else { continue }
+            chown(folder.at(place), 4711, 0)
+            #expect(try await seen()[index]?.contains("belongs to user 4711") == true, "\(place)")
+            chown(folder.at(place), 0, 0)
+        }
+        #expect(try await seen() == [nil, nil, nil])
+    }
+
     let folder: Folder
     let machine: LinuxMachine
 

@@ -54,7 +54,7 @@ struct WorkerTests {
         #expect(await task.value == nil)
     }
 
-    @Test("When eight workers are stuck no more are started, and each that ends makes room again")
+    @Test("When eight changes are stuck no more are begun, one can still look, and each that ends makes room again")
     func tooManyStuck() async throws {
         let machine = folder.machine(deadline: .seconds(1))
         for number in 0..<8 {
@@ -62,21 +62,45 @@ struct WorkerTests {
             let error = await failure { () throws(HostError) in try await machine.perform([action]) }
             #expect(error?.code == .timeout)
         }
-        let refused = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
+        let refused = await failure { () throws(HostError) in
+            try await machine.perform([.makeDirectory(.target("more"))])
+        }
         #expect(refused?.code == .exhausted)
+        _ = try await machine.space(of: folder.path)
         for number in 0..<8 { unblock("fifo\(number)") }
         #expect(await eventually { machine.stuckWorkers.isEmpty })
-        _ = try await machine.space(of: folder.path)
+        try await machine.perform([.makeDirectory(.target("more"))])
+    }
+
+    /// A worker that answers nothing, ever.
+    @Test("Secret files that hang use up two workers and no more; what hangs is not asked again")
+    func hangingReadings() async throws {
+        try folder.tool("silent", "exec sleep 60")
+        let machine = folder.machine(worker: [folder.at("silent")], deadline: .milliseconds(300))
+        defer { for worker in machine.stuckWorkers { if let pid = worker.pid { kill(pid, SIGKILL) } } }
+        func read(_ name: String) async -> HostError.Code? {
+            await failure { () throws(HostError) in
+                _ = try await machine.fingerprint(SecretReference(file: folder.at(name)), key: key)
+            }?.code
+        }
+        #expect(await read("a") == .timeout)
+        #expect(await read("a") == .timeout)
+        #expect(machine.stuckWorkers.count == 1, "the same reading was tried again")
+        #expect(await read("b") == .timeout)
+        for name in ["c", "d", "e"] { #expect(await read(name) == .exhausted) }
+        #expect(machine.stuckWorkers.count == 2)
+        // Other work is not refused for their sake.
+        let other = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
+        #expect(other?.code == .timeout)
     }
 
     @Test("A worker says that slow work goes on")
     func progress() async throws {
         let actions = (0..<4).map { makeStuck("fifo\($0)") }
         let roots = HostRoots(target: folder.at("target"), allowed: [])
-        let body = Array(try JSONEncoder().encode(WorkerRequest(roots: roots, work: .perform(actions))))
         var ends: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
-        let message = [1, UInt8(body.count & 255), UInt8(body.count >> 8), 0, 0] + body
+        let message = try WorkerRequest(roots: roots, work: .perform(actions)).message()
         #expect(send(ends[0], message, message.count, 0) == message.count)
         let theirs = ends[1]
         onThread {
@@ -88,7 +112,7 @@ struct WorkerTests {
             try await Task.sleep(for: .milliseconds(300))
             unblock("fifo\(number)")
         }
-        while frames.last != 3 {
+        while frames.last != 5 {
             var header = [UInt8](repeating: 0, count: 5)
             try #require(recv(ends[0], &header, 5, Int32(MSG_WAITALL)) == 5)
             frames.append(header[0])
@@ -132,7 +156,7 @@ struct WorkerTests {
 
     @Test("Descriptors are closed from a number on, and none below it")
     func closeFrom() {
-        let pid = tuff_fork()
+        let pid = tuff_fork_with_heap(1 << 16)
         if pid == 0 {
             // Only calls that are safe between fork and exit in a process with threads.
             let low = fcntl(STDIN_FILENO, F_DUPFD, 200)

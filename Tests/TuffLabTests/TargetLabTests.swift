@@ -10,6 +10,8 @@ import TuffTestSupport
 /// The contract of target stacks on the kernel's own LIO, seen by libiscsi's initiator.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct TargetLabTests {
+    static let ours = "7rimx42aoq3ekfzp"
+    static let theirs = "7rimx42aoq3ekfzq"
     static let size = ByteCount(64 << 20)
     static let folder = "/run/tuff-target"
     static let portal = Portal(address: "127.0.0.1", port: 3266)
@@ -46,17 +48,17 @@ struct TargetLabTests {
                     "lvcreate", "-qq", "--yes", "--type", "thin-pool", "--size", "1g", "--name", "pool", "targets",
                 ])),
         ]
-        for name in ["v-ours", "v-theirs"] {
+        for (name, uid) in [("v-ours", ours), ("v-theirs", theirs)] {
             actions += [
                 .run(
                     Lab.lvm([
                         "lvcreate", "-qq", "--yes", "--type", "thin", "--virtualsize", "64m", "--thinpool", "pool",
-                        "--name", name, "targets",
+                        "--name", name, "--addtag", "tuff:uid=\(uid)", "targets",
                     ])),
                 .createFile(HostPath(.directory(folder), name), size: size),
             ]
         }
-        return actions
+        return actions + [.identify(group: "targets", [UID(ours)!, UID(theirs)!])]
     }
 
     private static func contract(
@@ -74,7 +76,7 @@ struct TargetLabTests {
         return ExportContract(
             machine: machine, driver: LIODriver(), kind: .lio,
             initiators: LibiscsiInitiators(machine: machine, portal: portal, kind: .lio, secrets: secrets),
-            spec: spec("v-ours", "7rimx42aoq3ekfzp"), other: spec("v-theirs", "7rimx42aoq3ekfzq"), portal: portal,
+            spec: spec("v-ours", ours), other: spec("v-theirs", theirs), portal: portal,
             secrets: (files[0], files[1]))
     }
 

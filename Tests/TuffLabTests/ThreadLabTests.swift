@@ -173,6 +173,33 @@ struct ThreadLabTests {
         }
     }
 
+    /// Somebody renames volumes between the plan and its carrying out: what has the name then is not handed out.
+    @Test func anotherVolumeOfTheNameIsNotHandedOut() async throws {
+        try await withGroup("swap", on: [Lab.disks[1]]) {
+            var text = document("Pool", "fast", "lvm: {volumeGroup: swap, thinPool: pool}, overprovision: 4")
+            for name in ["a", "b"] { text += document("Volume", name, "size: 64Mi, pool: fast") }
+            #expect(try await apply(try desired(text)).exitCode == 0)
+            try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "-K", "swap/v-a", "swap/v-b"]))])
+            text += document("Attachment", "a-web", "volume: a, iscsi: {initiator: \"\(Self.web1)\"}")
+            let desired = try desired(text)
+            let (plan, observed) = try await look(desired)
+            try await machine.perform([
+                .run(Lab.lvm(["lvrename", "-qq", "swap", "v-a", "v-x"])),
+                .run(Lab.lvm(["lvrename", "-qq", "swap", "v-b", "v-a"])),
+            ])
+            let report = try await reconciler.apply(plan, desired: desired, observed: observed)
+            let change = report.changes.first { $0.resource.name == "a-web" }
+            #expect(change?.verdict == .failed && change?.error?.code == .preconditionFailed, "\(report.changes)")
+            let uid = try #require(plan.changes.first { $0.resource.name == "a-web" }?.uid)
+            let place = LIOPath.adapter(uid, isBlockDevice: true)
+            #expect(entries("\(Self.root)/core/\(place)").isEmpty, "something was made")
+            // The next pass finds it by its uid, under the name it has now.
+            #expect(try await apply(desired).exitCode == 0)
+            let info = try String(contentsOfFile: "\(Self.root)/core/\(place)/tuff-\(uid)/info", encoding: .utf8)
+            #expect(info.contains("/dev/swap/v-x"))
+        }
+    }
+
     @Test func aSuspendedDeviceHoldsUpItsOwnVolumeOnly() async throws {
         try await withGroup("held", on: [Lab.disks[1]]) {
             var text = document("Pool", "fast", "lvm: {volumeGroup: held, thinPool: pool}, overprovision: 4")

@@ -87,9 +87,16 @@ import TuffModel
         #expect(Instant(secondsSince1970: seconds).description == text)
     }
 
-    @Test func percentagesAreWholeAndWithinBounds() {
+    @Test func percentagesAreWholeAndWithinBounds() throws {
         #expect(Percentage(text: "10%")?.of(ByteCount(1000)).bytes == 100)
         #expect(Percentage(100).of(ByteCount(.max)).bytes == .max)
+        for number in ["-1", "101", "9223372036854775807"] {
+            #expect(throws: DecodingError.self) {
+                try JSONDecoder().decode(Percentage.self, from: Data(#"{"percent":\#(number)}"#.utf8))
+            }
+        }
+        #expect(
+            try JSONDecoder().decode(Percentage.self, from: JSONEncoder().encode(Percentage(42))) == Percentage(42))
         for text in ["%", "101%", "-1%", "1.5%", "10"] { #expect(Percentage(text: text) == nil) }
     }
 }

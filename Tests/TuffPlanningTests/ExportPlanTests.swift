@@ -16,12 +16,55 @@ import TuffTestSupport
         plan.changes.first { $0.resource.kind == .attachment }
     }
 
+    @Test func readOnlyForOneInitiatorIsBlockedWhereItIsForAll() throws {
+        let other = ObservedACL(
+            initiator: "iqn.2004-10.com.example:web2",
+            mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: false)])
+        var desired = Sample.desired(attached: ["db"])
+        desired.attachments["db-on-web1"]?.spec.readOnly = true
+        func plan(_ driver: TargetDriver, shared: Bool) -> Plan {
+            var context = Sample.context()
+            context.config.targetDriver = driver
+            let targets = Sample.export { target, _ in if shared { target.acls.append(other) } }
+            return Planner.plan(
+                desired: desired, observed: Sample.observed([Sample.volume(active: true)], targets: targets),
+                context: context)
+        }
+        #expect(attachment(plan(.tgt, shared: true))?.reason == .driverCannot)
+        #expect(attachment(plan(.tgt, shared: false))?.action == .update)
+        #expect(attachment(plan(.lio, shared: true))?.action == .update)
+    }
+
+    @Test func whatIsNotSeenHoldsUpItsOwnVolumeOnly() throws {
+        let error = HostError(.timeout, "hangs")
+        let db = "\(Sample.iqnBase):db"
+        let name = Sample.uid.backstoreName
+        let faults: [UnseenTargets] = [
+            UnseenTargets(targets: [db: error]), UnseenTargets(backstores: [name: error]),
+            UnseenTargets(unlisted: error),
+        ]
+        for unseen in faults {
+            let plan = plan(Sample.desired(attached: ["db"]), TargetInventory(unseen: unseen))
+            #expect(plan.isEmpty)
+            #expect(attachment(plan)?.reason == .unknown, "\(unseen)")
+        }
+        // A backstore that was seen is not among those whose names are not known.
+        var drifted = Sample.export { target, _ in target.enabled = false }
+        drifted.unseen = UnseenTargets(targets: ["iqn.2026-01.dev.tuff:other": error], unlisted: error)
+        #expect(!plan(Sample.desired(attached: ["db"]), drifted).isEmpty)
+        // A new volume gets no target name that may be somebody's.
+        let taken = TargetInventory(unseen: UnseenTargets(targets: ["\(Sample.iqnBase):new": error]))
+        let new = plan(Sample.desired(volumes: ["new", "fine"]), taken)
+        #expect(new.changes.first { $0.resource.name == "new" }?.reason == .unknown)
+        #expect(new.changes.first { $0.resource.name == "fine" }?.action == .create)
+    }
+
     @Test func aNewExportIsBuiltFromTheInsideOut() {
         let plan = plan(Sample.desired(attached: ["db"]), TargetInventory(), active: false)
         let target = TargetRef(iqn: "\(Sample.iqnBase):db", place: "")
         let backstore = BackstoreSpec(
-            uid: Sample.uid, location: .logicalVolume(group: "vg0", name: "v-db"), size: Sample.gibi(10),
-            identity: DiskIdentity(serial: Sample.uid.serial), discard: true)
+            uid: Sample.uid, location: .logicalVolume(group: "vg0", name: "v-db"), deviceUUID: "LVM-vguuiduuiddb",
+            size: Sample.gibi(10), identity: DiskIdentity(serial: Sample.uid.serial), discard: true)
         let expected: [Step] =
             [
                 .volume(

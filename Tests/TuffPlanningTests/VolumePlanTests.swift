@@ -219,6 +219,57 @@ import TuffTestSupport
         #expect(change(plan)?.reason == .dataMissing)
     }
 
+    @Test(arguments: ["data", "metadata"]) func aPoolOfUnknownFillGetsNothingNew(_ what: String) {
+        var observed = Sample.observed([Sample.volume("old", uid: UID("eeeeffffgggghhhh")!)])
+        guard case .known(var group)? = observed.volumeGroups.entries["vg0"] else { return }
+        if what == "data" { group.logicalVolumes[0].dataPercent = nil }
+        if what == "metadata" { group.logicalVolumes[0].metadataPercent = nil }
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        var desired = Sample.desired(volumes: ["new", "old"], attached: ["old"])
+        let first = plan(desired, observed)
+        #expect(change(first, .volume, "new")?.reason == .unknown)
+        // What is there already is served as before, and does not grow.
+        #expect(change(first, .attachment, "old-on-web1")?.action == .create)
+        desired.volumes["old"]?.spec.size = Sample.gibi(11)
+        #expect(change(plan(desired, observed), .volume, "old")?.reason == .unknown)
+    }
+
+    /// An attachment's volume and a new one in a directory pool; what of it others may write.
+    private func directoryPlan(_ pool: String?, _ file: String?) -> Plan {
+        var desired = DesiredState()
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        for name in ["db", "new"] {
+            desired.volumes[name] = Sample.declared(
+                name, VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
+        }
+        desired.attachments["db-web"] = Sample.declared(
+            "db-web", AttachmentSpec(volume: "db", initiator: Sample.initiator))
+        var observed = Sample.observed()
+        let found = DirectoryFile(name: "v-db", tags: Sample.marks().tags, size: Sample.gibi(1), exposure: file)
+        observed.directories = ObservationMap([
+            "/srv/p": .known(
+                DirectoryPool(
+                    path: "/srv/p", size: Sample.gibi(100), free: Sample.gibi(90), files: [found], exposure: pool))
+        ])
+        return plan(desired, observed)
+    }
+
+    @Test func aDirectoryThatOthersMayWriteIsNotUsedAtAll() {
+        #expect(!directoryPlan(nil, nil).isEmpty)
+        let plan = directoryPlan("directory /srv/p belongs to user 1000", nil)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .exposed && change(plan, .volume, "new")?.reason == .exposed)
+        #expect(change(plan, .pool, "dir")?.summary.contains("belongs to user 1000") == true)
+        #expect(change(plan, .attachment, "db-web")?.reason == .dependencyBlocked)
+    }
+
+    @Test func aFileThatOthersMayWriteHoldsUpItsOwnVolumeOnly() {
+        let plan = directoryPlan(nil, "/srv/p/v-db may be written by others")
+        #expect(change(plan)?.reason == .exposed)
+        #expect(change(plan, .attachment, "db-web")?.reason == .dependencyBlocked)
+        #expect(change(plan, .volume, "new")?.action == .create)
+    }
+
     @Test func anythingUnseenMayHoldWhatLooksNew() {
         // The group is in no document any more: it may be the old home of a volume whose document names another pool.
         var observed = Sample.observed()

@@ -67,13 +67,15 @@ import TuffTestSupport
             let whole = try await walk.reconciler.observe(walk.desired, context: context)
             let all = Set(
                 Planner.plan(desired: walk.desired, observed: whole, context: context).steps.map(\.step))
-            for mask in 1..<16 {
+            for mask in 1..<1 << Self.sources {
                 let partial = forget(mask, of: whole)
                 let plan = Planner.plan(desired: walk.desired, observed: partial, context: context)
                 let extra = plan.steps.filter { !all.contains($0.step) }
                 #expect(extra.isEmpty, "seed \(seed), step \(step), mask \(mask): \(extra.map(\.step))")
                 for planned in plan.steps {
-                    #expect(!touches(planned, mask), "seed \(seed), step \(step), mask \(mask): \(planned.step)")
+                    #expect(
+                        !touches(planned, mask, partial),
+                        "seed \(seed), step \(step), mask \(mask): \(planned.step)")
                     if case .volume(.create) = planned.step {
                         #expect(mask & 3 == 0, "seed \(seed): created while a pool was not seen")
                     }
@@ -153,23 +155,50 @@ import TuffTestSupport
         }
     }
 
-    private static let sources = 4
+    private static let sources = 6
 
-    /// The observation with some sources unknown: bit 0 LVM, 1 directories, 2 targets, 3 secrets.
+    /// The observation with some sources unknown: bit 0 LVM, 1 directories, 2 targets, 3 secrets, 4 the first target,
+    /// 5 the last backstore.
     func forget(_ mask: Int, of whole: ObservedState) -> ObservedState {
         let error = HostError(.timeout, "not seen (test)")
         var partial = whole
         if mask & 1 != 0 { partial.volumeGroups = ObservationMap(unlisted: error) }
         if mask & 2 != 0 { partial.directories = ObservationMap(unlisted: error) }
+        if case .known(var inventory) = partial.targets, mask & 48 != 0 {
+            var unseen = UnseenTargets()
+            if mask & 16 != 0, let target = inventory.targets.first {
+                unseen.targets[target.iqn] = error
+                inventory.targets.removeFirst()
+            }
+            if mask & 32 != 0, let backstore = inventory.backstores.popLast() {
+                unseen.backstores[backstore.name] = error
+            }
+            inventory.unseen = unseen
+            partial.targets = .known(inventory)
+        }
         if mask & 4 != 0 { partial.targets = .unknown(error) }
         if mask & 8 != 0 { partial.secrets = ObservationMap(unlisted: error) }
         return partial
     }
 
-    func touches(_ planned: PlannedStep, _ mask: Int) -> Bool {
+    func touches(_ planned: PlannedStep, _ mask: Int, _ partial: ObservedState) -> Bool {
         switch planned.step {
         case .volume(let step): step.location.isBlockDevice ? mask & 1 != 0 : mask & 2 != 0
-        case .export: mask & 4 != 0
+        case .export(let step):
+            mask & 4 != 0
+                || step.target.flatMap { partial.targets.value?.fault(target: $0.iqn) } != nil
+                || step.backstore.flatMap { partial.targets.value?.fault(backstore: $0) } != nil
+        }
+    }
+}
+
+extension ExportStep {
+    /// Name of the backstore a step makes, changes or hands out.
+    fileprivate var backstore: String? {
+        switch self {
+        case .createBackstore(let spec), .repairBackstore(let spec, _), .addLUN(_, _, let spec): spec.name
+        case .removeBackstore(let uid, _): uid.backstoreName
+        default: nil
         }
     }
 }

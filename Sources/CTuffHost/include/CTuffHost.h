@@ -11,6 +11,9 @@
 /* O_PATH of open(2), which needs _GNU_SOURCE. */
 extern const int tuff_o_path;
 
+/* POLLRDHUP of poll(2), which needs it as well. */
+extern const short tuff_poll_peer_end;
+
 /* openat2(2), Linux 5.6: opens PATH beneath DIRECTORY, following no symbolic link in any component
  * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). O_CLOEXEC is always added. */
 int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode);
@@ -36,11 +39,20 @@ int tuff_signal_pipe(int ends[2]);
  * nothing. Handlers rather than SIG_IGN, because an ignored signal stays ignored in the programs we start. */
 int tuff_install_signal_pipe(int pipe);
 
-/* fork(2), which Swift hides. Only for a process that has one thread. */
-int tuff_fork(void);
+/* Maps the program's own segments (not its libraries') in one go rather than page by page as they are touched. */
+void tuff_map_program(void);
+
+/* fork(2), which Swift hides, for a process that has one thread; in the parent ROOM bytes of the heap are there
+ * already afterwards: neither faulted in page by page nor shared with the child, which would have each page copied at
+ * the first write. Both go on with one heap for all their threads. */
+int tuff_fork_with_heap(size_t room);
 
 /* Closes every descriptor from FIRST on (close_range(2), Linux 5.9; one by one where that is refused). */
 void tuff_close_from(int first);
+
+/* The numbers of a device, as sysfs writes them; macros in C. */
+unsigned int tuff_device_major(uint64_t device);
+unsigned int tuff_device_minor(uint64_t device);
 
 /* memset(3) with zero that the optimiser may not remove. */
 void tuff_zero(void *memory, size_t count);

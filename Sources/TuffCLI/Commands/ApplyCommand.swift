@@ -60,6 +60,7 @@ struct ApplyCommand: AsyncParsableCommand {
         }
         var report = try await pass.carryOut(plan, state, order: nil, observed)
         report.times.observe = seconds
+        pass.session.warnOfLeftBehind(global.errors)
         try pass.finish(report, quiet: false)
     }
 

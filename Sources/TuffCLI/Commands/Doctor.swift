@@ -5,7 +5,7 @@ import TuffReconcile
 struct Doctor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "Check this host: rights, tools, kernel, configuration. Exit 1 on a failure.",
-        discussion: "With -f also the secret files that the documents name. Changes nothing.")
+        discussion: "With -f also the secret files and directory pools that the documents name. Changes nothing.")
 
     @OptionGroup var documents: DocumentOptions
     @OptionGroup var form: TextOrJSONOption
@@ -14,15 +14,18 @@ struct Doctor: AsyncParsableCommand {
 
     func run() async throws {
         var secrets: Set<SecretReference> = []
+        var pools: Set<String> = []
         if !documents.paths.isEmpty {
             let loaded = try Documents.load(
                 documents.paths, style: global.errors, consequence: "nothing was checked")
             secrets = Set(loaded.state.attachments.values.flatMap(\.secrets))
+            for case .directory(let pool) in loaded.state.pools.values.map(\.spec.backend) { pools.insert(pool.path) }
         }
         let config = try global.loadConfig()
         let checkup = Checkup(
             config: config, configPath: global.config ?? GlobalOptions.defaultConfig, probe: .current(),
-            machine: Composition.machine(config, host: host), lockFile: host.lockFile, secrets: secrets.sorted())
+            machine: Composition.machine(config, host: host), lockFile: host.lockFile, secrets: secrets.sorted(),
+            pools: pools.sorted())
         let view = DoctorView(await checkup.run())
         try form.show(view, global.output)
         if view.exitCode != ExitStatus.done { throw Failure(nil, code: view.exitCode) }

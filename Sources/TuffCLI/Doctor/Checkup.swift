@@ -1,3 +1,4 @@
+import TuffDrivers
 package import TuffHost
 package import TuffModel
 
@@ -10,10 +11,12 @@ package struct Checkup: Sendable {
     package var lockFile: String
     /// Secret files that the documents name.
     package var secrets: [SecretReference]
+    /// Directories of the pools that the documents name.
+    package var pools: [String]
 
     package init(
         config: ControllerConfig, configPath: String, probe: HostProbe, machine: any Machine, lockFile: String,
-        secrets: [SecretReference] = []
+        secrets: [SecretReference] = [], pools: [String] = []
     ) {
         self.config = config
         self.configPath = configPath
@@ -21,6 +24,7 @@ package struct Checkup: Sendable {
         self.machine = machine
         self.lockFile = lockFile
         self.secrets = secrets
+        self.pools = pools
     }
 
     package func run() async -> [Finding] {
@@ -29,6 +33,7 @@ package struct Checkup: Sendable {
         findings += await targets()
         findings += directories() + portals()
         findings += await secretFiles()
+        findings += await directoryPools()
         return findings + savedTargets()
     }
 
@@ -233,5 +238,29 @@ package struct Checkup: Sendable {
             }
         }
         return findings
+    }
+
+    private func directoryPools() async -> [Finding] {
+        // No secrets are read, so any key will do.
+        let key = FingerprintKey(bytes: Array(repeating: 0, count: 32))
+        let seen = await DirectoryPoolDriver().observe(pools, on: machine, key: key)
+        return pools.flatMap { path in
+            switch seen[path] {
+            case .unknown(let error):
+                return [Finding(.fail, "directory pool \(path) cannot be observed: \(error)", fix: error.cause)]
+            case .known(nil):
+                return [Finding(.warn, "directory pool \(path) does not exist", fix: "mkdir -m 0700 \(path)")]
+            case .known(let pool?):
+                let faults = ([pool.exposure] + pool.files.map(\.exposure)).compactMap { $0 }
+                guard !faults.isEmpty else {
+                    return [Finding(.ok, "directory pool \(path): only its owner may change it")]
+                }
+                return faults.map {
+                    Finding(
+                        .fail, "directory pool: \($0)",
+                        fix: "chown it to root and chmod go-w it, then look what it holds")
+                }
+            }
+        }
     }
 }

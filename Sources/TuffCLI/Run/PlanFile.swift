@@ -1,5 +1,6 @@
 import Crypto
 package import FoundationEssentials
+import TuffModel
 package import TuffPlanning
 
 /// What `plan --out` writes and `apply FILE` reads: not the steps but everything they follow from. `apply` plans
@@ -48,10 +49,7 @@ package struct PlanFile: Codable, Equatable {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Plain values of our own always encode; nothing else would be a digest.
         guard let data = try? encoder.encode(Canonical(changes: plan.changes, steps: plan.steps)) else { return "" }
-        return SHA256.hash(data: data).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0\(digits)" : digits
-        }.joined()
+        return Hex.text(SHA256.hash(data: data))
     }
 
     package var data: Data {

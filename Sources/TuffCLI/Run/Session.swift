@@ -9,13 +9,21 @@ import TuffReconcile
 struct Session {
     var config: ControllerConfig
     var reconciler: Reconciler
+    private let machine: LinuxMachine
 
     /// - Parameter lock: what mutating children hold; nil for commands that change nothing.
     init(config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) {
         self.config = config
+        machine = Composition.machine(config, host: host, lock: lock)
         reconciler = Composition.reconciler(
-            config, machine: Composition.machine(config, host: host, lock: lock),
-            ledger: LedgerFile(directory: host.stateDirectory))
+            config, machine: machine, ledger: LedgerFile(directory: host.stateDirectory))
+    }
+
+    /// Says on standard error what outlived its deadline and may still do something after this command has ended.
+    func warnOfLeftBehind(_ style: Style) {
+        for sentence in LeftBehind.sentences(machine.runningCommands, machine.stuckWorkers) {
+            Console.talk(style.paint("warning:", .yellow) + " \(Layout.printable(sentence))\n")
+        }
     }
 
     func newContext(stack: String, consent: Consent = Consent()) -> PlanContext {
@@ -35,10 +43,7 @@ struct Session {
     /// 16 bytes of the system's generator (getrandom(2)) in hexadecimal.
     private static func mintSeed() -> String {
         var generator = SystemRandomNumberGenerator()
-        return (0..<16).map { _ in
-            let digits = String(UInt8.random(in: 0...255, using: &generator), radix: 16)
-            return digits.count == 1 ? "0\(digits)" : digits
-        }.joined()
+        return Hex.text((0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) })
     }
 }
 
@@ -90,5 +95,19 @@ extension ObservedState {
         for (source, error) in unseen {
             Console.talk(style.paint("warning:", .yellow) + " \(source): \(Layout.printable(error.description))\n")
         }
+    }
+}
+
+/// What was started and has not ended.
+enum LeftBehind {
+    static func sentences(_ commands: [RunningCommand], _ workers: [StuckWorker]) -> [String] {
+        commands.map {
+            "process \($0.pid) still runs since \($0.since) and is left to finish: \($0.command); "
+                + "no other apply begins before it has ended"
+        }
+            + workers.map { worker in
+                let who = worker.pid.map { "worker process \($0)" } ?? "a worker"
+                return "\(who) is stuck since \(worker.since) in \(worker.request), which may still happen"
+            }
     }
 }

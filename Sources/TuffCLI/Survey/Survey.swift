@@ -40,6 +40,15 @@ extension ObservedState {
         for (path, entry) in directories.entries.sorted(by: { $0.key < $1.key }) {
             if case .unknown(let error) = entry { found.append(("directory \(path)", error)) }
         }
+        if let unseen = targets.value?.unseen {
+            for (iqn, error) in unseen.targets.sorted(by: { $0.key < $1.key }) {
+                found.append(("target \(iqn)", error))
+            }
+            for (name, error) in unseen.backstores.sorted(by: { $0.key < $1.key }) {
+                found.append(("backstore \(name)", error))
+            }
+            if let error = unseen.unlisted { found.append(("backstores", error)) }
+        }
         if case .unknown(let error) = targets, error.code != .notFound { found.append(("targets", error)) }
         return found
     }

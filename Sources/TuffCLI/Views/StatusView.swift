@@ -29,7 +29,9 @@ package struct StatusView: View {
         for record in survey.records {
             let ready = record.ready
             guard ready.status != .yes else { continue }
-            let severe = ["DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing", "Lost"]
+            let severe = [
+                "DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing", "Lost", "Exposed",
+            ]
             // A source that was not seen has said so already, once.
             if ready.status == .unknown, !survey.unseen.isEmpty { continue }
             problems.append(

@@ -1,3 +1,5 @@
+import TuffModel
+
 /// How text is set: with or without colours. Colours never carry a meaning of their own; the words do.
 package struct Style: Sendable {
     package enum Ink: String, Sendable {
@@ -48,20 +50,8 @@ package enum Layout {
 
     /// Text of other programs and people without what a terminal would obey: control characters are spelled out.
     package static func printable(_ text: String) -> String {
-        let harmful = { (scalar: Unicode.Scalar) in
-            scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) || (0x202a...0x202e).contains(scalar.value)
-                || (0x2066...0x2069).contains(scalar.value)
-        }
-        guard text.unicodeScalars.contains(where: harmful) else { return text }
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if harmful(scalar) {
-                result += scalar == "\n" ? " " : "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
+        guard !text.unicodeScalars.allSatisfy({ PrintedText.shows($0) }) else { return text }
+        return text.unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? " " : PrintedText.spelled($1) }
     }
 
     /// Columns as wide as their widest cell, two spaces between, nothing after the last.

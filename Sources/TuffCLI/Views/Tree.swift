@@ -1,3 +1,5 @@
+import TuffModel
+
 /// A value as JSON and YAML know it. Views build it by hand, so that what is written is chosen and versioned rather
 /// than whatever a type happens to hold.
 package indirect enum Tree: Equatable, Sendable {
@@ -86,8 +88,7 @@ extension Tree {
             case "\n": text += "\\n"
             case "\t": text += "\\t"
             case _ where scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value):
-                let digits = String(scalar.value, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                text += "\\u" + Hex.digits(scalar.value, width: 4)
             default: text.unicodeScalars.append(scalar)
             }
         }

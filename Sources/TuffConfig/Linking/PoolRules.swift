@@ -92,13 +92,3 @@ private struct Home: Hashable {
         }
     }
 }
-
-extension PoolSpec {
-    var storage: StorageBackend {
-        switch backend {
-        case .lvm(let lvm):
-            lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
-        case .directory(let directory): .directory(path: directory.path)
-        }
-    }
-}

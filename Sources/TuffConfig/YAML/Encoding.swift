@@ -1,3 +1,5 @@
+import TuffModel
+
 /// What must hold of a file's bytes before a YAML parser sees them.
 enum Encoding {
     static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
@@ -76,7 +78,6 @@ enum Encoding {
     }
 
     static func hex(_ value: UInt32, _ width: Int) -> String {
-        let digits = String(value, radix: 16, uppercase: true)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        Hex.digits(value, width: width).uppercased()
     }
 }

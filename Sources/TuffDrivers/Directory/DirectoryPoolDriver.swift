@@ -24,18 +24,26 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             do throws(HostError) {
                 let entries = try await machine.readTree(
                     .directory(path),
-                    [TreeQuery("*", .status), TreeQuery("\(Sidecar.folder)/*", .text)], key: key)
+                    [
+                        TreeQuery("*", .status), TreeQuery("\(Sidecar.folder)/*", .text),
+                        TreeQuery("\(Sidecar.folder)/*", .status),
+                    ], key: key)
                 let space = try await machine.space(of: path)
                 map.entries[path] = .known(
                     DirectoryPool(
                         path: path, size: space.size, free: space.free,
-                        files: try Self.files(entries, in: path)))
+                        files: try Self.files(entries, in: path), exposure: Self.exposure(space, entries, path)))
             } catch {
                 // The protocol of `Machine` has `notFound` for a missing root: known to be absent, hence no entry.
                 if error.code != .notFound { map.entries[path] = .unknown(error) }
             }
         }
         return map
+    }
+
+    private static func exposure(_ space: FileSystemSpace, _ entries: [TreeEntry], _ path: String) -> String? {
+        if let fault = space.exposure { return "directory \(path) \(fault)" }
+        return entries.first { $0.path == Sidecar.folder }?.exposure.map { "\(path)/\(Sidecar.folder) \($0)" }
     }
 
     /// Joins sidecars and files. A sidecar that cannot be understood becomes an entry of its own whose marks read as
@@ -47,7 +55,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             found[entry.path] = entry
         }
         var files: [DirectoryFile] = []
-        var sidecars: [(path: String, sidecar: Sidecar, marks: Marks)] = []
+        var sidecars: [(entry: TreeEntry, sidecar: Sidecar, marks: Marks)] = []
         for entry in entries {
             guard let uid = Sidecar.uid(ofPath: entry.path) else { continue }
             if let error = entry.error { throw error }
@@ -57,24 +65,26 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 files.append(DirectoryFile(name: entry.path, tags: ["tuff:uid=\(uid)"], size: nil))
                 continue
             }
-            sidecars.append((entry.path, sidecar, marks))
+            sidecars.append((entry, sidecar, marks))
         }
         let settled = Set(sidecars.filter { $0.marks.operation != Marks.moving }.map(\.sidecar.file))
         var claimed: [String: String] = [:]
-        for (sidecarPath, sidecar, marks) in sidecars {
+        for (sidecarEntry, sidecar, marks) in sidecars {
             let name =
                 marks.operation == Marks.moving
                 ? whereabouts(sidecar.file, marks) { found[$0] != nil && !settled.contains($0) } : sidecar.file
-            if let other = claimed.updateValue(sidecarPath, forKey: name) {
+            if let other = claimed.updateValue(sidecarEntry.path, forKey: name) {
                 throw HostError(
-                    .malformed, "in \(path) two sidecars claim the file \(name)", cause: "\(other) and \(sidecarPath)")
+                    .malformed, "in \(path) two sidecars claim the file \(name)", cause: "\(other) and \(sidecarEntry.path)")
             }
             let data = found[name]
             if let error = data?.error { throw error }
+            let exposed = [data, sidecarEntry].lazy.compactMap { $0 }.first { $0.exposure != nil }
             files.append(
                 DirectoryFile(
                     name: name, tags: sidecar.tags, size: data?.kind == .file ? data?.size : nil,
-                    allocated: data?.allocated ?? .zero))
+                    allocated: data?.allocated ?? .zero,
+                    exposure: exposed.flatMap { entry in entry.exposure.map { "\(path)/\(entry.path) \($0)" } }))
         }
         // Whatever else is there (files, folders, links) is somebody else's; what counts is that its name is taken.
         for (name, entry) in found where claimed[name] == nil {

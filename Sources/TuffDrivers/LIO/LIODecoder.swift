@@ -1,25 +1,43 @@
 package import TuffHost
 package import TuffModel
 
-/// Reads what configfs says. Pure; anything that cannot be what LIO means is `malformed`, half-built objects are not.
+/// Reads what configfs says. Pure; what cannot be what LIO means makes the target or backstore it belongs to unseen.
+/// Half-built objects are not malformed.
 package enum LIODecoder {
     package static func inventory(_ entries: [TreeEntry]) throws(HostError) -> TargetInventory {
-        let tree = try LIOTree(entries)
+        let tree = LIOTree(entries)
+        // Without these two lists nothing is known of what is absent.
+        for list in ["", "core", "iscsi"] { if let error = tree.faults[list] { throw error } }
         var inventory = TargetInventory()
+        var unseen = UnseenTargets()
         for adapter in tree.directories("core").sorted() where isAdapter(adapter) {
+            if let error = tree.faults["core/\(adapter)"] { unseen.unlisted = error }
             for name in tree.directories("core/\(adapter)").sorted() {
-                inventory.backstores.append(try backstore(name, adapter, tree))
+                do throws(HostError) {
+                    if let error = tree.fault(of: "core/\(adapter)/\(name)") { throw error }
+                    inventory.backstores.append(try backstore(name, adapter, tree))
+                } catch {
+                    unseen.backstores[name] = error
+                }
             }
         }
         // `discovery_auth` and the like are the fabric's own.
-        for iqn in tree.directories("iscsi").sorted() where iqn.contains(".") {
-            inventory.targets.append(try target(iqn, tree))
+        for iqn in tree.directories("iscsi").sorted() where isTarget(iqn) {
+            do throws(HostError) {
+                if let error = tree.fault(of: "iscsi/\(iqn)") { throw error }
+                inventory.targets.append(try target(iqn, tree))
+            } catch {
+                unseen.targets[iqn] = error
+            }
         }
+        if !unseen.isEmpty { inventory.unseen = unseen }
         return inventory
     }
 
+    static func isTarget(_ name: String) -> Bool { name.contains(".") }
+
     /// `core/alua` is the kernel's own; every adapter is `<plugin>_<number>`.
-    private static func isAdapter(_ name: String) -> Bool {
+    static func isAdapter(_ name: String) -> Bool {
         guard let underscore = name.lastIndex(of: "_") else { return false }
         return UInt64(name[name.index(after: underscore)...]) != nil
     }

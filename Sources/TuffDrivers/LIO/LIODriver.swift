@@ -17,20 +17,28 @@ package struct LIODriver: ExportDriver {
 
     /// Exactly the files whose content is compared, and the names of everything else. Details of backstores are read
     /// for ours only: other people's cost a directory entry.
-    package static let queries: [TreeQuery] = {
-        let group = "iscsi/*/tpgt_1"
-        let object = "core/*/tuff-*"
+    package static let queries =
+        [TreeQuery("core/*", .presence), TreeQuery("iscsi/*", .presence)]
+        + backstoreQueries(adapter: "*") + targetQueries("*")
+
+    static func backstoreQueries(adapter: String) -> [TreeQuery] {
+        let object = "core/\(adapter)/tuff-*"
+        let texts = [
+            "enable", "info", "udev_path", "wwn/vpd_unit_serial", "wwn/vendor_id", "wwn/product_id", "attrib/emulate_tpu",
+        ]
+        return [TreeQuery("core/\(adapter)/*", .presence)] + texts.map { TreeQuery("\(object)/\($0)", .text) }
+    }
+
+    static func targetQueries(_ iqn: String) -> [TreeQuery] {
+        let group = "iscsi/\(iqn)/tpgt_1"
         let initiator = "\(group)/acls/*"
         let present = [
-            "core/*", "core/*/*", "iscsi/*", "iscsi/*/tpgt_*", "\(group)/np/*", "\(group)/lun/lun_*",
+            "iscsi/\(iqn)/tpgt_*", "\(group)/np/*", "\(group)/lun/lun_*",
             "\(group)/lun/lun_*/*",
             initiator, "\(initiator)/lun_*", "\(initiator)/lun_*/*",
         ]
         let texts =
             [
-                "\(object)/enable", "\(object)/info", "\(object)/udev_path", "\(object)/wwn/vpd_unit_serial",
-                "\(object)/wwn/vendor_id",
-                "\(object)/wwn/product_id", "\(object)/attrib/emulate_tpu",
                 "\(group)/enable", "\(group)/dynamic_sessions", "\(initiator)/info", "\(initiator)/tag",
                 "\(initiator)/attrib/authentication", "\(initiator)/auth/userid", "\(initiator)/auth/userid_mutual",
                 "\(initiator)/lun_*/write_protect",
@@ -38,12 +46,14 @@ package struct LIODriver: ExportDriver {
         let secrets = LIOPath.secretFiles.map { "\(initiator)/auth/\($0)" }
         return present.map { TreeQuery($0, .presence) } + texts.map { TreeQuery($0, .text) }
             + secrets.flatMap { [TreeQuery($0, .fingerprint), TreeQuery($0, .status)] }
-    }()
+    }
 
     package func observe(_ machine: any Machine, key: FingerprintKey) async -> Observation<TargetInventory> {
         do {
             let entries = try await machine.readTree(.targetConfiguration, Self.queries, key: key)
             return .known(try LIODecoder.inventory(entries))
+        } catch  where error.code == .timeout {
+            return await LIOPieces(machine: machine, key: key).observe()
         } catch  where error.code == .notFound {
             return .unknown(
                 HostError(

@@ -58,9 +58,13 @@ enum LIOLowering {
     private static func makeBackstore(_ spec: BackstoreSpec) -> [HostAction] {
         let object = LIOPath.backstore(spec)
         var actions: [HostAction] = []
+        var device: [HostAction] = []
         let control: String
         switch spec.location {
-        case .logicalVolume:
+        case .logicalVolume(let group, let name):
+            device = [
+                .require(.device(group: group, name: name, uid: spec.uid, uuid: spec.deviceUUID))
+            ]
             control = "udev_path=\(spec.location.path)"
         case .file(let directory, let name):
             // LIO makes a file that is missing; a volume whose file is gone must not come back blank.
@@ -68,6 +72,7 @@ enum LIOLowering {
             // Without fd_buffered_io the file is opened O_DSYNC: what was acknowledged is on the disk.
             control = "fd_dev_name=\(spec.location.path),fd_dev_size=\(spec.size.bytes)"
         }
+        actions += device
         actions += [
             .makeDirectory(.target("core/\(LIOPath.place(spec))")), .makeDirectory(.target(object)),
             // `control` cannot be read, and the serial reads back with words before it.
@@ -77,6 +82,8 @@ enum LIOLowering {
             write("\(object)/wwn/product_id", spec.identity.product),
             write("\(object)/enable", "1"),
         ]
+        // The kernel opens the path when it enables the backstore, and nobody is given it before this second look.
+        actions += device
         return spec.discard ? actions + [discard(spec)] : actions
     }
 

@@ -5,12 +5,15 @@ import TuffModel
 struct LIOTree {
     private var entries: [String: TreeEntry] = [:]
     private var children: [String: [String]] = [:]
+    /// What could not be read or contradicts itself, by path.
+    private(set) var faults: [String: HostError] = [:]
 
-    /// Entries of one path that different queries gave are one; two that contradict each other are no reading at all.
-    init(_ list: [TreeEntry]) throws(HostError) {
+    /// Entries of one path that different queries gave are one; two that contradict each other are a fault of the object
+    /// they belong to.
+    init(_ list: [TreeEntry]) {
         entries.reserveCapacity(list.count)
         for entry in list {
-            if let error = entry.error { throw error }
+            if let error = entry.error { faults[entry.path] = error }
             guard var known = entries[entry.path] else {
                 entries[entry.path] = entry
                 if let slash = entry.path.lastIndex(of: "/") {
@@ -21,7 +24,10 @@ struct LIOTree {
             }
             guard known.kind == entry.kind, Self.agree(known.text, entry.text), Self.agree(known.mode, entry.mode),
                 Self.agree(known.fingerprint, entry.fingerprint), Self.agree(known.target, entry.target)
-            else { throw Self.malformed(entry.path, "two readings that differ") }
+            else {
+                faults[entry.path] = Self.malformed(entry.path, "two readings that differ")
+                continue
+            }
             known.text = known.text ?? entry.text
             known.mode = known.mode ?? entry.mode
             known.fingerprint = known.fingerprint ?? entry.fingerprint
@@ -32,6 +38,12 @@ struct LIOTree {
 
     private static func agree<Value: Equatable>(_ one: Value?, _ other: Value?) -> Bool {
         one == nil || other == nil || one == other
+    }
+
+    /// The first fault of an object or of anything beneath it.
+    func fault(of path: String) -> HostError? {
+        guard !faults.isEmpty else { return nil }
+        return faults.filter { $0.key == path || $0.key.hasPrefix(path + "/") }.min { $0.key < $1.key }?.value
     }
 
     func has(_ path: String) -> Bool { entries[path] != nil }

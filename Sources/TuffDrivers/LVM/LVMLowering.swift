@@ -30,9 +30,10 @@ extension LVMDriver {
                             .require(Self.condition(group, name, uuid, uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
-            case .activate(let location, let uid, _):
+            case .activate(let location, let uid, let uuid):
                 let (group, name) = Self.place(location)
-                activations.append(Activation(step: index, group: group, name: "\(group)/\(name)", uid: uid))
+                activations.append(
+                    Activation(step: index, group: group, name: "\(group)/\(name)", uid: uid, isNew: uuid == nil))
             case .relabel(let change): batches.append(LoweredBatch(steps: [index], actions: Self.relabel(change)))
             case .purge(let location, let uid, let uuid, let until):
                 batches.append(LoweredBatch(steps: [index], actions: Self.purge(location, uid, uuid ?? "", until)))
@@ -46,6 +47,8 @@ extension LVMDriver {
         var group: String
         var name: String
         var uid: UID
+        /// Made in the same plan, which therefore could not know LVM's uuid.
+        var isNew: Bool
     }
 
     /// `-K` activates volumes that carry the flag "skip activation" too, which snapshots get by default.
@@ -55,15 +58,17 @@ extension LVMDriver {
     private static func activate(_ activations: [Activation]) -> [LoweredBatch] {
         var batches: [LoweredBatch] = []
         let groups = Dictionary(grouping: activations, by: \.group).sorted { $0.key < $1.key }
-        for (_, members) in groups {
+        for (group, members) in groups {
             for start in stride(from: 0, to: members.count, by: activationWidth) {
                 let part = members[start..<min(start + activationWidth, members.count)]
                 let ours = part.map { "lv_tags={\"tuff:uid=\($0.uid)\"}" }.joined(separator: " || ")
                 let command = change(
                     ["lvchange", "-qq", "--activate", "y", "-K", "-S", ours, "--"] + part.map(\.name))
+                let new = part.filter(\.isNew).map(\.uid)
                 batches.append(
                     LoweredBatch(
-                        steps: part.map(\.step), actions: [.run(command)]))
+                        steps: part.map(\.step),
+                        actions: [.run(command)] + (new.isEmpty ? [] : [.identify(group: group, new)])))
             }
         }
         return batches

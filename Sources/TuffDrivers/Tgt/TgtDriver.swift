@@ -105,11 +105,7 @@ enum TgtNames {
 
     /// The SCSI ID that tgtd gives a LUN (`_spc_lu_init` in usr/spc.c of tgt).
     static func defaultID(tid: Int, lun: Int) -> String {
-        func hex(_ number: Int) -> String {
-            let digits = String(number, radix: 16)
-            return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
-        }
-        return "IET     \(hex(tid))\(hex(lun))"
+        "IET     \(Hex.digits(tid, width: 4))\(Hex.digits(lun, width: 4))"
     }
 
     /// Where a backstore is, for messages and for finding it again.

@@ -58,11 +58,10 @@ struct TgtLowering {
     private func tid(_ target: TargetRef) -> String { String(TgtNames.tid(of: target)) }
 
     private func unit(
-        _ target: TargetRef, _ number: Int, _ operation: String, _ rest: [String], _ statuses: [Int32] = done
+        _ target: TargetRef, _ number: Int, _ operation: String, _ rest: [String]
     ) -> HostAction {
         run(
-            ["--op", operation, "--mode", "logicalunit", "--tid", tid(target), "--lun", String(number + 1)] + rest,
-            statuses)
+            ["--op", operation, "--mode", "logicalunit", "--tid", tid(target), "--lun", String(number + 1)] + rest)
     }
 
     private func readOnlyUnit(_ target: TargetRef, _ number: Int, _ readOnly: Bool) -> HostAction {
@@ -70,19 +69,25 @@ struct TgtLowering {
     }
 
     /// tgtadm takes no parameters with `new`, so a crash may leave a LUN without its name. It is told from others' by
-    /// the number of its target (`TgtDecoder`), and named here again: hence `new` may find it made. Read-only until
+    /// the number of its target (`TgtDecoder`), and named here. A LUN that is there though none was seen is somebody
+    /// else's: `new` then fails, and the next observation tells whose it is. Read-only until
     /// it is mapped, because a rule of before may already let an initiator in.
     private func addLUN(_ target: TargetRef, _ number: Int, _ spec: BackstoreSpec) -> [HostAction] {
         let parameters = [
             "scsi_id=\(spec.name)", "scsi_sn=\(spec.identity.serial)", "vendor_id=\(spec.identity.vendor)",
             "product_id=\(spec.identity.product)", "thin_provisioning=\(spec.discard ? 1 : 0)", "readonly=1",
         ]
-        return [
-            unit(
-                target, number, "new",
-                // O_SYNC: what was acknowledged is on the disk, as with LIO's files.
-                ["--backing-store", spec.location.path, "--bsoflags", "sync"], Self.doneBefore),
-            unit(target, number, "update", ["--params", parameters.joined(separator: ",")]),
+        // tgtd opens the path with `new`; until the LUN is named and mapped it is read-only and no initiator's.
+        var device: [HostAction] = []
+        if case .logicalVolume(let group, let name) = spec.location {
+            device = [.require(.device(group: group, name: name, uid: spec.uid, uuid: spec.deviceUUID))]
+        }
+        let new = unit(
+            target, number, "new",
+            // O_SYNC: what was acknowledged is on the disk, as with LIO's files.
+            ["--backing-store", spec.location.path, "--bsoflags", "sync"])
+        return device + (spec.isBegun ? [] : [new]) + [
+            unit(target, number, "update", ["--params", parameters.joined(separator: ",")])
         ]
     }
 

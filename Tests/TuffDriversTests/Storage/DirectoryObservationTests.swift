@@ -22,6 +22,30 @@ struct DirectoryObservationTests {
         #expect(await observe { $0.directories[path]?.failure = error } == .unknown(error))
     }
 
+    @Test func whatOthersMayChangeIsSaid() async throws {
+        let sidecar = Sidecar(file: "v-db", tags: Sample.marks().tags)
+        func pool(_ change: (inout FakeFiles) -> Void) async throws -> DirectoryPool {
+            let seen = await observe { files in
+                files.write(text: sidecar.text, to: Sidecar.path(of: uid), in: path)
+                files.addFile("v-db", in: path, size: ByteCount(1 << 20), isForeign: false)
+                files.addFile("somebodys", in: path, size: ByteCount(1 << 20), isForeign: true)
+                change(&files)
+            }
+            return try #require(seen.value ?? nil)
+        }
+        let well = try await pool { _ in }
+        #expect(well.exposure == nil && well.files.allSatisfy { $0.exposure == nil })
+        let open = try await pool { $0.directories[path]?.exposure = "may be written by others" }
+        #expect(open.exposure == "directory /srv/tuff may be written by others")
+        let folder = try await pool { $0.directories[path]?.entries[".tuff"] = .directory(mode: 0o770) }
+        #expect(folder.exposure == "/srv/tuff/.tuff may be written by others")
+        for place in ["v-db", Sidecar.path(of: uid)] {
+            let foreign = try await pool { $0[path, place]?.isForeign = true }
+            #expect(foreign.exposure == nil)
+            #expect(foreign.files.compactMap(\.exposure) == ["/srv/tuff/\(place) belongs to user 1000"])
+        }
+    }
+
     @Test func marksWithoutDataHaveNoSize() async {
         let sidecar = Sidecar(file: "v-db", tags: Sample.marks().tags)
         let seen = await observe { $0.write(text: sidecar.text, to: Sidecar.path(of: uid), in: path) }

@@ -43,7 +43,7 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
             var fewer = entries
             fewer.remove(at: index)
             guard let found = understood(fewer) else { continue }
-            #expect(found.targets.count <= whole.targets.count)
+            #expect(found.targets.count + seenBadly(found).count <= whole.targets.count)
             #expect(found.backstores.allSatisfy { backstore in whole.backstores.contains { $0 == backstore } })
         }
     }
@@ -67,7 +67,8 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
                 var cut = entries
                 cut[index].text = String(text.prefix(length))
                 if let found = understood(cut) {
-                    #expect(found.targets.map(\.iqn) == whole.targets.map(\.iqn))
+                    #expect((found.targets.map(\.iqn) + seenBadly(found)).sorted() == whole.targets.map(\.iqn))
+                    errors += found.unseen == nil ? 0 : 1
                 } else {
                     errors += 1
                 }
@@ -82,7 +83,12 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
         var entries = try entries()
         let index = try #require(entries.firstIndex { $0.path == path })
         entries[index].text = text
-        #expect(error(entries)?.subject == path)
+        let found = try LIODecoder.inventory(entries)
+        #expect(found.unseen?.targets.mapValues(\.subject) == ["iqn.2026-01.dev.tuff:db": path])
+        #expect(found.unseen?.backstores.isEmpty == true)
+        let whole = try LIODecoder.inventory(try self.entries())
+        #expect(found.targets == whole.targets.filter { $0.iqn != "iqn.2026-01.dev.tuff:db" })
+        #expect(found.backstores == whole.backstores)
     }
 
     @Test func twoReadingsOfOneEntryAreMergedUnlessTheyContradict() throws {
@@ -102,15 +108,44 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
         for index in entries.indices where entries[index].text != nil {
             var other = entries[index]
             other.text = "something else"
-            #expect(error(entries + [other])?.code == .malformed)
+            let unseen = try LIODecoder.inventory(entries + [other]).unseen
+            let faults = (unseen?.targets.values.map(\.code) ?? []) + (unseen?.backstores.values.map(\.code) ?? [])
+            #expect(faults == [.malformed], "\(other.path)")
         }
     }
 
-    @Test func anEntryThatCouldNotBeReadMakesTheSourceUnknown() throws {
-        var entries = try entries()
-        entries[7].error = HostError(.failed, "Cannot read it", cause: "EIO")
-        #expect(error(entries)?.cause == "EIO")
+    @Test func anEntryThatCouldNotBeReadMakesItsObjectUnseen() throws {
+        let entries = try entries()
+        let whole = try LIODecoder.inventory(entries)
+        let fault = HostError(.failed, "Cannot read it", cause: "EIO")
+        for index in entries.indices {
+            var damaged = entries
+            damaged[index].error = fault
+            let words = entries[index].path.split(separator: "/").map(String.init)
+            guard words.count > 1 else {
+                #expect(error(damaged)?.cause == "EIO")
+                continue
+            }
+            let found = try LIODecoder.inventory(damaged)
+            var expected = whole
+            var unseen = UnseenTargets()
+            switch (words[0], words.count) {
+            case ("iscsi", _) where words[1].contains("."):
+                unseen.targets[words[1]] = fault
+                expected.targets.removeAll { $0.iqn == words[1] }
+            case ("core", 2) where words[1].contains("_"): unseen.unlisted = fault
+            // Attributes of an adapter are nobody's.
+            case ("core", 3...) where words[1].contains("_") && !words[2].hasPrefix("hba_"):
+                unseen.backstores[words[2]] = fault
+                expected.backstores.removeAll { $0.name == words[2] && $0.place == words[1] }
+            default: break
+            }
+            expected.unseen = unseen.isEmpty ? nil : unseen
+            #expect(found == expected, "\(entries[index].path)")
+        }
     }
+
+    private func seenBadly(_ inventory: TargetInventory) -> [String] { inventory.unseen?.targets.keys.map { $0 } ?? [] }
 
     private func understood(_ entries: [TreeEntry]) -> TargetInventory? { try? LIODecoder.inventory(entries) }
 

@@ -17,6 +17,7 @@ import TuffTestSupport
         for name in ["v-ours", "v-theirs"] {
             world.files.addFile(name, in: "/srv/pool", size: size, isForeign: false)
             world.otherDevices["/dev/vg1/\(name)"] = size
+            world.otherDeviceUUIDs["/dev/vg1/\(name)"] = "LVM-\(name)"
         }
         world.secrets = ["/etc/tuff/one": "first secret", "/etc/tuff/two": "second secret"]
         let portal = Portal(address: "127.0.0.1", port: 3260)
@@ -29,7 +30,8 @@ import TuffTestSupport
                 stack == .lioDevice
                 ? .logicalVolume(group: "vg1", name: name) : .file(directory: "/srv/pool", name: name)
             return BackstoreSpec(
-                uid: uid, location: location, size: size, identity: DiskIdentity(serial: uid.serial), discard: true)
+                uid: uid, location: location, deviceUUID: "LVM-\(name)", size: size,
+                identity: DiskIdentity(serial: uid.serial), discard: true)
         }
         return ExportContract(
             machine: machine, driver: kind == .tgt ? TgtDriver(controlPort: 3) : LIODriver(), kind: kind,

@@ -45,6 +45,7 @@ import TuffTestSupport
     private func world() -> FakeWorld {
         var world = FakeWorld()
         world.otherDevices["/dev/vg0/v-db"] = Sample.gibi(10)
+        world.otherDeviceUUIDs["/dev/vg0/v-db"] = "LVM-vguuiduuiddb"
         world.tgt.portals = Sample.config.portals
         world.secrets = ["/etc/tuff/web1": "first secret", "/etc/tuff/storage": "second secret"]
         return world
@@ -130,6 +131,66 @@ import TuffTestSupport
             let observation = await driver(kind).observe(machine, key: FingerprintKey(bytes: []))
             #expect(observation == .known(TargetInventory()))
         }
+    }
+
+    /// Somebody adds a LUN in the place of ours between the look and the act.
+    @Test func aLUNThatCameMeanwhileIsNotTakenForOurs() async throws {
+        let test = Case(kind: .tgt, chap: false, readOnly: false)
+        let machine = FakeMachine(world())
+        let actions = try await wanted(test, on: machine)
+        let new = try #require(actions.firstIndex { "\($0)".contains("--op new --mode logicalunit") })
+        try await machine.perform(Array(actions.prefix(new)))
+        var theirs = world()
+        theirs.otherDevices["/dev/sdx"] = Sample.gibi(1)
+        let command = try #require(
+            { if case .run(let command) = actions[new] { command } else { nil } }() as Command?)
+        let arguments = command.arguments.map { $0 == "/dev/vg0/v-db" ? "/dev/sdx" : $0 }
+        machine.meddle { world in
+            world.otherDevices = theirs.otherDevices
+            let devices = theirs.otherDevices
+            #expect(world.tgt.run(arguments) { devices[$0] }.status == 0)
+        }
+        await #expect(throws: HostError.self) { try await machine.perform(Array(actions[new...])) }
+        let units = machine.world.tgt.targets.values.flatMap { $0.units.values }
+        #expect(units.allSatisfy { UID(backstoreName: $0.id) == nil }, "somebody's LUN got our name")
+    }
+
+    /// The same world with two targets, one of which hangs somewhere.
+    @Test(arguments: ["acls", "", "lun"]) func aTargetThatHangsIsUnseenAndTheOthersAreSeen(_ where: String) async throws
+    {
+        var world = FakeWorld()
+        let group = "iscsi/iqn.2026-01.dev.tuff:stuck/tpgt_1"
+        for path in ["iscsi", "iscsi/iqn.2026-01.dev.tuff:stuck", group, "iscsi/iqn.2026-01.dev.tuff:fine"] {
+            try world.targets.meddle(.makeDirectory(.target(path)))
+        }
+        let machine = FakeMachine(world)
+        let key = FingerprintKey(bytes: [])
+        let whole = try #require(await LIODriver().observe(machine, key: key).value)
+        machine.meddle { $0.targets.hanging = [`where`.isEmpty ? group : "\(group)/\(`where`)"] }
+        let found = try #require(await LIODriver().observe(machine, key: key).value)
+        #expect(found.targets == whole.targets.filter { $0.iqn.hasSuffix("fine") })
+        #expect(found.unseen?.targets.mapValues(\.code) == ["iqn.2026-01.dev.tuff:stuck": .timeout])
+        #expect(found.unseen?.backstores.isEmpty == true && found.unseen?.unlisted == nil)
+        machine.meddle { $0.targets.hanging = ["iscsi"] }
+        #expect(await LIODriver().observe(machine, key: key).value == nil, "nothing is known of what is absent")
+    }
+
+    @Test func manyTargetsThatHangAreNotAllTried() async throws {
+        var world = FakeWorld()
+        var hanging: Set<String> = []
+        try world.targets.meddle(.makeDirectory(.target("iscsi")))
+        for number in 10..<40 {
+            let target = "iscsi/iqn.2026-01.dev.tuff:t\(number)"
+            try world.targets.meddle(.makeDirectory(.target(target)))
+            try world.targets.meddle(.makeDirectory(.target("\(target)/tpgt_1")))
+            hanging.insert("\(target)/tpgt_1")
+        }
+        world.targets.hanging = hanging
+        let machine = FakeMachine(world)
+        let found = try #require(await LIODriver().observe(machine, key: FingerprintKey(bytes: [])).value)
+        #expect(found.targets.isEmpty && found.unseen?.targets.count == 30)
+        #expect(found.unseen?.targets.values.count { $0.code == .timeout } ?? 0 <= 4)
+        #expect(machine.calls.reads[.targets, default: 0] <= 6)
     }
 
     @Test func aSilentDaemonIsUnknown() async throws {

@@ -1,0 +1,15 @@
+import Glibc
+import TuffModel
+
+/// Whose a file is, and who may change it.
+enum Exposure {
+    /// Why somebody besides root and the user we run as could change it; nil when nobody can. Access control lists that
+    /// let others write show in the group's bits (acl(5)).
+    static func fault(_ status: stat) -> String? {
+        if status.st_uid != 0, status.st_uid != geteuid() {
+            return "belongs to user \(status.st_uid), not to root or the user Tuff runs as"
+        }
+        guard status.st_mode & S_IFMT != S_IFLNK, status.st_mode & 0o022 != 0 else { return nil }
+        return "may be written by others than its owner (mode 0\(String(status.st_mode & 0o7777, radix: 8)))"
+    }
+}

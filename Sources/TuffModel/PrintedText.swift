@@ -1,0 +1,31 @@
+/// Numbers and bytes in hexadecimal.
+package enum Hex {
+    /// At least `width` digits, small letters.
+    package static func digits(_ number: some BinaryInteger, width: Int) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    }
+
+    /// Two digits a byte.
+    package static func text(_ bytes: some Sequence<UInt8>) -> String {
+        bytes.reduce(into: "") { $0 += digits($1, width: 2) }
+    }
+}
+
+/// Text of other programs and people on its way to a terminal.
+package enum PrintedText {
+    /// Whether a terminal shows `scalar` as itself, without moving the cursor or changing the direction of writing.
+    package static func shows(_ scalar: Unicode.Scalar) -> Bool {
+        // Nearly all text, and asking for categories costs.
+        if (0x20...0x7e).contains(scalar.value) { return true }
+        return switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse: false
+        default: true
+        }
+    }
+
+    /// What a terminal would obey is spelled out, as `\u{1b}`.
+    package static func spelled(_ scalar: Unicode.Scalar) -> String {
+        shows(scalar) ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
+    }
+}
