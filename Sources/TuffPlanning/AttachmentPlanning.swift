@@ -101,7 +101,7 @@ extension PlanningPass {
                 .marksDamaged, "\(stored.location) has no tag tuff:iqn=, so its disk has no name", "spec.volume")
         }
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
-        let portals = volumes[declared.spec.volume]?.spec.portals ?? context.config.portals
+        let portals = portals[declared.spec.volume] ?? context.config.portals
         guard !portals.isEmpty else {
             return fail(
                 .noPortal,

@@ -7,9 +7,9 @@ import TuffReconcile
 
 /// What all commands that change a host share: the lock, the signals, showing, asking, carrying out, reporting.
 struct Pass {
-    let session: Session
+    var session: Session
     let lock: HostLock
-    private let interrupts: Interrupts
+    let interrupts: Interrupts
     private let global: GlobalOptions
     private let form: TextOrJSONOption
 
@@ -65,6 +65,7 @@ struct Pass {
     func carryOut(
         _ plan: Plan, _ desired: DesiredState, order: Order?, _ observed: ObservedState
     ) async throws(Failure) -> ApplyReport {
+        if case .detach(let attachment, _) = order { try strike(attachment, plan.context) }
         let style = global.errors
         let interrupts = interrupts
         do throws(HostError) {
@@ -80,6 +81,30 @@ struct Pass {
     func remember(_ observed: ObservedState, _ desired: DesiredState, _ context: PlanContext) throws(Failure) {
         do throws(HostError) {
             try session.reconciler.remember(observed, desired: desired, context: context)
+        } catch {
+            throw Failure(error.description)
+        }
+    }
+
+    /// Writes down what a boot is to bring back: this set is what a person wants, whether carrying it out succeeds or not.
+    func accept(_ desired: DesiredState, _ context: PlanContext) throws(Failure) {
+        do throws(HostError) {
+            let former = try session.accepted.load(context.stack)
+            let accepted = AcceptedExports(desired, context: context, former: former)
+            // Unchanged but for its time: no write, and no wait for the disk.
+            if let former, former.pools == accepted.pools, former.access == accepted.access { return }
+            try session.accepted.save(accepted)
+        } catch {
+            throw Failure(error.description)
+        }
+    }
+
+    /// What is taken away by hand does not come back by a boot; the next `apply` that declares it brings it back.
+    private func strike(_ attachment: String, _ context: PlanContext) throws(Failure) {
+        do throws(HostError) {
+            guard var accepted = try session.accepted.load(context.stack) else { return }
+            accepted.strike(attachment)
+            try session.accepted.save(accepted)
         } catch {
             throw Failure(error.description)
         }

@@ -9,6 +9,8 @@ import TuffReconcile
 struct Session {
     var config: ControllerConfig
     var reconciler: Reconciler
+    /// What a boot brings back.
+    var accepted: AcceptedStore
 
     /// - Parameter lock: what mutating children hold; nil for commands that change nothing.
     init(config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) {
@@ -16,6 +18,19 @@ struct Session {
         reconciler = Composition.reconciler(
             config, machine: Composition.machine(config, host: host, lock: lock),
             ledger: LedgerFile(directory: host.stateDirectory))
+        accepted = AcceptedStore(directory: host.stateDirectory)
+    }
+
+    /// The same without writing anything down: boot and shutdown must not fail for a disk that is full, and what they
+    /// take away is no removal. A ledger that cannot be read only ever refuses, and is done without.
+    func withoutKeeping(_ style: Style) -> Session {
+        var session = self
+        var known = Ledger()
+        do throws(HostError) { known = try reconciler.ledger.load() } catch {
+            Console.talk(style.paint("warning:", .yellow) + " \(Layout.printable(error.description))\n")
+        }
+        session.reconciler.ledger = MemoryLedger(known)
+        return session
     }
 
     func newContext(stack: String, consent: Consent = Consent()) -> PlanContext {
