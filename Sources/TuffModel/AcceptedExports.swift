@@ -69,7 +69,11 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
     }
 
     /// Forgets the access that a person took away by hand (`tuff detach`).
-    package mutating func strike(_ attachment: String) {
-        access.removeAll { AccessMark(attachment: $0.attachment, onRemove: $0.onRemove).isOf(attachment) }
+    /// - Parameter volumes: the name may be a volume's, as it is where access cannot be marked (tgt).
+    package mutating func strike(_ attachment: String, volumes: Bool) {
+        access.removeAll {
+            AccessMark(attachment: $0.attachment, onRemove: $0.onRemove).isOf(attachment)
+                || (volumes && $0.volume == attachment)
+        }
     }
 }

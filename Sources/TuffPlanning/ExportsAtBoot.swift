@@ -157,7 +157,8 @@ extension PlanningPass {
         }
         if let operation = stored.marks.operation, operation != Marks.moving {
             return .failure(
-                Missing(.unfinished, "work on \(stored.location) was interrupted (\(operation)); tuff apply finishes it"))
+                Missing(
+                    .unfinished, "work on \(stored.location) was interrupted (\(operation)); tuff apply finishes it"))
         }
         if stored.location.objectName == "t-\(stored.uid)" {
             return .failure(

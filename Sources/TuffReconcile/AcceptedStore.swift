@@ -16,11 +16,10 @@ package struct AcceptedStore: Sendable {
 
     /// Stacks that have a record, sorted.
     package func stacks() throws(HostError) -> [String] {
+        guard FileManager.default.fileExists(atPath: directory) else { return [] }
         let names: [String]
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: directory)
-        } catch CocoaError.fileReadNoSuchFile {
-            return []
         } catch {
             throw HostError(.failed, "Cannot list the directory \(directory)", cause: "\(error)", subject: directory)
         }
