@@ -250,7 +250,7 @@ package struct SecretReference: Hashable, Codable, Sendable, Comparable {
     package static func < (lhs: SecretReference, rhs: SecretReference) -> Bool { lhs.file < rhs.file }
 }
 
-package struct CHAPCredential: Hashable, Sendable {
+package struct CHAPCredential: Hashable, Codable, Sendable {
     package var user: String
     package var password: SecretReference
 
@@ -260,7 +260,7 @@ package struct CHAPCredential: Hashable, Sendable {
     }
 }
 
-package struct CHAPSpec: Hashable, Sendable {
+package struct CHAPSpec: Hashable, Codable, Sendable {
     /// What the initiator proves to the target.
     package var initiator: CHAPCredential
     /// What the target proves to the initiator.

@@ -106,14 +106,15 @@ extension PlanningPass {
                 .marksDamaged, "\(stored.location) has no tag tuff:iqn=, so its disk has no name", "spec.volume")
         }
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
-        let portals = volumes[declared.spec.volume]?.spec.portals ?? context.config.portals
+        let portals = portals[declared.spec.volume] ?? context.config.portals
         guard !portals.isEmpty else {
             return fail(
                 .noPortal,
                 "no portal to listen on: set 'portals' in the controller's config or 'iscsi.portals' of the "
                     + "volume", "spec.iscsi")
         }
-        var access = DesiredExport.Access(initiator: declared.spec.initiator, readOnly: declared.spec.readOnly,
+        var access = DesiredExport.Access(
+            initiator: declared.spec.initiator, readOnly: declared.spec.readOnly,
             mark: AccessMark(attachment: declared.metadata.name, onRemove: declared.spec.onRemove))
         if let chap = declared.spec.chap {
             guard capabilities.chap else {
@@ -135,7 +136,8 @@ extension PlanningPass {
             identity: DiskIdentity(serial: stored.marks.serial ?? stored.uid.serial), discard: stored.backend.isThin)
         return .success(
             DesiredExport(
-                iqn: iqn, lun: stored.marks.lun ?? 0, backstore: backstore, device: stored.device, portals: portals, access: access))
+                iqn: iqn, lun: stored.marks.lun ?? 0, backstore: backstore, device: stored.device, portals: portals,
+                access: access))
     }
 
     private func fingerprints(

@@ -14,6 +14,10 @@ package enum Order: Hashable, Sendable {
     case unprotect(String)
     /// Lets a volume go: its data and its marks stay, and no plan touches it until a document of its name adopts it.
     case release(String)
+    /// Brings the exports of existing volumes back as last accepted. `addresses`: those this host has right now.
+    case restoreExports(AcceptedExports, addresses: Set<String>)
+    /// Takes every export of ours down, whatever its stack, and ends its sessions: the host goes down.
+    case withdrawExports
 }
 
 /// Why an order names nothing that it could be about.
@@ -34,7 +38,9 @@ extension Planner {
     ) throws(OrderError) -> Plan {
         var pass = PlanningPass(desired: DesiredState(), observed: observed, context: context)
         try pass.carryOut(order)
-        return pass.builder.plan(context: context)
+        let plan = pass.builder.plan(context: context)
+        if case .restoreExports = order { return plan.withoutTakingAway() }
+        return plan
     }
 }
 
@@ -46,6 +52,8 @@ extension PlanningPass {
         case .detach(let attachment, let force): try planDetach(attachment, force: force)
         case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there"))
         case .release(let name): planRelease(try find(name, [.live], "in use"))
+        case .restoreExports(let accepted, let addresses): planExports(of: accepted, addresses: addresses)
+        case .withdrawExports: try planWithdrawalOfAll()
         }
     }
 

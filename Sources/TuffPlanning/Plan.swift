@@ -88,6 +88,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     /// The number given as consent is not the number of removals.
     package static let consentMismatch = Reason(rawValue: "ConsentMismatch")
     package static let consentNeeded = Reason(rawValue: "ConsentNeeded")
+    /// Bringing exports back: the volume is not in use here, and nothing is made in its place.
+    package static let volumeMissing = Reason(rawValue: "VolumeMissing")
 }
 
 /// One field that differs. Values are texts for people; secrets read `(sensitive)`.

@@ -24,6 +24,10 @@ struct PlanningPass {
     var poolsByBackend: [StorageBackend: PoolState] = [:]
     /// How many attachments each volume has.
     var attachmentCount: [String: Int] = [:]
+    /// Portals that volumes ask for; the others have the controller's.
+    var portals: [String: [Portal]]
+    /// Addresses this host has right now; nil: not asked for.
+    var presentAddresses: Set<String>?
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
@@ -32,6 +36,7 @@ struct PlanningPass {
         self.context = context
         self.observed = observed
         volumes = desired.volumes
+        portals = desired.volumes.compactMapValues(\.spec.portals)
         index = StorageIndex(observed)
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.

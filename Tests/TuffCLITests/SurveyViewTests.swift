@@ -20,7 +20,7 @@ import TuffTestSupport
         let survey = World.survey(declared: false)
         #expect(survey.records(of: .volume).map(\.id.name) == ["archive", "web-data"])
         #expect(survey.records(of: .pool).map(\.id.name) == ["vg0/tp0"])
-        #expect(survey.records(of: .attachment).map(\.id.name) == ["web-data@\(Examples.host)"])
+        #expect(survey.records(of: .attachment).map(\.id.name) == ["web-on-web1"])
         #expect(survey.records.allSatisfy { $0.ready.status == .yes })
     }
 
@@ -72,7 +72,7 @@ import TuffTestSupport
             observed.targets = .known(inventory)
         }
         let survey = World.survey(declared: false, observed: observed)
-        let text = DescribeView(World.record(.attachment, "web-data@\(Examples.host)", in: survey)).text(Style())
+        let text = DescribeView(World.record(.attachment, "web-on-web1", in: survey)).text(Style())
         #expect(text.contains("--login"))
         #expect(!text.contains("PASSWORD"))
     }

@@ -46,8 +46,10 @@ struct SinglePathOptions: ParsableArguments {
 }
 
 struct StackOption: ParsableArguments {
+    static let standard = "default"
+
     @Option(help: "The set of objects that belong together; others' objects are never touched.")
-    var stack = "default"
+    var stack = Self.standard
 
     func validate() throws {
         guard NameRule.isLabel(stack) else {

@@ -18,6 +18,7 @@ package struct Tuff: AsyncParsableCommand {
             CommandGroup(
                 name: "By hand",
                 subcommands: [TrashCommand.self, Detach.self, Unprotect.self, Release.self, Forget.self]),
+            CommandGroup(name: "Boot", subcommands: [ExportsCommand.self]),
             CommandGroup(
                 name: "Help", subcommands: [Doctor.self, SchemaCommand.self, Completion.self, VersionCommand.self]),
             CommandGroup(name: "Internal", subcommands: [Worker.self]),
@@ -41,7 +42,7 @@ package enum TuffProgram {
     private static func looksAtHost(_ arguments: [String]) -> Bool {
         let commands = [
             "plan", "apply", "get", "describe", "status", "inventory", "trash", "detach", "unprotect", "release",
-            "forget",
+            "forget", "exports",
         ]
         return commands.contains(arguments.first ?? "") && !arguments.contains("--inventory")
     }

@@ -68,7 +68,8 @@ package struct HostProbe: Sendable {
         return listed("modules.dep") ? .loadable : .missing
     }
 
-    private static func interfaceAddresses() -> [String] {
+    /// Addresses of all interfaces, without the interface's name that link-local ones come with.
+    static func interfaceAddresses() -> [String] {
         var first: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&first) == 0 else { return [] }
         defer { freeifaddrs(first) }

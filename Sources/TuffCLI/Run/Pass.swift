@@ -7,9 +7,9 @@ import TuffReconcile
 
 /// What all commands that change a host share: the lock, the signals, showing, asking, carrying out, reporting.
 struct Pass {
-    let session: Session
+    var session: Session
     let lock: HostLock
-    private let interrupts: Interrupts
+    let interrupts: Interrupts
     private let global: GlobalOptions
     private let form: TextOrJSONOption
 
@@ -65,6 +65,7 @@ struct Pass {
     func carryOut(
         _ plan: Plan, _ desired: DesiredState, order: Order?, _ observed: ObservedState
     ) async throws(Failure) -> ApplyReport {
+        if case .detach(let attachment, _) = order { try strike(attachment, plan.context) }
         let style = global.errors
         let interrupts = interrupts
         do throws(HostError) {
@@ -82,6 +83,57 @@ struct Pass {
             try session.reconciler.remember(observed, desired: desired, context: context)
         } catch {
             throw Failure(error.description)
+        }
+    }
+
+    /// Writes down what a boot is to bring back: this set is what a person wants, whether carrying it out succeeds or not.
+    func accept(_ desired: DesiredState, _ context: PlanContext) throws(Failure) {
+        do throws(HostError) {
+            let former = try session.accepted.load(context.stack)
+            let accepted = AcceptedExports(desired, context: context, former: former)
+            // Unchanged but for its time: no write, and no wait for the disk.
+            if let former, former.pools == accepted.pools, former.access == accepted.access { return }
+            try session.accepted.save(accepted)
+        } catch {
+            throw Failure(error.description)
+        }
+    }
+
+    /// What is taken away by hand does not come back by a boot; the next `apply` that declares it brings it back.
+    private func strike(_ attachment: String, _ context: PlanContext) throws(Failure) {
+        do throws(HostError) {
+            guard var accepted = try session.accepted.load(context.stack) else { return }
+            accepted.strike(attachment, volumes: !ExportCapabilities.of(session.config.targetDriver).marksAccess)
+            try session.accepted.save(accepted)
+        } catch {
+            throw Failure(error.description)
+        }
+    }
+
+    /// Plans the order, shows it, asks, carries it out, observes again, reports.
+    func carryOut(
+        _ order: Order, stack: String = StackOption.standard, autoApprove: Bool
+    ) async throws(Failure) {
+        let context = session.newContext(stack: stack)
+        let observed = try await session.observe(DesiredState(), context: context)
+        observed.warnOfUnseen(global.errors)
+        let plan = try planned(order, observed, context)
+        try show(plan)
+        guard !plan.isEmpty else { return try finish(.untouched(plan, observe: 0), quiet: true) }
+        if try await approve("Carry this out?", autoApprove: autoApprove) {
+            let now = try await session.observe(DesiredState(), context: context)
+            try demandSame(plan, try planned(order, now, context))
+        }
+        try finish(try await carryOut(plan, DesiredState(), order: order, observed), quiet: false)
+    }
+
+    private func planned(
+        _ order: Order, _ observed: ObservedState, _ context: PlanContext
+    ) throws(Failure) -> Plan {
+        do throws(OrderError) {
+            return try Planner.plan(order, observed: observed, context: context)
+        } catch {
+            throw Failure(error.sentence, help: error.help)
         }
     }
 
@@ -105,31 +157,10 @@ struct OrderOptions: ParsableArguments {
     @OptionGroup var global: GlobalOptions
     @OptionGroup var host: HostOptions
 
-    /// Plans the order, shows it, asks, carries it out, observes again, reports.
     func carryOut(_ order: Order) async throws(Failure) {
         let pass = try await Pass.begin(
             config: try global.loadConfig(), host: host, global: global, form: form, lockTimeout: wait.timeout)
         defer { pass.lock.release() }
-        let context = pass.session.newContext(stack: stack.stack)
-        let observed = try await pass.session.observe(DesiredState(), context: context)
-        observed.warnOfUnseen(global.errors)
-        let plan = try planned(order, observed, context)
-        try pass.show(plan)
-        guard !plan.isEmpty else { return try pass.finish(.untouched(plan, observe: 0), quiet: true) }
-        if try await pass.approve("Carry this out?", autoApprove: autoApprove) {
-            let now = try await pass.session.observe(DesiredState(), context: context)
-            try pass.demandSame(plan, try planned(order, now, context))
-        }
-        try pass.finish(try await pass.carryOut(plan, DesiredState(), order: order, observed), quiet: false)
-    }
-
-    private func planned(
-        _ order: Order, _ observed: ObservedState, _ context: PlanContext
-    ) throws(Failure) -> Plan {
-        do throws(OrderError) {
-            return try Planner.plan(order, observed: observed, context: context)
-        } catch {
-            throw Failure(error.sentence, help: error.help)
-        }
+        try await pass.carryOut(order, stack: stack.stack, autoApprove: autoApprove)
     }
 }

@@ -10,6 +10,8 @@ struct Session {
     var config: ControllerConfig
     var reconciler: Reconciler
     private let machine: LinuxMachine
+    /// What a boot brings back.
+    var accepted: AcceptedStore
 
     /// - Parameter lock: what mutating children hold; nil for commands that change nothing.
     init(config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) {
@@ -17,6 +19,7 @@ struct Session {
         machine = Composition.machine(config, host: host, lock: lock)
         reconciler = Composition.reconciler(
             config, machine: machine, ledger: LedgerFile(directory: host.stateDirectory))
+        accepted = AcceptedStore(directory: host.stateDirectory)
     }
 
     /// Says on standard error what outlived its deadline and may still do something after this command has ended.
@@ -24,6 +27,18 @@ struct Session {
         for sentence in LeftBehind.sentences(machine.runningCommands, machine.stuckWorkers) {
             Console.talk(style.paint("warning:", .yellow) + " \(Layout.printable(sentence))\n")
         }
+    }
+
+    /// The same without writing anything down: boot and shutdown must not fail for a disk that is full, and what they
+    /// take away is no removal. A ledger that cannot be read only ever refuses, and is done without.
+    func withoutKeeping(_ style: Style) -> Session {
+        var session = self
+        var known = Ledger()
+        do throws(HostError) { known = try reconciler.ledger.load() } catch {
+            Console.talk(style.paint("warning:", .yellow) + " \(Layout.printable(error.description))\n")
+        }
+        session.reconciler.ledger = MemoryLedger(known)
+        return session
     }
 
     func newContext(stack: String, consent: Consent = Consent()) -> PlanContext {

@@ -59,7 +59,7 @@ struct FakeMachineTests {
         #expect(machine.world.targets != empty)
         machine.reboot()
         #expect(machine.world.targets == empty)
-        #expect(machine.world.lvm["vg0", "tp0"]?.active == false)
+        #expect(machine.world.lvm["vg0", "tp0"]?.active == true)
     }
 
     @Test func remadeDataIsToldFromTheOriginal() throws {

@@ -1,0 +1,235 @@
+package import TuffModel
+
+extension AcceptedExports {
+    /// What an accepted set grants on this node.
+    ///
+    /// Access that `former` has and the set does not is kept as undeclared unless the context consents to prune: a
+    /// reboot must not withdraw what no plan would have withdrawn.
+    package init(_ desired: DesiredState, context: PlanContext, former: AcceptedExports? = nil) {
+        self.init(stack: context.stack, at: context.now)
+        let own = desired.pools.filter { $0.value.spec.node ?? context.config.node == context.config.node }
+        pools = own.values.map { Pool(name: $0.metadata.name, backend: $0.spec.storage) }
+        for declared in desired.attachments.values {
+            let volume = desired.volumes[declared.spec.volume]
+            var pool: String?
+            if case .pool(let name) = volume?.spec.placement {
+                guard own[name] != nil else { continue }
+                pool = name
+            }
+            access.append(
+                Access(
+                    attachment: declared.metadata.name, volume: declared.spec.volume, pool: pool,
+                    formerName: volume?.metadata.annotations["tuff.dev/renamed-from"],
+                    initiator: declared.spec.initiator, readOnly: declared.spec.readOnly,
+                    onRemove: declared.spec.onRemove, chap: declared.spec.chap, portals: volume?.spec.portals,
+                    location: declared.location))
+        }
+        if let former, !context.consent.prune { keep(former, besides: desired) }
+        pools.sort { $0.name < $1.name }
+        access.sort { $0.attachment < $1.attachment }
+    }
+
+    private mutating func keep(_ former: AcceptedExports, besides desired: DesiredState) {
+        let declared = access
+        for var kept in former.access where desired.attachments[kept.attachment] == nil {
+            // The same access under another name is that access.
+            if declared.contains(where: { $0.volume == kept.volume && $0.initiator == kept.initiator }) { continue }
+            kept.isDeclared = false
+            access.append(kept)
+            if let pool = former.pools.first(where: { $0.name == kept.pool }),
+                !pools.contains(where: { $0.name == pool.name })
+            {
+                pools.append(pool)
+            }
+        }
+    }
+
+    /// As documents: what an observation has to look at, and what attachments are planned from. It has no volumes, since
+    /// nothing is to be done to any.
+    package var sources: DesiredState {
+        var state = DesiredState()
+        let origin = SourceLocation(file: "accepted", line: 1, column: 1)
+        for pool in pools {
+            state.pools[pool.name] = Declared(
+                metadata: Metadata(name: pool.name), spec: PoolSpec(pool.backend), location: origin)
+        }
+        for access in access {
+            var spec = AttachmentSpec(volume: access.volume, initiator: access.initiator)
+            spec.readOnly = access.readOnly
+            spec.onRemove = access.onRemove
+            spec.chap = access.chap
+            state.attachments[access.attachment] = Declared(
+                metadata: Metadata(name: access.attachment), spec: spec, location: access.location)
+        }
+        return state
+    }
+}
+
+extension PoolSpec {
+    fileprivate init(_ storage: StorageBackend) {
+        switch storage {
+        case .thinPool(let group, let pool): self.init(backend: .lvm(LVMPoolSpec(volumeGroup: group, thinPool: pool)))
+        case .thick(let group): self.init(backend: .lvm(LVMPoolSpec(volumeGroup: group)))
+        case .directory(let path): self.init(backend: .directory(DirectoryPoolSpec(path: path)))
+        }
+    }
+
+    fileprivate var storage: StorageBackend {
+        switch backend {
+        case .lvm(let lvm):
+            lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
+        case .directory(let directory): .directory(path: directory.path)
+        }
+    }
+}
+
+extension Reason {
+    /// Whether time alone may end what is in the way of an export: devices, mounts and secrets that come late.
+    package var mayPass: Bool {
+        [.unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .lost, .secretUnavailable, .suspended]
+            .contains(self)
+    }
+}
+
+extension PlanningPass {
+    /// Attachments as last accepted, onto volumes as they are: what is not here is not made, what is unfinished is not
+    /// finished, and names and sizes stay.
+    mutating func planExports(of accepted: AcceptedExports, addresses: Set<String>) {
+        presentAddresses = addresses
+        let sources = accepted.sources
+        for (name, declared) in sources.pools {
+            var state = PoolState(declared, observed: observed)
+            state.compare(with: observed.ledger.entry(ResourceID(.pool, name), stack: context.stack))
+            pools[name] = state
+            poolsByBackend[state.backend] = state
+        }
+        for access in accepted.access { portals[access.volume] = access.portals }
+        let kept = accepted.access.filter { !$0.isDeclared }
+        for access in kept + accepted.access.filter(\.isDeclared) {
+            guard let declared = sources.attachments[access.attachment] else { continue }
+            if access.isDeclared, let holder = kept.first(where: { $0.volume == access.volume }) {
+                block(
+                    access,
+                    Obstacle(
+                        .inUse,
+                        "attachment '\(holder.attachment)' gives this unshared volume to \(holder.initiator), and only "
+                            + "apply --prune withdraws it; two never may at once"))
+                continue
+            }
+            attachmentCount[access.volume] = accepted.access.count {
+                $0.volume == access.volume && $0.isDeclared == access.isDeclared
+            }
+            switch volume(of: access, accepted) {
+            case .failure(let missing): block(access, missing.obstacle)
+            case .success(let stored): planAttachment(declared, .available(stored, after: nil))
+            }
+        }
+    }
+
+    private mutating func block(_ access: AcceptedExports.Access, _ obstacle: Obstacle) {
+        builder.add(
+            PlannedChange(
+                ResourceID(.attachment, access.attachment), .blocked, obstacle.sentence, reason: obstacle.reason,
+                location: access.location))
+    }
+
+    private struct Missing: Error {
+        var obstacle: Obstacle
+
+        init(_ reason: Reason, _ sentence: String) { obstacle = Obstacle(reason, sentence) }
+    }
+
+    /// The volume as it is, if it may be handed out.
+    private func volume(
+        of access: AcceptedExports.Access, _ accepted: AcceptedExports
+    ) -> Result<StoredVolume, Missing> {
+        var found = index.volumes(named: access.volume, stack: context.stack)
+        if found.isEmpty, let former = access.formerName, !accepted.access.contains(where: { $0.volume == former }) {
+            found = index.volumes(named: former, stack: context.stack)
+        }
+        guard let stored = found.first else { return .failure(absence(of: access)) }
+        guard found.count == 1 else {
+            let places = found.map(\.location.description).sorted().joined(separator: " and ")
+            return .failure(Missing(.nameTaken, "\(places) both say they are volume '\(access.volume)'"))
+        }
+        guard stored.size != nil else {
+            return .failure(Missing(.dataMissing, "\(stored.location) is gone; its marks are still there"))
+        }
+        if let operation = stored.marks.operation, operation != Marks.moving {
+            return .failure(
+                Missing(
+                    .unfinished, "work on \(stored.location) was interrupted (\(operation)); tuff apply finishes it"))
+        }
+        if stored.location.objectName == "t-\(stored.uid)" {
+            return .failure(
+                Missing(
+                    .unfinished,
+                    "its way out of the trash was interrupted (\(stored.location)); tuff apply finishes it"))
+        }
+        return .success(stored)
+    }
+
+    private func absence(of access: AcceptedExports.Access) -> Missing {
+        let name = access.volume
+        let pool = access.pool.flatMap { pools[$0] }
+        if let obstacle = pool?.obstacle {
+            return Missing(obstacle.reason, "volume '\(name)' is not here: \(obstacle.sentence)")
+        }
+        if let unseenStorage {
+            return Missing(.unknown, "\(unseenStorage) could not be observed and may hold volume '\(name)'")
+        }
+        if let trashed = index.trashed(named: name, stack: context.stack).first {
+            return Missing(.volumeMissing, "volume '\(name)' is in the trash (\(trashed.location))")
+        }
+        if let released = index.released(named: name, stack: context.stack).first {
+            return Missing(.volumeMissing, "volume '\(name)' was released (\(released.location))")
+        }
+        if case .directory(let path) = pool?.backend {
+            // Perhaps the place of a mount that is still to come.
+            return Missing(.dependencyBlocked, "volume '\(name)' is not in \(path), and nothing is made in its place")
+        }
+        return Missing(.volumeMissing, "volume '\(name)' is not on this host, and nothing is made in its place")
+    }
+}
+
+extension Plan {
+    /// The plan without the changes that take something from an export as it is, which become blocked: bringing back
+    /// does not ask, so it only adds.
+    func withoutTakingAway() -> Plan {
+        let taking = Set(steps.filter(\.step.takesAway).map(\.change)).union(
+            changes.indices.filter { changes[$0].action.acts && changes[$0].risk != .online })
+        guard !taking.isEmpty else { return self }
+        var result = Plan(context: context, changes: changes, steps: [])
+        for index in taking {
+            result.changes[index].action = .blocked
+            result.changes[index].reason = .consentNeeded
+            result.changes[index].risk = nil
+            result.changes[index].summary += "; that takes something away from it as it is, which tuff apply does"
+        }
+        var place: [Int: Int] = [:]
+        for var step in steps where !taking.contains(step.change) {
+            place[step.id] = result.steps.count
+            step.id = result.steps.count
+            step.after = step.after.compactMap { place[$0] }
+            result.steps.append(step)
+        }
+        return result
+    }
+}
+
+extension Step {
+    /// Whether it does anything but make a device appear or add to an export.
+    fileprivate var takesAway: Bool {
+        switch self {
+        case .volume(.activate): false
+        case .volume: true
+        case .export(let step):
+            switch step {
+            case .removeBackstore, .removeLUN, .unmapLUN, .removeACL, .removePortal, .disable, .removeTarget: true
+            case .createBackstore, .repairBackstore, .relabelBackstore, .createTarget, .set, .addLUN, .createACL,
+                .setCHAP, .protectSecrets, .mapLUN, .setReadOnly, .markACL, .addPortal, .enable:
+                false
+            }
+        }
+    }
+}

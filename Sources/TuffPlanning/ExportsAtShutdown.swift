@@ -1,0 +1,74 @@
+import TuffModel
+
+extension PlanningPass {
+    /// Takes every export of ours down. An export is known by its backstore, whose name is of a uid, and not by its
+    /// volume: a volume group that hangs at shutdown must not keep its devices held open.
+    mutating func planWithdrawalOfAll() throws(OrderError) {
+        guard case .known(let inventory) = inventory else {
+            throw OrderError("the targets could not be observed", help: "mend that first; see the warning above")
+        }
+        var exports: [UID: (target: ObservedTarget?, backstore: ObservedBackstore?)] = [:]
+        for backstore in inventory.backstores {
+            guard let uid = UID(backstoreName: backstore.name) else { continue }
+            exports[uid] = (nil, backstore)
+        }
+        for target in inventory.targets {
+            if let uid = owner(of: target) { exports[uid] = (target, exports[uid]?.backstore) }
+        }
+        for (uid, export) in exports.sorted(by: { $0.key < $1.key }) {
+            takeDown(uid, export.target, export.backstore)
+        }
+    }
+
+    /// Whose export a target is: every LUN is the backstore of one uid; without LUNs a stored volume says that it is
+    /// the volume's.
+    private func owner(of target: ObservedTarget) -> UID? {
+        let names = Set(target.luns.map(\.backstore))
+        guard let name = names.first else { return index.volumes(withTarget: target.iqn).first?.uid }
+        guard names.count == 1 else { return nil }
+        return name.flatMap { UID(backstoreName: $0) }
+    }
+
+    private mutating func takeDown(_ uid: UID, _ target: ObservedTarget?, _ backstore: ObservedBackstore?) {
+        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let access = target?.acls ?? []
+        let granted = access.filter { $0.mark != nil || !capabilities.marksAccess }
+        let strangers = access.filter { $0.mark == nil && capabilities.marksAccess }.map(\.initiator).sorted()
+        let name = index.volume(uid)?.marks.name ?? uid.description
+        let resource = ResourceID(.volume, name)
+        let iqn = target?.iqn ?? uid.backstoreName
+        guard strangers.isEmpty else {
+            builder.add(
+                PlannedChange(
+                    resource, .blocked,
+                    "\(strangers.joined(separator: ", ")) may use \(iqn) by an ACL that Tuff did not make; remove that "
+                        + "by hand", reason: .notOurs, uid: uid))
+            return
+        }
+        if target == nil,
+            let user = targets.values.first(where: { $0.luns.contains { $0.backstore == uid.backstoreName } })
+        {
+            builder.add(
+                PlannedChange(
+                    resource, .blocked,
+                    "\(user.iqn) hands it out beside what Tuff did not make; remove that LUN by hand",
+                    reason: .notOurs, uid: uid))
+            return
+        }
+        let withdrawal = ExportWithdrawal(
+            of: uid, target: target, backstore: backstore, access: granted.sorted { $0.initiator < $1.initiator },
+            isLast: true, disconnecting: true)
+        if let obstacle = withdrawal.obstacle {
+            builder.add(PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: uid))
+            return
+        }
+        guard !withdrawal.steps.isEmpty else { return }
+        let users = granted.isEmpty ? "" : " for \(granted.map(\.initiator).sorted().joined(separator: ", "))"
+        let cut = granted.filter { !$0.sessions.isEmpty }.map(\.initiator).sorted()
+        builder.add(
+            PlannedChange(
+                resource, .withdraw, "take its export down: \(iqn)\(users)", risk: withdrawal.risk, uid: uid,
+                notes: cut.isEmpty ? [] : ["ends the session of \(cut.joined(separator: ", "))"]),
+            withdrawal.steps.map { (.export($0), .target(iqn)) })
+    }
+}
