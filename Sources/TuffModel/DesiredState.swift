@@ -85,7 +85,8 @@ package struct ControllerConfig: Hashable, Codable, Sendable {
 
     package init(
         node: String, portals: [Portal] = [], iqnBase: String = "iqn.2026-01.dev.tuff",
-        allowedRoots: [String] = ["/etc/tuff", "/srv"], targetDriver: TargetDriver = .lio, tgtControlPort: Int = 0, guardLimits: GuardLimits = GuardLimits()
+        allowedRoots: [String] = ["/etc/tuff", "/srv"], targetDriver: TargetDriver = .lio, tgtControlPort: Int = 0,
+        guardLimits: GuardLimits = GuardLimits()
     ) {
         self.node = node
         self.portals = portals

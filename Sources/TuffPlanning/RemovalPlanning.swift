@@ -171,7 +171,8 @@ extension PlanningPass {
         let step = VolumeStep.purge(location: stored.location, uid: stored.uid, uuid: stored.uuid, until: until)
         builder.add(
             PlannedChange(
-                resource, .purge, "destroy \(stored.size ?? .zero) kept in the trash until \(until) (\(stored.location))",
+                resource, .purge,
+                "destroy \(stored.size ?? .zero) kept in the trash until \(until) (\(stored.location))",
                 risk: .destroysData, uid: stored.uid),
             [(.volume(step), key(of: stored.location))])
     }

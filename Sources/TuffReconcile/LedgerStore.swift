@@ -55,7 +55,8 @@ package struct LedgerFile: LedgerStore {
     private func damaged(_ what: String) -> HostError {
         HostError(
             .malformed, "The ledger \(file.path) is damaged: \(what); nothing was changed",
-            cause: "it remembers what must not be made again once lost. Look at what it says; then move it away, and it "
+            cause:
+                "it remembers what must not be made again once lost. Look at what it says; then move it away, and it "
                 + "is made anew from the marks of what is there", subject: file.path)
     }
 }

@@ -150,7 +150,8 @@ struct TargetLabTests {
             #expect(best.observe < best.bare * 1.5)
             for target in targets {
                 try await contract.perform([
-                    .removeACL(target, initiator: contract.initiator, mapped: [0], disconnecting: false), .removeLUN(target, number: 0),
+                    .removeACL(target, initiator: contract.initiator, mapped: [0], disconnecting: false),
+                    .removeLUN(target, number: 0),
                     .removePortal(target, contract.portal),
                 ])
                 try await machine.perform([

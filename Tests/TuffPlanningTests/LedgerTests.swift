@@ -86,7 +86,9 @@ import TuffTestSupport
         #expect(moved.isEmpty)
         #expect(change(moved, .pool, "fast")?.reason == .moveNotSupported)
         // What the ledger remembers stays what it was, until a person forgets it.
-        #expect(kept(Sample.desired(), other).entry(ResourceID(.pool, "fast"), stack: "default")?.uuid?.hasPrefix("vg-uuid") == true)
+        #expect(
+            kept(Sample.desired(), other).entry(ResourceID(.pool, "fast"), stack: "default")?.uuid?.hasPrefix("vg-uuid")
+                == true)
     }
 
     @Test func anUnseenGroupLosesNothing() {

@@ -170,7 +170,8 @@ struct SurveyBuilder {
                     "Ready", .yes, reason: "NotDeclared", message: "no document declares this access")
                 records.append(
                     ResourceRecord(
-                        id: ResourceID(.attachment, acl.mark?.attachment ?? "\(name)@\(acl.initiator)"), location: nil, labels: [:],
+                        id: ResourceID(.attachment, acl.mark?.attachment ?? "\(name)@\(acl.initiator)"), location: nil,
+                        labels: [:],
                         conditions: [plan == nil ? seen : undeclared],
                         facts: .attachment(attachment(nil, name, volume, acl, acl.initiator))))
             }
@@ -252,7 +253,8 @@ struct SurveyBuilder {
         case .create: return [Condition("Ready", .no, reason: "Missing", message: change.summary)]
         case .untrash: return [Condition("Ready", .no, reason: "InTrash", message: change.summary)]
         case .adopt: return [Condition("Ready", .no, reason: "Released", message: change.summary)]
-        case .withdraw, .release, .trash, .purge, .update: return [Condition("Ready", .no, reason: "Differs", message: change.summary)]
+        case .withdraw, .release, .trash, .purge, .update:
+            return [Condition("Ready", .no, reason: "Differs", message: change.summary)]
         case .orphan:
             var condition = observed ?? Condition("Ready", .yes, reason: "NotDeclared", message: change.summary)
             if condition.status == .yes { condition.reason = "NotDeclared" }

@@ -75,7 +75,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 ? whereabouts(sidecar.file, marks) { found[$0] != nil && !settled.contains($0) } : sidecar.file
             if let other = claimed.updateValue(sidecarEntry.path, forKey: name) {
                 throw HostError(
-                    .malformed, "in \(path) two sidecars claim the file \(name)", cause: "\(other) and \(sidecarEntry.path)")
+                    .malformed, "in \(path) two sidecars claim the file \(name)",
+                    cause: "\(other) and \(sidecarEntry.path)")
             }
             let data = found[name]
             if let error = data?.error { throw error }

@@ -24,7 +24,8 @@ package struct LIODriver: ExportDriver {
     static func backstoreQueries(adapter: String) -> [TreeQuery] {
         let object = "core/\(adapter)/tuff-*"
         let texts = [
-            "enable", "info", "udev_path", "wwn/vpd_unit_serial", "wwn/vendor_id", "wwn/product_id", "attrib/emulate_tpu",
+            "enable", "info", "udev_path", "wwn/vpd_unit_serial", "wwn/vendor_id",
+            "wwn/product_id", "attrib/emulate_tpu",
         ]
         return [TreeQuery("core/\(adapter)/*", .presence)] + texts.map { TreeQuery("\(object)/\($0)", .text) }
     }
