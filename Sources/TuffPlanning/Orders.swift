@@ -134,7 +134,7 @@ extension PlanningPass {
 
     private mutating func planPurge(_ stored: StoredVolume) {
         guard let until = stored.marks.until else { return }
-        if let obstacle = standingObstacle(stored, isPurge: true) ?? accessObstacle(stored) {
+        if let obstacle = standingObstacle(stored) ?? accessObstacle(stored) {
             return add(stored, obstacle)
         }
         add(
@@ -157,6 +157,7 @@ extension PlanningPass {
 
     private mutating func planRelease(_ stored: StoredVolume) {
         if let obstacle = standingObstacle(stored) ?? accessObstacle(stored) { return add(stored, obstacle) }
+        if stored.size == nil { return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone")) }
         let change = relabelling(stored) { $0.released = true }
         add(
             stored, .release, "let go of \(stored.size ?? .zero), the data stays (\(stored.location))",

@@ -82,17 +82,12 @@ extension PlanningPass {
     }
 
     /// What about the volume itself forbids taking it out of use.
-    func standingObstacle(_ stored: StoredVolume, isPurge: Bool = false) -> Obstacle? {
+    func standingObstacle(_ stored: StoredVolume) -> Obstacle? {
         if stored.marks.protect {
             return Obstacle(
                 .protected,
                 "\(stored.location) is protected; declare it with 'protect: false', or: tuff unprotect "
                     + stored.marks.name)
-        }
-        // What has no data left is purged for its marks.
-        if stored.size == nil, !isPurge {
-            return Obstacle(
-                .dataMissing, "the data of \(stored.location) is gone and its marks are still there; it is left alone")
         }
         if let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation) {
             return Obstacle(
@@ -162,7 +157,7 @@ extension PlanningPass {
                     reason: .notDeclared, uid: stored.uid))
             return
         }
-        let obstacle = removalObstacle() ?? standingObstacle(stored, isPurge: true) ?? accessObstacle(stored)
+        let obstacle = removalObstacle() ?? standingObstacle(stored) ?? accessObstacle(stored)
         if let obstacle {
             builder.add(
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
@@ -203,9 +198,10 @@ struct VolumeRemoval {
         case .trash:
             let until = now.advanced(by: stored.marks.policy.keepFor)
             after.until = until
+            // Marks whose data is gone, or was never made, have no name to change.
+            let home = stored.size == nil ? stored.location : stored.location(under: after)
             relabelling = Relabelling(
-                uuid: stored.uuid, from: stored.location, to: stored.location(under: after), before: stored.marks,
-                after: after)
+                uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: after)
             action = .trash
             if destroys, stored.marks.policy.keepFor.seconds == 0 {
                 risk = .destroysData

@@ -84,6 +84,28 @@ import TuffTestSupport
         #expect(change(plan)?.reason == .unknown)
     }
 
+    @Test func marksWithoutDataGoToTheTrashWhereTheyAreAndEndThere() throws {
+        var desired = DesiredState()
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        var marks = Sample.marks()
+        marks.operation = Marks.creating
+        func observed(_ marks: Marks) -> ObservedState {
+            var observed = Sample.observed()
+            observed.directories = ObservationMap([
+                "/srv/p": .known(
+                    DirectoryPool(
+                        path: "/srv/p", size: Sample.gibi(10), free: Sample.gibi(9),
+                        files: [DirectoryFile(name: "v-db", tags: marks.tags, size: nil)]))
+            ])
+            return observed
+        }
+        let step = try #require(relabelling(plan(desired, observed(marks))))
+        #expect(step.from == step.to && step.after.until != nil && step.after.operation == nil)
+        var over = step.after
+        over.until = Self.prune.now.advanced(by: TimeSpan(seconds: -1))
+        #expect(change(plan(desired, observed(over)))?.action == .purge)
+    }
+
     @Test func noTimeInTheTrashNeedsConsentToDestroyAtOnce() {
         let volume = Sample.volume { $0.policy = RemovalPolicy(.trash, keepFor: TimeSpan(seconds: 0)) }
         let careful = plan(Sample.desired(volumes: []), Sample.observed([volume]))
