@@ -30,7 +30,8 @@ struct LVMReportTests {
             group.logicalVolumes[0]
                 == LogicalVolume(
                     name: "lin", uuid: "18Tl9A-Y76V-TjRk-2of1-e0N6-qXCK-qmOaLg", size: ByteCount(100 << 20),
-                    tags: ["other:tag"], layout: .linear, active: true, suspended: true))
+                    tags: ["other:tag"], layout: .linear, active: true, suspended: true,
+                    device: DeviceNumber(major: 254, minor: 3)))
         #expect(
             group.logicalVolumes[2]
                 == LogicalVolume(
@@ -41,7 +42,8 @@ struct LVMReportTests {
                 == LogicalVolume(
                     name: "tp0", uuid: "LG5IrJ-cPo4-Svng-LKEF-NDiQ-UAMc-B5bRr8", size: ByteCount(1 << 30),
                     layout: .thinPool, active: true, open: true, dataPercent: 9.77, metadataPercent: 11.82,
-                    metadataSize: ByteCount(4 << 20), chunkSize: ByteCount(64 << 10)))
+                    metadataSize: ByteCount(4 << 20), chunkSize: ByteCount(64 << 10),
+                    device: DeviceNumber(major: 254, minor: 5)))
         #expect(
             group.logicalVolumes[4]
                 == LogicalVolume(
@@ -49,7 +51,8 @@ struct LVMReportTests {
                     tags: [
                         "tuff:iqn=iqn.2026-01.dev.tuff:db", "tuff:stack=default", "tuff:uid=aaaabbbbccccdddd",
                         "tuff:vol=db",
-                    ], layout: .thin, active: true, open: true, pool: "tp0", dataPercent: 9.77))
+                    ], layout: .thin, active: true, open: true, pool: "tp0", dataPercent: 9.77,
+                    device: DeviceNumber(major: 254, minor: 6)))
     }
 
     @Test func aHostWithoutGroupsHasNone() throws {
