@@ -18,12 +18,19 @@ package struct DirectoryContract: Sendable {
         case extendingRefusesAFileWithoutItsSidecar
         case aDamagedSidecarIsReported
         case aMissingDirectoryIsKnownToBeAbsent
+        case marksAndNameChangeTogetherOrAlone
+        case aMoveIsFinishedAfterACutAtEveryPoint
+        case aMoveRefusesATakenNameAndOtherMarks
+        case anUnfinishedMoveDoesNotClaimAnothersFile
+        case aPurgeRemovesDataAndSidecar
+        case aPurgeIsFinishedAfterACutAtEveryPoint
+        case aPurgeIsRefusedWhereAnythingDiffers
     }
 
     package var machine: any Machine
     package var directory: String
-    private let driver = DirectoryPoolDriver()
-    private static let size = ByteCount(8 << 20)
+    let driver = DirectoryPoolDriver()
+    static let size = ByteCount(8 << 20)
 
     package init(_ machine: any Machine, directory: String) {
         self.machine = machine
@@ -44,10 +51,11 @@ package struct DirectoryContract: Sendable {
         case .extendingRefusesAFileWithoutItsSidecar: try await withoutSidecar(one)
         case .aDamagedSidecarIsReported: try await damagedSidecar(one)
         case .aMissingDirectoryIsKnownToBeAbsent: try await missingDirectory()
+        default: try await checkRemoval(rule, one)
         }
     }
 
-    private struct Volume {
+    struct Volume {
         var name: String
         var uid: UID
         var marks: Marks
@@ -61,7 +69,7 @@ package struct DirectoryContract: Sendable {
         }
     }
 
-    private func volume(_ label: String, byte: UInt8) -> Volume {
+    func volume(_ label: String, byte: UInt8) -> Volume {
         let uid = UID(bytes: [UInt8](repeating: byte, count: UID.byteCount))
         return Volume(
             name: "v-\(label)", uid: uid,
@@ -71,7 +79,7 @@ package struct DirectoryContract: Sendable {
             sidecar: HostPath(.directory(directory), Sidecar.path(of: uid)))
     }
 
-    private func observe() async throws(ContractViolation) -> DirectoryPool {
+    func observe() async throws(ContractViolation) -> DirectoryPool {
         let key = FingerprintKey(bytes: [])
         switch await driver.observe([directory], on: machine, key: key)[directory] {
         case .known(let found?): return found
@@ -80,15 +88,15 @@ package struct DirectoryContract: Sendable {
         }
     }
 
-    private func find(_ volume: Volume) async throws(ContractViolation) -> DirectoryFile? {
+    func find(_ volume: Volume) async throws(ContractViolation) -> DirectoryFile? {
         try await observe().files.first { $0.name == volume.name }
     }
 
-    private func carryOut(_ steps: [VolumeStep]) async throws(HostError) {
+    func carryOut(_ steps: [VolumeStep]) async throws(HostError) {
         for batch in driver.lower(steps) { try await machine.perform(batch.actions) }
     }
 
-    private func refuse(_ steps: [VolumeStep], _ code: HostError.Code) async throws {
+    func refuse(_ steps: [VolumeStep], _ code: HostError.Code) async throws {
         let before = try await observe()
         do {
             try await carryOut(steps)
@@ -100,7 +108,7 @@ package struct DirectoryContract: Sendable {
         throw ContractViolation("not refused: \(steps)")
     }
 
-    private func expectFinished(_ volume: Volume, size: ByteCount, _ when: String = "") async throws {
+    func expectFinished(_ volume: Volume, size: ByteCount, _ when: String = "") async throws {
         let found = try await find(volume)
         try expect(found?.size == size, "\(volume.name) has \(found?.size.map(\.description) ?? "no file") \(when)")
         try expect(Marks.read(found?.tags ?? []) == .ours(volume.marks), "the tags read \(found?.tags ?? []) \(when)")

@@ -20,12 +20,21 @@ package struct VolumeContract: Sendable {
         case activationGoesOnAfterAMissingVolume
         case foreignVolumesStayAsTheyAre
         case aReportOnOneGroupSaysTheSame
+        case trashIsInactiveKeepsItsDataAndComesBack
+        case marksAndNameChangeTogetherOrAlone
+        case relabellingIsFinishedAfterACutAtEveryPoint
+        case relabellingRefusesAStaleUUID
+        case relabellingRefusesATakenName
+        case whatIsOpenIsNeitherTrashedNorPurged
+        case aPurgeDestroysWhatIsInTheTrash
+        case aPurgeIsRefusedWhereAnythingDiffers
+        case aPurgeLooksAgainUnderTheLock
     }
 
     package var machine: any Machine
     package var group: String
     package var pool: String
-    private let driver = LVMDriver()
+    let driver = LVMDriver()
 
     package init(_ machine: any Machine, group: String, pool: String) {
         self.machine = machine
@@ -58,11 +67,12 @@ package struct VolumeContract: Sendable {
         case .activationGoesOnAfterAMissingVolume: try await partialActivation(one, two)
         case .foreignVolumesStayAsTheyAre: try await foreign(one, two)
         case .aReportOnOneGroupSaysTheSame: try await reports(one)
+        default: try await checkRemoval(rule, one, two)
         }
     }
 
     /// A volume that a rule makes.
-    private struct Volume {
+    struct Volume {
         var name: String
         var uid: UID
         var location: VolumeLocation
@@ -83,9 +93,9 @@ package struct VolumeContract: Sendable {
         }
     }
 
-    private static let size = ByteCount(32 << 20)
+    static let size = ByteCount(32 << 20)
 
-    private func observe() async throws(ContractViolation) -> VolumeGroup {
+    func observe() async throws(ContractViolation) -> VolumeGroup {
         switch await driver.observe(machine)[group] {
         case .known(let found?): return found
         case .known(nil): throw ContractViolation("volume group \(group) is not seen")
@@ -93,19 +103,19 @@ package struct VolumeContract: Sendable {
         }
     }
 
-    private func find(_ volume: Volume) async throws(ContractViolation) -> LogicalVolume {
+    func find(_ volume: Volume) async throws(ContractViolation) -> LogicalVolume {
         guard let found = try await observe().logicalVolumes.first(where: { $0.name == volume.name }) else {
             throw ContractViolation("\(volume.name) is not seen")
         }
         return found
     }
 
-    private func carryOut(_ steps: [VolumeStep]) async throws(HostError) {
+    func carryOut(_ steps: [VolumeStep]) async throws(HostError) {
         for batch in driver.lower(steps) { try await machine.perform(batch.actions) }
     }
 
     /// Carries out steps that must be refused with `code`, and must change nothing that a report shows.
-    private func refuse(_ steps: [VolumeStep], _ code: HostError.Code) async throws {
+    func refuse(_ steps: [VolumeStep], _ code: HostError.Code) async throws {
         let before = try await observe()
         do {
             try await carryOut(steps)

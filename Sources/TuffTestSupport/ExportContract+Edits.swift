@@ -35,11 +35,6 @@ enum ContractEdits {
         contract.kind == .lio ? LIOEdits(contract).secrets : []
     }
 
-    static func removeTarget(_ contract: ExportContract, _ found: ObservedTarget) -> [HostAction] {
-        contract.kind == .lio
-            ? LIOEdits(contract).removeTarget(found.iqn) : TgtEdits(contract).removeTarget(found.place)
-    }
-
     static func makeForeign(_ contract: ExportContract) -> [HostAction] {
         contract.kind == .lio ? LIOEdits(contract).makeForeign : TgtEdits(contract).makeForeign
     }

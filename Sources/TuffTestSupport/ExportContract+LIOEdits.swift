@@ -63,6 +63,7 @@ struct LIOEdits {
     }
 
     private var access: [ContractEdit] {
+        let longest = AccessMark(attachment: String(repeating: "n", count: 63), onRemove: .disconnect)
         let initiator = contract.initiator
         let mapping: [HostAction] = [.unlink(.target("\(mapped)/*")), .removeDirectory(.target(mapped))]
         return [
@@ -84,7 +85,22 @@ struct LIOEdits {
                 repair: { target, _ in [map(target)] }),
             ContractEdit(
                 "ACL removed", mapping + [.removeDirectory(.target(acl))], { $0.target?.acls = [] },
-                repair: { target, _ in [.createACL(target, initiator: initiator), map(target)] }),
+                repair: { [mark = contract.mark] target, _ in
+                    [
+                        .createACL(target, initiator: initiator), .markACL(target, initiator: initiator, mark),
+                        map(target),
+                    ]
+                }),
+            ContractEdit(
+                "mark removed", [write("\(acl)/tag", "NULL")], { $0.target?.acls[0].mark = nil },
+                repair: { [mark = contract.mark] target, _ in [.markACL(target, initiator: initiator, mark)] }),
+            ContractEdit(
+                "somebody else's tag", [write("\(acl)/tag", "webservers")], { $0.target?.acls[0].mark = nil },
+                repair: { [mark = contract.mark] target, _ in [.markACL(target, initiator: initiator, mark)] }),
+            ContractEdit(
+                "mark of the longest name that disconnects", [write("\(acl)/tag", longest.text)],
+                { [longest] in $0.target?.acls[0].mark = longest },
+                repair: { [mark = contract.mark] target, _ in [.markACL(target, initiator: initiator, mark)] }),
             ContractEdit(
                 "another ACL", [.makeDirectory(.target("\(group)/acls/\(contract.stranger)"))],
                 { [stranger = contract.stranger] in
@@ -144,6 +160,7 @@ struct LIOEdits {
                     $0.target?.luns = []
                     $0.target?.acls[0].mappedLUNs = []
                     $0.backstore?.path = nil
+                    $0.backstore?.device = nil
                     $0.backstore?.enabled = false
                     $0.backstore?.identity = nil
                     $0.backstore?.size = nil
@@ -188,10 +205,6 @@ struct LIOEdits {
                 { $0.target?.settings[.authentication] = false },
                 repair: { target, _ in [.set(target, .authentication, true)] }),
         ]
-    }
-
-    func removeTarget(_ iqn: String) -> [HostAction] {
-        [.removeDirectory(.target("iscsi/\(iqn)/tpgt_1")), .removeDirectory(.target("iscsi/\(iqn)"))]
     }
 
     private var foreign: (object: String, group: String) {

@@ -22,6 +22,8 @@ package struct ExportContract: Sendable {
     package let iqn = "iqn.2026-01.dev.tuff:contract"
     package let initiator = "iqn.2004-10.com.example:web1"
     package let stranger = "iqn.2004-10.com.example:stranger"
+    /// What is written on the initiator's access, where there is room.
+    package let mark = AccessMark(attachment: "db-on-web1", onRemove: .waitForLogout)
 
     package var capabilities: ExportCapabilities { .of(kind) }
     package var target: TargetRef { TargetRef(iqn: iqn, place: "") }
@@ -52,6 +54,7 @@ package struct ExportContract: Sendable {
         steps += TargetSetting.allCases.filter(capabilities.settings.contains)
             .map { .set(target, $0, values[$0]!) }
         steps += [.addLUN(target, number: 0, spec), .createACL(target, initiator: initiator)]
+        if capabilities.marksAccess { steps.append(.markACL(target, initiator: initiator, mark)) }
         if let chap { steps.append(.setCHAP(target, initiator: initiator, chap)) }
         steps.append(.mapLUN(target, initiator: initiator, number: 0, lun: 0, readOnly: readOnly))
         if capabilities.portalsPerTarget { steps.append(.addPortal(target, portal)) }
@@ -91,7 +94,8 @@ package struct ExportContract: Sendable {
                 acls: [
                     ObservedACL(
                         initiator: initiator,
-                        mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: readOnly)], chap: chap)
+                        mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: readOnly)], chap: chap,
+                        mark: capabilities.marksAccess ? mark : nil)
                 ]),
             backstore: ObservedBackstore(
                 name: spec.name, place: "", path: spec.location.path, enabled: true, identity: spec.identity,
@@ -99,26 +103,32 @@ package struct ExportContract: Sendable {
                 discard: spec.discard))
     }
 
-    /// Takes our export away, in the order the kernel demands, whatever of it there is.
-    package func takeAway() async throws {
-        guard let found = try await ours().target else { return try await removeBackstore() }
-        let target = TargetRef(iqn: iqn, place: found.place)
-        for acl in found.acls {
-            try await perform([
-                .removeACL(target, initiator: acl.initiator, mapped: acl.mappedLUNs.map(\.number), disconnecting: false)
-            ])
+    /// The steps that take away what is there of our export, in the planner's order.
+    package func withdrawal(disconnecting: Bool = false) async throws -> [ExportStep] {
+        let found = try await ours()
+        var steps: [ExportStep] = []
+        if let left = found.target {
+            let target = TargetRef(iqn: iqn, place: left.place)
+            steps += left.acls.map {
+                .removeACL(
+                    target, initiator: $0.initiator, mapped: $0.mappedLUNs.map(\.number), disconnecting: disconnecting)
+            }
+            if left.enabled { steps.append(.disable(target)) }
+            steps += left.luns.map { .removeLUN(target, number: $0.number) }
+            if capabilities.portalsPerTarget { steps += left.portals.map { .removePortal(target, $0) } }
+            steps.append(.removeTarget(target))
         }
-        try await perform(found.luns.map { .removeLUN(target, number: $0.number) })
-        if capabilities.portalsPerTarget { try await perform(found.portals.map { .removePortal(target, $0) }) }
-        try await machine.perform(ContractEdits.removeTarget(self, found))
-        try await removeBackstore()
-        let left = try await ours()
-        #expect(left.target == nil && left.backstore == nil)
+        if let backstore = found.backstore {
+            steps.append(.removeBackstore(uid: spec.uid, place: backstore.place))
+        }
+        return steps
     }
 
-    private func removeBackstore() async throws {
-        guard let found = try await ours().backstore else { return }
-        try await perform([.removeBackstore(uid: spec.uid, place: found.place)])
+    /// Takes our export away, whatever of it there is.
+    package func takeAway() async throws {
+        try await perform(withdrawal())
+        let left = try await ours()
+        #expect(left.target == nil && left.backstore == nil)
     }
 }
 
@@ -127,11 +137,12 @@ package struct ExportPair: Equatable, Sendable {
     package var target: ObservedTarget?
     package var backstore: ObservedBackstore?
 
-    /// Without what only the stack chooses: places.
+    /// Without what only the machine chooses: places and device numbers.
     package var withoutPlaces: ExportPair {
         var copy = self
         copy.target?.place = ""
         copy.backstore?.place = ""
+        copy.backstore?.device = nil
         return copy
     }
 

@@ -51,6 +51,30 @@ struct PreconditionTests {
         #expect(try await volume(report(row(size: "2048")), size: nil) == nil)
     }
 
+    private func expired(_ report: String, status: Int = 0) async throws -> HostError? {
+        try folder.write("report", report)
+        try folder.tool("lvm", "cat \(folder.at("report")); exit \(status)")
+        let until = try #require(Instant(text: "2026-11-30T12:00:00Z"))
+        return await check(.expiredVolume(group: "vg0", name: "t-a", uuid: "AbC", uid: uid, until: until))
+    }
+
+    @Test("A volume in the trash passes when uuid, uid and deadline are the same and nobody holds it open")
+    func expiredVolume() async throws {
+        let tags = "other,tuff:uid=\(uid),tuff:until=2026-11-30T12:00:00Z"
+        for open in ["", "unknown"] { #expect(try await expired(report(row(tags: tags, open: open))) == nil) }
+        for open in ["open", "1", "-1", "0"] {
+            #expect(try await expired(report(row(tags: tags, open: open)))?.code == .preconditionFailed, "\(open)")
+        }
+        for other in [
+            "tuff:uid=\(uid)", "tuff:uid=\(uid),tuff:until=2026-11-30T12:00:01Z", "tuff:until=2026-11-30T12:00:00Z",
+        ] {
+            #expect(try await expired(report(row(tags: other, open: "")))?.code == .preconditionFailed, "\(other)")
+        }
+        #expect(try await expired(report(row(uuid: "xyz", tags: tags, open: "")))?.code == .preconditionFailed)
+        #expect(try await expired(report(row(tags: tags, open: "")), status: 5)?.code == .preconditionFailed)
+        #expect(try await expired(report())?.code == .malformed)
+    }
+
     @Test("Another uuid, uid or size, a missing volume: nothing is done")
     func otherVolume() async throws {
         #expect(try await volume(report(row(uuid: "xyz")))?.code == .preconditionFailed)

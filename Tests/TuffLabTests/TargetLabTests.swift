@@ -100,6 +100,35 @@ struct TargetLabTests {
         try await onBothKindsOfDevice { try await $0.withdrawsOnlyWithoutASession() }
     }
 
+    @Test func withdrawsInFull() async throws {
+        try await onBothKindsOfDevice { try await $0.withdrawsInFull() }
+    }
+
+    @Test func finishesAWithdrawalThatWasCutAnywhere() async throws {
+        try await onBothKindsOfDevice { try await $0.finishesAWithdrawalThatWasCutAnywhere() }
+    }
+
+    @Test func cutsASessionOnlyWhenTold() async throws {
+        try await onBothKindsOfDevice { try await $0.cutsASessionOnlyWhenTold() }
+    }
+
+    @Test func keepsATargetThatIsNotEmpty() async throws {
+        try await onBothKindsOfDevice { try await $0.keepsATargetThatIsNotEmpty() }
+    }
+
+    @Test func disablesAndEnables() async throws {
+        try await onBothKindsOfDevice { try await $0.disablesAndEnables() }
+    }
+
+    @Test func keepsAnExportThroughARename() async throws {
+        try await onBothKindsOfDevice { contract in
+            guard contract.spec.location.isBlockDevice else { return }
+            let rename = Lab.lvm(["lvrename", "-qq", "--", "targets", "v-ours", "v-renamed"])
+            try await contract.keepsAnExportThroughARename(
+                [.run(rename)], to: .logicalVolume(group: "targets", name: "v-renamed"))
+        }
+    }
+
     @Test func leavesOtherPeoplesTargetsAlone() async throws {
         try await onBothKindsOfDevice { try await $0.leavesOtherPeoplesTargetsAlone() }
     }
@@ -152,11 +181,7 @@ struct TargetLabTests {
                 try await contract.perform([
                     .removeACL(target, initiator: contract.initiator, mapped: [0], disconnecting: false),
                     .removeLUN(target, number: 0),
-                    .removePortal(target, contract.portal),
-                ])
-                try await machine.perform([
-                    .removeDirectory(.target("iscsi/\(target.iqn)/tpgt_1")),
-                    .removeDirectory(.target("iscsi/\(target.iqn)")),
+                    .removePortal(target, contract.portal), .removeTarget(target),
                 ])
             }
             try await contract.takeAway()

@@ -108,7 +108,8 @@ extension LVMDriver {
         if !marks.isEmpty { actions.append(.run(Self.change(["lvchange", "-qq"] + marks + only))) }
         if newName != name {
             // lvrename knows no selection; a taken name it refuses itself.
-            actions += [still, .run(Self.change(["lvrename", "-qq", "--", group, name, newName]))]
+            if actions.count > 1 { actions.append(still) }
+            actions.append(.run(Self.change(["lvrename", "-qq", "--", group, name, newName])))
         }
         return actions
     }

@@ -62,6 +62,56 @@ struct VolumeLoweringTests {
             ])
     }
 
+    private func relabelling(to name: String, _ change: (inout Marks) -> Void, from: String = "v-db") -> Relabelling {
+        var after = Sample.marks()
+        change(&after)
+        return Relabelling(
+            uuid: "u-u", from: location(from), to: location(name), before: Sample.marks(), after: after)
+    }
+
+    private static let only = #"-S 'lv_uuid="u-u" && lv_tags={"tuff:uid=aaaabbbbccccdddd"}'"#
+    private static let still = "# only if vg0/v-db still has LVM uuid u-u, our uid aaaabbbbccccdddd"
+
+    @Test func theTrashIsReachedByDeviceThenMarksThenName() {
+        let until = Instant(secondsSince1970: 1_800_000_000)
+        let change = relabelling(to: "t-aaaabbbbccccdddd", { $0.until = until })
+        #expect(
+            commands([.relabel(change)]) == [
+                Self.still, "lvm lvchange -qq --activate n \(Self.only) -- vg0/v-db",
+                "lvm lvchange -qq --addtag tuff:until=2027-01-15T08:00:00Z --setactivationskip y \(Self.only) "
+                    + "-- vg0/v-db",
+                Self.still, "lvm lvrename -qq -- vg0 v-db t-aaaabbbbccccdddd",
+            ])
+        var back = change
+        (back.before, back.after) = (change.after, change.before)
+        #expect(
+            commands([.relabel(back)])[1]
+                == "lvm lvchange -qq --deltag tuff:until=2027-01-15T08:00:00Z --setactivationskip n \(Self.only) "
+                + "-- vg0/v-db")
+    }
+
+    @Test func marksAloneAreOneCommandAndAMissingNameAnother() {
+        let marks = relabelling(to: "v-db", { $0.protect = true })
+        #expect(
+            commands([.relabel(marks)]) == [
+                Self.still, "lvm lvchange -qq --addtag tuff:protect \(Self.only) -- vg0/v-db",
+            ])
+        let name = relabelling(to: "v-new", { _ in })
+        #expect(commands([.relabel(name)]) == [Self.still, "lvm lvrename -qq -- vg0 v-db v-new"])
+    }
+
+    @Test func aPurgeIsNeverForcedAndLetsLVMSelect() {
+        let step = VolumeStep.purge(
+            location: location("t-x"), uid: Sample.uid, uuid: "u-u", until: Instant(secondsSince1970: 1_800_000_000))
+        #expect(
+            commands([step]) == [
+                "# only if vg0/t-x still has LVM uuid u-u, our uid aaaabbbbccccdddd and the deadline "
+                    + "2027-01-15T08:00:00Z, and nobody uses it",
+                #"lvm lvremove -qq --yes -S 'lv_uuid="u-u" && lv_tags={"tuff:uid=aaaabbbbccccdddd" && "#
+                    + #""tuff:until=2027-01-15T08:00:00Z"}' -- vg0/t-x"#,
+            ])
+    }
+
     @Test func manyActivationsAreSeveralCommands() {
         let steps = (0..<600).map {
             VolumeStep.activate(location: location("v-\($0)"), uid: Sample.uid, uuid: "u")

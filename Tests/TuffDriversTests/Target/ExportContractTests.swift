@@ -64,6 +64,37 @@ import TuffTestSupport
         try await contract(stack).leavesOtherPeoplesTargetsAlone()
     }
 
+    @Test(arguments: Stack.allCases) func withdrawsInFull(_ stack: Stack) async throws {
+        try await contract(stack).withdrawsInFull()
+    }
+
+    @Test(arguments: Stack.allCases) func finishesAWithdrawalThatWasCutAnywhere(_ stack: Stack) async throws {
+        try await contract(stack).finishesAWithdrawalThatWasCutAnywhere()
+    }
+
+    @Test(arguments: Stack.allCases) func cutsASessionOnlyWhenTold(_ stack: Stack) async throws {
+        try await contract(stack).cutsASessionOnlyWhenTold()
+    }
+
+    @Test(arguments: Stack.allCases) func keepsATargetThatIsNotEmpty(_ stack: Stack) async throws {
+        try await contract(stack).keepsATargetThatIsNotEmpty()
+    }
+
+    @Test(arguments: Stack.allCases) func disablesAndEnables(_ stack: Stack) async throws {
+        try await contract(stack).disablesAndEnables()
+    }
+
+    @Test func keepsAnExportThroughARename() async throws {
+        var contract = contract(.lioDevice)
+        let machine = try #require(contract.machine as? FakeMachine)
+        let location = VolumeLocation.logicalVolume(group: "vg0", name: "v-old")
+        contract.spec.location = location
+        machine.meddle { try? $0.lvm.create("v-old", in: "vg0", pool: "tp0", size: contract.spec.size) }
+        try await contract.keepsAnExportThroughARename(
+            [.run(Command("lvm", ["lvrename", "-qq", "--", "vg0", "v-old", "v-new"], effect: .mutates))],
+            to: .logicalVolume(group: "vg0", name: "v-new"))
+    }
+
     @Test func nothingThatHoldsASecretIsReadBack() {
         let step = ExportStep.setCHAP(
             TargetRef(iqn: "\(Sample.iqnBase):db", place: ""), initiator: Sample.initiator, nil)

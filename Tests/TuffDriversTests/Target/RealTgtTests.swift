@@ -50,6 +50,22 @@ struct RealTgtTests {
         try await run { try await $0.withdrawsOnlyWithoutASession() }
     }
 
+    @Test func withdrawsInFull() async throws {
+        try await run { try await $0.withdrawsInFull() }
+    }
+
+    @Test func finishesAWithdrawalThatWasCutAnywhere() async throws {
+        try await run { try await $0.finishesAWithdrawalThatWasCutAnywhere() }
+    }
+
+    @Test func cutsASessionOnlyWhenTold() async throws {
+        try await run { try await $0.cutsASessionOnlyWhenTold() }
+    }
+
+    @Test func disablesAndEnables() async throws {
+        try await run { try await $0.disablesAndEnables() }
+    }
+
     @Test func leavesOtherPeoplesTargetsAlone() async throws {
         try await run { try await $0.leavesOtherPeoplesTargetsAlone() }
     }
