@@ -124,9 +124,10 @@ package struct ExportContract: Sendable {
         return steps
     }
 
-    /// Takes our export away, whatever of it there is.
+    /// Takes our export away, whatever of it there is and whoever is logged in: an initiator that has just ended may be
+    /// in the kernel's list a moment longer.
     package func takeAway() async throws {
-        try await perform(withdrawal())
+        try await perform(withdrawal(disconnecting: true))
         let left = try await ours()
         #expect(left.target == nil && left.backstore == nil)
     }

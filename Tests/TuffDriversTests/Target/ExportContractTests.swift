@@ -90,6 +90,7 @@ import TuffTestSupport
         let location = VolumeLocation.logicalVolume(group: "vg0", name: "v-old")
         contract.spec.location = location
         machine.meddle { try? $0.lvm.create("v-old", in: "vg0", pool: "tp0", size: contract.spec.size) }
+        contract.spec.deviceUUID = machine.world.deviceUUID(location.path)
         try await contract.keepsAnExportThroughARename(
             [.run(Command("lvm", ["lvrename", "-qq", "--", "vg0", "v-old", "v-new"], effect: .mutates))],
             to: .logicalVolume(group: "vg0", name: "v-new"))
