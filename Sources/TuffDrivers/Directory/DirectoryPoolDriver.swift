@@ -149,13 +149,13 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         let observed = Sidecar(file: file.relative, tags: change.before.tags)
         let conditions: [HostAction] = [
             .require(.file(sidecar, size: nil)), .require(.text(sidecar, containing: [observed.ending])),
-            .require(.file(file, size: nil)),
         ]
+        // Marks change in place even where their data is gone or was never made.
         guard target != file else { return conditions + [finished] }
         var moving = change.after
         moving.operation = Marks.moving
         return conditions + [
-            .require(.vacant(target)),
+            .require(.file(file, size: nil)), .require(.vacant(target)),
             .replaceFile(sidecar, Sidecar(file: file.relative, tags: moving.tags).text),
             .renameFile(file, to: target),
             finished,
