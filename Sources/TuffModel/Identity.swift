@@ -46,8 +46,8 @@ package struct UID: Hashable, Codable, Sendable, Comparable, CustomStringConvert
 
     /// Nil unless `text` is 16 characters of the alphabet.
     package init?(_ text: some StringProtocol) {
-        let bytes = Array(text.utf8)
-        guard bytes.count == 16, bytes.allSatisfy(Self.alphabet.contains) else { return nil }
+        guard text.utf8.count == 16, text.utf8.allSatisfy({ (0x61...0x7a).contains($0) || (0x32...0x37).contains($0) })
+        else { return nil }
         description = String(text)
     }
 
@@ -129,9 +129,14 @@ package enum NameRule {
 
     /// Whether `name` is a DNS label: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, at most 63 characters.
     package static func isLabel(_ name: some StringProtocol) -> Bool {
-        let bytes = Array(name.utf8)
-        guard let first = bytes.first, let last = bytes.last, bytes.count <= maximumLength else { return false }
-        return isAlphanumeric(first) && isAlphanumeric(last) && bytes.allSatisfy { isAlphanumeric($0) || $0 == 0x2d }
+        let hyphen = UInt8(ascii: "-")
+        var count = 0, last = hyphen
+        for byte in name.utf8 {
+            guard isAlphanumeric(byte) || byte == hyphen && count > 0, count < maximumLength else { return false }
+            count += 1
+            last = byte
+        }
+        return last != hyphen
     }
 
     /// Whether `name` is an iSCSI qualified name as RFC 3720 section 3.2.6.3.1 has it, in lower case:

@@ -34,9 +34,12 @@ package struct Marks: Hashable, Codable, Sendable {
     /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks.
     package static let creating = "create"
     package static let moving = "move"
-    private static let keys: Set<String> = [
-        "uid", "vol", "snap", "stack", "iqn", "serial", "lun", "protect", "policy", "until", "released", "op",
-    ]
+    /// What our tags say something about, in the order in which their values are judged.
+    private enum Key: Int, CaseIterable {
+        case iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol
+
+        var text: String { "\(self)" }
+    }
 
     package init(
         uid: UID, role: Role, stack: String, iqn: String? = nil, serial: String? = nil, lun: Int? = nil,
@@ -85,62 +88,82 @@ package struct Marks: Hashable, Codable, Sendable {
     }
 
     package static func read(_ tags: [String]) -> Reading {
-        let ours = tags.filter { $0.hasPrefix(prefix) }
-        guard !ours.isEmpty else { return .foreign }
-        var values: [String: String] = [:]
+        // By position of the key: of a pass over thousands of volumes this is the part that reads every tag.
+        var values = [String?](repeating: nil, count: Key.allCases.count)
         var other: [String] = []
-        for tag in ours {
-            let parts = tag.dropFirst(prefix.count).split(
-                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let key = String(parts[0])
-            guard Self.keys.contains(key) else {
+        var isOurs = false
+        for tag in tags {
+            guard let (key, value) = parts(of: tag) else { continue }
+            isOurs = true
+            guard let key else {
                 other.append(tag)
                 continue
             }
-            let value = parts.count == 2 ? String(parts[1]) : ""
             if let earlier = values[key], earlier != value {
-                return .damaged("two tags say tuff:\(key)=: '\(earlier)' and '\(value)'")
+                return .damaged("two tags say tuff:\(Key.allCases[key].text)=: '\(earlier)' and '\(value)'")
             }
             values[key] = value
         }
-        guard let uidText = values["uid"], let uid = UID(uidText) else {
-            return .damaged("tag tuff:uid= is \(values["uid"].map { "'\($0)'" } ?? "missing")")
+        return isOurs ? judge(values, other) : .foreign
+    }
+
+    private static func judge(_ values: [String?], _ other: [String]) -> Reading {
+        func value(_ key: Key) -> String? { values[key.rawValue] }
+        guard let uid = value(.uid).flatMap({ UID($0) }) else {
+            return .damaged("tag tuff:uid= is \(value(.uid).map { "'\($0)'" } ?? "missing")")
         }
         let role: Role
-        switch (values["vol"], values["snap"]) {
+        switch (value(.vol), value(.snap)) {
         case (let name?, nil): role = .volume(name)
         case (nil, let name?): role = .snapshot(name)
         default: return .damaged("exactly one of the tags tuff:vol= and tuff:snap= is needed")
         }
-        guard values["stack"] != nil else { return .damaged("tag tuff:stack= is missing") }
+        guard let stack = value(.stack) else { return .damaged("tag tuff:stack= is missing") }
         // Whoever may tag a volume or write a sidecar could have written these; they become names in configfs, on
         // command lines and in lists of options.
-        for (key, value) in values.sorted(by: { $0.key < $1.key }) where !isSound(key, value) {
-            return .damaged("tag tuff:\(key)= has the value '\(value)', which Tuff never writes")
+        for (key, value) in zip(Key.allCases, values) {
+            if let value, !isSound(key, value) {
+                return .damaged("tag tuff:\(key.text)= has the value '\(value)', which Tuff never writes")
+            }
         }
         return .ours(
             Marks(
-                uid: uid, role: role, stack: values["stack"]!, iqn: values["iqn"], serial: values["serial"],
-                lun: values["lun"].flatMap { Int($0) }, protect: values["protect"] != nil,
-                policy: values["policy"].flatMap { RemovalPolicy(text: $0) } ?? RemovalPolicy(),
-                until: values["until"].flatMap { Instant(text: $0) }, released: values["released"] != nil,
-                operation: values["op"], other: other.sorted()))
+                uid: uid, role: role, stack: stack, iqn: value(.iqn), serial: value(.serial),
+                lun: value(.lun).flatMap { Int($0) }, protect: value(.protect) != nil,
+                policy: value(.policy).flatMap { RemovalPolicy(text: $0) } ?? RemovalPolicy(),
+                until: value(.until).flatMap { Instant(text: $0) }, released: value(.released) != nil,
+                operation: value(.op), other: other.sorted()))
+    }
+
+    private static let keyTexts: [[UInt8]] = Key.allCases.map { Array($0.text.utf8) }
+
+    /// Position of a tag's key, nil for a key that this version does not know, and the value behind its `=`. Nil for a tag
+    /// that is not under our prefix.
+    private static func parts(of tag: String) -> (key: Int?, value: String)? {
+        var tag = tag
+        return tag.withUTF8 { bytes in
+            guard bytes.starts(with: prefix.utf8) else { return nil }
+            let rest = bytes[prefix.utf8.count...]
+            let end = rest.firstIndex(of: UInt8(ascii: "=")) ?? rest.endIndex
+            let key = keyTexts.firstIndex { $0.count == end - rest.startIndex && $0.elementsEqual(rest[..<end]) }
+            return (key, key == nil ? "" : String(decoding: rest[end...].dropFirst(), as: UTF8.self))
+        }
     }
 
     /// Whether a value is one that Tuff could have written under its key.
-    private static func isSound(_ key: String, _ value: String) -> Bool {
+    private static func isSound(_ key: Key, _ value: String) -> Bool {
         switch key {
-        case "vol", "snap", "stack": NameRule.isLabel(value)
-        case "iqn": NameRule.isIQN(value)
-        case "serial":
+        case .vol, .snap, .stack: NameRule.isLabel(value)
+        case .iqn: NameRule.isIQN(value)
+        case .serial:
             (1...254).contains(value.utf8.count)
                 && value.utf8.allSatisfy { byte in
                     NameRule.isAlphanumeric(byte) || (0x41...0x5a).contains(byte) || "._-".utf8.contains(byte)
                 }
-        case "policy": RemovalPolicy(text: value).map { $0.text == value } ?? false
-        case "until": Instant(text: value) != nil
-        case "lun": Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
-        default: true
+        case .policy: RemovalPolicy(text: value).map { $0.text == value } ?? false
+        case .until: Instant(text: value) != nil
+        case .lun: Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
+        case .op, .protect, .released, .uid: true
         }
     }
 }
