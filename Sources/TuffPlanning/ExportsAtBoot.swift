@@ -94,8 +94,7 @@ extension Reason {
 extension PlanningPass {
     /// Attachments as last accepted, onto volumes as they are: what is not here is not made, what is unfinished is not
     /// finished, and names and sizes stay.
-    mutating func planExports(of accepted: AcceptedExports, addresses: Set<String>) {
-        presentAddresses = addresses
+    mutating func planExports(of accepted: AcceptedExports) {
         let sources = accepted.sources
         for (name, declared) in sources.pools {
             var state = PoolState(declared, observed: observed)
