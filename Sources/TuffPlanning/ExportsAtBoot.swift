@@ -73,14 +73,6 @@ extension PoolSpec {
         case .directory(let path): self.init(backend: .directory(DirectoryPoolSpec(path: path)))
         }
     }
-
-    fileprivate var storage: StorageBackend {
-        switch backend {
-        case .lvm(let lvm):
-            lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
-        case .directory(let directory): .directory(path: directory.path)
-        }
-    }
 }
 
 extension Reason {
@@ -153,6 +145,9 @@ extension PlanningPass {
         }
         guard stored.size != nil else {
             return .failure(Missing(.dataMissing, "\(stored.location) is gone; its marks are still there"))
+        }
+        if let obstacle = poolsByBackend[stored.backend].flatMap({ exposure(of: stored, in: $0) }) {
+            return .failure(Missing(obstacle.reason, obstacle.sentence))
         }
         if let operation = stored.marks.operation, operation != Marks.moving {
             return .failure(

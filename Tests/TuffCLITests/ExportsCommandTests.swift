@@ -17,8 +17,8 @@ import TuffTestSupport
     }
 
     private var recordPath: String? {
-        let files = FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? []
-        return files.first { $0.hasSuffix("accepted-default.json") }
+        let path = "run/state/accepted-default.json"
+        return FileManager.default.fileExists(atPath: "\(folder.path)/\(path)") ? path : nil
     }
 
     @Test(arguments: [

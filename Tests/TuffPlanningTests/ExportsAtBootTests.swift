@@ -234,6 +234,21 @@ import TuffTestSupport
         #expect(try exports(withdraw(Sample.observed([Sample.volume()], targets: halfBuilt))).count == 4)
     }
 
+    @Test func aTargetThatHangsKeepsNoOtherFromGoing() throws {
+        var targets = Sample.export()
+        let hung = "\(Sample.iqnBase):log"
+        targets.backstores.append(
+            ObservedBackstore(
+                name: Sample.uid(7).backstoreName, place: "iblock_8", path: "/dev/vg0/v-log", enabled: true,
+                identity: nil))
+        targets.unseen = UnseenTargets(targets: [hung: HostError(.timeout, "it hangs")])
+        let plan = try withdraw(
+            Sample.observed([Sample.volume(active: true), Sample.volume("log", uid: Sample.uid(7))], targets: targets))
+        #expect(plan.changes.map(\.resource.name) == ["db", "log"])
+        #expect(plan.changes.map(\.reason) == [nil, .unknown])
+        #expect(exports(plan).last == .removeBackstore(uid: Sample.uid, place: "iblock_7"))
+    }
+
     @Test func targetsThatCannotBeSeenAreAnError() throws {
         var observed = Sample.observed([Sample.volume()])
         observed.targets = .unknown(HostError(.timeout, "configfs hangs"))
