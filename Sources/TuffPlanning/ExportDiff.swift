@@ -20,9 +20,6 @@ struct DesiredExport {
     var device: DeviceNumber?
     var portals: [Portal]
     var access: Access
-    /// Portals whose address this host does not have yet. The kernel will refuse them, so they go last and keep no
-    /// other portal from serving.
-    var latePortals: Set<Portal> = []
 }
 
 /// The differences between a desired export and what is there, and the steps that remove them. Pure; one per volume.
@@ -60,7 +57,6 @@ struct ExportDiff {
         compareAccess(rebuilt: rebuilt)
         comparePortals()
         if target?.enabled != true { add(.enable(reference), "enabled", from: target == nil ? nil : "no", to: "yes") }
-        addLatePortals()
     }
 
     private var reference: TargetRef { TargetRef(iqn: wanted.iqn, place: target?.place ?? "") }
@@ -325,17 +321,10 @@ struct ExportDiff {
                 + "not start it; it listens on \(found.sorted().map(\.description).joined(separator: ", "))")
     }
 
-    private mutating func addLatePortals() {
-        guard capabilities.portalsPerTarget else { return }
-        for portal in wanted.latePortals.subtracting(target?.portals ?? []).sorted() {
-            add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
-        }
-    }
-
     private mutating func comparePortals() {
         let found = Set(target?.portals ?? [])
         guard capabilities.portalsPerTarget else { return compareDaemonPortals(found) }
-        for portal in wanted.portals.sorted() where !found.contains(portal) && !wanted.latePortals.contains(portal) {
+        for portal in wanted.portals.sorted() where !found.contains(portal) {
             add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
         }
         let extra = found.subtracting(wanted.portals).sorted()

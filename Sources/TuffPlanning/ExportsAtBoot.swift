@@ -73,14 +73,6 @@ extension PoolSpec {
         case .directory(let path): self.init(backend: .directory(DirectoryPoolSpec(path: path)))
         }
     }
-
-    fileprivate var storage: StorageBackend {
-        switch backend {
-        case .lvm(let lvm):
-            lvm.thinPool.map { .thinPool(group: lvm.volumeGroup, pool: $0) } ?? .thick(group: lvm.volumeGroup)
-        case .directory(let directory): .directory(path: directory.path)
-        }
-    }
 }
 
 extension Reason {
@@ -94,8 +86,7 @@ extension Reason {
 extension PlanningPass {
     /// Attachments as last accepted, onto volumes as they are: what is not here is not made, what is unfinished is not
     /// finished, and names and sizes stay.
-    mutating func planExports(of accepted: AcceptedExports, addresses: Set<String>) {
-        presentAddresses = addresses
+    mutating func planExports(of accepted: AcceptedExports) {
         let sources = accepted.sources
         for (name, declared) in sources.pools {
             var state = PoolState(declared, observed: observed)
@@ -154,6 +145,9 @@ extension PlanningPass {
         }
         guard stored.size != nil else {
             return .failure(Missing(.dataMissing, "\(stored.location) is gone; its marks are still there"))
+        }
+        if let obstacle = poolsByBackend[stored.backend].flatMap({ exposure(of: stored, in: $0) }) {
+            return .failure(Missing(obstacle.reason, obstacle.sentence))
         }
         if let operation = stored.marks.operation, operation != Marks.moving {
             return .failure(

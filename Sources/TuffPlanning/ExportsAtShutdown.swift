@@ -15,6 +15,11 @@ extension PlanningPass {
         for target in inventory.targets {
             if let uid = owner(of: target) { exports[uid] = (target, exports[uid]?.backstore) }
         }
+        for (iqn, error) in (inventory.unseen?.targets ?? [:]).sorted(by: { $0.key < $1.key }) {
+            guard let volume = index.volumes(withTarget: iqn).first else { continue }
+            exports[volume.uid] = nil
+            block(volume.uid, Obstacle(.unknown, "\(iqn) could not be observed: \(error)"))
+        }
         for (uid, export) in exports.sorted(by: { $0.key < $1.key }) {
             takeDown(uid, export.target, export.backstore)
         }
@@ -34,41 +39,42 @@ extension PlanningPass {
         let access = target?.acls ?? []
         let granted = access.filter { $0.mark != nil || !capabilities.marksAccess }
         let strangers = access.filter { $0.mark == nil && capabilities.marksAccess }.map(\.initiator).sorted()
-        let name = index.volume(uid)?.marks.name ?? uid.description
-        let resource = ResourceID(.volume, name)
         let iqn = target?.iqn ?? uid.backstoreName
         guard strangers.isEmpty else {
-            builder.add(
-                PlannedChange(
-                    resource, .blocked,
+            return block(
+                uid,
+                Obstacle(
+                    .notOurs,
                     "\(strangers.joined(separator: ", ")) may use \(iqn) by an ACL that Tuff did not make; remove that "
-                        + "by hand", reason: .notOurs, uid: uid))
-            return
+                        + "by hand"))
         }
         if target == nil,
             let user = targets.values.first(where: { $0.luns.contains { $0.backstore == uid.backstoreName } })
         {
-            builder.add(
-                PlannedChange(
-                    resource, .blocked,
-                    "\(user.iqn) hands it out beside what Tuff did not make; remove that LUN by hand",
-                    reason: .notOurs, uid: uid))
-            return
+            return block(
+                uid,
+                Obstacle(
+                    .notOurs, "\(user.iqn) hands it out beside what Tuff did not make; remove that LUN by hand"))
         }
         let withdrawal = ExportWithdrawal(
             of: uid, target: target, backstore: backstore, access: granted.sorted { $0.initiator < $1.initiator },
             isLast: true, disconnecting: true)
-        if let obstacle = withdrawal.obstacle {
-            builder.add(PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: uid))
-            return
-        }
+        if let obstacle = withdrawal.obstacle { return block(uid, obstacle) }
         guard !withdrawal.steps.isEmpty else { return }
         let users = granted.isEmpty ? "" : " for \(granted.map(\.initiator).sorted().joined(separator: ", "))"
         let cut = granted.filter { !$0.sessions.isEmpty }.map(\.initiator).sorted()
         builder.add(
             PlannedChange(
-                resource, .withdraw, "take its export down: \(iqn)\(users)", risk: withdrawal.risk, uid: uid,
+                resource(uid), .withdraw, "take its export down: \(iqn)\(users)", risk: withdrawal.risk, uid: uid,
                 notes: cut.isEmpty ? [] : ["ends the session of \(cut.joined(separator: ", "))"]),
             withdrawal.steps.map { (.export($0), .target(iqn)) })
+    }
+
+    private func resource(_ uid: UID) -> ResourceID {
+        ResourceID(.volume, index.volume(uid)?.marks.name ?? uid.description)
+    }
+
+    private mutating func block(_ uid: UID, _ obstacle: Obstacle) {
+        builder.add(PlannedChange(resource(uid), .blocked, obstacle.sentence, reason: obstacle.reason, uid: uid))
     }
 }

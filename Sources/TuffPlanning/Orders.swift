@@ -14,8 +14,8 @@ package enum Order: Hashable, Sendable {
     case unprotect(String)
     /// Lets a volume go: its data and its marks stay, and no plan touches it until a document of its name adopts it.
     case release(String)
-    /// Brings the exports of existing volumes back as last accepted. `addresses`: those this host has right now.
-    case restoreExports(AcceptedExports, addresses: Set<String>)
+    /// Brings the exports of existing volumes back as last accepted.
+    case restoreExports(AcceptedExports)
     /// Takes every export of ours down, whatever its stack, and ends its sessions: the host goes down.
     case withdrawExports
 }
@@ -52,7 +52,7 @@ extension PlanningPass {
         case .detach(let attachment, let force): try planDetach(attachment, force: force)
         case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there"))
         case .release(let name): planRelease(try find(name, [.live], "in use"))
-        case .restoreExports(let accepted, let addresses): planExports(of: accepted, addresses: addresses)
+        case .restoreExports(let accepted): planExports(of: accepted)
         case .withdrawExports: try planWithdrawalOfAll()
         }
     }

@@ -26,8 +26,6 @@ struct PlanningPass {
     var attachmentCount: [String: Int] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
-    /// Addresses this host has right now; nil: not asked for.
-    var presentAddresses: Set<String>?
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()

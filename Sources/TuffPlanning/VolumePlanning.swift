@@ -261,7 +261,7 @@ extension PlanningPass {
     }
 
     /// What others may change is not handed out, not even as it was.
-    private func exposure(of stored: StoredVolume, in pool: PoolState) -> Obstacle? {
+    func exposure(of stored: StoredVolume, in pool: PoolState) -> Obstacle? {
         if let obstacle = pool.obstacle, obstacle.reason == .exposed { return obstacle }
         return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
     }

@@ -135,6 +135,24 @@ private struct AnsweringMachine: Machine {
         #expect(await level() == .fail)
     }
 
+    @Test(arguments: ["etc/rtslib-fb-target", "etc/target"]) func savedTargetsOfOursFail(place: String) async throws {
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/\(place)", withIntermediateDirectories: true, attributes: nil)
+        func level(_ text: String) async throws -> Finding.Level? {
+            try folder.write("\(place)/saveconfig.json", text)
+            return await findings(healthyMachine).first { $0.sentence.contains("\(place)/saveconfig.json") }?.level
+        }
+        let theirs = #"{"name": "disk1", "plugin": "block", "wwn": "abc"}"#
+        let ours = #"{"name": "tuff-aaaabbbbccccdddd", "plugin": "block"}"#
+        #expect(try await level(#"{"storage_objects": [\#(theirs)], "targets": []}"#) == .ok)
+        #expect(try await level(#"{"storage_objects": [{"name": "tuff-notes"}]}"#) == .ok)
+        #expect(try await level(#"{"storage_objects": [\#(theirs), \#(ours)]}"#) == .fail)
+        #expect(try await level(#"{"targets": [{"fabric": "iscsi", "wwn": "iqn.2026-01.dev.tuff:db"}]}"#) == .fail)
+        #expect(try await level(#"{"targets": [{"wwn": "iqn.2026-01.dev.tuffy:db"}]}"#) == .ok)
+        #expect(try await level(#"{"targets": [{"wwn":"#) == .warn)
+        try FileManager.default.removeItem(atPath: "\(folder.path)/\(place)/saveconfig.json")
+    }
+
     @Test func missingToolsAreNamedWithTheirPackages() async throws {
         let found = await findings(AnsweringMachine(), driver: .tgt)
         #expect(found.contains { $0.level == .warn && $0.fix?.contains("lvm2") == true })

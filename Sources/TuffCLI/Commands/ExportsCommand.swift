@@ -15,8 +15,8 @@ struct ExportsCommand: AsyncParsableCommand {
             commandName: "restore",
             abstract: "Hand existing volumes out again as last accepted: identity, LUN, ACL and portal.",
             discussion: """
-                Needs no documents: 'tuff apply' wrote down what the last accepted set of each stack grants. Devices, \
-                secrets and portal addresses may come late; each attachment waits for its own. Asks nothing.
+                Needs no documents: 'tuff apply' wrote down what the last accepted set of each stack grants. Devices \
+                and secrets may come late; each attachment waits for its own. Asks nothing.
                 """)
 
         @Option(help: ArgumentHelp("How long to wait for what comes late, as in 90s or 2m.", valueName: "duration"))

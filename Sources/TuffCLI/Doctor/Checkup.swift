@@ -34,7 +34,7 @@ package struct Checkup: Sendable {
         findings += directories() + portals()
         findings += await secretFiles()
         findings += await directoryPools()
-        return findings + savedTargets()
+        return findings + SavedTargets.findings(probe, iqnBase: config.iqnBase)
     }
 
     // MARK: Rights
@@ -168,19 +168,6 @@ package struct Checkup: Sendable {
             return [Finding(.fail, "tgtadm is not installed and targetDriver is tgt", fix: "apt install tgt")]
         } catch {
             return [Finding(.fail, "tgtadm does not answer: \(error)")]
-        }
-    }
-
-    /// rtslib's boot service restores what targetcli saved: of ours a stale half, without its secrets' modes.
-    private func savedTargets() -> [Finding] {
-        ["/etc/rtslib-fb-target/saveconfig.json", "/etc/target/saveconfig.json"].compactMap { path in
-            guard let text = probe.text(path) else { return nil }
-            guard text.contains("\"\(config.iqnBase):") || text.contains("\"tuff-") else {
-                return Finding(.ok, "\(path) holds nothing of ours")
-            }
-            return Finding(
-                .warn, "\(path) holds targets of ours: rtslib brings an old state of them back at boot",
-                fix: "remove them from that file; tuff apply makes them")
         }
     }
 

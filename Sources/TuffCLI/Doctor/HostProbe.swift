@@ -68,8 +68,7 @@ package struct HostProbe: Sendable {
         return listed("modules.dep") ? .loadable : .missing
     }
 
-    /// Addresses of all interfaces, without the interface's name that link-local ones come with.
-    static func interfaceAddresses() -> [String] {
+    private static func interfaceAddresses() -> [String] {
         var first: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&first) == 0 else { return [] }
         defer { freeifaddrs(first) }

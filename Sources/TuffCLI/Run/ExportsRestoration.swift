@@ -4,8 +4,11 @@ import TuffPlanning
 import TuffReconcile
 
 /// Brings exports back in rounds: each looks, plans and adds what can be added now. What comes late (devices, mounts,
-/// secrets, addresses) is looked for again until the wait is over; nothing waits for another's lateness. Between rounds
-/// the host's lock is free, so that a person can work while something is missing.
+/// secrets) is looked for again until the wait is over; nothing waits for another's lateness. Between rounds the host's
+/// lock is free, so that a person can work while something is missing.
+///
+/// Portals need no waiting: the kernel's target listens with IP_FREEBIND (iscsi_target_login.c), so that it serves an
+/// address from the moment the host has it.
 struct ExportsRestoration {
     /// What became of one attachment, or of a stack whose record cannot be used.
     struct Item {
@@ -81,7 +84,7 @@ struct ExportsRestoration {
 
     private func bringBack(_ accepted: AcceptedExports, _ session: Session) async throws(HostError) -> [Item] {
         let context = session.newContext(stack: accepted.stack)
-        let order = Order.restoreExports(accepted, addresses: Set(HostProbe.interfaceAddresses()))
+        let order = Order.restoreExports(accepted)
         let sources = accepted.sources
         let observed = try await session.reconciler.observe(sources, context: context)
         let plan: Plan
@@ -109,7 +112,7 @@ struct ExportsRestoration {
         case .done: item.state = .restored
         case .unchanged:
             let earlier = items.first { $0.stack == stack && $0.resource == change.resource }
-            if earlier?.state == .restored { item.state = .restored }
+            if let earlier, earlier.state == .restored { return earlier }
         case .failed, .skipped, .interrupted: item.state = .waiting
         case .blocked: item.state = change.reason?.mayPass == true ? .waiting : .blocked
         case .unsupported, .orphan: item.state = .blocked
