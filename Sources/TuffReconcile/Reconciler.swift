@@ -85,13 +85,15 @@ package struct Reconciler: Sendable {
     ) async throws(HostError) -> ApplyReport {
         let expected = observed.ledger.after(observed, desired: desired, context: plan.context).before(plan)
         try ledger.save(expected)
-        let result = await Executor(plan: plan, reconciler: self, interrupted: interrupted, events: events).run()
         let clock = ContinuousClock()
+        let begin = clock.now
+        let result = await Executor(plan: plan, reconciler: self, interrupted: interrupted, events: events).run()
         let start = clock.now
         let now = try await observe(desired, context: plan.context)
         let remaining = replan(order, desired, now, plan.context)
         try ledger.save(now.ledger.after(now, desired: desired, context: plan.context))
         var times = result.times
+        times.execute = Executor.seconds(begin.duration(to: start))
         times.verify = Executor.seconds(start.duration(to: clock.now))
         return ApplyReport(
             plan: plan, changes: Judgement(plan: plan, outcomes: result.outcomes, remaining: remaining).reports(),

@@ -59,8 +59,13 @@ package struct PhaseTimes: Hashable, Codable, Sendable {
     /// From the first export step's start to the last one's end.
     package var export = 0.0
     package var verify = 0.0
+    /// From the first step's start to the last one's end: storage and export overlap.
+    package var execute = 0.0
 
     package init() {}
+
+    /// What a person waited for, questions aside.
+    package var total: Double { observe + execute + verify }
 }
 
 /// The result of a pass.
@@ -80,14 +85,13 @@ package struct ApplyReport: Hashable, Codable, Sendable {
         self.times = times
     }
 
-    /// 0 everything agrees; 1 everything attempted failed; 3 some failed or are blocked and the rest converged;
-    /// 130 interrupted.
+    /// 0 everything agrees; 1 something was attempted and nothing attempted succeeded; 3 something is blocked, or some
+    /// of what was attempted failed, and the rest is as declared; 130 interrupted.
     package var exitCode: Int32 {
         if interrupted { return 130 }
-        let bad = changes.contains { [.failed, .skipped, .blocked].contains($0.verdict) }
-        guard bad else { return 0 }
-        let good = changes.contains { [.done, .unchanged].contains($0.verdict) }
-        return good || changes.allSatisfy({ $0.verdict != .failed }) ? 3 : 1
+        func has(_ verdicts: ChangeReport.Verdict...) -> Bool { changes.contains { verdicts.contains($0.verdict) } }
+        guard has(.failed, .skipped, .blocked) else { return 0 }
+        return has(.failed, .skipped) && !has(.done) ? 1 : 3
     }
 }
 

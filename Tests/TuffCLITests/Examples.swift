@@ -86,6 +86,8 @@ enum Examples {
         times.observe = 0.1
         times.storage = 2
         times.export = 0.2
+        // From the first to the last: the two may overlap.
+        times.execute = 2.2
         times.verify = 0.1
         return ApplyReport(
             plan: plan,
@@ -97,6 +99,7 @@ enum Examples {
     static let done: ApplyReport = {
         var times = PhaseTimes()
         times.storage = 2.4
+        times.execute = 2.4
         return ApplyReport(
             plan: plan,
             changes: unchanged(3).map { report($0, .unchanged) } + [

@@ -28,6 +28,11 @@ struct ApplyCommand: AsyncParsableCommand {
         guard documents.paths.isEmpty != (planFile == nil) else {
             throw ValidationError("give either documents (-f PATH) or a plan file")
         }
+        if planFile != nil, let flag = consent.firstGiven {
+            throw ValidationError(
+                "\(flag) stands beside a plan file, which holds what 'tuff plan' was given; give \(flag) to 'tuff plan'"
+            )
+        }
     }
 
     func run() async throws {
@@ -45,14 +50,15 @@ struct ApplyCommand: AsyncParsableCommand {
         observed.warnOfUnseen(global.errors)
         let plan = Planner.plan(desired: state, observed: observed, context: context)
         if let planned = run.planned { try planned.demandSame(plan) }
-        try pass.show(plan)
+        let elsewhere = state.elsewhere(than: context.config.node)
+        try pass.show(plan, elsewhere: elsewhere)
         if let refusal = plan.refusal {
             throw Failure("\(refusal.sentence); nothing was changed", help: refusal.help)
         }
         guard !plan.isEmpty else {
             try pass.accept(state, context)
             try pass.remember(observed, state, context)
-            return try pass.finish(.untouched(plan, observe: seconds), quiet: true)
+            return try pass.finish(.untouched(plan, observe: seconds), quiet: true, elsewhere: elsewhere)
         }
         if try await pass.approve("Apply these changes?", autoApprove: autoApprove) {
             // A person took their time; what they approved must still be what would happen.
@@ -63,7 +69,7 @@ struct ApplyCommand: AsyncParsableCommand {
         var report = try await pass.carryOut(plan, state, order: nil, observed)
         report.times.observe = seconds
         pass.session.warnOfLeftBehind(global.errors)
-        try pass.finish(report, quiet: false)
+        try pass.finish(report, quiet: false, elsewhere: elsewhere)
     }
 
     // MARK: What to carry out
@@ -87,6 +93,12 @@ struct ApplyCommand: AsyncParsableCommand {
                 "the controller's configuration is not the one \(planFile) was made with; nothing was changed",
                 help: "plan again")
         }
+        if let given = stack.given, given != file.context.stack {
+            throw Failure.usage(
+                "--stack \(given) was given and \(planFile) is for stack \(file.context.stack); nothing was changed",
+                help: "leave --stack out, or plan again with it")
+        }
+        file.noteChangedSources(global.errors)
         let sources = file.sources.map { ConfigSource(path: $0.path, text: Array($0.text.utf8)) }
         let loaded = try Documents.link(
             sources, style: global.errors, consequence: "nothing was planned, nothing was changed")
@@ -116,6 +128,20 @@ extension ApplyReport {
 }
 
 extension PlanFile {
+    /// Says which documents are not any more what was planned from. What counts is what the file holds. A document that
+    /// is not there says nothing: the file may have been carried to another host.
+    func noteChangedSources(_ style: Style) {
+        let changed = sources.filter { source in
+            let (now, _) = ConfigLoader.read(paths: [source.path])
+            return now.count == 1 && now[0].path == source.path && now[0].text != Array(source.text.utf8)
+        }
+        for source in changed where source.path != "-" {
+            Console.talk(
+                style.paint("note:", .yellow) + " \(Layout.printable(source.path)) has changed since the plan was made;"
+                    + " what is carried out is what it said then\n")
+        }
+    }
+
     /// Nothing but what was shown is carried out: another plan ends the command.
     func demandSame(_ plan: Plan) throws(Failure) {
         guard PlanFile.digest(of: plan) != digest else { return }

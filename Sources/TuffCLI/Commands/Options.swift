@@ -19,6 +19,9 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: "Colours: auto (on a terminal, unless NO_COLOR is set), always or never.")
     var color = ColorChoice.auto
 
+    /// As it must be typed again for a command that goes on where this one stops. Colours are a matter of taste.
+    var repeated: [String] { config.map { ["--config", $0] } ?? [] }
+
     var output: Style { Console.style(color, for: .standardOutput) }
     var errors: Style { Console.style(color, for: .standardError) }
 }
@@ -48,8 +51,14 @@ struct SinglePathOptions: ParsableArguments {
 struct StackOption: ParsableArguments {
     static let standard = "default"
 
-    @Option(help: "The set of objects that belong together; others' objects are never touched.")
-    var stack = Self.standard
+    @Option(
+        name: .customLong("stack"),
+        help: ArgumentHelp(
+            "The set of objects that belong together; others' objects are never touched. Default: \(Self.standard).",
+            valueName: "stack"))
+    var given: String?
+
+    var stack: String { given ?? Self.standard }
 
     func validate() throws {
         guard NameRule.isLabel(stack) else {
@@ -73,6 +82,15 @@ struct ConsentOptions: ParsableArguments {
             "Make this anew, blank, though it is lost: Volume/NAME. May be given more than once.",
             valueName: "kind/name"))
     var recreate: [String] = []
+    /// The first of these options that was given.
+    var firstGiven: String? {
+        let given = [
+            (prune, "--prune"), (allowRemovals != nil, "--allow-removals"), (allowDestroy, "--allow-destroy"),
+            (!recreate.isEmpty, "--recreate"),
+        ]
+        return given.first(where: \.0)?.1
+    }
+
     @Flag(help: .hidden) var runDue = false
     @Flag(help: .hidden) var allowPoolCreate = false
 
@@ -152,8 +170,24 @@ struct TextOrJSONOption: ParsableArguments {
 
 /// Where this host's parts are. Hidden: for tests and for looking at a machine from outside.
 struct HostOptions: ParsableArguments {
-    @Option(help: .hidden) var lockFile = "/run/tuff/lock"
-    @Option(help: .hidden) var stateDirectory = "/var/lib/tuff"
-    @Option(help: .hidden) var targetRoot = "/sys/kernel/config/target"
+    private static let usualLockFile = "/run/tuff/lock"
+    private static let usualState = "/var/lib/tuff"
+    private static let usualTargets = "/sys/kernel/config/target"
+
+    @Option(help: .hidden) var lockFile = Self.usualLockFile
+    @Option(help: .hidden) var stateDirectory = Self.usualState
+    @Option(help: .hidden) var targetRoot = Self.usualTargets
     @Option(help: .hidden) var toolPath: String?
+
+    /// Those that differ from the usual, as they must be typed again.
+    var repeated: [String] {
+        let usual: [(String, String?, String?)] = [
+            ("--lock-file", lockFile, Self.usualLockFile), ("--state-directory", stateDirectory, Self.usualState),
+            ("--target-root", targetRoot, Self.usualTargets), ("--tool-path", toolPath, nil),
+        ]
+        return usual.flatMap { option, value, standard in
+            guard let value, value != standard else { return [String]() }
+            return [option, value]
+        }
+    }
 }

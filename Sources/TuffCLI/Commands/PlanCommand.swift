@@ -41,11 +41,23 @@ struct PlanCommand: AsyncParsableCommand {
         let (session, context, observed) = try await look(documents.state, consent)
         observed.warnOfUnseen(global.errors)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
-        if let out { try Files.writePrivate(PlanFile(plan: plan, documents: documents).data, to: out) }
-        let view = PlanView(plan, commands: showCommands ? session.reconciler.lowered(plan) : nil)
+        // What is refused could not be applied from a file either: consent is part of it.
+        if let out, plan.refusal == nil {
+            try Files.writePrivate(
+                PlanFile(plan: plan, documents: documents).data, to: out, mayReplace: PlanFile.isPlanFile)
+        }
+        let view = PlanView(
+            plan, commands: showCommands ? session.reconciler.lowered(plan) : nil,
+            elsewhere: documents.state.elsewhere(than: context.config.node))
         try form.show(view, global.output)
-        if let out { Console.talk("written to \(out); carry it out with: tuff apply \(out)\n") }
-        if plan.refusal != nil { throw Failure(nil, code: ExitStatus.failed) }
+        if let out, plan.refusal == nil {
+            let apply = Command("tuff", ["apply", out] + global.repeated + host.repeated, effect: .reads)
+            Console.talk(Layout.printable("written to \(out); carry it out with: \(apply)") + "\n")
+        }
+        if plan.refusal != nil {
+            if let out { Console.talk("\(Layout.printable(out)) was not written: the plan is refused\n") }
+            throw Failure(nil, code: ExitStatus.failed)
+        }
         guard detailedExitcode else { return }
         if !plan.isEmpty { throw Failure(nil, code: ExitStatus.changesPending) }
         if plan.counts.blocked > 0 { throw Failure(nil, code: ExitStatus.partly) }

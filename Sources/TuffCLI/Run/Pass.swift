@@ -27,10 +27,11 @@ struct Pass {
     }
 
     /// The plan is data unless the report is to be JSON; then it is talk.
-    func show(_ plan: Plan) throws(Failure) {
+    func show(_ plan: Plan, elsewhere: [String: Int] = [:]) throws(Failure) {
+        let view = PlanView(plan, elsewhere: elsewhere)
         switch form.format {
-        case .text: try Console.data(PlanView(plan).text(global.output))
-        case .json: Console.talk(PlanView(plan).text(global.errors))
+        case .text: try Console.data(view.text(global.output))
+        case .json: Console.talk(view.text(global.errors))
         }
     }
 
@@ -137,8 +138,8 @@ struct Pass {
         }
     }
 
-    func finish(_ report: ApplyReport, quiet: Bool) throws(Failure) {
-        let view = ApplyView(report)
+    func finish(_ report: ApplyReport, quiet: Bool, elsewhere: [String: Int] = [:]) throws(Failure) {
+        let view = ApplyView(report, elsewhere: elsewhere)
         switch form.format {
         case .json: try Console.data(view.document.json)
         // After a plan with nothing to do there is nothing left to say.

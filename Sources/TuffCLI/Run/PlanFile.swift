@@ -28,6 +28,9 @@ package struct PlanFile: Codable, Equatable {
     package var digest: String
     /// What was shown when the file was written, to tell what changed since.
     package var summary: String
+    /// SHA-256 of the file's canonical encoding while this is empty, in hexadecimal: tells a file that was edited from
+    /// a host that changed. No protection against anybody who means it; the file's mode is.
+    package var seal = ""
 
     package init(plan: Plan, sources: [Source]) {
         format = Self.currentFormat
@@ -37,6 +40,22 @@ package struct PlanFile: Codable, Equatable {
         self.sources = sources
         digest = Self.digest(of: plan)
         summary = PlanView(plan).text(Style())
+        seal = sealed
+    }
+
+    private var sealed: String {
+        var copy = self
+        copy.seal = ""
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Plain values of our own always encode.
+        return (try? encoder.encode(copy)).map { Hex.text(SHA256.hash(data: $0)) } ?? ""
+    }
+
+    /// Whether `data` is a plan file, of whatever format.
+    package static func isPlanFile(_ data: Data) -> Bool {
+        struct Header: Decodable { var kind: String }
+        return (try? JSONDecoder().decode(Header.self, from: data))?.kind == "PlanFile"
     }
 
     /// Changes and steps as JSON with sorted keys. The context is part of the file itself.
@@ -76,10 +95,16 @@ package struct PlanFile: Codable, Equatable {
                     + "formats up to \(currentFormat)",
                 help: "apply it with the tuff that wrote it (\(header.tuff ?? "unknown"))")
         }
-        do {
-            return try JSONDecoder().decode(PlanFile.self, from: data)
-        } catch {
-            throw Failure("\(name) is damaged: it is not what 'tuff plan --out' writes")
+        guard let file = try? JSONDecoder().decode(PlanFile.self, from: data) else {
+            throw Failure(
+                "\(name) is damaged, or another version of tuff wrote it (\(header.tuff ?? "unknown")); nothing was changed",
+                help: "plan again")
         }
+        guard file.seal == file.sealed else {
+            throw Failure(
+                "\(name) was changed after 'tuff plan --out' wrote it; nothing was changed",
+                help: "change the documents instead, and plan again")
+        }
+        return file
     }
 }

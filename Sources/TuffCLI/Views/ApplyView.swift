@@ -7,7 +7,13 @@ package import TuffReconcile
 package struct ApplyView: View {
     package var report: ApplyReport
 
-    package init(_ report: ApplyReport) { self.report = report }
+    /// Documents that are for other nodes, by node.
+    package var elsewhere: [String: Int]
+
+    package init(_ report: ApplyReport, elsewhere: [String: Int] = [:]) {
+        self.report = report
+        self.elsewhere = elsewhere
+    }
 
     package var kind: String { "Apply" }
 
@@ -37,7 +43,7 @@ package struct ApplyView: View {
         if count(.unsupported) > 0 { line += ", \(count(.unsupported)) unsupported" }
         if count(.orphan) > 0 { line += ", \(Layout.count(count(.orphan), "orphan"))" }
         let times = report.times
-        return line + ". \(Layout.duration(times.observe + times.storage + times.export + times.verify))"
+        return line + ". \(Layout.duration(times.total))"
     }
 
     private func count(_ verdict: ChangeReport.Verdict) -> Int {
@@ -90,8 +96,9 @@ package struct ApplyView: View {
             "interrupted": .bool(report.interrupted),
             "times": .map([
                 "observe": .number(times.observe), "storage": .number(times.storage), "export": .number(times.export),
-                "verify": .number(times.verify),
+                "verify": .number(times.verify), "total": .number(times.total),
             ]),
+            "elsewhere": PlanView.tree(elsewhere: elsewhere),
             "changes": .list(report.changes.map(Self.tree)),
             "planned": PlanView.tree(report.plan.counts),
             "remaining": PlanView.tree(report.remaining.counts),

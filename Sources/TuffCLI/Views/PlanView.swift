@@ -8,9 +8,15 @@ package struct PlanView: View {
     /// What carrying it out would run, in order, by index of the change; nil: not asked for.
     package var commands: [(change: Int, actions: [HostAction])]?
 
-    package init(_ plan: Plan, commands: [(change: Int, actions: [HostAction])]? = nil) {
+    /// Documents that are for other nodes, by node.
+    package var elsewhere: [String: Int]
+
+    package init(
+        _ plan: Plan, commands: [(change: Int, actions: [HostAction])]? = nil, elsewhere: [String: Int] = [:]
+    ) {
         self.plan = plan
         self.commands = commands
+        self.elsewhere = elsewhere
     }
 
     package var kind: String { "Plan" }
@@ -26,6 +32,10 @@ package struct PlanView: View {
             text += ResourceRow.render(shown.map { Self.row($0) }, style) + "\n"
         }
         if plan.isEmpty { text += emptySentence + "\n\n" }
+        for (node, number) in elsewhere.sorted(by: { $0.key < $1.key }) {
+            let documents = number == 1 ? "1 document is" : "\(number) documents are"
+            text += Layout.printable("\(documents) for node \(node), not \(context.config.node).") + "\n\n"
+        }
         if let commands, !commands.isEmpty { text += commandText(commands) + "\n" }
         text += summaryLine + "\n"
         guard let refusal = plan.refusal else { return text }
@@ -45,6 +55,7 @@ package struct PlanView: View {
     private var emptySentence: String {
         let counts = plan.counts
         if counts.blocked + counts.unsupported > 0 { return "Nothing can be done now; the lines above say why." }
+        if plan.changes.isEmpty, !elsewhere.isEmpty { return "Nothing is declared for this node." }
         if counts.orphaned > 0 { return "Nothing to do: what is declared is there." }
         return "Nothing to do: what is declared is what is there."
     }
@@ -111,6 +122,7 @@ package struct PlanView: View {
             ]),
             "changes": .list(plan.changes.map(Self.tree)),
             "counts": Self.tree(plan.counts),
+            "elsewhere": Self.tree(elsewhere: elsewhere),
             "refusal": plan.refusal.map {
                 .map(["reason": .text($0.reason), "message": .text($0.sentence), "help": .text($0.help)])
             } ?? .null,
@@ -132,6 +144,15 @@ package struct PlanView: View {
             "blocked": .int(counts.blocked), "unsupported": .int(counts.unsupported), "orphan": .int(counts.orphaned),
             "unchanged": .int(counts.unchanged),
         ])
+    }
+
+    package static func tree(elsewhere: [String: Int]) -> Tree {
+        elsewhere.isEmpty
+            ? .null
+            : .list(
+                elsewhere.sorted { $0.key < $1.key }.map {
+                    .map(["node": .text($0.key), "documents": .int($0.value)])
+                })
     }
 
     private static func tree(_ change: PlannedChange) -> Tree {

@@ -1,0 +1,24 @@
+package import TuffModel
+
+/// What a set of documents declares for other nodes. Only pools name a node; volumes follow their pool, attachments
+/// their volume.
+extension DesiredState {
+    /// The node that owns a pool; nil: whichever applies the documents.
+    private func node(ofPool name: String) -> String? { pools[name]?.spec.node }
+
+    /// The node that a volume's document is for; nil: this one, or none in particular.
+    package func node(ofVolume name: String) -> String? {
+        guard case .pool(let pool) = volumes[name]?.spec.placement else { return nil }
+        return node(ofPool: pool)
+    }
+
+    /// How many pools, volumes and attachments are for other nodes than `node`, by node.
+    package func elsewhere(than node: String) -> [String: Int] {
+        let all =
+            pools.keys.map { self.node(ofPool: $0) } + volumes.keys.map { self.node(ofVolume: $0) }
+            + attachments.values.map { self.node(ofVolume: $0.spec.volume) }
+        return all.reduce(into: [:]) { counts, owner in
+            if let owner, owner != node { counts[owner, default: 0] += 1 }
+        }
+    }
+}
