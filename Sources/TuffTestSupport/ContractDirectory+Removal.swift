@@ -135,6 +135,20 @@ extension DirectoryContract {
         try expect(second.name == one.name && second.size == Self.size, "the new file is \(second)")
         try await move(one, to: trashed(one))
         try await expectAt(one, trashed(one))
+        try await lostWhileMoving(one, two)
+    }
+
+    /// A moved file that is gone altogether is missing under its new name, and the other volume stays what it is.
+    private func lostWhileMoving(_ one: Volume, _ two: Volume) async throws {
+        var moving = trashed(one).marks
+        moving.operation = Marks.moving
+        try await machine.perform([
+            .replaceFile(one.sidecar, Sidecar(file: one.name, tags: moving.tags).text),
+            .removeFile(HostPath(one.file.root, trashed(one).name)),
+        ])
+        let lost = try await found(one.uid)
+        try expect(lost.name == trashed(one).name && lost.size == nil, "a lost file is seen as \(lost)")
+        try expect(try await found(two.uid).size == Self.size, "another volume is lost with it")
     }
 
     private func purge(_ one: Volume, name: String? = nil, until: Instant = deadline) -> VolumeStep {

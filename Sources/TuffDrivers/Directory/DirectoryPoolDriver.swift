@@ -72,7 +72,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         for (sidecarEntry, sidecar, marks) in sidecars {
             let name =
                 marks.operation == Marks.moving
-                ? whereabouts(sidecar.file, marks) { found[$0] != nil && !settled.contains($0) } : sidecar.file
+                ? whereabouts(sidecar.file, marks, others: settled) { found[$0] != nil } : sidecar.file
             if let other = claimed.updateValue(sidecarEntry.path, forKey: name) {
                 throw HostError(
                     .malformed, "in \(path) two sidecars claim the file \(name)",
@@ -96,16 +96,18 @@ package struct DirectoryPoolDriver: DirectoryDriver {
     }
 
     /// The name of a file that was on its way to the name of its marks: the old one if it is there, else the new one.
-    /// A name that another sidecar has is not it, nor is one where nothing is.
-    private static func whereabouts(_ old: String, _ marks: Marks, isThere: (String) -> Bool) -> String {
-        if isThere(old) { return old }
+    /// One that another sidecar has is not it.
+    private static func whereabouts(
+        _ old: String, _ marks: Marks, others: Set<String>, isThere: (String) -> Bool
+    ) -> String {
+        if !others.contains(old), isThere(old) { return old }
         let new =
             switch marks.role {
             case _ where marks.until != nil: "t-\(marks.uid)"
             case .volume(let name): "v-\(name)"
             case .snapshot(let name): "s-\(name)"
             }
-        return isThere(new) ? new : old
+        return others.contains(old) || (isThere(new) && !others.contains(new)) ? new : old
     }
 
     package func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
