@@ -197,36 +197,44 @@ func linkText(_ directory: Int32, _ name: String) -> String? {
 
 /// Names in a directory that may be opened `O_PATH`, with their kind where the file system tells it; nil and errno
 /// when it cannot be listed.
-func listDirectory(_ directory: Int32) -> [(name: String, kind: TreeEntry.Kind?)]? {
+func listDirectory(_ directory: Int32) -> [DirectoryEntry]? {
     let descriptor = tuff_open_at(directory, ".", O_RDONLY | O_DIRECTORY, 0)
     guard descriptor >= 0 else { return nil }
-    guard let stream = fdopendir(descriptor) else {
-        let number = errno
-        close(descriptor)
-        errno = number
-        return nil
-    }
-    defer { closedir(stream) }
-    var result: [(String, TreeEntry.Kind?)] = []
-    errno = 0
-    while let entry = readdir(stream) {
-        let kind: TreeEntry.Kind? =
-            switch Int(entry.pointee.d_type) {
-            case Int(DT_DIR): .directory
-            case Int(DT_REG): .file
-            case Int(DT_LNK): .link
-            case Int(DT_UNKNOWN): nil
-            default: .other
-            }
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
-        }
-        if name != ".", name != ".." { result.append((name, kind)) }
-        errno = 0
-    }
-    let number = errno
-    guard number != 0 else { return result }
+    let entries = listDirectory(opened: descriptor)
     // Closing must not hide why.
-    defer { errno = number }
-    return nil
+    let number = errno
+    close(descriptor)
+    errno = number
+    return entries
+}
+
+typealias DirectoryEntry = (name: String, kind: TreeEntry.Kind?)
+
+/// The same of a directory that is open for reading and was not listed before.
+func listDirectory(opened directory: Int32) -> [DirectoryEntry]? {
+    var result: [DirectoryEntry] = []
+    return withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 8) { buffer in
+        while true {
+            let count = tuff_directory_entries(directory, buffer.baseAddress!, buffer.count)
+            guard count > 0 else { return count == 0 ? result : nil }
+            var rest = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+            // linux_dirent64: inode and offset (8 bytes each), length of the record (2), kind (1), the name and a zero.
+            while let entry = rest.baseAddress, !rest.isEmpty {
+                let name = String(cString: entry.advanced(by: 19).assumingMemoryBound(to: CChar.self))
+                if name != ".", name != ".." { result.append((name, directoryEntryKind(rest[18]))) }
+                let length = Int(rest.loadUnaligned(fromByteOffset: 16, as: UInt16.self))
+                rest = UnsafeRawBufferPointer(rebasing: rest[length...])
+            }
+        }
+    }
+}
+
+private func directoryEntryKind(_ type: UInt8) -> TreeEntry.Kind? {
+    switch Int(type) {
+    case Int(DT_DIR): .directory
+    case Int(DT_REG): .file
+    case Int(DT_LNK): .link
+    case Int(DT_UNKNOWN): nil
+    default: .other
+    }
 }
