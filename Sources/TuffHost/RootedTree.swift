@@ -87,9 +87,18 @@ package struct HostRoots: Hashable, Codable, Sendable {
 final class OpenRoots {
     let roots: HostRoots
     private var opened: [HostPath.Root: SharedDescriptor] = [:]
-    /// The directory used last: an object's attributes are set one after another, and on a small machine half of the
-    /// time of building a target went into opening its directories again.
-    private var last: (root: HostPath.Root, directory: String, access: Int32, descriptor: SharedDescriptor)?
+    /// Directories that were used: the last one, and those high up, in which every target has something. On a small
+    /// machine half of the time of building a target went into opening its directories again.
+    private var last: (place: Directory, descriptor: SharedDescriptor)?
+    private var upper: [Directory: SharedDescriptor] = [:]
+    /// A directory that we made and put nothing into yet.
+    private var fresh: HostPath?
+
+    private struct Directory: Hashable {
+        var root: HostPath.Root
+        var path: String
+        var access: Int32
+    }
 
     init(_ roots: HostRoots) { self.roots = roots }
 
@@ -106,18 +115,41 @@ final class OpenRoots {
     fileprivate func open(_ directory: String, in root: HostPath.Root, _ access: Int32) throws(HostError)
         -> SharedDescriptor?
     {
-        if let last, last.root == root, last.directory == directory, last.access == access { return last.descriptor }
+        let place = Directory(root: root, path: directory, access: access)
+        if let last, last.place == place { return last.descriptor }
+        if let known = upper[place] { return known }
         let top = try open(root)
         guard let found = OwnedDescriptor(opened: tuff_open_beneath(top.raw, directory, access | O_DIRECTORY, 0)) else {
             return nil
         }
         let descriptor = SharedDescriptor(found)
-        last = (root, directory, access, descriptor)
+        if directory.utf8.count(where: { $0 == UInt8(ascii: "/") }) < 2 {
+            upper[place] = descriptor
+        } else {
+            last = (place, descriptor)
+        }
         return descriptor
     }
 
+    /// Whether a directory was found a moment ago, as the place of something else.
+    func holds(_ directory: HostPath) -> Bool {
+        upper[Directory(root: directory.root, path: directory.relative, access: tuff_o_path)] != nil
+    }
+
     /// To be told before a directory is removed: another of its name may follow.
-    func forgetDirectories() { last = nil }
+    func forgetDirectories() {
+        last = nil
+        upper = [:]
+        fresh = nil
+    }
+
+    /// To be told what directory was made, and nil when something is put into one.
+    func noteFresh(_ directory: HostPath?) { fresh = directory }
+
+    /// Whether `pattern` is that of all entries of the directory made last, which is empty as far as we go.
+    func isFresh(_ pattern: HostPath) -> Bool {
+        fresh.map { $0.root == pattern.root && pattern.relative == $0.relative + "/*" } ?? false
+    }
 }
 
 /// A directory of a rooted tree, and the name of an entry in it (or, of an attribute, the path to it).

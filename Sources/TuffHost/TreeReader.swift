@@ -129,7 +129,8 @@ struct TreeReader: ~Copyable {
         var reader = TreeReader(key: key, progress: progress)
         let top = [PatternNode(queries)]
         if Self.mustList(top) {
-            guard let listed = OwnedDescriptor(opened: tuff_open_at(directory.raw, ".", O_RDONLY | O_DIRECTORY, 0)) else {
+            guard let listed = OwnedDescriptor(opened: tuff_open_at(directory.raw, ".", O_RDONLY | O_DIRECTORY, 0))
+            else {
                 throw .system(errno, "Cannot list \(roots.path(of: root))", subject: roots.path(of: root))
             }
             reader.walk(listed.raw, "", top)
