@@ -15,8 +15,10 @@ deps-build:
 build: deps-build
 	$(SWIFT_BUILD)
 
-# The binary to install: Swift's runtime linked in, symbols stripped.
+# The binary to install: Swift's and C++'s runtime linked in, symbols stripped. The folder holds nothing but the archive,
+# so that the linker finds it before the shared library.
 release: deps-build
+	@mkdir -p .build/c++ && ln -sf "$$(cc -print-file-name=libstdc++.a)" .build/c++/
 	$(SWIFT_BUILD) -c release --static-swift-stdlib --product tuff
 	strip -o .build/release/tuff.stripped .build/release/tuff
 

@@ -169,3 +169,7 @@ void tuff_close_from(int first) {
 unsigned int tuff_device_major(uint64_t device) { return major(device); }
 
 unsigned int tuff_device_minor(uint64_t device) { return minor(device); }
+
+ssize_t tuff_directory_entries(int directory, void *buffer, size_t size) {
+    return syscall(SYS_getdents64, directory, buffer, size);
+}

@@ -106,10 +106,38 @@ package final class LinuxMachine: Machine {
                 rest.removeFirst()
             default:
                 let batch = rest.prefix { !$0.needsCommand }
-                guard case .performed = try await ask(.perform(batch.map(completed))) else { throw Self.confused }
+                guard case .performed = try await ask(.perform([batch.map(completed)])) else { throw Self.confused }
                 rest = rest.dropFirst(batch.count)
             }
         }
+    }
+
+    package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
+        guard !sequences.contains(where: { $0.contains(where: \.needsCommand) }) else {
+            return await performOneByOne(sequences)
+        }
+        let request = WorkerRequest(roots: roots, work: .perform(sequences.map { $0.map(completed) }))
+        var done = 0
+        do throws(HostError) {
+            switch try await workers.ask(request, done: &done) {
+            case .performed: return sequences.map { _ in .performed }
+            // The worker ends a request at the first sequence that fails.
+            case .stopped(let earlier, let error): return Self.outcomes(of: sequences, done: earlier, 1, error)
+            default: throw Self.confused
+            }
+        } catch {
+            // While a worker is silent it is known where it was; of one that ended or talks nonsense only where it had
+            // been some moments before.
+            let begun = error.code == .timeout ? 1 : sequences.count
+            return Self.outcomes(of: sequences, done: done, begun, error)
+        }
+    }
+
+    /// The first `done` were carried out, `failed` more may have been begun.
+    private static func outcomes(
+        of sequences: [[HostAction]], done: Int, _ failed: Int, _ error: HostError
+    ) -> [SequenceOutcome] {
+        sequences.indices.map { $0 < done ? .performed : $0 - done < failed ? .failed(error) : .notBegun }
     }
 
     /// A condition on a device that was identified in this process, with what it was identified as.

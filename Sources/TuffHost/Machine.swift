@@ -121,4 +121,37 @@ package protocol Machine: Sendable {
     /// Carries out actions in order and stops at the first that fails. After any error the outcome of that action
     /// is unknown, even for a failed precondition of ours the next step is to observe.
     func perform(_ actions: [HostAction]) async throws(HostError)
+
+    /// Carries out sequences that have nothing to do with each other, each as `perform` does: that one fails stops no
+    /// other. Much cheaper than one by one where sequences are short.
+    ///
+    /// - Returns: an outcome for each sequence.
+    func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome]
+}
+
+/// What came of one of several sequences of actions.
+package enum SequenceOutcome: Sendable {
+    case performed
+    case failed(HostError)
+    /// Nothing of it was begun, and nothing of it will be; it may be asked for again at once.
+    case notBegun
+}
+
+extension Machine {
+    package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
+        await performOneByOne(sequences)
+    }
+
+    func performOneByOne(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
+        var outcomes: [SequenceOutcome] = []
+        for sequence in sequences {
+            do throws(HostError) {
+                try await perform(sequence)
+                outcomes.append(.performed)
+            } catch {
+                outcomes.append(.failed(error))
+            }
+        }
+        return outcomes
+    }
 }

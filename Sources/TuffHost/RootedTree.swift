@@ -87,9 +87,18 @@ package struct HostRoots: Hashable, Codable, Sendable {
 final class OpenRoots {
     let roots: HostRoots
     private var opened: [HostPath.Root: SharedDescriptor] = [:]
-    /// The directory used last: an object's attributes are set one after another, and on a small machine half of the
-    /// time of building a target went into opening its directories again.
-    private var last: (root: HostPath.Root, directory: String, access: Int32, descriptor: SharedDescriptor)?
+    /// Directories that were used: the last one, and those high up, in which every target has something. On a small
+    /// machine half of the time of building a target went into opening its directories again.
+    private var last: (place: Directory, descriptor: SharedDescriptor)?
+    private var upper: [Directory: SharedDescriptor] = [:]
+    /// A directory that we made and put nothing into yet.
+    private var fresh: HostPath?
+
+    private struct Directory: Hashable {
+        var root: HostPath.Root
+        var path: String
+        var access: Int32
+    }
 
     init(_ roots: HostRoots) { self.roots = roots }
 
@@ -106,18 +115,41 @@ final class OpenRoots {
     fileprivate func open(_ directory: String, in root: HostPath.Root, _ access: Int32) throws(HostError)
         -> SharedDescriptor?
     {
-        if let last, last.root == root, last.directory == directory, last.access == access { return last.descriptor }
+        let place = Directory(root: root, path: directory, access: access)
+        if let last, last.place == place { return last.descriptor }
+        if let known = upper[place] { return known }
         let top = try open(root)
         guard let found = OwnedDescriptor(opened: tuff_open_beneath(top.raw, directory, access | O_DIRECTORY, 0)) else {
             return nil
         }
         let descriptor = SharedDescriptor(found)
-        last = (root, directory, access, descriptor)
+        if directory.utf8.count(where: { $0 == UInt8(ascii: "/") }) < 2 {
+            upper[place] = descriptor
+        } else {
+            last = (place, descriptor)
+        }
         return descriptor
     }
 
+    /// Whether a directory was found a moment ago, as the place of something else.
+    func holds(_ directory: HostPath) -> Bool {
+        upper[Directory(root: directory.root, path: directory.relative, access: tuff_o_path)] != nil
+    }
+
     /// To be told before a directory is removed: another of its name may follow.
-    func forgetDirectories() { last = nil }
+    func forgetDirectories() {
+        last = nil
+        upper = [:]
+        fresh = nil
+    }
+
+    /// To be told what directory was made, and nil when something is put into one.
+    func noteFresh(_ directory: HostPath?) { fresh = directory }
+
+    /// Whether `pattern` is that of all entries of the directory made last, which is empty as far as we go.
+    func isFresh(_ pattern: HostPath) -> Bool {
+        fresh.map { $0.root == pattern.root && pattern.relative == $0.relative + "/*" } ?? false
+    }
 }
 
 /// A directory of a rooted tree, and the name of an entry in it (or, of an attribute, the path to it).
@@ -197,36 +229,44 @@ func linkText(_ directory: Int32, _ name: String) -> String? {
 
 /// Names in a directory that may be opened `O_PATH`, with their kind where the file system tells it; nil and errno
 /// when it cannot be listed.
-func listDirectory(_ directory: Int32) -> [(name: String, kind: TreeEntry.Kind?)]? {
+func listDirectory(_ directory: Int32) -> [DirectoryEntry]? {
     let descriptor = tuff_open_at(directory, ".", O_RDONLY | O_DIRECTORY, 0)
     guard descriptor >= 0 else { return nil }
-    guard let stream = fdopendir(descriptor) else {
-        let number = errno
-        close(descriptor)
-        errno = number
-        return nil
-    }
-    defer { closedir(stream) }
-    var result: [(String, TreeEntry.Kind?)] = []
-    errno = 0
-    while let entry = readdir(stream) {
-        let kind: TreeEntry.Kind? =
-            switch Int(entry.pointee.d_type) {
-            case Int(DT_DIR): .directory
-            case Int(DT_REG): .file
-            case Int(DT_LNK): .link
-            case Int(DT_UNKNOWN): nil
-            default: .other
-            }
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
-        }
-        if name != ".", name != ".." { result.append((name, kind)) }
-        errno = 0
-    }
-    let number = errno
-    guard number != 0 else { return result }
+    let entries = listDirectory(opened: descriptor)
     // Closing must not hide why.
-    defer { errno = number }
-    return nil
+    let number = errno
+    close(descriptor)
+    errno = number
+    return entries
+}
+
+typealias DirectoryEntry = (name: String, kind: TreeEntry.Kind?)
+
+/// The same of a directory that is open for reading and was not listed before.
+func listDirectory(opened directory: Int32) -> [DirectoryEntry]? {
+    var result: [DirectoryEntry] = []
+    return withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 8) { buffer in
+        while true {
+            let count = tuff_directory_entries(directory, buffer.baseAddress!, buffer.count)
+            guard count > 0 else { return count == 0 ? result : nil }
+            var rest = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+            // linux_dirent64: inode and offset (8 bytes each), length of the record (2), kind (1), the name and a zero.
+            while let entry = rest.baseAddress, !rest.isEmpty {
+                let name = String(cString: entry.advanced(by: 19).assumingMemoryBound(to: CChar.self))
+                if name != ".", name != ".." { result.append((name, directoryEntryKind(rest[18]))) }
+                let length = Int(rest.loadUnaligned(fromByteOffset: 16, as: UInt16.self))
+                rest = UnsafeRawBufferPointer(rebasing: rest[length...])
+            }
+        }
+    }
+}
+
+private func directoryEntryKind(_ type: UInt8) -> TreeEntry.Kind? {
+    switch Int(type) {
+    case Int(DT_DIR): .directory
+    case Int(DT_REG): .file
+    case Int(DT_LNK): .link
+    case Int(DT_UNKNOWN): nil
+    default: .other
+    }
 }

@@ -41,24 +41,54 @@ struct ReadBuffer: ~Copyable {
     }
 }
 
+/// What is asked about one entry, together.
+private struct Readings: OptionSet {
+    let rawValue: UInt8
+
+    static let presence = Readings(rawValue: 1)
+    static let text = Readings(rawValue: 2)
+    static let fingerprint = Readings(rawValue: 4)
+    static let status = Readings(rawValue: 8)
+    static let content: Readings = [.text, .fingerprint]
+
+    init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    init(_ reading: TreeQuery.Reading) {
+        self =
+            switch reading {
+            case .presence: .presence
+            case .text: .text
+            case .fingerprint: .fingerprint
+            case .status: .status
+            }
+    }
+}
+
 /// Patterns as a tree of components, so that each directory is opened once whatever the number of patterns.
 private final class PatternNode {
     var literal: [String: PatternNode] = [:]
     /// `prefix*`, the empty prefix for `*`.
     var wild: [(prefix: String, node: PatternNode)] = []
-    var readings: Set<TreeQuery.Reading> = []
+    var readings: Readings = []
 
     var isLeaf: Bool { literal.isEmpty && wild.isEmpty }
+
+    /// A directory of which nothing is asked but the content of some of its files, by name. Asked for again and again.
+    private(set) lazy var isGroup =
+        readings.isEmpty && wild.isEmpty && !literal.isEmpty
+        && literal.values.allSatisfy { $0.isLeaf && !$0.readings.isDisjoint(with: .content) }
 
     init(_ queries: [TreeQuery]) {
         for query in queries {
             var node = self
             for word in query.pattern.split(separator: "/") { node = node.child(String(word)) }
-            node.readings.insert(query.reading)
+            node.readings.formUnion(Readings(query.reading))
         }
     }
 
     private init() {}
+
+    init(_ literal: [String: PatternNode]) { self.literal = literal }
 
     private func child(_ word: String) -> PatternNode {
         if word.hasSuffix("*") {
@@ -97,7 +127,16 @@ struct TreeReader: ~Copyable {
     ) throws(HostError) -> [TreeEntry] {
         let directory = try roots.open(root)
         var reader = TreeReader(key: key, progress: progress)
-        reader.walk(directory.raw, "", [PatternNode(queries)])
+        let top = [PatternNode(queries)]
+        if Self.mustList(top) {
+            guard let listed = OwnedDescriptor(opened: tuff_open_at(directory.raw, ".", O_RDONLY | O_DIRECTORY, 0))
+            else {
+                throw .system(errno, "Cannot list \(roots.path(of: root))", subject: roots.path(of: root))
+            }
+            reader.walk(listed.raw, "", top)
+        } else {
+            reader.walk(directory.raw, "", top)
+        }
         return reader.entries.sorted { $0.path < $1.path }
     }
 
@@ -106,15 +145,18 @@ struct TreeReader: ~Copyable {
         self.progress = progress
     }
 
-    /// `directory` may be opened `O_PATH`; where it must be listed it is opened again.
+    /// Whether the names in a directory are needed. One that is not listed is opened `O_PATH` only.
+    private static func mustList(_ nodes: [PatternNode]) -> Bool { !nodes.allSatisfy { $0.wild.isEmpty } }
+
+    /// `directory` is open for reading where it must be listed.
     private mutating func walk(_ directory: Int32, _ path: String, _ nodes: [PatternNode]) {
-        if nodes.allSatisfy({ $0.wild.isEmpty }) {
+        guard Self.mustList(nodes) else {
             for name in Set(nodes.flatMap { $0.literal.keys }) {
                 visit(directory, name, path, nodes.compactMap { $0.literal[name] }, kind: nil)
             }
             return
         }
-        guard let names = list(directory, path) else { return }
+        guard let names = listDirectory(opened: directory) else { return fail(path, .directory, errno, "Cannot list") }
         var matching: [PatternNode] = []
         for (name, kind) in names {
             matching.removeAll(keepingCapacity: true)
@@ -123,30 +165,46 @@ struct TreeReader: ~Copyable {
         }
     }
 
-    private mutating func list(_ directory: Int32, _ path: String) -> [(String, TreeEntry.Kind?)]? {
-        guard let names = listDirectory(directory) else {
-            fail(path, .directory, errno, "Cannot list")
-            return nil
-        }
-        return names
-    }
-
     private mutating func visit(
         _ directory: Int32, _ name: String, _ parent: String, _ nodes: [PatternNode], kind known: TreeEntry.Kind?
     ) {
         guard goOn() else { return }
         let path = parent.isEmpty ? name : parent + "/" + name
-        var readings: Set<TreeQuery.Reading> = []
-        for node in nodes where !node.readings.isEmpty { readings.formUnion(node.readings) }
+        var readings: Readings = []
+        for node in nodes { readings.formUnion(node.readings) }
         if !readings.isEmpty { record(directory, name, path, readings, kind: known) }
         guard !nodes.allSatisfy(\.isLeaf), known == nil || known == .directory else { return }
-        let flags = tuff_o_path | O_DIRECTORY | O_NOFOLLOW
+        var rest = nodes
+        if nodes.count == 1, nodes[0].isGroup {
+            guard let others = readGroup(directory, name, path, nodes[0]) else { return }
+            rest = [others]
+        }
+        let flags = (Self.mustList(rest) ? O_RDONLY | O_NONBLOCK : tuff_o_path) | O_DIRECTORY | O_NOFOLLOW
         guard let child = OwnedDescriptor(opened: tuff_open_at(directory, name, flags, 0)) else {
             // Not a directory, or a link: nothing beneath it matches.
             if errno != ENOTDIR, errno != ELOOP { fail(path, .directory, errno, "Cannot open") }
             return
         }
-        walk(child.raw, path, nodes)
+        walk(child.raw, path, rest)
+    }
+
+    /// Reads the files of a group without opening its directory.
+    ///
+    /// - Returns: those that could not be read this way, nil when none are left.
+    private mutating func readGroup(
+        _ directory: Int32, _ name: String, _ path: String, _ node: PatternNode
+    ) -> PatternNode? {
+        var rest: [String: PatternNode] = [:]
+        for (file, leaf) in node.literal {
+            guard goOn() else { return nil }
+            var entry = TreeEntry(path: "\(path)/\(file)", kind: .other)
+            if readContent(directory, "\(name)/\(file)", leaf.readings, &entry) {
+                entries.append(entry)
+            } else if errno != ENOENT {
+                rest[file] = leaf
+            }
+        }
+        return rest.isEmpty ? nil : PatternNode(rest)
     }
 
     private mutating func goOn() -> Bool {
@@ -155,15 +213,12 @@ struct TreeReader: ~Copyable {
     }
 
     private mutating func record(
-        _ directory: Int32, _ name: String, _ path: String, _ readings: Set<TreeQuery.Reading>,
-        kind known: TreeEntry.Kind?
+        _ directory: Int32, _ name: String, _ path: String, _ readings: Readings, kind known: TreeEntry.Kind?
     ) {
         var entry = TreeEntry(path: path, kind: known ?? .other)
         // The commonest case, an attribute: whether it is one shows when it is opened.
         if known == nil || readings.contains(.status) {
-            if known == nil, readings.isSubset(of: [.text, .fingerprint]),
-                readContent(directory, name, readings, &entry)
-            {
+            if known == nil, !readings.isDisjoint(with: .content), readContent(directory, name, readings, &entry) {
                 entries.append(entry)
                 return
             }
@@ -173,16 +228,11 @@ struct TreeReader: ~Copyable {
                 return
             }
             entry.kind = status.kind
-            if readings.contains(.status) {
-                entry.size = ByteCount(Int64(status.st_size))
-                entry.allocated = ByteCount(Int64(status.st_blocks) * 512)
-                entry.mode = UInt16(status.st_mode & 0o7777)
-                entry.exposure = Exposure.fault(status)
-            }
+            if readings.contains(.status) { note(status, &entry) }
         }
         if entry.kind == .link { entry.target = linkText(directory, name) }
-        if entry.kind == .file, !readings.isDisjoint(with: [.text, .fingerprint]) {
-            guard readContent(directory, name, readings, &entry) else {
+        if entry.kind == .file, !readings.isDisjoint(with: .content) {
+            guard readContent(directory, name, readings.intersection(.content), &entry) else {
                 fail(path, .file, errno, "Cannot read")
                 return
             }
@@ -190,19 +240,29 @@ struct TreeReader: ~Copyable {
         entries.append(entry)
     }
 
-    /// False with errno when it is no file that can be read.
+    private func note(_ status: stat, _ entry: inout TreeEntry) {
+        entry.size = ByteCount(Int64(status.st_size))
+        entry.allocated = ByteCount(Int64(status.st_blocks) * 512)
+        entry.mode = UInt16(status.st_mode & 0o7777)
+        entry.exposure = Exposure.fault(status)
+    }
+
+    /// `name` may be a path of several components. False with errno when it is no file that can be read.
     private func readContent(
-        _ directory: Int32, _ name: String, _ readings: Set<TreeQuery.Reading>, _ entry: inout TreeEntry
+        _ directory: Int32, _ name: String, _ readings: Readings, _ entry: inout TreeEntry
     ) -> Bool {
-        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-        guard let file = OwnedDescriptor(opened: tuff_open_at(directory, name, flags, 0)) else { return false }
+        guard let file = OwnedDescriptor(opened: tuff_open_beneath(directory, name, O_RDONLY | O_NONBLOCK, 0)) else {
+            return false
+        }
         let count = buffer.fill(from: file.raw)
         guard count >= 0 else { return false }
         entry.kind = .file
-        if count == 0 {
-            // A FIFO reads like an empty file.
+        // A FIFO reads like an empty file.
+        if count == 0 || readings.contains(.status) {
             var status = stat()
-            if fstat(file.raw, &status) == 0 { entry.kind = status.kind }
+            guard fstat(file.raw, &status) == 0 else { return false }
+            entry.kind = status.kind
+            if readings.contains(.status) { note(status, &entry) }
             guard entry.kind == .file else { return true }
         }
         guard let bytes = buffer.bytes(count) else {

@@ -8,8 +8,10 @@ struct TreeVerbs {
     let roots: OpenRoots
 
     func makeDirectory(_ path: HostPath) throws(HostError) {
+        // Adapters and the fabric, which many targets share.
+        if roots.holds(path) { return }
         let place = try TreePlace(path, in: roots)
-        if mkdirat(place.parent.raw, place.name, 0o700) == 0 { return }
+        if mkdirat(place.parent.raw, place.name, 0o700) == 0 { return roots.noteFresh(path) }
         let number = errno
         if number == EEXIST, place.status()?.kind == .directory { return }
         throw .system(number, "Cannot make the directory \(place.path)", subject: place.path)
@@ -62,6 +64,7 @@ struct TreeVerbs {
         }
         // configfs looks the target up itself and accepts absolute paths only (configfs_symlink in fs/configfs).
         let destination = roots.path(of: target)
+        roots.noteFresh(nil)
         if symlinkat(destination, place.parent.raw, place.name) == 0 { return }
         let number = errno
         guard number == EEXIST, let text = linkText(place.parent.raw, place.name) else {
@@ -74,6 +77,7 @@ struct TreeVerbs {
     }
 
     func unlink(_ path: HostPath) throws(HostError) {
+        if roots.isFresh(path) { return }
         try absentIsDone { () throws(HostError) in
             let place = try TreePlace(path, in: roots)
             guard place.name != "*" else { return try unlinkAll(in: place) }

@@ -95,10 +95,13 @@ enum RequestCoding: ByteForm {
         put(Int64(request.roots.allowed.count), &result)
         for path in request.roots.allowed { put(path.utf8, &result) }
         switch request.work {
-        case .perform(let actions):
+        case .perform(let sequences):
             result.append(Kind.perform.rawValue)
-            put(Int64(actions.count), &result)
-            for action in actions { try ActionCoding.put(action, &result) }
+            put(Int64(sequences.count), &result)
+            for actions in sequences {
+                put(Int64(actions.count), &result)
+                for action in actions { try ActionCoding.put(action, &result) }
+            }
         case .readTree(let root, let queries, let key):
             result.append(Kind.readTree.rawValue)
             put(root, &result)
@@ -127,7 +130,7 @@ enum RequestCoding: ByteForm {
     private static func work(_ kind: Kind, _ rest: inout ArraySlice<UInt8>) -> WorkerRequest.Work? {
         switch kind {
         case .perform:
-            return list(&rest, { ActionCoding.action(&$0) }).map { .perform($0) }
+            return list(&rest, { list(&$0, { ActionCoding.action(&$0) }) }).map { .perform($0) }
         case .readTree:
             guard let root = root(&rest), let key = block(&rest), let queries = list(&rest, { query(&$0) }) else {
                 return nil
@@ -147,6 +150,22 @@ enum RequestCoding: ByteForm {
             let pattern = text(&rest)
         else { return nil }
         return TreeQuery(pattern, reading)
+    }
+}
+
+/// How far the work has come.
+enum ProgressCoding: ByteForm {
+    static func encode(done: Int) -> [UInt8] {
+        var result: [UInt8] = []
+        put(Int64(done), &result)
+        return result
+    }
+
+    /// Nil for bytes that `encode` does not make.
+    static func decode(_ body: [UInt8]) -> Int? {
+        var rest = body[...]
+        guard let done = number(&rest), done >= 0, rest.isEmpty else { return nil }
+        return Int(done)
     }
 }
 

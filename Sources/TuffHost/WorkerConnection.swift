@@ -37,19 +37,26 @@ final class WorkerConnection: Sendable {
     /// Sends a request and waits for its answer. Blocks: for owned threads only.
     ///
     /// - Parameter deadline: longest silence, in seconds.
-    func exchange(_ request: [UInt8], deadline: Double) -> Result<WorkerReply, WorkerFault> {
-        Result { () throws(WorkerFault) in
+    /// - Returns: the answer, and how many sequences the worker last said were done.
+    func exchange(_ request: [UInt8], deadline: Double) -> (Result<WorkerReply, WorkerFault>, done: Int) {
+        var done = 0
+        let result = Result { () throws(WorkerFault) in
             try send(request, deadline)
             while true {
                 guard let (kind, length) = WorkerFrame.header(try receive(WorkerFrame.headerSize, deadline)) else {
                     throw .garbled
                 }
                 let body = try receive(length, deadline)
-                if kind == .progress { continue }
+                if kind == .progress {
+                    guard let told = ProgressCoding.decode(body) else { throw .garbled }
+                    done = told
+                    continue
+                }
                 guard let reply = WorkerReply(kind, body) else { throw .garbled }
                 return reply
             }
         }
+        return (result, done)
     }
 
     private func send(_ bytes: [UInt8], _ deadline: Double) throws(WorkerFault) {

@@ -70,8 +70,15 @@ final class WorkerPool: Sendable {
         state.withLock { $0.stuck.values.sorted { ($0.since, $0.request) < ($1.since, $1.request) } }
     }
 
-    /// Asks a worker. A request that certainly reached nobody is sent once more.
     func ask(_ request: WorkerRequest) async throws(HostError) -> WorkerReply {
+        var done = 0
+        return try await ask(request, done: &done)
+    }
+
+    /// Asks a worker. A request that certainly reached nobody is sent once more.
+    ///
+    /// - Parameter done: set to the number of sequences that the worker last said were done, for when it fails.
+    func ask(_ request: WorkerRequest, done: inout Int) async throws(HostError) -> WorkerReply {
         try refuseHanging(request)
         guard let message = try? request.message() else {
             throw HostError(.failed, "Cannot write down a request for the worker: \(request.summary)")
@@ -81,7 +88,8 @@ final class WorkerPool: Sendable {
         for _ in 0..<2 {
             let connection = try await acquire()
             let outcome = await OwnedThread.run { connection.exchange(message, deadline: deadline) }
-            switch outcome {
+            done = outcome?.done ?? 0
+            switch outcome?.0 {
             case nil:
                 release(connection)
                 throw HostError(.exhausted, "No thread is left for \(request.summary)")
@@ -102,7 +110,7 @@ final class WorkerPool: Sendable {
                     .malformed, "The worker process answered what no worker says to \(request.summary)",
                     subject: command.joined(separator: " "))
             case .failure(.overdue):
-                throw abandon(connection, request)
+                throw abandon(connection, request.current(after: done))
             }
         }
         throw last ?? HostError(.failed, "The worker process ended before it could be asked for \(request.summary)")

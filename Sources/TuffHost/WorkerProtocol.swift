@@ -1,10 +1,11 @@
 import FoundationEssentials
 package import TuffModel
 
-/// What the controller asks of a worker: one query, or consecutive actions that are carried out in order.
+/// What the controller asks of a worker: one query, or sequences of actions that are carried out in order up to the first
+/// that fails.
 package struct WorkerRequest: Sendable {
     package enum Work: Codable, Sendable {
-        case perform([HostAction])
+        case perform([[HostAction]])
         case readTree(HostPath.Root, [TreeQuery], FingerprintKey)
         case space(String)
         case fingerprint(SecretReference, FingerprintKey)
@@ -64,19 +65,29 @@ package struct WorkerRequest: Sendable {
     /// What is asked, for people: the sentence of an error when no answer comes.
     var summary: String {
         switch work {
-        case .perform(let actions) where actions.count == 1: "'\(actions[0])'"
-        case .perform(let actions): "\(actions.count) actions from '\(actions[0])' on"
+        case .perform(let sequences): Self.summary(sequences.flatMap(\.self))
         case .readTree(let root, _, _): "reading \(roots.path(of: root))"
         case .space(let directory): "asking for the space of \(directory)"
         case .fingerprint(let secret, _): "reading the secret file \(secret.file)"
         }
     }
+
+    private static func summary(_ actions: [HostAction]) -> String {
+        guard let first = actions.first else { return "nothing" }
+        return actions.count == 1 ? "'\(first)'" : "\(actions.count) actions from '\(first)' on"
+    }
+
+    /// What a worker is at that has done so many sequences.
+    func current(after done: Int) -> WorkerRequest {
+        guard case .perform(let sequences) = work, done < sequences.count else { return self }
+        return WorkerRequest(roots: roots, work: .perform([sequences[done]]))
+    }
 }
 
 package enum WorkerReply: Codable, Sendable {
-    /// All actions were carried out.
+    /// All sequences were carried out.
     case performed
-    /// The first `done` actions were carried out; the next one ended in the error.
+    /// So many sequences were carried out; the next one ended in the error, and the others were not begun.
     case stopped(done: Int, HostError)
     case entries([TreeEntry])
     case space(FileSystemSpace)
@@ -89,7 +100,7 @@ package enum WorkerReply: Codable, Sendable {
 enum WorkerFrame: UInt8 {
     /// A `WorkerRequest` in the form of `RequestCoding`.
     case request = 1
-    /// Empty: the work goes on.
+    /// The work goes on: how many sequences of actions are done, in the form of `ProgressCoding`.
     case progress = 2
     /// JSON of a `WorkerReply`.
     case reply = 3

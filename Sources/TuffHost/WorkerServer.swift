@@ -14,26 +14,25 @@ package enum WorkerServer {
             guard let (kind, length) = WorkerFrame.header(header), kind == .request,
                 let body = receive(length, from: input), let request = WorkerRequest(body: body)
             else { return 1 }
-            guard let message = try? handle(request, progress: watch.note).message() else { return 1 }
+            watch.done(0)
+            guard let message = try? handle(request, progress: watch.note, done: watch.done).message() else { return 1 }
             guard watch.send(message) else { return 0 }
         }
     }
 
     /// Does what is asked. `progress` is called before each action and entry; false means that the controller is
-    /// gone, and nothing more is begun.
-    package static func handle(_ request: WorkerRequest, progress: () -> Bool = { true }) -> WorkerReply {
+    /// gone, and nothing more is begun. `done` is told how many sequences of actions are.
+    package static func handle(
+        _ request: WorkerRequest, progress: () -> Bool = { true }, done: (Int) -> Void = { _ in }
+    ) -> WorkerReply {
         let roots = request.roots
         do throws(HostError) {
             switch request.work {
-            case .perform(let actions):
+            case .perform(let sequences):
                 let open = OpenRoots(roots)
-                for (index, action) in actions.enumerated() {
-                    do throws(HostError) {
-                        guard progress() else {
-                            throw HostError(.failed, "The controller ended before '\(action)' was begun")
-                        }
-                        try perform(action, open)
-                    } catch {
+                for (index, sequence) in sequences.enumerated() {
+                    done(index)
+                    do throws(HostError) { try perform(sequence, open, progress) } catch {
                         return .stopped(done: index, error)
                     }
                 }
@@ -49,6 +48,17 @@ package enum WorkerServer {
             }
         } catch {
             return .failed(error)
+        }
+    }
+
+    private static func perform(
+        _ sequence: [HostAction], _ roots: OpenRoots, _ progress: () -> Bool
+    ) throws(HostError) {
+        for action in sequence {
+            guard progress() else {
+                throw HostError(.failed, "The controller ended before '\(action)' was begun")
+            }
+            try perform(action, roots)
         }
     }
 

@@ -15,6 +15,7 @@ final class WorkerWatch: Sendable {
     private let input: Int32
     private let output: Int32
     private let steps = Atomic<UInt>(0)
+    private let sequences = Atomic<Int>(0)
     private let isAlone = Atomic(false)
     /// Held while a message is being sent, so that none cuts into another.
     private let sending = Mutex(())
@@ -28,10 +29,13 @@ final class WorkerWatch: Sendable {
     /// To be called before each action or entry by the one thread that works. False: the controller is gone, or no thread
     /// can be had to watch for it, and nothing more is to be begun.
     func note() -> Bool {
-        steps.wrappingAdd(1, ordering: .relaxed)
+        steps.wrappingAdd(1, ordering: .releasing)
         guard thread.withLock({ $0 != nil }) || begin() else { return false }
         return !isAlone.load(ordering: .acquiring)
     }
+
+    /// To be told how many sequences of actions are done, before the next one's first action is noted.
+    func done(_ count: Int) { sequences.store(count, ordering: .relaxed) }
 
     /// False when nobody reads any more. On a socket without SIGPIPE, because a test's worker shares our process.
     func send(_ bytes: [UInt8]) -> Bool {
@@ -85,8 +89,11 @@ final class WorkerWatch: Sendable {
             // No events but the end of the other side: what else comes is for the work to read.
             var poller = pollfd(fd: input, events: tuff_poll_peer_end, revents: 0)
             if poll(&poller, 1, Self.pause) > 0 { break }
-            let now = steps.load(ordering: .relaxed)
-            if now != told, !send(WorkerFrame.progress.message([])) { break }
+            let now = steps.load(ordering: .acquiring)
+            if now != told {
+                let done = sequences.load(ordering: .relaxed)
+                guard send(WorkerFrame.progress.message(ProgressCoding.encode(done: done))) else { break }
+            }
             told = now
         }
         isAlone.store(true, ordering: .releasing)

@@ -7,8 +7,10 @@ import TuffPlanning
 /// It decides nothing. A step whose predecessor did not finish is skipped; an interrupt stops new steps, never running
 /// ones. One task owns all state; work runs in child tasks that only return outcomes.
 struct Executor {
-    /// How many groups of steps run at once. LVM serialises itself; more only helps targets.
+    /// How many groups of steps, or bundles of them, run at once. LVM serialises itself; more only helps targets.
     static let width = 4
+    /// How many targets go to the machine together. Their outcomes come together too, and an interrupt waits for all.
+    static let bundle = 8
 
     let plan: Plan
     let reconciler: Reconciler
@@ -31,6 +33,8 @@ struct Executor {
     private struct Progress {
         var outcomes: [StepOutcome?]
         var running: Set<ExclusiveKey> = []
+        /// Groups and bundles at work.
+        var tasks = 0
         /// Keys under which something outlived its deadline and may still be at work, and whose it was: nothing more is
         /// started there in this pass.
         var fenced: [ExclusiveKey: ResourceID] = [:]
@@ -47,7 +51,7 @@ struct Executor {
     func run() async -> Result {
         var progress = Progress(outcomes: Array(repeating: nil, count: plan.steps.count))
         for step in plan.steps { progress.remaining[step.change, default: 0] += 1 }
-        await withTaskGroup(of: (Group, [StepOutcome]).self) { tasks in
+        await withTaskGroup(of: [(Group, [StepOutcome?])].self) { tasks in
             while true {
                 if !progress.sawInterrupt, interrupted() {
                     progress.sawInterrupt = true
@@ -55,13 +59,15 @@ struct Executor {
                 }
                 skipUnreachable(&progress)
                 if !progress.sawInterrupt {
-                    for group in readyGroups(progress) where progress.running.count < Self.width {
-                        start(group, &progress)
-                        tasks.addTask { (group, await perform(group)) }
+                    for bundle in bundles(of: readyGroups(progress)) where progress.tasks < Self.width {
+                        progress.tasks += 1
+                        for group in bundle { start(group, &progress) }
+                        tasks.addTask { Array(zip(bundle, await perform(bundle))) }
                     }
                 }
-                guard let (group, outcomes) = await tasks.next() else { break }
-                finish(group, outcomes, &progress)
+                guard let results = await tasks.next() else { break }
+                progress.tasks -= 1
+                for (group, outcomes) in results { finish(group, outcomes, &progress) }
             }
         }
         var times = PhaseTimes()
@@ -94,6 +100,19 @@ struct Executor {
             member[step.id] = key
         }
         return groups.keys.sorted().map { Group(key: $0, steps: groups[$0]!) }
+    }
+
+    /// Groups that are handed over together: a few targets, whose actions are many and quick.
+    private func bundles(of groups: [Group]) -> [[Group]] {
+        var result: [[Group]] = [], targets: [Group] = []
+        for group in groups {
+            if case .target = group.key { targets.append(group) } else { result.append([group]) }
+        }
+        while !targets.isEmpty {
+            result.append(Array(targets.prefix(Self.bundle)))
+            targets.removeFirst(min(Self.bundle, targets.count))
+        }
+        return result
     }
 
     /// Whether a ready step goes together with those already gathered under its key. Creations and extensions go one
@@ -139,13 +158,15 @@ struct Executor {
         }
     }
 
-    private func finish(_ group: Group, _ outcomes: [StepOutcome], _ progress: inout Progress) {
+    /// A step without an outcome was not begun after all, and becomes ready again.
+    private func finish(_ group: Group, _ outcomes: [StepOutcome?], _ progress: inout Progress) {
         progress.running.remove(group.key)
         let now = clock.now
         for (step, outcome) in zip(group.steps, outcomes) {
             progress.inFlight.remove(step.id)
             let isExport = if case .export = step.step { true } else { false }
             progress.spans[isExport]?.last = now
+            guard let outcome else { continue }
             if case .failed(let error, _) = outcome, error.code == .timeout {
                 progress.fenced[group.key] = plan.changes[step.change].resource
             }
@@ -173,11 +194,38 @@ struct Executor {
         }
     }
 
-    /// Lowers and performs one group. A failed batch fails its steps; for a target the rest of the group too, since
-    /// its steps build on each other.
-    private func perform(_ group: Group) async -> [StepOutcome] {
+    /// Lowers and performs groups that go together.
+    private func perform(_ bundle: [Group]) async -> [[StepOutcome?]] {
+        if case .target = bundle[0].key { return await performTargets(bundle) }
+        return [await perform(bundle[0])]
+    }
+
+    /// All of a target's actions are one sequence: its steps build on each other, and fail together.
+    private func performTargets(_ bundle: [Group]) async -> [[StepOutcome?]] {
+        if interrupted() { return bundle.map { $0.steps.map { _ in .notStarted } } }
+        let start = clock.now
+        let sequences = bundle.map { reconciler.lower($0.steps.map(\.step)).flatMap(\.actions) }
+        let results = await reconciler.machine.performEach(sequences)
+        let elapsed = Self.seconds(start.duration(to: clock.now))
+        let steps = bundle.reduce(0) { $0 + $1.steps.count }
+        return zip(bundle, results).map { group, result in
+            let outcome: StepOutcome? =
+                switch result {
+                case .performed: .finished(seconds: elapsed / Double(steps))
+                case .failed(let error): .failed(error, seconds: elapsed)
+                case .notBegun: nil
+                }
+            return group.steps.map { _ in outcome }
+        }
+    }
+
+    /// Lowers and performs a group of steps on storage. A failed batch fails its steps only.
+    private func perform(_ group: Group) async -> [StepOutcome?] {
         var outcomes = [StepOutcome](repeating: .notStarted, count: group.steps.count)
-        for batch in batches(of: group) {
+        let lowered = reconciler.lower(group.steps.map(\.step))
+        // A step that lowers to nothing is part of a batch all the same, so that it ends.
+        let idle = Set(group.steps.indices).subtracting(lowered.flatMap(\.steps)).sorted()
+        for batch in idle.isEmpty ? lowered : lowered + [LoweredBatch(steps: idle, actions: [])] {
             if interrupted() { break }
             let start = clock.now
             do {
@@ -190,17 +238,6 @@ struct Executor {
             }
         }
         return outcomes
-    }
-
-    /// All of a target's actions go to the machine in one request; each storage batch goes alone. A step that lowers
-    /// to nothing is part of a batch all the same, so that it ends.
-    private func batches(of group: Group) -> [LoweredBatch] {
-        let lowered = reconciler.lower(group.steps.map(\.step))
-        if case .target = group.key {
-            return [LoweredBatch(steps: Array(group.steps.indices), actions: lowered.flatMap(\.actions))]
-        }
-        let idle = Set(group.steps.indices).subtracting(lowered.flatMap(\.steps)).sorted()
-        return idle.isEmpty ? lowered : lowered + [LoweredBatch(steps: idle, actions: [])]
     }
 
     static func seconds(_ duration: Duration) -> Double {

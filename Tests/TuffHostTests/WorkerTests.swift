@@ -43,6 +43,41 @@ struct WorkerTests {
         #expect(folder.names("target") == ["before", "fifo", "other"])
     }
 
+    @Test("Of several sequences the one that hangs is known; those before it are done, those after it not begun")
+    func stuckAmongOthers() async throws {
+        let machine = folder.machine(deadline: .seconds(1))
+        let hanging = makeStuck("fifo")
+        let outcomes = await machine.performEach([
+            [.makeDirectory(.target("before"))], [.makeDirectory(.target("own")), hanging],
+            [.makeDirectory(.target("after"))],
+        ])
+        try #require(outcomes.count == 3)
+        guard case .performed = outcomes[0], case .failed(let error) = outcomes[1], case .notBegun = outcomes[2] else {
+            Issue.record("\(outcomes)")
+            return
+        }
+        #expect(error.code == .timeout)
+        #expect(machine.stuckWorkers.map(\.request) == ["2 actions from 'mkdir /sys/kernel/config/target/own' on"])
+        unblock("fifo")
+        #expect(await eventually { machine.stuckWorkers.isEmpty })
+        #expect(folder.names("target") == ["before", "fifo", "own"])
+    }
+
+    @Test("A sequence that fails ends the request; the others may be asked for again")
+    func failureAmongOthers() async throws {
+        let machine = folder.machine(deadline: .seconds(60))
+        let outcomes = await machine.performEach([
+            [.makeDirectory(.target("a"))], [.writeAttribute(.target("missing/x"), "1", verify: false)],
+            [.makeDirectory(.target("b"))],
+        ])
+        guard case .performed = outcomes[0], case .failed(let error) = outcomes[1], case .notBegun = outcomes[2] else {
+            Issue.record("\(outcomes)")
+            return
+        }
+        #expect(error.code == .notFound)
+        #expect(folder.names("target") == ["a"])
+    }
+
     @Test("A request does not wait behind a stuck one")
     func concurrent() async throws {
         let machine = folder.machine(deadline: .seconds(60))
@@ -100,7 +135,7 @@ struct WorkerTests {
         let roots = HostRoots(target: folder.at("target"), allowed: [])
         var ends: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
-        let message = try WorkerRequest(roots: roots, work: .perform(actions)).message()
+        let message = try WorkerRequest(roots: roots, work: .perform([actions])).message()
         #expect(send(ends[0], message, message.count, 0) == message.count)
         let theirs = ends[1]
         onThread {
@@ -116,6 +151,8 @@ struct WorkerTests {
             var header = [UInt8](repeating: 0, count: 5)
             try #require(recv(ends[0], &header, 5, Int32(MSG_WAITALL)) == 5)
             frames.append(header[0])
+            var body = [UInt8](repeating: 0, count: Int(header[1]))
+            try #require(body.isEmpty || recv(ends[0], &body, body.count, Int32(MSG_WAITALL)) == body.count)
         }
         #expect(frames.count > 2)
         #expect(frames.dropLast().allSatisfy { $0 == 2 })
@@ -247,24 +284,26 @@ struct WorkerTests {
         close(empty)
     }
 
-    @Test("A reply says which action failed, and no command runs in a worker")
+    @Test("A reply says which sequence failed, and no command runs in a worker")
     func handle() {
         let roots = HostRoots(target: folder.at("target"), allowed: [])
         let command = HostAction.run(Command("true", [], effect: .mutates))
         let reply = WorkerServer.handle(
-            WorkerRequest(roots: roots, work: .perform([.makeDirectory(.target("a")), command])))
+            WorkerRequest(
+                roots: roots,
+                work: .perform([[.makeDirectory(.target("b"))], [.makeDirectory(.target("a")), command]])))
         guard case .stopped(1, let error) = reply else {
             Issue.record("\(reply)")
             return
         }
         #expect(error.code == .refused)
         let gone = WorkerServer.handle(
-            WorkerRequest(roots: roots, work: .perform([.makeDirectory(.target("b"))])), progress: { false })
+            WorkerRequest(roots: roots, work: .perform([[.makeDirectory(.target("c"))]])), progress: { false })
         guard case .stopped(0, _) = gone else {
             Issue.record("\(gone)")
             return
         }
-        #expect(folder.names("target") == ["a"])
+        #expect(folder.names("target") == ["a", "b"])
     }
 }
 

@@ -12,6 +12,10 @@ final class RecordingMachine: Machine {
         var log: [String] = []
         var running = 0
         var mostRunning = 0
+        /// Most sequences handed over together.
+        var mostTogether = 0
+        /// How often only the first of several sequences is begun.
+        var reluctance = 0
         var failing: Set<String> = []
         var code = HostError.Code.failed
     }
@@ -32,6 +36,28 @@ final class RecordingMachine: Machine {
         _ secret: SecretReference, key: FingerprintKey
     ) async throws(HostError) -> SecretFingerprint {
         throw HostError(.notFound, "no secret here")
+    }
+
+    func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
+        let isReluctant = state.withLock { state in
+            state.mostTogether = max(state.mostTogether, sequences.count)
+            defer { state.reluctance -= 1 }
+            return state.reluctance > 0
+        }
+        var outcomes: [SequenceOutcome] = []
+        for sequence in sequences {
+            guard !isReluctant || outcomes.isEmpty else {
+                outcomes.append(.notBegun)
+                continue
+            }
+            do {
+                try await perform(sequence)
+                outcomes.append(.performed)
+            } catch {
+                outcomes.append(.failed(error))
+            }
+        }
+        return outcomes
     }
 
     func perform(_ actions: [HostAction]) async throws(HostError) {
@@ -115,9 +141,26 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         for (index, entry) in log.enumerated() { #expect(entry.hasPrefix(index.isMultiple(of: 2) ? "+" : "-")) }
     }
 
-    @Test func targetsAreBuiltSideBySideAfterTheirDevices() async throws {
-        let log = try await run(plan(["a", "b", "c"], attached: ["a", "b", "c"])).log
+    @Test func targetsAreBuiltAFewAtATimeAndSideBySide() async throws {
+        let names = (10..<30).map { "v\($0)" }
+        let log = try await run(plan(names, attached: names)).log
+        for name in names { #expect(log.contains { $0.hasPrefix("-export") && $0.hasSuffix(":\(name)") }) }
+        #expect(machine.state.withLock { $0.mostTogether } == 8)
         #expect(machine.state.withLock { $0.mostRunning } > 1)
+    }
+
+    @Test func targetsThatWereNotBegunAreAskedForAgain() async throws {
+        machine.state.withLock { $0.reluctance = 2 }
+        let log = try await run(plan(["a", "b", "c"], attached: ["a", "b", "c"])).log
+        for name in ["a", "b", "c"] {
+            let begun = log.filter { $0.hasPrefix("+export") && $0.hasSuffix(":\(name)") }
+            #expect(!begun.isEmpty && begun.count == Set(begun).count)
+        }
+    }
+
+    @Test func targetsAreBuiltTogetherAfterTheirDevices() async throws {
+        let log = try await run(plan(["a", "b", "c"], attached: ["a", "b", "c"])).log
+        #expect(machine.state.withLock { $0.mostTogether } == 3)
         let lastActivation = log.lastIndex { $0.hasPrefix("-activate") }
         let firstExport = log.firstIndex { $0.hasPrefix("+export") }
         #expect(lastActivation != nil && firstExport != nil)
