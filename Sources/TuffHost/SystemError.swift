@@ -17,7 +17,9 @@ extension HostError {
             case ETIMEDOUT: .timeout
             default: .failed
             }
-        return HostError(code, sentence, cause: Errno(rawValue: number).description, subject: subject)
+        var cause = Errno(rawValue: number).description
+        if [EACCES, EPERM].contains(number), geteuid() != 0 { cause += "; run as root" }
+        return HostError(code, sentence, cause: cause, subject: subject)
     }
 }
 

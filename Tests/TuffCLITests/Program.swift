@@ -120,9 +120,10 @@ final class TestFolder {
     /// Starts the program that was built beside the test bundle, in this folder.
     /// - Parameters:
     ///   - out: where standard output goes; nil: into a file that is read at the end. Likewise `err`.
+    ///   - asNobody: as user 65534 without groups (setpriv(1)); only root can.
     func start(
         _ arguments: [String], environment: [String] = [], input: String = "/dev/null", out: String? = nil,
-        err: String? = nil
+        err: String? = nil, asNobody: Bool = false
     ) throws -> Running {
         let bundle = CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
         let program = "/\(bundle)/tuff"
@@ -134,7 +135,9 @@ final class TestFolder {
         posix_spawn_file_actions_addopen(&actions, 1, out ?? "\(temporary).out", O_WRONLY | O_CREAT, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, err ?? "\(temporary).err", O_WRONLY | O_CREAT, 0o600)
         // env(1) changes the directory and becomes the program, under the same process id.
-        var argv = (["env", "-C", path, program] + arguments).map { strdup($0) } + [nil]
+        let lowering = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        var argv =
+            (["env", "-C", path] + (asNobody ? lowering : []) + [program] + arguments).map { strdup($0) } + [nil]
         var envp = (["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no"] + environment).map { strdup($0) } + [nil]
         defer { for pointer in argv + envp { free(pointer) } }
         var pid: pid_t = 0
@@ -145,7 +148,16 @@ final class TestFolder {
         return Running(pid: pid, folder: path)
     }
 
-    func run(_ arguments: [String], environment: [String] = [], out: String? = nil) throws -> Ended {
-        try start(arguments, environment: environment, out: out).wait()
+    func run(
+        _ arguments: [String], environment: [String] = [], out: String? = nil, asNobody: Bool = false
+    ) throws -> Ended {
+        try start(arguments, environment: environment, out: out, asNobody: asNobody).wait()
     }
+
+    /// False where the tests themselves have no rights, or the build lies where nobody else may look.
+    static let canRunAsNobody: Bool = {
+        guard geteuid() == 0, let folder = try? TestFolder() else { return false }
+        chmod(folder.path, 0o755)
+        return (try? folder.run(["version"], asNobody: true))?.code == 0
+    }()
 }

@@ -20,7 +20,8 @@ struct Describe: AsyncParsableCommand {
         let survey = try await Looking(global: global, host: host, stack: stack).survey(documents.paths)
         survey.observed.warnOfUnseen(global.errors)
         guard let record = survey.records.first(where: { $0.id == id }) else {
-            let hint = documents.paths.isEmpty ? "without -f only what exists is known" : nil
+            var hint = documents.paths.isEmpty ? "without -f only what exists is known" : nil
+            if hint != nil, !survey.knowsDirectories { hint? += ". " + Survey.directoriesNeedNames }
             throw Failure("there is no \(id)", help: hint)
         }
         try form.show(DescribeView(record), global.output)

@@ -40,11 +40,12 @@ struct GetCommand: AsyncParsableCommand {
         var records = survey.records(of: kind)
         if let name { records = records.filter { $0.id.name == name } }
         if let selector = selector.flatMap(LabelText.parse) { records = records.filter { selector.matches($0.labels) } }
-        if let name, records.isEmpty { throw Failure("there is no \(kind.rawValue) '\(name)'") }
+        let hint = documents.paths.isEmpty && !survey.knowsDirectories ? Survey.directoriesNeedNames : nil
+        if let name, records.isEmpty { throw Failure("there is no \(kind.rawValue) '\(name)'", help: hint) }
         let view = GetView(records, of: kind, wide: format == .wide)
         switch format {
         case .table, .wide:
-            if records.isEmpty { Console.talk("no \(kind.plural)\n") }
+            if records.isEmpty { Console.talk("no \(kind.plural)\n" + (hint.map { "\($0)\n" } ?? "")) }
             try Console.data(view.text(global.output))
         case .json: try Console.data(view.document.json)
         case .yaml: try Console.data(view.document.yaml)

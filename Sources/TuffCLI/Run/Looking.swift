@@ -15,20 +15,20 @@ struct Looking {
             ? nil : try Documents.load(paths, style: global.errors, consequence: "nothing was looked at").state
         let session = Session(config: try global.loadConfig(), host: host)
         let context = session.newContext(stack: stack.stack)
-        let observed = await session.reconciler.observe(
-            state ?? DesiredState(), context: context, ledger: ledger(session))
-        return Survey(desired: state, observed: observed, context: context)
+        let (ledger, error) = ledger(session)
+        let observed = await session.reconciler.observe(state ?? DesiredState(), context: context, ledger: ledger)
+        return Survey(desired: state, observed: observed, context: context, ledgerError: error)
     }
 
     /// Who only looks does without a ledger that cannot be read, and says so.
-    private func ledger(_ session: Session) -> Ledger {
+    private func ledger(_ session: Session) -> (Ledger, HostError?) {
         do throws(HostError) {
-            return try session.reconciler.ledger.load()
+            return (try session.reconciler.ledger.load(), nil)
         } catch {
             Console.talk(
                 global.errors.paint("warning:", .yellow)
                     + " what was lost cannot be told: \(Layout.printable(error.description))\n")
-            return Ledger()
+            return (Ledger(), error)
         }
     }
 }

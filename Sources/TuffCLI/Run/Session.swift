@@ -107,8 +107,28 @@ extension GlobalOptions {
 extension ObservedState {
     /// Says on standard error which sources could not be seen, so that a plan full of blocked lines explains itself.
     func warnOfUnseen(_ style: Style) {
-        for (source, error) in unseen {
-            Console.talk(style.paint("warning:", .yellow) + " \(source): \(Layout.printable(error.description))\n")
+        for line in unseenSentences {
+            Console.talk(style.paint("warning:", .yellow) + " \(Layout.printable(line))\n")
+        }
+    }
+
+    /// One for each source; of many of a kind that cannot be seen for one reason, the first and how many more.
+    var unseenSentences: [String] {
+        struct Cause: Hashable {
+            var sort: Substring
+            var code: HostError.Code
+            var cause: String?
+        }
+        var counts: [Cause: Int] = [:]
+        func cause(_ source: String, _ error: HostError) -> Cause {
+            Cause(sort: source.prefix { $0 != " " }, code: error.code, cause: error.cause)
+        }
+        for (source, error) in unseen { counts[cause(source, error), default: 0] += 1 }
+        return unseen.compactMap { source, error in
+            let cause = cause(source, error)
+            guard let count = counts.removeValue(forKey: cause) else { return nil }
+            return "\(source): \(error)"
+                + (count > 1 ? "; and the same of \(Layout.count(count - 1, "other \(cause.sort)"))" : "")
         }
     }
 }

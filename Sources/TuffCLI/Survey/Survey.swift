@@ -8,8 +8,13 @@ package struct Survey: Sendable {
     package var context: PlanContext
     /// Nil: no documents were given, only what exists is shown.
     package var plan: Plan?
+    /// Why it is not known what earlier passes saw; nil: it is.
+    package var ledgerError: HostError?
 
-    package init(desired: DesiredState?, observed: ObservedState, context: PlanContext) {
+    package init(
+        desired: DesiredState?, observed: ObservedState, context: PlanContext, ledgerError: HostError? = nil
+    ) {
+        self.ledgerError = ledgerError
         self.observed = observed
         self.context = context
         plan = desired.map { Planner.plan(desired: $0, observed: observed, context: context) }
@@ -25,7 +30,40 @@ package struct Survey: Sendable {
     }
 
     /// Sources that could not be looked at, as sentences.
-    package var unseen: [(source: String, error: HostError)] { observed.unseen }
+    package var unseen: [(source: String, error: HostError)] {
+        observed.unseen + (ledgerError.map { [("ledger", $0)] } ?? [])
+    }
+
+    /// Why no source at all could be looked at, in one sentence; nil: something was seen, if only that it is empty.
+    package var blindness: String? {
+        guard case .unknown(let targets) = observed.targets, let lvm = observed.volumeGroups.unlisted,
+            observed.volumeGroups.entries.isEmpty,
+            !observed.directories.entries.values.contains(where: { !$0.isUnknown }),
+            !records(of: .pool).contains(where: { $0.ready.status != .unknown })
+        else { return nil }
+        return "nothing could be looked at: \(lvm); \(targets)"
+            + (observed.directories.entries.isEmpty ? "; and no directory pool is known" : "")
+    }
+
+    /// Directories are only looked into when something names them.
+    package static let directoriesNeedNames =
+        "Directory pools are known from documents (-f), or once an apply has used them."
+
+    package var knowsDirectories: Bool { !observed.directories.entries.isEmpty }
+}
+
+extension ResourceRecord {
+    /// It is another node's business; nothing is known of it here, and nothing is wrong.
+    package var isElsewhere: Bool { ready.reason == Condition.otherNode }
+}
+
+extension Condition {
+    static let otherNode = "OtherNode"
+
+    /// What is declared for another node.
+    static func elsewhere(_ node: String) -> Condition {
+        Condition("Ready", .unknown, reason: otherNode, message: "it is for node \(node)")
+    }
 }
 
 extension ObservedState {
@@ -121,7 +159,8 @@ struct SurveyBuilder {
         return ResourceRecord(
             id: id, location: facts.declared?.location, labels: facts.declared?.metadata.labels ?? [:],
             conditions: conditions(
-                stack == context.stack ? changes[id] : nil, observed: facts.stored.map(Self.health)),
+                stack == context.stack ? changes[id] : nil,
+                observed: facts.stored.map(Self.health) ?? elsewhere(volume: name)),
             facts: .volume(facts))
     }
 
@@ -142,6 +181,11 @@ struct SurveyBuilder {
         return Condition("Ready", .yes, reason: "Exists", message: "\(stored.location)")
     }
 
+    private func elsewhere(volume name: String) -> Condition? {
+        guard let node = desired.node(ofVolume: name), node != context.config.node else { return nil }
+        return .elsewhere(node)
+    }
+
     // MARK: Attachments
 
     private func attachments() -> [ResourceRecord] {
@@ -157,7 +201,7 @@ struct SurveyBuilder {
             records.append(
                 ResourceRecord(
                     id: id, location: declared.location, labels: declared.metadata.labels,
-                    conditions: conditions(changes[id], observed: nil),
+                    conditions: conditions(changes[id], observed: elsewhere(volume: volumeName)),
                     facts: .attachment(attachment(declared, volumeName, volume, acl, declared.spec.initiator))))
         }
         for stored in index.volumes {

@@ -39,7 +39,7 @@ package struct DescribeView: View {
         switch ready.status {
         case .yes: ready.reason == "NotDeclared" ? "yes, but no document declares it" : "yes"
         case .no: "no, \(ready.reason): \(ready.message)"
-        case .unknown: "unknown: \(ready.message)"
+        case .unknown: ready.reason == Condition.otherNode ? "not here, \(ready.message)" : "unknown: \(ready.message)"
         }
     }
 

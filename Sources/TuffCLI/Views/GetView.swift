@@ -33,7 +33,7 @@ package struct GetView: View {
         switch record.ready.status {
         case .yes: "yes"
         case .no: "no"
-        case .unknown: "unknown"
+        case .unknown: record.isElsewhere ? "-" : "unknown"
         }
     }
 

@@ -26,7 +26,10 @@ package struct StatusView: View {
         var problems = survey.unseen.map {
             Problem(severity: .unknown, subject: $0.source, reason: "Unknown", message: $0.error.description)
         }
-        for record in survey.records {
+        if let blindness = survey.blindness {
+            problems.append(Problem(severity: .unknown, subject: "host", reason: "Unseen", message: blindness))
+        }
+        for record in survey.records where !record.isElsewhere {
             let ready = record.ready
             guard ready.status != .yes else { continue }
             let severe = [
@@ -103,14 +106,20 @@ package struct StatusView: View {
                 }
             }
         }
-        if survey.plan == nil { text += "\nNo documents were given (-f): only what exists is judged.\n" }
+        if survey.plan == nil {
+            text += "\nNo documents were given (-f): only what exists is judged.\n"
+            if !survey.knowsDirectories { text += Survey.directoriesNeedNames + "\n" }
+        }
         return text
     }
 
     private var summary: [[String]] {
         func line(_ kind: Kind) -> String {
-            let records = survey.records(of: kind)
+            let all = survey.records(of: kind)
+            let records = all.filter { !$0.isElsewhere }
+            let others = all.count - records.count
             return "\(records.count), of which \(records.count { $0.ready.status == .yes }) ready"
+                + (others > 0 ? "; \(others) of other nodes" : "")
         }
         let provisioned = survey.volumeFacts.reduce(ByteCount.zero) { $0 + ($1.stored?.size ?? .zero) }
         return [
@@ -149,12 +158,13 @@ package struct StatusView: View {
             }
         var what = problems.prefix(3).map { "\($0.subject) \($0.reason)" }.joined(separator: ", ")
         if problems.count > 3 { what += ", and \(problems.count - 3) more" }
-        let volumes = survey.records(of: .volume).count
+        func here(_ kind: Kind) -> Int { survey.records(of: kind).count { !$0.isElsewhere } }
+        let volumes = here(.volume)
         let message =
             problems.isEmpty
             ? "\(Layout.count(volumes, "volume")), \(Layout.count(sessions, "session"))"
             : "\(Layout.count(problems.count, "problem")): \(what)"
-        var data = "volumes=\(volumes) attachments=\(survey.records(of: .attachment).count)"
+        var data = "volumes=\(volumes) attachments=\(here(.attachment))"
         data += " sessions=\(sessions) problems=\(problems.count)"
         for (name, share, percent) in fillLevels {
             data += " '\(name) \(share)'=\(Int(percent.rounded()))%;80;90"

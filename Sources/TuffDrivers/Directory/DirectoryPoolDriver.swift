@@ -50,6 +50,13 @@ package struct DirectoryPoolDriver: DirectoryDriver {
     /// damaged, so that it is reported; its data file then counts as somebody else's and keeps its name taken.
     /// What cannot be read at all makes the pool unknown.
     static func files(_ entries: [TreeEntry], in path: String) throws(HostError) -> [DirectoryFile] {
+        // Volumes whose marks nobody may read are not absent, and their files not somebody else's.
+        for entry in entries where ["", Sidecar.folder].contains(entry.path) {
+            guard let error = entry.error else { continue }
+            let what = entry.path.isEmpty ? "directory \(path)" : "the sidecars in \(path)/\(Sidecar.folder)"
+            throw HostError(
+                error.code, "\(what) cannot be read", cause: error.cause ?? error.sentence, subject: error.subject)
+        }
         var found: [String: TreeEntry] = [:]
         for entry in entries where entry.path != Sidecar.folder && !entry.path.hasPrefix("\(Sidecar.folder)/") {
             found[entry.path] = entry

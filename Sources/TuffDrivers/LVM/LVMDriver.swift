@@ -74,6 +74,13 @@ package struct LVMDriver: VolumeGroupDriver {
 
     private func output(of command: Command, on machine: any Machine) async throws(HostError) -> [UInt8] {
         let output = try await machine.read(command)
+        // Who may not open devices gets a report without them, for `--readonly` even with status 0 (measured with LVM
+        // 2.03.16). The text only ever makes LVM unknown.
+        guard !output.standardError.contains("Running as a non-root user") else {
+            throw HostError(
+                .permissionDenied, "lvm sees no devices", cause: "Permission denied; run as root",
+                subject: command.description)
+        }
         guard command.successStatuses.contains(output.status) else {
             throw HostError(
                 .failed, "lvm \(command.arguments[0]) ended with status \(output.status)",

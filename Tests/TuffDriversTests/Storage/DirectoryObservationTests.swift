@@ -1,5 +1,5 @@
 import Testing
-import TuffDrivers
+@testable import TuffDrivers
 import TuffHost
 import TuffModel
 import TuffTestSupport
@@ -20,6 +20,17 @@ struct DirectoryObservationTests {
     @Test func aDirectoryThatCannotBeReadIsUnknown() async {
         let error = HostError(.permissionDenied, "no")
         #expect(await observe { $0.directories[path]?.failure = error } == .unknown(error))
+    }
+
+    @Test(arguments: [".tuff", ""]) func whatCannotBeListedIsUnknownAndNotEmpty(_ place: String) {
+        let refusal = HostError(.permissionDenied, "Cannot list", cause: "Permission denied")
+        let entries = [
+            TreeEntry(path: place, kind: .directory, error: refusal),
+            TreeEntry(path: "v-db", kind: .file, size: ByteCount(1 << 20)),
+        ]
+        let error = #expect(throws: HostError.self) { try DirectoryPoolDriver.files(entries, in: path) }
+        #expect(error?.code == .permissionDenied)
+        #expect(error?.cause == "Permission denied")
     }
 
     @Test func whatOthersMayChangeIsSaid() async throws {
