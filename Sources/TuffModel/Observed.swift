@@ -182,10 +182,14 @@ package struct DirectoryFile: Equatable, Codable, Sendable {
     package var allocated: ByteCount
     /// Why others than root and the user we run as could change the file or its sidecar, in a sentence.
     package var exposure: String?
+    /// Why its sidecar cannot be understood, in a sentence; nil where there is none or it can.
+    package var fault: String?
 
     package init(
-        name: String, tags: [String], size: ByteCount?, allocated: ByteCount = .zero, exposure: String? = nil
+        name: String, tags: [String], size: ByteCount?, allocated: ByteCount = .zero, exposure: String? = nil,
+        fault: String? = nil
     ) {
+        self.fault = fault
         self.name = name
         self.tags = tags
         self.size = size

@@ -73,6 +73,8 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
     package var identity: DiskIdentity?
     /// Size handed to initiators; nil where the stack does not say.
     package var size: ByteCount?
+    /// The stack told `size` in whole decimal megabytes, and nothing else tells it exactly; nil: it is exact.
+    package var sizeIsRounded: Bool?
     /// Discard (UNMAP) is passed through.
     package var discard: Bool?
     /// The block device it holds; nil for files and where the stack does not say.
@@ -80,7 +82,7 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
 
     package init(
         name: String, place: String, path: String?, enabled: Bool, identity: DiskIdentity?, size: ByteCount? = nil,
-        discard: Bool? = nil, device: DeviceNumber? = nil
+        sizeIsRounded: Bool? = nil, discard: Bool? = nil, device: DeviceNumber? = nil
     ) {
         self.name = name
         self.place = place
@@ -88,6 +90,7 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
         self.enabled = enabled
         self.identity = identity
         self.size = size
+        self.sizeIsRounded = sizeIsRounded
         self.discard = discard
         self.device = device
     }

@@ -88,7 +88,8 @@ extension PlanningPass {
     private func describe(_ export: DesiredExport) -> String {
         var modes = [export.access.readOnly ? "read-only" : "read-write"]
         if let chap = export.access.chap { modes.append(chap.mutualUser == nil ? "CHAP" : "mutual CHAP") }
-        return "\(export.iqn) LUN \(export.lun) to \(export.access.initiator) (\(modes.joined(separator: ", ")))"
+        let lun = export.lun + ExportCapabilities.of(context.config.targetDriver).firstLUN
+        return "\(export.iqn) LUN \(lun) to \(export.access.initiator) (\(modes.joined(separator: ", ")))"
     }
 
     /// What should be handed out, or why it cannot be.

@@ -59,6 +59,9 @@ struct ExportDiff {
         if target?.enabled != true { add(.enable(reference), "enabled", from: target == nil ? nil : "no", to: "yes") }
     }
 
+    /// The number that initiators see.
+    private func seen(_ lun: Int) -> Int { lun + capabilities.firstLUN }
+
     private var reference: TargetRef { TargetRef(iqn: wanted.iqn, place: target?.place ?? "") }
 
     private var sessions: [String] {
@@ -80,7 +83,7 @@ struct ExportDiff {
             if name != wanted.backstore.name || lun.number != wanted.lun {
                 obstacle = Obstacle(
                     .notOurs,
-                    "target \(target.iqn) hands out '\(name)' as LUN \(lun.number), which Tuff did not make; "
+                    "target \(target.iqn) hands out '\(name)' as LUN \(seen(lun.number)), which Tuff did not make; "
                         + "remove that LUN or rename the target")
                 return
             }
@@ -120,8 +123,8 @@ struct ExportDiff {
         }
         let grows = wanted.backstore.location.isBlockDevice ? capabilities.growsDevices : capabilities.growsFiles
         if !grows, let size = backstore.size, size != wanted.backstore.size {
-            fixed.append(
-                FieldDifference("backstore.size", from: size.description, to: wanted.backstore.size.description))
+            let from = backstore.sizeIsRounded == true ? "about \(size.bytes / 1_000_000) MB" : size.description
+            fixed.append(FieldDifference("backstore.size", from: from, to: wanted.backstore.size.description))
         }
         if !fixed.isEmpty {
             return rebuild(backstore, fixed)
@@ -195,7 +198,7 @@ struct ExportDiff {
         var spec = placed(rebuilt ? nil : backstore)
         spec.isBegun = !rebuilt && found?.path != nil
         steps.append(.addLUN(reference, number: wanted.lun, spec))
-        if !rebuilt { differences.append(FieldDifference("lun", from: nil, to: "\(wanted.lun)")) }
+        if !rebuilt { differences.append(FieldDifference("lun", from: nil, to: "\(seen(wanted.lun))")) }
     }
 
     private mutating func compareAccess(rebuilt: Bool) {
@@ -227,7 +230,7 @@ struct ExportDiff {
                     reference, initiator: access.initiator, number: wanted.lun, lun: wanted.lun,
                     readOnly: access.readOnly))
             if !rebuilt, acl != nil {
-                differences.append(FieldDifference("initiator.lun", from: nil, to: "\(wanted.lun)"))
+                differences.append(FieldDifference("initiator.lun", from: nil, to: "\(seen(wanted.lun))"))
             }
         } else if let mapped, mapped.readOnly != access.readOnly {
             let others = (target?.acls ?? []).map(\.initiator).filter { $0 != access.initiator }

@@ -154,14 +154,16 @@ extension PlanningPass {
         let prefix = "\(context.config.iqnBase):"
         let coming = Set(
             desired.volumes.values.map { $0.spec.identity?.iqn ?? "\(prefix)\($0.metadata.name)" })
-        for target in inventory.targets.sorted(by: { $0.iqn < $1.iqn }) {
-            guard target.iqn.hasPrefix(prefix), !coming.contains(target.iqn),
-                index.volumes(withTarget: target.iqn).isEmpty
-            else { continue }
+        let strays = inventory.targets.map(\.iqn).sorted().filter { iqn in
+            iqn.hasPrefix(prefix) && !coming.contains(iqn) && index.volumes(withTarget: iqn).isEmpty
+        }
+        // Another program's hundred targets must not bury what is ours.
+        for iqn in strays.prefix(strays.count > 2 ? 1 : 2) {
+            let others = strays.count > 2 ? ", like \(strays.count - 1) more" : ""
             builder.add(
                 PlannedChange(
-                    ResourceID(.attachment, String(target.iqn.dropFirst(prefix.count))), .orphan,
-                    "target \(target.iqn) is under our base and belongs to no volume of ours; it is left alone",
+                    ResourceID(.attachment, String(iqn.dropFirst(prefix.count))), .orphan,
+                    "target \(iqn) is under our base and belongs to no volume of ours\(others); it is left alone",
                     reason: .notOurs))
         }
     }

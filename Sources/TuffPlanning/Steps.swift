@@ -196,6 +196,8 @@ package struct ExportCapabilities: Hashable, Sendable {
     package var discard: Bool
     /// An initiator's access can say that it is ours, and for which attachment.
     package var marksAccess: Bool
+    /// What initiators see as the volume numbered 0: tgtd keeps LUN 0 for its own controller.
+    package var firstLUN = 0
 
     package static func of(_ driver: TargetDriver) -> ExportCapabilities {
         switch driver {
@@ -206,7 +208,8 @@ package struct ExportCapabilities: Hashable, Sendable {
         case .tgt:
             ExportCapabilities(
                 chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false,
-                readOnlyPerInitiator: false, settings: [.authentication], discard: true, marksAccess: false)
+                readOnlyPerInitiator: false, settings: [.authentication], discard: true, marksAccess: false,
+                firstLUN: 1)
         }
     }
 }

@@ -62,6 +62,10 @@ package struct StorageIndex: Sendable {
         for file in directory.files {
             let location = VolumeLocation.file(directory: directory.path, name: file.name)
             taken.insert(location)
+            if let fault = file.fault {
+                damaged.append((location, fault))
+                continue
+            }
             switch Marks.read(file.tags) {
             case .foreign: break
             case .damaged(let sentence): damaged.append((location, sentence))
@@ -91,6 +95,9 @@ package struct StorageIndex: Sendable {
     }
 
     package func volume(_ uid: UID) -> StoredVolume? { byUID[uid] }
+
+    /// Everything that has a name in a group or directory, ours and foreign.
+    var places: Set<VolumeLocation> { taken }
 
     package func isTaken(_ location: VolumeLocation) -> Bool { taken.contains(location) }
 

@@ -211,10 +211,7 @@ extension PlanningPass {
     }
 
     private func nameObstacle(_ location: VolumeLocation, _ iqn: String) -> Obstacle? {
-        if index.isTaken(location) {
-            return Obstacle(
-                .nameTaken, "\(location) exists and is not this volume; rename it, or choose another name")
-        }
+        if index.isTaken(location) { return Obstacle(.nameTaken, "\(location) \(whose(location))") }
         if let other = index.volumes(withTarget: iqn).first {
             return Obstacle(.nameTaken, "target name \(iqn) belongs to \(other.location) already")
         }
@@ -231,6 +228,21 @@ extension PlanningPass {
         return nil
     }
 
+    /// Whose a thing is that has the name a new volume would get, and what to do.
+    private func whose(_ location: VolumeLocation) -> String {
+        guard let other = index.volumes.first(where: { $0.location == location }) else {
+            let marks = location.isBlockDevice ? "no tags" : "no sidecar"
+            return
+                "exists and has \(marks) of Tuff's: it is somebody else's, or its marks were lost. Rename it, or choose "
+                + "another name; if it was this volume, put its marks back"
+        }
+        guard other.marks.stack == context.stack else {
+            return
+                "belongs to stack \(other.marks.stack); plan with --stack \(other.marks.stack), or choose another name"
+        }
+        return "exists and is Volume/\(other.marks.name), which has another name by its marks; rename one of them"
+    }
+
     /// What was once seen ready and is gone is lost, not new: making it again, blank, under its old address would hide
     /// the loss from everybody. The ledger is asked after everything that could hold the volume was seen.
     private func loss(of resource: ResourceID) -> Obstacle? {
@@ -239,9 +251,20 @@ extension PlanningPass {
         else { return nil }
         return Obstacle(
             .lost,
-            "it was last seen at \(entry.seen) as \(entry.place) and is gone; nothing is made in its place. Bring its "
-                + "device back, or, if the data is given up: tuff forget \(resource), or apply with --recreate "
-                + "\(resource)")
+            "it was last seen at \(entry.seen) as \(entry.place) and \(remains(of: entry)), or, if the data is given up: "
+                + "tuff forget \(resource), or apply with --recreate \(resource)")
+    }
+
+    /// What is left of something lost: its data may be where they were, only not known to be its any more.
+    private func remains(of entry: Ledger.Entry) -> String {
+        let isThere = index.places.contains { $0.description == entry.place }
+        guard isThere else { return "is gone; nothing is made in its place. Bring its device back" }
+        guard entry.place.hasPrefix("/"), let uid = entry.uid, let slash = entry.place.lastIndex(of: "/") else {
+            return "what is there now does not have its tags (tuff:uid=\(entry.uid?.description ?? "")); put them back"
+        }
+        return
+            "the file is there, but its sidecar \(entry.place[..<slash])/.tuff/\(uid).json is missing or damaged. Put a "
+            + "copy of it back"
     }
 
     private func formerNotes(_ resource: ResourceID) -> [String] {

@@ -75,12 +75,15 @@ package struct VolumeFacts: Sendable {
     package var declared: Declared<VolumeSpec>?
     package var stored: StoredVolume?
     package var target: ObservedTarget?
+    /// What initiators see as number 0.
+    package var firstLUN = 0
 
     package var access: [AccessFacts] { (target?.acls ?? []).map(AccessFacts.init) }
     package var sessions: Int { access.reduce(0) { $0 + $1.sessions.count } }
     package var serial: String? { stored.map { $0.marks.serial ?? $0.uid.serial } }
     package var iqn: String? { stored?.marks.iqn }
-    package var lun: Int? { stored.map { $0.marks.lun ?? 0 } }
+    /// As initiators see it.
+    package var lun: Int? { stored.map { ($0.marks.lun ?? 0) + firstLUN } }
 
     package var declaredPool: String? {
         switch declared?.spec.placement {

@@ -151,7 +151,8 @@ struct SurveyBuilder {
     private func facts(_ declared: Declared<VolumeSpec>?, _ stored: StoredVolume?) -> VolumeFacts {
         VolumeFacts(
             declared: declared, stored: stored,
-            target: stored?.marks.iqn.flatMap { targets[$0] })
+            target: stored?.marks.iqn.flatMap { targets[$0] },
+            firstLUN: ExportCapabilities.of(context.config.targetDriver).firstLUN)
     }
 
     private func record(_ name: String, _ facts: VolumeFacts, stack: String) -> ResourceRecord {

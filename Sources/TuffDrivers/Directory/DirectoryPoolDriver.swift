@@ -69,7 +69,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             guard entry.kind == .file, let text = entry.text, let sidecar = Sidecar(text: text),
                 case .ours(let marks) = Marks.read(sidecar.tags), marks.uid == uid
             else {
-                files.append(DirectoryFile(name: entry.path, tags: ["tuff:uid=\(uid)"], size: nil))
+                files.append(
+                    DirectoryFile(
+                        name: entry.path, tags: ["tuff:uid=\(uid)"], size: nil, fault: fault(of: entry, uid)))
                 continue
             }
             sidecars.append((entry, sidecar, marks))
@@ -100,6 +102,27 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 DirectoryFile(name: name, tags: [], size: entry.size ?? .zero, allocated: entry.allocated ?? .zero))
         }
         return files.sorted { $0.name < $1.name }
+    }
+
+    /// Why a sidecar is none, and what to do about it.
+    private static func fault(of entry: TreeEntry, _ uid: UID) -> String {
+        let what: String
+        if entry.kind != .file {
+            what = "it is not a plain file"
+        } else if let text = entry.text, !text.allSatisfy(\.isWhitespace) {
+            if let sidecar = Sidecar(text: text) {
+                switch Marks.read(sidecar.tags) {
+                case .foreign: what = "it holds no marks"
+                case .damaged(let sentence): what = sentence
+                case .ours(let marks): what = "its marks are those of uid \(marks.uid)"
+                }
+            } else {
+                what = Sidecar.fault(in: text)
+            }
+        } else {
+            what = "it is empty"
+        }
+        return "\(what); put a copy of it back as it was, or, if its volume is given up, move it away"
     }
 
     /// The name of a file that was on its way to the name of its marks: the old one if it is there, else the new one.

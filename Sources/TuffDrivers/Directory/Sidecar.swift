@@ -39,6 +39,21 @@ package struct Sidecar: Hashable, Codable, Sendable {
         self = sidecar
     }
 
+    /// Why a text is no sidecar.
+    static func fault(in text: String) -> String {
+        struct Header: Decodable { var version: Int }
+        let data = Data(text.utf8)
+        if (try? JSONDecoder().decode(Sidecar.self, from: data)) != nil
+            || (try? JSONDecoder().decode(Header.self, from: data)) != nil
+        {
+            let version = (try? JSONDecoder().decode(Header.self, from: data))?.version ?? Self.version
+            return version == Self.version
+                ? "it does not say which file and which marks, as Tuff writes it"
+                : "it is of version \(version), and this tuff knows version \(Self.version)"
+        }
+        return "it is not valid JSON of Tuff's"
+    }
+
     /// How a text for this file begins, whatever its marks.
     static func beginning(of file: String) -> String { "{\"file\":\"\(file)\"," }
 

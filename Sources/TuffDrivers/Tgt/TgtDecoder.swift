@@ -15,6 +15,7 @@ struct TgtUnit: Equatable {
     /// Exact where the file behind it agrees with the megabytes, the megabytes where it does not, nil where there is
     /// no file to ask: a rounded size must not pass for a difference.
     var size: ByteCount?
+    var sizeIsRounded = false
 
     /// The volume it carries, nil for other people's.
     var uid: UID? { UID(backstoreName: id) }
@@ -23,7 +24,8 @@ struct TgtUnit: Equatable {
         guard let file, file.bytes >= 0 else { return }
         // tgtd prints decimal megabytes, rounded to the nearest (measured: 500224 bytes are 1 MB, 499712 are 0).
         let rounded = file.bytes / 1_000_000 + (file.bytes % 1_000_000 >= 500_000 ? 1 : 0)
-        size = rounded == megabytes ? file : ByteCount(megabytes * 1_000_000)
+        sizeIsRounded = rounded != megabytes
+        size = sizeIsRounded ? ByteCount(megabytes * 1_000_000) : file
     }
 }
 
@@ -101,7 +103,7 @@ package enum TgtDecoder {
                         enabled: unit.online,
                         // Vendor and product are not told; ours are what we set, others' nobody's business.
                         identity: unit.uid.map { _ in DiskIdentity(serial: unit.serial) }, size: unit.size,
-                        discard: unit.thin))
+                        sizeIsRounded: unit.sizeIsRounded ? true : nil, discard: unit.thin))
             }
             inventory.targets.append(observed(target, units, portals))
         }
