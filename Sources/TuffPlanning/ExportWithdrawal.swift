@@ -83,10 +83,17 @@ struct ObservedExport {
         self.volume = volume
         backstore = backstores[volume.uid.backstoreName]
         if let iqn = volume.marks.iqn, let found = targets[iqn],
-            found.luns.allSatisfy({ $0.backstore == volume.uid.backstoreName })
+            found.luns.allSatisfy({ Self.isOurs($0, of: volume) })
         {
             target = found
         }
+    }
+
+    /// A LUN that hands out nothing is half made or half taken down, and nobody else makes LUNs in our targets; one
+    /// without a name that does hand something out is ours by its path.
+    private static func isOurs(_ lun: ObservedLUN, of volume: StoredVolume) -> Bool {
+        if let backstore = lun.backstore { return backstore == volume.uid.backstoreName }
+        return lun.path == nil || lun.path == volume.location.path
     }
 
     /// Access that Tuff granted. Where a stack has no room for marks, all access to a target of ours counts as such.
