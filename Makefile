@@ -1,6 +1,6 @@
 # README's commands. Each installs the Debian packages it needs, builds, and runs.
 SHELL := /bin/bash
-.PHONY: all build release demo lab-demo test unit judge lab bench lint imports deps-build clean
+.PHONY: all build release demo lab-demo test unit judge lab faults mutants bench lint imports deps-build clean
 
 SWIFT_BUILD := swift build
 BIN := .build/debug
@@ -47,6 +47,18 @@ lab: deps-build
 	@contrib/debian-packages lab
 	$(SWIFT_BUILD) --build-tests
 	Tests/Lab/run-suite
+
+# Injected faults under the eye of an oracle: docs/reliability/README.md.
+MINUTES ?= 60
+faults: deps-build
+	@contrib/debian-packages judge
+	$(SWIFT_BUILD) --build-tests
+	Tests/Faults/run $(MINUTES)
+
+# Controllers with one deliberate fault each, all of which the harness must notice.
+mutants: deps-build
+	$(SWIFT_BUILD) --build-tests
+	FAULTS_MUTANTS=1 swift test --skip-build --filter 'TuffFaultTests\.MutantTests'
 
 bench: release
 	@contrib/debian-packages lab bench

@@ -122,6 +122,13 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "TuffFaultTests",
+            dependencies: [
+                "TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffTestSupport",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "TuffLabTests",
             dependencies: [
                 "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",

@@ -1,0 +1,152 @@
+extension Oracle {
+    /// Targets, backstores and access: others' stay as they are, sessions live on, secrets guard what they should.
+    func exports(_ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+        var found: [Violation] = []
+        let ours = Set((before.objects + after.objects).compactMap { $0.mark("iqn") })
+        let foreignTargets = before.targets.filter { iqn in
+            !ours.contains(iqn) || handsOutForeign(iqn, before)
+        }
+        for iqn in foreignTargets.sorted()
+        where Self.node(before, "iscsi", iqn) != Self.node(after, "iscsi", iqn) {
+            found.append(Violation(.foreign, "target \(iqn) was touched"))
+        }
+        for backstore in before.backstores.sorted() where !backstore.contains("/tuff-") {
+            let path = backstore.split(separator: "/").map(String.init)
+            if Self.node(before, "core", path[0], path[1]) != Self.node(after, "core", path[0], path[1]) {
+                found.append(Violation(.foreign, "backstore \(backstore) was touched"))
+            }
+        }
+        for old in before.access where !old.isMarked && !foreignTargets.contains(old.iqn) {
+            let isDeclared = intent.attachments.values.contains { $0.initiator == old.initiator }
+            let path = ["iscsi", old.iqn, "tpgt_1", "acls", old.initiator]
+            if !isDeclared, before.world.targets.node(at: path) != after.world.targets.node(at: path) {
+                found.append(Violation(.foreign, "the access of \(old.initiator) to \(old.iqn) was touched"))
+            }
+        }
+        for session in before.world.targets.sessions where !after.world.targets.sessions.contains(session) {
+            let access = before.access.first { $0.iqn == session.iqn && $0.initiator == session.initiator }
+            if access?.mayBeCut == true || access.map({ intent.forced.contains($0.attachment) }) == true { continue }
+            found.append(Violation(.sessions, "the session of \(session.initiator) with \(session.iqn) was cut"))
+        }
+        return found + exposure(after, intent).subtracting(exposure(before, intent))
+    }
+
+    private func handsOutForeign(_ iqn: String, _ view: OracleView) -> Bool {
+        let luns = Self.node(view, "iscsi", iqn, "tpgt_1", "lun")?.children.values.flatMap { $0.children.values } ?? []
+        return luns.contains { $0.link.map { $0.last?.hasPrefix("tuff-") == false } ?? false }
+    }
+
+    private static func node(_ view: OracleView, _ path: String...) -> FakeTargetTree.Node? {
+        view.world.targets.node(at: path)
+    }
+
+    /// Disks that an initiator could use without the secret its attachment asks for.
+    private func exposure(_ view: OracleView, _ intent: Intent) -> Set<Violation> {
+        var found: Set<Violation> = []
+        for access in view.access where access.isMapped && view.enabled.contains(access.iqn) {
+            guard
+                let declared = intent.attachments.values.first(where: { attachment in
+                    attachment.initiator == access.initiator
+                        && view.objects.contains { $0.mark("iqn") == access.iqn && $0.label == attachment.volume }
+                }), declared.demandsCHAP
+            else { continue }
+            if !view.demandsCHAP.contains(access.iqn) || !access.hasUser {
+                found.insert(
+                    Violation(.sessions, "\(access.initiator) may use \(access.iqn) without its secret"))
+            }
+        }
+        return found
+    }
+
+    /// What holds of a world that a pass called finished: everything declared is there, and nothing else of ours.
+    /// - Parameter blocked: names of volumes and attachments that the pass said it could not bring about.
+    package func settled(_ view: OracleView, _ intent: Intent, blocked: Set<String>) -> [Violation] {
+        var found: [Violation] = []
+        func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
+        let mine = view.objects.filter { $0.uid != nil && $0.stack == intent.stack }
+        var count: [String: Int] = [:]
+        for object in mine where !blocked.contains(object.label) {
+            if object.isLive {
+                count[object.label, default: 0] += 1
+                if intent.volumes[object.label] == nil, intent.prune { say("\(object.place) is undeclared") }
+                // A name that a person gave is kept; one of ours must be the right one.
+                let isOurName = object.name.hasPrefix("v-") || object.name.hasPrefix("t-")
+                if isOurName, object.name != "v-\(object.label)" {
+                    say("\(object.place) should be named v-\(object.label)")
+                }
+            } else if object.isTrashed {
+                if object.name != "t-\(object.uid!)" { say("\(object.place) is in the trash under another name") }
+                if object.active { say("\(object.place) is in the trash and active") }
+                if object.home == "vg0", !object.skipsActivation { say("\(object.place) comes back at boot") }
+            }
+            if let operation = object.mark("op") { say("\(object.place) is still marked \(operation)") }
+            if object.content == nil { say("\(object.place) has marks and no data") }
+        }
+        for (name, number) in count where number > 1 { say("\(name) exists \(number) times", .identity) }
+        for name in intent.volumes.keys.sorted() where count[name] == nil && !blocked.contains(name) {
+            say("\(name) is declared and not there", .convergence)
+        }
+        for object in view.objects
+        where object.uid == nil && !unmarkedByPeople.contains(object.key)
+            && (object.name.hasPrefix("v-") || object.name.hasPrefix("t-"))
+        {
+            say("\(object.place) lost its marks")
+        }
+        return found + settledExports(view, intent, mine, blocked)
+    }
+
+    private func settledExports(
+        _ view: OracleView, _ intent: Intent, _ mine: [OracleObject], _ blocked: Set<String>
+    ) -> [Violation] {
+        var found: [Violation] = []
+        func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
+        for (name, attachment) in intent.attachments.sorted(by: { $0.key < $1.key })
+        where !blocked.contains(name) && !blocked.contains(attachment.volume) {
+            guard let volume = mine.first(where: { $0.isLive && $0.label == attachment.volume }),
+                let iqn = volume.mark("iqn")
+            else { continue }
+            let access = view.access.first { $0.iqn == iqn && $0.initiator == attachment.initiator }
+            if access?.isMapped != true || !view.enabled.contains(iqn) || !view.listening.contains(iqn) {
+                say("\(name) is declared and \(attachment.initiator) cannot use \(iqn)", .convergence)
+            } else if access?.isMarked != true || !name.hasPrefix(access?.attachment ?? "-") {
+                say("\(name) has access marked '\(access?.tag ?? "")'")
+            }
+        }
+        guard intent.prune else { return found }
+        for volume in mine where !blocked.contains(volume.label) {
+            let wanted = volume.isLive && intent.attachments.values.contains { $0.volume == volume.label }
+            guard !wanted, let uid = volume.uid else { continue }
+            let strangers = view.access.contains { $0.iqn == volume.mark("iqn") && !$0.isMarked }
+            if strangers { continue }
+            if let iqn = volume.mark("iqn"), view.targets.contains(iqn), !handsOutForeign(iqn, view) {
+                say("target \(iqn) of \(volume.label) is left")
+            }
+            if view.backstores.contains(where: { $0.hasSuffix("/tuff-\(uid)") }) {
+                say("the backstore of \(volume.label) is left")
+            }
+        }
+        let uids = Set(view.objects.compactMap(\.uid))
+        for backstore in view.backstores {
+            let name = backstore.split(separator: "/")[1]
+            if name.hasPrefix("tuff-"), !uids.contains(String(name.dropFirst(5))) { say("\(backstore) is nobody's") }
+        }
+        return found
+    }
+}
+
+extension Oracle {
+    /// The unit serial numbers that initiators see, by the uid of the volume behind them.
+    func serials(_ view: OracleView) -> [String: String] {
+        var found: [String: String] = [:]
+        for volume in view.objects {
+            guard let uid = volume.uid, let iqn = volume.mark("iqn"), view.enabled.contains(iqn) else { continue }
+            let number = volume.mark("lun").flatMap { Int($0) } ?? 0
+            for access in view.access where access.iqn == iqn && access.isMapped {
+                if let serial = view.world.targets.serial(initiator: access.initiator, of: iqn, number: number) {
+                    found[uid] = serial
+                }
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,311 @@
+/// Judges worlds before and after, knowing only what people declared and allowed. It shares no code with the planner,
+/// the drivers or the marks: it reads tags and sidecars itself (`OracleView`) and keeps its own history.
+///
+/// The rules are numbered as in docs/reliability/README.md.
+package struct Oracle: Sendable {
+    package enum Rule: String, CaseIterable, Sendable {
+        /// No byte of a volume not planned for removal changed.
+        case bytes = "I1"
+        /// Nothing without our mark, and nothing of another stack, was touched.
+        case foreign = "I2"
+        /// Nothing left use, the trash or the machine but by stored policy, consent and deadline.
+        case removal = "I3"
+        /// The next passes converge or say why not.
+        case convergence = "I4"
+        /// The pass after that does nothing.
+        case idempotence = "I5"
+        /// Nothing is left over, and nothing exists twice.
+        case leaks = "I6"
+        /// No secret byte anywhere it can be seen.
+        case secrets = "I7"
+        /// A disk keeps its identity, and what was lost or trashed is never made anew under its name.
+        case identity = "I8"
+        /// No session is cut and no disk is shown unprotected.
+        case sessions = "I9"
+    }
+
+    package struct Violation: Hashable, Sendable, CustomStringConvertible {
+        package var rule: Rule
+        package var sentence: String
+
+        package init(_ rule: Rule, _ sentence: String) {
+            self.rule = rule
+            self.sentence = sentence
+        }
+
+        package var description: String { "\(rule.rawValue) \(sentence)" }
+    }
+
+    /// What people said: the documents and the consent of one pass, in the oracle's own words.
+    package struct Intent: Sendable {
+        package struct Volume: Sendable {
+            package var home: String
+            package var formerName: String?
+            /// `protect: false` was written out.
+            package var endsProtection: Bool
+
+            package init(home: String, formerName: String? = nil, endsProtection: Bool = false) {
+                self.home = home
+                self.formerName = formerName
+                self.endsProtection = endsProtection
+            }
+        }
+
+        package struct Attachment: Sendable {
+            package var volume: String
+            package var initiator: String
+            package var demandsCHAP: Bool
+
+            package init(volume: String, initiator: String, demandsCHAP: Bool) {
+                self.volume = volume
+                self.initiator = initiator
+                self.demandsCHAP = demandsCHAP
+            }
+        }
+
+        package var stack = "default"
+        package var now: Int64 = 0
+        package var volumes: [String: Volume] = [:]
+        package var attachments: [String: Attachment] = [:]
+        package var prune = false
+        package var destroy = false
+        package var removals: Int?
+        package var recreate: Set<String> = []
+        /// Uids that an order by hand is about: purge, restore, release or unprotect.
+        package var ordered: Set<String> = []
+        /// Attachments that `detach --force` cuts off, and that `detach` takes away.
+        package var forced: Set<String> = []
+        package var detached: Set<String> = []
+
+        package init() {}
+    }
+
+    /// Everything left on purpose within the guard's window, and what the clock said at most.
+    private var departures: [(name: String, isVolume: Bool, at: Int64)] = []
+    private var latest: Int64 = 0
+    /// Uid of every volume ever seen complete, by stack and name: `default/db`.
+    private var known: [String: String] = [:]
+    private var everSeen: Set<String> = []
+    /// Serial numbers that initiators have seen, by uid.
+    private var shown: [String: String] = [:]
+    /// Uids that people ordered or policy allowed to go.
+    private var gone: Set<String> = []
+
+    package init() {}
+
+    /// Data that had no marks of ours after people were at work.
+    private(set) var unmarkedByPeople: Set<String> = []
+
+    /// Remembers what is there; called after what people did by themselves, so that it is not laid to the product.
+    package mutating func see(_ view: OracleView) {
+        remember(view)
+        unmarkedByPeople.formUnion(view.objects.filter { $0.uid == nil }.map(\.key))
+    }
+
+    private mutating func remember(_ view: OracleView) {
+        for object in view.objects {
+            guard let uid = object.uid else { continue }
+            everSeen.insert(uid)
+            if object.isLive, object.mark("op") != "create", object.content != nil {
+                known["\(object.stack)/\(object.label)"] = uid
+            }
+        }
+    }
+
+    /// A person gave up what was lost (`tuff forget`).
+    package mutating func forget(_ name: String, stack: String = "default") { known["\(stack)/\(name)"] = nil }
+
+    /// The ledger's file is gone: what was lost before that, nobody can know any more.
+    package mutating func forgetAbsent(_ view: OracleView) {
+        let present = Set(view.objects.compactMap(\.uid))
+        known = known.filter { present.contains($0.value) }
+        departures = []
+        latest = 0
+    }
+
+    /// Judges one pass of the product, or a part of one between two acts of other people.
+    package mutating func judge(
+        _ before: OracleView, _ after: OracleView, _ intent: Intent
+    ) -> [Violation] {
+        var found: [Violation] = []
+        let clockIsBehind = intent.now + 300 < latest
+        var leaving: Set<String> = []
+        for old in before.objects {
+            guard old.uid != nil else {
+                found += foreign(old, before, after)
+                continue
+            }
+            guard old.stack == intent.stack else {
+                if after.object(old.key) != old { found.append(Violation(.foreign, "\(old.place) of another stack")) }
+                continue
+            }
+            guard let new = successor(of: old, in: after) else {
+                found += vanished(old, intent, clockIsBehind)
+                if !old.isTrashed { leaving.insert(old.label) }
+                gone.insert(old.uid!)
+                continue
+            }
+            found += changed(old, new, intent, clockIsBehind)
+            if old.isLive, !new.isLive { leaving.insert(old.label) }
+            if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
+        }
+        for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
+            found += created(new, before, intent)
+        }
+        found += exports(before, after, intent)
+        var withdrawn: Set<String> = []
+        for old in before.access where old.isMarked {
+            if !after.access.contains(where: { $0.iqn == old.iqn && $0.initiator == old.initiator }),
+                intent.attachments[old.attachment]?.initiator != old.initiator
+            {
+                // Exchanging one initiator for another is no removal.
+                if intent.attachments[old.attachment] == nil { withdrawn.insert(old.attachment) }
+            }
+        }
+        found += guarded(leaving, withdrawn, before, intent)
+        latest = max(latest, intent.now)
+        for (uid, serial) in serials(after).sorted(by: { $0.key < $1.key }) {
+            if let earlier = shown[uid], earlier != serial {
+                found.append(Violation(.identity, "the disk of \(uid) was \(earlier) and now is \(serial)"))
+            }
+            shown[uid] = serial
+        }
+        remember(after)
+        return found
+    }
+
+    // MARK: Data
+
+    private func successor(of old: OracleObject, in view: OracleView) -> OracleObject? {
+        if old.content == nil { return view.objects.first { $0.uid == old.uid } }
+        return view.object(old.key)
+    }
+
+    private func predecessor(of new: OracleObject, in view: OracleView) -> OracleObject? {
+        if let same = view.object(new.key) { return same }
+        return view.objects.first { $0.uid == new.uid && ($0.content == nil || new.content == nil) }
+    }
+
+    /// A pool is activated with the volumes in it; nothing else of others may change.
+    private func foreign(_ old: OracleObject, _ before: OracleView, _ after: OracleView) -> [Violation] {
+        guard var new = after.object(old.key) else { return [Violation(.foreign, "\(old.place) is gone")] }
+        if case .thinPool? = before.world.lvm[old.home, old.name]?.kind { new.active = old.active }
+        return new == old ? [] : [Violation(.foreign, "\(old.place) is now \(new)")]
+    }
+
+    private func vanished(_ old: OracleObject, _ intent: Intent, _ clockIsBehind: Bool) -> [Violation] {
+        let what = "\(old.place) (\(old.label), uid \(old.uid ?? "")) is gone"
+        if old.isProtected { return [Violation(.removal, "\(what) and was protected")] }
+        if intent.ordered.contains(old.uid!), old.isTrashed { return [] }
+        guard intent.prune, !clockIsBehind else { return [Violation(.removal, "\(what) without consent")] }
+        if let deadline = old.deadline {
+            guard deadline < intent.now else { return [Violation(.removal, "\(what) before its time")] }
+            return []
+        }
+        guard old.isKeptForNoTime, intent.destroy, intent.volumes[old.label] == nil, old.isLive else {
+            return [Violation(.removal, "\(what) and was not in the trash")]
+        }
+        return []
+    }
+
+    private func changed(
+        _ old: OracleObject, _ new: OracleObject, _ intent: Intent, _ clockIsBehind: Bool
+    ) -> [Violation] {
+        var found: [Violation] = []
+        func say(_ rule: Rule, _ sentence: String) {
+            found.append(Violation(rule, "\(old.place) (\(old.label)): \(sentence)"))
+        }
+        if new.content != old.content, old.content != nil, new.content != nil { say(.bytes, "other bytes") }
+        if old.content != nil, new.content == nil, !mayVanish(old, intent) { say(.bytes, "only its marks are left") }
+        if new.size < old.size, new.content != nil { say(.bytes, "it shrank") }
+        guard new.uid == old.uid else {
+            // A purge that was cut short leaves nothing of ours.
+            say(.removal, "its marks are gone")
+            return found
+        }
+        if new.identity != old.identity { say(.identity, "\(old.identity) became \(new.identity)") }
+        if new.stack != old.stack { say(.foreign, "it went to stack \(new.stack)") }
+        let isOrdered = intent.ordered.contains(old.uid!)
+        let isDeclared =
+            intent.volumes[old.label] != nil || intent.volumes.values.contains { $0.formerName == old.label }
+        if old.isProtected, !new.isProtected, !isOrdered {
+            let declared = intent.volumes[new.label]
+            if declared?.endsProtection != true { say(.removal, "its protection ended by itself") }
+        }
+        if !old.isTrashed, new.isTrashed {
+            if old.isProtected { say(.removal, "protected, and put in the trash") }
+            if !intent.prune || isDeclared { say(.removal, "put in the trash without consent") }
+            if old.isRetained { say(.removal, "to be retained, and put in the trash") }
+            if clockIsBehind { say(.removal, "put in the trash by a clock that is behind") }
+        }
+        if old.isTrashed, !new.isTrashed, !isOrdered, !isDeclared { say(.removal, "brought back though undeclared") }
+        if let before = old.deadline, let after = new.deadline, before != after { say(.removal, "another deadline") }
+        if old.isLive, new.isReleased, !isOrdered {
+            if !intent.prune || isDeclared || !old.isRetained { say(.removal, "let go without consent") }
+            if old.isProtected { say(.removal, "protected, and let go") }
+        }
+        if old.label != new.label, intent.volumes[new.label]?.formerName != old.label {
+            say(.identity, "renamed to \(new.label) though nobody said so")
+        }
+        return found
+    }
+
+    private func mayVanish(_ old: OracleObject, _ intent: Intent) -> Bool {
+        vanished(old, intent, intent.now + 300 < latest).isEmpty
+    }
+
+    private func created(_ new: OracleObject, _ before: OracleView, _ intent: Intent) -> [Violation] {
+        var found: [Violation] = []
+        let what = "\(new.place) (\(new.label), uid \(new.uid ?? ""))"
+        if everSeen.contains(new.uid!) { found.append(Violation(.identity, "\(what) has a used identity")) }
+        guard new.stack == intent.stack, intent.volumes[new.label] != nil else {
+            return found + [Violation(.foreign, "\(what) was made and nobody declared it")]
+        }
+        for other in before.objects
+        where other.uid != nil && other.stack == new.stack && other.label == new.label && other.uid != new.uid {
+            found.append(Violation(.identity, "\(what) was made while \(other.place) has its name"))
+        }
+        if let lost = known["\(new.stack)/\(new.label)"], lost != new.uid, !gone.contains(lost),
+            !intent.recreate.contains(new.label)
+        {
+            found.append(Violation(.identity, "\(what) was made in the place of \(lost), which is lost"))
+        }
+        return found
+    }
+
+    // MARK: The guard
+
+    /// 20 % of the volumes, rounded up, at least 1 and at most 3 and never all of two or more; half of the
+    /// attachments, rounded up, at most 5; within 24 hours; unless a person named a number that is not exceeded.
+    private mutating func guarded(
+        _ leaving: Set<String>, _ withdrawn: Set<String>, _ before: OracleView, _ intent: Intent
+    ) -> [Violation] {
+        let start = intent.now - 86400
+        let recent = departures.filter { $0.at > start }
+        departures += leaving.map { ($0, true, intent.now) } + withdrawn.map { ($0, false, intent.now) }
+        guard !leaving.isEmpty || !withdrawn.isEmpty, intent.ordered.isEmpty, intent.detached.isEmpty,
+            intent.forced.isEmpty
+        else { return [] }
+        if let removals = intent.removals {
+            // A part of a pass may be judged, so that only more than was said is a violation.
+            return leaving.count + withdrawn.count <= removals
+                ? [] : [Violation(.removal, "\(leaving.count + withdrawn.count) removals, \(removals) allowed")]
+        }
+        var found: [Violation] = []
+        let live = Set(before.objects.filter { $0.isLive && $0.stack == intent.stack }.map(\.label))
+        let going = Set(recent.filter(\.isVolume).map(\.name)).subtracting(live).union(leaving)
+        let all = live.union(going)
+        if !leaving.isEmpty {
+            let most = min(max((all.count + 4) / 5, 1), 3)
+            if going.count > most || (all.count >= 2 && going == all) {
+                found.append(Violation(.removal, "\(going.count) of \(all.count) volumes went, unasked"))
+            }
+        }
+        let granted = Set(before.access.filter(\.isMarked).map(\.attachment))
+        let leavers = Set(recent.filter { !$0.isVolume }.map(\.name)).subtracting(granted).union(withdrawn)
+        if !withdrawn.isEmpty, leavers.count > min((granted.union(leavers).count + 1) / 2, 5) {
+            found.append(Violation(.removal, "\(leavers.count) attachments went, unasked"))
+        }
+        return found
+    }
+}

@@ -1,0 +1,142 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+/// One thing people do to one volume: to its documents, by an order, at its initiator, or to the clock.
+enum Edit: String, CaseIterable, Sendable {
+    case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
+    case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
+    case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
+    case vanish, addStranger, write, loseLedger
+
+    /// Those that begin a sequence on a fresh host.
+    static let first: [Edit] = [.declare, .declareAttached]
+
+    var order: ((String) -> Order)? {
+        switch self {
+        case .orderPurge: { .purge($0) }
+        case .orderRestore: { .restore($0) }
+        case .orderRelease: { .release($0) }
+        case .orderUnprotect: { .unprotect($0) }
+        case .orderDetach: { .detach(attachment: "\($0)-on-web", force: true) }
+        default: nil
+        }
+    }
+
+    var destroys: Bool { self == .keepForNoTime }
+}
+
+extension Simulation {
+    /// The document of a volume, whether or not it is declared now.
+    private func document(_ name: String, _ backend: Backend) -> Declared<VolumeSpec> {
+        desired.volumes[name]
+            ?? Sample.declared(name, VolumeSpec(size: ByteCount(16 << 20), placement: .pool(backend.pool)))
+    }
+
+    private func attachment(_ volume: String, secret: Bool = false) -> Declared<AttachmentSpec> {
+        var spec = AttachmentSpec(volume: volume, initiator: Self.initiators[0])
+        if secret {
+            let password = SecretReference(file: Self.secretFile)
+            spec.chap = CHAPSpec(initiator: CHAPCredential(user: "web", password: password))
+        }
+        return Sample.declared("\(volume)-on-web", spec)
+    }
+
+    /// Does one thing to the volume `name`.
+    /// - Returns: false where there is nothing to do it to, so that the sequence need not be tried.
+    mutating func edit(_ edit: Edit, _ name: String, _ backend: Backend) -> Bool {
+        let access = "\(name)-on-web"
+        let iqn = "\(Sample.iqnBase):\(name)"
+        let isDeclared = desired.volumes[name] != nil
+        switch edit {
+        case .declare, .declareAttached:
+            guard !isDeclared else { return false }
+            desired.volumes[name] = document(name, backend)
+            if edit == .declareAttached { desired.attachments[access] = attachment(name, secret: true) }
+        case .remove:
+            guard isDeclared else { return false }
+            desired.volumes[name] = nil
+            desired.attachments[access] = nil
+        case .attach, .attachWithSecret:
+            guard isDeclared, desired.attachments[access] == nil else { return false }
+            desired.attachments[access] = attachment(name, secret: edit == .attachWithSecret)
+        case .detach:
+            guard desired.attachments.removeValue(forKey: access) != nil else { return false }
+        case .rename: return rename(name, access)
+        case .replaceInitiator, .disconnectOnRemove:
+            guard var declared = desired.attachments[access] else { return false }
+            if edit == .disconnectOnRemove {
+                declared.spec.onRemove = .disconnect
+            } else {
+                let other = Self.initiators.first { $0 != declared.spec.initiator }
+                declared.spec.initiator = other ?? declared.spec.initiator
+            }
+            desired.attachments[access] = declared
+        case .extend, .protect, .unprotect, .retain, .keepForNoTime:
+            guard var declared = desired.volumes[name] else { return false }
+            change(&declared, edit)
+            desired.volumes[name] = declared
+        case .expire: machine.advance(seconds: 8 * 86400)
+        case .clockBack: machine.advance(seconds: -2 * 86400)
+        case .orderPurge, .orderRestore, .orderRelease, .orderUnprotect, .orderDetach: return true
+        case .loseLedger:
+            ledger.contents = Ledger()
+            oracle.forgetAbsent(OracleView(machine.world))
+        case .login, .logout, .vanish, .addStranger, .write: return byHand(edit, name, iqn, backend)
+        }
+        return true
+    }
+
+    private mutating func rename(_ name: String, _ access: String) -> Bool {
+        guard var declared = desired.volumes.removeValue(forKey: name) else { return false }
+        let other = "\(name)x"
+        declared.metadata = Metadata(name: other, annotations: ["tuff.dev/renamed-from": name])
+        desired.volumes[other] = declared
+        if desired.attachments[access] != nil { desired.attachments[access]!.spec.volume = other }
+        return true
+    }
+
+    private func change(_ declared: inout Declared<VolumeSpec>, _ edit: Edit) {
+        switch edit {
+        case .extend: declared.spec.size += ByteCount(8 << 20)
+        case .protect, .unprotect:
+            declared.spec.protect = edit == .protect
+            declared.fields["spec.protect"] = declared.location
+        case .retain: declared.spec.deletionPolicy = .retain
+        default: declared.spec.trashFor = TimeSpan(seconds: 0)
+        }
+    }
+
+    private mutating func byHand(_ edit: Edit, _ name: String, _ iqn: String, _ backend: Backend) -> Bool {
+        var isPossible = true
+        meddle { world in
+            switch edit {
+            case .login:
+                let chap = (user: "web", secret: Self.canary)
+                isPossible = Self.initiators.contains {
+                    world.targets.login(initiator: $0, to: iqn, chap: chap)
+                }
+            case .logout:
+                isPossible = !world.targets.sessions.isEmpty
+                for initiator in Self.initiators { world.targets.logout(initiator: initiator, from: iqn) }
+            case .vanish:
+                // lvremove refuses what is in use, by a person too.
+                let volume = world.lvm["vg0", "v-\(name)"]
+                isPossible = backend == .lvm && volume.map { !world.isOpen("vg0", $0) } == true
+                if isPossible { try? world.lvm.remove("v-\(name)", in: "vg0") }
+            case .addStranger:
+                let path = "iscsi/\(iqn)/tpgt_1/acls/iqn.2004-10.com.example:stranger"
+                isPossible = world.targets.exists("iscsi/\(iqn)/tpgt_1")
+                try? world.targets.meddle(.makeDirectory(.target(path)))
+            default:
+                if backend == .lvm {
+                    world.lvm.write(to: "v-\(name)", in: "vg0")
+                } else {
+                    world.files.write(to: "v-\(name)", in: Self.directory)
+                }
+            }
+        }
+        return isPossible
+    }
+}

@@ -1,0 +1,112 @@
+import Testing
+import TuffPlanning
+import TuffTestSupport
+
+/// Every sequence of a few changes to one volume on a fresh host, with the controller killed (or a command failing
+/// after its work, or the power going) at every boundary of the last change. Sequences that end earlier cover the
+/// boundaries of earlier changes.
+struct Exhaustive {
+    enum Fault: CaseIterable, Sendable {
+        case killed, killedInChild, powerLost, failedAfter
+
+        func plan(at index: Int) -> FaultPlan {
+            switch self {
+            case .killed, .powerLost: FaultPlan(actions: [index: .crashBefore])
+            case .killedInChild: FaultPlan(actions: [index: .late(calls: 500), index + 1: .crashBefore])
+            case .failedAfter: FaultPlan(actions: [index: .failAfter])
+            }
+        }
+    }
+
+    let mutant: Mutant?
+    /// Called with every fault and what the oracle found.
+    let record: (_ sequence: String, _ position: String, [Oracle.Violation]) -> Void
+    var shard: (index: Int, of: Int) = (0, 1)
+    var faults = Fault.allCases
+    private var number = 0
+
+    init(
+        mutant: Mutant? = nil, shard: (index: Int, of: Int) = (0, 1),
+        record: @escaping (String, String, [Oracle.Violation]) -> Void
+    ) {
+        self.mutant = mutant
+        self.shard = shard
+        self.record = record
+    }
+
+    /// Sequences that begin with `first` and go on with up to `more` changes.
+    mutating func run(_ first: Edit, _ backend: Simulation.Backend, more: Int) async {
+        var fresh = Simulation(seed: 1, mutant: mutant)
+        // Another volume in use, so that removing one is not removing all.
+        for name in ["keep", "stay"] { _ = fresh.edit(.declareAttached, name, backend) }
+        await fresh.settle()
+        for name in ["keep", "stay"] {
+            _ = fresh.edit(.write, name, backend)
+            _ = fresh.edit(.login, name, backend)
+        }
+        record("fresh host, \(backend)", "none", fresh.takeViolations())
+        await extend(fresh, [first], backend, more)
+    }
+
+    private mutating func extend(
+        _ before: Simulation, _ sequence: [Edit], _ backend: Simulation.Backend, _ more: Int
+    ) async {
+        var here = before.forked()
+        let edit = sequence[sequence.count - 1]
+        guard here.edit(edit, "a", backend) else { return }
+        let name = sequence.map(\.rawValue).joined(separator: ", ") + " on \(backend)"
+        number += 1
+        if number % shard.of == shard.index { await injectAll(here, edit, name) }
+        guard more > 0 else { return }
+        _ = await here.pass(Self.consent(edit), order: edit.order?("a"))
+        await here.settle()
+        // Told where this sequence was the last.
+        _ = here.takeViolations()
+        for next in Edit.allCases { await extend(here, sequence + [next], backend, more - 1) }
+    }
+
+    private static func consent(_ edit: Edit) -> Consent {
+        var consent = Simulation.pruning
+        consent.allowDestroy = edit.destroys
+        return consent
+    }
+
+    private func injectAll(_ edited: Simulation, _ edit: Edit, _ name: String) async {
+        var whole = edited.forked()
+        let outcome = await whole.pass(Self.consent(edit), order: edit.order?("a"))
+        await whole.settle()
+        record(name, "no fault", whole.takeViolations())
+        for index in 0...outcome.actions {
+            for fault in faults where index < outcome.actions || fault == .killed {
+                var one = edited.forked()
+                _ = await one.pass(Self.consent(edit), order: edit.order?("a"), faults: fault.plan(at: index))
+                one.recover(rebooting: fault == .powerLost)
+                await one.settle()
+                record(name, "\(fault) at action \(index)", one.takeViolations())
+            }
+        }
+        for save in 0...1 where outcome.report != nil {
+            for isDurable in [false, true] {
+                var one = edited.forked()
+                one.ledger.crash(at: save, isDurable: isDurable)
+                _ = await one.pass(Self.consent(edit), order: edit.order?("a"))
+                one.recover(rebooting: false)
+                await one.settle()
+                record(name, "ledger save \(save), durable \(isDurable)", one.takeViolations())
+            }
+        }
+    }
+}
+
+@Suite struct ExhaustiveTests {
+    static let starts = Edit.first.flatMap { edit in Simulation.Backend.allCases.map { (edit, $0) } }
+
+    @Test(arguments: starts) func everySequenceSurvivesACrashAnywhere(
+        _ first: Edit, _ backend: Simulation.Backend
+    ) async {
+        var exhaustive = Exhaustive(shard: Budget.shard) { sequence, position, violations in
+            FaultLog.shared.record(sequence, seed: 1, op: "exhaustive", position: position, violations)
+        }
+        await exhaustive.run(first, backend, more: Budget.depth)
+    }
+}

@@ -1,0 +1,67 @@
+import TuffDrivers
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+import TuffTestSupport
+
+struct MutantGroups: VolumeGroupDriver {
+    let mutant: Mutant
+
+    func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
+        var map = await LVMDriver().observe(machine)
+        if let tags = mutant.tags {
+            map.entries = map.entries.mapValues { entry in
+                entry.map { group in
+                    var group = group
+                    for index in group.logicalVolumes.indices {
+                        group.logicalVolumes[index].tags = tags(group.logicalVolumes[index].tags)
+                    }
+                    return group
+                }
+            }
+        }
+        return mutant.groups.map { $0(map) } ?? map
+    }
+
+    func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
+        LVMDriver().lower(mutant.volumeSteps.map { $0(steps) } ?? steps)
+    }
+}
+
+struct MutantDirectories: DirectoryDriver {
+    let mutant: Mutant
+
+    func observe(
+        _ paths: [String], on machine: any Machine, key: FingerprintKey
+    ) async -> ObservationMap<DirectoryPool> {
+        var map = await DirectoryPoolDriver().observe(paths, on: machine, key: key)
+        if let tags = mutant.tags {
+            map.entries = map.entries.mapValues { entry in
+                entry.map { pool in
+                    var pool = pool
+                    for index in pool.files.indices { pool.files[index].tags = tags(pool.files[index].tags) }
+                    return pool
+                }
+            }
+        }
+        return mutant.directories.map { $0(map) } ?? map
+    }
+
+    func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
+        DirectoryPoolDriver().lower(mutant.volumeSteps.map { $0(steps) } ?? steps)
+    }
+}
+
+struct MutantExports: ExportDriver {
+    let mutant: Mutant
+
+    func observe(_ machine: any Machine, key: FingerprintKey) async -> Observation<TargetInventory> {
+        let found = await LIODriver().observe(machine, key: key)
+        return mutant.targets.map { $0(found) } ?? found
+    }
+
+    func lower(_ steps: [ExportStep]) -> [LoweredBatch] {
+        LIODriver().lower(mutant.exportSteps.map { $0(steps) } ?? steps)
+    }
+}

@@ -1,0 +1,171 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+/// A long random history of one host with several volumes: documents edited, orders given, initiators coming and
+/// going, passes with and without consent that are killed, fail, read stale or nothing, meet a meddling human or
+/// another controller between plan and act. Everything follows from the seed.
+struct RandomWalk {
+    var generator: SeededGenerator
+    var host: Simulation
+    let seed: UInt64
+    private let record: (_ position: String, [Oracle.Violation]) -> Void
+    private var backends: [String: Simulation.Backend] = [:]
+
+    init(
+        seed: UInt64, mutant: Mutant? = nil, record: @escaping (_ position: String, [Oracle.Violation]) -> Void
+    ) async {
+        self.seed = seed
+        self.record = record
+        generator = SeededGenerator(seed: seed)
+        host = Simulation(seed: seed, mutant: mutant)
+        for index in 0..<Int.random(in: 2...5, using: &generator) {
+            let name = "v\(index)"
+            let backend = Bool.random(using: &generator) ? Simulation.Backend.lvm : .directory
+            backends[name] = backend
+            let edit = Bool.random(using: &generator) ? Edit.declareAttached : .declare
+            _ = host.edit(edit, name, backend)
+        }
+        await host.settle()
+        record("start", host.takeViolations())
+    }
+
+    /// - Returns: whether the oracle had nothing to say.
+    mutating func run(steps: Int) async -> Bool {
+        var isSound = true
+        for step in 0..<steps {
+            let what = await self.step()
+            let found = host.takeViolations()
+            record("step \(step): \(what)", found)
+            isSound = isSound && found.isEmpty
+            // A world that went wrong once says nothing more.
+            if !isSound { return false }
+        }
+        return isSound
+    }
+
+    private mutating func step() async -> String {
+        var done: [String] = []
+        var order: Order?
+        for _ in 0..<Int.random(in: 1...3, using: &generator) {
+            guard let name = backends.keys.sorted().randomElement(using: &generator),
+                let edit = Edit.allCases.randomElement(using: &generator), let backend = backends[name]
+            else { continue }
+            let place = host.desired.volumes["\(name)x"] == nil ? name : "\(name)x"
+            if let given = edit.order {
+                order = given(place)
+                done.append("\(edit) \(place)")
+            } else if host.edit(edit, place, backend) {
+                done.append("\(edit) \(place)")
+            }
+        }
+        let consent = consent()
+        let faults = faults()
+        let interference = interference()
+        let outcome = await host.pass(consent, order: order, faults: faults.plan, interference: interference.1)
+        let reboots = Int.random(in: 0..<6, using: &generator) == 0
+        host.recover(rebooting: reboots)
+        await host.settle(consent)
+        return done.joined(separator: ", ") + "; \(faults.plan); \(interference.0); \(outcome.actions) actions"
+            + (consent.prune ? ", prune" : "") + (reboots ? ", reboot" : "")
+    }
+
+    private mutating func consent() -> Consent {
+        var consent = Consent()
+        consent.prune = Int.random(in: 0..<4, using: &generator) > 0
+        consent.allowDestroy = Int.random(in: 0..<4, using: &generator) == 0
+        if Int.random(in: 0..<5, using: &generator) == 0 {
+            consent.allowRemovals = Int.random(in: 0...3, using: &generator)
+        }
+        return consent
+    }
+
+    private mutating func faults() -> (plan: FaultPlan, Int) {
+        var plan = FaultPlan()
+        switch Int.random(in: 0..<4, using: &generator) {
+        case 0:
+            plan.actions[Int.random(in: 0..<25, using: &generator)] =
+                FaultPlan.ActionFault.samples.randomElement(using: &generator)
+        case 1:
+            let source = FaultPlan.Source.allCases.randomElement(using: &generator) ?? .lvm
+            plan.reads[FaultPlan.Read(source, Int.random(in: 0..<3, using: &generator))] =
+                FaultPlan.ReadFault.samples.randomElement(using: &generator)
+        case 2: plan = FaultPlan.random(seed: generator.next(), calls: 40, percent: 12)
+        default: break
+        }
+        return (plan, 0)
+    }
+
+    /// Somebody at the machine, or another controller with the same documents, between two actions.
+    private mutating func interference() -> (String, Interference?) {
+        let choice = Int.random(in: 0..<16, using: &generator)
+        guard choice < 10, let name = backends.keys.sorted().randomElement(using: &generator) else {
+            return ("alone", nil)
+        }
+        let before = Int.random(in: 0..<12, using: &generator)
+        let machine = host.machine
+        let seed = generator.next()
+        if choice == 9 {
+            var other = host
+            other.oracle = Oracle()
+            let second = other
+            return (
+                "another controller at \(before)",
+                Interference(before: before) {
+                    var second = second
+                    _ = await second.pass()
+                }
+            )
+        }
+        let act = Meddling(choice: choice, name: name, seed: seed)
+        return ("\(act) at \(before)", Interference(before: before) { machine.meddle { act.carryOut(&$0) } })
+    }
+}
+
+/// What a person does to one volume between plan and act.
+struct Meddling: Sendable, CustomStringConvertible {
+    let choice: Int
+    let name: String
+    let seed: UInt64
+
+    var description: String {
+        ["rename", "exchange", "extend", "untag", "protect", "stranger", "login", "file exchanged", "trash re-dated"][
+            choice]
+            + " of \(name)"
+    }
+
+    func carryOut(_ world: inout FakeWorld) {
+        let iqn = "\(Sample.iqnBase):\(name)"
+        let live = world.lvm["vg0"]?.volumes.values.first { $0.tags.contains("tuff:vol=\(name)") }
+        switch choice {
+        case 0: if let live { try? world.lvm.rename(live.name, to: "moved-\(seed % 1000)", in: "vg0") }
+        case 1:
+            // Another volume, somebody else's, under the name the plan speaks of.
+            guard let live, !world.isOpen("vg0", live) else { return }
+            try? world.lvm.rename(live.name, to: "aside-\(seed % 1000)", in: "vg0")
+            try? world.lvm.create(live.name, in: "vg0", pool: "tp0", size: live.size, tags: ["somebody"])
+        case 2: if let live { try? world.lvm.extend(live.name, in: "vg0", to: live.size + ByteCount(4 << 20)) }
+        case 3: if let live { world.lvm["vg0", live.name]?.tags.removeAll { $0.hasPrefix("tuff:") } }
+        case 4: if let live { world.lvm["vg0", live.name]?.tags.append("tuff:protect") }
+        case 5:
+            let path = "iscsi/\(iqn)/tpgt_1/acls/iqn.2004-10.com.example:stranger"
+            try? world.targets.meddle(.makeDirectory(.target(path)))
+        case 6:
+            for initiator in Simulation.initiators {
+                _ = world.targets.login(initiator: initiator, to: iqn, chap: (user: "web", secret: Simulation.canary))
+            }
+        case 7:
+            let file = "v-\(name)"
+            if let found = world.files[Simulation.directory, file] {
+                world.files[Simulation.directory, "aside-\(seed % 1000)"] = found
+                world.files[Simulation.directory, file] = nil
+                world.files.addFile(file, in: Simulation.directory, size: found.size, allocated: ByteCount(4096))
+            }
+        default:
+            guard let live, let until = live.tags.first(where: { $0.hasPrefix("tuff:until=") }) else { return }
+            world.lvm["vg0", live.name]?.tags.removeAll { $0 == until }
+            world.lvm["vg0", live.name]?.tags.append("tuff:until=2099-01-01T00:00:00Z")
+        }
+    }
+}

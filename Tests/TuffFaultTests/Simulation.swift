@@ -1,0 +1,295 @@
+import FoundationEssentials
+import TuffDrivers
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+import TuffTestSupport
+
+/// One host under a virtual clock, its documents, its controller, and an oracle that watches.
+struct Simulation {
+    enum Backend: String, CaseIterable, Sendable {
+        case lvm, directory
+
+        var pool: String { self == .lvm ? "fast" : "dir" }
+        var home: String { self == .lvm ? "vg0" : Simulation.directory }
+    }
+
+    static let directory = "/srv/pool"
+    static let secretFile = "/etc/tuff/secrets/web"
+    static let canary = "canary-5e1f-never-printed"
+    static let config = ControllerConfig(
+        node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: Sample.iqnBase)
+    static let foreignTarget = "iqn.2003-01.org.linux-iscsi.storage1:foreign"
+    static let initiators = [Sample.initiator, "iqn.2004-10.com.example:web2"]
+
+    private(set) var machine: FakeMachine
+    private(set) var ledger: SimulatedLedger
+    var desired = DesiredState()
+    var oracle = Oracle()
+    private(set) var violations: [Oracle.Violation] = []
+    private var minted: UInt64
+    private let mutant: Mutant?
+    /// What the last pass was allowed, for work that ends after it.
+    private var lastIntent = Oracle.Intent()
+
+    /// A fresh host: pools, and other people's volume, file, target and backstore.
+    init(seed: UInt64, mutant: Mutant? = nil) {
+        minted = seed &* 1_000_003
+        self.mutant = mutant
+        var world = FakeWorld()
+        world.files.addDirectory(Self.directory)
+        world.files.addFile("notes.txt", in: Self.directory, size: ByteCount(100), allocated: ByteCount(4096))
+        world.secrets[Self.secretFile] = Self.canary
+        // The world is empty, so this has room.
+        try? world.lvm.create("foreign", in: "vg0", pool: "tp0", size: Sample.gibi(1), tags: ["backup"])
+        let other = Sample.marks("theirs", uid: Sample.uid(9), stack: "other")
+        try? world.lvm.create("v-theirs", in: "vg0", pool: "tp0", size: Sample.gibi(1), tags: other.tags)
+        for path in ["core/iblock_0", "core/iblock_0/foreign", "iscsi", "iscsi/\(Self.foreignTarget)"] {
+            try? world.targets.meddle(.makeDirectory(.target(path)))
+        }
+        machine = FakeMachine(world)
+        ledger = SimulatedLedger(machine, mutant: mutant)
+        var pool = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0")))
+        pool.overprovision = 4
+        desired.pools["fast"] = Sample.declared("fast", pool)
+        desired.pools["dir"] = Sample.declared(
+            "dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: Self.directory))))
+        oracle.see(OracleView(world))
+    }
+
+    /// The same host once more, to go another way from here.
+    func forked() -> Simulation {
+        var copy = self
+        copy.machine = FakeMachine(machine.world, clock: machine.now())
+        copy.ledger = SimulatedLedger(copy.machine, ledger.contents, mutant: mutant)
+        return copy
+    }
+
+    mutating func mint() -> UInt64 {
+        minted += 1
+        return minted
+    }
+
+    /// Other people change the machine; what they do is not laid to the product.
+    mutating func meddle(_ change: (inout FakeWorld) -> Void) {
+        machine.meddle(change)
+        oracle.see(OracleView(machine.world))
+    }
+
+    // MARK: One pass
+
+    struct Outcome {
+        var plan: Plan?
+        var report: ApplyReport?
+        var refusal: Refusal?
+        var error: HostError?
+        var actions = 0
+
+        /// What a further pass would do, as far as this one could tell.
+        var isFinished: Bool {
+            guard refusal == nil, error == nil, let plan else { return false }
+            return report.map { $0.remaining.steps.isEmpty } ?? plan.steps.isEmpty
+        }
+    }
+
+    static let pruning: Consent = {
+        var consent = Consent()
+        consent.prune = true
+        return consent
+    }()
+
+    /// One pass as `tuff apply` or an order makes it, judged by the oracle.
+    mutating func pass(
+        _ consent: Consent = pruning, order: Order? = nil, faults: FaultPlan = FaultPlan(),
+        interference: Interference? = nil
+    ) async -> Outcome {
+        let door = Door(machine, mutant: mutant, interference: interference)
+        let reconciler = reconciler(through: door)
+        var context = PlanContext(
+            now: machine.now(), seed: "\(mint())", config: Self.config, consent: consent)
+        let intent = intent(consent, order, context)
+        lastIntent = intent
+        if let change = mutant?.context { context = change(context) }
+        let before = OracleView(machine.world)
+        machine.setFaults(FaultPlan(reads: faults.reads))
+        var outcome = Outcome()
+        do throws(HostError) {
+            try await carryOut(order, context, reconciler, faults, &outcome)
+        } catch {
+            outcome.error = error
+        }
+        machine.setFaults(FaultPlan())
+        outcome.actions = door.performed
+        var earlier = before
+        for (theirs, ours) in door.interruptions {
+            violations += oracle.judge(earlier, OracleView(theirs), intent)
+            earlier = OracleView(ours)
+            oracle.see(earlier)
+        }
+        violations += oracle.judge(earlier, OracleView(machine.world), intent)
+        checkSecrets(outcome, door)
+        return outcome
+    }
+
+    private func carryOut(
+        _ order: Order?, _ context: PlanContext, _ reconciler: Reconciler, _ faults: FaultPlan,
+        _ outcome: inout Outcome
+    ) async throws(HostError) {
+        let desired = order == nil ? desired : DesiredState()
+        let observed = try await reconciler.observe(desired, context: context)
+        var plan: Plan
+        if let order {
+            do { plan = try Planner.plan(order, observed: observed, context: context) } catch {
+                throw HostError(.refused, error.sentence)
+            }
+        } else {
+            plan = Planner.plan(desired: desired, observed: observed, context: context)
+        }
+        if let change = mutant?.plan { plan = change(plan, observed) }
+        outcome.plan = plan
+        outcome.refusal = plan.refusal
+        guard plan.refusal == nil else { return }
+        guard !plan.isEmpty else {
+            if order == nil { try reconciler.remember(observed, desired: desired, context: context) }
+            return
+        }
+        var acting = FaultPlan(actions: faults.actions)
+        acting.reads = faults.reads
+        machine.setFaults(acting)
+        var report = try await reconciler.apply(plan, desired: desired, order: order, observed: observed)
+        if let change = mutant?.report { report = change(report) }
+        outcome.report = report
+    }
+
+    private func reconciler(through door: Door) -> Reconciler {
+        guard let mutant else {
+            return Reconciler(
+                machine: door, config: Self.config, volumeGroups: LVMDriver(), directories: DirectoryPoolDriver(),
+                exports: LIODriver(), ledger: ledger)
+        }
+        return Reconciler(
+            machine: door, config: Self.config, volumeGroups: MutantGroups(mutant: mutant),
+            directories: MutantDirectories(mutant: mutant), exports: MutantExports(mutant: mutant), ledger: ledger)
+    }
+
+    func intent(_ consent: Consent, _ order: Order?, _ context: PlanContext) -> Oracle.Intent {
+        var intent = Oracle.Intent()
+        intent.now = context.now.secondsSince1970
+        intent.prune = consent.prune
+        intent.destroy = consent.allowDestroy
+        intent.removals = consent.allowRemovals
+        intent.recreate = Set(consent.recreate.map(\.name))
+        for (name, volume) in desired.volumes {
+            let home: String = if case .pool("dir") = volume.spec.placement { Self.directory } else { "vg0" }
+            intent.volumes[name] = Oracle.Intent.Volume(
+                home: home, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
+                endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect)
+        }
+        for (name, attachment) in desired.attachments {
+            intent.attachments[name] = Oracle.Intent.Attachment(
+                volume: attachment.spec.volume, initiator: attachment.spec.initiator,
+                demandsCHAP: attachment.spec.chap != nil)
+        }
+        let objects = OracleView(machine.world).objects
+        func uids(_ name: String) -> Set<String> {
+            Set(objects.filter { $0.uid == name || $0.label == name }.compactMap(\.uid))
+        }
+        switch order {
+        case .restore(let name)?, .purge(let name)?, .unprotect(let name)?, .release(let name)?:
+            intent.ordered = uids(name)
+        case .detach(let name, let force)?:
+            intent.detached = [name]
+            if force { intent.forced = [name] }
+        case .restoreExports?, .withdrawExports?, nil: break
+        }
+        return intent
+    }
+
+    // MARK: After a fault
+
+    /// A new controller, after the old one's children ended, or after the power came back.
+    mutating func recover(rebooting: Bool) {
+        ledger.heal()
+        if rebooting {
+            machine.reboot()
+            oracle.see(OracleView(machine.world))
+            return
+        }
+        let before = OracleView(machine.world)
+        machine.restartController()
+        violations += oracle.judge(before, OracleView(machine.world), lastIntent)
+    }
+
+    /// At most three passes bring the host to what is declared or say why not, and one more does nothing.
+    mutating func settle(_ consent: Consent = pruning) async {
+        var consent = consent
+        var outcome = Outcome()
+        for _ in 0..<3 {
+            consent.allowRemovals = nil
+            outcome = await pass(consent)
+            if let plan = outcome.plan, let refusal = outcome.refusal, refusal.reason == .tooManyRemovals {
+                consent.allowRemovals = plan.changes.count { $0.action.removes }
+                outcome = await pass(consent)
+            }
+            if outcome.isFinished { break }
+        }
+        consent.allowRemovals = nil
+        guard outcome.isFinished || Self.isStalledWithReason(outcome) else {
+            let left = outcome.report?.changes.filter { ![.done, .unchanged].contains($0.verdict) }.map {
+                "\($0.resource) \($0.verdict): \($0.error?.description ?? $0.detail ?? $0.summary)"
+            }
+            let why = left?.joined(separator: "; ") ?? outcome.refusal?.sentence ?? outcome.error?.description ?? "?"
+            violations.append(Oracle.Violation(.convergence, "three passes are not enough: \(why)"))
+            return
+        }
+        machine.clearLog()
+        let again = await pass(consent)
+        let acted = machine.log.filter { if case .require = $0.action { false } else { true } }
+        let isStalled = Self.isStalledWithReason(again)
+        if !isStalled, !again.isFinished || again.plan?.steps.isEmpty == false || !acted.isEmpty {
+            let steps = (again.plan?.steps ?? []).map { "\($0.step)" }
+            violations.append(
+                Oracle.Violation(.idempotence, "the next pass still does something: \(steps.prefix(3)) \(acted.count)"))
+        }
+        var blocked: Set<String> = []
+        if isStalled {
+            blocked.formUnion(again.report?.changes.filter { $0.verdict != .unchanged }.map(\.resource.name) ?? [])
+        }
+        for change in again.plan?.changes ?? [] where [.blocked, .unsupported, .orphan].contains(change.action) {
+            blocked.insert(change.resource.name)
+            if change.reason == nil || change.summary.isEmpty {
+                violations.append(Oracle.Violation(.convergence, "\(change.resource) is blocked without a reason"))
+            }
+        }
+        violations += oracle.settled(OracleView(machine.world), lastIntent, blocked: blocked)
+    }
+
+    /// Nothing is done since a condition is read as unmet each time, and the report says which.
+    private static func isStalledWithReason(_ outcome: Outcome) -> Bool {
+        let failed = outcome.report?.changes.filter { $0.verdict == .failed } ?? []
+        return !failed.isEmpty && failed.allSatisfy { $0.error?.code == .preconditionFailed }
+    }
+
+    /// What was found since the last call.
+    mutating func takeViolations() -> [Oracle.Violation] {
+        defer { violations = [] }
+        return violations
+    }
+
+    /// Plan, report and ledger as they are written, and every action as it is printed.
+    private mutating func checkSecrets(_ outcome: Outcome, _ door: Door) {
+        var texts = door.descriptions
+        if mutant != nil || minted.isMultiple(of: 8) {
+            let encoder = JSONEncoder()
+            if let plan = try? encoder.encode(outcome.plan) { texts.append(String(decoding: plan, as: UTF8.self)) }
+            if let report = try? encoder.encode(outcome.report) {
+                texts.append(String(decoding: report, as: UTF8.self))
+            }
+            if let text = try? encoder.encode(ledger.contents) { texts.append(String(decoding: text, as: UTF8.self)) }
+        }
+        if texts.contains(where: { $0.contains(Self.canary) }) {
+            violations.append(Oracle.Violation(.secrets, "a secret is written where it can be read"))
+        }
+    }
+}
