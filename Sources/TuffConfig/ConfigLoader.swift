@@ -75,6 +75,9 @@ struct DocumentSet {
         }
         var composer = Composer(report)
         composer.forEachDocument { read($0, report) }
+        if composer.documents == 0, report.errorCount == 0 {
+            report.warning("no-document", "the file holds no document", at: Mark(line: 1, column: 1))
+        }
         documents += composer.documents
         if firstUnreadable == nil, let mark = composer.firstUnreadable { firstUnreadable = report.file.location(mark) }
     }

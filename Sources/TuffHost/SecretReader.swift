@@ -81,6 +81,8 @@ struct SecretBuffer: ~Copyable {
         if bytes.count > limit { return "is longer than \(limit) bytes" }
         if bytes.contains(0) { return "holds a NUL byte" }
         if bytes.contains(0x0a) { return "holds more than one line" }
+        // No initiator can be given one by hand; most often a carriage return of a file made elsewhere.
+        if bytes.contains(where: { $0 < 0x20 || $0 == 0x7f }) { return "holds a control character" }
         // LIO takes such a text for no secret at all (iscsi_target_nodeattrib.c).
         if bytes.starts(with: "NULL".utf8) { return "begins with NULL, which means no secret to the kernel" }
         return nil

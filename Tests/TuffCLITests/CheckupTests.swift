@@ -75,12 +75,13 @@ private struct AnsweringMachine: Machine {
 
     private func findings(
         _ machine: AnsweringMachine, user: UInt32 = 0, addresses: [String] = ["192.0.2.10"],
-        secrets: [SecretReference] = [], driver: TargetDriver = .lio, pools: [String] = []
+        secrets: [SecretReference] = [], driver: TargetDriver = .lio, pools: [String] = [], isReadOnly: Bool = false
     ) async -> [Finding] {
         var config = Examples.config
         config.targetDriver = driver
-        let probe = HostProbe(
+        var probe = HostProbe(
             root: folder.path, effectiveUser: user, addresses: addresses, kernelRelease: "6.1")
+        if isReadOnly { probe.isReadOnly = { _ in true } }
         return await Checkup(
             config: config, configPath: "/etc/tuff/config.yaml", probe: probe, machine: machine,
             lockFile: "/run/tuff/lock", secrets: secrets, pools: pools
@@ -151,6 +152,51 @@ private struct AnsweringMachine: Machine {
         #expect(try await level(#"{"targets": [{"wwn": "iqn.2026-01.dev.tuffy:db"}]}"#) == .ok)
         #expect(try await level(#"{"targets": [{"wwn":"#) == .warn)
         try FileManager.default.removeItem(atPath: "\(folder.path)/\(place)/saveconfig.json")
+    }
+
+    @Test func aPoolThatCannotBeWrittenIsFound() async throws {
+        var machine = healthyMachine
+        machine.space = FileSystemSpace(size: ByteCount(1), free: ByteCount(1))
+        let found = await findings(machine, pools: ["/srv/pool"], isReadOnly: true)
+        #expect(found.contains { $0.level == .fail && $0.sentence.contains("mounted read-only") })
+        #expect(HostProbe.current().isReadOnly(folder.path) == false)
+    }
+
+    @Test func aSecretThatInitiatorsMayRefuseIsFound() async throws {
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/etc/tuff/secrets", withIntermediateDirectories: true, attributes: nil)
+        func level(_ secret: String) async throws -> Finding.Level? {
+            try folder.write("etc/tuff/secrets/web1", secret)
+            let found = await findings(healthyMachine, secrets: [World.secret])
+            return found.first { $0.sentence.hasPrefix("secret ") }?.level
+        }
+        #expect(try await level("short") == .warn)
+        #expect(try await level("long-enough-1\n") == .ok)
+    }
+
+    @Test func aPortalWithoutAListenerIsFound() async throws {
+        func faults(_ portals: String) async -> [Finding] {
+            let base = "tgtadm -C 0 --lld iscsi --mode"
+            let machine = AnsweringMachine(answers: [
+                "\(base) target --op show": output(""), "\(base) portal --op show": output(portals),
+            ])
+            return await findings(machine, driver: .tgt).filter { $0.sentence.contains("tgtd does not listen") }
+        }
+        #expect(await faults("Portal: 127.0.0.1:3260,1\n").first?.level == .fail)
+        #expect(await faults("").first?.sentence.hasSuffix("but on nothing") == true)
+        #expect(await faults("Portal: 0.0.0.0:3260,1\nPortal: [::]:3260,1\n").isEmpty)
+        #expect(await faults("Portal: 192.0.2.10:3260,1\n").isEmpty)
+    }
+
+    /// The example in docs/cli.md: what this program says, not what it once said.
+    @Test func theLinesInTheManualAreTheLinesOfTheProgram() async throws {
+        try makeHealthyRoot()
+        try folder.write("lib/modules/6.1/modules.builtin", "")
+        let shown = ["running as root", "lvm 2", "iscsi_target_mod", "portal 192", "saveconfig"]
+        let found = await findings(healthyMachine, addresses: []).filter { finding in
+            shown.contains { finding.sentence.contains($0) }
+        }
+        expectGolden(DoctorView(found).text(Style()), "Golden/doctor.txt")
     }
 
     @Test func missingToolsAreNamedWithTheirPackages() async throws {

@@ -20,7 +20,8 @@ import TuffTestSupport
 
     @Test(arguments: [
         ["plan"], ["apply"], ["validate"], ["nonsense"], ["plan", "-f", "x", "--nonsense"],
-        ["get", "volumes", "-l", "a=b"],
+        ["get", "volumes", "-l", "a=b"], ["get", "volumes", "-f", "x", "-l", "tier!=db"],
+        ["get", "volumes", "-f", "x", "-l", "tier in (db,web)"],
         ["get", "cars"], ["describe", "db-data"], ["apply", "-f", "x", "--lock-timeout", "soon"],
         ["plan", "-f", "x", "--stack", "No Label"], ["completion", "csh"],
     ]) func wrongUsageIs64AndSaysSoOnStandardError(_ arguments: [String]) throws {
@@ -28,6 +29,14 @@ import TuffTestSupport
         #expect(ended.code == 64)
         #expect(ended.out.isEmpty)
         #expect(!ended.err.isEmpty)
+    }
+
+    @Test func aMistypedCommandIsNamed() throws {
+        let near = try folder.run(["paln", "-f", "x"])
+        #expect(near.err == "error: there is no command 'paln'\n  help: did you mean 'plan'?\n")
+        #expect(try folder.run(["frobnicate"]).err.contains("the commands are validate, plan, apply"))
+        #expect(try folder.run(["help", "plan"]).code == 0)
+        #expect(try folder.run(["plan", "--nonsense"]).err.hasPrefix("error: "))
     }
 
     @Test(arguments: ["--run-due", "--allow-pool-create"])
@@ -58,11 +67,32 @@ import TuffTestSupport
         expectGolden(ended.err, "Golden/diagnostic.txt")
     }
 
+    @Test func theExampleOfValidateIsItsOutput() throws {
+        try folder.writeVolume()
+        try folder.write("volumes.yaml", folder.text("volumes.yaml").replacing("size:", with: "sise:"))
+        let ended = try folder.run(["validate", "-f", "volumes.yaml"])
+        #expect(ended.code == 1)
+        #expect(ended.out.isEmpty)
+        expectGolden(ended.err, "Golden/validate.txt")
+    }
+
+    @Test func aPlanOfWrongDocumentsHasNoJSON() throws {
+        try folder.write("bad.yaml", "kind: [")
+        let ended = try folder.run(["plan", "-f", "bad.yaml", "-o", "json"] + folder.host)
+        #expect(ended.code == 1)
+        #expect(ended.out.isEmpty)
+        #expect(ended.err.contains("error[syntax]"))
+    }
+
     @Test func validateNeedsNoHostAndSpeaksJSON() throws {
         try folder.writeVolume()
         let good = try folder.run(["validate", "-f", "volumes.yaml"])
         #expect(good.code == 0)
         #expect(good.out == "valid: 2 documents in 1 file\n")
+        try folder.write("empty.yaml", "# nothing yet\n")
+        let empty = try folder.run(["validate", "-f", "empty.yaml"])
+        #expect(empty.code == 0)
+        #expect(empty.err.contains("warning[no-document]: the file holds no document"))
         try folder.write("bad.yaml", "kind: [")
         let bad = try folder.run(["validate", "-f", "bad.yaml", "volumes.yaml", "-o", "json"])
         #expect(bad.code == 1)

@@ -39,7 +39,8 @@ import TuffTestSupport
         #expect(record.ready.status == .unknown || record.ready.reason == "DependencyBlocked")
     }
 
-    @Test(arguments: ["tier", "=x", "a=b,", "a=b=c", "", "a=b,a=c"]) func selectorsAreStrict(_ text: String) {
+    @Test(arguments: ["tier", "=x", "a=b,", "a=b=c", "", "a=b,a=c", "tier!=db", "tier in (db)", "a=b c"])
+    func selectorsAreStrict(_ text: String) {
         #expect(LabelText.parse(text) == nil)
     }
 
@@ -117,7 +118,9 @@ import TuffTestSupport
                 .warn, "portal 192.0.2.10:3260: no interface of this host has that address",
                 fix: "configure the address, or correct 'portals' in /etc/tuff/config.yaml"),
         ])
-        expectGolden(view.text(Style()), "Golden/doctor.txt")
+        #expect(
+            view.text(Style()).contains("        fix: install a kernel with LIO, then: modprobe iscsi_target_mod\n"))
+        #expect(view.text(Style()).hasSuffix("\nDoctor: 3 ok, 1 warning, 1 failure.\n"))
         #expect(view.exitCode == 1)
         #expect(DoctorView([Finding(.warn, "x")]).exitCode == 0)
     }

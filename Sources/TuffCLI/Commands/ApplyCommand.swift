@@ -132,10 +132,11 @@ extension PlanFile {
     /// is not there says nothing: the file may have been carried to another host.
     func noteChangedSources(_ style: Style) {
         let changed = sources.filter { source in
+            guard Files.isPlain(source.path) else { return false }
             let (now, _) = ConfigLoader.read(paths: [source.path])
             return now.count == 1 && now[0].path == source.path && now[0].text != Array(source.text.utf8)
         }
-        for source in changed where source.path != "-" {
+        for source in changed {
             Console.talk(
                 style.paint("note:", .yellow) + " \(Layout.printable(source.path)) has changed since the plan was made;"
                     + " what is carried out is what it said then\n")

@@ -26,7 +26,8 @@ struct GetCommand: AsyncParsableCommand {
     func validate() throws {
         guard let selector else { return }
         guard LabelText.parse(selector) != nil else {
-            throw ValidationError("-l '\(selector)' is no selector such as tier=db,backup=nightly")
+            throw ValidationError(
+                "-l '\(selector)' is no selector such as tier=db,backup=nightly; there is no other operator than =")
         }
         guard !documents.paths.isEmpty else {
             throw ValidationError("-l needs -f: labels are in the documents, not on the objects")

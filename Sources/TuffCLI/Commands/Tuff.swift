@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Glibc
+import TuffConfig
 import TuffHost
 
 /// The root of the command line.
@@ -50,6 +51,7 @@ package enum TuffProgram {
     package static func run(_ arguments: [String]) async -> Int32 {
         Console.surviveBrokenPipes()
         do {
+            try refuseUnknownCommand(arguments)
             var command = try await Tuff.asyncParseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
@@ -66,13 +68,27 @@ package enum TuffProgram {
         }
     }
 
+    /// ArgumentParser takes a mistyped command for a stray argument.
+    private static func refuseUnknownCommand(_ arguments: [String]) throws(Failure) {
+        guard let word = arguments.first, !word.hasPrefix("-") else { return }
+        let commands = Tuff.configuration.groupedSubcommands.flatMap(\.subcommands)
+        // Also what is not shown; `help` is the parser's own.
+        guard word != "help", !commands.contains(where: { $0._commandName == word }) else { return }
+        let names = commands.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
+        let guess = Spelling.closest(to: word, among: names + ["help"])
+        throw .usage(
+            "there is no command '\(Layout.printable(word))'",
+            help: guess.map { "did you mean '\($0)'?" } ?? "the commands are \(names.joined(separator: ", "))")
+    }
+
     /// ArgumentParser's own ends: help and version are data, complaints are talk.
     private static func finish(_ error: any Error) -> Int32 {
         let code = Tuff.exitCode(for: error).rawValue
         var message = Tuff.fullMessage(for: error)
         if !message.isEmpty, !message.hasSuffix("\n") { message += "\n" }
         guard code == ExitStatus.done else {
-            Console.talk(message)
+            let head = "Error: "
+            Console.talk(message.hasPrefix(head) ? "error: " + message.dropFirst(head.count) : message)
             return code
         }
         do {

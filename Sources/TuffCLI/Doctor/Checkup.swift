@@ -158,7 +158,9 @@ package struct Checkup: Sendable {
         let arguments = ["-C", "\(config.tgtControlPort)", "--lld", "iscsi", "--mode", "target", "--op", "show"]
         do {
             let output = try await machine.read(Command("tgtadm", arguments, effect: .reads, deadline: 20))
-            if output.status == 0 { return [Finding(.ok, "tgtd answers on control port \(config.tgtControlPort)")] }
+            if output.status == 0 {
+                return [Finding(.ok, "tgtd answers on control port \(config.tgtControlPort)")] + (await tgtPortals())
+            }
             return [
                 Finding(
                     .fail, "tgtd does not answer on control port \(config.tgtControlPort): \(output.standardError)",
@@ -168,6 +170,21 @@ package struct Checkup: Sendable {
             return [Finding(.fail, "tgtadm is not installed and targetDriver is tgt", fix: "apt install tgt")]
         } catch {
             return [Finding(.fail, "tgtadm does not answer: \(error)")]
+        }
+    }
+
+    /// tgtd has one set of portals for all targets, given when it is started.
+    private func tgtPortals() async -> [Finding] {
+        let arguments = ["-C", "\(config.tgtControlPort)", "--lld", "iscsi", "--mode", "portal", "--op", "show"]
+        guard let output = try? await machine.read(Command("tgtadm", arguments, effect: .reads, deadline: 20)),
+            output.status == 0, let open = try? TgtDecoder.portals(output.standardOutput)
+        else { return [] }
+        let everywhere = Set(open.filter(\.isWildcard).map(\.port))
+        let list = open.map(\.description).joined(separator: ", ")
+        return config.portals.filter { !open.contains($0) && !everywhere.contains($0.port) }.map { portal in
+            Finding(
+                .fail, "portal \(portal): tgtd does not listen there, but on \(list.isEmpty ? "nothing" : list)",
+                fix: "start it with --iscsi portal=\(portal), or correct portals in \(configPath)")
         }
     }
 
@@ -219,6 +236,14 @@ package struct Checkup: Sendable {
         for secret in secrets {
             do {
                 _ = try await machine.fingerprint(secret, key: key)
+                // RFC 7143, 12.1.4: secrets shorter than 96 bits only with IPsec; Windows' initiator takes 12 to 16.
+                if let size = probe.status(secret.file)?.size, size < 12 {
+                    findings.append(
+                        Finding(
+                            .warn, "secret \(secret.file) has fewer than 12 characters, which some initiators refuse",
+                            fix: "write one of 12 to 16 characters"))
+                    continue
+                }
                 findings.append(Finding(.ok, "secret \(secret.file) is readable by its owner only"))
             } catch {
                 findings.append(Finding(.fail, error.sentence, fix: error.cause))
@@ -238,6 +263,13 @@ package struct Checkup: Sendable {
             case .known(nil):
                 return [Finding(.warn, "directory pool \(path) does not exist", fix: "mkdir -m 0700 \(path)")]
             case .known(let pool?):
+                guard !probe.isReadOnly(path) else {
+                    return [
+                        Finding(
+                            .fail, "directory pool \(path) is on a file system that is mounted read-only",
+                            fix: "mount -o remount,rw")
+                    ]
+                }
                 let faults = ([pool.exposure] + pool.files.map(\.exposure)).compactMap { $0 }
                 guard !faults.isEmpty else {
                     return [Finding(.ok, "directory pool \(path): only its owner may change it")]

@@ -10,6 +10,11 @@ package struct HostProbe: Sendable {
     package var addresses: [String]
     /// `uname -r`.
     package var kernelRelease: String
+    /// Whether nothing can be written where a path leads, whatever its mode.
+    package var isReadOnly: @Sendable (String) -> Bool = { path in
+        var status = statvfs()
+        return statvfs(path, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
+    }
 
     package init(root: String, effectiveUser: UInt32, addresses: [String], kernelRelease: String) {
         self.root = root
@@ -31,6 +36,8 @@ package struct HostProbe: Sendable {
         var owner: UInt32
         var mode: UInt32
         var isDirectory: Bool
+        /// Bytes.
+        var size: Int64
 
         /// Somebody besides the owner may change it.
         var writableByOthers: Bool { mode & 0o022 != 0 }
@@ -41,7 +48,8 @@ package struct HostProbe: Sendable {
         var status = stat()
         guard stat(root + path, &status) == 0 else { return nil }
         return Status(
-            owner: status.st_uid, mode: status.st_mode & 0o7777, isDirectory: status.st_mode & S_IFMT == S_IFDIR)
+            owner: status.st_uid, mode: status.st_mode & 0o7777, isDirectory: status.st_mode & S_IFMT == S_IFDIR,
+            size: Int64(status.st_size))
     }
 
     func exists(_ path: String) -> Bool { status(path) != nil }

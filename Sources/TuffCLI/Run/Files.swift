@@ -47,6 +47,12 @@ enum Files {
         }
     }
 
+    /// Whether a plain file stands at `path`, through links; a pipe would be emptied by looking into it.
+    static func isPlain(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
     /// A rename puts a file in the place of whatever stands there: of a device, a link, somebody's documents. Only our
     /// own plain files of the same sort, and empty ones (mktemp(1)), are replaced.
     private static func refuseToReplace(_ path: String, unless mayReplace: (Data) -> Bool) throws(Failure) {

@@ -119,11 +119,18 @@ package enum LabelText {
         var labels: [String: String] = [:]
         for pair in text.split(separator: ",", omittingEmptySubsequences: false) {
             let parts = pair.split(separator: "=", omittingEmptySubsequences: false)
-            guard parts.count == 2, !parts[0].isEmpty,
+            guard parts.count == 2, !parts[0].isEmpty, isPlain(parts[0], and: "._-/"), isPlain(parts[1], and: "._-"),
                 labels.updateValue(String(parts[1]), forKey: String(parts[0])) == nil
             else { return nil }
         }
         return labels.isEmpty ? nil : LabelSelector(matchLabels: labels)
+    }
+}
+
+extension LabelText {
+    /// Operators such as `!=` are not part of a label.
+    private static func isPlain(_ text: Substring, and more: String) -> Bool {
+        text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || more.contains($0)) }
     }
 }
 

@@ -27,7 +27,7 @@ extension Shape {
         let form = ScalarForm(kind: .string, noun: noun, pattern: pattern, maximumLength: maximumLength)
         return Self(form: .scalar(form)) { node, decoding in
             guard case .scalar(let scalar) = node.content, scalar.value == .string else {
-                decoding.refuseType(node, wanted: noun, help: quotingAdvice(node, parse))
+                decoding.refuseType(node, wanted: noun, help: help(node, parse, advice))
                 return nil
             }
             let fits = maximumLength.map { scalar.text.unicodeScalars.count <= $0 } ?? true
@@ -38,10 +38,12 @@ extension Shape {
         }
     }
 
-    private static func quotingAdvice(_ node: Node, _ parse: (String) -> Value?) -> String? {
-        guard case .scalar(let scalar) = node.content, scalar.value != .null, parse(scalar.text) != nil else {
-            return nil
-        }
+    /// What to do about a number or truth value that stands where a text must.
+    private static func help(
+        _ node: Node, _ parse: (String) -> Value?, _ advice: (String) -> String?
+    ) -> String? {
+        guard case .scalar(let scalar) = node.content, scalar.value != .null else { return nil }
+        guard parse(scalar.text) != nil else { return advice(scalar.text) }
         return "write it in quotes: \"\(scalar.text)\""
     }
 }

@@ -1,7 +1,7 @@
 /// Guesses what somebody meant.
-enum Spelling {
+package enum Spelling {
     /// The candidate nearest to `word`, if one is near enough to be worth showing; the first in order among equals.
-    static func closest(to word: String, among candidates: some Collection<String>) -> String? {
+    package static func closest(to word: String, among candidates: some Collection<String>) -> String? {
         // Nobody mistypes a long text; comparing one with everything would only cost time.
         guard word.utf8.count <= 64 else { return nil }
         let wanted = folded(word)

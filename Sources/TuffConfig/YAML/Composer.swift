@@ -250,7 +250,8 @@ private struct DocumentRun: ~Copyable {
             if let first = earlier {
                 report.error(
                     "duplicate-key", "the key \(quoted(name)) stands twice in one map", at: key.mark,
-                    help: "its first place is line \(first.line), column \(first.column)")
+                    help: "its first place is line \(first.line), column \(first.column)"
+                        + (["apiVersion", "kind"].contains(name) ? "; between two documents stands a line ---" : ""))
                 continue
             }
             if entries.count >= 16 { index[name] = key.mark }

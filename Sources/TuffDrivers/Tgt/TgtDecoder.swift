@@ -54,7 +54,7 @@ package enum TgtDecoder {
         inventory(try self.targets(targets), portals: try self.portals(portals))
     }
 
-    static func portals(_ output: [UInt8]) throws(HostError) -> [Portal] {
+    package static func portals(_ output: [UInt8]) throws(HostError) -> [Portal] {
         var portals: [Portal] = []
         for line in try lines(output, "portal") {
             // Portal: 127.0.0.1:3260,1
