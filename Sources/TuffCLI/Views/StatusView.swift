@@ -26,7 +26,8 @@ package struct StatusView: View {
         var problems = survey.unseen.map {
             Problem(severity: .unknown, subject: $0.source, reason: "Unknown", message: $0.error.description)
         }
-        if let blindness = survey.blindness {
+        // A source that could not be looked at has said so; one that is not installed says nothing.
+        if let blindness = survey.blindness, problems.isEmpty {
             problems.append(Problem(severity: .unknown, subject: "host", reason: "Unseen", message: blindness))
         }
         for record in survey.records where !record.isElsewhere {
