@@ -51,7 +51,7 @@ lab: deps-build
 # Injected faults under the eye of an oracle: docs/reliability/README.md.
 MINUTES ?= 60
 faults: deps-build
-	@contrib/debian-packages judge
+	@contrib/debian-packages judge lab
 	$(SWIFT_BUILD) --build-tests
 	Tests/Faults/run $(MINUTES)
 
