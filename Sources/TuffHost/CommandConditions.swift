@@ -13,6 +13,8 @@ struct CommandConditions {
         case .expiredVolume(let group, let name, let uuid, let uid, let until):
             let volume = try await logicalVolume(
                 "\(group)/\(name)", uuid, ["tuff:uid=\(uid)", "tuff:until=\(until)"], condition)
+            // Protected since it was looked at, by whoever may tag volumes.
+            guard !volume.tags.contains("tuff:protect") else { throw failed(condition, "it is protected") }
             // Empty, or "unknown" for what is inactive and therefore not open.
             guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
         case .tgtIdle(let port, let tid, _):

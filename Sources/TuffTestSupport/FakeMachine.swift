@@ -250,6 +250,9 @@ package final class FakeMachine: Machine {
         case .failAfter:
             try obey(action, &state)
             throw HostError(.failed, "it failed after the work was done (injected)", subject: action.description)
+        case .pretend:
+            // Commands lie; the kernel's answers to system calls are believed.
+            guard case .run = action else { return try obey(action, &state) }
         case .hang, .hangAfter, .late:
             if fault == .hangAfter { try? obey(action, &state) }
             if case .late(let calls) = fault { state.pending.append((calls, action)) }

@@ -156,7 +156,8 @@ package struct FakeWorld: Equatable, Sendable {
         case .require(.expiredVolume(let group, let name, let uuid, let uid, let until)):
             if lvm[group]?.isLocked == true { return .hangs }
             guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
-                volume.tags.contains("tuff:until=\(until)"), !volume.active || !isOpen(group, volume)
+                volume.tags.contains("tuff:until=\(until)"), !volume.tags.contains("tuff:protect"),
+                !volume.active || !isOpen(group, volume)
             else { throw Self.unmet(action) }
         case .require(.device(let group, let name, _, let uuid)):
             guard let uuid, deviceUUID("/dev/\(group)/\(name)") == uuid else { throw Self.unmet(action) }

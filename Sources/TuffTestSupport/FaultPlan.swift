@@ -18,10 +18,12 @@ package struct FaultPlan: Equatable, Sendable, CustomStringConvertible {
         case hangAfter
         /// The deadline passes; the work is done this many calls later.
         case late(calls: Int)
+        /// A command says that it is done, and did nothing.
+        case pretend
 
         /// One of each kind.
         package static let samples: [ActionFault] = [
-            .crashBefore, .crashAfter, .failBefore, .failAfter, .hang, .hangAfter, .late(calls: 2),
+            .crashBefore, .crashAfter, .failBefore, .failAfter, .hang, .hangAfter, .late(calls: 2), .pretend,
         ]
     }
 

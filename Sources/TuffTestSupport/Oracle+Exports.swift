@@ -2,7 +2,7 @@ extension Oracle {
     /// Targets, backstores and access: others' stay as they are, sessions live on, secrets guard what they should.
     func exports(_ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
         var found: [Violation] = []
-        let ours = Set((before.objects + after.objects).compactMap { $0.mark("iqn") })
+        let ours = ownTargets.union((before.objects + after.objects).compactMap { $0.mark("iqn") })
         let foreignTargets = before.targets.filter { iqn in
             !ours.contains(iqn) || handsOutForeign(iqn, before)
         }
@@ -25,6 +25,8 @@ extension Oracle {
         }
         for session in before.world.targets.sessions where !after.world.targets.sessions.contains(session) {
             let access = before.access.first { $0.iqn == session.iqn && $0.initiator == session.initiator }
+            // Whose mapping is gone already has no disk to lose: it logged in while its access was taken away.
+            if access?.isMapped == false { continue }
             if access?.mayBeCut == true || access.map({ intent.forced.contains($0.attachment) }) == true { continue }
             found.append(Violation(.sessions, "the session of \(session.initiator) with \(session.iqn) was cut"))
         }
@@ -125,7 +127,8 @@ extension Oracle {
                 say("the backstore of \(volume.label) is left")
             }
         }
-        let uids = Set(view.objects.compactMap(\.uid))
+        // Nobody can tell whose the export of a volume is whose marks a person took away.
+        let uids = takenByPeople.union(view.objects.compactMap(\.uid))
         for backstore in view.backstores {
             let name = backstore.split(separator: "/")[1]
             if name.hasPrefix("tuff-"), !uids.contains(String(name.dropFirst(5))) { say("\(backstore) is nobody's") }

@@ -95,18 +95,26 @@ package struct Oracle: Sendable {
 
     /// Data that had no marks of ours after people were at work.
     private(set) var unmarkedByPeople: Set<String> = []
+    /// Uids that were there before people were at work and not after it.
+    private(set) var takenByPeople: Set<String> = []
+    /// Names of all targets that any volume of ours ever had.
+    private(set) var ownTargets: Set<String> = []
 
     /// Remembers what is there; called after what people did by themselves, so that it is not laid to the product.
     package mutating func see(_ view: OracleView) {
-        remember(view)
+        let present = Set(view.objects.compactMap(\.uid))
+        takenByPeople.formUnion(everSeen.subtracting(present).subtracting(gone))
+        remember(view, midway: true)
         unmarkedByPeople.formUnion(view.objects.filter { $0.uid == nil }.map(\.key))
     }
 
-    private mutating func remember(_ view: OracleView) {
+    /// - Parameter midway: no pass has ended, so that nothing counts as once seen complete.
+    private mutating func remember(_ view: OracleView, midway: Bool) {
         for object in view.objects {
             guard let uid = object.uid else { continue }
             everSeen.insert(uid)
-            if object.isLive, object.mark("op") != "create", object.content != nil {
+            if let iqn = object.mark("iqn"), object.stack == "default" { ownTargets.insert(iqn) }
+            if !midway, object.isLive, object.mark("op") != "create", object.content != nil {
                 known["\(object.stack)/\(object.label)"] = uid
             }
         }
@@ -115,17 +123,16 @@ package struct Oracle: Sendable {
     /// A person gave up what was lost (`tuff forget`).
     package mutating func forget(_ name: String, stack: String = "default") { known["\(stack)/\(name)"] = nil }
 
-    /// The ledger's file is gone: what was lost before that, nobody can know any more.
-    package mutating func forgetAbsent(_ view: OracleView) {
-        let present = Set(view.objects.compactMap(\.uid))
-        known = known.filter { present.contains($0.value) }
+    /// The ledger's file is gone: what is lost before the next pass, nobody can know any more.
+    package mutating func forgetAll() {
+        known = [:]
         departures = []
         latest = 0
     }
 
     /// Judges one pass of the product, or a part of one between two acts of other people.
     package mutating func judge(
-        _ before: OracleView, _ after: OracleView, _ intent: Intent
+        _ before: OracleView, _ after: OracleView, _ intent: Intent, midway: Bool = false
     ) -> [Violation] {
         var found: [Violation] = []
         let clockIsBehind = intent.now + 300 < latest
@@ -170,7 +177,7 @@ package struct Oracle: Sendable {
             }
             shown[uid] = serial
         }
-        remember(after)
+        remember(after, midway: midway)
         return found
     }
 
@@ -186,9 +193,11 @@ package struct Oracle: Sendable {
         return view.objects.first { $0.uid == new.uid && ($0.content == nil || new.content == nil) }
     }
 
-    /// A pool is activated with the volumes in it; nothing else of others may change.
+    /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name alone:
+    /// a sidecar that names one which somebody put there does not touch it.
     private func foreign(_ old: OracleObject, _ before: OracleView, _ after: OracleView) -> [Violation] {
         guard var new = after.object(old.key) else { return [Violation(.foreign, "\(old.place) is gone")] }
+        if new.home.hasPrefix("/") { new.tags = old.tags }
         if case .thinPool? = before.world.lvm[old.home, old.name]?.kind { new.active = old.active }
         return new == old ? [] : [Violation(.foreign, "\(old.place) is now \(new)")]
     }
@@ -239,7 +248,10 @@ package struct Oracle: Sendable {
             if clockIsBehind { say(.removal, "put in the trash by a clock that is behind") }
         }
         if old.isTrashed, !new.isTrashed, !isOrdered, !isDeclared { say(.removal, "brought back though undeclared") }
-        if let before = old.deadline, let after = new.deadline, before != after { say(.removal, "another deadline") }
+        // An order to destroy it makes it due at once.
+        if let before = old.deadline, let after = new.deadline, before != after, !isOrdered || after != intent.now {
+            say(.removal, "another deadline")
+        }
         if old.isLive, new.isReleased, !isOrdered {
             if !intent.prune || isDeclared || !old.isRetained { say(.removal, "let go without consent") }
             if old.isProtected { say(.removal, "protected, and let go") }

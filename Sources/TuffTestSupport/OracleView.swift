@@ -120,7 +120,7 @@ package struct OracleView: Sendable {
         for (uid, sidecar) in sidecars.sorted(by: { $0.uid < $1.uid }) {
             var object = OracleObject(
                 key: "marks:\(uid)", home: path, name: sidecar.file, content: nil, size: 0, tags: sidecar.tags.sorted())
-            let names = object.mark("op") == "move" ? ["t-\(uid)", "v-\(object.label)", sidecar.file] : [sidecar.file]
+            let names = object.mark("op") == "move" ? [sidecar.file, "t-\(uid)", "v-\(object.label)"] : [sidecar.file]
             if let name = names.first(where: { files[$0] != nil && !claimed.contains($0) }), let file = files[name] {
                 claimed.insert(name)
                 object.key = "\(path)#\(file.content)"

@@ -51,13 +51,16 @@ final class Door: Machine {
     }
 
     func perform(_ actions: [HostAction]) async throws(HostError) {
+        var isChecked = false
         for action in mutant?.actions.map({ $0(actions) }) ?? actions {
             let index = state.withLock { state in
                 defer { state.count += 1 }
                 if mutant != nil { state.descriptions.append(action.description) }
                 return state.count
             }
-            if let interference, interference.before == index {
+            // lvextend and lvrename know no selection: nobody can close the moment between a check and its act.
+            defer { isChecked = if case .require = action { true } else { false } }
+            if let interference, interference.before == index, !isChecked {
                 let before = machine.world
                 await interference.act()
                 let after = machine.world

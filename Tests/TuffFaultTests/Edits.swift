@@ -82,7 +82,7 @@ extension Simulation {
         case .orderPurge, .orderRestore, .orderRelease, .orderUnprotect, .orderDetach: return true
         case .loseLedger:
             ledger.contents = Ledger()
-            oracle.forgetAbsent(OracleView(machine.world))
+            oracle.forgetAll()
         case .login, .logout, .vanish, .addStranger, .write: return byHand(edit, name, iqn, backend)
         }
         return true

@@ -7,13 +7,14 @@ import TuffTestSupport
 /// boundaries of earlier changes.
 struct Exhaustive {
     enum Fault: CaseIterable, Sendable {
-        case killed, killedInChild, powerLost, failedAfter
+        case killed, killedInChild, powerLost, failedAfter, pretended
 
         func plan(at index: Int) -> FaultPlan {
             switch self {
             case .killed, .powerLost: FaultPlan(actions: [index: .crashBefore])
             case .killedInChild: FaultPlan(actions: [index: .late(calls: 500), index + 1: .crashBefore])
             case .failedAfter: FaultPlan(actions: [index: .failAfter])
+            case .pretended: FaultPlan(actions: [index: .pretend])
             }
         }
     }
@@ -36,8 +37,12 @@ struct Exhaustive {
 
     /// Sequences that begin with `first` and go on with up to `more` changes.
     mutating func run(_ first: Edit, _ backend: Simulation.Backend, more: Int) async {
+        await extend(await inUse(backend), [first], backend, more)
+    }
+
+    /// A fresh host with two other volumes in use, so that removing one is not removing all.
+    private func inUse(_ backend: Simulation.Backend) async -> Simulation {
         var fresh = Simulation(seed: 1, mutant: mutant)
-        // Another volume in use, so that removing one is not removing all.
         for name in ["keep", "stay"] { _ = fresh.edit(.declareAttached, name, backend) }
         await fresh.settle()
         for name in ["keep", "stay"] {
@@ -45,7 +50,21 @@ struct Exhaustive {
             _ = fresh.edit(.login, name, backend)
         }
         record("fresh host, \(backend)", "none", fresh.takeViolations())
-        await extend(fresh, [first], backend, more)
+        return fresh
+    }
+
+    /// One sequence alone, with faults at its last change.
+    func run(_ sequence: [Edit], _ backend: Simulation.Backend) async {
+        var host = await inUse(backend)
+        for edit in sequence.dropLast() {
+            _ = host.edit(edit, "a", backend)
+            _ = await host.pass(Self.consent(edit), order: edit.order?("a"))
+            await host.settle()
+        }
+        let name = sequence.map(\.rawValue).joined(separator: ", ") + " on \(backend)"
+        record(name, "before", host.takeViolations())
+        guard let last = sequence.last, host.edit(last, "a", backend) else { return }
+        await injectAll(host, last, name)
     }
 
     private mutating func extend(
@@ -83,6 +102,17 @@ struct Exhaustive {
                 one.recover(rebooting: fault == .powerLost)
                 await one.settle()
                 record(name, "\(fault) at action \(index)", one.takeViolations())
+            }
+        }
+        for index in 0..<outcome.actions {
+            for choice in Meddling.choices {
+                var one = edited.forked()
+                let act = Meddling(choice: choice, name: "a", seed: 7)
+                let machine = one.machine
+                let interference = Interference(before: index) { machine.meddle { act.carryOut(&$0) } }
+                _ = await one.pass(Self.consent(edit), order: edit.order?("a"), interference: interference)
+                await one.settle()
+                record(name, "\(act) before action \(index)", one.takeViolations())
             }
         }
         for save in 0...1 where outcome.report != nil {

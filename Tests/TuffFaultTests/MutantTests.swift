@@ -8,7 +8,7 @@ import TuffTestSupport
 
     @Test(arguments: Mutant.all.indices) func everyMutantIsCaught(_ index: Int) async {
         let mutant = Mutant.all[index]
-        var caught: String?
+        var caught = await Self.firstInStories(mutant)
         var seed: UInt64 = 0
         while caught == nil, seed < Self.walks {
             // A history in which the real controller is at fault tells nothing about the mutant.
@@ -19,6 +19,40 @@ import TuffTestSupport
         }
         print("mutant '\(mutant)': \(caught.map { "caught, \($0)" } ?? "MISSED")")
         #expect(caught != nil, "the mutant '\(mutant)' was not noticed in \(Self.walks) walks")
+    }
+
+    /// Short sequences in which each kind of fault has its chance, at every boundary of the last change.
+    private static let stories: [[Edit]] = [
+        [.declare], [.declareAttached], [.declareAttached, .detach], [.declareAttached, .remove], [.declare, .extend],
+        [.declare, .remove, .declare], [.declare, .keepForNoTime, .remove], [.declare, .remove, .expire],
+        [.declare, .protect, .remove], [.declare, .rename],
+    ]
+
+    private static func firstInStories(_ mutant: Mutant) async -> String? {
+        for story in stories {
+            for backend in Simulation.Backend.allCases {
+                let found = Mutex<String?>(nil)
+                let exhaustive = Exhaustive(mutant: mutant) { sequence, position, violations in
+                    guard let first = violations.first else { return }
+                    found.withLock { $0 = $0 ?? "\(sequence), \(position): \(first)" }
+                }
+                await exhaustive.run(story, backend)
+                if let found = found.withLock({ $0 }) { return found }
+            }
+        }
+        return nil
+    }
+
+    /// The stories are clean with the real controller, so that what they say of a mutant is about the mutant.
+    @Test func theStoriesAreCleanWithoutAMutant() async {
+        for story in Self.stories {
+            for backend in Simulation.Backend.allCases {
+                let exhaustive = Exhaustive { sequence, position, violations in
+                    FaultLog.shared.record(sequence, seed: 1, op: "story", position: position, violations)
+                }
+                await exhaustive.run(story, backend)
+            }
+        }
     }
 
     private static func firstViolation(_ seed: UInt64, _ mutant: Mutant?) async -> String? {

@@ -100,13 +100,13 @@ struct RandomWalk {
     /// Somebody at the machine, or another controller with the same documents, between two actions.
     private mutating func interference() -> (String, Interference?) {
         let choice = Int.random(in: 0..<16, using: &generator)
-        guard choice < 10, let name = backends.keys.sorted().randomElement(using: &generator) else {
+        guard choice < 11, let name = backends.keys.sorted().randomElement(using: &generator) else {
             return ("alone", nil)
         }
         let before = Int.random(in: 0..<12, using: &generator)
         let machine = host.machine
         let seed = generator.next()
-        if choice == 9 {
+        if choice == 10 {
             var other = host
             other.oracle = Oracle()
             let second = other
@@ -130,9 +130,26 @@ struct Meddling: Sendable, CustomStringConvertible {
     let seed: UInt64
 
     var description: String {
-        ["rename", "exchange", "extend", "untag", "protect", "stranger", "login", "file exchanged", "trash re-dated"][
-            choice]
-            + " of \(name)"
+        let words = [
+            "rename", "exchange", "extend", "untag", "protect", "stranger", "login", "file exchanged", "trash re-dated",
+            "file put",
+        ]
+        return "\(words[choice]) of \(name)"
+    }
+
+    static let choices = 0..<10
+
+    /// The one that names the volume.
+    private func sidecar(in world: FakeWorld) -> (uid: String, text: String)? {
+        for (path, entry) in world.files.directories[Simulation.directory]?.entries ?? [:] {
+            guard case .file(let file) = entry, let text = file.text,
+                text.contains("\"tuff:vol=\(name)\"") || text.contains("\"tuff:vol=\(name)x\"")
+            else {
+                continue
+            }
+            return (String(path.dropFirst(6).prefix(16)), text)
+        }
+        return nil
     }
 
     func carryOut(_ world: inout FakeWorld) {
@@ -147,7 +164,11 @@ struct Meddling: Sendable, CustomStringConvertible {
             try? world.lvm.create(live.name, in: "vg0", pool: "tp0", size: live.size, tags: ["somebody"])
         case 2: if let live { try? world.lvm.extend(live.name, in: "vg0", to: live.size + ByteCount(4 << 20)) }
         case 3: if let live { world.lvm["vg0", live.name]?.tags.removeAll { $0.hasPrefix("tuff:") } }
-        case 4: if let live { world.lvm["vg0", live.name]?.tags.append("tuff:protect") }
+        // Protecting what is about to go to the trash comes too late: docs/reliability/track-record.md.
+        case 4:
+            if let live, live.tags.contains(where: { $0.hasPrefix("tuff:until=") }) {
+                world.lvm["vg0", live.name]?.tags.append("tuff:protect")
+            }
         case 5:
             let path = "iscsi/\(iqn)/tpgt_1/acls/iqn.2004-10.com.example:stranger"
             try? world.targets.meddle(.makeDirectory(.target(path)))
@@ -161,6 +182,17 @@ struct Meddling: Sendable, CustomStringConvertible {
                 world.files[Simulation.directory, "aside-\(seed % 1000)"] = found
                 world.files[Simulation.directory, file] = nil
                 world.files.addFile(file, in: Simulation.directory, size: found.size, allocated: ByteCount(4096))
+            }
+        case 9:
+            // Nobody can tell a file that was moved from one put in its old place at that very moment.
+            let sidecar = sidecar(in: world)
+            guard sidecar?.text.contains("tuff:op=move") != true else { return }
+            for file in ["v-\(name)", "t-\(sidecar?.uid ?? "")"]
+            where sidecar?.text.contains("\"\(file)\"") != true
+                && world.files.directories[Simulation.directory]?.entries[file] == nil
+            {
+                world.files.addFile(
+                    file, in: Simulation.directory, size: ByteCount(4096), allocated: ByteCount(4096))
             }
         default:
             guard let live, let until = live.tags.first(where: { $0.hasPrefix("tuff:until=") }) else { return }

@@ -123,11 +123,13 @@ struct Simulation {
         outcome.actions = door.performed
         var earlier = before
         for (theirs, ours) in door.interruptions {
-            violations += oracle.judge(earlier, OracleView(theirs), intent)
+            violations += oracle.judge(earlier, OracleView(theirs), intent, midway: true)
             earlier = OracleView(ours)
             oracle.see(earlier)
         }
         violations += oracle.judge(earlier, OracleView(machine.world), intent)
+        if order == nil { checkClaim(outcome, door) }
+        if order == nil, door.interruptions.isEmpty, !machine.isCrashed { checkVerdicts(outcome) }
         checkSecrets(outcome, door)
         return outcome
     }
@@ -206,6 +208,34 @@ struct Simulation {
         return intent
     }
 
+    /// A pass that says that all is done must be right, whatever its commands said.
+    private mutating func checkClaim(_ outcome: Outcome, _ door: Door) {
+        guard let report = outcome.report, outcome.isFinished, report.exitCode == 0, door.interruptions.isEmpty,
+            !machine.isCrashed
+        else { return }
+        violations += oracle.settled(OracleView(machine.world), lastIntent, blocked: blocked(report.remaining))
+    }
+
+    /// What is as it should be is not called a failure.
+    private mutating func checkVerdicts(_ outcome: Outcome) {
+        guard let report = outcome.report, outcome.isFinished, !report.interrupted else { return }
+        for change in report.changes where change.verdict == .failed && change.error == nil {
+            violations.append(
+                Oracle.Violation(.convergence, "\(change.resource) is as planned and is said to have failed"))
+        }
+    }
+
+    /// Names of what a plan leaves as it is, and of the volumes that are concerned.
+    private func blocked(_ plan: Plan) -> Set<String> {
+        var names: Set<String> = []
+        let objects = OracleView(machine.world).objects
+        for change in plan.changes where [.blocked, .unsupported, .orphan].contains(change.action) {
+            names.insert(change.resource.name)
+            names.formUnion(objects.filter { $0.uid == change.uid?.description }.map(\.label))
+        }
+        return names
+    }
+
     // MARK: After a fault
 
     /// A new controller, after the old one's children ended, or after the power came back.
@@ -244,7 +274,12 @@ struct Simulation {
             return
         }
         machine.clearLog()
-        let again = await pass(consent)
+        var again = await pass(consent)
+        // What was to be kept for no time is due by now.
+        if let steps = again.plan?.steps, !steps.isEmpty, steps.allSatisfy(Self.isPurge) {
+            machine.clearLog()
+            again = await pass(consent)
+        }
         let acted = machine.log.filter { if case .require = $0.action { false } else { true } }
         let isStalled = Self.isStalledWithReason(again)
         if !isStalled, !again.isFinished || again.plan?.steps.isEmpty == false || !acted.isEmpty {
@@ -252,17 +287,25 @@ struct Simulation {
             violations.append(
                 Oracle.Violation(.idempotence, "the next pass still does something: \(steps.prefix(3)) \(acted.count)"))
         }
-        var blocked: Set<String> = []
+        var blocked = again.plan.map(blocked) ?? []
         if isStalled {
             blocked.formUnion(again.report?.changes.filter { $0.verdict != .unchanged }.map(\.resource.name) ?? [])
         }
         for change in again.plan?.changes ?? [] where [.blocked, .unsupported, .orphan].contains(change.action) {
-            blocked.insert(change.resource.name)
             if change.reason == nil || change.summary.isEmpty {
                 violations.append(Oracle.Violation(.convergence, "\(change.resource) is blocked without a reason"))
             }
         }
         violations += oracle.settled(OracleView(machine.world), lastIntent, blocked: blocked)
+        if !violations.isEmpty, environment("FAULTS_WALK") != nil {
+            for change in again.plan?.changes ?? [] {
+                print("  \(change.resource) \(change.action): \(change.summary)")
+            }
+        }
+    }
+
+    private static func isPurge(_ planned: PlannedStep) -> Bool {
+        if case .volume(.purge) = planned.step { true } else { false }
     }
 
     /// Nothing is done since a condition is read as unmet each time, and the report says which.
