@@ -10,8 +10,10 @@ package struct Ledger: Hashable, Codable, Sendable {
         package enum Standing: String, Codable, Sendable {
             /// Seen ready; if it vanishes it is lost.
             case live
-            /// In the trash, or on its way there, or out of our hands: if it vanishes, that was meant.
+            /// In the trash or released, or on its way there. If it vanishes without a purge of ours it is lost too.
             case leaving
+            /// Destroyed by us, as consented to: a volume of its name is a new one.
+            case purged
         }
 
         package var stack: String
@@ -71,6 +73,12 @@ package struct Ledger: Hashable, Codable, Sendable {
         entries.removeAll { $0.stack == entry.stack && $0.resource == entry.resource }
         let index = entries.firstIndex { ($0.stack, $0.resource) > (entry.stack, entry.resource) }
         entries.insert(entry, at: index ?? entries.endIndex)
+    }
+
+    /// Takes back what a clock that was ahead left: a time of the last pass, and removals, that are yet to come.
+    package mutating func forgetTimes(after now: Instant) {
+        if let lastPass, lastPass > now { self.lastPass = now }
+        removals.removeAll { $0.at > now }
     }
 
     package mutating func forget(_ resource: ResourceID, stack: String) {

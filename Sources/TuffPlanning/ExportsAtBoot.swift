@@ -3,9 +3,12 @@ package import TuffModel
 extension AcceptedExports {
     /// What an accepted set grants on this node.
     ///
-    /// Access that `former` has and the set does not is kept as undeclared unless the context consents to prune: a
-    /// reboot must not withdraw what no plan would have withdrawn.
-    package init(_ desired: DesiredState, context: PlanContext, former: AcceptedExports? = nil) {
+    /// Access that `former` has and the set does not is kept as undeclared, until a pass that may remove has seen it gone:
+    /// a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in.
+    /// - Parameter observed: what the pass saw in the end; nil: it has not begun, and everything is kept.
+    package init(
+        _ desired: DesiredState, context: PlanContext, former: AcceptedExports? = nil, observed: ObservedState? = nil
+    ) {
         self.init(stack: context.stack, at: context.now)
         let own = desired.pools.filter { $0.value.spec.node ?? context.config.node == context.config.node }
         pools = own.values.map { Pool(name: $0.metadata.name, backend: $0.spec.storage) }
@@ -24,23 +27,41 @@ extension AcceptedExports {
                     onRemove: declared.spec.onRemove, chap: declared.spec.chap, portals: volume?.spec.portals,
                     location: declared.location))
         }
-        if let former, !context.consent.prune { keep(former, besides: desired) }
+        if let former { keep(former, context, observed) }
         pools.sort { $0.name < $1.name }
         access.sort { $0.attachment < $1.attachment }
     }
 
-    private mutating func keep(_ former: AcceptedExports, besides desired: DesiredState) {
+    private mutating func keep(_ former: AcceptedExports, _ context: PlanContext, _ observed: ObservedState?) {
         let declared = access
-        for var kept in former.access where desired.attachments[kept.attachment] == nil {
+        for var kept in former.access {
             // The same access under another name is that access.
             if declared.contains(where: { $0.volume == kept.volume && $0.initiator == kept.initiator }) { continue }
+            let namesake = access.firstIndex { $0.attachment == kept.attachment }
+            if namesake != nil || context.consent.prune, let observed, Self.isGone(kept, observed, context) { continue }
             kept.isDeclared = false
+            if let namesake { access.remove(at: namesake) }
             access.append(kept)
             if let pool = former.pools.first(where: { $0.name == kept.pool }),
                 !pools.contains(where: { $0.name == pool.name })
             {
                 pools.append(pool)
             }
+        }
+    }
+
+    /// Whether the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
+    private static func isGone(_ access: Access, _ observed: ObservedState, _ context: PlanContext) -> Bool {
+        guard case .known(let inventory) = observed.targets else { return false }
+        let names = [access.volume, access.formerName].compactMap { $0 }
+        let volumes = StorageIndex(observed).volumes.filter {
+            $0.marks.stack == context.stack && names.contains($0.marks.name)
+        }
+        guard !volumes.isEmpty else { return false }
+        return volumes.allSatisfy { volume in
+            guard let iqn = volume.marks.iqn, inventory.fault(target: iqn) == nil else { return false }
+            let target = inventory.targets.first { $0.iqn == iqn }
+            return target?.acls.contains { $0.initiator == access.initiator } != true
         }
     }
 

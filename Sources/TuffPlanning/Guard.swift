@@ -23,12 +23,12 @@ struct Guard {
         let removing = changes.filter(\.action.removes)
         planned = removing.count
         var live: Set<ResourceID> = []
-        for volume in pass.index.volumes where volume.marks.stack == context.stack && volume.standing == .live {
+        for volume in pass.ownVolumes where volume.standing == .live {
             live.insert(ResourceID(volume.marks.kind, volume.marks.name))
         }
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
         var granted: Set<ResourceID> = []
-        for volume in pass.index.volumes where volume.marks.stack == context.stack && volume.standing != .released {
+        for volume in pass.ownVolumes where volume.standing != .released {
             let export = ObservedExport(volume, targets: pass.targets, backstores: pass.backstores)
             for acl in export.granted(capabilities) {
                 granted.insert(ResourceID(.attachment, acl.mark?.attachment ?? volume.marks.name))

@@ -15,7 +15,7 @@ extension Ledger {
         }
         let horizon = context.now.secondsSince1970 - Self.farewell
         next.dropFormerPools(desired, context)
-        next.entries.removeAll { $0.standing == .leaving && $0.seen.secondsSince1970 < horizon }
+        next.entries.removeAll { $0.standing == .purged && $0.seen.secondsSince1970 < horizon }
         next.removals.removeAll { $0.at.secondsSince1970 <= context.now.secondsSince1970 - Self.removalWindow }
         next.lastPass = max(lastPass ?? context.now, context.now)
         return next
@@ -29,7 +29,8 @@ extension Ledger {
             if let index = next.entries.firstIndex(where: {
                 $0.resource == change.resource && $0.stack == plan.context.stack && $0.uid == change.uid
             }) {
-                next.entries[index].standing = .leaving
+                let destroys = change.action == .purge || change.risk == .destroysData
+                next.entries[index].standing = destroys ? .purged : .leaving
             }
             guard change.action.removes else { continue }
             next.removals.append(
@@ -57,7 +58,11 @@ extension Ledger {
         // A volume that was renamed is not lost under its old name.
         entries.removeAll { $0.uid == volume.uid && ($0.resource != resource || $0.stack != stack) }
         let isLive = volume.standing == .live
-        if !isLive, let entry = entry(resource, stack: stack), entry.uid != volume.uid { return }
+        // What is in the trash beside a live namesake, or beside one that is lost, does not speak for the name.
+        if !isLive, let entry = entry(resource, stack: stack), entry.uid != volume.uid, entry.standing != .purged {
+            return
+        }
+        // Nor does a live one that took the name of another which vanished: `Planner` says so before it comes to that.
         record(
             Entry(
                 stack: stack, resource: resource, standing: isLive ? .live : .leaving, uid: volume.uid,

@@ -126,7 +126,7 @@ extension PlanningPass {
         if change.to != stored.location, index.isTaken(change.to) {
             return add(stored, Obstacle(.nameTaken, "\(change.to) exists and is not this volume; rename that one"))
         }
-        if let obstacle = suspension(of: stored) { return add(stored, obstacle) }
+        if let obstacle = stateObstacle(stored) { return add(stored, obstacle) }
         add(
             stored, .untrash, "bring back \(stored.size ?? .zero) from the trash (\(change.to))",
             notes: ["no document was looked at; 'apply --prune' puts it back unless one declares it"], .relabel(change))
@@ -134,18 +134,29 @@ extension PlanningPass {
 
     private mutating func planPurge(_ stored: StoredVolume) {
         guard let until = stored.marks.until else { return }
-        if let obstacle = standingObstacle(stored) ?? accessObstacle(stored) {
-            return add(stored, obstacle)
+        if let obstacle = purgeObstacle(stored) { return add(stored, obstacle) }
+        var steps = [
+            VolumeStep.purge(location: stored.location, uid: stored.uid, uuid: stored.uuid, until: until)
+        ]
+        if !stored.location.isBlockDevice, until > context.now {
+            // A file and its sidecar go one after the other: the sidecar says first that its time is over, so that a later
+            // pass finishes what ends between the two.
+            let change = relabelling(stored) { $0.until = context.now }
+            steps = [
+                .relabel(change),
+                .purge(location: change.to, uid: stored.uid, uuid: stored.uuid, until: context.now),
+            ]
         }
-        add(
-            stored, .purge, "destroy \(stored.size ?? .zero), kept in the trash until \(until) (\(stored.location))",
-            risk: .destroysData,
-            .purge(location: stored.location, uid: stored.uid, uuid: stored.uuid, until: until))
+        builder.add(
+            PlannedChange(
+                ResourceID(.volume, stored.marks.name), .purge,
+                "destroy \(stored.size ?? .zero), kept in the trash until \(until) (\(stored.location))",
+                risk: .destroysData, uid: stored.uid), steps.map { (.volume($0), key(of: stored.location)) })
     }
 
     private mutating func planUnprotect(_ stored: StoredVolume) {
         guard stored.marks.protect else { return addNothing(stored, "it is not protected (\(stored.location))") }
-        if let obstacle = suspension(of: stored) { return add(stored, obstacle) }
+        if let obstacle = stateObstacle(stored) { return add(stored, obstacle) }
         let change = relabelling(stored) {
             $0.protect = false
             $0.operation = stored.marks.operation

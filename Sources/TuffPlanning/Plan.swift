@@ -3,14 +3,16 @@ package import TuffModel
 /// What happens to one resource. Symbols and risk are one table, so that text, JSON and counts agree.
 package enum Action: String, Codable, Sendable, CaseIterable {
     /// `untrash` brings back from the trash and `adopt` takes up what was released; `trash` puts there, `release`
-    /// lets go of what is to be retained, `withdraw` takes an initiator's access away, `purge` ends the trash's keeping.
-    case create, untrash, adopt, update, withdraw, release, trash, purge, orphan, blocked, unsupported, unchanged
+    /// lets go of what is to be retained, `withdraw` takes an initiator's access away, `takeDown` what is left of an export that
+    /// nobody has access to, `purge` ends the trash's keeping.
+    case create, untrash, adopt, update, withdraw, takeDown, release, trash, purge, orphan, blocked, unsupported,
+        unchanged
 
     package var symbol: String {
         switch self {
         case .create, .untrash, .adopt: "+"
         case .update: "~"
-        case .withdraw, .release, .trash, .purge: "-"
+        case .withdraw, .takeDown, .release, .trash, .purge: "-"
         case .orphan, .blocked, .unsupported: "!"
         case .unchanged: "="
         }
@@ -19,7 +21,7 @@ package enum Action: String, Codable, Sendable, CaseIterable {
     /// Whether the change has steps to carry out.
     package var acts: Bool {
         switch self {
-        case .create, .untrash, .adopt, .update, .withdraw, .release, .trash, .purge: true
+        case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge: true
         case .orphan, .blocked, .unsupported, .unchanged: false
         }
     }
@@ -207,7 +209,7 @@ package struct Plan: Hashable, Codable, Sendable {
             switch change.action {
             case .create, .untrash, .adopt: counts.add += 1
             case .update: counts.change += 1
-            case .withdraw, .release, .trash, .purge: counts.remove += 1
+            case .withdraw, .takeDown, .release, .trash, .purge: counts.remove += 1
             case .orphan: counts.orphaned += 1
             case .blocked: counts.blocked += 1
             case .unsupported: counts.unsupported += 1

@@ -26,6 +26,8 @@ struct PlanningPass {
     var attachmentCount: [String: Int] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
+    /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
+    var foreignBackends: Set<StorageBackend> = []
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
@@ -50,6 +52,7 @@ struct PlanningPass {
             if case .directory(let directory) = pool.spec.backend { directory.path } else { nil }
         }
         let directories = observed.directories.entries.filter { $0.value.isUnknown }.keys
+        if let error = observed.volumeGroups.unlisted, error.code != .notFound { return "LVM" }
         if let group = observed.volumeGroups.entries.filter({ $0.value.isUnknown }).keys.min() {
             return "volume group \(group)"
         }
@@ -90,6 +93,7 @@ struct PlanningPass {
             let declared = desired.pools[name]!
             if let node = declared.spec.node, node != context.config.node {
                 elsewhere.insert(name)
+                foreignBackends.insert(declared.spec.storage)
                 continue
             }
             var state = PoolState(declared, observed: observed)
@@ -110,7 +114,13 @@ struct PlanningPass {
                         notes: poolNotes(declared)))
             }
         }
+        foreignBackends.subtract(poolsByBackend.keys)
         return elsewhere
+    }
+
+    /// Stored volumes that a plan of this stack and this node may take something from.
+    var ownVolumes: [StoredVolume] {
+        index.volumes.filter { $0.marks.stack == context.stack && !foreignBackends.contains($0.backend) }
     }
 
     private func poolNotes(_ declared: Declared<PoolSpec>) -> [String] {

@@ -147,7 +147,7 @@ extension PoolState {
         }
     }
 
-    private static func obstacle(of group: VolumeGroup) -> Obstacle? {
+    static func obstacle(of group: VolumeGroup) -> Obstacle? {
         if group.missingDevices > 0 || group.partial {
             return Obstacle(
                 .poolUnhealthy,

@@ -3,7 +3,7 @@ package import TuffModel
 extension PlanningPass {
     /// Volumes of this stack that no document declares, and those whose time in the trash is over.
     mutating func planRemovals() {
-        for volume in index.volumes where volume.marks.stack == context.stack {
+        for volume in ownVolumes {
             guard case .volume(let name) = volume.marks.role else { continue }
             switch volume.standing {
             case .released: break
@@ -23,8 +23,7 @@ extension PlanningPass {
 
     /// Why nothing at all may be removed in this pass.
     func removalObstacle() -> Obstacle? {
-        let ledger = observed.ledger
-        if pools.isEmpty, !ledger.entries.isEmpty {
+        if pools.isEmpty, !observed.ledger.entries.isEmpty || !index.volumes.isEmpty {
             return Obstacle(
                 .noPools,
                 "the documents give this node (\(context.config.node)) no pool, while it has held volumes; nothing is "
@@ -40,7 +39,8 @@ extension PlanningPass {
         else { return nil }
         return Obstacle(
             .clockBehind,
-            "the clock says \(context.now), and an earlier pass ran at \(last); nothing is removed until it is right")
+            "the clock says \(context.now), and an earlier pass ran at \(last); nothing is removed until it is right. If it was ahead then and is right now: tuff forget clock"
+        )
     }
 
     private mutating func planRemoval(of stored: StoredVolume, _ name: String) {
@@ -89,11 +89,37 @@ extension PlanningPass {
                 "\(stored.location) is protected; declare it with 'protect: false', or: tuff unprotect "
                     + stored.marks.name)
         }
+        return stateObstacle(stored)
+    }
+
+    /// What about the state of the volume and its group forbids any change to it.
+    func stateObstacle(_ stored: StoredVolume) -> Obstacle? {
         if let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation) {
             return Obstacle(
                 .unfinished, "\(stored.location) is marked with work of another version, tuff:op=\(operation)")
         }
+        if case .logicalVolume(let name, _) = stored.location, case .known(let group?) = observed.volumeGroups[name],
+            let obstacle = PoolState.obstacle(of: group)
+        {
+            return obstacle
+        }
         return suspension(of: stored)
+    }
+
+    /// LVM removes the copy-on-write snapshots of what it removes.
+    private func snapshotObstacle(_ stored: StoredVolume) -> Obstacle? {
+        guard case .logicalVolume(let name, let volume) = stored.location,
+            let group = observed.volumeGroups.entries[name]?.value,
+            let snapshot = group.logicalVolumes.first(where: { $0.origin == volume && $0.layout != .thin })
+        else { return nil }
+        return Obstacle(
+            .inUse,
+            "\(group.name)/\(snapshot.name) is a snapshot of \(stored.location) and would go with it; remove it first")
+    }
+
+    /// Everything that forbids destroying a volume in the trash.
+    func purgeObstacle(_ stored: StoredVolume) -> Obstacle? {
+        standingObstacle(stored) ?? accessObstacle(stored) ?? snapshotObstacle(stored)
     }
 
     /// Whether somebody uses it, or may.
@@ -136,16 +162,26 @@ extension PlanningPass {
         var finished = stored.marks
         finished.operation = nil
         let home = stored.location(under: finished)
-        guard stored.size != nil, home != stored.location || finished != stored.marks, stored.suspended == false,
-            home == stored.location || !index.isTaken(home)
-        else { return }
+        // Somebody activated it by hand, or the host did at its start.
+        let comesBack = stored.location.isBlockDevice && stored.active
+        guard stored.size != nil, comesBack || home != stored.location || finished != stored.marks else { return }
+        var obstacle = stateObstacle(stored)
+        if home != stored.location, index.isTaken(home) {
+            obstacle = obstacle ?? Obstacle(.nameTaken, "\(home) exists and is not this volume; rename that one")
+        }
+        if comesBack { obstacle = obstacle ?? accessObstacle(stored) }
+        if let obstacle {
+            builder.add(
+                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            return
+        }
         let step = VolumeStep.relabel(
             Relabelling(uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: finished))
         builder.add(
             PlannedChange(
                 resource, .update, "finish putting \(stored.location) in the trash (\(home))", risk: .online,
-                uid: stored.uid),
-            [(.volume(step), key(of: stored.location))])
+                reason: .notDeclared, uid: stored.uid),
+            [(.volume(step), key(of: stored.location))], after: withdrawals[stored.uid]?.after.map { [$0] } ?? [])
     }
 
     private mutating func planPurge(of stored: StoredVolume, _ resource: ResourceID, _ until: Instant) {
@@ -157,8 +193,7 @@ extension PlanningPass {
                     reason: .notDeclared, uid: stored.uid))
             return
         }
-        let obstacle = removalObstacle() ?? standingObstacle(stored) ?? accessObstacle(stored)
-        if let obstacle {
+        if let obstacle = removalObstacle() ?? purgeObstacle(stored) {
             builder.add(
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
             return
@@ -212,7 +247,11 @@ struct VolumeRemoval {
                 ]
             } else {
                 risk = .online
-                summary = "put \(size) in the trash until \(until) (\(stored.location))"
+                let keeping = stored.marks.policy.keepFor.seconds
+                summary =
+                    keeping == 0
+                    ? "put \(size) in the trash, which the next --prune empties, since trashFor is 0s (\(stored.location))"
+                    : "put \(size) in the trash until \(until) (\(stored.location))"
                 steps = [.relabel(relabelling)]
             }
         }

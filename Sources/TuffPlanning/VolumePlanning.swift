@@ -31,30 +31,51 @@ extension PlanningPass {
                 Obstacle(.nameTaken, "\(places) both say they are this volume; remove the marks of one"))
         }
         if let stored = found.first { return planStored(stored, declared, resource, pool, .update) }
-        if let stored = renamed(declared) { return planStored(stored, declared, resource, pool, .update) }
-        if let stored = index.trashed(named: declared.metadata.name, stack: context.stack).first {
-            return planStored(stored, declared, resource, pool, .untrash)
-        }
-        let released = index.released(named: declared.metadata.name, stack: context.stack)
-        if let stored = released.first {
-            guard released.count == 1 else {
-                let places = released.map(\.location.description).sorted().joined(separator: " and ")
+        let former = formerName(declared)
+        if let former {
+            let found = index.volumes(named: former, stack: context.stack)
+            if found.count > 1 {
+                let places = found.map(\.location.description).sorted().joined(separator: " and ")
                 return stop(
                     resource, declared, .blocked,
-                    Obstacle(.nameTaken, "\(places) both were released under this name; remove the marks of one"))
+                    Obstacle(
+                        .nameTaken, "\(places) both say they are '\(former)', which this was; remove the marks of one"))
             }
-            return planStored(stored, declared, resource, pool, .adopt)
+            if let stored = found.first { return planStored(stored, declared, resource, pool, .update) }
         }
-        return planCreation(declared, resource, pool)
+        for name in [declared.metadata.name, former].compactMap({ $0 }) {
+            if let outcome = planReturn(name, declared, resource, pool) { return outcome }
+        }
+        return planCreation(declared, resource, pool, former: former)
     }
 
-    /// The volume that the annotation `tuff.dev/renamed-from` names, while nothing has the new name yet.
-    private func renamed(_ declared: Declared<VolumeSpec>) -> StoredVolume? {
+    /// Brings back what the trash holds under a name, or what was released under it.
+    private mutating func planReturn(
+        _ name: String, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+    ) -> VolumeOutcome? {
+        let trashed = index.trashed(named: name, stack: context.stack).first
+        let released = index.released(named: name, stack: context.stack)
+        guard let stored = trashed ?? released.first else { return nil }
+        // What was live under this name and is gone is a loss, which older data must not hide.
+        if let obstacle = loss(of: ResourceID(.volume, name), besides: stored.uid) {
+            return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
+        }
+        if trashed != nil { return planStored(stored, declared, resource, pool, .untrash) }
+        guard released.count == 1 else {
+            let places = released.map(\.location.description).sorted().joined(separator: " and ")
+            return stop(
+                resource, declared, .blocked,
+                Obstacle(.nameTaken, "\(places) both were released under this name; remove the marks of one"))
+        }
+        return planStored(stored, declared, resource, pool, .adopt)
+    }
+
+    /// The name that the annotation `tuff.dev/renamed-from` says it had, unless a document still has that.
+    private func formerName(_ declared: Declared<VolumeSpec>) -> String? {
         guard let former = declared.metadata.annotations["tuff.dev/renamed-from"], volumes[former] == nil else {
             return nil
         }
-        let found = index.volumes(named: former, stack: context.stack)
-        return found.count == 1 ? found.first : nil
+        return former
     }
 
     /// Compares a volume that is there, in use or in the trash or released, with its document.
@@ -153,7 +174,7 @@ extension PlanningPass {
     }
 
     private mutating func planCreation(
-        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState, former: String?
     ) -> VolumeOutcome {
         if declared.spec.source != nil {
             return stop(
@@ -171,7 +192,8 @@ extension PlanningPass {
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
         let obstacle =
-            pool.obstacle ?? unseen() ?? loss(of: resource) ?? nameObstacle(location, iqn)
+            pool.obstacle ?? unseen() ?? loss(of: resource)
+            ?? former.flatMap { loss(of: ResourceID(.volume, $0)) } ?? nameObstacle(location, iqn)
             ?? capacityObstacle(pool, wanted)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
@@ -245,14 +267,19 @@ extension PlanningPass {
 
     /// What was once seen ready and is gone is lost, not new: making it again, blank, under its old address would hide
     /// the loss from everybody. The ledger is asked after everything that could hold the volume was seen.
-    private func loss(of resource: ResourceID) -> Obstacle? {
-        guard let entry = observed.ledger.entry(resource, stack: context.stack), entry.standing == .live,
+    ///
+    /// - Parameter uid: that of an object which is there under the name, and no loss.
+    private func loss(of resource: ResourceID, besides uid: UID? = nil) -> Obstacle? {
+        guard let entry = observed.ledger.entry(resource, stack: context.stack), entry.standing != .purged,
             !context.consent.recreate.contains(resource)
         else { return nil }
+        if let uid, entry.uid == uid || entry.standing == .leaving { return nil }
+        let how = entry.standing == .live ? "" : ", in the trash or released,"
+        let name = resource.name == entry.resource.name && uid == nil ? "it" : resource.description
         return Obstacle(
             .lost,
-            "it was last seen at \(entry.seen) as \(entry.place) and \(remains(of: entry)), or, if the data is given up: "
-                + "tuff forget \(resource), or apply with --recreate \(resource)")
+            "\(name) was last seen at \(entry.seen)\(how) as \(entry.place) and \(remains(of: entry)), or, if the data is "
+                + "given up: tuff forget \(resource), or apply with --recreate \(resource)")
     }
 
     /// What is left of something lost: its data may be where they were, only not known to be its any more.

@@ -16,7 +16,7 @@ extension PlanningPass {
         guard case .known = inventory else { return }
         var attachments: [String: [Declared<AttachmentSpec>]] = [:]
         for declared in desired.attachments.values { attachments[declared.spec.volume, default: []].append(declared) }
-        for volume in index.volumes.sorted(by: { $0.uid < $1.uid }) where volume.marks.stack == context.stack {
+        for volume in ownVolumes.sorted(by: { $0.uid < $1.uid }) {
             guard case .volume(let name) = volume.marks.role, volume.standing != .released else { continue }
             let wanted = volume.standing == .live ? attachments[currentName(name)] ?? [] : []
             let export = ObservedExport(volume, targets: targets, backstores: backstores)
@@ -81,7 +81,8 @@ extension PlanningPass {
                 acl.map { "withdraw volume \(name) from \($0.initiator)" } ?? "take down what is left of its export"
             withdrawal.after = builder.add(
                 PlannedChange(
-                    resource, .withdraw, takesDown ? "\(what), and its target \(iqn)" : what, risk: plan.risk,
+                    resource, acl == nil ? .takeDown : .withdraw, takesDown ? "\(what), and its target \(iqn)" : what,
+                    risk: plan.risk,
                     reason: .notDeclared, uid: uid),
                 plan.steps.map { (.export($0), .target(iqn)) }, after: withdrawal.after.map { [$0] } ?? [])
             if let acl { withdrawal.going.insert(acl.initiator) }

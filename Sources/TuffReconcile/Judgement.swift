@@ -7,14 +7,24 @@ struct Judgement {
     let plan: Plan
     let outcomes: [StepOutcome]
     let remaining: Plan
+    /// What `remaining` was made from.
+    let observed: ObservedState
 
     func reports() -> [ChangeReport] {
         var outcomesByChange: [Int: [StepOutcome]] = [:]
-        for step in plan.steps { outcomesByChange[step.change, default: []].append(outcomes[step.id]) }
-        return plan.changes.enumerated().map { report($1, outcomesByChange[$0] ?? []) }
+        var stepsByChange: [Int: [Step]] = [:]
+        for step in plan.steps {
+            outcomesByChange[step.change, default: []].append(outcomes[step.id])
+            stepsByChange[step.change, default: []].append(step.step)
+        }
+        let aftermath = Aftermath(observed)
+        return plan.changes.enumerated().map { index, change in
+            let left = change.ends ? aftermath.left(of: stepsByChange[index] ?? []) : nil
+            return report(change, outcomesByChange[index] ?? [], left: left)
+        }
     }
 
-    private func report(_ change: PlannedChange, _ outcomes: [StepOutcome]) -> ChangeReport {
+    private func report(_ change: PlannedChange, _ outcomes: [StepOutcome], left: String?) -> ChangeReport {
         var report = ChangeReport(
             resource: change.resource, action: change.action, summary: change.summary, verdict: .unchanged,
             location: change.location)
@@ -23,29 +33,44 @@ struct Judgement {
         case .blocked: report.verdict = .blocked
         case .unsupported: report.verdict = .unsupported
         case .orphan: report.verdict = .orphan
-        case .create, .untrash, .adopt, .update: judge(&report, outcomes, ended: false)
-        case .withdraw, .release, .trash, .purge: judge(&report, outcomes, ended: true, uid: change.uid)
+        case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge:
+            change.ends ? judgeEnd(&report, outcomes, left: left) : judge(&report, outcomes)
         }
         return report
     }
 
-    /// - Parameter ended: the change takes something away, so that the next plan has nothing to say about it.
-    private func judge(_ report: inout ChangeReport, _ outcomes: [StepOutcome], ended: Bool, uid: UID? = nil) {
+    /// What was to be made or changed is as declared when the next plan leaves it alone.
+    private func judge(_ report: inout ChangeReport, _ outcomes: [StepOutcome]) {
+        let after = remaining.changes.filter {
+            $0.resource == report.resource && !$0.action.ends && $0.action != .orphan
+        }
+        let isDone = !after.isEmpty && after.allSatisfy { $0.action == .unchanged }
+        let left = after.first { $0.action != .unchanged }
+        settle(
+            &report, outcomes, isDone: isDone,
+            otherwise: left.map { "carried out, and yet the next plan still says: \($0.summary)" }
+                ?? "carried out, and the next plan does not know it any more")
+    }
+
+    /// What was to go is gone when it is seen to be gone: a plan that does not mention it may merely not have seen it.
+    private func judgeEnd(_ report: inout ChangeReport, _ outcomes: [StepOutcome], left: String?) {
+        settle(&report, outcomes, isDone: left == nil, otherwise: "carried out, and yet \(left ?? "it is there")")
+    }
+
+    private func settle(
+        _ report: inout ChangeReport, _ outcomes: [StepOutcome], isDone: Bool, otherwise sentence: String
+    ) {
         for outcome in outcomes {
             if case .failed(let error, _) = outcome {
                 report.error = error
                 break
             }
         }
-        let after = remaining.changes.filter {
-            $0.resource == report.resource && (ended ? $0.uid == uid : $0.action != .orphan)
-        }
-        if ended ? after.isEmpty : !after.isEmpty && after.allSatisfy({ $0.action == .unchanged }) {
+        if isDone {
             report.verdict = .done
             if report.error != nil { report.detail = "the command reported an error, and the result is as planned" }
             return
         }
-        let left = after.first { $0.action != .unchanged }
         if report.error != nil {
             report.verdict = .failed
             return
@@ -63,8 +88,21 @@ struct Judgement {
             return
         }
         report.verdict = .failed
-        report.detail =
-            left.map { "carried out, and yet the next plan still says: \($0.summary)" }
-            ?? "carried out, and the next plan does not know it any more"
+        report.detail = sentence
+    }
+}
+
+extension PlannedChange {
+    /// Whether it takes something away, or finishes that, so that no document says afterwards how it should be.
+    fileprivate var ends: Bool { action.ends || reason == .notDeclared }
+}
+
+extension Action {
+    /// Whether it takes something away, so that afterwards there is nothing to compare.
+    fileprivate var ends: Bool {
+        switch self {
+        case .withdraw, .takeDown, .release, .trash, .purge: true
+        default: false
+        }
     }
 }

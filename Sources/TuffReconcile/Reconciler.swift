@@ -77,12 +77,15 @@ package struct Reconciler: Sendable {
     ///   - order: what the plan was made for, where that was no set of documents.
     ///   - interrupted: asked before each step is started; true ends the pass after the running steps.
     ///   - events: told from whatever task runs a step.
+    ///   - settled: told what the last look saw.
     /// - Throws: when the ledger cannot be written before anything is done, which then is not done, or after it.
     package func apply(
         _ plan: Plan, desired: DesiredState = DesiredState(), order: Order? = nil, observed: ObservedState,
         interrupted: @escaping @Sendable () -> Bool = { false },
-        events: @escaping @Sendable (ExecutionEvent) -> Void = { _ in }
+        events: @escaping @Sendable (ExecutionEvent) -> Void = { _ in },
+        settled: (ObservedState) throws(HostError) -> Void = { _ in }
     ) async throws(HostError) -> ApplyReport {
+        if let refusal = plan.refusal { throw HostError(.refused, refusal.sentence, cause: refusal.help) }
         let expected = observed.ledger.after(observed, desired: desired, context: plan.context).before(plan)
         try ledger.save(expected)
         let clock = ContinuousClock()
@@ -92,11 +95,13 @@ package struct Reconciler: Sendable {
         let now = try await observe(desired, context: plan.context)
         let remaining = replan(order, desired, now, plan.context)
         try ledger.save(now.ledger.after(now, desired: desired, context: plan.context))
+        try settled(now)
         var times = result.times
         times.execute = Executor.seconds(begin.duration(to: start))
         times.verify = Executor.seconds(start.duration(to: clock.now))
         return ApplyReport(
-            plan: plan, changes: Judgement(plan: plan, outcomes: result.outcomes, remaining: remaining).reports(),
+            plan: plan,
+            changes: Judgement(plan: plan, outcomes: result.outcomes, remaining: remaining, observed: now).reports(),
             remaining: remaining, interrupted: result.sawInterrupt, times: times)
     }
 

@@ -66,6 +66,14 @@ import TuffTestSupport
         #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/pool/v-db-data"))
     }
 
+    @Test func aPlanIsFreshForAnHourAndNotBeforeItWasMade() {
+        let plan = Plan(context: Sample.context(), changes: [], steps: [])
+        for (age, isFresh) in [(0, true), (3600, true), (3601, false), (-300, true), (-301, false)] {
+            let now = plan.context.now.advanced(by: TimeSpan(seconds: Int64(age)))
+            #expect(Pass.isFresh(plan, at: now) == isFresh, "\(age) s")
+        }
+    }
+
     @Test func documentsEditedAfterwardsAreNoted() throws {
         try folder.writeVolume()
         _ = try plan("p.json")

@@ -72,6 +72,18 @@ final class TestFolder {
     func write(_ name: String, _ text: String, mode: mode_t = 0o644) throws {
         try Data(text.utf8).write(to: URL(filePath: "\(path)/\(name)"))
         chmod("\(path)/\(name)", mode)
+        if mode & 0o111 != 0 { try waitUntilNobodyWrites("\(path)/\(name)") }
+    }
+
+    /// A program that another test starts at this moment inherits the descriptor until its exec; "Text file busy" until then.
+    private func waitUntilNobodyWrites(_ file: String) throws {
+        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        let setLease: Int32 = 1024  // F_SETLEASE of <linux/fcntl.h>, which Glibc's module hides
+        // A read lease is granted when nobody has the file open for writing; see fcntl(2).
+        while fcntl(descriptor, setLease, Int32(F_RDLCK)) != 0 { usleep(1000) }
+        _ = fcntl(descriptor, setLease, Int32(F_UNLCK))
     }
 
     /// One pool and one volume in it.

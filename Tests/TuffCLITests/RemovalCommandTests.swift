@@ -149,6 +149,7 @@ import Testing
             for name in ["t-\(uid)", ".tuff/\(uid).json"] {
                 rename("\(folder.path)/pool/\(name)", "\(folder.path)/\(name.replacing("/", with: "_"))")
             }
+            #expect(try folder.run(["forget", "Volume/db"] + folder.host).code == 0)
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
             if name.hasPrefix("t-") { rename("\(folder.path)/\(name)", "\(folder.path)/pool/\(name)") }

@@ -137,8 +137,28 @@ import TuffTestSupport
         let second = accepted(Sample.desired(), former: first)
         #expect(second.access.map(\.isDeclared) == [false])
         #expect(try change(restore(second, Sample.observed([Sample.volume()]))).action == .create)
-        let pruned = accepted(Sample.desired(), former: second, Sample.context { $0.prune = true })
-        #expect(pruned.access.isEmpty)
+        let prune = Sample.context { $0.prune = true }
+        func pruned(_ observed: ObservedState?) -> AcceptedExports {
+            AcceptedExports(Sample.desired(), context: prune, former: second, observed: observed)
+        }
+        // Consent alone withdraws nothing: it is forgotten once it is seen to be gone, and not before.
+        #expect(pruned(nil).access.count == 1)
+        #expect(pruned(Sample.observed([Sample.volume()], targets: Sample.export())).access.count == 1)
+        var unseen = Sample.observed([Sample.volume()])
+        unseen.targets = .unknown(HostError(.timeout, "hangs"))
+        #expect(pruned(unseen).access.count == 1)
+        #expect(pruned(Sample.observed([Sample.volume()])).access.isEmpty)
+    }
+
+    @Test func anInitiatorThatIsToBeReplacedKeepsItsAccessUntilItIsOut() throws {
+        let first = accepted()
+        var desired = Sample.desired(attached: ["db"])
+        desired.attachments["db-on-web1"]?.spec.initiator = "iqn.2004-10.com.example:web2"
+        let waiting = accepted(desired, former: first)
+        #expect(waiting.access.map(\.initiator) == [Sample.initiator])
+        let out = AcceptedExports(
+            desired, context: Sample.context(), former: first, observed: Sample.observed([Sample.volume()]))
+        #expect(out.access.map(\.initiator) == ["iqn.2004-10.com.example:web2"])
     }
 
     @Test func accessUnderAnotherNameIsTheSameAccess() {

@@ -42,25 +42,78 @@ import TuffTestSupport
         #expect(change(plan(Sample.desired(), observed))?.action == .create)
     }
 
-    @Test func whatLeftOnPurposeIsNoLoss() {
-        let trashed = Sample.volume { $0.until = context.now }
+    @Test(arguments: [true, false])
+    func whatVanishedFromTheTrashOrAfterItsReleaseIsLostToo(_ isTrashed: Bool) {
+        let leaving = Sample.volume { isTrashed ? ($0.until = context.now) : ($0.released = true) }
         var observed = Sample.observed()
-        observed.ledger = kept(Sample.desired(), Sample.observed([trashed]))
-        #expect(change(plan(Sample.desired(), observed))?.action == .create)
-        #expect(change(plan(Sample.desired(), observed))?.notes.isEmpty == false)
+        observed.ledger = kept(Sample.desired(), Sample.observed([leaving]))
+        #expect(observed.ledger.entry(ResourceID(.volume, "db"), stack: "default")?.standing == .leaving)
+        let lost = plan(Sample.desired(), observed)
+        #expect(lost.isEmpty)
+        #expect(change(lost)?.reason == .lost)
+        #expect(change(lost)?.summary.contains("in the trash or released") == true)
     }
 
-    @Test func aRemovalIsNoLossEvenIfNobodyLivedToWriteItDown() {
+    @Test func aPurgeIsNoLossEvenIfNobodyLivedToWriteItDown() {
+        let trashed = Sample.volume { $0.until = context.now.advanced(by: TimeSpan(seconds: -1)) }
+        var observed = Sample.observed([trashed])
+        observed.ledger = kept(Sample.desired(volumes: []), observed)
+        let purge = plan(Sample.desired(volumes: []), observed, Sample.context { $0.prune = true })
+        #expect(change(purge)?.action == .purge)
+        var gone = Sample.observed()
+        gone.ledger = observed.ledger.before(purge)
+        #expect(gone.ledger.entry(ResourceID(.volume, "db"), stack: "default")?.standing == .purged)
+        let again = plan(Sample.desired(), gone)
+        #expect(change(again)?.action == .create)
+        #expect(change(again)?.notes.isEmpty == false)
+    }
+
+    @Test func aRemovalIsWrittenDownBeforeItIsDone() {
         var observed = Sample.observed([Sample.volume()])
         observed.ledger = kept(Sample.desired(volumes: []), observed)
-        let context = Sample.context { $0.prune = true }
-        let removal = plan(Sample.desired(volumes: []), observed, context)
+        let removal = plan(Sample.desired(volumes: []), observed, Sample.context { $0.prune = true })
         let ledger = observed.ledger.before(removal)
         #expect(ledger.entry(ResourceID(.volume, "db"), stack: "default")?.standing == .leaving)
         #expect(ledger.removals.map(\.resource) == [ResourceID(.volume, "db")])
+    }
+
+    @Test func olderDataOfTheNameInTheTrashDoesNotHideALoss() {
+        var observed = Sample.observed([
+            Sample.volume(uid: Sample.uid(7)) { $0.until = context.now.advanced(by: TimeSpan(seconds: 600)) }
+        ])
+        observed.ledger = kept(Sample.desired(), Sample.observed([Sample.volume()]))
+        let lost = plan(Sample.desired(), observed)
+        #expect(lost.isEmpty)
+        #expect(change(lost)?.reason == .lost)
+        // Seen in the trash by another pass, it does not take the lost one's place in the ledger either.
+        observed.ledger = kept(Sample.desired(), observed)
+        #expect(change(plan(Sample.desired(), observed))?.reason == .lost)
+        observed.ledger.forget(ResourceID(.volume, "db"), stack: "default")
+        #expect(change(plan(Sample.desired(), observed))?.action == .untrash)
+    }
+
+    @Test func whatWasLostUnderItsFormerNameIsNotMadeBlankUnderTheNewOne() {
+        var desired = Sample.desired(volumes: ["data"])
+        desired.volumes["data"]!.metadata.annotations["tuff.dev/renamed-from"] = "db"
         var gone = Sample.observed()
-        gone.ledger = ledger
-        #expect(change(plan(Sample.desired(), gone))?.action == .create)
+        gone.ledger = kept(Sample.desired(), Sample.observed([Sample.volume()]))
+        let lost = plan(desired, gone)
+        #expect(lost.isEmpty)
+        #expect(change(lost, .volume, "data")?.reason == .lost)
+        #expect(change(lost, .volume, "data")?.summary.contains("tuff forget Volume/db") == true)
+    }
+
+    @Test func timesThatAreYetToComeAreForgotten() {
+        var ledger = Ledger()
+        let later = context.now.advanced(by: TimeSpan(seconds: 999))
+        ledger.lastPass = later
+        ledger.removals = [
+            Ledger.Removal(stack: "default", resource: ResourceID(.volume, "a"), at: later),
+            Ledger.Removal(stack: "default", resource: ResourceID(.volume, "b"), at: context.now),
+        ]
+        ledger.forgetTimes(after: context.now)
+        #expect(ledger.lastPass == context.now)
+        #expect(ledger.removals.map(\.resource.name) == ["b"])
     }
 
     @Test func aRenamedVolumeIsNotLostUnderItsOldName() {

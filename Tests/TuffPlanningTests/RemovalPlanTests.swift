@@ -237,6 +237,72 @@ import TuffTestSupport
         let plan = plan(DesiredState(), observed)
         #expect(plan.isEmpty)
         #expect(change(plan)?.reason == .noPools)
+        // Nor what no ledger remembers, but for what is there.
+        observed.ledger = Ledger()
+        #expect(self.plan(DesiredState(), observed).isEmpty)
+    }
+
+    // MARK: What forbids a removal
+
+    @Test(arguments: [true, false]) func aGroupThatMissesDisksIsLeftAsItIs(_ isDue: Bool) {
+        var group = Sample.group([isDue ? trashed(-1) : Sample.volume()])
+        group.missingDevices = 1
+        var observed = Sample.observed()
+        observed.volumeGroups = ObservationMap(["vg0": .known(group)])
+        let plan = plan(Sample.desired(volumes: []), observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .poolUnhealthy)
+    }
+
+    @Test func aSnapshotWhichLVMWouldRemoveTooKeepsItsOrigin() {
+        let snapshot = LogicalVolume(
+            name: "before-upgrade", uuid: "snap", size: Sample.gibi(1), layout: .other, origin: "t-\(Sample.uid)")
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([trashed(-1), snapshot]))
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .inUse)
+        #expect(change(plan)?.summary.contains("before-upgrade") == true)
+        var thin = snapshot
+        thin.layout = .thin
+        #expect(change(self.plan(Sample.desired(volumes: []), Sample.observed([trashed(-1), thin])))?.action == .purge)
+    }
+
+    @Test func whileGroupsCannotBeListedNothingIsCreated() {
+        var observed = Sample.observed()
+        observed.volumeGroups.unlisted = HostError(.timeout, "hangs")
+        var desired = Sample.desired(volumes: [])
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        desired.volumes["new"] = Sample.declared("new", VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
+        observed.directories = ObservationMap([
+            "/srv/p": .known(DirectoryPool(path: "/srv/p", size: Sample.gibi(10), free: Sample.gibi(9), files: []))
+        ])
+        let plan = plan(desired, observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan, .volume, "new")?.reason == .unknown)
+    }
+
+    @Test func volumesInAnotherNodesPoolAreNotThisNodesToRemove() {
+        var desired = Sample.desired(volumes: [])
+        desired.pools["fast"]!.spec.node = "storage2"
+        desired.pools["own"] = Sample.declared("own", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        var observed = Sample.observed([Sample.volume(), trashed(-1)])
+        observed.directories = ObservationMap([
+            "/srv/p": .known(DirectoryPool(path: "/srv/p", size: Sample.gibi(10), free: Sample.gibi(9), files: []))
+        ])
+        let plan = plan(desired, observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan) == nil)
+    }
+
+    @Test func aTrashedVolumeThatSomebodyActivatedIsDeactivated() throws {
+        var active = trashed()
+        active.active = true
+        let plan = plan(Sample.desired(volumes: []), Sample.observed([active]), Sample.context())
+        let step = try #require(relabelling(plan))
+        #expect(step.from == step.to && step.before == step.after && step.goesOutOfService)
+        active.open = true
+        let used = self.plan(Sample.desired(volumes: []), Sample.observed([active]), Sample.context())
+        #expect(used.isEmpty)
+        #expect(change(used)?.reason == .inUse)
     }
 
     // MARK: Marks
@@ -272,5 +338,13 @@ import TuffTestSupport
         #expect(step.after.iqn == "\(Sample.iqnBase):db" && step.after.uid == Sample.uid)
         #expect(change(plan, .volume, "db") == nil)
         #expect(!plan.changes.contains { $0.action == .trash || $0.action == .withdraw })
+    }
+
+    @Test func aRenamedDocumentBringsBackWhatTheTrashHoldsUnderTheFormerName() throws {
+        var desired = Sample.desired(volumes: ["data"])
+        desired.volumes["data"]!.metadata.annotations["tuff.dev/renamed-from"] = "db"
+        let plan = plan(desired, Sample.observed([trashed()]), Sample.context())
+        #expect(change(plan, .volume, "data")?.action == .untrash)
+        #expect(relabelling(plan)?.to == .logicalVolume(group: "vg0", name: "v-data"))
     }
 }

@@ -56,7 +56,7 @@ struct ApplyCommand: AsyncParsableCommand {
             throw Failure("\(refusal.sentence); nothing was changed", help: refusal.help)
         }
         guard !plan.isEmpty else {
-            try pass.accept(state, context)
+            try pass.accept(state, context, observed)
             try pass.remember(observed, state, context)
             return try pass.finish(.untouched(plan, observe: seconds), quiet: true, elsewhere: elsewhere)
         }
@@ -65,6 +65,7 @@ struct ApplyCommand: AsyncParsableCommand {
             let now = try await pass.session.observe(state, context: context)
             try pass.demandSame(plan, Planner.plan(desired: state, observed: now, context: context))
         }
+        try pass.demandFresh(plan)
         try pass.accept(state, context)
         var report = try await pass.carryOut(plan, state, order: nil, observed)
         report.times.observe = seconds

@@ -93,7 +93,8 @@ struct Forget: AsyncParsableCommand {
             until it is forgotten here, or recreated with 'tuff apply --recreate'.
             """)
 
-    @Argument(help: "What was lost, as Volume/NAME or Pool/NAME.") var resource: String
+    @Argument(help: "What was lost, as Volume/NAME or Pool/NAME; or clock, when it was ahead and is right now.")
+    var resource: String
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var stack: StackOption
@@ -101,7 +102,8 @@ struct Forget: AsyncParsableCommand {
     @OptionGroup var host: HostOptions
 
     func run() async throws {
-        guard let resource = ResourceID(text: resource) else {
+        let named = ResourceID(text: resource)
+        guard named != nil || resource == "clock" else {
             throw Failure.usage("'\(resource)' names nothing", help: "write KIND/NAME, as in Volume/db-data")
         }
         let pass = try await Pass.begin(
@@ -110,6 +112,11 @@ struct Forget: AsyncParsableCommand {
         let context = pass.session.newContext(stack: stack.stack)
         let observed = try await pass.session.observe(DesiredState(), context: context)
         var ledger = observed.ledger
+        guard let resource = named else {
+            ledger.forgetTimes(after: context.now)
+            try pass.save(ledger)
+            return try Console.data("forgotten: what passes after \(context.now) saw of the clock\n")
+        }
         guard let entry = ledger.entry(resource, stack: stack.stack) else {
             throw Failure(
                 "the ledger knows no \(resource) of stack '\(stack.stack)'", help: "there is nothing to forget")
@@ -126,9 +133,7 @@ struct Forget: AsyncParsableCommand {
                 help: "mend that first")
         }
         ledger.forget(resource, stack: stack.stack)
-        do throws(HostError) { try pass.session.reconciler.ledger.save(ledger) } catch {
-            throw Failure(error.description)
-        }
+        try pass.save(ledger)
         try Console.data("forgotten: \(resource), last seen at \(entry.seen) as \(entry.place)\n")
     }
 }

@@ -66,18 +66,43 @@ struct Pass {
     func carryOut(
         _ plan: Plan, _ desired: DesiredState, order: Order?, _ observed: ObservedState
     ) async throws(Failure) -> ApplyReport {
-        if case .detach(let attachment, _) = order { try strike(attachment, plan.context) }
         let style = global.errors
         let interrupts = interrupts
+        let report: ApplyReport
         do throws(HostError) {
-            return try await session.reconciler.apply(
+            report = try await session.reconciler.apply(
                 plan, desired: desired, order: order, observed: observed,
                 interrupted: { interrupts.isInterrupted },
-                events: { Console.talk(ProgressText.line($0, of: plan, style)) })
+                events: { Console.talk(ProgressText.line($0, of: plan, style)) },
+                settled: { now throws(HostError) in
+                    if order == nil { try record(desired, plan.context, now) }
+                })
         } catch {
             throw Failure(error.description)
         }
+        if case .detach(let attachment, _) = order, report.exitCode == ExitStatus.done {
+            try strike(attachment, plan.context)
+        }
+        return report
     }
+
+    /// Deadlines and the guard's day are counted from the plan's time. One that removes must be carried out while that
+    /// is still now.
+    func demandFresh(_ plan: Plan) throws(Failure) {
+        let now = session.reconciler.machine.now()
+        guard plan.counts.remove > 0, !Self.isFresh(plan, at: now) else { return }
+        throw Failure(
+            "this plan removes something and was made at \(plan.context.now), not within the last hour; nothing was changed",
+            help: "plan again")
+    }
+
+    static func isFresh(_ plan: Plan, at now: Instant) -> Bool {
+        let age = now.secondsSince1970 - plan.context.now.secondsSince1970
+        return age <= freshness && age >= -300
+    }
+
+    /// Seconds for which a plan that removes may be carried out.
+    private static let freshness: Int64 = 3600
 
     func remember(_ observed: ObservedState, _ desired: DesiredState, _ context: PlanContext) throws(Failure) {
         do throws(HostError) {
@@ -87,17 +112,26 @@ struct Pass {
         }
     }
 
-    /// Writes down what a boot is to bring back: this set is what a person wants, whether carrying it out succeeds or not.
-    func accept(_ desired: DesiredState, _ context: PlanContext) throws(Failure) {
-        do throws(HostError) {
-            let former = try session.accepted.load(context.stack)
-            let accepted = AcceptedExports(desired, context: context, former: former)
-            // Unchanged but for its time: no write, and no wait for the disk.
-            if let former, former.pools == accepted.pools, former.access == accepted.access { return }
-            try session.accepted.save(accepted)
-        } catch {
+    func save(_ ledger: Ledger) throws(Failure) {
+        do throws(HostError) { try session.reconciler.ledger.save(ledger) } catch {
             throw Failure(error.description)
         }
+    }
+
+    /// Writes down what a boot is to bring back: this set is what a person wants, whether carrying it out succeeds or not.
+    /// - Parameter observed: what was seen in the end, so that what is gone need not be kept; nil: before anything.
+    func accept(_ desired: DesiredState, _ context: PlanContext, _ observed: ObservedState? = nil) throws(Failure) {
+        do throws(HostError) { try record(desired, context, observed) } catch { throw Failure(error.description) }
+    }
+
+    private func record(
+        _ desired: DesiredState, _ context: PlanContext, _ observed: ObservedState?
+    ) throws(HostError) {
+        let former = try session.accepted.load(context.stack)
+        let accepted = AcceptedExports(desired, context: context, former: former, observed: observed)
+        // Unchanged but for its time: no write, and no wait for the disk.
+        if let former, former.pools == accepted.pools, former.access == accepted.access { return }
+        try session.accepted.save(accepted)
     }
 
     /// What is taken away by hand does not come back by a boot; the next `apply` that declares it brings it back.

@@ -86,7 +86,7 @@ package struct PlanView: View {
         switch action {
         case .create, .untrash, .adopt: .green
         case .update: .yellow
-        case .withdraw, .release, .trash, .purge, .orphan, .blocked, .unsupported: .red
+        case .withdraw, .takeDown, .release, .trash, .purge, .orphan, .blocked, .unsupported: .red
         case .unchanged: nil
         }
     }

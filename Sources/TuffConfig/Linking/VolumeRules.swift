@@ -129,6 +129,7 @@ extension Linker {
 
     func checkAnnotations() {
         func check<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
+            var heirs: [String: Declared<Spec>] = [:]
             for resource in inOrder(kind, resources.filter { $0.value.metadata.annotations[Self.renamedFrom] != nil }) {
                 guard let former = resource.metadata.annotations[Self.renamedFrom] else { continue }
                 let path = "metadata.annotations.\(Self.renamedFrom)"
@@ -142,6 +143,14 @@ extension Linker {
                         "renamed-from-existing", kind, resource, path,
                         "is renamed from '\(former)', but \(kind.rawValue)/\(former) is declared too",
                         help: "remove the annotation, or the old document")
+                } else if let heir = heirs[former] {
+                    error(
+                        "renamed-from-twice", kind, resource, path,
+                        "is renamed from '\(former)', and so is \(kind.rawValue)/\(heir.metadata.name)",
+                        help: "one resource can take the place of another; \(heir.metadata.name) is declared at "
+                            + "\(heir.location)")
+                } else {
+                    heirs[former] = resource
                 }
             }
         }

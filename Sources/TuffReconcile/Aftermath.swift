@@ -1,0 +1,84 @@
+import TuffModel
+import TuffPlanning
+
+/// What an observation says of things that were to go. Not seen is not gone.
+struct Aftermath {
+    private let observed: ObservedState
+    private let index: StorageIndex
+
+    init(_ observed: ObservedState) {
+        self.observed = observed
+        index = StorageIndex(observed)
+    }
+
+    /// The first thing of these steps that is still there, or that nobody could look at; nil: all of it is gone.
+    func left(of steps: [Step]) -> String? {
+        // A volume that is destroyed at once goes through the trash; only its end counts.
+        let purged = Set(
+            steps.compactMap { step in
+                if case .volume(.purge(_, let uid, _, _)) = step { uid } else { nil }
+            })
+        for step in steps {
+            switch step {
+            case .volume(.purge(let location, let uid, _, _)):
+                if let fault = unseen(location) { return fault }
+                if let there = index.volume(uid) { return "\(there.location) is still there" }
+            case .volume(.relabel(let change)) where !purged.contains(change.uid):
+                if let left = left(of: change) { return left }
+            case .volume: break
+            case .export(let step):
+                if let left = left(of: step) { return left }
+            }
+        }
+        return nil
+    }
+
+    private func left(of change: Relabelling) -> String? {
+        if let fault = unseen(change.to) { return fault }
+        guard let there = index.volume(change.uid) else { return "\(change.from) is not there any more" }
+        if there.marks != change.after || there.location != change.to {
+            return "\(there.location) is not as it was to be (\(change.to))"
+        }
+        return nil
+    }
+
+    private func left(of step: ExportStep) -> String? {
+        guard case .known(let inventory) = observed.targets else {
+            return "the targets could not be observed afterwards"
+        }
+        func target(_ reference: TargetRef) -> (ObservedTarget?, String?) {
+            if let error = inventory.fault(target: reference.iqn) {
+                return (nil, "\(reference.iqn) could not be observed afterwards: \(error)")
+            }
+            return (inventory.targets.first { $0.iqn == reference.iqn }, nil)
+        }
+        switch step {
+        case .removeACL(let reference, let initiator, _, _):
+            let (found, fault) = target(reference)
+            if let fault { return fault }
+            return found?.acls.contains { $0.initiator == initiator } == true
+                ? "\(initiator) may still use \(reference.iqn)" : nil
+        case .removeTarget(let reference):
+            let (found, fault) = target(reference)
+            return fault ?? (found == nil ? nil : "target \(reference.iqn) is still there")
+        case .removeBackstore(let uid, _):
+            if let error = inventory.fault(backstore: uid.backstoreName) {
+                return "backstore \(uid.backstoreName) could not be observed afterwards: \(error)"
+            }
+            return inventory.backstores.contains { $0.name == uid.backstoreName }
+                ? "backstore \(uid.backstoreName) is still there" : nil
+        default: return nil
+        }
+    }
+
+    private func unseen(_ location: VolumeLocation) -> String? {
+        switch location {
+        case .logicalVolume(let group, _):
+            guard case .unknown(let error) = observed.volumeGroups[group] else { return nil }
+            return "volume group \(group) could not be observed afterwards: \(error)"
+        case .file(let directory, _):
+            guard case .unknown(let error) = observed.directories[directory] else { return nil }
+            return "directory \(directory) could not be observed afterwards: \(error)"
+        }
+    }
+}
