@@ -167,7 +167,7 @@ extension PlanningPass {
         guard stored.size != nil else {
             return .failure(Missing(.dataMissing, "\(stored.location) is gone; its marks are still there"))
         }
-        if let obstacle = poolsByBackend[stored.backend].flatMap({ exposure(of: stored, in: $0) }) {
+        if let obstacle = exposure(of: stored, in: poolsByBackend[stored.backend]) {
             return .failure(Missing(obstacle.reason, obstacle.sentence))
         }
         if let operation = stored.marks.operation, operation != Marks.moving {

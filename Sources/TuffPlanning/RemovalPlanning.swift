@@ -94,9 +94,8 @@ extension PlanningPass {
 
     /// What about the state of the volume and its group forbids any change to it.
     func stateObstacle(_ stored: StoredVolume) -> Obstacle? {
-        if let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation) {
-            return Obstacle(
-                .unfinished, "\(stored.location) is marked with work of another version, tuff:op=\(operation)")
+        if let obstacle = exposure(of: stored, in: poolsByBackend[stored.backend]) ?? unfinished(stored) {
+            return obstacle
         }
         if case .logicalVolume(let name, _) = stored.location, case .known(let group?) = observed.volumeGroups[name],
             let obstacle = PoolState.obstacle(of: group)

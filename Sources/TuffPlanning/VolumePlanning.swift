@@ -300,7 +300,7 @@ extension PlanningPass {
     }
 
     /// Work of another version that is not complete is not ours to hand out.
-    private func unfinished(_ stored: StoredVolume) -> Obstacle? {
+    func unfinished(_ stored: StoredVolume) -> Obstacle? {
         guard let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation) else {
             return nil
         }
@@ -311,8 +311,8 @@ extension PlanningPass {
     }
 
     /// What others may change is not handed out, not even as it was.
-    func exposure(of stored: StoredVolume, in pool: PoolState) -> Obstacle? {
-        if let obstacle = pool.obstacle, obstacle.reason == .exposed { return obstacle }
+    func exposure(of stored: StoredVolume, in pool: PoolState?) -> Obstacle? {
+        if let obstacle = pool?.obstacle, obstacle.reason == .exposed { return obstacle }
         return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
     }
 

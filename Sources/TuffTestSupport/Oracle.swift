@@ -208,7 +208,9 @@ package struct Oracle: Sendable {
         if intent.ordered.contains(old.uid!), old.isTrashed { return [] }
         guard intent.prune, !clockIsBehind else { return [Violation(.removal, "\(what) without consent")] }
         if let deadline = old.deadline {
-            guard deadline < intent.now else { return [Violation(.removal, "\(what) before its time")] }
+            // Put in the trash and destroyed by one plan, somebody else having acted in between.
+            let isAtOnce = old.isKeptForNoTime && intent.destroy && deadline == intent.now
+            guard deadline < intent.now || isAtOnce else { return [Violation(.removal, "\(what) before its time")] }
             return []
         }
         guard old.isKeptForNoTime, intent.destroy, intent.volumes[old.label] == nil, old.isLive else {

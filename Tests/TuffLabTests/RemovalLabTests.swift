@@ -20,6 +20,11 @@ extension ThreadLabTests {
             try #require(output.status == 0, "\(iqn): \(output.standardError)")
             text += String(decoding: output.standardOutput, as: UTF8.self)
         }
+        // The kernel notices a moment later that the initiator is gone.
+        let info = "\(Self.root)/iscsi/\(iqn)/tpgt_1/acls/\(Self.web1)/info"
+        for _ in 0..<100 where try !String(contentsOfFile: info, encoding: .utf8).hasPrefix("No active iSCSI Session") {
+            try await Task.sleep(for: .milliseconds(50))
+        }
         return text
     }
 

@@ -244,6 +244,20 @@ import TuffTestSupport
 
     // MARK: What forbids a removal
 
+    @Test func aFileThatBelongsToSomebodyElseIsNotPutInTheTrash() {
+        var desired = DesiredState()
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        var file = DirectoryFile(name: "v-db", tags: Sample.marks().tags, size: Sample.gibi(1))
+        file.exposure = "/srv/p/v-db belongs to user 1000"
+        var observed = Sample.observed()
+        observed.directories = ObservationMap([
+            "/srv/p": .known(DirectoryPool(path: "/srv/p", size: Sample.gibi(10), free: Sample.gibi(9), files: [file]))
+        ])
+        let plan = plan(desired, observed)
+        #expect(plan.isEmpty)
+        #expect(change(plan)?.reason == .exposed)
+    }
+
     @Test(arguments: [true, false]) func aGroupThatMissesDisksIsLeftAsItIs(_ isDue: Bool) {
         var group = Sample.group([isDue ? trashed(-1) : Sample.volume()])
         group.missingDevices = 1
