@@ -95,10 +95,13 @@ group = {
 inventory = {
     "format": 1, "kind": "Inventory", "tuff": "bench",
     "config": {"node": "bench", "portals": ["192.0.2.10:3260"], "iqnBase": BASE, "allowedRoots": ["/etc/tuff"],
-               "targetDriver": "lio", "tgtControlPort": 0},
+               "targetDriver": "lio", "tgtControlPort": 0,
+               "guardLimits": {"volumes": {"percent": 20}, "mostVolumes": 3, "attachments": {"percent": 50},
+                               "mostAttachments": 5}},
     "observed": {
         "takenAt": {"secondsSince1970": 1795339800}, "volumeGroups": {"entries": {"vg0": {"known": group}}},
         "directories": {"entries": {}}, "secrets": {"entries": {}},
+        "ledger": {"version": 1, "entries": [], "removals": []},
         "targets": {"known": {"backstores": backstores, "targets": targets}},
     },
 }

@@ -12,7 +12,7 @@ package struct EarlyWorker: Sendable {
     let pid: Int32
 
     /// Bytes of heap that the controller begins with: what planning a thousand volumes takes.
-    private static let heapRoom = 6 << 20
+    private static let heapRoom = 10 << 20
 
     private static let made = Mutex<EarlyWorker?>(nil)
 

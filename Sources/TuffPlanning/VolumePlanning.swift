@@ -71,7 +71,7 @@ extension PlanningPass {
     }
 
     /// The name that the annotation `tuff.dev/renamed-from` says it had, unless a document still has that.
-    private func formerName(_ declared: Declared<VolumeSpec>) -> String? {
+    func formerName(_ declared: Declared<VolumeSpec>) -> String? {
         guard let former = declared.metadata.annotations["tuff.dev/renamed-from"], volumes[former] == nil else {
             return nil
         }

@@ -12,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import jsonschema
 import yaml
@@ -102,6 +103,13 @@ def main():
             failures.append(f"{path.name}: the schema does not refuse it: {complaint}")
         if is_marked and complaint and complaint[0] != "unreadable":
             failures.append(f"{path.name}: marked, but the schema knows too: {complaint[1]}")
+
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, ROOT / "bench/generate.py", "20", folder], check=True)
+        plan = subprocess.run([tuff, "plan", "-f", folder, "--inventory", f"{folder}/inventory.json"],
+                              capture_output=True, text=True)
+        if plan.returncode != 0:
+            failures.append(f"the program does not read what the benchmarks generate: {plan.stderr}")
 
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
     for failure in failures:

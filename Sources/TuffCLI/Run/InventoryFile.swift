@@ -50,7 +50,23 @@ package struct InventoryFile: Codable, Equatable {
             if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
             return file
         } catch {
-            throw Failure("\(name) is damaged: it is not what 'tuff inventory' writes")
+            throw Failure(
+                "\(name) is not what 'tuff inventory' of \(TuffVersion.current) writes: \(Self.complaint(error))",
+                help: "write it anew with this version")
+        }
+    }
+
+    private static func complaint(_ error: any Error) -> String {
+        func name(_ path: [any CodingKey], _ last: (any CodingKey)? = nil) -> String {
+            let names = (path + [last].compactMap { $0 }).map(\.stringValue)
+            return names.isEmpty ? "the whole" : names.joined(separator: ".")
+        }
+        return switch error as? DecodingError {
+        case .keyNotFound(let key, let context): "\(name(context.codingPath, key)) is missing"
+        case .valueNotFound(_, let context): "\(name(context.codingPath)) is null"
+        case .typeMismatch(_, let context), .dataCorrupted(let context):
+            "\(name(context.codingPath)): \(context.debugDescription)"
+        default: "\(error)"
         }
     }
 }
