@@ -70,11 +70,14 @@ CONF
 }
 
 # Prints the block devices of the new session, one a line.
-login() { # PORTAL TARGET-IQN [USER PASSWORD]
+login() { # PORTAL TARGET-IQN [USER PASSWORD [TARGET-USER TARGET-PASSWORD]]
     local node=(iscsiadm -m node -T "$2" -p "$1") session found=
     "${node[@]}" -o new >/dev/null || return
     [ $# -lt 4 ] || "${node[@]}" -o update -n node.session.auth.authmethod -v CHAP \
         -n node.session.auth.username -v "$3" -n node.session.auth.password -v "$4" || return
+    # The target has to prove that it is the one, too.
+    [ $# -lt 6 ] || "${node[@]}" -o update -n node.session.auth.username_in -v "$5" \
+        -n node.session.auth.password_in -v "$6" || return
     "${node[@]}" --login >/dev/null || return
     for _ in 1 2 3 4 5 6 7 8 9 10; do # the scan goes on after the login
         for session in /sys/class/iscsi_session/*; do
