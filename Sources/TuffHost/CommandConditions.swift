@@ -61,7 +61,7 @@ struct CommandConditions {
 
     /// The volume of this name, which must have this uuid and carry these tags.
     private func logicalVolume(
-        _ path: String, _ uuid: String, _ tags: [String], _ condition: Precondition
+        _ path: String, _ uuid: String?, _ tags: [String], _ condition: Precondition
     ) async throws(HostError) -> Volume {
         let command = Command(
             "lvm",
@@ -85,7 +85,7 @@ struct CommandConditions {
         let volume = Volume(
             uuid: row.uuid, size: ByteCount(size), tags: row.tags.split(separator: ",").map(String.init),
             open: row.open)
-        guard volume.uuid == uuid else { throw failed(condition, "its LVM uuid is \(volume.uuid)") }
+        guard uuid == nil || volume.uuid == uuid else { throw failed(condition, "its LVM uuid is \(volume.uuid)") }
         guard tags.allSatisfy(volume.tags.contains) else {
             throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
         }

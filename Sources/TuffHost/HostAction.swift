@@ -76,8 +76,9 @@ package struct HostPath: Hashable, Codable, Sendable, CustomStringConvertible {
 
 /// A condition read again immediately before the actions that rely on it.
 package enum Precondition: Hashable, Codable, Sendable {
-    /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given.
-    case logicalVolume(group: String, name: String, uuid: String, uid: UID, size: ByteCount?)
+    /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given. A volume
+    /// made in the same plan has a uuid that nobody could know (nil) and is told by our uid alone.
+    case logicalVolume(group: String, name: String, uuid: String?, uid: UID, size: ByteCount?)
     /// The block device of this logical volume is the one that the device mapper calls `uuid`: `/dev/GROUP/NAME` is a
     /// name, and names are changed by whoever may. Nil: as `HostAction.identify` found the volume with our uid.
     case device(group: String, name: String, uid: UID, uuid: String?)
@@ -171,7 +172,7 @@ extension Precondition {
     package var sentence: String {
         switch self {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):
-            "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid)"
+            "\(group)/\(name) still has \(uuid.map { "LVM uuid \($0), " } ?? "")our uid \(uid)"
                 + (size.map { " and \($0.bytes) bytes" } ?? "")
         case .expiredVolume(let group, let name, let uuid, let uid, let until):
             "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid) and the deadline \(until), and nobody uses it"

@@ -6,11 +6,45 @@ package struct Marks: Hashable, Codable, Sendable {
     package enum Role: Hashable, Codable, Sendable {
         case volume(String)
         case snapshot(String)
+
+        /// The name its document has or had.
+        package var name: String {
+            switch self {
+            case .volume(let name), .snapshot(let name): name
+            }
+        }
+
+        package var kind: Kind {
+            switch self {
+            case .volume: .volume
+            case .snapshot: .snapshot
+            }
+        }
+
+        package var resource: ResourceID { ResourceID(kind, name) }
+
+        /// What a logical volume or file of this role is called while it is in use.
+        package var objectName: String {
+            switch self {
+            case .volume(let name): "v-\(name)"
+            case .snapshot(let name): "s-\(name)"
+            }
+        }
+
+        package func named(_ name: String) -> Role {
+            switch self {
+            case .volume: .volume(name)
+            case .snapshot: .snapshot(name)
+            }
+        }
     }
 
     package var uid: UID
     package var role: Role
     package var stack: String
+    /// The name its document has or had.
+    package var name: String { role.name }
+    package var kind: Kind { role.kind }
     /// Always stored, so that a later change of the controller's `iqnBase` cannot change a disk's name.
     package var iqn: String?
     /// Unit serial number when it is not the uid's.
@@ -25,6 +59,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package var until: Instant?
     /// Its document is gone and its policy was Retain: nobody's until a document of its name adopts it again.
     package var released: Bool
+    /// The volume whose content it began with: a snapshot's, or a clone's. Lineage, not a dependency.
+    package var origin: UID?
     /// Unfinished work, set by the command that creates the object and removed when the work is complete.
     package var operation: String?
     /// Tags under our prefix that this version does not know: kept, shown, never interpreted.
@@ -36,7 +72,7 @@ package struct Marks: Hashable, Codable, Sendable {
     package static let moving = "move"
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
-        case iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol
+        case from, iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol
 
         var text: String { "\(self)" }
     }
@@ -44,7 +80,7 @@ package struct Marks: Hashable, Codable, Sendable {
     package init(
         uid: UID, role: Role, stack: String, iqn: String? = nil, serial: String? = nil, lun: Int? = nil,
         protect: Bool = false, policy: RemovalPolicy = RemovalPolicy(), until: Instant? = nil, released: Bool = false,
-        operation: String? = nil, other: [String] = []
+        origin: UID? = nil, operation: String? = nil, other: [String] = []
     ) {
         self.uid = uid
         self.role = role
@@ -56,6 +92,7 @@ package struct Marks: Hashable, Codable, Sendable {
         self.policy = policy
         self.until = until
         self.released = released
+        self.origin = origin
         self.operation = operation
         self.other = other
     }
@@ -74,6 +111,7 @@ package struct Marks: Hashable, Codable, Sendable {
         if let text = policy.text { result.append("tuff:policy=\(text)") }
         if let until { result.append("tuff:until=\(until)") }
         if released { result.append("tuff:released") }
+        if let origin { result.append("tuff:from=\(origin)") }
         if let operation { result.append("tuff:op=\(operation)") }
         return result.sorted()
     }
@@ -132,7 +170,7 @@ package struct Marks: Hashable, Codable, Sendable {
                 lun: value(.lun).flatMap { Int($0) }, protect: value(.protect) != nil,
                 policy: value(.policy).flatMap { RemovalPolicy(text: $0) } ?? RemovalPolicy(),
                 until: value(.until).flatMap { Instant(text: $0) }, released: value(.released) != nil,
-                operation: value(.op), other: other.sorted()))
+                origin: value(.from).flatMap { UID($0) }, operation: value(.op), other: other.sorted()))
     }
 
     private static let keyTexts: [[UInt8]] = Key.allCases.map { Array($0.text.utf8) }
@@ -154,6 +192,7 @@ package struct Marks: Hashable, Codable, Sendable {
     private static func isSound(_ key: Key, _ value: String) -> Bool {
         switch key {
         case .vol, .snap, .stack: NameRule.isLabel(value)
+        case .from: UID(value) != nil
         case .iqn: NameRule.isIQN(value)
         case .serial:
             (1...254).contains(value.utf8.count)

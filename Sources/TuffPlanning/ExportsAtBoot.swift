@@ -155,9 +155,9 @@ extension PlanningPass {
     private func volume(
         of access: AcceptedExports.Access, _ accepted: AcceptedExports
     ) -> Result<StoredVolume, Missing> {
-        var found = index.volumes(named: access.volume, stack: context.stack)
+        var found = index.live(.volume(access.volume), context.stack)
         if found.isEmpty, let former = access.formerName, !accepted.access.contains(where: { $0.volume == former }) {
-            found = index.volumes(named: former, stack: context.stack)
+            found = index.live(.volume(former), context.stack)
         }
         guard let stored = found.first else { return .failure(absence(of: access)) }
         guard found.count == 1 else {
@@ -193,10 +193,10 @@ extension PlanningPass {
         if let unseenStorage {
             return Missing(.unknown, "\(unseenStorage) could not be observed and may hold volume '\(name)'")
         }
-        if let trashed = index.trashed(named: name, stack: context.stack).first {
+        if let trashed = index.trashed(.volume(name), context.stack).first {
             return Missing(.volumeMissing, "volume '\(name)' is in the trash (\(trashed.location))")
         }
-        if let released = index.released(named: name, stack: context.stack).first {
+        if let released = index.released(.volume(name), context.stack).first {
             return Missing(.volumeMissing, "volume '\(name)' was released (\(released.location))")
         }
         if case .directory(let path) = pool?.backend {

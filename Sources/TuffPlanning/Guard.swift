@@ -80,12 +80,3 @@ struct Guard {
     /// A share of a count, rounded up.
     private static func share(_ share: Percentage, of count: Int) -> Int { (share.percent * count + 99) / 100 }
 }
-
-extension Marks {
-    var kind: Kind {
-        switch role {
-        case .volume: .volume
-        case .snapshot: .snapshot
-        }
-    }
-}

@@ -52,9 +52,8 @@ extension Ledger {
     }
 
     private mutating func see(_ volume: StoredVolume, at now: Instant) {
-        guard case .volume(let name) = volume.marks.role, volume.size != nil, volume.marks.operation != Marks.creating
-        else { return }
-        let resource = ResourceID(.volume, name), stack = volume.marks.stack
+        guard volume.size != nil, volume.marks.operation != Marks.creating else { return }
+        let resource = volume.marks.role.resource, stack = volume.marks.stack
         // A volume that was renamed is not lost under its old name.
         entries.removeAll { $0.uid == volume.uid && ($0.resource != resource || $0.stack != stack) }
         let isLive = volume.standing == .live

@@ -120,7 +120,7 @@ extension PlanningPass {
         if stored.size == nil {
             return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone"))
         }
-        if let other = index.volumes(named: name, stack: context.stack).first {
+        if let other = index.live(.volume(name), context.stack).first {
             return add(stored, Obstacle(.nameTaken, "\(other.location) is the volume '\(name)' now; rename that one"))
         }
         if change.to != stored.location, index.isTaken(change.to) {

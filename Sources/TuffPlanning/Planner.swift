@@ -14,6 +14,13 @@ struct PlanningPass {
     let observed: ObservedState
     let index: StorageIndex
     let volumes: [String: Declared<VolumeSpec>]
+    let snapshots: [String: Declared<SnapshotSpec>]
+    /// What takes over the place of which former name, by the annotation `tuff.dev/renamed-from`.
+    let heirs: [Marks.Role: Marks.Role]
+    /// What was learned so far about declared volumes and snapshots.
+    var outcomes: [Marks.Role: VolumeOutcome] = [:]
+    /// Pools that another node owns, by name.
+    var poolsElsewhere: Set<String> = []
     let inventory: Observation<TargetInventory>
     let targets: [String: ObservedTarget]
     let backstores: [String: ObservedBackstore]
@@ -36,6 +43,8 @@ struct PlanningPass {
         self.context = context
         self.observed = observed
         volumes = desired.volumes
+        snapshots = desired.snapshots
+        heirs = Self.heirs(desired)
         portals = desired.volumes.compactMapValues(\.spec.portals)
         index = StorageIndex(observed)
         inventory = observed.targets
@@ -60,17 +69,14 @@ struct PlanningPass {
     }
 
     mutating func run(_ desired: DesiredState) -> Plan {
-        let elsewhere = planPools(desired)
-        let names = desired.volumes.keys.sorted()
-        var outcomes: [String: VolumeOutcome] = [:]
-        for name in names where !isElsewhere(desired.volumes[name]!, elsewhere) {
-            outcomes[name] = planVolume(desired.volumes[name]!)
-        }
+        poolsElsewhere = planPools(desired)
+        for name in volumes.keys.sorted() { _ = outcome(of: .volume(name)) }
+        for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
         planWithdrawals(desired)
         for attachment in desired.attachments.values { attachmentCount[attachment.spec.volume, default: 0] += 1 }
         for name in desired.attachments.keys.sorted() {
             let declared = desired.attachments[name]!
-            planAttachment(declared, outcomes[declared.spec.volume])
+            planAttachment(declared, outcomes[.volume(declared.spec.volume)])
         }
         planRemovals()
         planUnsupported(desired)
@@ -81,9 +87,52 @@ struct PlanningPass {
         return plan
     }
 
-    private func isElsewhere(_ volume: Declared<VolumeSpec>, _ elsewhere: Set<String>) -> Bool {
-        guard case .pool(let name) = volume.spec.placement else { return false }
-        return elsewhere.contains(name)
+    private static func heirs(_ desired: DesiredState) -> [Marks.Role: Marks.Role] {
+        var heirs: [Marks.Role: Marks.Role] = [:]
+        func add(_ metadata: Metadata, _ role: Marks.Role, isDeclared: (String) -> Bool) {
+            if let former = metadata.annotations[renamedFrom], !isDeclared(former) { heirs[role.named(former)] = role }
+        }
+        for declared in desired.volumes.values {
+            add(declared.metadata, .volume(declared.metadata.name)) { desired.volumes[$0] != nil }
+        }
+        for declared in desired.snapshots.values {
+            add(declared.metadata, .snapshot(declared.metadata.name)) { desired.snapshots[$0] != nil }
+        }
+        return heirs
+    }
+
+    private static let renamedFrom = "tuff.dev/renamed-from"
+
+    /// What it was called before, unless a document still has that name.
+    func former(_ role: Marks.Role, _ metadata: Metadata) -> Marks.Role? {
+        metadata.annotations[Self.renamedFrom].map(role.named).flatMap { isDeclared($0) ? nil : $0 }
+    }
+
+    func isDeclared(_ role: Marks.Role) -> Bool {
+        switch role {
+        case .volume(let name): volumes[name] != nil
+        case .snapshot(let name): snapshots[name] != nil
+        }
+    }
+
+    /// Plans a declared volume or snapshot, once, and before it whatever it is made from. Nil: it is another node's.
+    mutating func outcome(of role: Marks.Role) -> VolumeOutcome? {
+        if let known = outcomes[role] { return known }
+        // Documents that refer to each other in a circle are refused when they are read; this ends one all the same.
+        outcomes[role] = .unavailable("\(role.resource) is made from itself")
+        switch role {
+        case .volume(let name):
+            guard let declared = volumes[name] else { break }
+            if case .pool(let pool) = declared.spec.placement, poolsElsewhere.contains(pool) {
+                outcomes[role] = nil
+            } else {
+                outcomes[role] = planVolume(declared)
+            }
+        case .snapshot(let name):
+            guard let declared = snapshots[name] else { break }
+            outcomes[role] = planSnapshot(declared)
+        }
+        return outcomes[role]
     }
 
     /// - Returns: names of pools that another node owns.
@@ -130,7 +179,6 @@ struct PlanningPass {
 
     private mutating func planUnsupported(_ desired: DesiredState) {
         var found: [(ResourceID, SourceLocation)] = []
-        found += desired.snapshots.values.map { (ResourceID(.snapshot, $0.metadata.name), $0.location) }
         found += desired.snapshotPolicies.values.map { (ResourceID(.snapshotPolicy, $0.metadata.name), $0.location) }
         found += desired.backupRepositories.values.map {
             (ResourceID(.backupRepository, $0.metadata.name), $0.location)

@@ -1,23 +1,16 @@
-package import TuffModel
+import TuffModel
 
 extension PlanningPass {
     /// Volumes of this stack that no document declares, and those whose time in the trash is over.
     mutating func planRemovals() {
         for volume in ownVolumes {
-            guard case .volume(let name) = volume.marks.role else { continue }
             switch volume.standing {
             case .released: break
-            case .live where volumes[name] == nil && !isRenamed(name): planRemoval(of: volume, name)
+            case .live where !isDeclared(volume.marks.role) && !isBeingRenamed(volume.marks.role):
+                planRemoval(of: volume)
             case .live: break
-            case .trashed: planTrashed(volume, name)
+            case .trashed: planTrashed(volume)
             }
-        }
-    }
-
-    private func isRenamed(_ name: String) -> Bool {
-        volumes.values.contains {
-            $0.metadata.annotations["tuff.dev/renamed-from"] == name
-                && index.volumes(named: $0.metadata.name, stack: context.stack).isEmpty
         }
     }
 
@@ -43,8 +36,13 @@ extension PlanningPass {
         )
     }
 
-    private mutating func planRemoval(of stored: StoredVolume, _ name: String) {
-        let resource = ResourceID(.volume, name)
+    /// Whether a document takes over what has this name, which therefore is no longer declared and yet in use.
+    private func isBeingRenamed(_ role: Marks.Role) -> Bool {
+        heirs[role].map { index.live($0, context.stack).isEmpty } ?? false
+    }
+
+    private mutating func planRemoval(of stored: StoredVolume) {
+        let resource = stored.marks.role.resource
         guard context.consent.prune else {
             builder.add(
                 PlannedChange(
@@ -148,11 +146,10 @@ extension PlanningPass {
             ?? inventory.fault(backstore: stored.uid.backstoreName)
     }
 
-    private mutating func planTrashed(_ stored: StoredVolume, _ name: String) {
-        let resource = ResourceID(.volume, name)
+    private mutating func planTrashed(_ stored: StoredVolume) {
+        let role = stored.marks.role, resource = role.resource
         // Its document brings it back; that is told with the document.
-        if volumes[name] != nil, index.volumes(named: name, stack: context.stack).isEmpty,
-            index.trashed(named: name, stack: context.stack).first == stored
+        if isDeclared(role), index.live(role, context.stack).isEmpty, index.trashed(role, context.stack).first == stored
         {
             return
         }
@@ -253,15 +250,6 @@ struct VolumeRemoval {
                     : "put \(size) in the trash until \(until) (\(stored.location))"
                 steps = [.relabel(relabelling)]
             }
-        }
-    }
-}
-
-extension Marks {
-    /// The name its document has or had.
-    package var name: String {
-        switch role {
-        case .volume(let name), .snapshot(let name): name
         }
     }
 }

@@ -21,7 +21,10 @@ package enum ExclusiveKey: Hashable, Codable, Sendable, Comparable, CustomString
 package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes a blank volume with all its marks in one act, inactive.
     case create(backend: StorageBackend, location: VolumeLocation, size: ByteCount, marks: Marks)
-    /// Grows a volume. `uuid` and `from` are re-read immediately before.
+    /// Makes a volume or a snapshot with the content that `source` has at that moment, with all its marks in one act,
+    /// inactive. The two share blocks and neither needs the other.
+    case copy(source: VolumeLocation, sourceUID: UID, sourceUUID: String?, location: VolumeLocation, marks: Marks)
+    /// Grows a volume. `uuid` (nil: made in the same plan) and `from` are re-read immediately before.
     case extend(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
     /// Makes the device appear; a file needs nothing.
     case activate(location: VolumeLocation, uid: UID, uuid: String?)
@@ -32,7 +35,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
 
     package var location: VolumeLocation {
         switch self {
-        case .create(_, let location, _, _), .extend(let location, _, _, _, _), .activate(let location, _, _),
+        case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
+            .activate(let location, _, _),
             .purge(let location, _, _, _):
             location
         case .relabel(let change): change.from

@@ -2,7 +2,7 @@ package import TuffModel
 
 /// Every object that carries our marks, found by what the marks say rather than by where it is.
 package struct StorageIndex: Sendable {
-    /// Volumes in use by stack and name. More than one of a name is an ambiguity that a person must resolve.
+    /// Volumes and snapshots in use by role and stack. More than one of a name is an ambiguity that a person must resolve.
     private var byName: [Key: [StoredVolume]] = [:]
     private var trashedByName: [Key: [StoredVolume]] = [:]
     private var releasedByName: [Key: [StoredVolume]] = [:]
@@ -15,8 +15,8 @@ package struct StorageIndex: Sendable {
     private var byUID: [UID: StoredVolume] = [:]
 
     private struct Key: Hashable {
+        var role: Marks.Role
         var stack: String
-        var name: String
     }
 
     package init(_ observed: ObservedState) {
@@ -28,8 +28,7 @@ package struct StorageIndex: Sendable {
         }
         for volume in volumes {
             byUID[volume.uid] = volume
-            guard case .volume(let name) = volume.marks.role else { continue }
-            let key = Key(stack: volume.marks.stack, name: name)
+            let key = Key(role: volume.marks.role, stack: volume.marks.stack)
             switch volume.standing {
             case .live: byName[key, default: []].append(volume)
             case .trashed: trashedByName[key, default: []].append(volume)
@@ -78,20 +77,20 @@ package struct StorageIndex: Sendable {
         }
     }
 
-    /// Volumes in use.
-    package func volumes(named name: String, stack: String) -> [StoredVolume] {
-        byName[Key(stack: stack, name: name)] ?? []
+    /// What is in use under a name.
+    package func live(_ role: Marks.Role, _ stack: String) -> [StoredVolume] {
+        byName[Key(role: role, stack: stack)] ?? []
     }
 
     /// Those of this name in the trash, the last to get there first.
-    package func trashed(named name: String, stack: String) -> [StoredVolume] {
-        (trashedByName[Key(stack: stack, name: name)] ?? []).sorted {
+    package func trashed(_ role: Marks.Role, _ stack: String) -> [StoredVolume] {
+        (trashedByName[Key(role: role, stack: stack)] ?? []).sorted {
             ($1.marks.trashedAt ?? .distantPast, $1.uid) < ($0.marks.trashedAt ?? .distantPast, $0.uid)
         }
     }
 
-    package func released(named name: String, stack: String) -> [StoredVolume] {
-        releasedByName[Key(stack: stack, name: name)] ?? []
+    package func released(_ role: Marks.Role, _ stack: String) -> [StoredVolume] {
+        releasedByName[Key(role: role, stack: stack)] ?? []
     }
 
     package func volume(_ uid: UID) -> StoredVolume? { byUID[uid] }

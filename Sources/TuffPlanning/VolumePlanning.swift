@@ -23,59 +23,43 @@ extension PlanningPass {
                 resource, declared, .blocked,
                 Obstacle(.dependencyBlocked, "pool '\(poolName)' is not on this node"), at: "spec.pool")
         }
-        let found = index.volumes(named: declared.metadata.name, stack: context.stack)
-        if found.count > 1 {
-            let places = found.map(\.location.description).sorted().joined(separator: " and ")
-            return stop(
-                resource, declared, .blocked,
-                Obstacle(.nameTaken, "\(places) both say they are this volume; remove the marks of one"))
-        }
-        if let stored = found.first { return planStored(stored, declared, resource, pool, .update) }
-        let former = formerName(declared)
-        if let former {
-            let found = index.volumes(named: former, stack: context.stack)
-            if found.count > 1 {
-                let places = found.map(\.location.description).sorted().joined(separator: " and ")
-                return stop(
-                    resource, declared, .blocked,
-                    Obstacle(
-                        .nameTaken, "\(places) both say they are '\(former)', which this was; remove the marks of one"))
+        let role = Marks.Role.volume(declared.metadata.name), former = former(role, declared.metadata)
+        for name in [role, former].compactMap({ $0 }) {
+            let found = index.live(name, context.stack)
+            guard let stored = found.first else { continue }
+            guard found.count == 1 else {
+                return stop(resource, declared, .blocked, ambiguity(found, "say they are \(name.resource)"))
             }
-            if let stored = found.first { return planStored(stored, declared, resource, pool, .update) }
+            return planStored(stored, declared, resource, pool, .update)
         }
-        for name in [declared.metadata.name, former].compactMap({ $0 }) {
+        for name in [role, former].compactMap({ $0 }) {
             if let outcome = planReturn(name, declared, resource, pool) { return outcome }
         }
         return planCreation(declared, resource, pool, former: former)
     }
 
+    /// Two objects that claim the same name: only a person can tell which is right.
+    func ambiguity(_ found: [StoredVolume], _ what: String) -> Obstacle {
+        let places = found.map(\.location.description).sorted().joined(separator: " and ")
+        return Obstacle(.nameTaken, "\(places) both \(what); remove the marks of one")
+    }
+
     /// Brings back what the trash holds under a name, or what was released under it.
     private mutating func planReturn(
-        _ name: String, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+        _ role: Marks.Role, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
     ) -> VolumeOutcome? {
-        let trashed = index.trashed(named: name, stack: context.stack).first
-        let released = index.released(named: name, stack: context.stack)
+        let trashed = index.trashed(role, context.stack).first
+        let released = index.released(role, context.stack)
         guard let stored = trashed ?? released.first else { return nil }
         // What was live under this name and is gone is a loss, which older data must not hide.
-        if let obstacle = loss(of: ResourceID(.volume, name), besides: stored.uid) {
+        if let obstacle = loss(of: role.resource, besides: stored.uid) {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if trashed != nil { return planStored(stored, declared, resource, pool, .untrash) }
         guard released.count == 1 else {
-            let places = released.map(\.location.description).sorted().joined(separator: " and ")
-            return stop(
-                resource, declared, .blocked,
-                Obstacle(.nameTaken, "\(places) both were released under this name; remove the marks of one"))
+            return stop(resource, declared, .blocked, ambiguity(released, "were released under this name"))
         }
         return planStored(stored, declared, resource, pool, .adopt)
-    }
-
-    /// The name that the annotation `tuff.dev/renamed-from` says it had, unless a document still has that.
-    func formerName(_ declared: Declared<VolumeSpec>) -> String? {
-        guard let former = declared.metadata.annotations["tuff.dev/renamed-from"], volumes[former] == nil else {
-            return nil
-        }
-        return former
     }
 
     /// Compares a volume that is there, in use or in the trash or released, with its document.
@@ -174,38 +158,40 @@ extension PlanningPass {
     }
 
     private mutating func planCreation(
-        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState, former: String?
+        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState, former: Marks.Role?
     ) -> VolumeOutcome {
-        if declared.spec.source != nil {
-            return stop(
-                resource, declared, .unsupported,
-                Obstacle(.notSupportedYet, "this version only creates blank volumes; 'source' is not carried out yet"),
-                at: "spec.source")
+        var source: CopySource?
+        switch copySource(declared.spec.source, pool) {
+        case .success(let found): source = found
+        case .failure(let missing):
+            let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
+            return stop(resource, declared, action, missing.obstacle, at: "spec.source")
         }
         let wanted = declared.spec.size.roundedUp(to: pool.unit)
-        let name = declared.metadata.name
+        let name = declared.metadata.name, role = Marks.Role.volume(name)
         let location: VolumeLocation =
             switch pool.backend {
-            case .thinPool(let group, _), .thick(let group): .logicalVolume(group: group, name: "v-\(name)")
-            case .directory(let path): .file(directory: path, name: "v-\(name)")
+            case .thinPool(let group, _), .thick(let group): .logicalVolume(group: group, name: role.objectName)
+            case .directory(let path): .file(directory: path, name: role.objectName)
             }
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
         let obstacle =
             pool.obstacle ?? unseen() ?? loss(of: resource)
-            ?? former.flatMap { loss(of: ResourceID(.volume, $0)) } ?? nameObstacle(location, iqn)
-            ?? capacityObstacle(pool, wanted)
+            ?? former.flatMap { loss(of: $0.resource) } ?? nameObstacle(location, iqn)
+            ?? source.flatMap { $0.obstacle(for: wanted) } ?? capacityObstacle(pool, wanted)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")
         }
         let uid = context.mintUID(for: resource)
         let marks = Marks(
-            uid: uid, role: .volume(name), stack: context.stack, iqn: iqn, serial: override?.serial,
+            uid: uid, role: role, stack: context.stack, iqn: iqn, serial: override?.serial,
             lun: override?.lun.flatMap { $0 == 0 ? nil : $0 }, protect: declared.spec.protect,
-            policy: declared.spec.removalPolicy)
+            policy: declared.spec.removalPolicy, origin: source?.stored.uid)
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
+        if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool) }
         let how = location.isBlockDevice ? "thin" : "sparse file"
         let change = PlannedChange(
             resource, .create, "create \(wanted) \(how) in pool \(pool.name) (\(location))", risk: .online,
@@ -228,7 +214,7 @@ extension PlanningPass {
     }
 
     /// A volume is only new when everything it could be in was seen.
-    private func unseen() -> Obstacle? {
+    func unseen() -> Obstacle? {
         unseenStorage.map { Obstacle(.unknown, "\($0) could not be observed and may already hold it") }
     }
 
@@ -251,7 +237,7 @@ extension PlanningPass {
     }
 
     /// Whose a thing is that has the name a new volume would get, and what to do.
-    private func whose(_ location: VolumeLocation) -> String {
+    func whose(_ location: VolumeLocation) -> String {
         guard let other = index.volumes.first(where: { $0.location == location }) else {
             let marks = location.isBlockDevice ? "no tags" : "no sidecar"
             return
@@ -269,7 +255,7 @@ extension PlanningPass {
     /// the loss from everybody. The ledger is asked after everything that could hold the volume was seen.
     ///
     /// - Parameter uid: that of an object which is there under the name, and no loss.
-    private func loss(of resource: ResourceID, besides uid: UID? = nil) -> Obstacle? {
+    func loss(of resource: ResourceID, besides uid: UID? = nil) -> Obstacle? {
         guard let entry = observed.ledger.entry(resource, stack: context.stack), entry.standing != .purged,
             !context.consent.recreate.contains(resource)
         else { return nil }
@@ -294,7 +280,7 @@ extension PlanningPass {
             + "copy of it back"
     }
 
-    private func formerNotes(_ resource: ResourceID) -> [String] {
+    func formerNotes(_ resource: ResourceID) -> [String] {
         guard let entry = observed.ledger.entry(resource, stack: context.stack) else { return [] }
         return ["a volume of this name was last seen at \(entry.seen); this is a new one, and blank"]
     }

@@ -90,17 +90,15 @@ struct VolumeRevision {
 }
 
 extension StoredVolume {
-    /// Where a volume with these marks belongs: `t-UID` in the trash, `v-NAME` when it comes from there or was renamed.
-    /// Any other name stays, since a volume is found by its uid and somebody chose that name.
+    /// Where an object with these marks belongs: `t-UID` in the trash, `v-NAME` or `s-NAME` when it comes from there or
+    /// was renamed. Any other name stays, since an object is found by its uid and somebody chose that name.
     /// - Parameter formerName: the name of its document before `tuff.dev/renamed-from`.
     func location(under marks: Marks, formerName: String? = nil) -> VolumeLocation {
         var name = location.objectName
         if marks.until != nil {
             name = "t-\(uid)"
-        } else if case .volume(let chosen) = marks.role,
-            name == "t-\(uid)" || name == formerName.map({ "v-\($0)" })
-        {
-            name = "v-\(chosen)"
+        } else if name == "t-\(uid)" || name == formerName.map({ marks.role.named($0).objectName }) {
+            name = marks.role.objectName
         }
         return switch location {
         case .logicalVolume(let group, _): .logicalVolume(group: group, name: name)

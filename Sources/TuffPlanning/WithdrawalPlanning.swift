@@ -16,23 +16,13 @@ extension PlanningPass {
         guard case .known = inventory else { return }
         var attachments: [String: [Declared<AttachmentSpec>]] = [:]
         for declared in desired.attachments.values { attachments[declared.spec.volume, default: []].append(declared) }
-        let current = currentNames()
         for volume in ownVolumes.sorted(by: { $0.uid < $1.uid }) {
             guard case .volume(let name) = volume.marks.role, volume.standing != .released else { continue }
-            let wanted = volume.standing == .live ? attachments[current[name] ?? name] ?? [] : []
+            let wanted = volume.standing == .live ? attachments[heirs[volume.marks.role]?.name ?? name] ?? [] : []
             let export = ObservedExport(volume, targets: targets, backstores: backstores)
             guard export.target != nil || export.backstore != nil, fault(volume) == nil else { continue }
             planWithdrawal(of: export, name, wanted)
         }
-    }
-
-    /// The names that documents use for stored volumes which are about to be renamed.
-    private func currentNames() -> [String: String] {
-        var names: [String: String] = [:]
-        for declared in volumes.values {
-            if let former = formerName(declared) { names[former] = declared.metadata.name }
-        }
-        return names
     }
 
     private mutating func planWithdrawal(

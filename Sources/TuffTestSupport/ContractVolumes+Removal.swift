@@ -29,7 +29,7 @@ extension VolumeContract {
     }
 
     /// The change from what is observed now, as a planner would make it.
-    private func relabelling(_ one: Volume, to name: String, _ after: Marks) async throws -> Relabelling {
+    func relabelling(_ one: Volume, to name: String, _ after: Marks) async throws -> Relabelling {
         guard let found = try await find(one.uid), case .ours(let before) = Marks.read(found.tags) else {
             throw ContractViolation("\(one.uid) is not seen, or its marks are damaged")
         }
@@ -44,7 +44,7 @@ extension VolumeContract {
         return ("t-\(one.uid)", marks)
     }
 
-    private func putInTrash(_ one: Volume) async throws -> LogicalVolume {
+    func putInTrash(_ one: Volume) async throws -> LogicalVolume {
         let (name, marks) = trashed(one)
         try await carryOut([.relabel(try await relabelling(one, to: name, marks))])
         guard let found = try await find(one.uid) else { throw ContractViolation("\(one.name) is gone") }
@@ -52,7 +52,7 @@ extension VolumeContract {
     }
 
     /// `lvchange -ay` as a boot does it: without `-K`.
-    private func activatesByItself(_ name: String) async throws -> Bool {
+    func activatesByItself(_ name: String) async throws -> Bool {
         try await machine.perform([
             .run(Command("lvm", ["lvchange", "-qq", "--activate", "y", "--", "\(group)/\(name)"], effect: .mutates))
         ])

@@ -29,6 +29,11 @@ package struct VolumeContract: Sendable {
         case aPurgeDestroysWhatIsInTheTrash
         case aPurgeIsRefusedWhereAnythingDiffers
         case aPurgeLooksAgainUnderTheLock
+        case aCopyHasItsOwnMarksAndItsSourcesSize
+        case aCopyOfWhatWasMadeInTheSamePlanGrowsByItsUIDAlone
+        case aCopyRefusesAnotherVolumeUnderTheName
+        case aCopyOutlivesItsSource
+        case aSnapshotIsNotActivatedByABootAndACloneIs
     }
 
     package var machine: any Machine
@@ -67,6 +72,9 @@ package struct VolumeContract: Sendable {
         case .activationGoesOnAfterAMissingVolume: try await partialActivation(one, two)
         case .foreignVolumesStayAsTheyAre: try await foreign(one, two)
         case .aReportOnOneGroupSaysTheSame: try await reports(one)
+        case .aCopyHasItsOwnMarksAndItsSourcesSize, .aCopyOfWhatWasMadeInTheSamePlanGrowsByItsUIDAlone,
+            .aCopyRefusesAnotherVolumeUnderTheName, .aCopyOutlivesItsSource, .aSnapshotIsNotActivatedByABootAndACloneIs:
+            try await checkCopies(rule, one, two)
         default: try await checkRemoval(rule, one, two)
         }
     }

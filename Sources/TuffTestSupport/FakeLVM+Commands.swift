@@ -25,7 +25,7 @@ extension FakeLVM {
         case "lvcreate":
             return change(
                 arguments,
-                flags: ["-qq", "--yes", "--thin"],
+                flags: ["-qq", "--yes", "--thin", "--snapshot"],
                 valued: [
                     "--virtualsize", "--name", "--addtag", "--activate", "--setactivationskip", "--wipesignatures",
                 ]
@@ -132,6 +132,7 @@ extension FakeLVM {
     private mutating func create(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
         let name = options["--name"]?.last ?? ""
         try Self.check(name: name, tags: options["--addtag"] ?? [])
+        if options["--snapshot"] != nil { return try copy(name, options, operands) }
         precondition(
             options["--thin"] != nil && options["--activate"] == ["n"] && options["--wipesignatures"] == ["n"]
                 && operands.count == 1, "FakeLVM only knows inactive thin volumes: \(options) \(operands)")
@@ -150,6 +151,22 @@ extension FakeLVM {
         }
         self[groupName, name]?.tags = options["--addtag"] ?? []
         self[groupName, name]?.skipsActivation = options["--setactivationskip"] == ["y"]
+    }
+
+    /// A thin snapshot: content and size of its origin at that moment, and none of its tags.
+    private mutating func copy(_ name: String, _ options: Options, _ operands: [String]) throws(CommandRefusal) {
+        precondition(
+            options["--activate"] == ["n"] && options["--thin"] == nil && operands.count == 1,
+            "FakeLVM only knows inactive thin snapshots: \(options) \(operands)")
+        let (groupName, originName) = Self.split(operands[0])
+        try complete(try writable(groupName))
+        do {
+            try snapshot(name, of: originName, in: groupName)
+        } catch {
+            throw CommandRefusal(status: Self.refused, sentence: error.sentence)
+        }
+        self[groupName, name]?.tags = options["--addtag"] ?? []
+        self[groupName, name]?.skipsActivation = options["--setactivationskip"] != ["n"]
     }
 
     /// Rules of lvm(8), VALID NAMES.

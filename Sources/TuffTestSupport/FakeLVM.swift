@@ -233,6 +233,11 @@ package struct FakeLVM: Equatable, Sendable {
         volume.name = other
         self[group, name] = nil
         self[group, other] = volume
+        for (key, snapshot) in self[group]!.volumes {
+            if case .thin(let pool, origin: name) = snapshot.kind {
+                self[group, key]?.kind = .thin(pool: pool, origin: other)
+            }
+        }
     }
 
     /// `lvextend -L`, to a size that is larger.

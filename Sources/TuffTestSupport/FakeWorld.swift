@@ -150,7 +150,8 @@ package struct FakeWorld: Equatable, Sendable {
         case .run(let command): return try run(command)
         case .require(.logicalVolume(let group, let name, let uuid, let uid, let size)):
             if lvm[group]?.isLocked == true { return .hangs }
-            guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
+            guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,
+                volume.tags.contains("tuff:uid=\(uid)"),
                 size == nil || volume.size == size
             else { throw Self.unmet(action) }
         case .require(.expiredVolume(let group, let name, let uuid, let uid, let until)):

@@ -24,6 +24,8 @@ struct Exhaustive {
     let record: (_ sequence: String, _ position: String, [Oracle.Violation]) -> Void
     var shard: (index: Int, of: Int) = (0, 1)
     var faults = Fault.allCases
+    /// Asked before each fault: nothing more need be known.
+    var isEnough: () -> Bool = { false }
     private var number = 0
 
     init(
@@ -97,6 +99,7 @@ struct Exhaustive {
         record(name, "no fault", whole.takeViolations())
         for index in 0...outcome.actions {
             for fault in faults where index < outcome.actions || fault == .killed {
+                guard !isEnough() else { return }
                 var one = edited.forked()
                 _ = await one.pass(Self.consent(edit), order: edit.order?("a"), faults: fault.plan(at: index))
                 one.recover(rebooting: fault == .powerLost)
@@ -106,6 +109,7 @@ struct Exhaustive {
         }
         for index in 0..<outcome.actions {
             for choice in Meddling.choices {
+                guard !isEnough() else { return }
                 var one = edited.forked()
                 let act = Meddling(choice: choice, name: "a", seed: 7)
                 let machine = one.machine

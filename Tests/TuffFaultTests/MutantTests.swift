@@ -32,10 +32,11 @@ import TuffTestSupport
         for story in stories {
             for backend in Simulation.Backend.allCases {
                 let found = Mutex<String?>(nil)
-                let exhaustive = Exhaustive(mutant: mutant) { sequence, position, violations in
+                var exhaustive = Exhaustive(mutant: mutant) { sequence, position, violations in
                     guard let first = violations.first else { return }
                     found.withLock { $0 = $0 ?? "\(sequence), \(position): \(first)" }
                 }
+                exhaustive.isEnough = { found.withLock { $0 != nil } }
                 await exhaustive.run(story, backend)
                 if let found = found.withLock({ $0 }) { return found }
             }

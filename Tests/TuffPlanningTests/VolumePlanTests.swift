@@ -171,9 +171,15 @@ import TuffTestSupport
 
     @Test func whatThisVersionCannotDoIsSaidAndTheRestGoesOn() {
         var desired = Sample.desired(volumes: ["a", "b"])
-        desired.volumes["a"]!.spec.source = .volume("b")
-        desired.snapshots["s"] = Sample.declared("s", SnapshotSpec(volume: "b"))
-        let plan = plan(desired, Sample.observed())
+        desired.volumes["a"]!.spec.source = .image(ImageSource(path: "/srv/images/debian.raw", format: .raw))
+        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
+        desired.volumes["file"] = Sample.declared("file", VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
+        desired.snapshots["s"] = Sample.declared("s", SnapshotSpec(volume: "file"))
+        var observed = Sample.observed()
+        observed.directories = ObservationMap([
+            "/srv/p": .known(DirectoryPool(path: "/srv/p", size: Sample.gibi(10), free: Sample.gibi(9)))
+        ])
+        let plan = plan(desired, observed)
         #expect(change(plan, .volume, "a")?.action == .unsupported)
         #expect(change(plan, .snapshot, "s")?.action == .unsupported)
         #expect(change(plan, .volume, "b")?.action == .create)

@@ -92,6 +92,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             let verb =
                 switch step {
                 case .create: "create"
+                case .copy: "copy"
                 case .extend: "extend"
                 case .activate: "activate"
                 case .relabel: "relabel"

@@ -135,7 +135,7 @@ struct SurveyBuilder {
         var records: [ResourceRecord] = []
         var seen: Set<String> = []
         for (name, declared) in desired.volumes {
-            let stored = index.volumes(named: name, stack: context.stack).first
+            let stored = index.live(.volume(name), context.stack).first
             seen.insert(name)
             records.append(record(name, facts(declared, stored), stack: context.stack))
         }
@@ -195,7 +195,7 @@ struct SurveyBuilder {
         for (name, declared) in desired.attachments {
             let volumeName = declared.spec.volume
             let volume = facts(
-                desired.volumes[volumeName], index.volumes(named: volumeName, stack: context.stack).first)
+                desired.volumes[volumeName], index.live(.volume(volumeName), context.stack).first)
             let acl = volume.target?.acls.first { $0.initiator == declared.spec.initiator }
             if let iqn = volume.target?.iqn { shown.insert("\(iqn) \(declared.spec.initiator)") }
             let id = ResourceID(.attachment, name)

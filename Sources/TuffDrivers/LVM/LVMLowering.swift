@@ -21,13 +21,23 @@ extension LVMDriver {
             case .create(let backend, let location, let size, let marks):
                 let command = Self.create(backend, Self.place(location).name, size, marks)
                 batches.append(LoweredBatch(steps: [index], actions: [.run(command)]))
+            case .copy(let source, let sourceUID, let sourceUUID, let location, let marks):
+                let (group, origin) = Self.place(source)
+                batches.append(
+                    LoweredBatch(
+                        steps: [index],
+                        actions: [
+                            .require(
+                                .logicalVolume(group: group, name: origin, uuid: sourceUUID, uid: sourceUID, size: nil)),
+                            .run(Self.copy("\(group)/\(origin)", Self.place(location).name, marks)),
+                        ]))
             case .extend(let location, let uid, let uuid, let from, let to):
                 let (group, name) = Self.place(location)
                 batches.append(
                     LoweredBatch(
                         steps: [index],
                         actions: [
-                            .require(Self.condition(group, name, uuid, uid, size: from)),
+                            .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
             case .activate(let location, let uid, let uuid):
@@ -91,6 +101,19 @@ extension LVMDriver {
                 "lvcreate", "-qq", "--yes", "--thin", "--virtualsize", Self.size(size), "--name", name,
                 "--activate", "n", "--setactivationskip", "n", "--wipesignatures", "n",
             ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", "\(group)/\(pool)"])
+    }
+
+    /// A thin snapshot, which LVM makes of thin volumes when no size is given, in one write of the group's metadata like
+    /// `create`. It has none of its origin's tags (measured). What is to be used as a volume is activated when somebody
+    /// attaches it, a snapshot never by itself. An active origin is suspended for that moment, so that its content is that
+    /// of a machine whose power was cut then.
+    private static func copy(_ source: String, _ name: String, _ marks: Marks) -> Command {
+        let isSnapshot = if case .snapshot = marks.role { true } else { false }
+        return change(
+            [
+                "lvcreate", "-qq", "--yes", "--snapshot", "--name", name, "--activate", "n",
+                "--setactivationskip", isSnapshot ? "y" : "n",
+            ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", source])
     }
 
     /// One write of the group's metadata changes all tags and whether the device comes back by itself at boot

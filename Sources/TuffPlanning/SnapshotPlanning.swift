@@ -1,0 +1,206 @@
+import TuffModel
+
+/// What a new volume or snapshot gets its content from, at a moment when that is there.
+struct CopySource {
+    var resource: ResourceID
+    var stored: StoredVolume
+    var size: ByteCount
+    /// The step that makes it, or changes it.
+    var after: Int?
+
+    /// Why a volume of `wanted` cannot be made from it.
+    func obstacle(for wanted: ByteCount) -> Obstacle? {
+        guard wanted < size else { return nil }
+        return Obstacle(
+            .wouldShrink,
+            "\(resource), which it is made from, has \(size); a volume holds all of its source, write \(size.quantity)")
+    }
+}
+
+/// Why there is no source.
+struct MissingSource: Error {
+    var obstacle: Obstacle
+}
+
+extension PlanningPass {
+    /// What `spec.source` names, ready to be copied within `pool`; nil: nothing, the volume is blank.
+    mutating func copySource(_ source: VolumeSource?, _ pool: PoolState) -> Result<CopySource?, MissingSource> {
+        let role: Marks.Role
+        switch source {
+        case nil: return .success(nil)
+        case .volume(let name): role = .volume(name)
+        case .snapshot(let name): role = .snapshot(name)
+        case .backup, .cinderBackup, .image:
+            return .failure(
+                MissingSource(
+                    obstacle: Obstacle(
+                        .notSupportedYet,
+                        "this version makes volumes blank, from volumes and from snapshots; other sources "
+                            + "are not carried out yet")))
+        }
+        return copySource(role, into: pool).map { $0 }
+    }
+
+    private mutating func copySource(_ role: Marks.Role, into pool: PoolState) -> Result<CopySource, MissingSource> {
+        func missing(_ reason: Reason, _ sentence: String) -> Result<CopySource, MissingSource> {
+            .failure(MissingSource(obstacle: Obstacle(reason, sentence)))
+        }
+        guard case .available(let stored, let after)? = outcome(of: role), let size = stored.size else {
+            return missing(.dependencyBlocked, "\(role.resource) is not available, see its own line")
+        }
+        guard stored.backend == pool.backend else {
+            return missing(
+                .notSupportedYet,
+                "\(role.resource) is in \(stored.backend) and pool '\(pool.name)' is \(pool.backend); copies between pools are "
+                    + "not carried out yet")
+        }
+        guard case .thinPool = pool.backend else {
+            return missing(
+                .notSupportedYet, "this version copies volumes within thin pools only, and \(pool.backend) is none")
+        }
+        if let obstacle = suspension(of: stored) { return .failure(MissingSource(obstacle: obstacle)) }
+        return .success(CopySource(resource: role.resource, stored: stored, size: size, after: after))
+    }
+
+    /// Makes a volume that begins with the content of another, and grows it to its own size.
+    mutating func planCopy(
+        of source: CopySource, to stored: StoredVolume, size: ByteCount, _ declared: Declared<VolumeSpec>,
+        _ pool: PoolState
+    ) -> VolumeOutcome {
+        let resource = stored.marks.role.resource
+        var steps = [copyStep(source, stored)]
+        if size > source.size {
+            steps.append(
+                .extend(location: stored.location, uid: stored.uid, uuid: nil, from: source.size, to: size))
+        }
+        let change = PlannedChange(
+            resource, .create, "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
+            risk: .online, location: declared.location, uid: stored.uid, notes: formerNotes(resource))
+        let last = builder.add(
+            change, steps.map { (.volume($0), key(of: stored.location)) }, after: source.after.map { [$0] } ?? [])
+        return .available(stored, after: last)
+    }
+
+    private func copyStep(_ source: CopySource, _ stored: StoredVolume) -> VolumeStep {
+        .copy(
+            source: source.stored.location, sourceUID: source.stored.uid, sourceUUID: source.stored.uuid,
+            location: stored.location, marks: stored.marks)
+    }
+
+    // MARK: Snapshots
+
+    /// Compares one declared snapshot with what is stored and adds its change. A snapshot is taken once: one that is there
+    /// stays as it is, whatever became of its volume.
+    mutating func planSnapshot(_ declared: Declared<SnapshotSpec>) -> VolumeOutcome? {
+        let role = Marks.Role.snapshot(declared.metadata.name), former = former(role, declared.metadata)
+        guard let volume = outcome(of: .volume(declared.spec.volume)) else { return nil }
+        for name in [role, former].compactMap({ $0 }) {
+            let found = index.live(name, context.stack)
+            guard let stored = found.first else { continue }
+            guard found.count == 1 else {
+                return stop(declared, .blocked, ambiguity(found, "say they are \(name.resource)"))
+            }
+            return planStored(stored, declared, of: volume, .update)
+        }
+        for name in [role, former].compactMap({ $0 }) {
+            guard let stored = index.trashed(name, context.stack).first else { continue }
+            if let obstacle = loss(of: name.resource, besides: stored.uid) { return stop(declared, .blocked, obstacle) }
+            return planStored(stored, declared, of: volume, .untrash)
+        }
+        return take(declared, of: volume, former)
+    }
+
+    private mutating func take(
+        _ declared: Declared<SnapshotSpec>, of volume: VolumeOutcome, _ former: Marks.Role?
+    ) -> VolumeOutcome {
+        let role = Marks.Role.snapshot(declared.metadata.name)
+        guard case .available(let origin, _) = volume, let pool = poolsByBackend[origin.backend] else {
+            return stop(
+                declared, .blocked,
+                Obstacle(.dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"))
+        }
+        let source: CopySource
+        switch copySource(.volume(declared.spec.volume), into: pool) {
+        case .success(let found): source = found
+        case .failure(let missing):
+            let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
+            return stop(declared, action, missing.obstacle)
+        }
+        guard case .thinPool(let group, _) = pool.backend else { preconditionFailure("only thin volumes are sources") }
+        let location = VolumeLocation.logicalVolume(group: group, name: role.objectName)
+        let obstacle =
+            pool.obstacle ?? unseen() ?? loss(of: role.resource) ?? former.flatMap { loss(of: $0.resource) }
+            ?? (index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)
+            ?? pool.budget.exhausted
+        if let obstacle { return stop(declared, .blocked, obstacle) }
+        let uid = context.mintUID(for: role.resource)
+        let marks = Marks(uid: uid, role: role, stack: context.stack, origin: origin.uid)
+        let stored = StoredVolume(
+            marks: marks, backend: origin.backend, location: location, uuid: nil, size: source.size, active: false)
+        let last = builder.add(
+            PlannedChange(
+                role.resource, .create, "take a snapshot of \(source.resource), \(source.size) (\(location))",
+                risk: .online, location: declared.location, uid: uid),
+            [(.volume(copyStep(source, stored)), key(of: location))], after: source.after.map { [$0] } ?? [])
+        return .available(stored, after: last)
+    }
+
+    /// Compares a snapshot that is there with its document.
+    private mutating func planStored(
+        _ stored: StoredVolume, _ declared: Declared<SnapshotSpec>, of volume: VolumeOutcome, _ action: Action
+    ) -> VolumeOutcome {
+        let role = Marks.Role.snapshot(declared.metadata.name)
+        if case .available(let origin, _) = volume, let of = stored.marks.origin, of != origin.uid {
+            return stop(
+                declared, .blocked,
+                Obstacle(
+                    .nameTaken,
+                    "\(stored.location) is a snapshot of another volume (uid \(of)), not of this '\(declared.spec.volume)' "
+                        + "(uid \(origin.uid)); choose another name"), uid: stored.uid)
+        }
+        guard let size = stored.size else {
+            return stop(
+                declared, .blocked, Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there"),
+                uid: stored.uid)
+        }
+        var after = stored.marks
+        after.role = role
+        after.until = nil
+        after.operation = nil
+        let home = stored.location(under: after, formerName: stored.marks.name == role.name ? nil : stored.marks.name)
+        guard after != stored.marks || home != stored.location else {
+            builder.add(
+                PlannedChange(
+                    role.resource, .unchanged, "\(size) of Volume/\(declared.spec.volume) (\(stored.location))",
+                    location: declared.location, uid: stored.uid))
+            return .available(stored, after: nil)
+        }
+        var obstacle = stateObstacle(stored)
+        if home != stored.location, index.isTaken(home) {
+            obstacle = obstacle ?? Obstacle(.nameTaken, "\(home) \(whose(home))")
+        }
+        if let obstacle { return stop(declared, .blocked, obstacle, uid: stored.uid) }
+        let change = Relabelling(
+            uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: after)
+        let summary =
+            action == .untrash ? "bring back \(size) from the trash (\(home))" : "rename \(stored.location) to \(home)"
+        let last = builder.add(
+            PlannedChange(
+                role.resource, action, summary, risk: .online, location: declared.location, uid: stored.uid),
+            [(.volume(.relabel(change)), key(of: stored.location))])
+        var result = stored
+        result.location = home
+        result.marks = after
+        return .available(result, after: last)
+    }
+
+    private mutating func stop(
+        _ declared: Declared<SnapshotSpec>, _ action: Action, _ obstacle: Obstacle, uid: UID? = nil
+    ) -> VolumeOutcome {
+        let resource = ResourceID(.snapshot, declared.metadata.name)
+        builder.add(
+            PlannedChange(
+                resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location, uid: uid))
+        return .unavailable(obstacle.sentence)
+    }
+}
