@@ -4,9 +4,9 @@ package import TuffModel
 /// the same steps under the same preconditions, judged by planning again. Volumes are named as people do, or by uid
 /// where a name is not enough.
 package enum Order: Hashable, Sendable {
-    /// Brings a volume back from the trash.
+    /// Brings a volume or a snapshot back from the trash.
     case restore(String)
-    /// Destroys a volume in the trash before its time.
+    /// Destroys something in the trash before its time.
     case purge(String)
     /// Takes an initiator's access away; `force` ends its session.
     case detach(attachment: String, force: Bool)
@@ -50,8 +50,8 @@ extension PlanningPass {
         case .restore(let name): planRestore(try find(name, [.trashed, .live], "in the trash"))
         case .purge(let name): planPurge(try find(name, [.trashed], "in the trash"))
         case .detach(let attachment, let force): try planDetach(attachment, force: force)
-        case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there"))
-        case .release(let name): planRelease(try find(name, [.live], "in use"))
+        case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there", [.volume]))
+        case .release(let name): planRelease(try find(name, [.live], "in use", [.volume]))
         case .restoreExports(let accepted): planExports(of: accepted)
         case .withdrawExports: try planWithdrawalOfAll()
         }
@@ -59,13 +59,16 @@ extension PlanningPass {
 
     /// The one volume of this stack that is meant.
     private func find(
-        _ text: String, _ standings: [StoredVolume.Standing], _ place: String
+        _ text: String, _ standings: [StoredVolume.Standing], _ place: String,
+        _ kinds: Set<Kind> = [.volume, .snapshot]
     ) throws(OrderError) -> StoredVolume {
         if let unseen = unseenStorage {
             throw OrderError(
                 "\(unseen) could not be observed, so it is not certain what is meant", help: "mend that first")
         }
-        let mine = index.volumes.filter { $0.marks.stack == context.stack && standings.contains($0.standing) }
+        let mine = index.volumes.filter {
+            $0.marks.stack == context.stack && standings.contains($0.standing) && kinds.contains($0.marks.kind)
+        }
         // By uid first: nobody names a volume like another's uid by accident.
         if let found = mine.first(where: { $0.uid.description == text }) { return found }
         for standing in standings {
@@ -73,7 +76,8 @@ extension PlanningPass {
             if found.count == 1 { return found[0] }
             if found.count > 1 {
                 let uids = found.map { "\($0.uid) (\($0.location))" }.sorted().joined(separator: ", ")
-                throw OrderError("\(found.count) volumes are called '\(text)': \(uids)", help: "name one by its uid")
+                let what = Set(found.map(\.marks.kind)) == [.volume] ? "volumes" : "things"
+                throw OrderError("\(found.count) \(what) are called '\(text)': \(uids)", help: "name one by its uid")
             }
         }
         throw OrderError(
@@ -84,7 +88,7 @@ extension PlanningPass {
     private mutating func add(_ stored: StoredVolume, _ obstacle: Obstacle) {
         builder.add(
             PlannedChange(
-                ResourceID(.volume, stored.marks.name), .blocked, obstacle.sentence, reason: obstacle.reason,
+                stored.marks.role.resource, .blocked, obstacle.sentence, reason: obstacle.reason,
                 uid: stored.uid))
     }
 
@@ -94,12 +98,12 @@ extension PlanningPass {
     ) {
         builder.add(
             PlannedChange(
-                ResourceID(.volume, stored.marks.name), action, summary, risk: risk, uid: stored.uid, notes: notes),
+                stored.marks.role.resource, action, summary, risk: risk, uid: stored.uid, notes: notes),
             [(.volume(step), key(of: stored.location))])
     }
 
     private mutating func addNothing(_ stored: StoredVolume, _ summary: String) {
-        builder.add(PlannedChange(ResourceID(.volume, stored.marks.name), .unchanged, summary, uid: stored.uid))
+        builder.add(PlannedChange(stored.marks.role.resource, .unchanged, summary, uid: stored.uid))
     }
 
     private func relabelling(_ stored: StoredVolume, _ change: (inout Marks) -> Void) -> Relabelling {
@@ -112,7 +116,6 @@ extension PlanningPass {
     }
 
     private mutating func planRestore(_ stored: StoredVolume) {
-        let name = stored.marks.name
         guard stored.standing == .trashed else {
             return addNothing(stored, "it is in use, not in the trash (\(stored.location))")
         }
@@ -120,8 +123,9 @@ extension PlanningPass {
         if stored.size == nil {
             return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone"))
         }
-        if let other = index.live(.volume(name), context.stack).first {
-            return add(stored, Obstacle(.nameTaken, "\(other.location) is the volume '\(name)' now; rename that one"))
+        if let other = index.live(stored.marks.role, context.stack).first {
+            return add(
+                stored, Obstacle(.nameTaken, "\(other.location) is \(stored.marks.role.resource) now; rename that one"))
         }
         if change.to != stored.location, index.isTaken(change.to) {
             return add(stored, Obstacle(.nameTaken, "\(change.to) exists and is not this volume; rename that one"))
@@ -149,7 +153,7 @@ extension PlanningPass {
         }
         builder.add(
             PlannedChange(
-                ResourceID(.volume, stored.marks.name), .purge,
+                stored.marks.role.resource, .purge,
                 "destroy \(stored.size ?? .zero), kept in the trash until \(until) (\(stored.location))",
                 risk: .destroysData, uid: stored.uid), steps.map { (.volume($0), key(of: stored.location)) })
     }

@@ -27,6 +27,7 @@ package struct ResourceRecord: Sendable {
     package enum Facts: Sendable {
         case pool(PoolFacts)
         case volume(VolumeFacts)
+        case snapshot(SnapshotFacts)
         case attachment(AttachmentFacts)
         /// A kind this version does not carry out.
         case other
@@ -92,6 +93,13 @@ package struct VolumeFacts: Sendable {
         case nil: nil
         }
     }
+}
+
+package struct SnapshotFacts: Sendable {
+    package var declared: Declared<SnapshotSpec>?
+    package var stored: StoredVolume?
+    /// The volume it was taken of: by the document, or by its uid among what is there.
+    package var volumeName: String?
 }
 
 package struct AttachmentFacts: Sendable {

@@ -116,12 +116,12 @@ struct SurveyBuilder {
     }
 
     func records() -> [ResourceRecord] {
-        let all = pools() + volumes() + attachments() + others()
+        let all = pools() + volumes() + snapshots() + attachments() + others()
         return all.sorted { $0.id < $1.id }
     }
 
     private func others() -> [ResourceRecord] {
-        let handled: Set<Kind> = [.pool, .volume, .attachment]
+        let handled: Set<Kind> = [.pool, .volume, .snapshot, .attachment]
         return changes.values.filter { !handled.contains($0.resource.kind) }.map {
             ResourceRecord(
                 id: $0.resource, location: $0.location, labels: [:], conditions: conditions($0, observed: nil),
@@ -185,6 +185,38 @@ struct SurveyBuilder {
     private func elsewhere(volume name: String) -> Condition? {
         guard let node = desired.node(ofVolume: name), node != context.config.node else { return nil }
         return .elsewhere(node)
+    }
+
+    // MARK: Snapshots
+
+    private func snapshots() -> [ResourceRecord] {
+        var records: [ResourceRecord] = []
+        for (name, declared) in desired.snapshots {
+            let stored = index.live(.snapshot(name), context.stack).first
+            records.append(
+                record(
+                    name, SnapshotFacts(declared: declared, stored: stored, volumeName: declared.spec.volume),
+                    stack: context.stack))
+        }
+        for stored in index.volumes {
+            guard case .snapshot(let name) = stored.marks.role, stored.standing != .trashed else { continue }
+            if stored.marks.stack == context.stack, desired.snapshots[name] != nil { continue }
+            let volume = stored.marks.origin.flatMap { index.volume($0)?.marks.name }
+            records.append(
+                record(
+                    name, SnapshotFacts(declared: nil, stored: stored, volumeName: volume), stack: stored.marks.stack))
+        }
+        return records
+    }
+
+    private func record(_ name: String, _ facts: SnapshotFacts, stack: String) -> ResourceRecord {
+        let id = ResourceID(.snapshot, name)
+        return ResourceRecord(
+            id: id, location: facts.declared?.location, labels: facts.declared?.metadata.labels ?? [:],
+            conditions: conditions(
+                stack == context.stack ? changes[id] : nil,
+                observed: facts.stored.map(Self.health) ?? facts.volumeName.flatMap(elsewhere(volume:))),
+            facts: .snapshot(facts))
     }
 
     // MARK: Attachments
@@ -262,7 +294,7 @@ struct SurveyBuilder {
     }
 
     private func poolFacts(_ declared: Declared<PoolSpec>?, _ backend: StorageBackend) -> PoolFacts {
-        let stored = index.volumes.filter { $0.backend == backend }
+        let stored = index.volumes.filter { $0.backend == backend && $0.marks.kind == .volume }
         var facts = PoolFacts(
             declared: declared, backend: backend, volumes: stored.count,
             provisioned: stored.reduce(.zero) { $0 + ($1.size ?? .zero) })

@@ -30,6 +30,7 @@ package struct DescribeView: View {
         case .attachment(let attachment):
             text += Layout.table(facts + Self.rows(attachment), indent: "  ")
             text += InitiatorCommands(attachment).text
+        case .snapshot(let snapshot): text += Layout.table(facts + Self.rows(snapshot), indent: "  ")
         case .other: text += Layout.table(facts, indent: "  ")
         }
         return text
@@ -96,6 +97,18 @@ package struct DescribeView: View {
     }
 
     // MARK: Attachment
+
+    private static func rows(_ facts: SnapshotFacts) -> [[String]] {
+        var rows = [["Volume", facts.volumeName ?? "-"]]
+        guard let stored = facts.stored else { return rows }
+        rows += [
+            ["Size", GetView.text(stored.size)], ["Device", stored.location.path],
+            ["Active", stored.active ? "yes" : "no"],
+            ["Uid", stored.uid.description], ["Stack", stored.marks.stack],
+        ]
+        if let origin = stored.marks.origin { rows.append(["Taken of", "uid \(origin)"]) }
+        return rows
+    }
 
     private static func rows(_ facts: AttachmentFacts) -> [[String]] {
         var rows = [["Volume", facts.volumeName], ["Initiator", facts.initiator]]

@@ -51,6 +51,7 @@ package struct GetView: View {
             )
         case .attachment:
             (["VOLUME", "INITIATOR", "ACCESS", "SESSIONS"], ["CHAP", "PORTALS", "TARGET"])
+        case .snapshot: (["VOLUME", "SIZE"], ["UID", "LOCATION", "STACK", "DECLARED AT"])
         default: (["DECLARED AT"], [])
         }
     }
@@ -59,6 +60,7 @@ package struct GetView: View {
         switch record.facts {
         case .pool(let facts): cells(facts) + (wide ? [Self.text(record.location)] : [])
         case .volume(let facts): cells(facts)
+        case .snapshot(let facts): cells(facts) + (wide ? [Self.text(record.location)] : [])
         case .attachment(let facts): cells(facts)
         case .other: [Self.text(record.location)]
         }
@@ -81,6 +83,14 @@ package struct GetView: View {
         return narrow + [
             "\(facts.sessions)", Self.text(facts.stored?.uid), facts.serial ?? "-", Self.text(facts.stored?.location),
             facts.iqn ?? "-", facts.stored?.marks.stack ?? "-",
+        ]
+    }
+
+    private func cells(_ facts: SnapshotFacts) -> [String] {
+        let narrow = [facts.volumeName ?? "-", Self.text(facts.stored?.size)]
+        guard wide else { return narrow }
+        return narrow + [
+            Self.text(facts.stored?.uid), Self.text(facts.stored?.location), facts.stored?.marks.stack ?? "-",
         ]
     }
 
@@ -127,6 +137,7 @@ package enum RecordTree {
         switch facts {
         case .pool(let pool): (declared(pool), observed(pool))
         case .volume(let volume): (declared(volume), observed(volume))
+        case .snapshot(let snapshot): (declared(snapshot), observed(snapshot))
         case .attachment(let attachment): (declared(attachment), observed(attachment))
         case .other: (.null, .null)
         }
@@ -171,6 +182,21 @@ package enum RecordTree {
             "lun": facts.lun.map { .int($0) } ?? .null,
             "portals": facts.target.map { .list($0.portals.sorted().map { .text($0.description) }) } ?? .null,
             "access": .list(facts.access.map(access)),
+        ])
+    }
+
+    private static func declared(_ facts: SnapshotFacts) -> Tree {
+        guard let spec = facts.declared?.spec else { return .null }
+        return .object(["volume": .text(spec.volume), "reserveBytes": bytes(spec.reserve)])
+    }
+
+    private static func observed(_ facts: SnapshotFacts) -> Tree {
+        guard let stored = facts.stored else { return .null }
+        return .object([
+            "uid": .text(stored.uid), "stack": .text(stored.marks.stack), "sizeBytes": bytes(stored.size),
+            "volume": .text(facts.volumeName), "volumeUID": .text(stored.marks.origin),
+            "location": .text(stored.location),
+            "path": .text(stored.location.path), "active": .bool(stored.active),
         ])
     }
 
