@@ -19,7 +19,8 @@ package struct TrashView: View {
         guard !volumes.isEmpty else { return "The trash is empty.\n" }
         let rows = volumes.map { volume in
             [
-                volume.marks.name, volume.marks.kind.rawValue, volume.uid.description, volume.size?.description ?? "(no data)",
+                volume.marks.name, volume.marks.kind.rawValue, volume.uid.description,
+                volume.size?.description ?? "(no data)",
                 volume.location.description, volume.marks.until?.description ?? "", left(volume),
             ]
         }
@@ -40,7 +41,8 @@ package struct TrashView: View {
             "items": .list(
                 volumes.map { volume in
                     .object([
-                        "kind": .text(volume.marks.kind.rawValue), "name": .text(volume.marks.name), "uid": .text(volume.uid),
+                        "kind": .text(volume.marks.kind.rawValue), "name": .text(volume.marks.name),
+                        "uid": .text(volume.uid),
                         "size": volume.size.map { .int($0.bytes) } ?? .null,
                         "location": .text(volume.location), "until": .text(volume.marks.until),
                         "protected": .bool(volume.marks.protect),
