@@ -72,10 +72,8 @@ extension Oracle {
                 count[object.label, default: 0] += 1
                 if intent.volumes[object.label] == nil, intent.prune { say("\(object.place) is undeclared") }
                 // A name that a person gave is kept; one of ours must be the right one.
-                let isOurName = object.name.hasPrefix("v-") || object.name.hasPrefix("t-")
-                if isOurName, object.name != "v-\(object.label)" {
-                    say("\(object.place) should be named v-\(object.label)")
-                }
+                let name = (object.mark("snap") == nil ? "v-" : "s-") + object.label
+                if Self.isOurs(object.name), object.name != name { say("\(object.place) should be named \(name)") }
             } else if object.isTrashed {
                 if object.name != "t-\(object.uid!)" { say("\(object.place) is in the trash under another name") }
                 if object.active { say("\(object.place) is in the trash and active") }
@@ -89,13 +87,14 @@ extension Oracle {
             say("\(name) is declared and not there", .convergence)
         }
         for object in view.objects
-        where object.uid == nil && !unmarkedByPeople.contains(object.key)
-            && (object.name.hasPrefix("v-") || object.name.hasPrefix("t-"))
-        {
+        where object.uid == nil && !unmarkedByPeople.contains(object.key) && Self.isOurs(object.name) {
             say("\(object.place) lost its marks")
         }
         return found + settledExports(view, intent, mine, blocked)
     }
+
+    /// Whether it is a name that only the product gives.
+    private static func isOurs(_ name: String) -> Bool { ["v-", "s-", "t-"].contains { name.hasPrefix($0) } }
 
     private func settledExports(
         _ view: OracleView, _ intent: Intent, _ mine: [OracleObject], _ blocked: Set<String>

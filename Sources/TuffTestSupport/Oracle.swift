@@ -157,7 +157,7 @@ package struct Oracle: Sendable {
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
         }
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
-            found += created(new, before, intent)
+            found += created(new, before, after, intent)
         }
         found += exports(before, after, intent)
         var withdrawn: Set<String> = []
@@ -268,12 +268,22 @@ package struct Oracle: Sendable {
         vanished(old, intent, intent.now + 300 < latest).isEmpty
     }
 
-    private func created(_ new: OracleObject, _ before: OracleView, _ intent: Intent) -> [Violation] {
+    private func created(
+        _ new: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent
+    ) -> [Violation] {
         var found: [Violation] = []
         let what = "\(new.place) (\(new.label), uid \(new.uid ?? ""))"
         if everSeen.contains(new.uid!) { found.append(Violation(.identity, "\(what) has a used identity")) }
         guard new.stack == intent.stack, intent.volumes[new.label] != nil else {
             return found + [Violation(.foreign, "\(what) was made and nobody declared it")]
+        }
+        if let source = new.mark("from") {
+            let origin = (before.objects + after.objects).first { $0.uid == source }
+            if origin?.content != new.content { found.append(Violation(.bytes, "\(what) is no copy of \(source)")) }
+        } else if let other = before.objects.first(where: {
+            $0.home == new.home && $0.content == new.content && new.content != nil
+        }) {
+            found.append(Violation(.bytes, "\(what) was made blank and holds what \(other.place) holds"))
         }
         for other in before.objects
         where other.uid != nil && other.stack == new.stack && other.label == new.label && other.uid != new.uid {

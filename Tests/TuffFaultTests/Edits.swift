@@ -6,6 +6,7 @@ import TuffTestSupport
 /// One thing people do to one volume: to its documents, by an order, at its initiator, or to the clock.
 enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
+    case snapshot, clone, removeSnapshot
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
     case vanish, addStranger, write, loseLedger
@@ -58,12 +59,14 @@ extension Simulation {
             guard isDeclared else { return false }
             desired.volumes[name] = nil
             desired.attachments[access] = nil
+            forget(.volume(name))
         case .attach, .attachWithSecret:
             guard isDeclared, desired.attachments[access] == nil else { return false }
             desired.attachments[access] = attachment(name, secret: edit == .attachWithSecret)
         case .detach:
             guard desired.attachments.removeValue(forKey: access) != nil else { return false }
         case .rename: return rename(name, access)
+        case .snapshot, .clone, .removeSnapshot: return copy(edit, name, backend)
         case .replaceInitiator, .disconnectOnRemove:
             guard var declared = desired.attachments[access] else { return false }
             if edit == .disconnectOnRemove {
@@ -94,6 +97,43 @@ extension Simulation {
         declared.metadata = Metadata(name: other, annotations: ["tuff.dev/renamed-from": name])
         desired.volumes[other] = declared
         if desired.attachments[access] != nil { desired.attachments[access]!.spec.volume = other }
+        for (key, snapshot) in desired.snapshots where snapshot.spec.volume == name {
+            desired.snapshots[key]!.spec.volume = other
+        }
+        for (key, volume) in desired.volumes where volume.spec.source == .volume(name) {
+            desired.volumes[key]!.spec.source = .volume(other)
+        }
+        return true
+    }
+
+    /// Documents that would refer to nothing are taken back as well, or no longer say where their content came from.
+    private mutating func forget(_ source: VolumeSource) {
+        for (key, volume) in desired.volumes where volume.spec.source == source {
+            desired.volumes[key]!.spec.source = nil
+        }
+        guard case .volume(let name) = source else { return }
+        for (key, snapshot) in desired.snapshots where snapshot.spec.volume == name {
+            desired.snapshots[key] = nil
+            forget(.snapshot(key))
+        }
+    }
+
+    private mutating func copy(_ edit: Edit, _ name: String, _ backend: Backend) -> Bool {
+        let snapshot = "\(name)-snap", clone = "\(name)-copy"
+        guard backend == .lvm else { return false }
+        switch edit {
+        case .snapshot:
+            guard desired.volumes[name] != nil, desired.snapshots[snapshot] == nil else { return false }
+            desired.snapshots[snapshot] = Sample.declared(snapshot, SnapshotSpec(volume: name))
+        case .removeSnapshot:
+            guard desired.snapshots.removeValue(forKey: snapshot) != nil else { return false }
+            forget(.snapshot(snapshot))
+        default:
+            guard let origin = desired.volumes[name], desired.volumes[clone] == nil else { return false }
+            var spec = VolumeSpec(size: origin.spec.size + ByteCount(4 << 20), placement: .pool(backend.pool))
+            spec.source = desired.snapshots[snapshot] == nil ? .volume(name) : .snapshot(snapshot)
+            desired.volumes[clone] = Sample.declared(clone, spec)
+        }
         return true
     }
 

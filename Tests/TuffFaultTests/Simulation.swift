@@ -188,6 +188,7 @@ struct Simulation {
                 home: home, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
                 endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect)
         }
+        for name in desired.snapshots.keys { intent.volumes[name] = Oracle.Intent.Volume(home: "vg0") }
         for (name, attachment) in desired.attachments {
             intent.attachments[name] = Oracle.Intent.Attachment(
                 volume: attachment.spec.volume, initiator: attachment.spec.initiator,
