@@ -21,6 +21,7 @@ struct PlanningPass {
     var outcomes: [Marks.Role: VolumeOutcome] = [:]
     /// Pools that another node owns, by name.
     var poolsElsewhere: Set<String> = []
+    var labelsElsewhere: [[String: String]] = []
     let inventory: Observation<TargetInventory>
     let targets: [String: ObservedTarget]
     let backstores: [String: ObservedBackstore]
@@ -123,16 +124,19 @@ struct PlanningPass {
         switch role {
         case .volume(let name):
             guard let declared = volumes[name] else { break }
-            if case .pool(let pool) = declared.spec.placement, poolsElsewhere.contains(pool) {
-                outcomes[role] = nil
-            } else {
-                outcomes[role] = planVolume(declared)
-            }
+            outcomes[role] = isElsewhere(declared.spec.placement) ? nil : planVolume(declared)
         case .snapshot(let name):
             guard let declared = snapshots[name] else { break }
             outcomes[role] = planSnapshot(declared)
         }
         return outcomes[role]
+    }
+
+    private func isElsewhere(_ placement: VolumeSpec.Placement) -> Bool {
+        switch placement {
+        case .pool(let name): poolsElsewhere.contains(name)
+        case .selector(let selector): isElsewhere(selector)
+        }
     }
 
     /// - Returns: names of pools that another node owns.
@@ -142,6 +146,7 @@ struct PlanningPass {
             let declared = desired.pools[name]!
             if let node = declared.spec.node, node != context.config.node {
                 elsewhere.insert(name)
+                labelsElsewhere.append(declared.metadata.labels)
                 foreignBackends.insert(declared.spec.storage)
                 continue
             }

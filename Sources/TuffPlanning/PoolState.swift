@@ -3,6 +3,7 @@ package import TuffModel
 /// What a declared pool is good for right now.
 package struct PoolState: Sendable {
     package var name: String
+    package var labels: [String: String]
     package var backend: StorageBackend
     /// Why nothing can be made or grown here; nil when all is well.
     package var obstacle: Obstacle?
@@ -29,6 +30,8 @@ package struct Obstacle: Hashable, Sendable {
 /// free = (total - reserved) x ratio - provisioned; the real half stops promises into a pool that is full.
 package struct PoolBudget: Sendable {
     package var virtualFree: ByteCount
+    /// Free space less the reserve, as it is now; initiators fill it without asking.
+    package var realFree = ByteCount.zero
     /// Set when the pool's real space is already within its reserve, or not known.
     package var exhausted: Obstacle?
 
@@ -50,6 +53,7 @@ package struct PoolBudget: Sendable {
 extension PoolState {
     package init(_ declared: Declared<PoolSpec>, observed: ObservedState) {
         name = declared.metadata.name
+        labels = declared.metadata.labels
         backend = declared.spec.storage
         unit = ByteCount(1)
         budget = PoolBudget(virtualFree: .zero)
@@ -122,6 +126,10 @@ extension PoolState {
             .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0) }
             .reduce(ByteCount.zero) { $0 + $1.size }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: pool.size, spec, provisioned: provisioned))
+        if let used = pool.dataPercent {
+            let free = Double(pool.size.bytes) * max(0, 100 - used) / 100
+            budget.realFree = ByteCount(Int64(exactly: free.rounded(.down)) ?? 0) - spec.reserve.of(pool.size)
+        }
         let limit = Double(100 - spec.reserve.percent)
         for (what, used) in [("data", pool.dataPercent), ("metadata", pool.metadataPercent)] {
             guard let used else {
@@ -174,6 +182,7 @@ extension PoolState {
         obstacle = directory.exposure.map {
             Obstacle(.exposed, "\($0); whoever may write there decides what Tuff hands out")
         }
+        budget.realFree = directory.free - spec.reserve.of(directory.size)
         if directory.free <= spec.reserve.of(directory.size) {
             budget.exhausted = Obstacle(
                 .insufficientCapacity,

@@ -22,21 +22,28 @@ struct MissingSource: Error {
     var obstacle: Obstacle
 }
 
+extension VolumeSource {
+    /// The object it names on this host, if it is one of ours.
+    var role: Marks.Role? {
+        switch self {
+        case .volume(let name): .volume(name)
+        case .snapshot(let name): .snapshot(name)
+        case .backup, .cinderBackup, .image: nil
+        }
+    }
+}
+
 extension PlanningPass {
     /// What `spec.source` names, ready to be copied within `pool`; nil: nothing, the volume is blank.
     mutating func copySource(_ source: VolumeSource?, _ pool: PoolState) -> Result<CopySource?, MissingSource> {
-        let role: Marks.Role
-        switch source {
-        case nil: return .success(nil)
-        case .volume(let name): role = .volume(name)
-        case .snapshot(let name): role = .snapshot(name)
-        case .backup, .cinderBackup, .image:
+        guard let source else { return .success(nil) }
+        guard let role = source.role else {
             return .failure(
                 MissingSource(
                     obstacle: Obstacle(
                         .notSupportedYet,
-                        "this version makes volumes blank, from volumes and from snapshots; other sources "
-                            + "are not carried out yet")))
+                        "this version makes volumes blank, from volumes and from snapshots; other sources are not carried "
+                            + "out yet")))
         }
         return copySource(role, into: pool).map { $0 }
     }
@@ -65,7 +72,7 @@ extension PlanningPass {
     /// Makes a volume that begins with the content of another, and grows it to its own size.
     mutating func planCopy(
         of source: CopySource, to stored: StoredVolume, size: ByteCount, _ declared: Declared<VolumeSpec>,
-        _ pool: PoolState
+        _ pool: PoolState, _ notes: [String]
     ) -> VolumeOutcome {
         let resource = stored.marks.role.resource
         var steps = [copyStep(source, stored)]
@@ -75,7 +82,8 @@ extension PlanningPass {
         }
         let change = PlannedChange(
             resource, .create, "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
-            risk: .online, location: declared.location, uid: stored.uid, notes: formerNotes(resource))
+            risk: .online, location: declared.location, uid: stored.uid,
+            notes: notes + formerNotes(resource))
         let last = builder.add(
             change, steps.map { (.volume($0), key(of: stored.location)) }, after: source.after.map { [$0] } ?? [])
         return .available(stored, after: last)

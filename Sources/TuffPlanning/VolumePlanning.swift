@@ -12,18 +12,12 @@ extension PlanningPass {
     /// Compares one declared volume with what is stored and adds its change.
     mutating func planVolume(_ declared: Declared<VolumeSpec>) -> VolumeOutcome {
         let resource = ResourceID(.volume, declared.metadata.name)
-        guard case .pool(let poolName) = declared.spec.placement else {
-            return stop(
-                resource, declared, .unsupported,
-                Obstacle(.notSupportedYet, "this version does not place by poolSelector yet; name a pool"),
-                at: "spec.poolSelector")
-        }
-        guard let pool = pools[poolName] else {
-            return stop(
-                resource, declared, .blocked,
-                Obstacle(.dependencyBlocked, "pool '\(poolName)' is not on this node"), at: "spec.pool")
-        }
         let role = Marks.Role.volume(declared.metadata.name), former = former(role, declared.metadata)
+        let pool: PoolState, notes: [String]
+        switch self.pool(for: declared, [role, former].compactMap { $0 }) {
+        case .success(let found): (pool, notes) = found
+        case .failure(let none): return stop(resource, declared, .blocked, none.obstacle, at: none.field)
+        }
         for name in [role, former].compactMap({ $0 }) {
             let found = index.live(name, context.stack)
             guard let stored = found.first else { continue }
@@ -35,7 +29,44 @@ extension PlanningPass {
         for name in [role, former].compactMap({ $0 }) {
             if let outcome = planReturn(name, declared, resource, pool) { return outcome }
         }
-        return planCreation(declared, resource, pool, former: former)
+        return planCreation(declared, resource, pool, former: former, notes)
+    }
+
+    private struct NoPool: Error {
+        var obstacle: Obstacle
+        var field: String
+    }
+
+    /// The pool it is to live in, and what to say about the choice.
+    private mutating func pool(
+        for declared: Declared<VolumeSpec>, _ roles: [Marks.Role]
+    ) -> Result<(PoolState, [String]), NoPool> {
+        func none(_ reason: Reason, _ sentence: String, _ field: String) -> Result<(PoolState, [String]), NoPool> {
+            .failure(NoPool(obstacle: Obstacle(reason, sentence), field: field))
+        }
+        switch declared.spec.placement {
+        case .pool(let name):
+            if let pool = pools[name] { return .success((pool, [])) }
+            return none(.dependencyBlocked, "pool '\(name)' is not on this node", "spec.pool")
+        case .selector(let selector):
+            if let home = home(of: roles) {
+                guard let pool = pools.values.first(where: { $0.backend == home }) else {
+                    return none(
+                        .moveNotSupported, "it lives in \(home), which is no declared pool", "spec.poolSelector")
+                }
+                let stays = "poolSelector does not match its pool '\(pool.name)' any more; once placed, a volume stays"
+                return .success((pool, selector.matches(pool.labels) ? [] : [stays]))
+            }
+            var source: StorageBackend?
+            if let role = declared.spec.source?.role, case .available(let stored, _)? = outcome(of: role) {
+                source = stored.backend
+            }
+            let placement = place(selector, declared.spec.size, source: source)
+            guard let chosen = placement.chosen else {
+                return none(.insufficientCapacity, placement.explanation, "spec.poolSelector")
+            }
+            return .success((chosen, [placement.explanation]))
+        }
     }
 
     /// Two objects that claim the same name: only a person can tell which is right.
@@ -158,7 +189,8 @@ extension PlanningPass {
     }
 
     private mutating func planCreation(
-        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState, former: Marks.Role?
+        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState, former: Marks.Role?,
+        _ notes: [String]
     ) -> VolumeOutcome {
         var source: CopySource?
         switch copySource(declared.spec.source, pool) {
@@ -191,11 +223,11 @@ extension PlanningPass {
             policy: declared.spec.removalPolicy, origin: source?.stored.uid)
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
-        if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool) }
+        if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
         let how = location.isBlockDevice ? "thin" : "sparse file"
         let change = PlannedChange(
             resource, .create, "create \(wanted) \(how) in pool \(pool.name) (\(location))", risk: .online,
-            location: declared.location, uid: uid, notes: formerNotes(resource))
+            location: declared.location, uid: uid, notes: notes + formerNotes(resource))
         return finishCreation(stored, size: wanted, change)
     }
 

@@ -38,6 +38,8 @@ package struct ResourceRecord: Sendable {
     package var labels: [String: String]
     package var conditions: [Condition]
     package var facts: Facts
+    /// What a plan says beside: why this pool, that a setting is not carried out.
+    package var notes: [String] = []
 
     package var ready: Condition {
         conditions.first { $0.type == "Ready" } ?? Condition("Ready", .unknown, reason: "Unknown", message: "")

@@ -117,7 +117,11 @@ struct SurveyBuilder {
 
     func records() -> [ResourceRecord] {
         let all = pools() + volumes() + snapshots() + attachments() + others()
-        return all.sorted { $0.id < $1.id }
+        return all.map { record in
+            var record = record
+            if record.location != nil { record.notes = changes[record.id]?.notes ?? [] }
+            return record
+        }.sorted { $0.id < $1.id }
     }
 
     private func others() -> [ResourceRecord] {

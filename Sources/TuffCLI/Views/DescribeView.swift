@@ -22,6 +22,9 @@ package struct DescribeView: View {
         let sentence = Layout.wrap(Self.sentence(ready), width: Style.width - 15)
         var facts = sentence.enumerated().map { [$0 == 0 ? "Ready" : "", $1] }
         facts.append(["Declared at", record.location?.description ?? "nowhere in the documents given"])
+        for note in record.notes {
+            facts += Layout.wrap(note, width: Style.width - 15).enumerated().map { [$0 == 0 ? "Note" : "", $1] }
+        }
         if !record.labels.isEmpty { facts.append(["Labels", LabelText.text(record.labels)]) }
         var text = style.paint("\(record.id)", .bold) + "\n\n"
         switch record.facts {

@@ -130,6 +130,7 @@ package enum RecordTree {
                     ])
                 }),
             "declared": declared, "observed": observed,
+            "notes": record.notes.isEmpty ? .null : .list(record.notes.map { .text($0) }),
         ])
     }
 

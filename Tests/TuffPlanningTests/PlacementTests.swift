@@ -1,0 +1,119 @@
+import Testing
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+@Suite struct PlacementTests {
+    static let ssd = LabelSelector(matchLabels: ["tier": "ssd"])
+
+    /// `fast` of 90 GiB and `wide` of 200 GiB, both for ssd, and `slow` of 400 GiB, which is not.
+    func desired(_ volumes: [(String, Int64)]) -> DesiredState {
+        var desired = DesiredState()
+        for (name, tier) in [("fast", "ssd"), ("wide", "ssd"), ("slow", "hdd")] {
+            let spec = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg-\(name)", thinPool: "tp0")))
+            desired.pools[name] = Sample.declared(name, spec, labels: ["tier": tier])
+        }
+        for (name, size) in volumes {
+            desired.volumes[name] = Sample.declared(
+                name, VolumeSpec(size: Sample.gibi(size), placement: .selector(Self.ssd)))
+        }
+        return desired
+    }
+
+    func group(_ name: String, _ size: Int64, used: Double = 0, _ volumes: [LogicalVolume] = []) -> VolumeGroup {
+        let pool = LogicalVolume(
+            name: "tp0", uuid: "pool-\(name)", size: Sample.gibi(size), layout: .thinPool, active: true,
+            dataPercent: used, metadataPercent: 1)
+        return VolumeGroup(
+            name: "vg-\(name)", uuid: "vg-\(name)", size: Sample.gibi(size + 10), free: Sample.gibi(10),
+            logicalVolumes: [pool] + volumes)
+    }
+
+    func observed(_ groups: VolumeGroup...) -> ObservedState {
+        var all = ["fast": group("fast", 90), "wide": group("wide", 200), "slow": group("slow", 400)]
+        for group in groups { all[String(group.name.dropFirst(3))] = group }
+        var observed = Sample.observed()
+        observed.volumeGroups = ObservationMap(
+            Dictionary(uniqueKeysWithValues: all.values.map { ($0.name, .known($0)) }))
+        return observed
+    }
+
+    func plan(_ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext = Sample.context()) -> Plan {
+        Planner.plan(desired: desired, observed: observed, context: context)
+    }
+
+    func place(_ plan: Plan, _ name: String) -> String? {
+        plan.steps.lazy.compactMap { planned -> String? in
+            guard case .volume(let step) = planned.step, step.location.objectName == "v-\(name)" else { return nil }
+            return String(step.location.description.dropLast("/v-\(name)".count))
+        }.first
+    }
+
+    func change(_ plan: Plan, _ name: String) -> PlannedChange? {
+        plan.changes.first { $0.resource == ResourceID(.volume, name) }
+    }
+
+    @Test func theMatchingPoolWithTheMostRoomIsTaken() {
+        let plan = plan(desired([("db", 10)]), observed())
+        #expect(place(plan, "db") == "vg-wide")
+        let note = change(plan, "db")?.notes.first ?? ""
+        #expect(note.contains("'wide' has the most room, 180 GiB") && note.contains("'fast' has 81 GiB"), "\(note)")
+        #expect(note.contains("'slow' is out: its label tier is 'hdd', not 'ssd'"), "\(note)")
+    }
+
+    @Test func promisesOfTheSamePlanCountAndVolumesSpread() {
+        let plan = plan(desired([("a", 110), ("b", 40), ("c", 60), ("d", 80)]), observed())
+        #expect(["a", "b", "c", "d"].map { place(plan, $0) } == ["vg-wide", "vg-fast", "vg-wide", nil])
+        #expect(change(plan, "d")?.reason == .insufficientCapacity)
+        let sentence = change(plan, "d")?.summary ?? ""
+        #expect(sentence.contains("'fast' is out: only 41 GiB may still be promised"), "\(sentence)")
+        #expect(change(plan, "d")?.location == plan.changes.first { $0.resource.name == "d" }?.location)
+    }
+
+    @Test func realSpaceCountsThoughPromisesWouldFit() {
+        // Promises: 160 GiB are left in wide, and hardly a block of it is.
+        let nearlyFull = plan(desired([("db", 10)]), observed(group("wide", 200, used: 85)))
+        #expect(place(nearlyFull, "db") == "vg-fast")
+        let full = plan(desired([("db", 85)]), observed(group("wide", 200, used: 95)))
+        #expect(full.isEmpty)
+        #expect(change(full, "db")?.summary.contains("% full") == true)
+    }
+
+    @Test func onceplacedAVolumeStays() {
+        let stored = Sample.volume()
+        let inFast = observed(group("fast", 90, [stored]))
+        let plan = plan(desired([("db", 10)]), inFast)
+        #expect(plan.isEmpty)
+        #expect(change(plan, "db")?.action == .unchanged)
+        var relabelled = desired([("db", 10)])
+        relabelled.pools["fast"]!.metadata.labels = ["tier": "hdd"]
+        #expect(self.plan(relabelled, inFast).isEmpty)
+        let trashed = Sample.volume { $0.until = Sample.context().now.advanced(by: TimeSpan(seconds: 600)) }
+        let back = self.plan(desired([("db", 10)]), observed(group("fast", 90, [trashed])))
+        #expect(change(back, "db")?.action == .untrash)
+    }
+
+    @Test func aCopyIsPlacedWhereItsSourceIs() {
+        var desired = desired([("copy", 10)])
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(10), placement: .pool("fast")))
+        desired.volumes["copy"]!.spec.source = .volume("db")
+        let plan = plan(desired, observed(group("fast", 90, [Sample.volume()])))
+        #expect(place(plan, "copy") == "vg-fast")
+    }
+
+    @Test func poolsThatAreNotWellAreLeftOutWithTheReason() {
+        var broken = group("wide", 200)
+        broken.missingDevices = 1
+        let plan = plan(desired([("db", 10)]), observed(broken))
+        #expect(place(plan, "db") == "vg-fast")
+        #expect(change(plan, "db")?.notes.first?.contains("'wide' is out: volume group vg-wide misses 1") == true)
+    }
+
+    @Test func anotherNodesPoolsAreNotOurBusiness() {
+        var desired = desired([("db", 10)])
+        for name in ["fast", "wide"] { desired.pools[name]!.spec.node = "storage2" }
+        let plan = plan(desired, observed())
+        #expect(plan.isEmpty)
+        #expect(change(plan, "db") == nil)
+    }
+}
