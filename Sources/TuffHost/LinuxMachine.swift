@@ -97,6 +97,17 @@ package final class LinuxMachine: Machine {
             case .run(let command):
                 try await carryOut(command)
                 rest.removeFirst()
+            case .activate(let command, let volumes):
+                do throws(HostError) {
+                    try await carryOut(command)
+                } catch {
+                    guard error.code == .failed, try await ThinPoolMessages(commands: commands).send(for: volumes)
+                    else {
+                        throw error
+                    }
+                    try await carryOut(command)
+                }
+                rest.removeFirst()
             case .require(let condition) where condition.needsCommand:
                 try await CommandConditions(commands: commands).check(condition)
                 rest.removeFirst()
@@ -195,7 +206,7 @@ extension Precondition {
 extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run, .identify: true
+        case .run, .activate, .identify: true
         case .require(let condition): condition.needsCommand
         default: false
         }

@@ -252,7 +252,7 @@ package final class FakeMachine: Machine {
             throw HostError(.failed, "it failed after the work was done (injected)", subject: action.description)
         case .pretend:
             // Commands lie; the kernel's answers to system calls are believed.
-            guard case .run = action else { return try obey(action, &state) }
+            guard action.command != nil else { return try obey(action, &state) }
         case .hang, .hangAfter, .late:
             if fault == .hangAfter { try? obey(action, &state) }
             if case .late(let calls) = fault { state.pending.append((calls, action)) }
@@ -267,7 +267,7 @@ package final class FakeMachine: Machine {
             state.clock.secondsSince1970 += deadline(action)
             throw timeout(action.description)
         }
-        guard case .run(let command) = action, !command.successStatuses.contains(output.status) else { return }
+        guard let command = action.command, !command.successStatuses.contains(output.status) else { return }
         throw HostError(
             .failed, "\(command.tool) ended with status \(output.status)", cause: output.standardError,
             subject: command.description)
@@ -292,6 +292,6 @@ package final class FakeMachine: Machine {
     }
 
     private static func deadline(_ action: HostAction) -> Int64 {
-        if case .run(let command) = action { Int64(command.deadline) } else { 60 }
+        action.command.map { Int64($0.deadline) } ?? 60
     }
 }

@@ -33,6 +33,47 @@ extension ThreadLabTests {
         try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "--activate", verb, "-K", name]))])
     }
 
+    /// The machine died between LVM's commit and its message to the thin pool, as a killed guest once did.
+    @Test func aVolumeThatThePoolWasNeverToldOfIsAttachedAllTheSame() async throws {
+        try await withGroup("owed", on: [Lab.disks[1]]) {
+            let pool = document("Pool", "fast", "lvm: {volumeGroup: owed, thinPool: pool}, overprovision: 4")
+            let db = document("Volume", "db", "size: 64Mi, pool: fast")
+            let attached = document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
+            #expect(try await apply(try desired(pool + db)).exitCode == 0)
+            func dmsetup(_ message: String) -> HostAction {
+                .run(Command("dmsetup", ["message", "owed-pool-tpool", "0", message], effect: .mutates))
+            }
+            // The kernel's half is undone, and LVM's message is put back.
+            let backup = "/run/owed.vg"
+            try await machine.perform([
+                .run(Lab.lvm(["lvchange", "-qq", "-ay", "owed/pool"])), dmsetup("delete 1"),
+                dmsetup("set_transaction_id 1 0"),
+                .run(Lab.lvm(["vgchange", "-qq", "-an", "owed"])),
+                .run(Lab.lvm(["vgcfgbackup", "-qq", "-f", backup, "owed"])),
+            ])
+            let text = try String(contentsOfFile: backup, encoding: .utf8)
+            let owing = text.replacing(
+                "zero_new_blocks = 1", with: "zero_new_blocks = 1\nmessage1 {\ncreate = \"v-db\"\n}")
+            try #require(owing != text)
+            try owing.write(toFile: backup, atomically: true, encoding: .utf8)
+            try await machine.perform([
+                .run(Lab.lvm(["vgcfgrestore", "-qq", "--yes", "--force", "-f", backup, "owed"]))
+            ])
+            await #expect(throws: HostError.self) {
+                try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "owed/v-db"]))])
+            }
+
+            let report = try await apply(try desired(pool + db + attached))
+            #expect(report.exitCode == 0, "\(report.changes)")
+            try fill("/dev/owed/v-db", 1)
+            #expect(try first("/dev/owed/v-db") == 1)
+            let listed = try await machine.read(
+                Command("lvm", ["lvs", "--noheadings", "-o", "lv_name", "owed"], effect: .reads))
+            let names = Set(String(decoding: listed.standardOutput, as: UTF8.self).split { " \n".contains($0) })
+            #expect(names == ["pool", "v-db"], "\(names)")
+        }
+    }
+
     @Test func aSnapshotHoldsItsMomentAndAClonePartsWithIt() async throws {
         try await withGroup("snap", on: [Lab.disks[1]]) {
             let pool = document("Pool", "fast", "lvm: {volumeGroup: snap, thinPool: pool}, overprovision: 4")

@@ -78,15 +78,16 @@ extension LVMDriver {
                 batches.append(
                     LoweredBatch(
                         steps: part.map(\.step),
-                        actions: [.run(command)] + (new.isEmpty ? [] : [.identify(group: group, new)])))
+                        actions: [.activate(command, volumes: part.map(\.name))]
+                            + (new.isEmpty ? [] : [.identify(group: group, new)])))
             }
         }
         return batches
     }
 
     /// One `lvcreate` that sets every tag, so that no moment exists at which the volume lacks its marks: LVM commits
-    /// the logical volume, its tags and the message to the thin pool in one write of the group's metadata, and
-    /// repeats a message that a crash left unsent at the pool's next activation. Hence no `tuff:op=` tag is needed.
+    /// the logical volume, its tags and the message to the thin pool in one write of the group's metadata. A message that a
+    /// crash left unsent is sent when the volume is activated (`ThinPoolMessages`). Hence no `tuff:op=` tag is needed.
     ///
     /// A taken name is refused by lvcreate itself. `--wipesignatures n`: a new thin volume reads zeros.
     private static func create(

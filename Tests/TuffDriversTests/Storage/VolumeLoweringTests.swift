@@ -141,7 +141,7 @@ struct VolumeLoweringTests {
             .extend(location: location("a"), uid: Sample.uid, uuid: "u", from: ByteCount(512), to: ByteCount(1024)),
             .activate(location: location("b"), uid: Sample.uid, uuid: "u"),
         ]
-        for case .run(let command) in LVMDriver().lower(steps).flatMap(\.actions) {
+        for command in LVMDriver().lower(steps).flatMap(\.actions).compactMap(\.command) {
             #expect(command.effect == .mutates && command.deadline == 600)
         }
     }

@@ -1,0 +1,69 @@
+import FoundationEssentials
+import TuffModel
+
+/// What LVM wrote down for a thin pool and has not told the kernel.
+///
+/// `lvcreate` of a thin volume commits the group's metadata with the new volume and a message to the pool
+/// (`message1 { create = "…" }`), sends it, and commits again without it. Where the machine dies in between, LVM 2.03.16 does
+/// not send it when the pool or the volume is activated: `reload ioctl failed: No data available`, for ever (seen after a
+/// guest was killed). Any command that changes the pool's volumes sends what is left; so a volume is made and removed again,
+/// both by their tag and neither ever active.
+struct ThinPoolMessages {
+    let commands: CommandRunner
+
+    private static let name = "tuff-settle"
+
+    private struct Report: Decodable {
+        struct Group: Decodable { var lv: [Row] }
+        struct Row: Decodable {
+            var vg_name: String
+            var pool_lv: String
+        }
+        var report: [Group]
+    }
+
+    /// - Returns: whether anything was done, so that trying again may help.
+    func send(for volumes: [String]) async throws(HostError) -> Bool {
+        let query = Command(
+            "lvm", ["lvs", "--reportformat", "json", "-o", "vg_name,pool_lv", "--"] + volumes, effect: .reads,
+            outputLimit: 1 << 20)
+        // A volume that is missing makes the status 5 and takes nothing from the rest of the report.
+        let output = try await commands.run(query)
+        guard let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)) else {
+            return false
+        }
+        let pools = Set(report.report.flatMap(\.lv).filter { !$0.pool_lv.isEmpty }.map { [$0.vg_name, $0.pool_lv] })
+        for pool in pools.sorted(by: { $0.joined() < $1.joined() }) {
+            // What an attempt that died left; usually there is none, and removing nothing is an error that does not count.
+            _ = try await remove(from: pool[0])
+            try await expectSuccess([
+                "lvcreate", "-qq", "--yes", "--thin", "--virtualsize", "4m", "--name", Self.name, "--addtag", Self.name,
+                "--activate", "n", "--wipesignatures", "n", "--", pool.joined(separator: "/"),
+            ])
+            guard try await remove(from: pool[0]).status == 0 else {
+                throw HostError(.failed, "\(pool[0])/\(Self.name) was made to settle \(pool[1]) and cannot be removed")
+            }
+        }
+        return !pools.isEmpty
+    }
+
+    private func remove(from group: String) async throws(HostError) -> CommandOutput {
+        try await commands.run(
+            Self.change(["lvremove", "-qq", "--yes", "-S", "lv_tags={\"\(Self.name)\"}", "--", "\(group)/\(Self.name)"])
+        )
+    }
+
+    private func expectSuccess(_ arguments: [String]) async throws(HostError) {
+        let command = Self.change(arguments)
+        let output = try await commands.run(command)
+        guard output.status == 0 else {
+            throw HostError(
+                .failed, "lvm \(arguments[0]) ended with status \(output.status)", cause: output.standardError,
+                subject: command.description)
+        }
+    }
+
+    private static func change(_ arguments: [String]) -> Command {
+        Command("lvm", arguments, effect: .mutates, deadline: 600)
+    }
+}
