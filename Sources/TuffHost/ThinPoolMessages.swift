@@ -16,8 +16,13 @@ struct ThinPoolMessages {
     private struct Report: Decodable {
         struct Group: Decodable { var lv: [Row] }
         struct Row: Decodable {
-            var vg_name: String
-            var pool_lv: String
+            var group: String
+            var pool: String
+
+            enum CodingKeys: String, CodingKey {
+                case group = "vg_name"
+                case pool = "pool_lv"
+            }
         }
         var report: [Group]
     }
@@ -32,7 +37,7 @@ struct ThinPoolMessages {
         guard let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)) else {
             return false
         }
-        let pools = Set(report.report.flatMap(\.lv).filter { !$0.pool_lv.isEmpty }.map { [$0.vg_name, $0.pool_lv] })
+        let pools = Set(report.report.flatMap(\.lv).filter { !$0.pool.isEmpty }.map { [$0.group, $0.pool] })
         for pool in pools.sorted(by: { $0.joined() < $1.joined() }) {
             // What an attempt that died left; usually there is none, and removing nothing is an error that does not count.
             _ = try await remove(from: pool[0])
