@@ -194,10 +194,16 @@ package struct Oracle: Sendable {
     }
 
     /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name alone:
-    /// a sidecar that names one which somebody put there does not touch it.
+    /// one that somebody puts where a sidecar waits for its file is not touched by that; a sidecar made afterwards claims
+    /// it.
     private func foreign(_ old: OracleObject, _ before: OracleView, _ after: OracleView) -> [Violation] {
         guard var new = after.object(old.key) else { return [Violation(.foreign, "\(old.place) is gone")] }
-        if new.home.hasPrefix("/") { new.tags = old.tags }
+        if new.home.hasPrefix("/") {
+            if let uid = new.uid, !before.objects.contains(where: { $0.uid == uid }) {
+                return [Violation(.foreign, "\(old.place) is somebody's and is claimed by \(uid)")]
+            }
+            new.tags = old.tags
+        }
         if case .thinPool? = before.world.lvm[old.home, old.name]?.kind { new.active = old.active }
         return new == old ? [] : [Violation(.foreign, "\(old.place) is now \(new)")]
     }

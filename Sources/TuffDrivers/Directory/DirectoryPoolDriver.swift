@@ -197,7 +197,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         ]
     }
 
-    /// `vacant` comes first, so that a file somebody put there since the plan was made is never claimed by a sidecar.
+    /// `vacant` comes right before the sidecar, so that a file somebody put there since the plan was made is never claimed.
     private static func create(_ file: HostPath, _ size: ByteCount, _ marks: Marks) -> [HostAction] {
         let folder = HostPath(file.root, Sidecar.folder)
         let sidecar = HostPath(file.root, Sidecar.path(of: marks.uid))
@@ -206,9 +206,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         var finished = marks
         finished.operation = nil
         return [
-            .require(.vacant(file)),
             .makeDirectory(folder),
             .setMode(folder, 0o700),
+            .require(.vacant(file)),
             .replaceFile(sidecar, Sidecar(file: file.relative, tags: unfinished.tags).text),
             .createFile(file, size: size),
             .replaceFile(sidecar, Sidecar(file: file.relative, tags: finished.tags).text),

@@ -156,9 +156,9 @@ struct VolumeLoweringTests {
         let tail = #""tuff:stack=default","tuff:uid=aaaabbbbccccdddd","tuff:vol=db"],"version":1}"# + "\n"
         #expect(
             DirectoryPoolDriver().lower([step]).flatMap(\.actions) == [
-                .require(.vacant(HostPath(root, "v-db"))),
                 .makeDirectory(HostPath(root, ".tuff")),
                 .setMode(HostPath(root, ".tuff"), 0o700),
+                .require(.vacant(HostPath(root, "v-db"))),
                 .replaceFile(sidecar, head + #""tuff:op=create","# + tail),
                 .createFile(HostPath(root, "v-db"), size: ByteCount(1 << 30)),
                 .replaceFile(sidecar, head + tail),
