@@ -30,7 +30,19 @@ extension Oracle {
             if access?.mayBeCut == true || access.map({ intent.forced.contains($0.attachment) }) == true { continue }
             found.append(Violation(.sessions, "the session of \(session.initiator) with \(session.iqn) was cut"))
         }
+        found += trashedWhileShown(before, after)
         return found + exposure(after, intent).subtracting(exposure(before, intent))
+    }
+
+    /// What initiators may use is taken out of its target before it goes to the trash, also where nothing else would
+    /// refuse: a file has no count of its users.
+    private func trashedWhileShown(_ before: OracleView, _ after: OracleView) -> [Violation] {
+        before.objects.filter(\.isLive).compactMap { old in
+            guard let iqn = old.mark("iqn"), let new = after.objects.first(where: { $0.uid == old.uid }), new.isTrashed,
+                let shown = after.access.first(where: { $0.iqn == iqn && $0.isMapped && before.access.contains($0) })
+            else { return nil }
+            return Violation(.sessions, "\(old.place) went to the trash while \(shown.initiator) may use it")
+        }
     }
 
     private func handsOutForeign(_ iqn: String, _ view: OracleView) -> Bool {
