@@ -53,15 +53,5 @@ final class FileReport {
     }
 }
 
-/// `text` in quotes for a message: no control or formatting characters, cut after 60 characters.
-func quoted(_ text: some StringProtocol) -> String {
-    var result = "'"
-    for (index, scalar) in text.unicodeScalars.enumerated() {
-        if index == 60 {
-            result += "…"
-            break
-        }
-        result += PrintedText.spelled(scalar)
-    }
-    return result + "'"
-}
+/// `PrintedText.quoted`, which nearly every message here needs.
+func quoted(_ text: some StringProtocol) -> String { PrintedText.quoted(text) }

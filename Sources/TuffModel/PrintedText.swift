@@ -28,4 +28,17 @@ package enum PrintedText {
     package static func spelled(_ scalar: Unicode.Scalar) -> String {
         shows(scalar) ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
     }
+
+    /// `text` in quotes for a message: no control or formatting characters, cut after 60 characters.
+    package static func quoted(_ text: some StringProtocol) -> String {
+        var result = "'"
+        for (index, scalar) in text.unicodeScalars.enumerated() {
+            if index == 60 {
+                result += "…"
+                break
+            }
+            result += spelled(scalar)
+        }
+        return result + "'"
+    }
 }

@@ -1,3 +1,5 @@
+import TuffModel
+
 /// Sets of ASCII characters.
 enum Characters {
     case letter
@@ -163,7 +165,8 @@ enum Moment {
             return true
         }
         guard let year = digits(4, 0...9999), character("-"), let month = digits(2, 1...12), character("-"),
-            let day = digits(2, 1...31), day <= days(year, month), character("T"), digits(2, 0...23) != nil,
+            let day = digits(2, 1...31), day <= CivilDate.days(of: month, in: year), character("T"),
+            digits(2, 0...23) != nil,
             character(":"), digits(2, 0...59) != nil, character(":"), digits(2, 0...59) != nil
         else { return false }
         if character(".") {
@@ -174,13 +177,5 @@ enum Moment {
         if character("Z") { return rest.isEmpty }
         guard character("+") || character("-"), digits(2, 0...23) != nil, character(":") else { return false }
         return digits(2, 0...59) != nil && rest.isEmpty
-    }
-
-    private static func days(_ year: Int, _ month: Int) -> Int {
-        switch month {
-        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
-        case 4, 6, 9, 11: 30
-        default: 31
-        }
     }
 }
