@@ -34,6 +34,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .target(name: "TuffModel", swiftSettings: strict),
+        .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
         .target(name: "TuffConfig", dependencies: ["TuffModel", "CYAML"], swiftSettings: strict),
         .target(name: "TuffPlanning", dependencies: ["TuffModel", crypto], swiftSettings: strict),
         .target(name: "CTuffHost", swiftSettings: strict),
@@ -80,6 +81,11 @@ let package = Package(
         .testTarget(
             name: "TuffModelTests",
             dependencies: ["TuffModel", "TuffTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffScheduleTests",
+            dependencies: ["TuffModel", "TuffSchedule", "TuffTestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -1,0 +1,93 @@
+import Testing
+import TuffModel
+
+@testable import TuffSchedule
+
+@Suite struct CronTests {
+    private func problem(_ text: String) -> CronExpression.Problem? {
+        do throws(CronExpression.Problem) {
+            _ = try CronExpression(text)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test(arguments: [
+        ("0 * * *", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
+        ("", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
+        (" 0 * * * *", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
+        ("@daily", 1, "@daily is written '0 0 * * *'"),
+        ("60 * * * *", 1, "its minute '60' is not within 0-59, *, a range, a list or a step"),
+        ("0 24 * * *", 3, "its hour '24' is not within 0-23, *, a range, a list or a step"),
+        ("0 1,x,2 * * *", 5, "its hour '1,x,2' is not within 0-23, *, a range, a list or a step"),
+        ("0  0 0 * *", 6, "its day of the month '0' is not within 1-31, *, a range, a list or a step"),
+        ("0 0 1 may-octo *", 7, "its month 'may-octo' is not within 1-12 or jan-dec, *, a range, a list or a step"),
+        ("0 0 * * 8", 9, "its day of the week '8' is not within 0-7 or sun-sat, *, a range, a list or a step"),
+        ("*/0 * * * *", 1, "its minute '*/0' has a step that is no whole number from 1 to 99"),
+        ("1,*/100 * * * *", 3, "its minute '1,*/100' has a step that is no whole number from 1 to 99"),
+        ("0 0 1, * *", 7, "its day of the month '1,' is not within 1-31, *, a range, a list or a step"),
+        ("0 0 30 2 *", 5, "it never comes: there is no day 30 in feb"),
+        ("0 0 31 2,4-4,6,9,11 *", 5, "it never comes: there is no day 31 in any of its months"),
+        ("0 0 31 feb */2", 5, "it never comes: there is no day 31 in feb"),
+        ("0 \u{1b}[2J * * *", 3, "its hour '\\u{1b}[2J' is not within 0-23, *, a range, a list or a step"),
+    ])
+    func aWrongExpressionIsRefusedWithPlaceAndReason(_ text: String, _ column: Int, _ sentence: String) throws {
+        let found = try #require(problem(text))
+        #expect(found.description == sentence)
+        #expect(found.column == column)
+    }
+
+    @Test func aBackwardRangeIsRefusedWithTheWayToWriteIt() {
+        #expect(problem("0 22-3 * * *")?.description.hasSuffix("is two, '22-23,0-3'") == true)
+    }
+
+    @Test(arguments: [
+        "0 0 29 2 *", "0 0 30 2 mon", "59 23 31 12 7", "*/99 * * * *", "0 0 * * Mon-FRI", "5/10 4-8/2,*/5 1,15 JAN *",
+        "00 09 01 01 0",
+    ])
+    func aRightExpressionIsTaken(_ text: String) { #expect(problem(text) == nil) }
+
+    /// In UTC, from Sunday 2026-11-22T09:30:00Z.
+    @Test(arguments: [
+        ("30 9 * * *", "2026-11-23T09:30:00Z", "2026-11-21T09:30:00Z"),
+        ("* * * * *", "2026-11-22T09:31:00Z", "2026-11-22T09:29:00Z"),
+        ("*/7 * * * *", "2026-11-22T09:35:00Z", "2026-11-22T09:28:00Z"),
+        ("5/20 * * * *", "2026-11-22T09:45:00Z", "2026-11-22T09:25:00Z"),
+        ("0 0 29 2 *", "2028-02-29T00:00:00Z", "2024-02-29T00:00:00Z"),
+        // Both day fields: either counts.
+        ("0 0 13 * fri", "2026-11-27T00:00:00Z", "2026-11-20T00:00:00Z"),
+        // One begins with a star: both count.
+        ("0 0 */2 * mon", "2026-11-23T00:00:00Z", "2026-11-09T00:00:00Z"),
+        ("0 0 13 * */5", "2026-12-13T00:00:00Z", "2026-11-13T00:00:00Z"),
+        ("0 0 29 2 */7", "2032-02-29T00:00:00Z", "2004-02-29T00:00:00Z"),
+        ("0 12 * * 7", "2026-11-22T12:00:00Z", "2026-11-15T12:00:00Z"),
+        ("0 12 * * 5-7", "2026-11-22T12:00:00Z", "2026-11-21T12:00:00Z"),
+        ("0 12 * * 2/2", "2026-11-24T12:00:00Z", "2026-11-21T12:00:00Z"),
+        ("59 23 31 12 *", "2026-12-31T23:59:00Z", "2025-12-31T23:59:00Z"),
+    ])
+    func itComesWhenItsFieldsSay(_ text: String, _ next: String, _ previous: String) throws {
+        let expression = try CronExpression(text)
+        let now = try instant("2026-11-22T09:30:00Z")
+        #expect(expression.next(after: now, in: .utc)?.description == next)
+        #expect(expression.previous(before: now, in: .utc)?.description == previous)
+    }
+
+    /// February 29 on a Sunday: at most 40 years apart, across 2100, which is no leap year.
+    @Test func theRarestDateIsFoundAcrossACentury() throws {
+        let expression = try CronExpression("0 0 29 2 */7")
+        let found = expression.next(after: try instant("2088-02-29T00:00:00Z"), in: try Zones.named("Europe/Zurich"))
+        #expect(found?.description == "2128-02-28T23:00:00Z")
+    }
+
+    @Test func theEndsOfTimeAreNil() throws {
+        let expression = try CronExpression("0 0 1 1 *")
+        let zones = [ZoneRules.utc, try Zones.named("America/New_York")]
+        for zone in zones {
+            #expect(expression.next(after: Instant(secondsSince1970: .max), in: zone) == nil)
+            #expect(expression.previous(before: Instant(secondsSince1970: .min), in: zone) == nil)
+            #expect(expression.previous(before: Instant(secondsSince1970: .max), in: zone) != nil)
+            #expect(expression.next(after: Instant(secondsSince1970: .min), in: zone) != nil)
+        }
+    }
+}
