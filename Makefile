@@ -40,10 +40,11 @@ unit: deps-build
 	swift test --skip-build --skip 'TuffCLITests\.|TuffFaultTests\.'
 	swift test --skip-build --filter 'TuffCLITests\.'
 
-# Python's jsonschema as an outside judge of schemas and validation.
+# Outside judges: Python's jsonschema of schemas and validation, croniter and zoneinfo of schedules.
 judge: build
 	@contrib/debian-packages judge
 	/usr/bin/python3 Tests/Judge/judge.py $(BIN)/tuff
+	/usr/bin/python3 Tests/Judge/schedule.py
 
 # The same contract suites and whole stories on a real kernel with LVM and LIO, in User Mode Linux.
 lab: deps-build

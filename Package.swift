@@ -86,6 +86,7 @@ let package = Package(
         .testTarget(
             name: "TuffScheduleTests",
             dependencies: ["TuffModel", "TuffSchedule", "TuffTestSupport"],
+            exclude: ["Golden"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -83,15 +83,8 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
         return first > longest ?? 0 ? first : nil
     }
 
-    /// Whether it runs at this minute of a day, 0 to 1439.
-    func matches(minute: Int) -> Bool {
-        hours & 1 << UInt64(minute / 60) != 0 && minutes & 1 << UInt64(minute % 60) != 0
-    }
-
-    /// Whether it runs on the day of this number at all.
-    func matches(day number: Int) -> Bool {
-        let date = CivilDate(number: number)
-        guard months & 1 << UInt64(date.month) != 0 else { return false }
+    /// Whether it runs on this day, whose number is `number`, at all.
+    func matches(_ date: CivilDate, number: Int) -> Bool {
         let isDay = days & 1 << UInt64(date.day) != 0
         let isWeekday = weekdays & 1 << UInt64(CivilDate.weekday(ofDay: number)) != 0
         return eitherDay ? isDay || isWeekday : isDay && isWeekday
@@ -102,13 +95,21 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
 
     /// The first minute of a day, from `minute` on, that it runs at; nil for none.
     func firstMinute(from minute: Int) -> Int? {
-        guard minute < 1440 else { return nil }
-        return (minute..<1440).first(where: matches(minute:))
+        let hour = minute / 60
+        let thisHour = hours & 1 << UInt64(hour) != 0 ? minutes >> UInt64(minute % 60) : 0
+        if thisHour != 0 { return minute + thisHour.trailingZeroBitCount }
+        let later = hours >> UInt64(hour + 1)
+        guard later != 0 else { return nil }
+        return (hour + 1 + later.trailingZeroBitCount) * 60 + minutes.trailingZeroBitCount
     }
 
     /// The last minute of a day, up to `minute`, that it runs at; nil for none.
     func lastMinute(through minute: Int) -> Int? {
-        guard minute >= 0 else { return nil }
-        return (0...minute).last(where: matches(minute:))
+        let hour = minute / 60
+        let thisHour = hours & 1 << UInt64(hour) != 0 ? minutes & (2 << UInt64(minute % 60) - 1) : 0
+        if thisHour != 0 { return hour * 60 + 63 - thisHour.leadingZeroBitCount }
+        let earlier = hours & (1 << UInt64(hour) - 1)
+        guard earlier != 0 else { return nil }
+        return (63 - earlier.leadingZeroBitCount) * 60 + 63 - minutes.leadingZeroBitCount
     }
 }

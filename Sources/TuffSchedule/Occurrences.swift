@@ -67,7 +67,7 @@ extension CronExpression {
                 minute = 0
                 continue
             }
-            if matches(day: day), let found = firstMinute(from: minute) {
+            if matches(date, number: day), let found = firstMinute(from: minute) {
                 let local = Int64(day * 86400 + found * 60)
                 return local < range.upperBound ? local : nil
             }
@@ -90,7 +90,7 @@ extension CronExpression {
                 minute = 1439
                 continue
             }
-            if matches(day: day), let found = lastMinute(through: minute) {
+            if matches(date, number: day), let found = lastMinute(through: minute) {
                 let local = Int64(day * 86400 + found * 60)
                 return local >= range.lowerBound ? local : nil
             }
