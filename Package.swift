@@ -35,7 +35,7 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .target(name: "TuffModel", swiftSettings: strict),
         .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
-        .target(name: "TuffConfig", dependencies: ["TuffModel", "CYAML"], swiftSettings: strict),
+        .target(name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML"], swiftSettings: strict),
         .target(name: "TuffPlanning", dependencies: ["TuffModel", crypto], swiftSettings: strict),
         .target(name: "CTuffHost", swiftSettings: strict),
         .target(

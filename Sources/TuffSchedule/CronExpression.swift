@@ -19,7 +19,7 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
 
     /// What is wrong with an expression, for the person who wrote it.
     package struct Problem: Error, Hashable, CustomStringConvertible {
-        /// Continues a sentence about the expression: "its minute '60' is not within 0-59, …".
+        /// Continues a sentence about the expression: "its minute '60' (character 1) is not within 0-59, …".
         package let description: String
         /// Where in the text, in characters from 1.
         package let column: Int
@@ -38,10 +38,10 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
             switch field.parse(part) {
             case .success(let numbers): bits.append(numbers)
             case .failure(let problem):
-                let offset = text.distance(from: text.startIndex, to: part.startIndex) + problem.offset
+                let column = text.distance(from: text.startIndex, to: problem.item.startIndex) + 1
+                let item = PrintedText.quoted(problem.item)
                 throw Problem(
-                    description: "its \(field.name) \(PrintedText.quoted(String(part))) \(problem.sentence)",
-                    column: offset + 1)
+                    description: "its \(field.name) \(item) (character \(column)) \(problem.sentence)", column: column)
             }
         }
         description = text

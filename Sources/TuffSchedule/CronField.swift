@@ -44,17 +44,14 @@ enum CronField: Int, CaseIterable {
     static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
     static let weekdays = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 
-    /// The numbers that `text` stands for, as bits. The error says what is wrong with the first bad item, and where it
-    /// begins, in characters from the field's start.
+    /// The numbers that `text` stands for, as bits. The error is about the first bad item of the list.
     func parse(_ text: Substring) -> Result<UInt64, Problem> {
         var bits: UInt64 = 0
-        var offset = 0
         for item in text.split(separator: ",", omittingEmptySubsequences: false) {
             switch numbers(of: item) {
             case .success(let more): bits |= more
-            case .failure(let problem): return .failure(Problem(sentence: problem.sentence, offset: offset))
+            case .failure(let problem): return .failure(Problem(sentence: problem.sentence, item: item))
             }
-            offset += item.count + 1
         }
         // Sunday's two numbers are one day.
         if self == .weekday, bits & 1 << 7 != 0 { bits = bits & ~(1 << 7) | 1 }
@@ -62,8 +59,9 @@ enum CronField: Int, CaseIterable {
     }
 
     struct Problem: Error {
+        /// Continues "its minute '60' ".
         var sentence: String
-        var offset = 0
+        var item = Substring()
     }
 
     /// `*`, `n`, `a-b`, each with an optional `/step`. Beyond crontab(5), `n/step` begins at n and goes on to the end,

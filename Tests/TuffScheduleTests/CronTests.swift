@@ -18,19 +18,28 @@ import TuffModel
         ("", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
         (" 0 * * * *", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
         ("@daily", 1, "@daily is written '0 0 * * *'"),
-        ("60 * * * *", 1, "its minute '60' is not within 0-59, *, a range, a list or a step"),
-        ("0 24 * * *", 3, "its hour '24' is not within 0-23, *, a range, a list or a step"),
-        ("0 1,x,2 * * *", 5, "its hour '1,x,2' is not within 0-23, *, a range, a list or a step"),
-        ("0  0 0 * *", 6, "its day of the month '0' is not within 1-31, *, a range, a list or a step"),
-        ("0 0 1 may-octo *", 7, "its month 'may-octo' is not within 1-12 or jan-dec, *, a range, a list or a step"),
-        ("0 0 * * 8", 9, "its day of the week '8' is not within 0-7 or sun-sat, *, a range, a list or a step"),
-        ("*/0 * * * *", 1, "its minute '*/0' has a step that is no whole number from 1 to 99"),
-        ("1,*/100 * * * *", 3, "its minute '1,*/100' has a step that is no whole number from 1 to 99"),
-        ("0 0 1, * *", 7, "its day of the month '1,' is not within 1-31, *, a range, a list or a step"),
+        ("60 * * * *", 1, "its minute '60' (character 1) is not within 0-59, *, a range, a list or a step"),
+        ("0 24 * * *", 3, "its hour '24' (character 3) is not within 0-23, *, a range, a list or a step"),
+        ("0 1,x,2 * * *", 5, "its hour 'x' (character 5) is not within 0-23, *, a range, a list or a step"),
+        ("0  0 0 * *", 6, "its day of the month '0' (character 6) is not within 1-31, *, a range, a list or a step"),
+        (
+            "0 0 1 may-octo *", 7,
+            "its month 'may-octo' (character 7) is not within 1-12 or jan-dec, *, a range, a list or a step"
+        ),
+        (
+            "0 0 * * 8", 9,
+            "its day of the week '8' (character 9) is not within 0-7 or sun-sat, *, a range, a list or a step"
+        ),
+        ("*/0 * * * *", 1, "its minute '*/0' (character 1) has a step that is no whole number from 1 to 99"),
+        ("1,*/100 * * * *", 3, "its minute '*/100' (character 3) has a step that is no whole number from 1 to 99"),
+        ("0 0 1, * *", 7, "its day of the month '' (character 7) is not within 1-31, *, a range, a list or a step"),
         ("0 0 30 2 *", 5, "it never comes: there is no day 30 in feb"),
         ("0 0 31 2,4-4,6,9,11 *", 5, "it never comes: there is no day 31 in any of its months"),
         ("0 0 31 feb */2", 5, "it never comes: there is no day 31 in feb"),
-        ("0 \u{1b}[2J * * *", 3, "its hour '\\u{1b}[2J' is not within 0-23, *, a range, a list or a step"),
+        (
+            "0 \u{1b}[2J * * *", 3,
+            "its hour '\\u{1b}[2J' (character 3) is not within 0-23, *, a range, a list or a step"
+        ),
     ])
     func aWrongExpressionIsRefusedWithPlaceAndReason(_ text: String, _ column: Int, _ sentence: String) throws {
         let found = try #require(problem(text))

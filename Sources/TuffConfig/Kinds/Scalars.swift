@@ -1,4 +1,5 @@
 import TuffModel
+import TuffSchedule
 
 extension Shape where Value == String {
     /// A resource's name, or a reference to one.
@@ -110,7 +111,17 @@ extension Shape where Value == String {
 
     static let cron = text(
         "five fields such as '30 2 * * *' (minute hour day month weekday)", rule: "invalid-schedule",
-        pattern: Cron.pattern, advice: Cron.advice, parse: { Cron.problem(in: $0) == nil ? $0 : nil })
+        pattern: CronExpression.pattern, advice: { cronProblem($0)?.description },
+        parse: { cronProblem($0) == nil ? $0 : nil })
+
+    private static func cronProblem(_ text: String) -> CronExpression.Problem? {
+        do throws(CronExpression.Problem) {
+            _ = try CronExpression(text)
+            return nil
+        } catch {
+            return error
+        }
+    }
 
     static let timeZone = text(
         "a time zone such as Europe/Berlin", rule: "invalid-time-zone",
