@@ -3,8 +3,9 @@ package import TuffModel
 /// When an expression comes in a zone.
 ///
 /// Clocks that jump (crontab(5) of Debian has the same in mind, and leaves out changes of three hours and more):
-/// - An expression that leaves out hours of the day means times of day, and each of them comes exactly once. One that clocks skip comes
-///   at the moment of the jump, several of them together; one that they show twice comes the first time only.
+/// - An expression that leaves out hours of the day means times of day, and each of them comes exactly once. One that
+///   clocks skip comes at the moment of the jump, several of them together; one that they show twice comes the first
+///   time only.
 /// - An expression of every hour (`*`) means equal distances: it comes whenever clocks show one of its minutes, in both
 ///   passes of a repeated hour, and nothing is made up for a skipped one.
 ///
