@@ -11,6 +11,7 @@ enum Composition {
     static func machine(_ config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) -> LinuxMachine {
         var configuration = LinuxMachine.Configuration(allowedRoots: config.allowedRoots, lock: lock)
         configuration.targetRoot = host.targetRoot
+        configuration.stateDirectory = host.stateDirectory
         configuration.earlyWorker = EarlyWorker.claim()
         if let path = host.toolPath { configuration.searchPath = path.split(separator: ":").map(String.init) }
         return LinuxMachine(configuration: configuration)

@@ -104,6 +104,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Runs a command that makes the devices of these volumes (`GROUP/NAME`) appear. Where it fails, LVM is made to tell
     /// their thin pools what it owes them, and it runs once more: see `ThinPoolMessages`.
     case activate(Command, volumes: [String])
+    /// Runs a command that makes one inactive volume of `group` whose tags hold our uid. Several of them next to each other
+    /// go to LVM in one process: see `LVMScript`.
+    case makeVolume(Command, group: String, uid: UID)
     /// Asks LVM what the device mapper calls the volumes of one group that carry these uids in their tags, for
     /// `Precondition.device` later in the same process. One command for volumes that were just made.
     case identify(group: String, [UID])
@@ -142,7 +145,7 @@ extension HostAction {
     /// The command that the action is, where it is one.
     package var command: Command? {
         switch self {
-        case .run(let command), .activate(let command, _): command
+        case .run(let command), .activate(let command, _), .makeVolume(let command, _, _): command
         default: nil
         }
     }
@@ -152,9 +155,8 @@ extension HostAction: CustomStringConvertible {
     /// The action as `--show-commands` prints it: what a person would type to the same effect.
     package var description: String {
         switch self {
-        case .run(let command): command.description
+        case .run(let command), .activate(let command, _), .makeVolume(let command, _, _): command.description
         case .require(let condition): "# only if \(condition.sentence)"
-        case .activate(let command, _): command.description
         case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
         case .makeDirectory(let path): "mkdir \(path.quoted)"
         case .removeDirectory(let path): "rmdir \(path.quoted)"

@@ -20,6 +20,8 @@ package final class LinuxMachine: Machine {
         package var allowedRoots: [String]
         /// Held by every mutating child. Nil for programs that change nothing.
         package var lock: HostLock?
+        /// Where is written down that LVM's own backup of a group's metadata is owed. Nil: nowhere (tests).
+        package var stateDirectory: String?
         /// Longest silence of a worker on one action or query.
         package var progressDeadline: Duration
 
@@ -43,11 +45,13 @@ package final class LinuxMachine: Machine {
     private let roots: HostRoots
     private let commands: CommandRunner
     private let workers: WorkerPool
+    private let stateDirectory: String?
     /// What `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
 
     package init(configuration: Configuration) {
         let environment = Self.environment(searchPath: configuration.searchPath)
+        stateDirectory = configuration.stateDirectory
         roots = HostRoots(target: configuration.targetRoot, allowed: configuration.allowedRoots)
         commands = CommandRunner(
             searchPath: configuration.searchPath, environment: environment, lock: configuration.lock)
@@ -61,6 +65,12 @@ package final class LinuxMachine: Machine {
 
     /// Workers that passed their deadline and have not ended since.
     package var stuckWorkers: [StuckWorker] { workers.stuck }
+
+    /// Makes up for what an earlier process that died left undone: LVM's backups of groups it had made volumes in. Only
+    /// with the host lock held. A failure is no reason not to go on: it stays owed.
+    package func settleDebts() async {
+        await LVMScript(commands: commands, stateDirectory: stateDirectory).settle()
+    }
 
     package func now() -> Instant { HostFacts.now() }
 
@@ -94,7 +104,7 @@ package final class LinuxMachine: Machine {
         var rest = actions[...]
         while let first = rest.first {
             switch first {
-            case .run(let command):
+            case .run(let command), .makeVolume(let command, _, _):
                 try await carryOut(command)
                 rest.removeFirst()
             case .activate(let command, let volumes):
@@ -124,6 +134,9 @@ package final class LinuxMachine: Machine {
     }
 
     package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
+        if let creations = LVMScript.Creation.all(sequences) {
+            return await LVMScript(commands: commands, stateDirectory: stateDirectory).run(creations)
+        }
         guard !sequences.contains(where: { $0.contains(where: \.needsCommand) }) else {
             return await performOneByOne(sequences)
         }
@@ -206,7 +219,7 @@ extension Precondition {
 extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run, .activate, .identify: true
+        case .run, .activate, .makeVolume, .identify: true
         case .require(let condition): condition.needsCommand
         default: false
         }

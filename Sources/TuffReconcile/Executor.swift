@@ -11,6 +11,8 @@ struct Executor {
     static let width = 4
     /// How many targets go to the machine together. Their outcomes come together too, and an interrupt waits for all.
     static let bundle = 8
+    /// How many volumes are made together.
+    static let creations = 64
 
     let plan: Plan
     let reconciler: Reconciler
@@ -115,15 +117,20 @@ struct Executor {
         return result
     }
 
-    /// Whether a ready step goes together with those already gathered under its key. Creations and extensions go one
-    /// by one, so that each is told as it ends; activations cost one process however many there are.
+    /// Whether a ready step goes together with those already gathered under its key. Extensions and the like go one by
+    /// one, so that each is told as it ends; activations cost one process however many there are, and so do creations,
+    /// of which an interrupt waits for no more than `creations`.
     private func joins(_ step: PlannedStep, _ gathered: [PlannedStep]?) -> Bool {
-        guard let first = gathered?.first, case .volume(let one) = first.step, case .volume(let other) = step.step
+        guard let gathered, let first = gathered.first, case .volume(let one) = first.step,
+            case .volume(let other) = step.step
         else {
             return true
         }
-        if case .activate = one, case .activate = other { return true }
-        return false
+        switch (one, other) {
+        case (.activate, .activate): return true
+        case (.create, .create): return gathered.count < Self.creations
+        default: return false
+        }
     }
 
     private func skipUnreachable(_ progress: inout Progress) {
@@ -221,8 +228,9 @@ struct Executor {
 
     /// Lowers and performs a group of steps on storage. A failed batch fails its steps only.
     private func perform(_ group: Group) async -> [StepOutcome?] {
-        var outcomes = [StepOutcome](repeating: .notStarted, count: group.steps.count)
+        var outcomes = [StepOutcome?](repeating: .notStarted, count: group.steps.count)
         let lowered = reconciler.lower(group.steps.map(\.step))
+        if case .volume(.create) = group.steps[0].step { return await performCreations(lowered) }
         // A step that lowers to nothing is part of a batch all the same, so that it ends.
         let idle = Set(group.steps.indices).subtracting(lowered.flatMap(\.steps)).sorted()
         for batch in idle.isEmpty ? lowered : lowered + [LoweredBatch(steps: idle, actions: [])] {
@@ -238,6 +246,21 @@ struct Executor {
             }
         }
         return outcomes
+    }
+
+    /// Volumes that are made together fail one by one; what had not been begun by then is ready again.
+    private func performCreations(_ batches: [LoweredBatch]) async -> [StepOutcome?] {
+        if interrupted() { return batches.map { _ in .notStarted } }
+        let start = clock.now
+        let results = await reconciler.machine.performEach(batches.map(\.actions))
+        let elapsed = Self.seconds(start.duration(to: clock.now))
+        return results.map { result in
+            switch result {
+            case .performed: .finished(seconds: elapsed / Double(batches.count))
+            case .failed(let error): .failed(error, seconds: elapsed)
+            case .notBegun: nil
+            }
+        }
     }
 
     static func seconds(_ duration: Duration) -> Double {

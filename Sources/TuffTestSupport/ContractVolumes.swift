@@ -18,6 +18,7 @@ package struct VolumeContract: Sendable {
         case extendingRefusesForeignMarks
         case activationActivatesSeveralAtOnce
         case activationGoesOnAfterAMissingVolume
+        case manyAreMadeTogetherAndOneThatFailsTakesNoOtherWithIt
         case foreignVolumesStayAsTheyAre
         case aReportOnOneGroupSaysTheSame
         case trashIsInactiveKeepsItsDataAndComesBack
@@ -70,6 +71,7 @@ package struct VolumeContract: Sendable {
             try await staleExtension(one) { .extend(location: $0, uid: two.uid, uuid: $2, from: $3, to: $4) }
         case .activationActivatesSeveralAtOnce: try await activation(one, two)
         case .activationGoesOnAfterAMissingVolume: try await partialActivation(one, two)
+        case .manyAreMadeTogetherAndOneThatFailsTakesNoOtherWithIt: try await many(one, two)
         case .foreignVolumesStayAsTheyAre: try await foreign(one, two)
         case .aReportOnOneGroupSaysTheSame: try await reports(one)
         case .aCopyHasItsOwnMarksAndItsSourcesSize, .aCopyOfWhatWasMadeInTheSamePlanGrowsByItsUIDAlone,
@@ -218,6 +220,41 @@ package struct VolumeContract: Sendable {
         throw ContractViolation("a volume that does not exist was activated")
     }
 
+    /// Also one whose names are too long for a line of a script.
+    private func many(_ one: Volume, _ two: Volume) async throws {
+        try await carryOut([two.creation(Self.size)])
+        var volumes = (1...5).map { number in
+            var bytes = one.uid.bytes
+            bytes[0] ^= UInt8(number)
+            var volume = one
+            volume.uid = UID(bytes: bytes)
+            volume.name += number == 4 ? "-" + String(repeating: "x", count: 50) : "-\(number)"
+            volume.location = .logicalVolume(group: group, name: volume.name)
+            volume.marks = Marks(
+                uid: volume.uid, role: .volume(String(volume.name.dropFirst(2))), stack: "contract",
+                iqn: "iqn.2026-01.dev.tuff:\(volume.name)", lun: 3)
+            return volume
+        }
+        volumes[2].location = two.location
+        var waiting = Array(volumes.indices), failed: [Int] = []
+        while !waiting.isEmpty {
+            let batches = driver.lower(waiting.map { volumes[$0].creation(Self.size) })
+            let outcomes = await machine.performEach(batches.map(\.actions))
+            let notBegun = zip(waiting, outcomes).filter { if case .notBegun = $1 { true } else { false } }.map(\.0)
+            failed += zip(waiting, outcomes).filter { if case .failed = $1 { true } else { false } }.map(\.0)
+            try expect(notBegun.count < waiting.count, "nothing of \(waiting) was begun")
+            waiting = notBegun
+        }
+        try expect(failed == [2], "failed: \(failed), where only the one whose name is taken can")
+        let taken = try await find(two)
+        try expect(Marks.read(taken.tags) == .ours(two.marks), "the taken name's marks are \(taken.tags)")
+        for volume in volumes where volume.uid != volumes[2].uid {
+            let made = try await find(volume)
+            try expect(Marks.read(made.tags) == .ours(volume.marks), "\(volume.name) is marked \(made.tags)")
+            try expect(!made.active && made.size == Self.size, "\(volume.name) is \(made)")
+        }
+    }
+
     private func foreign(_ one: Volume, _ two: Volume) async throws {
         let stranger = two
         let command = driver.lower([stranger.creation(Self.size)])[0].actions
@@ -241,11 +278,11 @@ package struct VolumeContract: Sendable {
     }
 
     private static func withoutTags(_ action: HostAction) -> HostAction {
-        guard case .run(var command) = action else { return action }
+        guard case .makeVolume(var command, let group, let uid) = action else { return action }
         while let index = command.arguments.firstIndex(of: "--addtag") {
             command.arguments.removeSubrange(index...index + 1)
         }
-        return .run(command)
+        return .makeVolume(command, group: group, uid: uid)
     }
 
     private func reports(_ one: Volume) async throws {

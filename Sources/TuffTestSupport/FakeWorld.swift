@@ -147,7 +147,7 @@ package struct FakeWorld: Equatable, Sendable {
     /// Carries out one action, as the machine's interpreter does.
     mutating func perform(_ action: HostAction) throws(HostError) -> FakeResponse {
         switch action {
-        case .run(let command), .activate(let command, _): return try run(command)
+        case .run(let command), .activate(let command, _), .makeVolume(let command, _, _): return try run(command)
         case .require(.logicalVolume(let group, let name, let uuid, let uid, let size)):
             if lvm[group]?.isLocked == true { return .hangs }
             guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,
@@ -188,7 +188,7 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .identify, .require(.logicalVolume), .require(.expiredVolume), .require(.device),
+        case .run, .activate, .makeVolume, .identify, .require(.logicalVolume), .require(.expiredVolume), .require(.device),
             .require(.tgtIdle):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),

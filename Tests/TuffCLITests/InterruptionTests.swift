@@ -14,7 +14,7 @@ import TuffTestSupport
 
     init() throws { folder = try TestFolder() }
 
-    /// An lvm whose reports are a fake machine's and whose lvcreate takes its time, and two volumes to be made.
+    /// An lvm whose reports are a fake machine's and whose creations take their time, and two volumes to be made; a third waits for them.
     private func prepareSlowCreation() async throws {
         let report = try await FakeMachine(FakeWorld()).read(LVMDriver.report(of: nil))
         try folder.write("report", String(decoding: report.standardOutput, as: UTF8.self))
@@ -24,7 +24,8 @@ import TuffTestSupport
             #!/bin/sh
             case "$1" in
             fullreport) exec /bin/cat \(folder.path)/report ;;
-            lvcreate)
+            /proc/*)
+                # Both creations, in one process.
                 echo begun >>\(folder.path)/begun
                 /bin/sleep 2
                 echo ended >>\(folder.path)/ended ;;
@@ -35,6 +36,7 @@ import TuffTestSupport
         for (kind, name, spec) in [
             ("Pool", "fast", "lvm: {volumeGroup: vg0, thinPool: tp0}"), ("Volume", "a", "size: 1Gi, pool: fast"),
             ("Volume", "b", "size: 1Gi, pool: fast"),
+            ("Volume", "c", "size: 1Gi, pool: fast, source: {volume: a}"),
         ] {
             text += "apiVersion: tuff.dev/v1\nkind: \(kind)\nmetadata: {name: \(name)}\nspec: {\(spec)}\n---\n"
         }

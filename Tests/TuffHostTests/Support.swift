@@ -98,10 +98,11 @@ final class Folder: Sendable {
     func machine(
         worker: [String] = [], allowed: [String]? = nil, lock: HostLock? = nil, deadline: Duration = .seconds(20)
     ) -> LinuxMachine {
-        LinuxMachine(
-            configuration: LinuxMachine.Configuration(
-                searchPath: [path, "/usr/sbin", "/usr/bin", "/sbin", "/bin"], targetRoot: at("target"),
-                workerCommand: worker, allowedRoots: allowed ?? [path], lock: lock, progressDeadline: deadline))
+        var configuration = LinuxMachine.Configuration(
+            searchPath: [path, "/usr/sbin", "/usr/bin", "/sbin", "/bin"], targetRoot: at("target"),
+            workerCommand: worker, allowedRoots: allowed ?? [path], lock: lock, progressDeadline: deadline)
+        configuration.stateDirectory = at("state")
+        return LinuxMachine(configuration: configuration)
     }
 }
 

@@ -21,9 +21,9 @@ struct Pass {
         let interrupts: Interrupts
         do { interrupts = try Interrupts.install() } catch { throw Failure(error.description) }
         let lock = try await HostLocking.acquire(host.lockFile, timeout: lockTimeout, interrupts: interrupts)
-        return Pass(
-            session: Session(config: config, host: host, lock: lock), lock: lock, interrupts: interrupts,
-            global: global, form: form)
+        let session = Session(config: config, host: host, lock: lock)
+        await session.settleDebts()
+        return Pass(session: session, lock: lock, interrupts: interrupts, global: global, form: form)
     }
 
     /// The plan is data unless the report is to be JSON; then it is talk.

@@ -22,6 +22,9 @@ struct Session {
         accepted = AcceptedStore(directory: host.stateDirectory)
     }
 
+    /// What a process that died left undone that no plan shows.
+    func settleDebts() async { await machine.settleDebts() }
+
     /// Says on standard error what outlived its deadline and may still do something after this command has ended.
     func warnOfLeftBehind(_ style: Style) {
         for sentence in LeftBehind.sentences(machine.runningCommands, machine.stuckWorkers) {

@@ -9,8 +9,9 @@ extension LVMDriver {
     /// Volumes that one command activates: far below any limit on the length of a command line.
     static let activationWidth = 256
 
-    /// Creations and growths are a batch each, so that one that fails takes no other with it; activations share a
-    /// command, since LVM reads and writes the whole group for each.
+    /// Creations and growths are a batch each, so that one that fails takes no other with it (the machine hands
+    /// creations to one process of LVM all the same); activations share a command, since LVM reads and writes the whole
+    /// group for each.
     ///
     /// Steps that wait for each other are never ready together, so activations may come last.
     package func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
@@ -19,8 +20,11 @@ extension LVMDriver {
         for (index, step) in steps.enumerated() {
             switch step {
             case .create(let backend, let location, let size, let marks):
-                let command = Self.create(backend, Self.place(location).name, size, marks)
-                batches.append(LoweredBatch(steps: [index], actions: [.run(command)]))
+                let (group, name) = Self.place(location)
+                let command = Self.create(backend, name, size, marks)
+                batches.append(
+                    LoweredBatch(
+                        steps: [index], actions: [.makeVolume(command, group: group, uid: marks.uid)]))
             case .copy(let source, let sourceUID, let sourceUUID, let location, let marks):
                 let (group, origin) = Self.place(source)
                 batches.append(

@@ -127,7 +127,7 @@ struct VolumeLoweringTests {
         let create = VolumeStep.create(
             backend: .thinPool(group: name, pool: name), location: location(name, in: name), size: ByteCount(512),
             marks: Sample.marks())
-        guard case .run(let command)? = LVMDriver().lower([create]).first?.actions.last else {
+        guard case .makeVolume(let command, _, _)? = LVMDriver().lower([create]).first?.actions.last else {
             Issue.record("no command")
             return
         }

@@ -1,0 +1,190 @@
+import CTuffHost
+import FoundationEssentials
+import Glibc
+import TuffModel
+
+/// Makes many volumes with one process of LVM.
+///
+/// Each command of its own costs a start of `lvm`, a search of all devices and two copies of the group's metadata in files,
+/// most of the time of a small change. lvm(8) carries out the lines of a file that it is named instead of a command, ends
+/// at the first that fails, and with its status. Its standard input stays the host lock, as for every child that changes
+/// something. Copies in /etc/lvm are made once before and once after, not for every volume between.
+struct LVMScript {
+    /// lvm(8) refuses longer lines (`CMD_LEN` in tools/lvmcmdline.c, LVM 2.03.16, without the newline and the zero).
+    static let lineLimit = 254
+
+    /// One volume to be made.
+    struct Creation: Sendable {
+        var command: Command
+        var group: String
+        var uid: UID
+
+        /// What all of these sequences make, where they make two volumes or more and do nothing else.
+        static func all(_ sequences: [[HostAction]]) -> [Creation]? {
+            let found = sequences.compactMap { sequence -> Creation? in
+                guard sequence.count == 1, case .makeVolume(let command, let group, let uid) = sequence[0],
+                    command.tool == "lvm"
+                else { return nil }
+                return Creation(command: command, group: group, uid: uid)
+            }
+            guard found.count > 1, found.count == sequences.count, Set(found.map(\.group)).count == 1 else { return nil }
+            return found
+        }
+
+        /// The command as a line of a script, without copies of the metadata. Nil where LVM would refuse or misread it.
+        var line: String? {
+            var words = command.arguments.filter { $0 != "--" }
+            guard words.first == "lvcreate" else { return nil }
+            words = words.map { Self.short[$0] ?? $0 }
+            words.insert("-An", at: 1)
+            let isPlain = words.allSatisfy { word in
+                !word.isEmpty && word.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"\"'\\#".utf8.contains($0) }
+            }
+            let text = words.joined(separator: " ")
+            return isPlain && text.utf8.count <= LVMScript.lineLimit ? text : nil
+        }
+
+        /// lvcreate(8): the short names, which leave more of a line to the tags.
+        private static let short = [
+            "--yes": "-y", "--thin": "-T", "--virtualsize": "-V", "--name": "-n", "--activate": "-a",
+            "--setactivationskip": "-k", "--wipesignatures": "-W", "--extents": "-l", "--zero": "-Z",
+        ]
+    }
+
+    let commands: CommandRunner
+    /// Nil: nothing is written down.
+    let stateDirectory: String?
+
+    /// An outcome for each, in order. After one that failed none is begun, and whoever asked may ask again for the rest.
+    func run(_ creations: [Creation]) async -> [SequenceOutcome] {
+        var outcomes = [SequenceOutcome](repeating: .notBegun, count: creations.count)
+        let short = creations.indices.filter { creations[$0].line != nil }
+        // What does not fit into a line has a process of its own, and so has what would be alone in a script.
+        for index in creations.indices where short.count < 2 || !short.contains(index) {
+            do throws(HostError) {
+                try await expectSuccess(creations[index].command)
+                outcomes[index] = .performed
+            } catch {
+                outcomes[index] = .failed(error)
+                return outcomes
+            }
+        }
+        guard short.count > 1 else { return outcomes }
+        let group = creations[0].group
+        do throws(HostError) {
+            try owe(group)
+            try await expectSuccess(Self.backup(group))
+        } catch {
+            for index in short { outcomes[index] = .failed(error) }
+            return outcomes
+        }
+        for (index, outcome) in zip(short, await runScript(short.map { creations[$0] })) { outcomes[index] = outcome }
+        // What is left owed here is made up for by the next pass.
+        if (try? await expectSuccess(Self.backup(group))) != nil { paid(group) }
+        return outcomes
+    }
+
+    /// Copies the metadata of groups whose volumes were made by a process that died before it came to that.
+    func settle() async {
+        guard let stateDirectory, let names = try? FileManager.default.contentsOfDirectory(atPath: stateDirectory) else {
+            return
+        }
+        for name in names.sorted() where name.hasPrefix(Self.prefix) {
+            let group = String(name.dropFirst(Self.prefix.count))
+            guard group.utf8.allSatisfy(Self.isNameCharacter), !group.hasPrefix("-") else { continue }
+            if (try? await expectSuccess(Self.backup(group))) != nil { paid(group) }
+        }
+    }
+
+    private func runScript(_ creations: [Creation]) async -> [SequenceOutcome] {
+        let text = (["#!/sbin/lvm"] + creations.compactMap(\.line)).joined(separator: "\n") + "\n"
+        do throws(HostError) {
+            let script = try Self.memoryFile(text)
+            try await expectSuccess(
+                Command(
+                    "lvm", ["/proc/\(getpid())/fd/\(script.raw)"], effect: .mutates,
+                    deadline: creations[0].command.deadline))
+            // Open until here: LVM opens it through this process.
+            _ = consume script
+            return creations.map { _ in .performed }
+        } catch where error.code == .timeout {
+            return creations.map { _ in .failed(error) }
+        } catch {
+            return await outcomes(of: creations, after: error)
+        }
+    }
+
+    /// LVM does not say which line failed; what is there was made, and the first that is not is the one.
+    private func outcomes(of creations: [Creation], after error: HostError) async -> [SequenceOutcome] {
+        let group = creations[0].group
+        let query = Command(
+            "lvm", ["lvs", "--reportformat", "json", "-o", "lv_tags", "--", group], effect: .reads)
+        guard let output = try? await commands.run(query), output.status == 0,
+            let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput))
+        else { return creations.map { _ in .failed(error) } }
+        let tags = Set(report.report.flatMap(\.lv).flatMap { $0.tags.split(separator: ",") })
+        var blamed = false
+        return creations.map { creation in
+            if tags.contains("tuff:uid=\(creation.uid)") { return .performed }
+            defer { blamed = true }
+            guard !blamed else { return .notBegun }
+            var own = error
+            own.subject = creation.command.description
+            return .failed(own)
+        }
+    }
+
+    private struct Report: Decodable {
+        struct Group: Decodable { var lv: [Row] }
+        struct Row: Decodable {
+            var tags: String
+            enum CodingKeys: String, CodingKey { case tags = "lv_tags" }
+        }
+        var report: [Group]
+    }
+
+    private func expectSuccess(_ command: Command) async throws(HostError) {
+        let output = try await commands.run(command)
+        guard output.status == 0 else {
+            throw HostError(
+                .failed, "\(command.tool) ended with status \(output.status)",
+                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
+        }
+    }
+
+    /// vgcfgbackup(8): the copy in /etc/lvm/backup that LVM itself makes after every change.
+    private static func backup(_ group: String) -> Command {
+        Command("lvm", ["vgcfgbackup", "-qq", "--", group], effect: .mutates, deadline: 600)
+    }
+
+    /// A file without a name: nothing is left of it when this process dies, and nothing is started then.
+    private static func memoryFile(_ text: String) throws(HostError) -> OwnedDescriptor {
+        let bytes = Array(text.utf8)
+        guard let file = OwnedDescriptor(opened: tuff_bounded_memory_file("lvm-script", off_t(bytes.count))),
+            pwrite(file.raw, bytes, bytes.count, 0) == bytes.count
+        else { throw .system(errno, "Cannot write the commands for LVM into memory", subject: "lvm") }
+        return file
+    }
+
+    // MARK: What is owed
+
+    private static let prefix = "metadata-backup-owed."
+
+    /// lvm(8), VALID NAMES.
+    private static func isNameCharacter(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+        default: "+_.-".utf8.contains(byte)
+        }
+    }
+
+    private func owe(_ group: String) throws(HostError) {
+        guard let stateDirectory else { return }
+        try StateFile("\(stateDirectory)/\(Self.prefix)\(group)", what: "note of an owed backup").write([])
+    }
+
+    private func paid(_ group: String) {
+        guard let stateDirectory else { return }
+        unlink("\(stateDirectory)/\(Self.prefix)\(group)")
+    }
+}
