@@ -188,7 +188,8 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .identify, .require(.logicalVolume), .require(.expiredVolume), .require(.device),
+        case .run, .activate, .makeVolume, .identify, .require(.logicalVolume), .require(.expiredVolume),
+            .require(.device),
             .require(.tgtIdle):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
