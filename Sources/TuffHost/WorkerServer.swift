@@ -65,7 +65,8 @@ package enum WorkerServer {
     private static func perform(_ action: HostAction, _ roots: OpenRoots) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .activate, .makeVolume, .identify, .require(.logicalVolume), .require(.expiredVolume), .require(.tgtIdle):
+        case .run, .activate, .makeVolume, .identify, .require(.logicalVolume), .require(.expiredVolume),
+            .require(.tgtIdle):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .makeDirectory(let path): try tree.makeDirectory(path)

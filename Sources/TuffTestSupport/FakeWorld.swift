@@ -147,7 +147,8 @@ package struct FakeWorld: Equatable, Sendable {
     /// Carries out one action, as the machine's interpreter does.
     mutating func perform(_ action: HostAction) throws(HostError) -> FakeResponse {
         switch action {
-        case .run(let command), .activate(let command, _), .makeVolume(let command, _, _): return try run(command)
+        case .run(let command), .activate(let command, _), .makeVolume(let command, _, _):
+            return try run(command)
         case .require(.logicalVolume(let group, let name, let uuid, let uid, let size)):
             if lvm[group]?.isLocked == true { return .hangs }
             guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,
