@@ -27,7 +27,9 @@ struct LVMScript {
                 else { return nil }
                 return Creation(command: command, group: group, uid: uid)
             }
-            guard found.count > 1, found.count == sequences.count, Set(found.map(\.group)).count == 1 else { return nil }
+            guard found.count > 1, found.count == sequences.count, Set(found.map(\.group)).count == 1 else {
+                return nil
+            }
             return found
         }
 
@@ -86,7 +88,8 @@ struct LVMScript {
 
     /// Copies the metadata of groups whose volumes were made by a process that died before it came to that.
     func settle() async {
-        guard let stateDirectory, let names = try? FileManager.default.contentsOfDirectory(atPath: stateDirectory) else {
+        guard let stateDirectory, let names = try? FileManager.default.contentsOfDirectory(atPath: stateDirectory)
+        else {
             return
         }
         for name in names.sorted() where name.hasPrefix(Self.prefix) {
@@ -107,7 +110,7 @@ struct LVMScript {
             // Open until here: LVM opens it through this process.
             _ = consume script
             return creations.map { _ in .performed }
-        } catch where error.code == .timeout {
+        } catch  where error.code == .timeout {
             return creations.map { _ in .failed(error) }
         } catch {
             return await outcomes(of: creations, after: error)
