@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <malloc.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -172,4 +174,23 @@ unsigned int tuff_device_minor(uint64_t device) { return minor(device); }
 
 ssize_t tuff_directory_entries(int directory, void *buffer, size_t size) {
     return syscall(SYS_getdents64, directory, buffer, size);
+}
+
+int tuff_device_size(int device, uint64_t *size) { return ioctl(device, BLKGETSIZE64, size); }
+
+static int change_range(int device, unsigned long request, uint64_t offset, uint64_t length) {
+    uint64_t range[2] = {offset, length};
+    int result;
+    do {
+        result = ioctl(device, request, range);
+    } while (result < 0 && errno == EINTR);
+    return result;
+}
+
+int tuff_device_zero(int device, uint64_t offset, uint64_t length) {
+    return change_range(device, BLKZEROOUT, offset, length);
+}
+
+int tuff_device_discard(int device, uint64_t offset, uint64_t length) {
+    return change_range(device, BLKDISCARD, offset, length);
 }

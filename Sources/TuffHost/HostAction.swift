@@ -89,12 +89,40 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what may
     /// be destroyed.
     case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
+    /// The volume carries our uid and the mark of this unfinished work in its tags: it was never shown to anybody.
+    case unfinished(group: String, name: String, uid: UID, operation: String)
     /// The file or attribute is there and all of these texts occur in what it holds.
     case text(HostPath, containing: [String])
     /// The ACL at this path (`…/acls/<initiator>`) has no session, by its `info` attribute.
     case noSession(HostPath)
     /// `tgtadm` shows no nexus for this target.
     case tgtIdle(controlPort: Int, tid: Int, iqn: String)
+}
+
+/// A logical volume's bytes: opened by its name, alone, and proven to be the device that the device mapper calls `uuid`
+/// before one of them is touched. Nil: as `HostAction.identify` found the volume with our uid.
+package struct DevicePlace: Hashable, Codable, Sendable {
+    package var group: String
+    package var name: String
+    package var uid: UID
+    package var uuid: String?
+
+    package init(group: String, name: String, uid: UID, uuid: String?) {
+        self.group = group
+        self.name = name
+        self.uid = uid
+        self.uuid = uuid
+    }
+
+    var path: String { "/dev/\(group)/\(name)" }
+}
+
+/// How bytes of earlier volumes are got rid of.
+package enum WipeMethod: String, Codable, Sendable {
+    /// Zeros are written, by the device itself where it can.
+    case zero
+    /// The device is told to forget; all is read back, and what does not read zeros is written.
+    case discard
 }
 
 /// The smallest thing Tuff does to a machine. One interpreter carries them out; crash points lie between them.
@@ -107,6 +135,12 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Runs a command that makes one inactive volume of `group` whose tags hold our uid. Several of them next to each other
     /// go to LVM in one process: see `LVMScript`.
     case makeVolume(Command, group: String, uid: UID)
+    /// Makes every byte of a device read zero that nobody else has open. May take hours.
+    case wipe(DevicePlace, WipeMethod)
+    /// Grows the linear volume from one size to another by extents that are wiped before they are joined to it: see
+    /// `ThickGrowth`.
+    case growWiped(
+        group: String, name: String, uid: UID, uuid: String?, from: ByteCount, to: ByteCount, WipeMethod)
     /// Asks LVM what the device mapper calls the volumes of one group that carry these uids in their tags, for
     /// `Precondition.device` later in the same process. One command for volumes that were just made.
     case identify(group: String, [UID])
@@ -157,6 +191,11 @@ extension HostAction: CustomStringConvertible {
         switch self {
         case .run(let command), .activate(let command, _), .makeVolume(let command, _, _): command.description
         case .require(let condition): "# only if \(condition.sentence)"
+        case .wipe(let device, .zero): "blkdiscard --zeroout \(Command.quoted(device.path))"
+        case .wipe(let device, .discard):
+            "blkdiscard \(Command.quoted(device.path))   # read back, and zeroed where it does not read zeros"
+        case .growWiped(let group, let name, _, _, _, let size, let method):
+            "lvextend --size \(size.bytes)b -- \(Command.quoted("\(group)/\(name)"))   # by extents wiped before (\(method.rawValue))"
         case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
         case .makeDirectory(let path): "mkdir \(path.quoted)"
         case .removeDirectory(let path): "rmdir \(path.quoted)"
@@ -192,6 +231,8 @@ extension Precondition {
                 + (size.map { " and \($0.bytes) bytes" } ?? "")
         case .expiredVolume(let group, let name, let uuid, let uid, let until):
             "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid) and the deadline \(until), and nobody uses it"
+        case .unfinished(let group, let name, let uid, let operation):
+            "\(group)/\(name) still has our uid \(uid) and the mark tuff:op=\(operation)"
         case .device(let group, let name, let uid, let uuid):
             "/dev/\(group)/\(name) is the device of our uid \(uid)" + (uuid.map { ", \($0)" } ?? "")
         case .file(let path, let size):

@@ -118,6 +118,14 @@ package final class LinuxMachine: Machine {
                     try await carryOut(command)
                 }
                 rest.removeFirst()
+            case .growWiped(let group, let name, let uid, let uuid, let from, let to, let method):
+                let growth = ThickGrowth(commands: commands, group: group, name: name, uid: uid)
+                try await growth.run(uuid: uuid, from: from, to: to) { device throws(HostError) in
+                    guard case .performed = try await ask(.perform([[.wipe(device, method)]])) else {
+                        throw Self.confused
+                    }
+                }
+                rest.removeFirst()
             case .require(let condition) where condition.needsCommand:
                 try await CommandConditions(commands: commands).check(condition)
                 rest.removeFirst()
@@ -166,8 +174,14 @@ package final class LinuxMachine: Machine {
 
     /// A condition on a device that was identified in this process, with what it was identified as.
     private func completed(_ action: HostAction) -> HostAction {
-        guard case .require(.device(let group, let name, let uid, nil)) = action else { return action }
-        return .require(.device(group: group, name: name, uid: uid, uuid: identified.withLock { $0[uid] }))
+        switch action {
+        case .require(.device(let group, let name, let uid, nil)):
+            return .require(.device(group: group, name: name, uid: uid, uuid: identified.withLock { $0[uid] }))
+        case .wipe(var device, let method) where device.uuid == nil:
+            device.uuid = identified.withLock { $0[device.uid] }
+            return .wipe(device, method)
+        default: return action
+        }
     }
 
     private func carryOut(_ command: Command) async throws(HostError) {
@@ -210,7 +224,7 @@ package final class LinuxMachine: Machine {
 extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .logicalVolume, .expiredVolume, .tgtIdle: true
+        case .logicalVolume, .expiredVolume, .unfinished, .tgtIdle: true
         case .device, .file, .vacant, .text, .noSession: false
         }
     }
@@ -219,7 +233,7 @@ extension Precondition {
 extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run, .activate, .makeVolume, .identify: true
+        case .run, .activate, .makeVolume, .identify, .growWiped: true
         case .require(let condition): condition.needsCommand
         default: false
         }

@@ -58,17 +58,20 @@ package enum WorkerServer {
             guard progress() else {
                 throw HostError(.failed, "The controller ended before '\(action)' was begun")
             }
-            try perform(action, roots)
+            try perform(action, roots, progress)
         }
     }
 
-    private static func perform(_ action: HostAction, _ roots: OpenRoots) throws(HostError) {
+    private static func perform(
+        _ action: HostAction, _ roots: OpenRoots, _ progress: () -> Bool
+    ) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .activate, .makeVolume, .identify, .require(.logicalVolume), .require(.expiredVolume),
+        case .run, .activate, .makeVolume, .identify, .growWiped, .require(.logicalVolume), .require(.expiredVolume), .require(.unfinished),
             .require(.tgtIdle):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
+        case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)
         case .makeDirectory(let path): try tree.makeDirectory(path)
         case .removeDirectory(let path): try tree.removeDirectory(path)
         case .writeAttribute(let path, let value, let verify): try tree.writeAttribute(path, value, verify: verify)

@@ -67,9 +67,14 @@ package struct Marks: Hashable, Codable, Sendable {
     package var other: [String]
 
     package static let prefix = "tuff:"
-    /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks.
+    /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks; a thick volume whose extents
+    /// may still show what earlier volumes left, and which is shown to nobody.
     package static let creating = "create"
     package static let moving = "move"
+    package static let wiping = "wipe"
+
+    /// Unfinished work that a new name or another standing does not end.
+    package var lastingOperation: String? { operation == Self.wiping ? operation : nil }
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
         case from, iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol

@@ -18,7 +18,7 @@ package struct PoolSpec: Hashable, Sendable {
 }
 
 package struct LVMPoolSpec: Hashable, Sendable {
-    package enum Wipe: String, CaseIterable, Sendable { case zero, discard, none }
+    package enum Wipe: String, CaseIterable, Codable, Sendable { case zero, discard, none }
 
     package var volumeGroup: String
     /// Present: thin volumes in this thin pool. Absent: thick volumes in the volume group.

@@ -108,7 +108,7 @@ extension PlanningPass {
 
     private func relabelling(_ stored: StoredVolume, _ change: (inout Marks) -> Void) -> Relabelling {
         var after = stored.marks
-        after.operation = nil
+        after.operation = stored.marks.lastingOperation
         change(&after)
         return Relabelling(
             uuid: stored.uuid, from: stored.location, to: stored.location(under: after), before: stored.marks,

@@ -18,6 +18,13 @@ struct PlanBuilder {
         return sequence.isEmpty ? nil : steps.count - 1
     }
 
+    /// Whether a step grows this thick volume.
+    func grows(_ name: String) -> Bool {
+        steps.contains { entry in
+            if case .volume(.extendThick(_, let uid, _, _, _, _)) = entry.step { name == "x-\(uid)" } else { false }
+        }
+    }
+
     /// The plan, changes sorted by resource. Steps keep the order they were added in, which respects dependence.
     func plan(context: PlanContext) -> Plan {
         let order = changes.indices.sorted {

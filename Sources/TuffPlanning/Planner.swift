@@ -80,6 +80,7 @@ struct PlanningPass {
             planAttachment(declared, outcomes[.volume(declared.spec.volume)])
         }
         planRemovals()
+        planLeftGrowths()
         planUnsupported(desired)
         planStrayTargets(desired)
         planDamaged()

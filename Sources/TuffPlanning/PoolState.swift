@@ -11,6 +11,8 @@ package struct PoolState: Sendable {
     package var budget: PoolBudget
     /// Allocation unit sizes are rounded up to; 1 byte for files.
     package var unit: ByteCount
+    /// Thick pools: how new extents are kept from showing what they hold.
+    package var wipe: LVMPoolSpec.Wipe?
     /// LVM's uuid of the group, and after a slash of the thin pool; nil where there is none or nothing was seen.
     package var uuid: String?
 }
@@ -105,9 +107,11 @@ extension PoolState {
         uuid = group.uuid
         obstacle = Self.obstacle(of: group)
         guard let poolName = lvm.thinPool else {
-            if obstacle == nil {
-                obstacle = Obstacle(.notSupportedYet, "this version does not make thick volumes yet; name a thinPool")
-            }
+            wipe = lvm.wipe
+            // Real extents, less the reserve: nothing is promised that is not there.
+            budget = PoolBudget(virtualFree: group.free - spec.reserve.of(group.size))
+            budget.realFree = budget.virtualFree
+            assessMetadata(of: group)
             return
         }
         guard let pool = group.logicalVolumes.first(where: { $0.name == poolName }), pool.layout == .thinPool else {
@@ -147,6 +151,10 @@ extension PoolState {
                         + "and \(spec.reserve) is kept free")
             }
         }
+        assessMetadata(of: group)
+    }
+
+    private mutating func assessMetadata(of group: VolumeGroup) {
         if group.metadataAreaSize > .zero, group.metadataAreaFree.bytes < group.metadataAreaSize.bytes / 5 {
             budget.exhausted = Obstacle(
                 .insufficientCapacity,

@@ -154,9 +154,9 @@ extension PlanningPass {
             return
         }
         guard let until = stored.marks.until else { return }
-        if until < context.now, stored.marks.operation == nil { return planPurge(of: stored, resource, until) }
+        if until < context.now, stored.marks.operation == stored.marks.lastingOperation { return planPurge(of: stored, resource, until) }
         var finished = stored.marks
-        finished.operation = nil
+        finished.operation = stored.marks.lastingOperation
         let home = stored.location(under: finished)
         // Somebody activated it by hand, or the host did at its start.
         let comesBack = stored.location.isBlockDevice && stored.active
@@ -215,7 +215,7 @@ struct VolumeRemoval {
     /// - Parameter destroys: consent to destroy at once what may be kept for no time.
     init(_ stored: StoredVolume, now: Instant, destroys: Bool) {
         var after = stored.marks
-        after.operation = nil
+        after.operation = stored.marks.lastingOperation
         let size = stored.size ?? .zero
         switch stored.marks.policy.deletion {
         case .retain:

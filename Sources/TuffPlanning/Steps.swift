@@ -5,12 +5,15 @@ package enum ExclusiveKey: Hashable, Codable, Sendable, Comparable, CustomString
     case volumeGroup(String)
     case directory(String)
     case target(String)
+    /// One volume's bytes, for work that takes hours and holds up nothing else.
+    case data(String)
 
     package var description: String {
         switch self {
         case .volumeGroup(let name): "vg:\(name)"
         case .directory(let path): "directory:\(path)"
         case .target(let iqn): "target:\(iqn)"
+        case .data(let path): "data:\(path)"
         }
     }
 
@@ -26,6 +29,15 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     case copy(source: VolumeLocation, sourceUID: UID, sourceUUID: String?, location: VolumeLocation, marks: Marks)
     /// Grows a volume. `uuid` (nil: made in the same plan) and `from` are re-read immediately before.
     case extend(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
+    /// Grows a thick volume by extents that are wiped before they are joined to it.
+    case extendThick(
+        location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount, wipe: LVMPoolSpec.Wipe)
+    /// Makes an active volume that nobody uses read zeros. Takes as long as writing all of it.
+    case wipe(location: VolumeLocation, uid: UID, uuid: String?, wipe: LVMPoolSpec.Wipe)
+    /// Takes the mark of unfinished work off and the device away.
+    case complete(location: VolumeLocation, uid: UID, operation: String)
+    /// Removes what an interrupted growth of a thick volume left.
+    case dropGrowth(location: VolumeLocation)
     /// Makes the device appear; a file needs nothing.
     case activate(location: VolumeLocation, uid: UID, uuid: String?)
     /// Changes marks, and the name with them: into the trash, out of it, another name, another policy.
@@ -36,8 +48,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     package var location: VolumeLocation {
         switch self {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
-            .activate(let location, _, _),
-            .purge(let location, _, _, _):
+            .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _),
+            .dropGrowth(let location), .activate(let location, _, _), .purge(let location, _, _, _):
             location
         case .relabel(let change): change.from
         }

@@ -132,7 +132,7 @@ extension PlanningPass {
                 "it has \(size) and the document says \(declared.spec.size); volumes only grow, write \(size.quantity)")
             return stopStored(stored, declared, action, obstacle, at: "spec.size")
         }
-        var revision = VolumeRevision(stored, declared, action)
+        var revision = VolumeRevision(stored, declared, action, wipe: pool.wipe)
         revision.grow(from: size, to: wanted)
         if revision.renames, index.isTaken(revision.relabelling.to) {
             let obstacle = Obstacle(
@@ -184,7 +184,7 @@ extension PlanningPass {
                 resource, revision.action, revision.summary(in: pool), differences: revision.differences,
                 risk: .online, location: declared.location(of: revision.growth == nil ? "metadata.name" : "spec.size"),
                 uid: stored.uid, notes: notes),
-            revision.steps.map { (.volume($0), key(of: stored.location)) })
+            revision.steps.map { (.volume($0), key(of: $0)) })
         return .available(revision.result, after: last)
     }
 
@@ -224,7 +224,15 @@ extension PlanningPass {
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
-        let how = location.isBlockDevice ? "thin" : "sparse file"
+        let how: String =
+            switch pool.backend {
+            case .thinPool: "thin"
+            case .thick: pool.wipe == LVMPoolSpec.Wipe.none ? "thick" : "thick, wiped"
+            case .directory: "sparse file"
+            }
+        if let wipe = pool.wipe, wipe != .none {
+            return planWiped(stored, declared, pool, wipe, notes + formerNotes(resource))
+        }
         let change = PlannedChange(
             resource, .create, "create \(wanted) \(how) in pool \(pool.name) (\(location))", risk: .online,
             location: declared.location, uid: uid, notes: notes + formerNotes(resource))
@@ -319,7 +327,8 @@ extension PlanningPass {
 
     /// Work of another version that is not complete is not ours to hand out.
     func unfinished(_ stored: StoredVolume) -> Obstacle? {
-        guard let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation) else {
+        let known = [Marks.creating, Marks.moving, Marks.wiping]
+        guard let operation = stored.marks.operation, !known.contains(operation) else {
             return nil
         }
         return Obstacle(
@@ -346,6 +355,12 @@ extension PlanningPass {
         pools[pool.name]?.budget.take(amount).map {
             Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
         }
+    }
+
+    /// Wiping takes hours and needs nothing of the group.
+    func key(of step: VolumeStep) -> ExclusiveKey {
+        if case .wipe(let location, _, _, _) = step { return .data(location.path) }
+        return key(of: step.location)
     }
 
     func key(of location: VolumeLocation) -> ExclusiveKey {

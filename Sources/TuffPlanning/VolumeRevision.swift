@@ -8,16 +8,19 @@ struct VolumeRevision {
     private(set) var relabelling: Relabelling
     private(set) var growth: (from: ByteCount, to: ByteCount)?
     private(set) var notes: [String] = []
+    /// Of a thick pool.
+    private let wipe: LVMPoolSpec.Wipe?
 
-    init(_ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ action: Action) {
+    init(_ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ action: Action, wipe: LVMPoolSpec.Wipe? = nil) {
         self.stored = stored
+        self.wipe = wipe
         self.action = action
         var after = stored.marks
         after.role = .volume(declared.metadata.name)
         after.policy = declared.spec.removalPolicy
         after.until = nil
         after.released = false
-        after.operation = nil
+        after.operation = stored.marks.lastingOperation
         // Protection ends by a word, never by a missing line.
         if declared.fields["spec.protect"] != nil { after.protect = declared.spec.protect }
         if after.protect, !declared.spec.protect {
@@ -35,11 +38,23 @@ struct VolumeRevision {
 
     var renames: Bool { relabelling.from != relabelling.to }
     var relabels: Bool { renames || relabelling.before != relabelling.after }
-    var isEmpty: Bool { !relabels && growth == nil }
+    /// Its making was interrupted before all of it was wiped.
+    var isUnwiped: Bool { stored.marks.operation == Marks.wiping }
+    var isEmpty: Bool { !relabels && growth == nil && !isUnwiped }
 
     var steps: [VolumeStep] {
         var steps: [VolumeStep] = relabels ? [.relabel(relabelling)] : []
-        if let growth {
+        if isUnwiped {
+            var moved = stored
+            moved.location = relabelling.to
+            steps += moved.wiping(wipe ?? .zero)
+        }
+        if let growth, let wipe {
+            steps.append(
+                .extendThick(
+                    location: relabelling.to, uid: stored.uid, uuid: stored.uuid, from: growth.from, to: growth.to,
+                    wipe: wipe))
+        } else if let growth {
             steps.append(
                 .extend(
                     location: relabelling.to, uid: stored.uid, uuid: stored.uuid, from: growth.from, to: growth.to))
@@ -51,7 +66,9 @@ struct VolumeRevision {
     var result: StoredVolume {
         var result = stored
         result.marks = relabelling.after
+        result.marks.operation = nil
         result.location = relabelling.to
+        if isUnwiped { result.active = false }
         if let growth { result.size = growth.to }
         return result
     }
@@ -83,6 +100,7 @@ struct VolumeRevision {
         case .adopt:
             return "take up \(size) that was released, data and identity as they are (\(relabelling.to))"
         default:
+            if isUnwiped { return "finish the interrupted creation of \(relabelling.to): wipe \(size)" }
             if let growth { return "extend \(growth.from) -> \(growth.to) (\(relabelling.to))" }
             return "set \(differences.map(\.field).joined(separator: ", ")) (\(relabelling.to))"
         }

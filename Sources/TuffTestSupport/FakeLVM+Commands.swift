@@ -28,6 +28,7 @@ extension FakeLVM {
                 flags: ["-qq", "--yes", "--thin", "--snapshot"],
                 valued: [
                     "--virtualsize", "--name", "--addtag", "--activate", "--setactivationskip", "--wipesignatures",
+                    "--type", "--size", "--zero",
                 ]
             ) { lvm, options, positional throws(CommandRefusal) in try lvm.create(options, positional) }
         case "lvextend":
@@ -133,6 +134,7 @@ extension FakeLVM {
         let name = options["--name"]?.last ?? ""
         try Self.check(name: name, tags: options["--addtag"] ?? [])
         if options["--snapshot"] != nil { return try copy(name, options, operands) }
+        if options["--type"] == ["linear"] { return try createLinear(name, options, operands) }
         precondition(
             options["--thin"] != nil && options["--activate"] == ["n"] && options["--wipesignatures"] == ["n"]
                 && operands.count == 1, "FakeLVM only knows inactive thin volumes: \(options) \(operands)")
@@ -151,6 +153,24 @@ extension FakeLVM {
         }
         self[groupName, name]?.tags = options["--addtag"] ?? []
         self[groupName, name]?.skipsActivation = options["--setactivationskip"] == ["y"]
+    }
+
+    /// Its extents hold what they held: it is neither zeroed nor looked at.
+    private mutating func createLinear(
+        _ name: String, _ options: Options, _ operands: [String]
+    ) throws(CommandRefusal) {
+        precondition(
+            options["--activate"] == ["n"] && options["--zero"] == ["n"] && options["--wipesignatures"] == ["n"]
+                && operands.count == 1, "FakeLVM only knows inactive linear volumes: \(options) \(operands)")
+        let size = try Self.size(options["--size"]?.last ?? "")
+        try complete(try writable(operands[0]))
+        do {
+            try add(name, to: operands[0], size: size, kind: .linear)
+        } catch {
+            throw CommandRefusal(status: Self.refused, sentence: error.sentence)
+        }
+        self[operands[0], name]?.tags = options["--addtag"] ?? []
+        self[operands[0], name]?.skipsActivation = options["--setactivationskip"] == ["y"]
     }
 
     /// A thin snapshot: content and size of its origin at that moment, and none of its tags.

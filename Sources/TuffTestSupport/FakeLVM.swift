@@ -32,6 +32,8 @@ package struct FakeLVM: Equatable, Sendable {
         package var metadataPercent = 10.0
         /// Stands for the bytes: unique when made, and again after each write. An oracle compares it.
         package var content: UInt64
+        /// Some of its extents hold what earlier volumes left there.
+        package var showsEarlierData = false
 
         package var pool: String? {
             if case .thin(let pool, _) = kind { pool } else { nil }
@@ -195,8 +197,9 @@ package struct FakeLVM: Equatable, Sendable {
             throw Refusal(sentence: "Logical Volume \"\(name)\" already exists in volume group \"\(group)\"")
         }
         let uuid = mintUUID()
-        let volume = Volume(
+        var volume = Volume(
             name: name, uuid: uuid, size: size.roundedUp(to: found.extentSize), kind: kind, content: mint())
+        volume.showsEarlierData = kind == .linear
         var changed = found
         changed.volumes[name] = volume
         guard changed.free >= .zero else {
@@ -251,8 +254,16 @@ package struct FakeLVM: Equatable, Sendable {
         }
         var changed = found
         changed.volumes[name]?.size = wanted
+        if volume.kind == .linear { changed.volumes[name]?.showsEarlierData = true }
         guard changed.free >= .zero else { throw Refusal(sentence: "Insufficient free space") }
         self[group] = changed
+    }
+
+    /// Every byte of it reads zero from now on.
+    mutating func wipe(_ name: String, in group: String) {
+        let content = mint()
+        self[group, name]?.content = content
+        self[group, name]?.showsEarlierData = false
     }
 
     /// Somebody writes to the volume: its content changes for good.

@@ -287,8 +287,14 @@ package final class FakeMachine: Machine {
     }
 
     private static func completed(_ action: HostAction, _ state: State) -> HostAction {
-        guard case .require(.device(let group, let name, let uid, nil)) = action else { return action }
-        return .require(.device(group: group, name: name, uid: uid, uuid: state.identified[uid]))
+        switch action {
+        case .require(.device(let group, let name, let uid, nil)):
+            return .require(.device(group: group, name: name, uid: uid, uuid: state.identified[uid]))
+        case .wipe(var device, let method) where device.uuid == nil:
+            device.uuid = state.identified[device.uid]
+            return .wipe(device, method)
+        default: return action
+        }
     }
 
     private static func deadline(_ action: HostAction) -> Int64 {

@@ -161,6 +161,19 @@ package struct FakeWorld: Equatable, Sendable {
                 volume.tags.contains("tuff:until=\(until)"), !volume.tags.contains("tuff:protect"),
                 !volume.active || !isOpen(group, volume)
             else { throw Self.unmet(action) }
+        case .require(.unfinished(let group, let name, let uid, let operation)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            guard let volume = lvm[group, name], volume.tags.contains("tuff:uid=\(uid)"),
+                volume.tags.contains("tuff:op=\(operation)")
+            else { throw Self.unmet(action) }
+        case .wipe(let device, _):
+            // Opened for us alone, and asked for its uuid.
+            guard let uuid = device.uuid, deviceUUID("/dev/\(device.group)/\(device.name)") == uuid,
+                let volume = lvm[device.group, device.name], !isOpen(device.group, volume), !volume.suspended
+            else { throw Self.unmet(action) }
+            lvm.wipe(device.name, in: device.group)
+        case .growWiped(let group, let name, let uid, let uuid, let from, let to, _):
+            return try grow(group, name, uid, uuid, from, to, action)
         case .require(.device(let group, let name, _, let uuid)):
             guard let uuid, deviceUUID("/dev/\(group)/\(name)") == uuid else { throw Self.unmet(action) }
         case .require(.tgtIdle(let port, let tid, let iqn)):
@@ -180,6 +193,25 @@ package struct FakeWorld: Equatable, Sendable {
         return .output(CommandOutput(status: 0, standardOutput: []))
     }
 
+    /// What `ThickGrowth` does, in one go: the extents are clean when they are joined.
+    private mutating func grow(
+        _ group: String, _ name: String, _ uid: UID, _ uuid: String?, _ from: ByteCount, _ to: ByteCount,
+        _ action: HostAction
+    ) throws(HostError) -> FakeResponse {
+        _ = try perform(.require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)))
+        if lvm[group]?.isLocked == true { return .hangs }
+        let wasClean = lvm[group, name]?.showsEarlierData == false
+        let command = Command(
+            "lvm", ["lvextend", "-qq", "--size", "\(to.bytes)b", "--", "\(group)/\(name)"], effect: .mutates)
+        let response = try run(command)
+        guard case .output(let output) = response else { return response }
+        guard output.status == 0 else {
+            throw HostError(.failed, "lvm ended with status \(output.status)", cause: output.standardError)
+        }
+        if wasClean { lvm[group, name]?.showsEarlierData = false }
+        return response
+    }
+
     private static func unmet(_ action: HostAction) -> HostError {
         HostError(.preconditionFailed, "not so: \(action)")
     }
@@ -189,9 +221,8 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .identify, .require(.logicalVolume), .require(.expiredVolume),
-            .require(.device),
-            .require(.tgtIdle):
+        case .run, .activate, .makeVolume, .wipe, .growWiped, .identify, .require(.logicalVolume), .require(.expiredVolume),
+            .require(.device), .require(.unfinished), .require(.tgtIdle):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),

@@ -159,6 +159,14 @@ package struct Oracle: Sendable {
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
             found += created(new, before, after, intent)
         }
+        for new in after.objects where new.showsEarlierData && new.uid != nil && new.stack == intent.stack {
+            // A person may have grown it.
+            let old = before.object(new.key)
+            let isTheirs = old?.showsEarlierData == true && old?.mark("op") != "wipe"
+            if new.mark("op") != "wipe", !isTheirs {
+                found.append(Violation(.bytes, "\(new.place) shows what earlier volumes left"))
+            }
+        }
         found += exports(before, after, intent)
         var withdrawn: Set<String> = []
         for old in before.access where old.isMarked {
@@ -232,7 +240,9 @@ package struct Oracle: Sendable {
         func say(_ rule: Rule, _ sentence: String) {
             found.append(Violation(rule, "\(old.place) (\(old.label)): \(sentence)"))
         }
-        if new.content != old.content, old.content != nil, new.content != nil { say(.bytes, "other bytes") }
+        // Nobody was shown what is not wiped yet.
+        let isBlank = old.mark("op") == "wipe"
+        if new.content != old.content, old.content != nil, new.content != nil, !isBlank { say(.bytes, "other bytes") }
         if old.content != nil, new.content == nil, !mayVanish(old, intent) { say(.bytes, "only its marks are left") }
         if new.size < old.size, new.content != nil { say(.bytes, "it shrank") }
         guard new.uid == old.uid else {

@@ -16,6 +16,8 @@ package struct OracleObject: Equatable, Sendable {
     package var tags: [String]
     package var active = false
     package var skipsActivation = false
+    /// It holds what earlier volumes left in its extents.
+    package var showsEarlierData = false
 
     package var place: String { "\(home)/\(name)" }
 
@@ -89,7 +91,7 @@ package struct OracleView: Sendable {
                     OracleObject(
                         key: volume.uuid, home: group.name, name: volume.name, content: volume.content,
                         size: volume.size.bytes, tags: volume.tags.sorted(), active: volume.active,
-                        skipsActivation: volume.skipsActivation))
+                        skipsActivation: volume.skipsActivation, showsEarlierData: volume.showsEarlierData))
             }
         }
         for (path, directory) in world.files.directories.sorted(by: { $0.key < $1.key }) { read(path, directory) }

@@ -163,14 +163,14 @@ extension Simulation {
             case .vanish:
                 // lvremove refuses what is in use, by a person too.
                 let volume = world.lvm["vg0", "v-\(name)"]
-                isPossible = backend == .lvm && volume.map { !world.isOpen("vg0", $0) } == true
+                isPossible = backend != .directory && volume.map { !world.isOpen("vg0", $0) } == true
                 if isPossible { try? world.lvm.remove("v-\(name)", in: "vg0") }
             case .addStranger:
                 let path = "iscsi/\(iqn)/tpgt_1/acls/iqn.2004-10.com.example:stranger"
                 isPossible = world.targets.exists("iscsi/\(iqn)/tpgt_1")
                 try? world.targets.meddle(.makeDirectory(.target(path)))
             default:
-                if backend == .lvm {
+                if backend != .directory {
                     world.lvm.write(to: "v-\(name)", in: "vg0")
                 } else {
                     world.files.write(to: "v-\(name)", in: Self.directory)

@@ -22,7 +22,7 @@ struct RandomWalk {
         host = Simulation(seed: seed, mutant: mutant)
         for index in 0..<Int.random(in: 2...5, using: &generator) {
             let name = "v\(index)"
-            let backend = Bool.random(using: &generator) ? Simulation.Backend.lvm : .directory
+            let backend = Simulation.Backend.allCases.randomElement(using: &generator) ?? .lvm
             backends[name] = backend
             let edit = Bool.random(using: &generator) ? Edit.declareAttached : .declare
             _ = host.edit(edit, name, backend)

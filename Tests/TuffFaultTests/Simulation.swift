@@ -9,10 +9,16 @@ import TuffTestSupport
 /// One host under a virtual clock, its documents, its controller, and an oracle that watches.
 struct Simulation {
     enum Backend: String, CaseIterable, Sendable {
-        case lvm, directory
+        case lvm, directory, thick
 
-        var pool: String { self == .lvm ? "fast" : "dir" }
-        var home: String { self == .lvm ? "vg0" : Simulation.directory }
+        var pool: String {
+            switch self {
+            case .lvm: "fast"
+            case .directory: "dir"
+            case .thick: "slow"
+            }
+        }
+        var home: String { self == .directory ? Simulation.directory : "vg0" }
     }
 
     static let directory = "/srv/pool"
@@ -53,6 +59,9 @@ struct Simulation {
         var pool = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0")))
         pool.overprovision = 4
         desired.pools["fast"] = Sample.declared("fast", pool)
+        var thick = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0")))
+        thick.reserve = Percentage(0)
+        desired.pools["slow"] = Sample.declared("slow", thick)
         desired.pools["dir"] = Sample.declared(
             "dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: Self.directory))))
         oracle.see(OracleView(world))

@@ -96,7 +96,10 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 switch step {
                 case .create: "create"
                 case .copy: "copy"
-                case .extend: "extend"
+                case .extend, .extendThick: "extend"
+                case .wipe: "wipe"
+                case .complete: "complete"
+                case .dropGrowth: "drop"
                 case .activate: "activate"
                 case .relabel: "relabel"
                 case .purge: "purge"

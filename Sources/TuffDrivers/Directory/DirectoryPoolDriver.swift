@@ -153,9 +153,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         switch step {
         case .create(_, _, let size, let marks):
             return create(file, size, marks)
-        case .copy:
-            // The planner says NotSupportedYet: files are not copied yet.
-            preconditionFailure("no step copies files: \(step)")
+        case .copy, .extendThick, .wipe, .complete, .dropGrowth:
+            // The planner says NotSupportedYet of copies; a sparse file holds nothing of others.
+            preconditionFailure("no step of files: \(step)")
         case .extend(_, let uid, _, let from, let to):
             return [
                 .require(.file(HostPath(file.root, Sidecar.path(of: uid)), size: nil)),

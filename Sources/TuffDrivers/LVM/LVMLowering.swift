@@ -44,6 +44,8 @@ extension LVMDriver {
                             .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
+            case .extendThick, .wipe, .complete, .dropGrowth:
+                batches.append(LoweredBatch(steps: [index], actions: Self.thick(step)))
             case .activate(let location, let uid, let uuid):
                 let (group, name) = Self.place(location)
                 activations.append(
@@ -97,15 +99,57 @@ extension LVMDriver {
     private static func create(
         _ backend: StorageBackend, _ name: String, _ size: ByteCount, _ marks: Marks
     ) -> Command {
-        guard case .thinPool(let group, let pool) = backend else {
-            // The planner blocks thick volumes (NotSupportedYet): without wiping they would show other people's data.
-            preconditionFailure("no step creates \(name) in \(backend): only thin pools are supported")
+        let kind: [String], home: String
+        switch backend {
+        case .thinPool(let group, let pool): (kind, home) = (["--thin", "--virtualsize"], "\(group)/\(pool)")
+        // Inactive, so neither zeroed nor searched for signatures: `tuff:op=wipe` says that it shows what was there.
+        case .thick(let group): (kind, home) = (["--zero", "n", "--type", "linear", "--size"], group)
+        // The executor hands files to the other driver.
+        case .directory: preconditionFailure("\(name) is to be a file in \(backend)")
         }
         return change(
-            [
-                "lvcreate", "-qq", "--yes", "--thin", "--virtualsize", Self.size(size), "--name", name,
-                "--activate", "n", "--setactivationskip", "n", "--wipesignatures", "n",
-            ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", "\(group)/\(pool)"])
+            ["lvcreate", "-qq", "--yes"] + kind + [
+                Self.size(size), "--name", name, "--activate", "n", "--setactivationskip", "n", "--wipesignatures", "n",
+            ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", home])
+    }
+
+    /// Steps that only thick volumes have.
+    private static func thick(_ step: VolumeStep) -> [HostAction] {
+        let (group, name) = place(step.location)
+        switch step {
+        case .extendThick(_, let uid, let uuid, let from, let to, let wipe):
+            guard let method = wipe.method else {
+                return [
+                    .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
+                    .run(change(["lvextend", "-qq", "--size", size(to), "--", "\(group)/\(name)"])),
+                ]
+            }
+            return [.growWiped(group: group, name: name, uid: uid, uuid: uuid, from: from, to: to, method)]
+        case .wipe(_, let uid, _, let wipe):
+            // Identified anew, also where the plan knew the uuid: the device was activated a moment ago.
+            let device = DevicePlace(group: group, name: name, uid: uid, uuid: nil)
+            return wipe.method.map {
+                [
+                    .identify(group: group, [uid]),
+                    .require(.unfinished(group: group, name: name, uid: uid, operation: Marks.wiping)),
+                    .wipe(device, $0),
+                ]
+            } ?? []
+        case .complete(_, let uid, let operation):
+            let mark = "tuff:op=\(operation)"
+            let unfinished = ["-S", "lv_tags={\"tuff:uid=\(uid)\" && \"\(mark)\"}", "--", "\(group)/\(name)"]
+            let ours = ["-S", "lv_tags={\"tuff:uid=\(uid)\"}", "--", "\(group)/\(name)"]
+            return [
+                .run(change(["lvchange", "-qq", "--deltag", mark] + unfinished)),
+                .run(change(["lvchange", "-qq", "--activate", "n"] + ours)),
+            ]
+        case .dropGrowth:
+            return [
+                .run(
+                    change(["lvremove", "-qq", "--yes", "-S", "lv_tags={\"tuff-growth\"}", "--", "\(group)/\(name)"]))
+            ]
+        default: return []
+        }
     }
 
     /// A thin snapshot, which LVM makes of thin volumes when no size is given, in one write of the group's metadata like
@@ -181,5 +225,16 @@ extension LVMDriver {
             preconditionFailure("\(location) is no logical volume")
         }
         return (group, name)
+    }
+}
+
+extension LVMPoolSpec.Wipe {
+    /// Nil: what earlier volumes left is shown, as the pool's document says.
+    fileprivate var method: WipeMethod? {
+        switch self {
+        case .zero: .zero
+        case .discard: .discard
+        case .none: nil
+        }
     }
 }

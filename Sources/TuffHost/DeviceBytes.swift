@@ -1,0 +1,83 @@
+import CTuffHost
+import Glibc
+import TuffModel
+
+/// The bytes of one logical volume, opened for us alone.
+///
+/// `O_EXCL` without `O_CREAT` on a block device (open(2)) fails while anything holds it: a mount, a target, another mapping.
+/// The name is only a way to it: which device was opened is asked of the kernel after that.
+struct DeviceBytes: ~Copyable {
+    /// Bytes between two signs of life: a slow disk takes a second for so many.
+    private static let piece: UInt64 = 8 << 20
+    private static let block = 1 << 20
+
+    private let file: OwnedDescriptor
+    private let path: String
+    private let size: UInt64
+
+    init(_ place: DevicePlace) throws(HostError) {
+        path = place.path
+        guard let uuid = place.uuid else {
+            throw HostError(.preconditionFailed, "LVM was not asked which device \(path) is", subject: path)
+        }
+        guard let opened = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, path, O_RDWR | O_EXCL, 0)) else {
+            let number = errno
+            guard number == EBUSY else { throw .system(number, "Cannot open \(path)", subject: path) }
+            throw HostError(.preconditionFailed, "Nothing was written: \(path) is in use", subject: path)
+        }
+        var status = stat()
+        guard fstat(opened.raw, &status) == 0, status.st_mode & S_IFMT == S_IFBLK else {
+            throw HostError(.preconditionFailed, "\(path) is no block device", subject: path)
+        }
+        let found = FileConditions.deviceMapperUUID(of: status.st_rdev)
+        guard found == uuid else {
+            throw HostError(
+                .preconditionFailed, "Nothing was written: \(path) is \(found ?? "no volume"), not \(uuid)", subject: path)
+        }
+        var bytes: UInt64 = 0
+        guard tuff_device_size(opened.raw, &bytes) == 0 else {
+            throw .system(errno, "Cannot ask for the size of \(path)", subject: path)
+        }
+        size = bytes
+        file = opened
+    }
+
+    func wipe(_ method: WipeMethod, _ progress: () -> Bool) throws(HostError) {
+        var offset: UInt64 = 0
+        while offset < size {
+            guard progress() else { throw HostError(.failed, "The controller ended while \(path) was wiped") }
+            let length = min(Self.piece, size - offset)
+            switch method {
+            case .zero: try zero(offset, length)
+            case .discard:
+                // What a device does not know how to forget is zeroed by the reading that follows.
+                _ = tuff_device_discard(file.raw, offset, length)
+                try zeroWhatIsLeft(offset, length)
+            }
+            offset += length
+        }
+        guard fsync(file.raw) == 0 else { throw .system(errno, "Cannot make the zeros of \(path) durable", subject: path) }
+    }
+
+    private func zero(_ offset: UInt64, _ length: UInt64) throws(HostError) {
+        guard tuff_device_zero(file.raw, offset, length) == 0 else {
+            throw .system(errno, "Cannot write zeros to \(path)", subject: path)
+        }
+    }
+
+    /// What a discard leaves is the device's affair (`discard_zeroes_data` of sysfs has been 0 since Linux 4.12), so all of
+    /// it is read.
+    private func zeroWhatIsLeft(_ start: UInt64, _ length: UInt64) throws(HostError) {
+        var buffer = [UInt64](repeating: 0, count: Self.block / 8)
+        var offset = start
+        while offset < start + length {
+            let wanted = Int(min(UInt64(Self.block), start + length - offset))
+            let count = buffer.withUnsafeMutableBytes { pread(file.raw, $0.baseAddress, wanted, off_t(offset)) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system(errno, "Cannot read \(path) back", subject: path) }
+            let isZero = buffer.withUnsafeBytes { !$0.prefix(count).contains { $0 != 0 } }
+            if !isZero { try zero(offset, UInt64(count)) }
+            offset += UInt64(count)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import FoundationEssentials
+import Glibc
+import Testing
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+/// Thick volumes on extents that hold the bytes of earlier ones.
+extension ThreadLabTests {
+    private static let mebi = 1 << 20
+
+    private func lvm(_ arguments: String...) async throws {
+        try await machine.perform([.run(Lab.lvm(arguments))])
+    }
+
+    /// The different bytes that a part of a device holds, past the page cache.
+    private func bytes(_ path: String, from: Int = 0, count: Int) throws -> Set<UInt8> {
+        let descriptor = open(path, O_RDONLY)
+        try #require(descriptor >= 0, "\(path)")
+        defer { close(descriptor) }
+        _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        var found: Set<UInt8> = []
+        var chunk = [UInt8](repeating: 0, count: Self.mebi)
+        for offset in stride(from: from, to: from + count, by: Self.mebi) {
+            try #require(pread(descriptor, &chunk, Self.mebi, off_t(offset)) == Self.mebi, "\(path) at \(offset)")
+            found.formUnion(chunk)
+        }
+        return found
+    }
+
+    private func fill(_ path: String, _ byte: UInt8, count: Int) throws {
+        let descriptor = open(path, O_WRONLY)
+        try #require(descriptor >= 0, "\(path)")
+        defer { close(descriptor) }
+        let chunk = [UInt8](repeating: byte, count: Self.mebi)
+        for offset in stride(from: 0, to: count, by: Self.mebi) {
+            try #require(pwrite(descriptor, chunk, Self.mebi, off_t(offset)) == Self.mebi, "\(path) at \(offset)")
+        }
+        try #require(fsync(descriptor) == 0)
+    }
+
+    /// Every extent that a small volume can get held other bytes before.
+    private func withUsedExtents(_ name: String, _ body: () async throws -> Void) async throws {
+        try await withGroup(name, on: [Lab.disks[1]]) {
+            try await lvm("lvcreate", "-qq", "--yes", "-L", "96m", "-n", "old", "-Wn", name)
+            try fill("/dev/\(name)/old", 0xaa, count: 96 * Self.mebi)
+            try await lvm("lvremove", "-qq", "--yes", "\(name)/old")
+            // What happens without care.
+            try await lvm("lvcreate", "-qq", "--yes", "-L", "16m", "-n", "careless", "-Wn", "-Zn", name)
+            #expect(try bytes("/dev/\(name)/careless", count: 16 * Self.mebi).contains(0xaa))
+            try await lvm("lvremove", "-qq", "--yes", "\(name)/careless")
+            try await body()
+        }
+    }
+
+    @Test(arguments: ["zero", "discard"])
+    func aThickVolumeShowsNothingOfEarlierOnes(_ wipe: String) async throws {
+        try await withUsedExtents("thick") {
+            let pool = document("Pool", "slow", "lvm: {volumeGroup: thick, wipe: \(wipe)}")
+            let attached = document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
+            func set(_ size: String) -> String {
+                pool + document("Volume", "db", "size: \(size), pool: slow") + attached
+            }
+            let made = try await apply(try desired(set("16Mi")))
+            #expect(made.exitCode == 0, "\(made.changes)")
+            #expect(try bytes("/dev/thick/v-db", count: 16 * Self.mebi) == [0])
+            try fill("/dev/thick/v-db", 0x42, count: 16 * Self.mebi)
+
+            // Under a live export.
+            let grown = try await apply(try desired(set("40Mi")))
+            #expect(grown.exitCode == 0, "\(grown.changes)")
+            #expect(try bytes("/dev/thick/v-db", count: 16 * Self.mebi) == [0x42])
+            #expect(try bytes("/dev/thick/v-db", from: 16 * Self.mebi, count: 24 * Self.mebi) == [0])
+            #expect(try await plan(try desired(set("40Mi"))).isEmpty)
+            // Somebody without care, for comparison.
+            try await lvm("lvextend", "-qq", "-L", "56m", "thick/v-db")
+            #expect(try bytes("/dev/thick/v-db", from: 40 * Self.mebi, count: 16 * Self.mebi).contains(0xaa))
+        }
+    }
+
+    @Test func whatAnInterruptedWorkLeftIsFinishedAndGivenBack() async throws {
+        try await withUsedExtents("cut") {
+            let pool = document("Pool", "slow", "lvm: {volumeGroup: cut}")
+            let set = try desired(pool + document("Volume", "db", "size: 16Mi, pool: slow"))
+            let plan = try await plan(set)
+            let steps = plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
+            // The machine dies before the first byte is wiped.
+            let begun = reconciler.volumeGroups.lower(Array(steps.prefix(2)))
+            try await machine.perform(begun.flatMap(\.actions))
+            #expect(try bytes("/dev/cut/v-db", count: 16 * Self.mebi).contains(0xaa))
+            // And another time in the middle of a growth.
+            try await lvm(
+                "lvcreate", "-qq", "--yes", "-L", "8m", "-n", "x-aaaabbbbccccdddd", "--addtag", "tuff-growth", "-Wn",
+                "cut")
+
+            let finished = try await apply(set)
+            #expect(finished.exitCode == 0, "\(finished.changes)")
+            let after = try await reconciler.observe(set, context: context())
+            let volumes = after.volumeGroups["cut"].value??.logicalVolumes ?? []
+            #expect(volumes.map(\.name).sorted() == ["pool", "v-db"])
+            #expect(volumes.allSatisfy { !$0.tags.contains { $0.hasPrefix("tuff:op") } })
+            try await lvm("lvchange", "-qq", "-ay", "cut/v-db")
+            #expect(try bytes("/dev/cut/v-db", count: 16 * Self.mebi) == [0])
+            // What is complete is never wiped again, whatever was seen of it before.
+            try fill("/dev/cut/v-db", 0x42, count: Self.mebi)
+            let stale = reconciler.volumeGroups.lower([steps[2]])
+            await #expect(throws: HostError.self) { try await machine.perform(stale.flatMap(\.actions)) }
+            #expect(try bytes("/dev/cut/v-db", count: Self.mebi) == [0x42])
+        }
+    }
+}

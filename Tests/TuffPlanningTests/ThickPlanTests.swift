@@ -1,0 +1,138 @@
+import Testing
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+@Suite struct ThickPlanTests {
+    let location = VolumeLocation.logicalVolume(group: "vg0", name: "v-db")
+
+    func desired(_ size: ByteCount = Sample.gibi(10), wipe: LVMPoolSpec.Wipe = .zero) -> DesiredState {
+        var desired = Sample.desired()
+        var lvm = LVMPoolSpec(volumeGroup: "vg0")
+        lvm.wipe = wipe
+        desired.pools["fast"] = Sample.declared("fast", PoolSpec(backend: .lvm(lvm)))
+        desired.volumes["db"]!.spec.size = size
+        return desired
+    }
+
+    /// The group with these volumes beside its thin pool, and so much room.
+    func observed(_ volumes: [LogicalVolume] = [], free: ByteCount = Sample.gibi(80)) throws -> ObservedState {
+        var observed = Sample.observed(volumes)
+        var group = try #require(observed.volumeGroups["vg0"].value ?? nil)
+        group.free = free
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        return observed
+    }
+
+    func thick(_ size: ByteCount = Sample.gibi(10), operation: String? = nil) -> LogicalVolume {
+        var marks = Sample.marks()
+        marks.operation = operation
+        return LogicalVolume(name: "v-db", uuid: "uuid-db", size: size, tags: marks.tags, layout: .linear)
+    }
+
+    func plan(_ desired: DesiredState, _ observed: ObservedState, _ consent: Consent = Consent()) -> Plan {
+        var context = Sample.context()
+        context.consent = consent
+        return Planner.plan(desired: desired, observed: observed, context: context)
+    }
+
+    @Test func aNewVolumeIsMarkedUnfinishedUntilItIsWiped() throws {
+        let plan = plan(desired(), try observed())
+        let steps = plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
+        try #require(steps.count == 4)
+        guard case .create(.thick("vg0"), location, Sample.gibi(10), let marks) = steps[0],
+            case .activate(location, marks.uid, nil) = steps[1],
+            case .wipe(location, marks.uid, nil, .zero) = steps[2],
+            case .complete(location, marks.uid, "wipe") = steps[3]
+        else {
+            Issue.record("\(steps)")
+            return
+        }
+        #expect(marks.operation == Marks.wiping)
+        #expect(plan.steps[2].keys == [.data("/dev/vg0/v-db")])
+        #expect(plan.steps[3].after == [plan.steps[2].id])
+    }
+
+    @Test func itIsAttachedAfterItIsWipedOnly() throws {
+        var attached = desired()
+        attached.attachments = Sample.desired(attached: ["db"]).attachments
+        let plan = plan(attached, try observed())
+        let complete = try #require(plan.steps.first { if case .volume(.complete) = $0.step { true } else { false } })
+        let next = try #require(plan.steps.first { $0.after.contains(complete.id) })
+        guard case .volume(.activate(location, _, _)) = next.step else {
+            Issue.record("\(next)")
+            return
+        }
+    }
+
+    @Test func aPoolThatWipesNothingMakesVolumesAtOnce() throws {
+        let plan = plan(desired(wipe: .none), try observed())
+        guard plan.steps.count == 1, case .volume(.create(_, _, _, let marks)) = plan.steps[0].step else {
+            Issue.record("\(plan.steps)")
+            return
+        }
+        #expect(marks.operation == nil)
+    }
+
+    @Test func anInterruptedWipeBeginsAnew() throws {
+        let plan = plan(desired(), try observed([thick(operation: "wipe")]))
+        #expect(
+            plan.steps.map(\.step) == [
+                .volume(.activate(location: location, uid: Sample.uid, uuid: "uuid-db")),
+                .volume(.wipe(location: location, uid: Sample.uid, uuid: "uuid-db", wipe: .zero)),
+                .volume(.complete(location: location, uid: Sample.uid, operation: "wipe")),
+            ])
+        #expect(plan.changes.first { $0.resource.name == "db" }?.summary.contains("wipe") == true)
+    }
+
+    @Test func theTrashRemembersThatAVolumeIsNotWiped() throws {
+        var empty = desired()
+        empty.volumes = [:]
+        var consent = Consent()
+        consent.prune = true
+        let plan = plan(empty, try observed([thick(operation: "wipe")]), consent)
+        guard case .volume(.relabel(let change))? = plan.steps.first?.step else {
+            Issue.record("\(plan.steps)")
+            return
+        }
+        #expect(change.after.until != nil && change.after.operation == Marks.wiping)
+    }
+
+    @Test func itGrowsByExtentsThatAreWipedFirst() throws {
+        let plan = plan(desired(Sample.gibi(12), wipe: .discard), try observed([thick()]))
+        #expect(
+            plan.steps.map(\.step) == [
+                .volume(
+                    .extendThick(
+                        location: location, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10),
+                        to: Sample.gibi(12), wipe: .discard))
+            ])
+    }
+
+    /// The reserve is a tenth of the group, whatever is promised elsewhere.
+    @Test func onlyExtentsThatAreThereArePromised() throws {
+        let size = try #require(try observed().volumeGroups["vg0"].value??.size)
+        let reserve = ByteCount(size.bytes / 10)
+        #expect(plan(desired(), try observed(free: reserve + Sample.gibi(10))).steps.count == 4)
+        let tight = plan(desired(), try observed(free: reserve + Sample.gibi(9)))
+        #expect(tight.steps.isEmpty)
+        #expect(tight.changes.first { $0.resource.name == "db" }?.reason == .insufficientCapacity)
+    }
+
+    @Test func extentsThatAnInterruptedGrowthTookAreGivenBack() throws {
+        let left = LogicalVolume(
+            name: "x-\(Sample.uid)", uuid: "uuid-x", size: Sample.gibi(1), tags: ["tuff-growth"], layout: .linear)
+        let whole = plan(desired(), try observed([thick(), left]))
+        #expect(
+            whole.steps.map(\.step) == [
+                .volume(.dropGrowth(location: .logicalVolume(group: "vg0", name: "x-\(Sample.uid)")))
+            ])
+        // A growth takes them up itself.
+        let growing = plan(desired(Sample.gibi(12)), try observed([thick(), left]))
+        #expect(growing.steps.count == 1)
+        // Somebody else's volume of such a name is not ours to remove.
+        var theirs = left
+        theirs.tags = []
+        #expect(plan(desired(), try observed([thick(), theirs])).isEmpty)
+    }
+}
