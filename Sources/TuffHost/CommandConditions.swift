@@ -18,7 +18,8 @@ struct CommandConditions {
             // Empty, or "unknown" for what is inactive and therefore not open.
             guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
         case .unfinished(let group, let name, let uid, let operation):
-            _ = try await logicalVolume("\(group)/\(name)", nil, ["tuff:uid=\(uid)", "tuff:op=\(operation)"], condition)
+            _ = try await logicalVolume(
+                "\(group)/\(name)", nil, ["tuff:uid=\(uid)", "tuff:op=\(operation)"], condition)
         case .tgtIdle(let port, let tid, _):
             let command = Command(
                 "tgtadm", ["-C", "\(port)", "--lld", "iscsi", "--mode", "conn", "--op", "show", "--tid", "\(tid)"],

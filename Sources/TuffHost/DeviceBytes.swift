@@ -15,12 +15,13 @@ struct DeviceBytes: ~Copyable {
     private let path: String
     private let size: UInt64
 
-    init(_ place: DevicePlace) throws(HostError) {
+    init(_ place: DevicePlace, writable: Bool = true) throws(HostError) {
         path = place.path
         guard let uuid = place.uuid else {
             throw HostError(.preconditionFailed, "LVM was not asked which device \(path) is", subject: path)
         }
-        guard let opened = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, path, O_RDWR | O_EXCL, 0)) else {
+        let flags = (writable ? O_RDWR : O_RDONLY) | O_EXCL
+        guard let opened = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, path, flags, 0)) else {
             let number = errno
             guard number == EBUSY else { throw .system(number, "Cannot open \(path)", subject: path) }
             throw HostError(.preconditionFailed, "Nothing was written: \(path) is in use", subject: path)
@@ -32,7 +33,8 @@ struct DeviceBytes: ~Copyable {
         let found = FileConditions.deviceMapperUUID(of: status.st_rdev)
         guard found == uuid else {
             throw HostError(
-                .preconditionFailed, "Nothing was written: \(path) is \(found ?? "no volume"), not \(uuid)", subject: path)
+                .preconditionFailed, "Nothing was written: \(path) is \(found ?? "no volume"), not \(uuid)",
+                subject: path)
         }
         var bytes: UInt64 = 0
         guard tuff_device_size(opened.raw, &bytes) == 0 else {
@@ -56,7 +58,74 @@ struct DeviceBytes: ~Copyable {
             }
             offset += length
         }
-        guard fsync(file.raw) == 0 else { throw .system(errno, "Cannot make the zeros of \(path) durable", subject: path) }
+        try sync()
+    }
+
+    /// Begins with the bytes of `source`, and reads zeros after them.
+    func copy(from source: borrowing DeviceBytes, _ progress: () -> Bool) throws(HostError) {
+        guard source.size <= size else {
+            throw HostError(.preconditionFailed, "\(source.path) is larger than \(path)", subject: path)
+        }
+        var theirs = [UInt8](repeating: 0, count: Self.block), ours = theirs
+        var offset: UInt64 = 0, unsynced = 0
+        while offset < size {
+            guard progress() else { throw HostError(.failed, "The controller ended while \(path) was filled") }
+            let length = Int(min(UInt64(Self.block), size - offset))
+            let taken = offset < source.size ? Int(min(UInt64(length), source.size - offset)) : 0
+            try source.read(&theirs, taken, at: offset)
+            if taken < length { for index in taken..<length { theirs[index] = 0 } }
+            try read(&ours, length, at: offset)
+            unsynced += try write(theirs, over: ours, length, at: offset)
+            // What waits in memory is written before it takes longer than a sign of life may.
+            if unsynced >= 64 * Self.block {
+                try sync()
+                unsynced = 0
+            }
+            offset += UInt64(length)
+        }
+        try sync()
+    }
+
+    private func read(_ buffer: inout [UInt8], _ count: Int, at offset: UInt64) throws(HostError) {
+        var done = 0
+        while done < count {
+            let got = buffer.withUnsafeMutableBytes {
+                pread(file.raw, $0.baseAddress! + done, count - done, off_t(offset) + off_t(done))
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got > 0 else { throw .system(errno, "Cannot read \(path) at \(offset)", subject: path) }
+            done += got
+        }
+    }
+
+    /// Writes what differs, by pieces of 64 KiB.
+    /// - Returns: how many bytes were written.
+    private func write(_ new: [UInt8], over old: [UInt8], _ count: Int, at offset: UInt64) throws(HostError) -> Int {
+        var written = 0
+        for start in stride(from: 0, to: count, by: 64 << 10) {
+            let end = min(start + (64 << 10), count)
+            let isEqual = new.withUnsafeBytes { new in
+                old.withUnsafeBytes { memcmp(new.baseAddress! + start, $0.baseAddress! + start, end - start) == 0 }
+            }
+            if isEqual { continue }
+            var done = start
+            while done < end {
+                let got = new.withUnsafeBytes {
+                    pwrite(file.raw, $0.baseAddress! + done, end - done, off_t(offset) + off_t(done))
+                }
+                if got < 0, errno == EINTR { continue }
+                guard got > 0 else { throw .system(errno, "Cannot write \(path) at \(offset)", subject: path) }
+                done += got
+            }
+            written += end - start
+        }
+        return written
+    }
+
+    private func sync() throws(HostError) {
+        guard fdatasync(file.raw) == 0 else {
+            throw .system(errno, "Cannot make what was written to \(path) durable", subject: path)
+        }
     }
 
     private func zero(_ offset: UInt64, _ length: UInt64) throws(HostError) {

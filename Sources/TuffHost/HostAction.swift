@@ -137,6 +137,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     case makeVolume(Command, group: String, uid: UID)
     /// Makes every byte of a device read zero that nobody else has open. May take hours.
     case wipe(DevicePlace, WipeMethod)
+    /// Makes a device begin with the bytes of another, and read zeros after them; only what differs is written, so that
+    /// doing it again is cheap. Nobody else may have either open. May take hours.
+    case copyBytes(from: DevicePlace, to: DevicePlace)
     /// Grows the linear volume from one size to another by extents that are wiped before they are joined to it: see
     /// `ThickGrowth`.
     case growWiped(
@@ -194,6 +197,8 @@ extension HostAction: CustomStringConvertible {
         case .wipe(let device, .zero): "blkdiscard --zeroout \(Command.quoted(device.path))"
         case .wipe(let device, .discard):
             "blkdiscard \(Command.quoted(device.path))   # read back, and zeroed where it does not read zeros"
+        case .copyBytes(let source, let target):
+            "dd if=\(Command.quoted(source.path)) of=\(Command.quoted(target.path)) bs=1M   # only what differs; zeros after it"
         case .growWiped(let group, let name, _, _, _, let size, let method):
             "lvextend --size \(size.bytes)b -- \(Command.quoted("\(group)/\(name)"))   # by extents wiped before (\(method.rawValue))"
         case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description

@@ -180,6 +180,10 @@ package final class LinuxMachine: Machine {
         case .wipe(var device, let method) where device.uuid == nil:
             device.uuid = identified.withLock { $0[device.uid] }
             return .wipe(device, method)
+        case .copyBytes(var source, var target):
+            source.uuid = source.uuid ?? identified.withLock { $0[source.uid] }
+            target.uuid = target.uuid ?? identified.withLock { $0[target.uid] }
+            return .copyBytes(from: source, to: target)
         default: return action
         }
     }

@@ -62,7 +62,8 @@ struct ThickGrowth {
                 "lvs", "--segments", "--reportformat", "json", "-o", "vg_uuid,lv_uuid,seg_pe_ranges", "--", helper,
             ], effect: .reads, outputLimit: 1 << 20)
         let output = try await commands.run(query)
-        guard output.status == 0, let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)),
+        guard output.status == 0,
+            let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)),
             let first = report.report.first?.seg.first
         else {
             throw HostError(.malformed, "lvm lvs did not tell the extents of \(helper)", subject: query.description)

@@ -67,11 +67,14 @@ package enum WorkerServer {
     ) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .activate, .makeVolume, .identify, .growWiped, .require(.logicalVolume), .require(.expiredVolume), .require(.unfinished),
+        case .run, .activate, .makeVolume, .identify, .growWiped, .require(.logicalVolume), .require(.expiredVolume),
+            .require(.unfinished),
             .require(.tgtIdle):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)
+        case .copyBytes(let source, let target):
+            try DeviceBytes(target).copy(from: DeviceBytes(source, writable: false), progress)
         case .makeDirectory(let path): try tree.makeDirectory(path)
         case .removeDirectory(let path): try tree.removeDirectory(path)
         case .writeAttribute(let path, let value, let verify): try tree.writeAttribute(path, value, verify: verify)

@@ -72,9 +72,13 @@ package struct Marks: Hashable, Codable, Sendable {
     package static let creating = "create"
     package static let moving = "move"
     package static let wiping = "wipe"
+    /// A volume whose content is being copied from its source, and which is shown to nobody until all of it is there.
+    package static let copying = "copy"
 
     /// Unfinished work that a new name or another standing does not end.
-    package var lastingOperation: String? { operation == Self.wiping ? operation : nil }
+    package var lastingOperation: String? {
+        [Self.wiping, Self.copying].contains(operation) ? operation : nil
+    }
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
         case from, iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol

@@ -32,6 +32,10 @@ struct PlanningPass {
     var poolsByBackend: [StorageBackend: PoolState] = [:]
     /// How many attachments each volume has.
     var attachmentCount: [String: Int] = [:]
+    /// Volumes that documents attach to anybody.
+    let attachedVolumes: Set<String>
+    /// The last step that reads the bytes of each source: one reader at a time.
+    var transfers: [UID: Int] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
     /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
@@ -46,6 +50,7 @@ struct PlanningPass {
         volumes = desired.volumes
         snapshots = desired.snapshots
         heirs = Self.heirs(desired)
+        attachedVolumes = Set(desired.attachments.values.map(\.spec.volume))
         portals = desired.volumes.compactMapValues(\.spec.portals)
         index = StorageIndex(observed)
         inventory = observed.targets

@@ -154,7 +154,9 @@ extension PlanningPass {
             return
         }
         guard let until = stored.marks.until else { return }
-        if until < context.now, stored.marks.operation == stored.marks.lastingOperation { return planPurge(of: stored, resource, until) }
+        if until < context.now, stored.marks.operation == stored.marks.lastingOperation {
+            return planPurge(of: stored, resource, until)
+        }
         var finished = stored.marks
         finished.operation = stored.marks.lastingOperation
         let home = stored.location(under: finished)

@@ -7,6 +7,8 @@ struct CopySource {
     var size: ByteCount
     /// The step that makes it, or changes it.
     var after: Int?
+    /// In the same thin pool, where a copy takes a moment and no room.
+    var sharesBlocks = false
 
     /// Why a volume of `wanted` cannot be made from it.
     func obstacle(for wanted: ByteCount) -> Obstacle? {
@@ -55,18 +57,15 @@ extension PlanningPass {
         guard case .available(let stored, let after)? = outcome(of: role), let size = stored.size else {
             return missing(.dependencyBlocked, "\(role.resource) is not available, see its own line")
         }
-        guard stored.backend == pool.backend else {
+        if case .directory = pool.backend {
             return missing(
-                .notSupportedYet,
-                "\(role.resource) is in \(stored.backend) and pool '\(pool.name)' is \(pool.backend); copies between pools are "
-                    + "not carried out yet")
+                .notSupportedYet, "this version copies logical volumes only, and \(pool.backend) is a directory")
         }
-        guard case .thinPool = pool.backend else {
-            return missing(
-                .notSupportedYet, "this version copies volumes within thin pools only, and \(pool.backend) is none")
-        }
-        if let obstacle = suspension(of: stored) { return .failure(MissingSource(obstacle: obstacle)) }
-        return .success(CopySource(resource: role.resource, stored: stored, size: size, after: after))
+        var source = CopySource(resource: role.resource, stored: stored, size: size, after: after)
+        if case .thinPool = pool.backend, stored.backend == pool.backend { source.sharesBlocks = true }
+        let obstacle =
+            suspension(of: stored) ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored))
+        return obstacle.map { .failure(MissingSource(obstacle: $0)) } ?? .success(source)
     }
 
     /// Makes a volume that begins with the content of another, and grows it to its own size.
@@ -127,6 +126,12 @@ extension PlanningPass {
                 declared, .blocked,
                 Obstacle(.dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"))
         }
+        guard case .thinPool(let group, _) = pool.backend else {
+            return stop(
+                declared, .unsupported,
+                Obstacle(
+                    .notSupportedYet, "this version takes snapshots in thin pools only, and \(pool.backend) is none"))
+        }
         let source: CopySource
         switch copySource(.volume(declared.spec.volume), into: pool) {
         case .success(let found): source = found
@@ -134,7 +139,6 @@ extension PlanningPass {
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(declared, action, missing.obstacle)
         }
-        guard case .thinPool(let group, _) = pool.backend else { preconditionFailure("only thin volumes are sources") }
         let location = VolumeLocation.logicalVolume(group: group, name: role.objectName)
         let obstacle =
             pool.obstacle ?? unseen() ?? loss(of: role.resource) ?? former.flatMap { loss(of: $0.resource) }

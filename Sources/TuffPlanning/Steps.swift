@@ -34,6 +34,12 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount, wipe: LVMPoolSpec.Wipe)
     /// Makes an active volume that nobody uses read zeros. Takes as long as writing all of it.
     case wipe(location: VolumeLocation, uid: UID, uuid: String?, wipe: LVMPoolSpec.Wipe)
+    /// Makes a volume hold what another holds, differing blocks only; the rest of a larger one reads zeros. Both are
+    /// active, and nobody uses either.
+    case fill(
+        location: VolumeLocation, uid: UID, uuid: String?, source: VolumeLocation, sourceUID: UID, sourceUUID: String?)
+    /// Takes the device away. Refused while anybody has it open.
+    case deactivate(location: VolumeLocation, uid: UID)
     /// Takes the mark of unfinished work off and the device away.
     case complete(location: VolumeLocation, uid: UID, operation: String)
     /// Removes what an interrupted growth of a thick volume left.
@@ -49,7 +55,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         switch self {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
             .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _),
-            .dropGrowth(let location), .activate(let location, _, _), .purge(let location, _, _, _):
+            .fill(let location, _, _, _, _, _), .deactivate(let location, _), .dropGrowth(let location),
+            .activate(let location, _, _), .purge(let location, _, _, _):
             location
         case .relabel(let change): change.from
         }

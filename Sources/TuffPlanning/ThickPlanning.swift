@@ -34,7 +34,8 @@ extension PlanningPass {
                 let location = VolumeLocation.logicalVolume(group: name, name: volume.name)
                 builder.add(
                     PlannedChange(
-                        ResourceID(.pool, pool.name), .update, "give back \(volume.size) that an interrupted growth took "
+                        ResourceID(.pool, pool.name), .update,
+                        "give back \(volume.size) that an interrupted growth took "
                             + "(\(location))", risk: .online),
                     [(.volume(.dropGrowth(location: location)), key(of: location))])
             }

@@ -119,6 +119,9 @@ extension PlanningPass {
                 location: declared.location, uid: stored.uid)
             return finishCreation(stored, size: size, change)
         }
+        if stored.marks.operation == Marks.copying, action == .update {
+            return planResumedTransfer(stored, declared, pool)
+        }
         guard let size = stored.size else {
             return stop(
                 resource, declared, .blocked,
@@ -185,6 +188,8 @@ extension PlanningPass {
                 risk: .online, location: declared.location(of: revision.growth == nil ? "metadata.name" : "spec.size"),
                 uid: stored.uid, notes: notes),
             revision.steps.map { (.volume($0), key(of: $0)) })
+        // What comes back incomplete is completed before anybody gets it.
+        if stored.marks.operation == Marks.copying { return .unavailable("its content is not complete yet") }
         return .available(revision.result, after: last)
     }
 
@@ -223,6 +228,7 @@ extension PlanningPass {
             policy: declared.spec.removalPolicy, origin: source?.stored.uid)
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
+        if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
         let how: String =
             switch pool.backend {
@@ -327,7 +333,7 @@ extension PlanningPass {
 
     /// Work of another version that is not complete is not ours to hand out.
     func unfinished(_ stored: StoredVolume) -> Obstacle? {
-        let known = [Marks.creating, Marks.moving, Marks.wiping]
+        let known = [Marks.creating, Marks.moving, Marks.wiping, Marks.copying]
         guard let operation = stored.marks.operation, !known.contains(operation) else {
             return nil
         }

@@ -293,6 +293,10 @@ package final class FakeMachine: Machine {
         case .wipe(var device, let method) where device.uuid == nil:
             device.uuid = state.identified[device.uid]
             return .wipe(device, method)
+        case .copyBytes(var source, var target):
+            source.uuid = source.uuid ?? state.identified[source.uid]
+            target.uuid = target.uuid ?? state.identified[target.uid]
+            return .copyBytes(from: source, to: target)
         default: return action
         }
     }

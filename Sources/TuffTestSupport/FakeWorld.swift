@@ -172,6 +172,15 @@ package struct FakeWorld: Equatable, Sendable {
                 let volume = lvm[device.group, device.name], !isOpen(device.group, volume), !volume.suspended
             else { throw Self.unmet(action) }
             lvm.wipe(device.name, in: device.group)
+        case .copyBytes(let source, let target):
+            for device in [source, target] {
+                guard let uuid = device.uuid, deviceUUID("/dev/\(device.group)/\(device.name)") == uuid,
+                    let volume = lvm[device.group, device.name], !isOpen(device.group, volume), !volume.suspended
+                else { throw Self.unmet(action) }
+            }
+            let content = lvm[source.group, source.name]?.content ?? 0
+            lvm[target.group, target.name]?.content = content
+            lvm[target.group, target.name]?.showsEarlierData = false
         case .growWiped(let group, let name, let uid, let uuid, let from, let to, _):
             return try grow(group, name, uid, uuid, from, to, action)
         case .require(.device(let group, let name, _, let uuid)):
@@ -221,7 +230,8 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .wipe, .growWiped, .identify, .require(.logicalVolume), .require(.expiredVolume),
+        case .run, .activate, .makeVolume, .wipe, .copyBytes, .growWiped, .identify, .require(.logicalVolume),
+            .require(.expiredVolume),
             .require(.device), .require(.unfinished), .require(.tgtIdle):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),

@@ -91,7 +91,9 @@ extension Oracle {
                 if object.active { say("\(object.place) is in the trash and active") }
                 if object.home == "vg0", !object.skipsActivation { say("\(object.place) comes back at boot") }
             }
-            if let operation = object.mark("op"), operation != "wipe" || object.isLive { say("\(object.place) is still marked \(operation)") }
+            if let operation = object.mark("op"), !object.isHidden || object.isLive {
+                say("\(object.place) is still marked \(operation)")
+            }
             if object.content == nil { say("\(object.place) has marks and no data") }
         }
         for (name, number) in count where number > 1 { say("\(name) exists \(number) times", .identity) }

@@ -162,8 +162,8 @@ package struct Oracle: Sendable {
         for new in after.objects where new.showsEarlierData && new.uid != nil && new.stack == intent.stack {
             // A person may have grown it.
             let old = before.object(new.key)
-            let isTheirs = old?.showsEarlierData == true && old?.mark("op") != "wipe"
-            if new.mark("op") != "wipe", !isTheirs {
+            let isTheirs = old?.showsEarlierData == true && old?.isHidden == false
+            if !new.isHidden, !isTheirs {
                 found.append(Violation(.bytes, "\(new.place) shows what earlier volumes left"))
             }
         }
@@ -241,7 +241,7 @@ package struct Oracle: Sendable {
             found.append(Violation(rule, "\(old.place) (\(old.label)): \(sentence)"))
         }
         // Nobody was shown what is not wiped yet.
-        let isBlank = old.mark("op") == "wipe"
+        let isBlank = old.isHidden
         if new.content != old.content, old.content != nil, new.content != nil, !isBlank { say(.bytes, "other bytes") }
         if old.content != nil, new.content == nil, !mayVanish(old, intent) { say(.bytes, "only its marks are left") }
         if new.size < old.size, new.content != nil { say(.bytes, "it shrank") }
@@ -295,7 +295,9 @@ package struct Oracle: Sendable {
         }
         if let source = new.mark("from") {
             let origin = (before.objects + after.objects).first { $0.uid == source }
-            if origin?.content != new.content { found.append(Violation(.bytes, "\(what) is no copy of \(source)")) }
+            if origin?.content != new.content, !new.isHidden {
+                found.append(Violation(.bytes, "\(what) is no copy of \(source)"))
+            }
         } else if let other = before.objects.first(where: {
             $0.home == new.home && $0.content == new.content && new.content != nil
         }) {

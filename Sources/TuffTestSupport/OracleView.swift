@@ -33,6 +33,8 @@ package struct OracleObject: Equatable, Sendable {
     package var uid: String? { mark("uid") }
     package var label: String { mark("vol") ?? mark("snap") ?? "?" }
     package var stack: String { mark("stack") ?? "?" }
+    /// Not wiped, or not filled yet: nobody is shown it.
+    package var isHidden: Bool { ["wipe", "copy"].contains(mark("op") ?? "") }
     package var isTrashed: Bool { mark("until") != nil }
     package var isReleased: Bool { mark("released") != nil }
     package var isLive: Bool { uid != nil && !isTrashed && !isReleased }

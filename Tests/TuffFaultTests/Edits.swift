@@ -6,7 +6,7 @@ import TuffTestSupport
 /// One thing people do to one volume: to its documents, by an order, at its initiator, or to the clock.
 enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
-    case snapshot, clone, removeSnapshot
+    case snapshot, clone, cloneAway, removeSnapshot
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
     case vanish, addStranger, write, loseLedger
@@ -67,6 +67,7 @@ extension Simulation {
             guard desired.attachments.removeValue(forKey: access) != nil else { return false }
         case .rename: return rename(name, access)
         case .snapshot, .clone, .removeSnapshot: return copy(edit, name, backend)
+        case .cloneAway: return cloneAway(name, backend)
         case .replaceInitiator, .disconnectOnRemove:
             guard var declared = desired.attachments[access] else { return false }
             if edit == .disconnectOnRemove {
@@ -134,6 +135,19 @@ extension Simulation {
             spec.source = desired.snapshots[snapshot] == nil ? .volume(name) : .snapshot(snapshot)
             desired.volumes[clone] = Sample.declared(clone, spec)
         }
+        return true
+    }
+
+    /// Into the other pool of the group, byte by byte.
+    private mutating func cloneAway(_ name: String, _ backend: Backend) -> Bool {
+        let snapshot = "\(name)-snap", clone = "\(name)-away"
+        guard backend != .directory, let origin = desired.volumes[name], desired.volumes[clone] == nil else {
+            return false
+        }
+        let pool = backend == .lvm ? Backend.thick.pool : Backend.lvm.pool
+        var spec = VolumeSpec(size: origin.spec.size + ByteCount(4 << 20), placement: .pool(pool))
+        spec.source = desired.snapshots[snapshot] == nil ? .volume(name) : .snapshot(snapshot)
+        desired.volumes[clone] = Sample.declared(clone, spec)
         return true
     }
 

@@ -109,4 +109,43 @@ extension ThreadLabTests {
             #expect(try bytes("/dev/cut/v-db", count: Self.mebi) == [0x42])
         }
     }
+
+    @Test func aCloneInAnotherPoolHoldsItsSourceAndNothingOfEarlierVolumes() async throws {
+        try await withUsedExtents("away") {
+            let pools =
+                document("Pool", "fast", "lvm: {volumeGroup: away, thinPool: pool}, overprovision: 4")
+                + document("Pool", "slow", "lvm: {volumeGroup: away}")
+            let db = document("Volume", "db", "size: 16Mi, pool: fast")
+            let snapshot = document("Snapshot", "before", "volume: db")
+            let attached = document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
+            let first = try await apply(try desired(pools + db + attached))
+            #expect(first.exitCode == 0, "\(first.changes)")
+            try fill("/dev/away/v-db", 0x42, count: 8 * Self.mebi)
+            #expect(try await apply(try desired(pools + db + attached + snapshot)).exitCode == 0)
+            try fill("/dev/away/v-db", 0x43, count: 8 * Self.mebi)
+
+            // From the volume itself, which is in use: refused with what to do instead.
+            let direct = document("Volume", "copy", "size: 24Mi, pool: slow, source: {volume: db}")
+            let refused = try await plan(try desired(pools + db + attached + snapshot + direct))
+            #expect(refused.changes.first { $0.resource.name == "copy" }?.reason == .inUse)
+
+            // From its snapshot, in a plan that dies in the middle of the copy.
+            let copy = document("Volume", "copy", "size: 24Mi, pool: slow, source: {snapshot: before}")
+            let set = try desired(pools + db + attached + snapshot + copy)
+            let steps = try await plan(set).steps.compactMap {
+                if case .volume(let step) = $0.step { step } else { nil }
+            }
+            try #require(steps.count == 6)
+            for step in steps.prefix(3) {
+                try await machine.perform(reconciler.volumeGroups.lower([step]).flatMap(\.actions))
+            }
+            let finished = try await apply(set)
+            #expect(finished.exitCode == 0, "\(finished.changes)")
+            #expect(try await plan(set).isEmpty)
+            try await lvm("lvchange", "-qq", "-ay", "away/v-copy")
+            #expect(try bytes("/dev/away/v-copy", count: 8 * Self.mebi) == [0x42])
+            #expect(try bytes("/dev/away/v-copy", from: 8 * Self.mebi, count: 16 * Self.mebi) == [0])
+            #expect(try bytes("/dev/away/v-db", count: 8 * Self.mebi) == [0x43])
+        }
+    }
 }

@@ -44,7 +44,7 @@ extension LVMDriver {
                             .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
-            case .extendThick, .wipe, .complete, .dropGrowth:
+            case .extendThick, .wipe, .fill, .deactivate, .complete, .dropGrowth:
                 batches.append(LoweredBatch(steps: [index], actions: Self.thick(step)))
             case .activate(let location, let uid, let uuid):
                 let (group, name) = Self.place(location)
@@ -135,6 +135,19 @@ extension LVMDriver {
                     .wipe(device, $0),
                 ]
             } ?? []
+        case .fill(_, let uid, _, let source, let sourceUID, let sourceUUID):
+            let (sourceGroup, sourceName) = place(source)
+            return [
+                .identify(group: sourceGroup, [sourceUID]), .identify(group: group, [uid]),
+                .require(condition(sourceGroup, sourceName, sourceUUID, sourceUID, size: nil)),
+                .require(.unfinished(group: group, name: name, uid: uid, operation: Marks.copying)),
+                .copyBytes(
+                    from: DevicePlace(group: sourceGroup, name: sourceName, uid: sourceUID, uuid: nil),
+                    to: DevicePlace(group: group, name: name, uid: uid, uuid: nil)),
+            ]
+        case .deactivate(_, let uid):
+            let ours = ["-S", "lv_tags={\"tuff:uid=\(uid)\"}", "--", "\(group)/\(name)"]
+            return [.run(change(["lvchange", "-qq", "--activate", "n"] + ours))]
         case .complete(_, let uid, let operation):
             let mark = "tuff:op=\(operation)"
             let unfinished = ["-S", "lv_tags={\"tuff:uid=\(uid)\" && \"\(mark)\"}", "--", "\(group)/\(name)"]

@@ -1,0 +1,101 @@
+import TuffModel
+
+/// Volumes whose content is copied byte by byte, since they share no thin pool with what they are made from.
+extension PlanningPass {
+    /// Why the bytes of `source` cannot be read now. They are read from what does not change meanwhile: a snapshot, or a
+    /// volume that nobody has or gets.
+    func transferObstacle(_ source: StoredVolume) -> Obstacle? {
+        guard source.location.isBlockDevice else {
+            return Obstacle(
+                .notSupportedYet, "\(source.location) is a file, and this version copies logical volumes only")
+        }
+        if let obstacle = unfinishedContent(source) { return obstacle }
+        if source.open {
+            return Obstacle(
+                .inUse, "\(source.location) is in use; take a Snapshot of it, and make this volume from that")
+        }
+        let name = source.marks.name
+        guard case .volume = source.marks.role, attachedVolumes.contains(name) else { return nil }
+        return Obstacle(
+            .inUse,
+            "Volume/\(name) is attached and may change while it is read; take a Snapshot of it, and make this volume from that"
+        )
+    }
+
+    /// What is not all there is no source, and is attached to nobody.
+    func unfinishedContent(_ stored: StoredVolume) -> Obstacle? {
+        guard stored.marks.lastingOperation != nil else { return nil }
+        return Obstacle(.unfinished, "\(stored.location) is not complete yet")
+    }
+
+    /// Makes a volume and copies into it all that its source holds; it bears the mark of unfinished work until then.
+    mutating func planTransfer(
+        of source: CopySource, to stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState,
+        _ notes: [String]
+    ) -> VolumeOutcome {
+        var begun = stored
+        begun.marks.operation = Marks.copying
+        let size = begun.size ?? .zero
+        let step = VolumeStep.create(
+            backend: begun.backend, location: begun.location, size: size, marks: begun.marks)
+        return addTransfer(
+            of: source, to: begun, [step], declared,
+            "create \(size) in pool \(pool.name) and copy \(source.size) of \(source.resource) (\(begun.location))",
+            notes + formerNotes(stored.marks.role.resource))
+    }
+
+    /// Goes on with a copy that was interrupted. What was copied is read again and found equal.
+    mutating func planResumedTransfer(
+        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState
+    ) -> VolumeOutcome {
+        let resource = stored.marks.role.resource
+        func stop(_ reason: Reason, _ sentence: String) -> VolumeOutcome {
+            builder.add(
+                PlannedChange(
+                    resource, .blocked, sentence, reason: reason, location: declared.location(of: "spec.source"),
+                    uid: stored.uid))
+            return .unavailable(sentence)
+        }
+        guard let role = declared.spec.source?.role,
+            case .success(let source?) = copySource(declared.spec.source, pool),
+            source.stored.uid == stored.marks.origin
+        else {
+            return stop(
+                .unfinished,
+                "copying into \(stored.location) was interrupted, and what it was made from (uid "
+                    + "\(stored.marks.origin?.description ?? "unknown")) is not its declared source or cannot be read; bring it "
+                    + "back, or remove this volume's document")
+        }
+        if let obstacle = pool.obstacle ?? suspension(of: stored) { return stop(obstacle.reason, obstacle.sentence) }
+        return addTransfer(
+            of: source, to: stored, [], declared,
+            "finish copying \(source.size) of \(role.resource) (\(stored.location))", [])
+    }
+
+    private mutating func addTransfer(
+        of source: CopySource, to begun: StoredVolume, _ first: [VolumeStep], _ declared: Declared<VolumeSpec>,
+        _ summary: String, _ notes: [String]
+    ) -> VolumeOutcome {
+        let from = source.stored
+        var steps = first
+        if !from.active { steps.append(.activate(location: from.location, uid: from.uid, uuid: from.uuid)) }
+        steps += [
+            .activate(location: begun.location, uid: begun.uid, uuid: begun.uuid),
+            .fill(
+                location: begun.location, uid: begun.uid, uuid: begun.uuid, source: from.location, sourceUID: from.uid,
+                sourceUUID: from.uuid),
+            .complete(location: begun.location, uid: begun.uid, operation: Marks.copying),
+        ]
+        if !from.active { steps.append(.deactivate(location: from.location, uid: from.uid)) }
+        let last = builder.add(
+            PlannedChange(
+                begun.marks.role.resource, .create, summary, risk: .online, location: declared.location, uid: begun.uid,
+                notes: notes), steps.map { (.volume($0), key(of: $0)) },
+            after: [source.after, transfers[from.uid]].compactMap { $0 })
+        transfers[from.uid] = last
+        var made = begun
+        made.marks.operation = nil
+        made.active = false
+        return .available(made, after: last)
+    }
+}
