@@ -31,6 +31,11 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
         package var chap: CHAPSpec?
         /// Nil: the controller's.
         package var portals: [Portal]?
+        /// Of the volume, when this was accepted. Nil, as earlier versions wrote it: none.
+        package var sharing: VolumeSpec.Sharing?
+        /// It was in use beside undeclared access of the same volume before that was undeclared, and stays so, whatever
+        /// the volume's sharing has become since: a reboot withdraws nothing.
+        package var wasBeside: Bool?
         package var location: SourceLocation
         /// False: the last set does not have it any more, and nobody consented to withdraw it.
         package var isDeclared: Bool
@@ -38,7 +43,8 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
         package init(
             attachment: String, volume: String, pool: String? = nil, formerName: String? = nil, initiator: String,
             readOnly: Bool = false, onRemove: AttachmentSpec.OnRemove = .waitForLogout, chap: CHAPSpec? = nil,
-            portals: [Portal]? = nil, location: SourceLocation, isDeclared: Bool = true
+            portals: [Portal]? = nil, sharing: VolumeSpec.Sharing? = nil, location: SourceLocation,
+            isDeclared: Bool = true
         ) {
             self.attachment = attachment
             self.volume = volume
@@ -49,6 +55,7 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
             self.onRemove = onRemove
             self.chap = chap
             self.portals = portals
+            self.sharing = sharing
             self.location = location
             self.isDeclared = isDeclared
         }

@@ -90,7 +90,7 @@ package struct VolumeSpec: Hashable, Sendable {
         case pool(String)
         case selector(LabelSelector)
     }
-    package enum Sharing: String, CaseIterable, Sendable { case none, handover, readers, writers }
+    package enum Sharing: String, CaseIterable, Codable, Sendable { case none, handover, readers, writers }
     package enum DeletionPolicy: String, CaseIterable, Codable, Sendable {
         case trash = "Trash"
         case retain = "Retain"

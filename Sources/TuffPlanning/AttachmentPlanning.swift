@@ -5,11 +5,6 @@ extension PlanningPass {
     mutating func planAttachment(_ declared: Declared<AttachmentSpec>, _ volume: VolumeOutcome?) {
         let resource = ResourceID(.attachment, declared.metadata.name)
         guard let volume else { return }
-        if attachmentCount[declared.spec.volume, default: 0] > 1 {
-            return stop(
-                resource, declared, .unsupported,
-                Obstacle(.notSupportedYet, "this version gives a volume to one initiator only"), at: "spec.volume")
-        }
         guard case .available(let stored, let after) = volume else {
             return stop(
                 resource, declared, .blocked,
@@ -45,17 +40,23 @@ extension PlanningPass {
     ) {
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
         let withdrawal = withdrawals[stored.uid]
+        var progress = exports[stored.uid] ?? ExportProgress()
         var target = targets[export.iqn]
-        target?.acls.removeAll { withdrawal?.going.contains($0.initiator) == true }
+        target?.acls.removeAll {
+            withdrawal?.going.contains($0.initiator) == true || progress.gone.contains($0.initiator)
+        }
+        if let obstacle = mixedModes(declared, capabilities) {
+            return stop(resource, declared, .blocked, obstacle, at: "spec.readOnly", uid: stored.uid)
+        }
         let diff = ExportDiff(
             export, target: target, backstore: backstores[export.backstore.name],
-            capabilities: capabilities)
+            capabilities: capabilities, company: company(of: declared, target, progress))
         if let obstacle = diff.obstacle {
             return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
         }
         var sequence: [(Step, ExclusiveKey)] = []
         var differences = diff.differences
-        if !stored.active {
+        if !stored.active, !progress.isBuilt {
             guard case .logicalVolume(let group, _) = stored.location else { return }
             if let pool = poolsByBackend[stored.backend], let obstacle = pool.obstacle {
                 return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
@@ -66,6 +67,13 @@ extension PlanningPass {
         }
         sequence += diff.steps.map { (.export($0), .target(export.iqn)) }
         let access = describe(export)
+        progress.access[export.access.initiator] = export.access.readOnly
+        progress.gone.formUnion(diff.former)
+        let before = [after, withdrawal?.after, progress.after].compactMap { $0 }
+        defer {
+            progress.isBuilt = true
+            exports[stored.uid] = progress
+        }
         guard !sequence.isEmpty else {
             builder.add(
                 PlannedChange(
@@ -75,13 +83,13 @@ extension PlanningPass {
         let isReplaced = diff.differences.contains { $0.field == "initiator" && $0.from != nil }
         let isNew = !isReplaced && target?.acls.contains { $0.initiator == export.access.initiator } != true
         let fields = differences.map(\.field)
-        builder.add(
+        progress.after = builder.add(
             PlannedChange(
                 resource, isNew ? .create : .update,
                 isNew ? "export \(access)" : "repair \(fields.joined(separator: ", "))",
                 differences: isNew ? [] : differences, risk: diff.risk, location: declared.location, uid: stored.uid,
                 notes: diff.notes),
-            sequence, after: [after, withdrawal?.after].compactMap { $0 })
+            sequence, after: before)
     }
 
     /// `db-data as iqn.…:db-data LUN 0 to iqn.…:web1 (read-write, CHAP)`

@@ -22,7 +22,8 @@ struct DesiredExport {
     var access: Access
 }
 
-/// The differences between a desired export and what is there, and the steps that remove them. Pure; one per volume.
+/// The differences between a desired export and what is there, and the steps that remove them. Pure; one per attachment,
+/// of which the first of a volume has the parts that they share.
 ///
 /// Every attribute is compared on its own, so that a half-built or edited target is repaired where it differs and
 /// nowhere else. Order of building: backstore, target, settings, LUN, ACL with its secrets before its mapping,
@@ -35,22 +36,30 @@ struct ExportDiff {
     private(set) var obstacle: Obstacle?
     /// Differences that are left alone, with the reason.
     private(set) var notes: [String] = []
+    /// Initiators whose access this attachment's new one replaces.
+    private(set) var former: Set<String> = []
 
     private let wanted: DesiredExport
     private let target: ObservedTarget?
     private let backstore: ObservedBackstore?
     private let capabilities: ExportCapabilities
+    private let company: ExportCompany
 
     init(
         _ wanted: DesiredExport, target: ObservedTarget?, backstore: ObservedBackstore?,
-        capabilities: ExportCapabilities
+        capabilities: ExportCapabilities, company: ExportCompany = ExportCompany()
     ) {
         self.wanted = wanted
         self.target = target
         self.backstore = backstore
         self.capabilities = capabilities
+        self.company = company
         compareOwnership()
         guard obstacle == nil else { return }
+        guard !company.isBuilt else {
+            compareAccess(rebuilt: false)
+            return
+        }
         let rebuilt = compareBackstore()
         compareTarget()
         compareLUN(rebuilt: rebuilt)
@@ -208,6 +217,8 @@ struct ExportDiff {
             compareOther(other, isBeside: acl != nil, rebuilt: rebuilt)
             if obstacle != nil { return }
         }
+        compareCompany(acl)
+        if obstacle != nil { return }
         if acl == nil {
             steps.append(.createACL(reference, initiator: access.initiator))
             if !differences.contains(where: { $0.field == "initiator" }) {
@@ -233,7 +244,9 @@ struct ExportDiff {
                 differences.append(FieldDifference("initiator.lun", from: nil, to: "\(seen(wanted.lun))"))
             }
         } else if let mapped, mapped.readOnly != access.readOnly {
-            let others = (target?.acls ?? []).map(\.initiator).filter { $0 != access.initiator }
+            let others = (target?.acls ?? []).map(\.initiator).filter {
+                $0 != access.initiator && !company.declared.contains($0)
+            }
             guard capabilities.readOnlyPerInitiator || others.isEmpty else {
                 obstacle = Obstacle(
                     .driverCannot,
@@ -249,29 +262,30 @@ struct ExportDiff {
         }
     }
 
-    /// Somebody else's access to an unshared volume. What this very attachment granted to its former initiator is taken
-    /// away first; never may both use it, not for a moment. The rest is not this attachment's to take.
+    /// Somebody else's access. What this very attachment granted to its former initiator is taken away first; never may
+    /// both use it, not for a moment. The rest is not this attachment's to take.
     private mutating func compareOther(_ other: ObservedACL, isBeside: Bool, rebuilt: Bool) {
+        let isDeclared = company.declared.contains(other.initiator)
         let isFormer =
             other.mark?.isOf(wanted.access.mark.attachment) == true || (!capabilities.marksAccess && !isBeside)
-        if isFormer {
+        if isFormer, !isDeclared {
             let withdrawal = ExportWithdrawal(
                 of: wanted.backstore.uid, target: target, backstore: nil, access: [other], isLast: false)
             obstacle = withdrawal.obstacle
             risk = max(risk, .interruptsIO)
             steps += withdrawal.steps
+            former.insert(other.initiator)
             differences.append(FieldDifference("initiator", from: other.initiator, to: wanted.access.initiator))
             return
         }
-        guard isBeside else {
-            let whose = other.mark.map { "the attachment \($0.attachment), which --prune withdraws" }
+        guard isBeside || company.sharing != .none else {
             obstacle = Obstacle(
                 .inUse,
-                "initiator \(other.initiator) may use this unshared volume, by "
-                    + (whose ?? "an ACL that Tuff did not make and a person must remove") + "; two never may at once")
+                "initiator \(other.initiator) may use this unshared volume, by \(grant(of: other)); two never may at "
+                    + "once")
             return
         }
-        notes.append("initiator \(other.initiator) may use it and no document says so")
+        if !isDeclared { notes.append("initiator \(other.initiator) may use it and no document says so") }
         guard rebuilt else { return }
         // What a rebuild unmapped is mapped as it was, other people's access included.
         steps += other.mappedLUNs.compactMap { mapped in
@@ -280,6 +294,26 @@ struct ExportDiff {
                     reference, initiator: other.initiator, number: mapped.number, lun: $0, readOnly: mapped.readOnly)
             }
         }
+    }
+
+    /// Whether the volume's sharing lets this access be, beside what others will have by then. Access that is there is
+    /// never cut by this; only a new one, and one that begins to write, must find room.
+    private mutating func compareCompany(_ acl: ObservedACL?) {
+        let access = wanted.access
+        let begins = acl?.mappedLUNs.isEmpty == false && acl?.mappedLUNs.allSatisfy(\.readOnly) == true
+        let others = company.present.filter { !former.contains($0.key) }
+        guard acl == nil || (begins && !access.readOnly && company.sharing == .readers),
+            !company.sharing.admits(readOnly: access.readOnly, beside: others.values)
+        else { return }
+        let names = others.filter { company.sharing != .readers || !$0.value }.keys.sorted()
+        let acls = (target?.acls ?? []).filter {
+            names.contains($0.initiator) && !company.declared.contains($0.initiator)
+        }
+        let whose = acls.first.map { "; \($0.initiator) by \(grant(of: $0))" } ?? ""
+        obstacle = Obstacle(
+            .inUse,
+            "\(names.joined(separator: " and ")) may use this volume already, and sharing: \(company.sharing.rawValue) "
+                + "lets it have \(company.sharing.limit)\(whose)")
     }
 
     private mutating func compareCHAP(_ acl: ObservedACL?, _ access: DesiredExport.Access) {

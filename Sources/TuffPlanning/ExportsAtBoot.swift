@@ -25,7 +25,7 @@ extension AcceptedExports {
                     formerName: volume?.metadata.annotations["tuff.dev/renamed-from"],
                     initiator: declared.spec.initiator, readOnly: declared.spec.readOnly,
                     onRemove: declared.spec.onRemove, chap: declared.spec.chap, portals: volume?.spec.portals,
-                    location: declared.location))
+                    sharing: volume?.spec.sharing, location: declared.location))
         }
         if let former { keep(former, context, observed) }
         pools.sort { $0.name < $1.name }
@@ -48,6 +48,33 @@ extension AcceptedExports {
                 pools.append(pool)
             }
         }
+        keepCompany(former)
+    }
+
+    /// What the former set granted side by side stays so until the undeclared part of it is withdrawn.
+    private mutating func keepCompany(_ former: AcceptedExports) {
+        let granted = former.admitted
+        for index in access.indices where access[index].isDeclared {
+            let hasCompany = access.contains { !$0.isDeclared && $0.volume == access[index].volume }
+            let wasGranted = granted.contains {
+                $0.volume == access[index].volume && $0.initiator == access[index].initiator
+            }
+            if hasCompany, wasGranted { access[index].wasBeside = true }
+        }
+    }
+
+    /// Access that a boot brings back: what is undeclared was there before and comes first, and whatever its volume's
+    /// sharing does not let be beside that waits until it is withdrawn.
+    var admitted: [Access] {
+        var admitted: [Access] = []
+        for one in access.filter({ !$0.isDeclared }) + access.filter(\.isDeclared) {
+            let others = admitted.filter { $0.volume == one.volume }.map(\.readOnly)
+            let sharing = one.sharing ?? .none
+            if !one.isDeclared || one.wasBeside == true || sharing.admits(readOnly: one.readOnly, beside: others) {
+                admitted.append(one)
+            }
+        }
+        return admitted
     }
 
     /// Whether the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
@@ -116,26 +143,32 @@ extension PlanningPass {
             poolsByBackend[state.backend] = state
         }
         for access in accepted.access { portals[access.volume] = access.portals }
-        let kept = accepted.access.filter { !$0.isDeclared }
-        for access in kept + accepted.access.filter(\.isDeclared) {
+        let admitted = accepted.admitted
+        for access in admitted {
+            attachments[access.volume, default: []].append(sources.attachments[access.attachment]!)
+            // What was granted side by side before fits by that, and not by what the documents say now.
+            let wasBeside = admitted.contains { $0.volume == access.volume && $0.wasBeside == true }
+            sharing[access.volume] = wasBeside ? .writers : access.sharing ?? .none
+        }
+        for access in accepted.access where !admitted.contains(access) { block(access, beside: admitted) }
+        for access in admitted {
             guard let declared = sources.attachments[access.attachment] else { continue }
-            if access.isDeclared, let holder = kept.first(where: { $0.volume == access.volume }) {
-                block(
-                    access,
-                    Obstacle(
-                        .inUse,
-                        "attachment '\(holder.attachment)' gives this unshared volume to \(holder.initiator), and only "
-                            + "apply --prune withdraws it; two never may at once"))
-                continue
-            }
-            attachmentCount[access.volume] = accepted.access.count {
-                $0.volume == access.volume && $0.isDeclared == access.isDeclared
-            }
             switch volume(of: access, accepted) {
             case .failure(let missing): block(access, missing.obstacle)
             case .success(let stored): planAttachment(declared, .available(stored, after: nil))
             }
         }
+    }
+
+    private mutating func block(_ access: AcceptedExports.Access, beside admitted: [AcceptedExports.Access]) {
+        let holder = admitted.first { $0.volume == access.volume }
+        let sharing = access.sharing ?? .none
+        block(
+            access,
+            Obstacle(
+                .inUse,
+                "attachment '\(holder?.attachment ?? "?")' gives this volume to \(holder?.initiator ?? "?"), and only "
+                    + "apply --prune withdraws it; sharing: \(sharing.rawValue) lets the volume have \(sharing.limit)"))
     }
 
     private mutating func block(_ access: AcceptedExports.Access, _ obstacle: Obstacle) {

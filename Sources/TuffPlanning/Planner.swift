@@ -30,12 +30,16 @@ struct PlanningPass {
     /// The first volume group, directory or pool that could not be observed, and so may hold anything.
     var unseenStorage: String?
     var poolsByBackend: [StorageBackend: PoolState] = [:]
-    /// How many attachments each volume has.
-    var attachmentCount: [String: Int] = [:]
     /// Volumes that documents attach to anybody.
     let attachedVolumes: Set<String>
     /// The last step that reads the bytes of each source: one reader at a time.
     var transfers: [UID: Int] = [:]
+    /// The attachments of each volume that may be carried out, by the volume's name.
+    var attachments: [String: [Declared<AttachmentSpec>]] = [:]
+    /// How volumes may be shared.
+    var sharing: [String: VolumeSpec.Sharing]
+    /// What the attachments planned so far make of each volume's export.
+    var exports: [UID: ExportProgress] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
     /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
@@ -52,6 +56,7 @@ struct PlanningPass {
         heirs = Self.heirs(desired)
         attachedVolumes = Set(desired.attachments.values.map(\.spec.volume))
         portals = desired.volumes.compactMapValues(\.spec.portals)
+        sharing = desired.volumes.mapValues(\.spec.sharing)
         index = StorageIndex(observed)
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
@@ -79,9 +84,8 @@ struct PlanningPass {
         for name in volumes.keys.sorted() { _ = outcome(of: .volume(name)) }
         for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
         planWithdrawals(desired)
-        for attachment in desired.attachments.values { attachmentCount[attachment.spec.volume, default: 0] += 1 }
-        for name in desired.attachments.keys.sorted() {
-            let declared = desired.attachments[name]!
+        attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
+        for declared in desired.attachments.values.sorted(by: Self.comesFirst) {
             planAttachment(declared, outcomes[.volume(declared.spec.volume)])
         }
         planRemovals()

@@ -30,7 +30,7 @@ extension PlanningPass {
     ) {
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
         let undeclared = export.granted(capabilities).filter { acl in
-            !wanted.contains { isAccess(acl, of: $0, capabilities) }
+            !isDeclared(acl, wanted, export.target, capabilities)
         }
         let strangers = export.foreign(capabilities)
         let staying = (export.target?.acls.count ?? 0) - undeclared.count
@@ -84,12 +84,19 @@ extension PlanningPass {
         withdrawals[uid] = withdrawal
     }
 
-    /// Whether this access is what the attachment declares, or what it is about to replace.
-    private func isAccess(
-        _ acl: ObservedACL, of declared: Declared<AttachmentSpec>, _ capabilities: ExportCapabilities
+    /// Whether this access is what an attachment declares, or what one is about to replace. Without marks any attachment
+    /// whose initiator has no access yet may be about to replace it.
+    private func isDeclared(
+        _ acl: ObservedACL, _ wanted: [Declared<AttachmentSpec>], _ target: ObservedTarget?,
+        _ capabilities: ExportCapabilities
     ) -> Bool {
-        acl.initiator == declared.spec.initiator || !capabilities.marksAccess
-            || acl.mark?.isOf(declared.metadata.name) == true
+        if wanted.contains(where: { $0.spec.initiator == acl.initiator }) { return true }
+        guard !capabilities.marksAccess else {
+            return wanted.contains { acl.mark?.isOf($0.metadata.name) == true }
+        }
+        return wanted.contains { declared in
+            target?.acls.contains { $0.initiator == declared.spec.initiator } != true
+        }
     }
 
     private func orphanSentence(_ acl: ObservedACL?, _ export: ObservedExport, _ name: String) -> String {

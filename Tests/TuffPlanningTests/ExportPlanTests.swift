@@ -13,7 +13,7 @@ import TuffTestSupport
     }
 
     func attachment(_ plan: Plan) -> PlannedChange? {
-        plan.changes.first { $0.resource.kind == .attachment }
+        plan.changes.first { $0.resource == ResourceID(.attachment, "db-on-web1") }
     }
 
     @Test func readOnlyForOneInitiatorIsBlockedWhereItIsForAll() throws {

@@ -1,0 +1,91 @@
+import TuffModel
+
+/// What the attachments of one volume that were planned so far make of its export.
+struct ExportProgress {
+    /// One of them makes or mends everything that they share; the others add their own access to it.
+    var isBuilt = false
+    /// The last step of theirs, after which the next one's come.
+    var after: Int?
+    /// Read-only or not, by initiator, when that step has ended.
+    var access: [String: Bool] = [:]
+    /// Initiators that are replaced.
+    var gone: Set<String> = []
+}
+
+/// Who else may use a volume that one attachment gives to an initiator.
+struct ExportCompany {
+    var sharing = VolumeSpec.Sharing.none
+    /// Initiators that other attachments of the volume declare.
+    var declared: Set<String> = []
+    /// Everybody else who may use it when this attachment's turn comes, by initiator: read-only or not.
+    var present: [String: Bool] = [:]
+    /// The export itself is another attachment's to make and to mend.
+    var isBuilt = false
+}
+
+extension VolumeSpec.Sharing {
+    /// Whether one more may use a volume beside others.
+    /// - Parameters:
+    ///   - readOnly: of the one more.
+    ///   - others: read-only or not, of each of the others.
+    func admits(readOnly: Bool, beside others: some Collection<Bool>) -> Bool {
+        switch self {
+        case .none: others.isEmpty
+        case .handover: others.count < 2
+        case .readers: readOnly || !others.contains(false)
+        case .writers: true
+        }
+    }
+
+    /// What it lets pass, for messages.
+    var limit: String {
+        switch self {
+        case .none: "one initiator"
+        case .handover: "two initiators at once"
+        case .readers: "one writer at once"
+        case .writers: "any number of initiators"
+        }
+    }
+}
+
+extension PlanningPass {
+    /// Readers before writers, so that a volume whose writer becomes a reader has never two writers.
+    static func comesFirst(_ one: Declared<AttachmentSpec>, _ other: Declared<AttachmentSpec>) -> Bool {
+        (one.spec.readOnly ? 0 : 1, one.metadata.name) < (other.spec.readOnly ? 0 : 1, other.metadata.name)
+    }
+
+    func company(
+        of declared: Declared<AttachmentSpec>, _ target: ObservedTarget?, _ progress: ExportProgress
+    ) -> ExportCompany {
+        let others = (attachments[declared.spec.volume] ?? []).filter { $0.metadata.name != declared.metadata.name }
+        var present: [String: Bool] = [:]
+        for acl in target?.acls ?? [] {
+            // Access without a mapping is half made, and nothing says how it is meant.
+            present[acl.initiator] = !acl.mappedLUNs.isEmpty && acl.mappedLUNs.allSatisfy(\.readOnly)
+        }
+        present.merge(progress.access) { _, planned in planned }
+        present[declared.spec.initiator] = nil
+        return ExportCompany(
+            sharing: sharing[declared.spec.volume] ?? .none, declared: Set(others.map(\.spec.initiator)),
+            present: present, isBuilt: progress.isBuilt)
+    }
+
+    /// Readers beside a writer, where read-only is one setting for all initiators of a volume.
+    func mixedModes(_ declared: Declared<AttachmentSpec>, _ capabilities: ExportCapabilities) -> Obstacle? {
+        guard declared.spec.readOnly, !capabilities.readOnlyPerInitiator,
+            let writer = attachments[declared.spec.volume]?.first(where: { !$0.spec.readOnly })
+        else { return nil }
+        return Obstacle(
+            .driverCannot,
+            "read-only is one setting for all initiators of a volume with \(context.config.targetDriver.rawValue), and "
+                + "attachment '\(writer.metadata.name)' writes; use targetDriver: lio")
+    }
+}
+
+extension ExportDiff {
+    /// Whose access it is, as part of a sentence.
+    func grant(of acl: ObservedACL) -> String {
+        acl.mark.map { "the attachment \($0.attachment), which --prune withdraws" }
+            ?? "an ACL that Tuff did not make and a person must remove"
+    }
+}
