@@ -16,6 +16,7 @@ extension Linker {
         for (name, attachments) in groups {
             guard let volume = state.volumes[name] else { continue }
             checkSharing(volume, attachments)
+            checkHandover(volume, attachments)
             checkInitiators(attachments)
             checkAuthentication(attachments)
         }
@@ -31,7 +32,7 @@ extension Linker {
                     attachments, 1,
                     "two initiators that do not know of each other destroy a file system; see 'sharing' of the volume"
                 )
-            case .handover: (writers, 2, "a live migration has two sides")
+            case .handover: (attachments, 2, "a live migration has two sides; remove the one that is done")
             case .readers: (writers, 1, "write readOnly: true in all but one")
             case .writers: (writers, .max, "")
             }
@@ -41,6 +42,16 @@ extension Linker {
                 "is one too many for Volume/\(name) with sharing: \(volume.spec.sharing.rawValue), which has "
                     + considered.prefix(limit).map { "Attachment/\($0.metadata.name)" }.joined(separator: " and "),
                 help: help)
+        }
+    }
+
+    /// A live migration moves a disk from one that writes to another that will.
+    private func checkHandover(_ volume: Declared<VolumeSpec>, _ attachments: [Declared<AttachmentSpec>]) {
+        for attachment in attachments where attachment.spec.readOnly && volume.spec.sharing == .handover {
+            error(
+                "shared-volume", .attachment, attachment, "spec.readOnly",
+                "is read-only, but Volume/\(volume.metadata.name) with sharing: handover is for two that write",
+                help: "remove readOnly, or write sharing: readers")
         }
     }
 

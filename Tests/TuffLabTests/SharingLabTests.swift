@@ -1,0 +1,275 @@
+import FoundationEssentials
+import Glibc
+import Testing
+import TuffHost
+import TuffModel
+import TuffTestSupport
+
+/// Several initiators of one volume, by the program itself and the kernel's own initiator, which writes and reads back
+/// all the while.
+@Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
+struct SharingLabTests {
+    static let folder = "/run/tuff-sharing"
+    static let portal = "127.0.0.1:3268"
+    static let iqn = "iqn.2026-01.dev.tuff:db"
+    static let hosts = ["web1", "web2"]
+
+    let tools: LinuxMachine
+
+    init() {
+        let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
+        var configuration = LinuxMachine.Configuration(workerCommand: [], allowedRoots: ["/run"])
+        configuration.searchPath.append(bundle)
+        tools = LinuxMachine(configuration: configuration)
+    }
+
+    // MARK: Tools
+
+    @discardableResult
+    private func run(_ tool: String, _ arguments: [String], deadline: Int = 120) async throws -> CommandOutput {
+        try await tools.read(Command(tool, arguments, effect: .reads, deadline: deadline))
+    }
+
+    @discardableResult
+    private func must(_ tool: String, _ arguments: [String]) async throws -> String {
+        let output = try await run(tool, arguments)
+        try #require(output.status == 0, "\(tool) \(arguments): \(text(output))")
+        return text(output)
+    }
+
+    private func tuff(_ arguments: [String]) async throws -> CommandOutput {
+        let host = ["--config", "\(Self.folder)/config.yaml", "--state-directory", "\(Self.folder)/state"]
+        return try await run("tuff", arguments + host + ["--lock-file", "\(Self.folder)/run/lock"])
+    }
+
+    private func text(_ output: CommandOutput) -> String {
+        String(decoding: output.standardOutput, as: UTF8.self) + output.standardError
+    }
+
+    private func write(_ name: String, _ text: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: "\(Self.folder)/\(name)"))
+    }
+
+    private func read(_ path: String) throws -> String {
+        String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+    }
+
+    // MARK: The world
+
+    private static func initiator(_ host: String) -> String { "iqn.2004-10.com.example:\(host)" }
+
+    /// Volume `db`, shown to these hosts.
+    private func declare(_ sharing: String, _ hosts: [String]) throws {
+        var text = """
+            apiVersion: tuff.dev/v1
+            kind: Pool
+            metadata: {name: fast}
+            spec: {lvm: {volumeGroup: sharing, thinPool: tp0}, overprovision: 4.0}
+            ---
+            apiVersion: tuff.dev/v1
+            kind: Volume
+            metadata: {name: db}
+            spec: {size: 64Mi, pool: fast, sharing: \(sharing)}
+
+            """
+        for host in hosts {
+            text += """
+                ---
+                apiVersion: tuff.dev/v1
+                kind: Attachment
+                metadata: {name: db-on-\(host)}
+                spec: {volume: db, iscsi: {initiator: "\(Self.initiator(host))"}}
+
+                """
+        }
+        try write("storage.yaml", text)
+    }
+
+    private func apply(_ more: [String] = []) async throws -> CommandOutput {
+        try await tuff(["apply", "-f", "\(Self.folder)/storage.yaml", "--auto-approve"] + more)
+    }
+
+    private func inWorld(_ body: () async throws -> Void) async throws {
+        let disk = try #require(Lab.disks.dropFirst(3).first)
+        umask(0o077)
+        for name in ["", "/run", "/io"] {
+            try FileManager.default.createDirectory(
+                atPath: Self.folder + name, withIntermediateDirectories: true, attributes: nil)
+        }
+        try write(
+            "config.yaml",
+            """
+            apiVersion: tuff.dev/v1
+            kind: Controller
+            spec: {node: tufflab, portals: ["\(Self.portal)"], iqnBase: "iqn.2026-01.dev.tuff"}
+            """)
+        try await must("lvm", ["vgcreate", "-qq", "--yes", "sharing", disk])
+        try await must(
+            "lvm", ["lvcreate", "-qq", "--yes", "--type", "thin-pool", "--size", "1g", "--name", "tp0", "sharing"])
+        try await startInitiators()
+        do {
+            try await body()
+        } catch {
+            Issue.record(error)
+        }
+        for host in Self.hosts { try await run("iscsiadm", node(host) + ["--logout"]) }
+        try await run("iscsiadm", ["-m", "node", "-o", "delete"])
+        try await must("iscsiadm", ["-k", "0"])
+        #expect(try await tuff(["exports", "withdraw", "--auto-approve"]).status == 0)
+        try await must("lvm", ["vgremove", "-qq", "--yes", "sharing"])
+        try await must("lvm", ["pvremove", "-qq", disk])
+        try FileManager.default.removeItem(atPath: Self.folder)
+    }
+
+    // MARK: The kernel's initiator, once for each host
+
+    private func startInitiators() async throws {
+        try Data("InitiatorName=\(Self.initiator("none"))\n".utf8).write(
+            to: URL(filePath: "/etc/iscsi/initiatorname.iscsi"))
+        let settings = "node.startup = manual\nnode.session.timeo.replacement_timeout = 5\n"
+        try Data(settings.utf8).write(to: URL(filePath: "/etc/iscsi/iscsid.conf"))
+        try FileManager.default.createDirectory(
+            atPath: "/run/lock/iscsi", withIntermediateDirectories: true, attributes: nil)
+        try await must("iscsid", [])
+        for host in Self.hosts {
+            try await must("iscsiadm", ["-m", "iface", "-I", host, "-o", "new"])
+            try await must(
+                "iscsiadm",
+                [
+                    "-m", "iface", "-I", host, "-o", "update", "-n", "iface.initiatorname", "-v",
+                    Self.initiator(host),
+                ])
+        }
+    }
+
+    private func node(_ host: String) -> [String] { ["-m", "node", "-T", Self.iqn, "-p", Self.portal, "-I", host] }
+
+    /// - Returns: the disk of the new session, as `sda`.
+    private func login(_ host: String) async throws -> String {
+        try await must("iscsiadm", node(host) + ["-o", "new"])
+        try await must("iscsiadm", node(host) + ["--login"])
+        for _ in 0..<50 {
+            if let session = try session(of: host), let disk = disk(of: session) { return disk }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+        throw ContractViolation("\(host) got no disk")
+    }
+
+    /// Name of the host's session, as `session1`.
+    private func session(of host: String) throws -> String? {
+        let sessions = "/sys/class/iscsi_session"
+        return try FileManager.default.contentsOfDirectory(atPath: sessions).first { name in
+            try read("\(sessions)/\(name)/initiatorname") == Self.initiator(host) + "\n"
+        }
+    }
+
+    private func disk(of session: String) -> String? {
+        let device = "/sys/class/iscsi_session/\(session)/device"
+        func entries(_ path: String) -> [String] {
+            (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        }
+        for target in entries(device) where target.hasPrefix("target") {
+            for unit in entries("\(device)/\(target)") {
+                for name in entries("\(device)/\(target)/\(unit)/block") where access("/dev/\(name)", R_OK) == 0 {
+                    return name
+                }
+            }
+        }
+        return nil
+    }
+
+    private func serial(of disk: String) throws -> String { try read("/sys/block/\(disk)/device/wwid") }
+
+    // MARK: I/O
+
+    /// Writes a new pattern to 64 KiB of the disk, past all caches, reads it back and compares, until the file `stop` is
+    /// there; then prints how often. `place` is in units of 64 KiB.
+    private func use(_ disk: String, place: Int, _ host: String) async throws -> CommandOutput {
+        let script = """
+            n=0
+            while [ ! -e "$2/stop-$4" ]; do
+                head -c 65536 /dev/urandom >"$2/$4" || exit 1
+                dd if="$2/$4" of="$1" bs=64k seek="$3" oflag=direct conv=notrunc,fsync status=none || exit 2
+                dd if="$1" bs=64k count=1 skip="$3" iflag=direct status=none | cmp - "$2/$4" || exit 3
+                n=$((n + 1))
+                echo $n >"$2/count-$4"
+            done
+            """
+        return try await run(
+            "bash", ["-c", script, "use", "/dev/\(disk)", "\(Self.folder)/io", "\(place)", host], deadline: 400)
+    }
+
+    private func rounds(_ host: String) -> Int {
+        let text = (try? read("\(Self.folder)/io/count-\(host)")) ?? ""
+        return Int(text.prefix { $0.isNumber }) ?? 0
+    }
+
+    /// Waits until the host has written and read back some more.
+    private func goesOn(_ hosts: [String]) async throws {
+        for host in hosts {
+            let before = rounds(host)
+            for _ in 0..<150 where rounds(host) < before + 3 { try await Task.sleep(for: .milliseconds(100)) }
+            #expect(rounds(host) >= before + 3, "\(host) does not get on")
+        }
+    }
+
+    private func stop(_ host: String) throws { try write("io/stop-\(host)", "") }
+
+    // MARK: Tests
+
+    @Test func aLiveMigrationHasTwoInitiatorsThenOneAndNoError() async throws {
+        try await inWorld {
+            try declare("handover", ["web1"])
+            let built = try await apply()
+            try #require(built.status == 0, "\(text(built))")
+            let first = try await login("web1")
+            let serial = try serial(of: first)
+            let errors = try read("/sys/block/\(first)/device/ioerr_cnt")
+            async let ofFirst = use(first, place: 0, "web1")
+            try await goesOn(["web1"])
+            let session = try session(of: "web1")
+
+            // The second host is let in while the first one works.
+            try declare("handover", ["web1", "web2"])
+            let added = try await apply()
+            #expect(added.status == 0 && text(added).contains("1 to add"), "\(text(added))")
+            let second = try await login("web2")
+            #expect(second != first)
+            #expect(try self.serial(of: second) == serial, "both see the same disk")
+            async let ofSecond = use(second, place: 64, "web2")
+            try await goesOn(["web1", "web2"])
+            #expect(try self.session(of: "web1") == session)
+
+            // The first one's document goes; its access stays as long as it is logged in.
+            try declare("handover", ["web2"])
+            let early = try await apply(["--prune"])
+            #expect(early.status == 3 && text(early).contains("InUse"), "\(text(early))")
+            try await goesOn(["web1", "web2"])
+
+            try stop("web1")
+            let done = try await ofFirst
+            #expect(done.status == 0, "\(text(done))")
+            #expect(try read("/sys/block/\(first)/device/ioerr_cnt") == errors)
+            // What the first one wrote last, the second one reads.
+            let compared = try await run(
+                "bash",
+                ["-c", "dd if=/dev/\(second) bs=64k count=1 iflag=direct status=none | cmp - \(Self.folder)/io/web1"])
+            #expect(compared.status == 0, "\(text(compared))")
+            try await must("iscsiadm", node("web1") + ["--logout"])
+            let pruned = try await apply(["--prune"])
+            #expect(pruned.status == 0 && text(pruned).contains("1 to remove"), "\(text(pruned))")
+            try await goesOn(["web2"])
+            #expect(try await run("iscsiadm", node("web1") + ["--login"]).status != 0)
+
+            // Back to one initiator: nothing changes at the target.
+            try declare("none", ["web2"])
+            let plan = try await tuff(["plan", "-f", "\(Self.folder)/storage.yaml", "--detailed-exitcode"])
+            #expect(plan.status == 0, "\(text(plan))")
+            try await goesOn(["web2"])
+            try stop("web2")
+            let finished = try await ofSecond
+            #expect(finished.status == 0, "\(text(finished))")
+            print("rounds of 64 KiB: web1 \(rounds("web1")), web2 \(rounds("web2"))")
+        }
+    }
+}
