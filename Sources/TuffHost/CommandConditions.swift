@@ -20,7 +20,7 @@ struct CommandConditions {
         case .unfinished(let group, let name, let uid, let operation):
             _ = try await logicalVolume(
                 "\(group)/\(name)", nil, ["tuff:uid=\(uid)", "tuff:op=\(operation)"], condition)
-        case .tgtIdle(let port, let tid, _):
+        case .tgtIdle(let port, let tid, _, let initiator):
             let command = Command(
                 "tgtadm", ["-C", "\(port)", "--lld", "iscsi", "--mode", "conn", "--op", "show", "--tid", "\(tid)"],
                 effect: .reads, outputLimit: 1 << 20)
@@ -28,13 +28,27 @@ struct CommandConditions {
             guard output.status == 0 else {
                 throw failed(condition, "tgtadm cannot tell (status \(output.status))", output.standardError)
             }
-            // A nexus is listed as `Session: N` and its connections; without one nothing is printed.
-            guard output.standardOutput.allSatisfy({ $0 == 0x0a || $0 == 0x20 }) else {
+            guard !Self.isConnected(initiator, output.standardOutput) else {
                 throw failed(condition, "there is a session")
             }
         case .device, .file, .vacant, .text, .noSession:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
         }
+    }
+
+    /// A nexus is listed as `Session: N`, and beneath it a `Connection: N` with `Initiator: NAME`, each on a line of its
+    /// own; without one nothing is printed. A session that does not say whose it is counts as anybody's.
+    private static func isConnected(_ initiator: String?, _ output: [UInt8]) -> Bool {
+        let lines = String(decoding: output, as: UTF8.self).split(whereSeparator: \.isNewline).map {
+            $0.split(separator: " ").joined(separator: " ")
+        }.filter { !$0.isEmpty }
+        guard let initiator, !lines.isEmpty else { return !lines.isEmpty }
+        let sessions = lines.split(omittingEmptySubsequences: false) { $0.hasPrefix("Session: ") }
+        return sessions.first?.isEmpty == false
+            || sessions.dropFirst().contains { session in
+                let names = session.filter { $0.hasPrefix("Initiator: ") }.map { $0.dropFirst("Initiator: ".count) }
+                return names.isEmpty || names.contains { $0 == initiator }
+            }
     }
 
     private struct Volume {

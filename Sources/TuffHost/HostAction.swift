@@ -95,8 +95,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     case text(HostPath, containing: [String])
     /// The ACL at this path (`…/acls/<initiator>`) has no session, by its `info` attribute.
     case noSession(HostPath)
-    /// `tgtadm` shows no nexus for this target.
-    case tgtIdle(controlPort: Int, tid: Int, iqn: String)
+    /// `tgtadm` shows no connection to this target, or none of this initiator's.
+    case tgtIdle(controlPort: Int, tid: Int, iqn: String, initiator: String? = nil)
 }
 
 /// A logical volume's bytes: opened by its name, alone, and proven to be the device that the device mapper calls `uuid`
@@ -246,7 +246,8 @@ extension Precondition {
         case .text(let path, let texts):
             "\(path.quoted) still says \(texts.map(Command.quoted).joined(separator: " and "))"
         case .noSession(let path): "nobody is logged in through \(path.quoted)"
-        case .tgtIdle(_, let tid, let iqn): "nobody is logged in to target \(tid) (\(iqn))"
+        case .tgtIdle(_, let tid, let iqn, let initiator):
+            "\(initiator ?? "nobody") is \(initiator == nil ? "" : "not ")logged in to target \(tid) (\(iqn))"
         }
     }
 }

@@ -185,8 +185,9 @@ package struct FakeWorld: Equatable, Sendable {
             return try grow(group, name, uid, uuid, from, to, action)
         case .require(.device(let group, let name, _, let uuid)):
             guard let uuid, deviceUUID("/dev/\(group)/\(name)") == uuid else { throw Self.unmet(action) }
-        case .require(.tgtIdle(let port, let tid, let iqn)):
-            guard tgt.controlPort == port, let target = tgt.targets[tid], target.name == iqn, target.sessions.isEmpty
+        case .require(.tgtIdle(let port, let tid, let iqn, let initiator)):
+            guard tgt.controlPort == port, let target = tgt.targets[tid], target.name == iqn,
+                !target.sessions.contains(where: { initiator == nil || $0.initiator == initiator })
             else { throw Self.unmet(action) }
         default:
             guard let root = action.root else { preconditionFailure("no place in '\(action)'") }

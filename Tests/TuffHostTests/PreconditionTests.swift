@@ -193,4 +193,21 @@ struct PreconditionTests {
         #expect(error?.code == .preconditionFailed)
         #expect(error?.cause == "tgtadm: can't find the target")
     }
+
+    @Test("One initiator of a tgt target is told from another, and a session of nobody's counts as anybody's")
+    func tgtInitiator() async throws {
+        func condition(_ initiator: String) -> Precondition {
+            .tgtIdle(controlPort: 7, tid: 3, iqn: "iqn.2026-11.dev.tuff:a", initiator: initiator)
+        }
+        let one = "iqn.2004-10.com.example:one"
+        let connection = "    Connection: 0\\n        Initiator: \(one)\\n        IP Address: 127.0.0.1\\n"
+        try folder.tool("tgtadm", "printf 'Session: 1\\n\(connection)'")
+        #expect(await check(condition(one))?.code == .preconditionFailed)
+        #expect(await check(condition("iqn.2004-10.com.example:on")) == nil)
+        #expect(await check(condition("\(one)2")) == nil)
+        try folder.tool("tgtadm", "printf 'Session: 2\\nSession: 1\\n\(connection)'")
+        #expect(await check(condition("\(one)2"))?.code == .preconditionFailed)
+        try folder.tool("tgtadm", ":")
+        #expect(await check(condition(one)) == nil)
+    }
 }

@@ -129,6 +129,14 @@ struct TargetLabTests {
         }
     }
 
+    @Test func handsADiskOverUnderLiveSessions() async throws {
+        try await onBothKindsOfDevice { try await $0.handsADiskOverUnderLiveSessions() }
+    }
+
+    @Test func keepsAReaderBesideAWriterFromWriting() async throws {
+        try await onBothKindsOfDevice { try await $0.keepsAReaderBesideAWriterFromWriting() }
+    }
+
     @Test func leavesOtherPeoplesTargetsAlone() async throws {
         try await onBothKindsOfDevice { try await $0.leavesOtherPeoplesTargetsAlone() }
     }

@@ -34,8 +34,9 @@ struct TgtLowering {
         case .unmapLUN: []
         case .setReadOnly(let target, _, let number, let readOnly): [readOnlyUnit(target, number, readOnly)]
         case .removeACL(let target, let initiator, _, let disconnecting):
-            // A session goes on without its rule, so nobody at all may be logged in.
-            (disconnecting ? [] : [idle(target)]) + [rule("unbind", target, initiator, Self.doneBefore)]
+            // A session goes on without its rule. A rule for an address lets in whoever comes from there.
+            (disconnecting ? [] : [idle(target, Self.isName(initiator) ? initiator : nil)])
+                + [rule("unbind", target, initiator, Self.doneBefore)]
         case .enable(let target): [setState(target, "ready")]
         case .disable(let target): [setState(target, "offline")]
         // tgtd deletes a target with its LUNs, and refuses one with a session.
@@ -112,15 +113,21 @@ struct TgtLowering {
     private func rule(
         _ operation: String, _ target: TargetRef, _ initiator: String, _ statuses: [Int32]
     ) -> HostAction {
-        let isName = ["iqn.", "eui.", "naa."].contains { initiator.hasPrefix($0) }
-        return run(
+        run(
             [
                 "--op", operation, "--mode", "target", "--tid", tid(target),
-                isName ? "--initiator-name" : "--initiator-address", initiator,
+                Self.isName(initiator) ? "--initiator-name" : "--initiator-address", initiator,
             ], statuses)
     }
 
-    private func idle(_ target: TargetRef) -> HostAction {
-        .require(.tgtIdle(controlPort: driver.controlPort, tid: TgtNames.tid(of: target), iqn: target.iqn))
+    private static func isName(_ initiator: String) -> Bool {
+        ["iqn.", "eui.", "naa."].contains { initiator.hasPrefix($0) }
+    }
+
+    /// - Parameter initiator: nil: nobody at all may be logged in.
+    private func idle(_ target: TargetRef, _ initiator: String? = nil) -> HostAction {
+        .require(
+            .tgtIdle(
+                controlPort: driver.controlPort, tid: TgtNames.tid(of: target), iqn: target.iqn, initiator: initiator))
     }
 }

@@ -60,6 +60,14 @@ import TuffTestSupport
         try await contract(stack).withdrawsOnlyWithoutASession()
     }
 
+    @Test(arguments: Stack.allCases) func handsADiskOverUnderLiveSessions(_ stack: Stack) async throws {
+        try await contract(stack).handsADiskOverUnderLiveSessions()
+    }
+
+    @Test(arguments: Stack.allCases) func keepsAReaderBesideAWriterFromWriting(_ stack: Stack) async throws {
+        try await contract(stack).keepsAReaderBesideAWriterFromWriting()
+    }
+
     @Test(arguments: Stack.allCases) func leavesOtherPeoplesTargetsAlone(_ stack: Stack) async throws {
         try await contract(stack).leavesOtherPeoplesTargetsAlone()
     }

@@ -66,6 +66,14 @@ struct RealTgtTests {
         try await run { try await $0.disablesAndEnables() }
     }
 
+    @Test func handsADiskOverUnderLiveSessions() async throws {
+        try await run { try await $0.handsADiskOverUnderLiveSessions() }
+    }
+
+    @Test func keepsAReaderBesideAWriterFromWriting() async throws {
+        try await run { try await $0.keepsAReaderBesideAWriterFromWriting() }
+    }
+
     @Test func leavesOtherPeoplesTargetsAlone() async throws {
         try await run { try await $0.leavesOtherPeoplesTargetsAlone() }
     }
