@@ -26,10 +26,12 @@ package struct Ledger: Hashable, Codable, Sendable {
         /// Where it was, for messages: `vg0/v-db`. For a directory pool its path, by which it is looked for again.
         package var place: String
         package var seen: Instant
+        /// When two initiators were first seen to have a volume under `sharing: handover`; nil: they do not.
+        package var sharedSince: Instant?
 
         package init(
             stack: String, resource: ResourceID, standing: Standing = .live, uid: UID? = nil, uuid: String? = nil,
-            place: String, seen: Instant
+            place: String, seen: Instant, sharedSince: Instant? = nil
         ) {
             self.stack = stack
             self.resource = resource
@@ -38,6 +40,7 @@ package struct Ledger: Hashable, Codable, Sendable {
             self.uuid = uuid
             self.place = place
             self.seen = seen
+            self.sharedSince = sharedSince
         }
     }
 
@@ -75,10 +78,14 @@ package struct Ledger: Hashable, Codable, Sendable {
         entries.insert(entry, at: index ?? entries.endIndex)
     }
 
-    /// Takes back what a clock that was ahead left: a time of the last pass, and removals, that are yet to come.
+    /// Takes back what a clock that was ahead left: times of the last pass, of removals and of handovers that are yet to
+    /// come.
     package mutating func forgetTimes(after now: Instant) {
         if let lastPass, lastPass > now { self.lastPass = now }
         removals.removeAll { $0.at > now }
+        for index in entries.indices where entries[index].sharedSince.map({ $0 > now }) == true {
+            entries[index].sharedSince = now
+        }
     }
 
     package mutating func forget(_ resource: ResourceID, stack: String) {

@@ -77,7 +77,8 @@ extension PlanningPass {
         guard !sequence.isEmpty else {
             builder.add(
                 PlannedChange(
-                    resource, .unchanged, access, location: declared.location, uid: stored.uid, notes: diff.notes))
+                    resource, .unchanged, access, location: declared.location, uid: stored.uid,
+                    notes: diff.notes + handoverNotes(stored, declared, target)))
             return
         }
         let isReplaced = diff.differences.contains { $0.field == "initiator" && $0.from != nil }

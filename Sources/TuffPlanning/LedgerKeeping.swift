@@ -10,6 +10,7 @@ extension Ledger {
         var next = self
         let index = StorageIndex(observed)
         for volume in index.volumes { next.see(volume, at: context.now) }
+        next.watchHandovers(index, observed, desired, context)
         for declared in desired.pools.values where declared.spec.node ?? context.config.node == context.config.node {
             next.see(declared, in: observed, context)
         }
@@ -65,7 +66,29 @@ extension Ledger {
         record(
             Entry(
                 stack: stack, resource: resource, standing: isLive ? .live : .leaving, uid: volume.uid,
-                uuid: volume.uuid, place: volume.location.description, seen: now))
+                uuid: volume.uuid, place: volume.location.description, seen: now,
+                sharedSince: entry(resource, stack: stack)?.sharedSince))
+    }
+
+    /// A handover is timed from the pass that first saw two initiators, and ends when one of them is gone or a document
+    /// says that they may share. What cannot be seen now, and what no document speaks of, goes on.
+    private mutating func watchHandovers(
+        _ index: StorageIndex, _ observed: ObservedState, _ desired: DesiredState, _ context: PlanContext
+    ) {
+        guard case .known(let inventory) = observed.targets else { return }
+        let targets = Dictionary(inventory.targets.map { ($0.iqn, $0) }) { first, _ in first }
+        for volume in index.volumes where volume.standing == .live && volume.marks.stack == context.stack {
+            guard case .volume(let name) = volume.marks.role, let iqn = volume.marks.iqn,
+                inventory.fault(target: iqn) == nil,
+                let position = entries.firstIndex(where: { $0.uid == volume.uid && $0.standing == .live })
+            else { continue }
+            let sharing = desired.volumes[name]?.spec.sharing
+            if (targets[iqn]?.acls.count ?? 0) < 2 || (sharing ?? .handover) != .handover {
+                entries[position].sharedSince = nil
+            } else if sharing == .handover, entries[position].sharedSince == nil {
+                entries[position].sharedSince = context.now
+            }
+        }
     }
 
     private mutating func see(_ pool: Declared<PoolSpec>, in observed: ObservedState, _ context: PlanContext) {

@@ -1,4 +1,4 @@
-import TuffModel
+package import TuffModel
 
 /// What the attachments of one volume that were planned so far make of its export.
 struct ExportProgress {
@@ -48,6 +48,29 @@ extension VolumeSpec.Sharing {
     }
 }
 
+/// A live migration that does not end: two initiators that write to one disk, with nothing but the migration between
+/// them and a destroyed file system.
+package enum Handover {
+    /// Seconds after which it is reported.
+    package static let limit: Int64 = 3600
+
+    /// Since when two initiators have had the volume, where that is too long.
+    package static func overdue(
+        _ volume: StoredVolume, _ target: ObservedTarget?, sharing: VolumeSpec.Sharing?, ledger: Ledger, now: Instant
+    ) -> Instant? {
+        guard (sharing ?? .handover) == .handover, let target, target.acls.count > 1,
+            let entry = ledger.entry(volume.marks.role.resource, stack: volume.marks.stack), entry.uid == volume.uid,
+            let since = entry.sharedSince, now.secondsSince1970 - since.secondsSince1970 > limit
+        else { return nil }
+        return since
+    }
+
+    package static func sentence(_ target: ObservedTarget, since: Instant) -> String {
+        let names = target.acls.map(\.initiator).sorted().joined(separator: " and ")
+        return "\(names) have both had it since \(since); remove the attachment of the one that is done"
+    }
+}
+
 extension PlanningPass {
     /// Readers before writers, so that a volume whose writer becomes a reader has never two writers.
     static func comesFirst(_ one: Declared<AttachmentSpec>, _ other: Declared<AttachmentSpec>) -> Bool {
@@ -68,6 +91,16 @@ extension PlanningPass {
         return ExportCompany(
             sharing: sharing[declared.spec.volume] ?? .none, declared: Set(others.map(\.spec.initiator)),
             present: present, isBuilt: progress.isBuilt)
+    }
+
+    /// On the attachments of a volume that two initiators have had for too long.
+    func handoverNotes(
+        _ stored: StoredVolume, _ declared: Declared<AttachmentSpec>, _ target: ObservedTarget?
+    ) -> [String] {
+        let since = Handover.overdue(
+            stored, target, sharing: sharing[declared.spec.volume], ledger: observed.ledger, now: context.now)
+        guard let since, let target else { return [] }
+        return ["a long handover: \(Handover.sentence(target, since: since))"]
     }
 
     /// Readers beside a writer, where read-only is one setting for all initiators of a volume.

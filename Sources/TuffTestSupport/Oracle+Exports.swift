@@ -30,7 +30,7 @@ extension Oracle {
             if access?.mayBeCut == true || access.map({ intent.forced.contains($0.attachment) }) == true { continue }
             found.append(Violation(.sessions, "the session of \(session.initiator) with \(session.iqn) was cut"))
         }
-        found += trashedWhileShown(before, after)
+        found += trashedWhileShown(before, after) + crowded(before, after, intent)
         return found + exposure(after, intent).subtracting(exposure(before, intent))
     }
 
@@ -42,6 +42,20 @@ extension Oracle {
                 let shown = after.access.first(where: { $0.iqn == iqn && $0.isMapped && before.access.contains($0) })
             else { return nil }
             return Violation(.sessions, "\(old.place) went to the trash while \(shown.initiator) may use it")
+        }
+    }
+
+    /// A disk is shown to more initiators than its documents let it, and than it was before.
+    private func crowded(_ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+        func users(_ view: OracleView, _ iqn: String) -> Int {
+            view.access.count { $0.iqn == iqn && $0.isMapped && $0.isMarked }
+        }
+        return after.objects.compactMap { object in
+            guard object.stack == intent.stack, let iqn = object.mark("iqn") else { return nil }
+            let limit = intent.volumes[object.label]?.mostInitiators ?? 1
+            let number = users(after, iqn)
+            guard number > limit, number > users(before, iqn) else { return nil }
+            return Violation(.sessions, "\(number) initiators may use \(iqn) at once, and its documents let \(limit)")
         }
     }
 
@@ -128,6 +142,14 @@ extension Oracle {
             }
         }
         guard intent.prune else { return found }
+        for access in view.access where access.isMarked && !blocked.contains(access.attachment) {
+            guard let volume = mine.first(where: { $0.mark("iqn") == access.iqn }), !blocked.contains(volume.label)
+            else { continue }
+            let isWanted = intent.attachments.values.contains {
+                $0.volume == volume.label && $0.initiator == access.initiator
+            }
+            if !isWanted { say("\(access.initiator) may use \(access.iqn), and nobody declares it") }
+        }
         for volume in mine where !blocked.contains(volume.label) {
             let wanted = volume.isLive && intent.attachments.values.contains { $0.volume == volume.label }
             guard !wanted, let uid = volume.uid else { continue }

@@ -43,11 +43,16 @@ package struct Oracle: Sendable {
             package var formerName: String?
             /// `protect: false` was written out.
             package var endsProtection: Bool
+            /// How many initiators may use it at once.
+            package var mostInitiators: Int
 
-            package init(home: String, formerName: String? = nil, endsProtection: Bool = false) {
+            package init(
+                home: String, formerName: String? = nil, endsProtection: Bool = false, mostInitiators: Int = 1
+            ) {
                 self.home = home
                 self.formerName = formerName
                 self.endsProtection = endsProtection
+                self.mostInitiators = mostInitiators
             }
         }
 

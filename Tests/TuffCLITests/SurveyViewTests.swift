@@ -49,6 +49,44 @@ import TuffTestSupport
     }
 }
 
+@Suite struct DegradedTests {
+    /// `web-data` handed over between two initiators for so many seconds.
+    static func survey(_ seconds: Int64, declared: Bool = true) -> Survey {
+        var desired = World.desired()
+        desired.volumes["web-data"]?.spec.sharing = .handover
+        var second = AttachmentSpec(volume: "web-data", initiator: "iqn.2004-10.com.example:web2")
+        second.chap = desired.attachments["web-on-web1"]?.spec.chap
+        desired.attachments["web-on-web2"] = Declared(
+            metadata: Metadata(name: "web-on-web2"), spec: second, location: Examples.place(40))
+        var observed = World.observed()
+        var inventory = observed.targets.value!
+        var acl = inventory.targets[0].acls[0]
+        acl.initiator = second.initiator
+        acl.mark = AccessMark(attachment: "web-on-web2", onRemove: .waitForLogout)
+        inventory.targets[0].acls.append(acl)
+        observed.targets = .known(inventory)
+        var begun = Examples.context
+        begun.now = Instant(secondsSince1970: begun.now.secondsSince1970 - seconds)
+        observed.ledger = Ledger().after(observed, desired: desired, context: begun)
+        return Survey(desired: declared ? desired : nil, observed: observed, context: Examples.context)
+    }
+
+    @Test(arguments: [true, false]) func aLongHandoverIsDegradedAndReady(declared: Bool) throws {
+        let survey = Self.survey(7200, declared: declared)
+        let record = World.record(.volume, "web-data", in: survey)
+        #expect(record.ready.status == .yes)
+        #expect(record.degraded?.reason == "HandoverLong")
+        let get = GetView(survey.records(of: .volume), of: .volume).text(Style())
+        #expect(get.split(separator: "\n").contains { $0.contains("web-data") && $0.contains("HandoverLong") })
+        #expect(DescribeView(record).text(Style()).contains("Degraded"))
+        #expect(DescribeView(record).text(Style()).contains("iqn.2004-10.com.example:web2"))
+        let problem = try #require(StatusView(survey).problems.first { $0.reason == "HandoverLong" })
+        #expect(problem.severity == .warning)
+        #expect(problem.subject == "Volume/web-data")
+        #expect(World.record(.volume, "web-data", in: Self.survey(60, declared: declared)).degraded == nil)
+    }
+}
+
 @Suite struct DescribeViewTests {
     @Test func aVolume() {
         expectGolden(DescribeView(World.record(.volume, "web-data")).text(Style()), "Golden/describe-volume.txt")

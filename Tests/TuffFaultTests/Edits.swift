@@ -7,6 +7,7 @@ import TuffTestSupport
 enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
     case snapshot, clone, cloneAway, removeSnapshot
+    case handOver, endHandover
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
     case vanish, addStranger, write, loseLedger
@@ -41,7 +42,28 @@ extension Simulation {
             let password = SecretReference(file: Self.secretFile)
             spec.chap = CHAPSpec(initiator: CHAPCredential(user: "web", password: password))
         }
+        // The other side of a handover has its initiator, and all have secrets or none.
+        if let other = desired.attachments["\(volume)-next"] {
+            spec.initiator = Self.initiators.first { $0 != other.spec.initiator } ?? spec.initiator
+            spec.chap = other.spec.chap
+        }
         return Sample.declared("\(volume)-on-web", spec)
+    }
+
+    /// The second side of a live migration comes (`NAME-next`), or goes and the volume is unshared again.
+    private mutating func handOver(_ name: String, begins: Bool) -> Bool {
+        let next = "\(name)-next"
+        guard var declared = desired.volumes[name], (desired.attachments[next] == nil) == begins else { return false }
+        declared.spec.sharing = begins ? .handover : .none
+        desired.volumes[name] = declared
+        desired.attachments[next] = nil
+        guard begins else { return true }
+        let first = desired.attachments["\(name)-on-web"]
+        let initiator = Self.initiators.dropFirst().first { $0 != first?.spec.initiator } ?? Self.initiators[0]
+        var spec = AttachmentSpec(volume: name, initiator: initiator)
+        spec.chap = first?.spec.chap
+        desired.attachments[next] = Sample.declared(next, spec)
+        return true
     }
 
     /// Does one thing to the volume `name`.
@@ -59,13 +81,15 @@ extension Simulation {
             guard isDeclared else { return false }
             desired.volumes[name] = nil
             desired.attachments[access] = nil
+            desired.attachments["\(name)-next"] = nil
             forget(.volume(name))
         case .attach, .attachWithSecret:
             guard isDeclared, desired.attachments[access] == nil else { return false }
             desired.attachments[access] = attachment(name, secret: edit == .attachWithSecret)
         case .detach:
             guard desired.attachments.removeValue(forKey: access) != nil else { return false }
-        case .rename: return rename(name, access)
+        case .rename: return rename(name)
+        case .handOver, .endHandover: return handOver(name, begins: edit == .handOver)
         case .snapshot, .clone, .removeSnapshot: return copy(edit, name, backend)
         case .cloneAway: return cloneAway(name, backend)
         case .replaceInitiator, .disconnectOnRemove:
@@ -73,7 +97,8 @@ extension Simulation {
             if edit == .disconnectOnRemove {
                 declared.spec.onRemove = .disconnect
             } else {
-                let other = Self.initiators.first { $0 != declared.spec.initiator }
+                let next = desired.attachments["\(name)-next"]?.spec.initiator
+                let other = Self.initiators.first { $0 != declared.spec.initiator && $0 != next }
                 declared.spec.initiator = other ?? declared.spec.initiator
             }
             desired.attachments[access] = declared
@@ -92,12 +117,14 @@ extension Simulation {
         return true
     }
 
-    private mutating func rename(_ name: String, _ access: String) -> Bool {
+    private mutating func rename(_ name: String) -> Bool {
         guard var declared = desired.volumes.removeValue(forKey: name) else { return false }
         let other = "\(name)x"
         declared.metadata = Metadata(name: other, annotations: ["tuff.dev/renamed-from": name])
         desired.volumes[other] = declared
-        if desired.attachments[access] != nil { desired.attachments[access]!.spec.volume = other }
+        for (key, attachment) in desired.attachments where attachment.spec.volume == name {
+            desired.attachments[key]!.spec.volume = other
+        }
         for (key, snapshot) in desired.snapshots where snapshot.spec.volume == name {
             desired.snapshots[key]!.spec.volume = other
         }
@@ -168,9 +195,8 @@ extension Simulation {
             switch edit {
             case .login:
                 let chap = (user: "web", secret: Self.canary)
-                isPossible = Self.initiators.contains {
-                    world.targets.login(initiator: $0, to: iqn, chap: chap)
-                }
+                isPossible = Self.initiators.map { world.targets.login(initiator: $0, to: iqn, chap: chap) }
+                    .contains(true)
             case .logout:
                 isPossible = !world.targets.sessions.isEmpty
                 for initiator in Self.initiators { world.targets.logout(initiator: initiator, from: iqn) }

@@ -27,7 +27,7 @@ struct Simulation {
     static let config = ControllerConfig(
         node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: Sample.iqnBase)
     static let foreignTarget = "iqn.2003-01.org.linux-iscsi.storage1:foreign"
-    static let initiators = [Sample.initiator, "iqn.2004-10.com.example:web2"]
+    static let initiators = [Sample.initiator] + ["web2", "web3"].map { "iqn.2004-10.com.example:\($0)" }
 
     private(set) var machine: FakeMachine
     private(set) var ledger: SimulatedLedger
@@ -195,7 +195,8 @@ struct Simulation {
             let home: String = if case .pool("dir") = volume.spec.placement { Self.directory } else { "vg0" }
             intent.volumes[name] = Oracle.Intent.Volume(
                 home: home, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
-                endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect)
+                endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,
+                mostInitiators: volume.spec.sharing == .handover ? 2 : 1)
         }
         for name in desired.snapshots.keys { intent.volumes[name] = Oracle.Intent.Volume(home: "vg0") }
         for (name, attachment) in desired.attachments {

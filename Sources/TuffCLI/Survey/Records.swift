@@ -44,6 +44,9 @@ package struct ResourceRecord: Sendable {
     package var ready: Condition {
         conditions.first { $0.type == "Ready" } ?? Condition("Ready", .unknown, reason: "Unknown", message: "")
     }
+
+    /// In use, and yet not as it should be for long.
+    package var degraded: Condition? { conditions.first { $0.type == "Degraded" } }
 }
 
 package struct PoolFacts: Sendable {

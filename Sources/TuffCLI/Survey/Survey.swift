@@ -165,8 +165,19 @@ struct SurveyBuilder {
             id: id, location: facts.declared?.location, labels: facts.declared?.metadata.labels ?? [:],
             conditions: conditions(
                 stack == context.stack ? changes[id] : nil,
-                observed: facts.stored.map(Self.health) ?? elsewhere(volume: name)),
+                observed: facts.stored.map(Self.health) ?? elsewhere(volume: name)) + degradation(facts),
             facts: .volume(facts))
+    }
+
+    private func degradation(_ facts: VolumeFacts) -> [Condition] {
+        guard let stored = facts.stored, let target = facts.target,
+            let since = Handover.overdue(
+                stored, target, sharing: facts.declared?.spec.sharing, ledger: observed.ledger, now: context.now)
+        else { return [] }
+        return [
+            Condition(
+                "Degraded", .yes, reason: "HandoverLong", message: Handover.sentence(target, since: since))
+        ]
     }
 
     /// What the object itself says about its condition.

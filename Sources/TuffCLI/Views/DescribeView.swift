@@ -21,6 +21,11 @@ package struct DescribeView: View {
         let ready = record.ready
         let sentence = Layout.wrap(Self.sentence(ready), width: Style.width - 15)
         var facts = sentence.enumerated().map { [$0 == 0 ? "Ready" : "", $1] }
+        if let degraded = record.degraded {
+            facts += Layout.wrap("\(degraded.reason): \(degraded.message)", width: Style.width - 15).enumerated().map {
+                [$0 == 0 ? "Degraded" : "", $1]
+            }
+        }
         facts.append(["Declared at", record.location?.description ?? "nowhere in the documents given"])
         for note in record.notes {
             facts += Layout.wrap(note, width: Style.width - 15).enumerated().map { [$0 == 0 ? "Note" : "", $1] }

@@ -38,7 +38,8 @@ package struct GetView: View {
     }
 
     private static func reason(_ record: ResourceRecord) -> String {
-        ["AsDeclared", "Exists"].contains(record.ready.reason) ? "-" : record.ready.reason
+        guard ["AsDeclared", "Exists"].contains(record.ready.reason) else { return record.ready.reason }
+        return record.degraded?.reason ?? "-"
     }
 
     private var columns: ([String], [String]) {

@@ -30,6 +30,11 @@ package struct StatusView: View {
         if let blindness = survey.blindness, problems.isEmpty {
             problems.append(Problem(severity: .unknown, subject: "host", reason: "Unseen", message: blindness))
         }
+        problems += survey.records.compactMap { record in
+            record.degraded.map {
+                Problem(severity: .warning, subject: "\(record.id)", reason: $0.reason, message: $0.message)
+            }
+        }
         for record in survey.records where !record.isElsewhere {
             let ready = record.ready
             guard ready.status != .yes else { continue }
