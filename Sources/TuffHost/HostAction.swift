@@ -176,6 +176,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     case removeFile(HostPath)
     /// The whole text, mode 0600, by temporary file, fsync, rename, fsync of the directory.
     case replaceFile(HostPath, String)
+    /// Makes the directory in which the kernel keeps persistent reservations (`pr` in what `dbroot` names).
+    /// `restoring`: reads what was kept of the disk with this serial number into its backstore, which nothing hands out yet.
+    case keepReservations(HostPath, serial: String, restoring: Bool)
 }
 
 extension HostAction {
@@ -215,6 +218,9 @@ extension HostAction: CustomStringConvertible {
         case .renameFile(let path, let target): "mv -n \(path.quoted) \(target.quoted)"
         case .removeFile(let path): "rm \(path.quoted)"
         case .replaceFile(let path, _): "install -m 0600 /dev/stdin \(path.quoted)"
+        case .keepReservations(let path, let serial, let restoring):
+            "mkdir -p $(cat /sys/kernel/config/target/dbroot)/pr"
+                + (restoring ? "   # and pr/aptpl_\(serial) to \(path.quoted)/pr/res_aptpl_metadata" : "")
         }
     }
 }

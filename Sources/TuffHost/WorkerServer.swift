@@ -87,6 +87,8 @@ package enum WorkerServer {
         case .renameFile(let path, let target): try files.rename(path, to: target)
         case .removeFile(let path): try files.remove(path)
         case .replaceFile(let path, let text): try files.replace(path, with: text)
+        case .keepReservations(let backstore, let serial, let restoring):
+            try Reservations(roots: roots).keep(backstore, serial: serial, restoring: restoring)
         }
     }
 

@@ -109,6 +109,7 @@ struct ExportDiff {
     private mutating func compareBackstore() -> Bool {
         guard let backstore else {
             add(.createBackstore(wanted.backstore), "backstore", from: nil, to: wanted.backstore.name)
+            if keepsReservations { steps.append(.keepReservations(wanted.backstore, restoring: true)) }
             return false
         }
         var fixed: [FieldDifference] = []
@@ -134,6 +135,11 @@ struct ExportDiff {
         if !grows, let size = backstore.size, size != wanted.backstore.size {
             let from = backstore.sizeIsRounded == true ? "about \(size.bytes / 1_000_000) MB" : size.description
             fixed.append(FieldDifference("backstore.size", from: from, to: wanted.backstore.size.description))
+        }
+        // Reservations can be read back only before anything hands the backstore out, and only once.
+        let isHandedOut = target?.luns.contains { $0.backstore == wanted.backstore.name } == true
+        if keepsReservations, !isHandedOut, sessions.isEmpty {
+            fixed.append(FieldDifference("backstore.reservations", from: nil, to: "as kept"))
         }
         if !fixed.isEmpty {
             return rebuild(backstore, fixed)
@@ -178,8 +184,11 @@ struct ExportDiff {
         }
         steps.append(.removeBackstore(uid: wanted.backstore.uid, place: backstore.place))
         steps.append(.createBackstore(wanted.backstore))
+        if keepsReservations { steps.append(.keepReservations(wanted.backstore, restoring: true)) }
         return true
     }
+
+    private var keepsReservations: Bool { company.sharing == .writers && capabilities.keepsReservations }
 
     private mutating func compareTarget() {
         if target == nil { add(.createTarget(reference), "target", from: nil, to: wanted.iqn) }
@@ -219,7 +228,15 @@ struct ExportDiff {
         }
         compareCompany(acl)
         if obstacle != nil { return }
+        if company.sharing == .writers, !capabilities.keepsReservations {
+            notes.append(
+                "persistent reservations last only as long as the target daemon; with targetDriver: lio they stay")
+        }
         if acl == nil {
+            // Whoever comes may ask for reservations that are kept, and is refused where there is no place for them.
+            if keepsReservations, !steps.contains(where: { if case .keepReservations = $0 { true } else { false } }) {
+                steps.append(.keepReservations(placed(backstore), restoring: false))
+            }
             steps.append(.createACL(reference, initiator: access.initiator))
             if !differences.contains(where: { $0.field == "initiator" }) {
                 differences.append(FieldDifference("initiator", from: nil, to: access.initiator))

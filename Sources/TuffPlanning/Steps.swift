@@ -143,6 +143,9 @@ package enum ExportStep: Hashable, Codable, Sendable {
     case relabelBackstore(BackstoreSpec)
     /// Removes a backstore of ours that no LUN uses, to be made anew.
     case removeBackstore(uid: UID, place: String)
+    /// Has persistent reservations of the disk outlive the kernel. `restoring`: also reads back what was kept of it, right
+    /// after its backstore was made.
+    case keepReservations(BackstoreSpec, restoring: Bool)
     case createTarget(TargetRef)
     case set(TargetRef, TargetSetting, Bool)
     case addLUN(TargetRef, number: Int, BackstoreSpec)
@@ -170,7 +173,7 @@ package enum ExportStep: Hashable, Codable, Sendable {
     /// The target concerned; nil for steps on a backstore alone.
     package var target: TargetRef? {
         switch self {
-        case .createBackstore, .repairBackstore, .relabelBackstore, .removeBackstore: nil
+        case .createBackstore, .repairBackstore, .relabelBackstore, .removeBackstore, .keepReservations: nil
         case .createTarget(let target), .set(let target, _, _), .addLUN(let target, _, _), .removeLUN(let target, _),
             .createACL(let target, _), .setCHAP(let target, _, _), .protectSecrets(let target, _),
             .mapLUN(let target, _, _, _, _), .unmapLUN(let target, _, _), .setReadOnly(let target, _, _, _),
@@ -219,6 +222,8 @@ package struct ExportCapabilities: Hashable, Sendable {
     package var discard: Bool
     /// An initiator's access can say that it is ours, and for which attachment.
     package var marksAccess: Bool
+    /// Persistent reservations can outlive the target stack.
+    package var keepsReservations: Bool
     /// What initiators see as the volume numbered 0: tgtd keeps LUN 0 for its own controller.
     package var firstLUN = 0
 
@@ -227,12 +232,13 @@ package struct ExportCapabilities: Hashable, Sendable {
         case .lio:
             ExportCapabilities(
                 chap: true, growsDevices: true, growsFiles: false, portalsPerTarget: true, readOnlyPerInitiator: true,
-                settings: Set(TargetSetting.allCases), discard: true, marksAccess: true)
+                settings: Set(TargetSetting.allCases), discard: true, marksAccess: true,
+                keepsReservations: true)
         case .tgt:
             ExportCapabilities(
                 chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false,
                 readOnlyPerInitiator: false, settings: [.authentication], discard: true, marksAccess: false,
-                firstLUN: 1)
+                keepsReservations: false, firstLUN: 1)
         }
     }
 }

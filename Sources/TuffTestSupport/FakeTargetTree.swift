@@ -91,6 +91,11 @@ package struct FakeTargetTree: Equatable, Sendable {
             try change(try components(path)) { $0.mode = mode }
         case .link(let path, let target): try link(try components(path), to: try components(target))
         case .unlink(let path): try unlink(try components(path))
+        case .keepReservations(let path, _, let restoring):
+            // What is kept is not modelled; that it is read back before anything hands the backstore out is.
+            let backstore = try components(path)
+            guard node(at: backstore) != nil else { throw HostError(.notFound, "\(path) is not there") }
+            if restoring, isLinked(backstore) { throw HostError(.failed, "\(path) is handed out already") }
         case .require(.noSession(let path)):
             guard let info = text(at: try components(path) + ["info"]) else {
                 throw HostError(.preconditionFailed, "\(path) is gone")

@@ -238,7 +238,7 @@ extension HostAction {
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
             .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),
-            .removeFile(let path),
+            .removeFile(let path), .keepReservations(let path, _, _),
             .require(.file(let path, _)), .require(.vacant(let path)), .require(.text(let path, _)),
             .require(.noSession(let path)):
             path.root

@@ -42,26 +42,36 @@ extension Simulation {
             let password = SecretReference(file: Self.secretFile)
             spec.chap = CHAPSpec(initiator: CHAPCredential(user: "web", password: password))
         }
-        // The other side of a handover has its initiator, and all have secrets or none.
-        if let other = desired.attachments["\(volume)-next"] {
-            spec.initiator = Self.initiators.first { $0 != other.spec.initiator } ?? spec.initiator
+        // What is beside it has its own initiator, and all have secrets or none.
+        if let other = attached(to: volume).first {
+            spec.initiator = free(beside: volume)
             spec.chap = other.spec.chap
         }
         return Sample.declared("\(volume)-on-web", spec)
     }
 
+    private func attached(to volume: String) -> [Declared<AttachmentSpec>] {
+        desired.attachments.values.filter { $0.spec.volume == volume }.sorted { $0.metadata.name < $1.metadata.name }
+    }
+
+    /// An initiator that no attachment of the volume has.
+    private func free(beside volume: String) -> String {
+        let used = attached(to: volume).map(\.spec.initiator)
+        return Self.initiators.first { !used.contains($0) } ?? Self.initiators[0]
+    }
+
     /// The second side of a live migration comes (`NAME-next`), or goes and the volume is unshared again.
     private mutating func handOver(_ name: String, begins: Bool) -> Bool {
         let next = "\(name)-next"
-        guard var declared = desired.volumes[name], (desired.attachments[next] == nil) == begins else { return false }
+        guard var declared = desired.volumes[name], (desired.attachments[next] == nil) == begins,
+            attached(to: name).count < 2 || !begins
+        else { return false }
         declared.spec.sharing = begins ? .handover : .none
         desired.volumes[name] = declared
         desired.attachments[next] = nil
         guard begins else { return true }
-        let first = desired.attachments["\(name)-on-web"]
-        let initiator = Self.initiators.dropFirst().first { $0 != first?.spec.initiator } ?? Self.initiators[0]
-        var spec = AttachmentSpec(volume: name, initiator: initiator)
-        spec.chap = first?.spec.chap
+        var spec = AttachmentSpec(volume: name, initiator: free(beside: name))
+        spec.chap = attached(to: name).first?.spec.chap
         desired.attachments[next] = Sample.declared(next, spec)
         return true
     }
@@ -80,11 +90,11 @@ extension Simulation {
         case .remove:
             guard isDeclared else { return false }
             desired.volumes[name] = nil
-            desired.attachments[access] = nil
-            desired.attachments["\(name)-next"] = nil
+            for attachment in attached(to: name) { desired.attachments[attachment.metadata.name] = nil }
             forget(.volume(name))
         case .attach, .attachWithSecret:
-            guard isDeclared, desired.attachments[access] == nil else { return false }
+            let room = desired.volumes[name]?.spec.sharing == .handover ? 2 : 1
+            guard isDeclared, desired.attachments[access] == nil, attached(to: name).count < room else { return false }
             desired.attachments[access] = attachment(name, secret: edit == .attachWithSecret)
         case .detach:
             guard desired.attachments.removeValue(forKey: access) != nil else { return false }
@@ -97,9 +107,7 @@ extension Simulation {
             if edit == .disconnectOnRemove {
                 declared.spec.onRemove = .disconnect
             } else {
-                let next = desired.attachments["\(name)-next"]?.spec.initiator
-                let other = Self.initiators.first { $0 != declared.spec.initiator && $0 != next }
-                declared.spec.initiator = other ?? declared.spec.initiator
+                declared.spec.initiator = free(beside: declared.spec.volume)
             }
             desired.attachments[access] = declared
         case .extend, .protect, .unprotect, .retain, .keepForNoTime:

@@ -272,4 +272,47 @@ struct SharingLabTests {
             print("rounds of 64 KiB: web1 \(rounds("web1")), web2 \(rounds("web2"))")
         }
     }
+
+    /// What a reboot does to kernel state: no targets, no active volumes.
+    private func reboot() async throws {
+        #expect(try await tuff(["exports", "withdraw", "--auto-approve"]).status == 0)
+        try await must("lvm", ["vgchange", "-qq", "-an", "sharing"])
+        rmdir("/sys/kernel/config/target/iscsi")
+    }
+
+    @Test func reservationsOfAClusterSurviveAReboot() async throws {
+        try await inWorld {
+            // As on a host where nobody ever made it.
+            let root = try read("/sys/kernel/config/target/dbroot").filter { !$0.isNewline }
+            try await run("rm", ["-r", "\(root)/pr"])
+            try declare("writers", Self.hosts)
+            let doctor = ["doctor", "-f", "\(Self.folder)/storage.yaml"]
+            #expect(text(try await tuff(doctor)).contains("\(root)/pr does not exist"))
+            let built = try await apply()
+            try #require(built.status == 0, "\(text(built))")
+            #expect(text(try await tuff(doctor)).contains("persistent reservations \(root)/pr: only its owner"))
+            var disks: [String] = []
+            for (index, host) in Self.hosts.enumerated() {
+                disks.append("/dev/" + (try await login(host)))
+                let key = "--param-sark=0xabc\(index)"
+                try await must("sg_persist", ["--out", "--register", key, "--param-aptpl", disks[index]])
+            }
+            // Only who is registered may write.
+            try await must(
+                "sg_persist", ["--out", "--reserve", "--param-rk=0xabc0", "--prout-type=5", disks[0]])
+            let keys = try await must("sg_persist", ["--in", "--read-keys", disks[0]])
+            #expect(keys.contains("0xabc0") && keys.contains("0xabc1"), "\(keys)")
+            for host in Self.hosts { try await must("iscsiadm", node(host) + ["--logout"]) }
+            try await reboot()
+            let restored = try await tuff(["exports", "restore", "--wait", "0s"])
+            #expect(restored.status == 0, "\(text(restored))")
+            let disk = "/dev/" + (try await login("web2"))
+            let after = try await must("sg_persist", ["--in", "--read-keys", disk])
+            #expect(after.contains("0xabc0") && after.contains("0xabc1"), "\(after)")
+            let reservation = try await must("sg_persist", ["--in", "--read-reservation", disk])
+            #expect(reservation.contains("0xabc0") && reservation.contains("Write Exclusive"), "\(reservation)")
+            let plan = try await tuff(["plan", "-f", "\(Self.folder)/storage.yaml", "--detailed-exitcode"])
+            #expect(plan.status == 0, "\(text(plan))")
+        }
+    }
 }

@@ -15,9 +15,11 @@ struct Doctor: AsyncParsableCommand {
     func run() async throws {
         var secrets: Set<SecretReference> = []
         var pools: Set<String> = []
+        var needsReservations = false
         if !documents.paths.isEmpty {
             let loaded = try Documents.load(
                 documents.paths, style: global.errors, consequence: "nothing was checked")
+            needsReservations = loaded.state.volumes.values.contains { $0.spec.sharing == .writers }
             secrets = Set(loaded.state.attachments.values.flatMap(\.secrets))
             for case .directory(let pool) in loaded.state.pools.values.map(\.spec.backend) { pools.insert(pool.path) }
         }
@@ -25,7 +27,7 @@ struct Doctor: AsyncParsableCommand {
         let checkup = Checkup(
             config: config, configPath: global.config ?? GlobalOptions.defaultConfig, probe: .current(),
             machine: Composition.machine(config, host: host), lockFile: host.lockFile, secrets: secrets.sorted(),
-            pools: pools.sorted())
+            pools: pools.sorted(), needsReservations: needsReservations)
         let view = DoctorView(await checkup.run())
         try form.show(view, global.output)
         if view.exitCode != ExitStatus.done { throw Failure(nil, code: view.exitCode) }

@@ -13,10 +13,12 @@ package struct Checkup: Sendable {
     package var secrets: [SecretReference]
     /// Directories of the pools that the documents name.
     package var pools: [String]
+    /// The documents have volumes whose persistent reservations are to outlive a reboot.
+    package var needsReservations: Bool
 
     package init(
         config: ControllerConfig, configPath: String, probe: HostProbe, machine: any Machine, lockFile: String,
-        secrets: [SecretReference] = [], pools: [String] = []
+        secrets: [SecretReference] = [], pools: [String] = [], needsReservations: Bool = false
     ) {
         self.config = config
         self.configPath = configPath
@@ -25,6 +27,7 @@ package struct Checkup: Sendable {
         self.lockFile = lockFile
         self.secrets = secrets
         self.pools = pools
+        self.needsReservations = needsReservations
     }
 
     package func run() async -> [Finding] {
@@ -135,7 +138,11 @@ package struct Checkup: Sendable {
     private func targets() async -> [Finding] {
         switch config.targetDriver {
         case .lio: return lio()
-        case .tgt: return await tgt()
+        case .tgt:
+            let forgets = Finding(
+                .warn, "tgtd keeps persistent reservations in its memory only: sharing: writers needs them to stay",
+                fix: "use targetDriver: lio")
+            return await tgt() + (needsReservations ? [forgets] : [])
         }
     }
 
@@ -151,7 +158,24 @@ package struct Checkup: Sendable {
                 ? Finding(.ok, "kernel: configfs is mounted on /sys/kernel/config")
                 : Finding(
                     .fail, "kernel: configfs is not mounted", fix: "mount -t configfs none /sys/kernel/config"))
-        return findings
+        return findings + (needsReservations ? reservations() : [])
+    }
+
+    /// Where the kernel keeps persistent reservations; without the directory it refuses those that are to be kept.
+    private func reservations() -> [Finding] {
+        let root = probe.text("/sys/kernel/config/target/dbroot")?.split(whereSeparator: \.isNewline).first
+        guard let root else { return [] }
+        let directory = "\(root)/pr"
+        guard let status = probe.status(directory) else {
+            return [
+                Finding(
+                    .warn, "\(directory) does not exist: persistent reservations that are to be kept are refused",
+                    fix:
+                        "the next apply that attaches a volume with sharing: writers makes it; or mkdir -p \(directory)"
+                )
+            ]
+        }
+        return guarded(directory, status, what: "persistent reservations")
     }
 
     private func tgt() async -> [Finding] {

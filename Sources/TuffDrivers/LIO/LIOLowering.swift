@@ -10,6 +10,11 @@ enum LIOLowering {
         case .repairBackstore(let spec, let enable): enable ? makeBackstore(spec) : [discard(spec)]
         case .relabelBackstore(let spec): [write("\(LIOPath.backstore(spec))/udev_path", spec.location.path)]
         case .removeBackstore(let uid, let place): removeBackstore(uid, place)
+        case .keepReservations(let spec, let restoring):
+            [
+                .keepReservations(
+                    .target(LIOPath.backstore(spec)), serial: spec.identity.serial, restoring: restoring)
+            ]
         case .createTarget(let target):
             // mkdir of `iscsi` loads the kernel module.
             ["iscsi", "iscsi/\(target.iqn)", LIOPath.group(target.iqn)].map { .makeDirectory(.target($0)) }

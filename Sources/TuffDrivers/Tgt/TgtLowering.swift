@@ -16,6 +16,8 @@ struct TgtLowering {
         switch step {
         // A backstore is nothing apart from its LUN here.
         case .createBackstore, .relabelBackstore, .removeBackstore: []
+        // tgtd keeps reservations in its memory (keepsReservations).
+        case .keepReservations: []
         case .repairBackstore(let spec, let enable): repairBackstore(spec, enable: enable)
         case .createTarget(let target):
             // Must be new: a number or a name that is taken is somebody else's.
