@@ -76,11 +76,11 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
     }
 
     /// Forgets the access that a person took away by hand (`tuff detach`).
-    /// - Parameter volumes: the name may be a volume's, as it is where access cannot be marked (tgt).
+    /// - Parameter volumes: the name may be a volume's, or `VOLUME@INITIATOR`, as it is where access cannot be marked (tgt).
     package mutating func strike(_ attachment: String, volumes: Bool) {
         access.removeAll {
             AccessMark(attachment: $0.attachment, onRemove: $0.onRemove).isOf(attachment)
-                || (volumes && $0.volume == attachment)
+                || (volumes && [$0.volume, "\($0.volume)@\($0.initiator)"].contains(attachment))
         }
     }
 }

@@ -188,7 +188,9 @@ extension PlanningPass {
         for volume in index.volumes where volume.marks.stack == context.stack {
             let export = ObservedExport(volume, targets: targets, backstores: backstores)
             for acl in export.granted(capabilities)
-            where acl.mark?.isOf(attachment) ?? (volume.marks.name == attachment) {
+            where acl.mark?.isOf(attachment)
+                ?? [volume.marks.name, "\(volume.marks.name)@\(acl.initiator)"].contains(attachment)
+            {
                 found.append((export, acl))
             }
         }
@@ -202,7 +204,8 @@ extension PlanningPass {
             let places = found.map { "\($0.0.volume.marks.name) for \($0.1.initiator)" }.sorted()
             throw OrderError(
                 "several go by the name '\(attachment)': \(places.joined(separator: ", "))",
-                help: "remove the documents and apply with --prune")
+                help: capabilities.marksAccess
+                    ? "remove the documents and apply with --prune" : "name one as VOLUME@INITIATOR")
         }
         if let error = fault(export.volume) {
             throw OrderError("the export of this volume could not be observed: \(error)", help: "mend that first")

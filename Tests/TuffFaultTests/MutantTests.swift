@@ -33,7 +33,8 @@ import TuffTestSupport
     private static let stories: [[Edit]] = [
         [.declare], [.declareAttached], [.declareAttached, .detach], [.declareAttached, .remove], [.declare, .extend],
         [.declare, .remove, .declare], [.declare, .keepForNoTime, .remove], [.declare, .remove, .expire],
-        [.declare, .protect, .remove], [.declare, .rename],
+        [.declare, .protect, .remove], [.declare, .rename], [.declareAttached, .replaceInitiator],
+        [.declareAttached, .handOver], [.declareAttached, .handOver, .detach],
     ]
 
     private static func firstInStories(_ mutant: Mutant) async -> String? {

@@ -310,6 +310,12 @@ extension Mutant {
                 steps.filter { if case .removeACL = $0 { false } else { true } }
             }
         },
+        Mutant("lets the next initiator in before the former one is out") {
+            $0.exportSteps = { steps in
+                steps.filter { if case .removeACL = $0 { false } else { true } }
+                    + steps.filter { if case .removeACL = $0 { true } else { false } }
+            }
+        },
         Mutant("writes secrets as plain values") {
             $0.actions = { actions in
                 actions.map { action in

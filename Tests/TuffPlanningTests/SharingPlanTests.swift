@@ -88,8 +88,10 @@ import TuffTestSupport
         #expect(try change(plan, Self.web2).risk == .online)
     }
 
-    @Test func oneOfTwoIsWithdrawnAloneOnceItIsLoggedOut() throws {
-        let desired = Self.desired(.handover, [Self.web2])
+    /// With the sharing as it was, and narrowed in the same set of documents.
+    @Test(arguments: [VolumeSpec.Sharing.handover, .none])
+    func oneOfTwoIsWithdrawnAloneOnceItIsLoggedOut(sharing: VolumeSpec.Sharing) throws {
+        let desired = Self.desired(sharing, [Self.web2])
         let both = [Sample.initiator, Self.web2]
         let waiting = plan(desired, Self.export(both, loggedIn: Set(both)), prune: true)
         #expect(waiting.isEmpty)
@@ -261,6 +263,23 @@ import TuffTestSupport
         #expect(!exports(listed).contains { if case .removeACL = $0 { true } else { false } })
     }
 
+    @Test func withoutMarksOneOfTwoIsDetachedByVolumeAndInitiator() throws {
+        var targets = Self.export([Sample.initiator, Self.web2])
+        for index in targets.targets[0].acls.indices { targets.targets[0].acls[index].mark = nil }
+        var context = Sample.context()
+        context.config.targetDriver = .tgt
+        let observed = Sample.observed([Sample.volume(active: true)], targets: targets)
+        #expect(throws: OrderError.self) {
+            try Planner.plan(.detach(attachment: "db", force: false), observed: observed, context: context)
+        }
+        let name = "db@\(Self.web2)"
+        let plan = try Planner.plan(.detach(attachment: name, force: false), observed: observed, context: context)
+        #expect(exports(plan) == [.removeACL(target, initiator: Self.web2, mapped: [0], disconnecting: false)])
+        var record = accepted(Self.desired(.handover, [Sample.initiator, Self.web2]))
+        record.strike(name, volumes: true)
+        #expect(record.access.map(\.initiator) == [Sample.initiator])
+    }
+
     // MARK: After a reboot
 
     func restore(_ accepted: AcceptedExports) throws -> Plan {
@@ -299,59 +318,5 @@ import TuffTestSupport
         var record = accepted(Self.desired(.none, [Sample.initiator]))
         record.access[0].sharing = nil
         #expect(try change(restore(record), Sample.initiator).action == .create)
-    }
-}
-
-/// How long two initiators have had a volume that is handed over.
-@Suite struct HandoverTests {
-    let both = SharingPlanTests.export([Sample.initiator, SharingPlanTests.web2])
-    let desired = SharingPlanTests.desired(.handover, [Sample.initiator, SharingPlanTests.web2])
-
-    func observed(_ targets: TargetInventory, _ ledger: Ledger = Ledger()) -> ObservedState {
-        var observed = Sample.observed([Sample.volume(active: true)], targets: targets)
-        observed.ledger = ledger
-        return observed
-    }
-
-    func context(after seconds: Int64) -> PlanContext {
-        var context = Sample.context()
-        context.now = Instant(secondsSince1970: context.now.secondsSince1970 + seconds)
-        return context
-    }
-
-    func since(_ ledger: Ledger) -> Instant? { ledger.entry(ResourceID(.volume, "db"), stack: "default")?.sharedSince }
-
-    func notes(_ plan: Plan) -> [String] { plan.changes.filter { $0.resource.kind == .attachment }.flatMap(\.notes) }
-
-    @Test func theFirstPassThatSeesTwoIsRememberedUntilOneIsGone() {
-        let begun = Ledger().after(observed(both), desired: desired, context: context(after: 0))
-        #expect(since(begun) == Sample.context().now)
-        var later = begun.after(observed(both), desired: desired, context: context(after: 600))
-        #expect(since(later) == Sample.context().now)
-        // An order by hand knows no documents, and targets that hang are not gone.
-        later = later.after(observed(both), desired: DesiredState(), context: context(after: 700))
-        var hung = observed(both)
-        hung.targets = .unknown(HostError(.timeout, "hangs"))
-        later = later.after(hung, desired: desired, context: context(after: 800))
-        #expect(since(later) == Sample.context().now)
-        let one = SharingPlanTests.export([SharingPlanTests.web2])
-        #expect(since(later.after(observed(one), desired: desired, context: context(after: 900))) == nil)
-        let shared = SharingPlanTests.desired(.writers, [Sample.initiator, SharingPlanTests.web2])
-        #expect(since(later.after(observed(both), desired: shared, context: context(after: 900))) == nil)
-        #expect(since(Ledger().after(observed(both), desired: shared, context: context(after: 0))) == nil)
-    }
-
-    @Test(arguments: [(3600, false), (3601, true)]) func afterAnHourThePlanSaysSo(_ seconds: Int64, _ isLong: Bool) {
-        let ledger = Ledger().after(observed(both), desired: desired, context: context(after: 0))
-        let plan = Planner.plan(
-            desired: desired, observed: observed(both, ledger), context: context(after: seconds))
-        #expect(plan.isEmpty)
-        #expect(notes(plan).contains { $0.contains(SharingPlanTests.web2) } == isLong)
-    }
-
-    @Test func aClockThatWasAheadIsForgotten() {
-        var ledger = Ledger().after(observed(both), desired: desired, context: context(after: 9000))
-        ledger.forgetTimes(after: Sample.context().now)
-        #expect(since(ledger) == Sample.context().now)
     }
 }
