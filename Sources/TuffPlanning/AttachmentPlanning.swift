@@ -66,7 +66,6 @@ extension PlanningPass {
             differences.insert(FieldDifference("device", from: "inactive", to: "active"), at: 0)
         }
         sequence += diff.steps.map { (.export($0), .target(export.iqn)) }
-        let access = describe(export)
         progress.access[export.access.initiator] = export.access.readOnly
         progress.gone.formUnion(diff.former)
         let before = [after, withdrawal?.after, progress.after].compactMap { $0 }
@@ -77,20 +76,28 @@ extension PlanningPass {
         guard !sequence.isEmpty else {
             builder.add(
                 PlannedChange(
-                    resource, .unchanged, access, location: declared.location, uid: stored.uid,
+                    resource, .unchanged, describe(export), location: declared.location, uid: stored.uid,
                     notes: diff.notes + handoverNotes(stored, declared, target)))
             return
         }
+        var change = change(export, diff, differences, target, resource)
+        change.location = declared.location
+        change.uid = stored.uid
+        progress.after = builder.add(change, sequence, after: before)
+    }
+
+    /// What the plan says of an export that is made or mended.
+    private func change(
+        _ export: DesiredExport, _ diff: ExportDiff, _ differences: [FieldDifference], _ target: ObservedTarget?,
+        _ resource: ResourceID
+    ) -> PlannedChange {
         let isReplaced = diff.differences.contains { $0.field == "initiator" && $0.from != nil }
         let isNew = !isReplaced && target?.acls.contains { $0.initiator == export.access.initiator } != true
         let fields = differences.map(\.field)
-        progress.after = builder.add(
-            PlannedChange(
-                resource, isNew ? .create : .update,
-                isNew ? "export \(access)" : "repair \(fields.joined(separator: ", "))",
-                differences: isNew ? [] : differences, risk: diff.risk, location: declared.location, uid: stored.uid,
-                notes: diff.notes),
-            sequence, after: before)
+        return PlannedChange(
+            resource, isNew ? .create : .update,
+            isNew ? "export \(describe(export))" : "repair \(fields.joined(separator: ", "))",
+            differences: isNew ? [] : differences, risk: diff.risk, notes: diff.notes)
     }
 
     /// `db-data as iqn.…:db-data LUN 0 to iqn.…:web1 (read-write, CHAP)`

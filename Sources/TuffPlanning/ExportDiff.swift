@@ -1,27 +1,5 @@
 import TuffModel
 
-/// How one volume should be handed out.
-struct DesiredExport {
-    struct Access {
-        var initiator: String
-        var readOnly: Bool
-        /// Which attachment this is.
-        var mark: AccessMark
-        var chap: CHAPCredentials?
-        /// Fingerprints the written secrets will have.
-        var password: SecretFingerprint?
-        var mutualPassword: SecretFingerprint?
-    }
-
-    var iqn: String
-    var lun: Int
-    var backstore: BackstoreSpec
-    /// Of the volume's device while it is there.
-    var device: DeviceNumber?
-    var portals: [Portal]
-    var access: Access
-}
-
 /// The differences between a desired export and what is there, and the steps that remove them. Pure; one per attachment,
 /// of which the first of a volume has the parts that they share.
 ///
@@ -112,9 +90,35 @@ struct ExportDiff {
             if keepsReservations { steps.append(.keepReservations(wanted.backstore, restoring: true)) }
             return false
         }
+        let fixed = fixedDifferences(backstore)
+        if !fixed.isEmpty {
+            return rebuild(backstore, fixed)
+        }
+        let path = wanted.backstore.location.path
+        if holdsOurs(backstore) == true, let label = backstore.path, label != path {
+            add(.relabelBackstore(placed(backstore)), "backstore.path", from: label, to: path)
+        }
+        if backstore.path == nil || !backstore.enabled {
+            add(
+                .repairBackstore(placed(backstore), enable: true), "backstore.enabled", from: "no", to: "yes")
+        } else if capabilities.discard, let discard = backstore.discard, discard != wanted.backstore.discard {
+            add(
+                .repairBackstore(placed(backstore), enable: false), "backstore.discard",
+                from: discard ? "on" : "off", to: wanted.backstore.discard ? "on" : "off")
+        }
+        return false
+    }
+
+    /// Whether the device is the volume's, where that can be told. The path is what somebody wrote and a rename makes it
+    /// stale; the number is what the backstore holds.
+    private func holdsOurs(_ backstore: ObservedBackstore) -> Bool? {
+        if let held = backstore.device, let ours = wanted.device { held == ours } else { nil }
+    }
+
+    /// What can only be mended by making the backstore anew.
+    private func fixedDifferences(_ backstore: ObservedBackstore) -> [FieldDifference] {
         var fixed: [FieldDifference] = []
-        // The path is what somebody wrote and a rename makes it stale; the number is what the backstore holds.
-        let holdsOurs: Bool? = if let held = backstore.device, let ours = wanted.device { held == ours } else { nil }
+        let holdsOurs = holdsOurs(backstore)
         let wantedPath = wanted.backstore.location.path
         if holdsOurs == false {
             fixed.append(
@@ -141,21 +145,7 @@ struct ExportDiff {
         if keepsReservations, !isHandedOut, sessions.isEmpty {
             fixed.append(FieldDifference("backstore.reservations", from: nil, to: "as kept"))
         }
-        if !fixed.isEmpty {
-            return rebuild(backstore, fixed)
-        }
-        if holdsOurs == true, let path = backstore.path, path != wantedPath {
-            add(.relabelBackstore(placed(backstore)), "backstore.path", from: path, to: wantedPath)
-        }
-        if backstore.path == nil || !backstore.enabled {
-            add(
-                .repairBackstore(placed(backstore), enable: true), "backstore.enabled", from: "no", to: "yes")
-        } else if capabilities.discard, let discard = backstore.discard, discard != wanted.backstore.discard {
-            add(
-                .repairBackstore(placed(backstore), enable: false), "backstore.discard",
-                from: discard ? "on" : "off", to: wanted.backstore.discard ? "on" : "off")
-        }
-        return false
+        return fixed
     }
 
     /// The wanted backstore where the observer found it.
@@ -235,7 +225,7 @@ struct ExportDiff {
         if acl == nil {
             // Whoever comes may ask for reservations that are kept, and is refused where there is no place for them.
             if keepsReservations, !steps.contains(where: { if case .keepReservations = $0 { true } else { false } }) {
-                steps.append(.keepReservations(placed(backstore), restoring: false))
+                steps.append(.keepReservations(wanted.backstore, restoring: false))
             }
             steps.append(.createACL(reference, initiator: access.initiator))
             if !differences.contains(where: { $0.field == "initiator" }) {
@@ -251,6 +241,10 @@ struct ExportDiff {
             }
         }
         compareCHAP(acl, access)
+        compareMapping(acl, access, rebuilt: rebuilt)
+    }
+
+    private mutating func compareMapping(_ acl: ObservedACL?, _ access: DesiredExport.Access, rebuilt: Bool) {
         let mapped = acl?.mappedLUNs.first { $0.number == wanted.lun }
         if rebuilt || mapped?.lun != wanted.lun {
             steps.append(

@@ -94,7 +94,9 @@ package struct FakeTargetTree: Equatable, Sendable {
         case .keepReservations(let path, _, let restoring):
             // What is kept is not modelled; that it is read back before anything hands the backstore out is.
             let backstore = try components(path)
-            guard node(at: backstore) != nil else { throw HostError(.notFound, "\(path) is not there") }
+            guard !restoring || node(at: backstore) != nil else {
+                throw HostError(.notFound, "\(path) is not there")
+            }
             if restoring, isLinked(backstore) { throw HostError(.failed, "\(path) is handed out already") }
         case .require(.noSession(let path)):
             guard let info = text(at: try components(path) + ["info"]) else {

@@ -1,0 +1,23 @@
+import TuffModel
+
+/// How one volume should be handed out.
+struct DesiredExport {
+    struct Access {
+        var initiator: String
+        var readOnly: Bool
+        /// Which attachment this is.
+        var mark: AccessMark
+        var chap: CHAPCredentials?
+        /// Fingerprints the written secrets will have.
+        var password: SecretFingerprint?
+        var mutualPassword: SecretFingerprint?
+    }
+
+    var iqn: String
+    var lun: Int
+    var backstore: BackstoreSpec
+    /// Of the volume's device while it is there.
+    var device: DeviceNumber?
+    var portals: [Portal]
+    var access: Access
+}
