@@ -20,6 +20,11 @@ struct CommandConditions {
         case .unfinished(let group, let name, let uid, let operation):
             _ = try await logicalVolume(
                 "\(group)/\(name)", nil, ["tuff:uid=\(uid)", "tuff:op=\(operation)"], condition)
+        case .unmarkedVolume(let group, let name, let uuid):
+            let volume = try await logicalVolume("\(group)/\(name)", uuid, [], condition)
+            guard !volume.tags.contains(where: { $0.hasPrefix(Marks.prefix) }) else {
+                throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
+            }
         case .tgtIdle(let port, let tid, _, let initiator):
             let command = Command(
                 "tgtadm", ["-C", "\(port)", "--lld", "iscsi", "--mode", "conn", "--op", "show", "--tid", "\(tid)"],

@@ -59,6 +59,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package var until: Instant?
     /// Its document is gone and its policy was Retain: nobody's until a document of its name adopts it again.
     package var released: Bool
+    /// It was there before Tuff and has a name of its own, which it keeps; letting it go takes every mark away again.
+    package var adopted: Bool
     /// The volume whose content it began with: a snapshot's, or a clone's. Lineage, not a dependency.
     package var origin: UID?
     /// Unfinished work, set by the command that creates the object and removed when the work is complete.
@@ -81,7 +83,7 @@ package struct Marks: Hashable, Codable, Sendable {
     }
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
-        case from, iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol
+        case adopted, from, iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol
 
         var text: String { "\(self)" }
     }
@@ -89,7 +91,7 @@ package struct Marks: Hashable, Codable, Sendable {
     package init(
         uid: UID, role: Role, stack: String, iqn: String? = nil, serial: String? = nil, lun: Int? = nil,
         protect: Bool = false, policy: RemovalPolicy = RemovalPolicy(), until: Instant? = nil, released: Bool = false,
-        origin: UID? = nil, operation: String? = nil, other: [String] = []
+        adopted: Bool = false, origin: UID? = nil, operation: String? = nil, other: [String] = []
     ) {
         self.uid = uid
         self.role = role
@@ -101,6 +103,7 @@ package struct Marks: Hashable, Codable, Sendable {
         self.policy = policy
         self.until = until
         self.released = released
+        self.adopted = adopted
         self.origin = origin
         self.operation = operation
         self.other = other
@@ -120,6 +123,7 @@ package struct Marks: Hashable, Codable, Sendable {
         if let text = policy.text { result.append("tuff:policy=\(text)") }
         if let until { result.append("tuff:until=\(until)") }
         if released { result.append("tuff:released") }
+        if adopted { result.append("tuff:adopted") }
         if let origin { result.append("tuff:from=\(origin)") }
         if let operation { result.append("tuff:op=\(operation)") }
         return result.sorted()
@@ -179,6 +183,7 @@ package struct Marks: Hashable, Codable, Sendable {
                 lun: value(.lun).flatMap { Int($0) }, protect: value(.protect) != nil,
                 policy: value(.policy).flatMap { RemovalPolicy(text: $0) } ?? RemovalPolicy(),
                 until: value(.until).flatMap { Instant(text: $0) }, released: value(.released) != nil,
+                adopted: value(.adopted) != nil,
                 origin: value(.from).flatMap { UID($0) }, operation: value(.op), other: other.sorted()))
     }
 
@@ -211,7 +216,7 @@ package struct Marks: Hashable, Codable, Sendable {
         case .policy: RemovalPolicy(text: value).map { $0.text == value } ?? false
         case .until: Instant(text: value) != nil
         case .lun: Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
-        case .op, .protect, .released, .uid: true
+        case .adopted, .op, .protect, .released, .uid: true
         }
     }
 }

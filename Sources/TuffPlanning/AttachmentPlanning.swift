@@ -38,6 +38,9 @@ extension PlanningPass {
         _ export: DesiredExport, _ stored: StoredVolume, _ declared: Declared<AttachmentSpec>,
         _ resource: ResourceID, after: Int?
     ) {
+        if let obstacle = formerExportObstacle(stored, export) {
+            return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
+        }
         let capabilities = ExportCapabilities.of(context.config.targetDriver)
         let withdrawal = withdrawals[stored.uid]
         var progress = exports[stored.uid] ?? ExportProgress()

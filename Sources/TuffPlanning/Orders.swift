@@ -14,6 +14,8 @@ package enum Order: Hashable, Sendable {
     case unprotect(String)
     /// Lets a volume go: its data and its marks stay, and no plan touches it until a document of its name adopts it.
     case release(String)
+    /// Marks logical volumes that were there before Tuff as ours, as they are.
+    case adopt([Adoption])
     /// Brings the exports of existing volumes back as last accepted.
     case restoreExports(AcceptedExports)
     /// Takes every export of ours down, whatever its stack, and ends its sessions: the host goes down.
@@ -51,7 +53,8 @@ extension PlanningPass {
         case .purge(let name): planPurge(try find(name, [.trashed], "in the trash"))
         case .detach(let attachment, let force): try planDetach(attachment, force: force)
         case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there", [.volume]))
-        case .release(let name): planRelease(try find(name, [.live], "in use", [.volume]))
+        case .release(let name): planRelease(try find(name, [.live, .released], "in use", [.volume]))
+        case .adopt(let adoptions): for adoption in adoptions { planAdoption(adoption) }
         case .restoreExports(let accepted): planExports(of: accepted)
         case .withdrawExports: try planWithdrawalOfAll()
         }
@@ -85,14 +88,14 @@ extension PlanningPass {
             help: "'tuff get volumes' and 'tuff trash ls' list what there is")
     }
 
-    private mutating func add(_ stored: StoredVolume, _ obstacle: Obstacle) {
+    mutating func add(_ stored: StoredVolume, _ obstacle: Obstacle) {
         builder.add(
             PlannedChange(
                 stored.marks.role.resource, .blocked, obstacle.sentence, reason: obstacle.reason,
                 uid: stored.uid))
     }
 
-    private mutating func add(
+    mutating func add(
         _ stored: StoredVolume, _ action: Action, _ summary: String, risk: Risk = .online, notes: [String] = [],
         _ step: VolumeStep
     ) {
@@ -171,7 +174,12 @@ extension PlanningPass {
     }
 
     private mutating func planRelease(_ stored: StoredVolume) {
-        if let obstacle = standingObstacle(stored) ?? accessObstacle(stored) { return add(stored, obstacle) }
+        if stored.standing == .released, !stored.marks.adopted {
+            return addNothing(stored, "it was let go before (\(stored.location))")
+        }
+        // Held open by somebody else is no obstacle: nothing but marks changes.
+        if let obstacle = standingObstacle(stored) ?? exportObstacle(stored) { return add(stored, obstacle) }
+        if stored.marks.adopted, let uuid = stored.uuid { return planDisowning(stored, uuid) }
         if stored.size == nil { return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone")) }
         let change = relabelling(stored) { $0.released = true }
         add(

@@ -56,6 +56,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
 
     /// The source this depends on could not be observed.
     package static let unknown = Reason(rawValue: "Unknown")
+    /// It is declared as imported, and what it was imported from is not marked as ours.
+    package static let notAdopted = Reason(rawValue: "NotAdopted")
     /// A resource this one needs is itself blocked.
     package static let dependencyBlocked = Reason(rawValue: "DependencyBlocked")
     /// This version does not carry out what the document asks for.

@@ -121,6 +121,16 @@ extension PlanningPass {
 
     /// Whether somebody uses it, or may.
     func accessObstacle(_ stored: StoredVolume) -> Obstacle? {
+        if let obstacle = exportObstacle(stored) { return obstacle }
+        if stored.open, backstores[stored.uid.backstoreName] == nil {
+            return Obstacle(
+                .inUse, "\(stored.location) is in use on this host itself: mounted, or part of another device")
+        }
+        return nil
+    }
+
+    /// Whether we hand it out, or may.
+    func exportObstacle(_ stored: StoredVolume) -> Obstacle? {
         guard case .known = inventory else {
             return Obstacle(.unknown, "the targets could not be observed, so somebody may be using \(stored.location)")
         }
@@ -131,10 +141,6 @@ extension PlanningPass {
         let export = ObservedExport(stored, targets: targets, backstores: backstores)
         if export.target != nil || export.backstore != nil, withdrawals[stored.uid] == nil {
             return Obstacle(.inUse, "\(stored.location) is handed out; its attachments must go first")
-        }
-        if stored.open, export.backstore == nil {
-            return Obstacle(
-                .inUse, "\(stored.location) is in use on this host itself: mounted, or part of another device")
         }
         return nil
     }

@@ -48,6 +48,11 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     case activate(location: VolumeLocation, uid: UID, uuid: String?)
     /// Changes marks, and the name with them: into the trash, out of it, another name, another policy.
     case relabel(Relabelling)
+    /// Writes marks on a logical volume that has none, which its uuid tells. Nothing else of it changes: not its name, not
+    /// a byte, not whether it is active or who uses it.
+    case adopt(location: VolumeLocation, uuid: String, marks: Marks)
+    /// Takes every mark of ours off again; nothing else of it changes.
+    case disown(location: VolumeLocation, uuid: String, marks: Marks)
     /// Destroys the data of something in the trash. Its uid and its deadline are re-read immediately before.
     case purge(location: VolumeLocation, uid: UID, uuid: String?, until: Instant)
 
@@ -56,7 +61,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
             .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _),
             .fill(let location, _, _, _, _, _), .deactivate(let location, _), .dropGrowth(let location),
-            .activate(let location, _, _), .purge(let location, _, _, _):
+            .activate(let location, _, _), .adopt(let location, _, _), .disown(let location, _, _),
+            .purge(let location, _, _, _):
             location
         case .relabel(let change): change.from
         }

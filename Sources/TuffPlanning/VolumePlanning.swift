@@ -214,8 +214,9 @@ extension PlanningPass {
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
         let obstacle =
-            pool.obstacle ?? unseen() ?? loss(of: resource)
-            ?? former.flatMap { loss(of: $0.resource) } ?? nameObstacle(location, iqn)
+            pool.obstacle ?? unseen() ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
+            ?? former.flatMap { loss(of: $0.resource) } ?? adoptionObstacle(declared, isThere: false)
+            ?? nameObstacle(location, iqn)
             ?? source.flatMap { $0.obstacle(for: wanted) } ?? capacityObstacle(pool, wanted)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked

@@ -109,9 +109,11 @@ struct VolumeRevision {
 
 extension StoredVolume {
     /// Where an object with these marks belongs: `t-UID` in the trash, `v-NAME` or `s-NAME` when it comes from there or
-    /// was renamed. Any other name stays, since an object is found by its uid and somebody chose that name.
+    /// was renamed. Any other name stays, since an object is found by its uid and somebody chose that name; and one that was
+    /// adopted keeps its name in the trash too, so that what comes back is what was there.
     /// - Parameter formerName: the name of its document before `tuff.dev/renamed-from`.
     func location(under marks: Marks, formerName: String? = nil) -> VolumeLocation {
+        if marks.adopted { return location }
         var name = location.objectName
         if marks.until != nil {
             name = "t-\(uid)"

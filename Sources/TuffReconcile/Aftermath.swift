@@ -25,6 +25,9 @@ struct Aftermath {
                 if let there = index.volume(uid) { return "\(there.location) is still there" }
             case .volume(.relabel(let change)) where !purged.contains(change.uid):
                 if let left = left(of: change) { return left }
+            case .volume(.disown(let location, _, let marks)):
+                if let fault = unseen(location) { return fault }
+                if index.volume(marks.uid) != nil { return "\(location) still has marks of ours" }
             case .volume: break
             case .export(let step):
                 if let left = left(of: step) { return left }

@@ -48,6 +48,14 @@ package protocol DirectoryDriver: Sendable {
 /// A target stack: observes all backstores and targets, lowers export steps. Lowering is pure.
 package protocol ExportDriver: Sendable {
     func observe(_ machine: any Machine, key: FingerprintKey) async -> Observation<TargetInventory>
+    /// The same inventory with what is behind other people's backstores, as far as it can be told: device, path, serial
+    /// number. It costs reads that no plan needs; `tuff import` asks.
+    func detailed(_ inventory: TargetInventory, on machine: any Machine) async -> TargetInventory
     /// All ready steps of one target, in order.
     func lower(_ steps: [ExportStep]) -> [LoweredBatch]
+}
+
+extension ExportDriver {
+    /// A stack whose lists tell it anyway.
+    package func detailed(_ inventory: TargetInventory, on machine: any Machine) async -> TargetInventory { inventory }
 }

@@ -49,6 +49,17 @@ package struct Reconciler: Sendable {
             secrets: await secrets, ledger: known)
     }
 
+    /// What `observe` sees, and what other people's backstores hold.
+    package func observeInDetail(_ desired: DesiredState, context: PlanContext, ledger known: Ledger) async
+        -> ObservedState
+    {
+        var observed = await observe(desired, context: context, ledger: known)
+        if case .known(let inventory) = observed.targets {
+            observed.targets = .known(await exports.detailed(inventory, on: machine))
+        }
+        return observed
+    }
+
     private func ownDirectory(_ pool: Declared<PoolSpec>) -> String? {
         guard case .directory(let directory) = pool.spec.backend, pool.spec.node ?? config.node == config.node else {
             return nil

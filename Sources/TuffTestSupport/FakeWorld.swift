@@ -183,6 +183,11 @@ package struct FakeWorld: Equatable, Sendable {
             lvm[target.group, target.name]?.showsEarlierData = false
         case .growWiped(let group, let name, let uid, let uuid, let from, let to, _):
             return try grow(group, name, uid, uuid, from, to, action)
+        case .require(.unmarkedVolume(let group, let name, let uuid)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            guard let volume = lvm[group, name], volume.uuid == uuid,
+                !volume.tags.contains(where: { $0.hasPrefix(Marks.prefix) })
+            else { throw Self.unmet(action) }
         case .require(.device(let group, let name, _, let uuid)):
             guard let uuid, deviceUUID("/dev/\(group)/\(name)") == uuid else { throw Self.unmet(action) }
         case .require(.tgtIdle(let port, let tid, let iqn, let initiator)):
@@ -232,8 +237,8 @@ extension HostAction {
     var root: HostPath.Root? {
         switch self {
         case .run, .activate, .makeVolume, .wipe, .copyBytes, .growWiped, .identify, .require(.logicalVolume),
-            .require(.expiredVolume),
-            .require(.device), .require(.unfinished), .require(.tgtIdle):
+            .require(.expiredVolume), .require(.unmarkedVolume), .require(.device), .require(.unfinished),
+            .require(.tgtIdle):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),

@@ -103,6 +103,8 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 case .dropGrowth: "drop"
                 case .activate: "activate"
                 case .relabel: "relabel"
+                case .adopt: "adopt"
+                case .disown: "disown"
                 case .purge: "purge"
                 }
             return LoweredBatch(steps: [index], actions: [action(verb, step.location.path)])

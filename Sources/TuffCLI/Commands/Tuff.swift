@@ -18,7 +18,9 @@ package struct Tuff: AsyncParsableCommand {
             CommandGroup(name: "Look", subcommands: [GetCommand.self, Describe.self, Status.self, Inventory.self]),
             CommandGroup(
                 name: "By hand",
-                subcommands: [TrashCommand.self, Detach.self, Unprotect.self, Release.self, Forget.self]),
+                subcommands: [
+                    ImportCommand.self, Release.self, TrashCommand.self, Detach.self, Unprotect.self, Forget.self,
+                ]),
             CommandGroup(name: "Boot", subcommands: [ExportsCommand.self]),
             CommandGroup(
                 name: "Help", subcommands: [Doctor.self, SchemaCommand.self, Completion.self, VersionCommand.self]),
@@ -43,7 +45,7 @@ package enum TuffProgram {
     private static func looksAtHost(_ arguments: [String]) -> Bool {
         let commands = [
             "plan", "apply", "get", "describe", "status", "inventory", "trash", "detach", "unprotect", "release",
-            "forget", "exports",
+            "forget", "exports", "import",
         ]
         return commands.contains(arguments.first ?? "") && !arguments.contains("--inventory")
     }

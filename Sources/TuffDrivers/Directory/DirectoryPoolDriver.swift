@@ -156,6 +156,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         case .copy, .extendThick, .wipe, .fill, .deactivate, .complete, .dropGrowth:
             // The planner says NotSupportedYet of copies; a sparse file holds nothing of others.
             preconditionFailure("no step of files: \(step)")
+        case .adopt, .disown:
+            // Only logical volumes are adopted: `Order.adopt` names nothing else.
+            preconditionFailure("no step adopts files: \(step)")
         case .extend(_, let uid, _, let from, let to):
             return [
                 .require(.file(HostPath(file.root, Sidecar.path(of: uid)), size: nil)),

@@ -51,6 +51,10 @@ extension LVMDriver {
                 activations.append(
                     Activation(step: index, group: group, name: "\(group)/\(name)", uid: uid, isNew: uuid == nil))
             case .relabel(let change): batches.append(LoweredBatch(steps: [index], actions: Self.relabel(change)))
+            case .adopt(let location, let uuid, let marks):
+                batches.append(LoweredBatch(steps: [index], actions: Self.adopt(location, uuid, marks)))
+            case .disown(let location, let uuid, let marks):
+                batches.append(LoweredBatch(steps: [index], actions: Self.disown(location, uuid, marks)))
             case .purge(let location, let uid, let uuid, let until):
                 batches.append(LoweredBatch(steps: [index], actions: Self.purge(location, uid, uuid ?? "", until)))
             }
@@ -197,6 +201,29 @@ extension LVMDriver {
             actions.append(.run(Self.change(["lvrename", "-qq", "--", group, name, newName])))
         }
         return actions
+    }
+
+    /// All tags in one write of the group's metadata, and LVM selects the uuid again under its lock.
+    private static func adopt(_ location: VolumeLocation, _ uuid: String, _ marks: Marks) -> [HostAction] {
+        let (group, name) = place(location)
+        return [
+            .require(.unmarkedVolume(group: group, name: name, uuid: uuid)),
+            .run(
+                change(
+                    ["lvchange", "-qq"] + marks.tags.flatMap { ["--addtag", $0] }
+                        + ["-S", "lv_uuid=\"\(uuid)\"", "--", "\(group)/\(name)"])),
+        ]
+    }
+
+    private static func disown(_ location: VolumeLocation, _ uuid: String, _ marks: Marks) -> [HostAction] {
+        let (group, name) = place(location)
+        return [
+            .require(condition(group, name, uuid, marks.uid, size: nil)),
+            .run(
+                change(
+                    ["lvchange", "-qq"] + marks.tags.flatMap { ["--deltag", $0] }
+                        + ["-S", selection(uuid, ["tuff:uid=\(marks.uid)"]), "--", "\(group)/\(name)"])),
+        ]
     }
 
     /// What is destroyed is selected by LVM itself, under the lock of the group: uuid, uid and deadline. A selection

@@ -1,0 +1,81 @@
+import ArgumentParser
+import TuffConfig
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+
+struct ImportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Write documents for logical volumes and targets that are there already, or adopt them.",
+        discussion: """
+            Prints YAML for what Tuff did not make: a Pool, Volume and Attachment for each, with the identity that \
+            initiators know. Nothing is changed. With --adopt the logical volumes are marked as Tuff's, by tags; none is \
+            renamed, deactivated or written to. 'tuff release' takes the marks off again.
+            """)
+
+    @Argument(help: "Logical volumes, as NAME or VG/NAME. All by default.") var names: [String] = []
+    @Option(help: ArgumentHelp("Only of this volume group.", valueName: "vg")) var vg: String?
+    @Option(help: ArgumentHelp("Only of this thin pool, as POOL or VG/POOL.", valueName: "pool")) var pool: String?
+    @Flag(help: "Mark them as ours. With -f only what these documents say was imported, under their names.")
+    var adopt = false
+    @OptionGroup var documents: SinglePathOptions
+    @OptionGroup var options: OrderOptions
+
+    private var selection: ImportSelection { ImportSelection(group: vg, pool: pool, names: names) }
+
+    func run() async throws {
+        let state: DesiredState? =
+            documents.paths.isEmpty
+            ? nil
+            : try Documents.load(
+                documents.paths, style: options.global.errors, consequence: "nothing was looked at"
+            ).state
+        if adopt { return try await adopt(state) }
+        let session = Session(config: try options.global.loadConfig(), host: options.host)
+        let survey = try await look(session, state)
+        let view = ImportView(survey, config: session.config)
+        try options.form.show(view, options.global.output)
+        try demandFound(survey)
+    }
+
+    private func look(_ session: Session, _ state: DesiredState?) async throws(Failure) -> ImportSurvey {
+        let context = session.newContext(stack: options.stack.stack)
+        // The ledger only tells of directory pools here, whose volumes' names are taken.
+        let ledger = (try? session.reconciler.ledger.load()) ?? Ledger()
+        let observed = await session.reconciler.observeInDetail(
+            state ?? DesiredState(), context: context, ledger: ledger)
+        observed.warnOfUnseen(options.global.errors)
+        return ImportSurvey(selection, observed: observed, desired: state ?? DesiredState(), context: context)
+    }
+
+    private func demandFound(_ survey: ImportSurvey) throws(Failure) {
+        guard !survey.missing.isEmpty else { return }
+        throw Failure(
+            "there is no logical volume \(survey.missing.map { "'\($0)'" }.joined(separator: ", "))",
+            help: "'lvs' lists those there are")
+    }
+
+    private func adopt(_ state: DesiredState?) async throws {
+        let pass = try await Pass.begin(
+            config: try options.global.loadConfig(), host: options.host, global: options.global, form: options.form,
+            lockTimeout: options.wait.timeout)
+        defer { pass.lock.release() }
+        let survey = try await look(pass.session, state)
+        try demandFound(survey)
+        for refusal in survey.refused {
+            Console.talk(Layout.printable("not adopted: \(refusal.what) \(refusal.reason)") + "\n")
+        }
+        let chosen = survey.volumes.filter { state == nil || $0.isDeclared }
+        for volume in survey.volumes where state != nil && !volume.isDeclared && !volume.isAdopted {
+            Console.talk(Layout.printable("not adopted: no document says it was imported from \(volume.origin)") + "\n")
+        }
+        let adoptions = chosen.filter { !$0.isAdopted }.map(\.adoption)
+        guard !adoptions.isEmpty else {
+            guard names.isEmpty || survey.refused.isEmpty else { throw Failure(nil) }
+            return Console.talk("there is nothing to adopt\n")
+        }
+        try await pass.carryOut(.adopt(adoptions), stack: options.stack.stack, autoApprove: options.autoApprove)
+    }
+}

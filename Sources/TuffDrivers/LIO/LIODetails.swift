@@ -1,0 +1,48 @@
+package import TuffHost
+package import TuffModel
+
+/// What is behind backstores that Tuff did not make.
+extension LIODriver {
+    /// Of block devices and files only: other plugins hand out no logical volume.
+    package static let detailQueries = ["core/iblock_*/*", "core/fileio_*/*"].flatMap { object in
+        [TreeQuery(object, .presence)]
+            + ["info", "udev_path", "wwn/vpd_unit_serial"].map { TreeQuery("\(object)/\($0)", .text) }
+    }
+
+    package func detailed(_ inventory: TargetInventory, on machine: any Machine) async -> TargetInventory {
+        // Nothing of it is secret, so the key of fingerprints is never used.
+        let key = FingerprintKey(bytes: [])
+        guard
+            let entries = try? await machine.readTree(.targetConfiguration, Self.detailQueries, key: key)
+        else { return inventory }
+        var detailed = inventory
+        let tree = LIOTree(entries)
+        for (index, backstore) in inventory.backstores.enumerated() where UID(backstoreName: backstore.name) == nil {
+            let object = "core/\(backstore.place)/\(backstore.name)"
+            if let found = LIODecoder.details(of: backstore, object, tree) { detailed.backstores[index] = found }
+        }
+        return detailed
+    }
+}
+
+extension LIODecoder {
+    /// Nil where it cannot be told; nobody relies on other people's backstores reading as ours do.
+    fileprivate static func details(
+        of backstore: ObservedBackstore, _ object: String, _ tree: LIOTree
+    ) -> ObservedBackstore? {
+        guard tree.fault(of: object) == nil, let text = try? tree.text("\(object)/info"),
+            let info = try? deviceInfo(text, "\(object)/info")
+        else { return nil }
+        var found = backstore
+        found.device = info.device
+        found.size = info.size
+        found.path = info.path
+        if let path = try? tree.text("\(object)/udev_path"), found.path == nil, !path.isEmpty { found.path = path }
+        let label = "T10 VPD Unit Serial Number: "
+        if let serial = try? tree.text("\(object)/wwn/vpd_unit_serial"), serial.hasPrefix(label) {
+            let words = serial.dropFirst(label.count).split(separator: " ", omittingEmptySubsequences: true)
+            found.identity = DiskIdentity(serial: words.joined(separator: " "), vendor: "", product: "")
+        }
+        return found
+    }
+}
