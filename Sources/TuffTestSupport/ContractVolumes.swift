@@ -35,6 +35,9 @@ package struct VolumeContract: Sendable {
         case aCopyRefusesAnotherVolumeUnderTheName
         case aCopyOutlivesItsSource
         case aSnapshotIsNotActivatedByABootAndACloneIs
+        case adoptionChangesTagsAlone
+        case adoptionRefusesWhatItWasNotPlannedFor
+        case lettingGoLeavesWhatWasThereBefore
     }
 
     package var machine: any Machine
@@ -77,6 +80,8 @@ package struct VolumeContract: Sendable {
         case .aCopyHasItsOwnMarksAndItsSourcesSize, .aCopyOfWhatWasMadeInTheSamePlanGrowsByItsUIDAlone,
             .aCopyRefusesAnotherVolumeUnderTheName, .aCopyOutlivesItsSource, .aSnapshotIsNotActivatedByABootAndACloneIs:
             try await checkCopies(rule, one, two)
+        case .adoptionChangesTagsAlone, .adoptionRefusesWhatItWasNotPlannedFor, .lettingGoLeavesWhatWasThereBefore:
+            try await checkAdoption(rule, one, two)
         default: try await checkRemoval(rule, one, two)
         }
     }
@@ -277,7 +282,7 @@ package struct VolumeContract: Sendable {
         try expect(passedOver == before, "a volume without our uid was activated: \(passedOver)")
     }
 
-    private static func withoutTags(_ action: HostAction) -> HostAction {
+    static func withoutTags(_ action: HostAction) -> HostAction {
         guard case .makeVolume(var command, let group, let uid) = action else { return action }
         while let index = command.arguments.firstIndex(of: "--addtag") {
             command.arguments.removeSubrange(index...index + 1)

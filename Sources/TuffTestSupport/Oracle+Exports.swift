@@ -101,7 +101,10 @@ extension Oracle {
                 let name = (object.mark("snap") == nil ? "v-" : "s-") + object.label
                 if Self.isOurs(object.name), object.name != name { say("\(object.place) should be named \(name)") }
             } else if object.isTrashed {
-                if object.name != "t-\(object.uid!)" { say("\(object.place) is in the trash under another name") }
+                // What was adopted keeps the name it came with.
+                if object.mark("adopted") == nil, object.name != "t-\(object.uid!)" {
+                    say("\(object.place) is in the trash under another name")
+                }
                 if object.active { say("\(object.place) is in the trash and active") }
                 if object.home == "vg0", !object.skipsActivation { say("\(object.place) comes back at boot") }
             }

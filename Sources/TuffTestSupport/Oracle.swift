@@ -78,6 +78,8 @@ package struct Oracle: Sendable {
         package var recreate: Set<String> = []
         /// Uids that an order by hand is about: purge, restore, release or unprotect.
         package var ordered: Set<String> = []
+        /// Uuids of logical volumes that an order adopts.
+        package var adopted: Set<String> = []
         /// Attachments that `detach --force` cuts off, and that `detach` takes away.
         package var forced: Set<String> = []
         package var detached: Set<String> = []
@@ -144,7 +146,7 @@ package struct Oracle: Sendable {
         var leaving: Set<String> = []
         for old in before.objects {
             guard old.uid != nil else {
-                found += foreign(old, before, after)
+                found += foreign(old, before, after, intent)
                 continue
             }
             guard old.stack == intent.stack else {
@@ -209,7 +211,9 @@ package struct Oracle: Sendable {
     /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name alone:
     /// one that somebody puts where a sidecar waits for its file is not touched by that; a sidecar made afterwards claims
     /// it.
-    private func foreign(_ old: OracleObject, _ before: OracleView, _ after: OracleView) -> [Violation] {
+    private func foreign(
+        _ old: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent
+    ) -> [Violation] {
         guard var new = after.object(old.key) else { return [Violation(.foreign, "\(old.place) is gone")] }
         if new.home.hasPrefix("/") {
             if let uid = new.uid, !before.objects.contains(where: { $0.uid == uid }) {
@@ -217,6 +221,8 @@ package struct Oracle: Sendable {
             }
             new.tags = old.tags
         }
+        // Adopted on somebody's order: marks are all that may be added.
+        if intent.adopted.contains(old.key), new.stack == intent.stack { new.tags = new.foreignTags }
         if case .thinPool? = before.world.lvm[old.home, old.name]?.kind { new.active = old.active }
         return new == old ? [] : [Violation(.foreign, "\(old.place) is now \(new)")]
     }
@@ -251,6 +257,13 @@ package struct Oracle: Sendable {
         if old.content != nil, new.content == nil, !mayVanish(old, intent) { say(.bytes, "only its marks are left") }
         if new.size < old.size, new.content != nil { say(.bytes, "it shrank") }
         guard new.uid == old.uid else {
+            // Let go on somebody's order, an adopted one is what it was before.
+            if old.mark("adopted") != nil, intent.ordered.contains(old.uid!), new.uid == nil {
+                var expected = old
+                expected.tags = old.foreignTags
+                if new != expected { say(.removal, "let go it is \(new)") }
+                return found
+            }
             // A purge that was cut short leaves nothing of ours.
             say(.removal, "its marks are gone")
             return found

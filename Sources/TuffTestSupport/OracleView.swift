@@ -30,6 +30,8 @@ package struct OracleObject: Equatable, Sendable {
         return nil
     }
 
+    /// What is not under our prefix.
+    package var foreignTags: [String] { tags.filter { !$0.hasPrefix("tuff:") } }
     package var uid: String? { mark("uid") }
     package var label: String { mark("vol") ?? mark("snap") ?? "?" }
     package var stack: String { mark("stack") ?? "?" }

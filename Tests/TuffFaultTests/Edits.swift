@@ -10,6 +10,7 @@ enum Edit: String, CaseIterable, Sendable {
     case handOver, endHandover
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
+    case orderAdopt, orderLetGo
     case vanish, addStranger, write, loseLedger
 
     /// Those that begin a sequence on a fresh host.
@@ -20,6 +21,8 @@ enum Edit: String, CaseIterable, Sendable {
         case .orderPurge: { .purge($0) }
         case .orderRestore: { .restore($0) }
         case .orderRelease: { .release($0) }
+        case .orderAdopt: { _ in .adopt([Simulation.adoption]) }
+        case .orderLetGo: { _ in .release(Simulation.adoption.name) }
         case .orderUnprotect: { .unprotect($0) }
         case .orderDetach: { .detach(attachment: "\($0)-on-web", force: true) }
         default: nil
@@ -117,11 +120,26 @@ extension Simulation {
         case .expire: machine.advance(seconds: 8 * 86400)
         case .clockBack: machine.advance(seconds: -2 * 86400)
         case .orderPurge, .orderRestore, .orderRelease, .orderUnprotect, .orderDetach: return true
+        case .orderAdopt, .orderLetGo: return adopt(isGoing: edit == .orderLetGo)
         case .loseLedger:
             ledger.contents = Ledger()
             oracle.forgetAll()
         case .login, .logout, .vanish, .addStranger, .write: return byHand(edit, name, iqn, backend)
         }
+        return true
+    }
+
+    /// With the document that speaks of it, so that the next pass does not remove what was just adopted.
+    private mutating func adopt(isGoing: Bool) -> Bool {
+        let adoption = Self.adoption
+        guard (desired.volumes[adoption.name] != nil) == isGoing else { return false }
+        guard !isGoing else {
+            desired.volumes[adoption.name] = nil
+            return true
+        }
+        var declared = Sample.declared(adoption.name, VolumeSpec(size: Sample.gibi(1), placement: .pool("fast")))
+        declared.metadata.annotations[Metadata.importedFromKey] = "\(adoption.group)/\(adoption.volume)"
+        desired.volumes[adoption.name] = declared
         return true
     }
 

@@ -28,6 +28,13 @@ struct Simulation {
         node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: Sample.iqnBase)
     static let foreignTarget = "iqn.2003-01.org.linux-iscsi.storage1:foreign"
     static let initiators = [Sample.initiator] + ["web2", "web3"].map { "iqn.2004-10.com.example:\($0)" }
+    /// Somebody else's volume becomes ours: the one that every fresh host has.
+    static let adoption: Adoption = {
+        let world = Simulation(seed: 0).machine.world
+        return Adoption(
+            group: "vg0", volume: "foreign", uuid: world.lvm["vg0", "foreign"]?.uuid ?? "", name: "adopted",
+            identity: IdentityOverride())
+    }()
 
     private(set) var machine: FakeMachine
     private(set) var ledger: SimulatedLedger
@@ -214,6 +221,7 @@ struct Simulation {
         case .detach(let name, let force)?:
             intent.detached = [name]
             if force { intent.forced = [name] }
+        case .adopt(let adoptions)?: intent.adopted = Set(adoptions.map(\.uuid))
         case .restoreExports?, .withdrawExports?, nil: break
         }
         return intent
