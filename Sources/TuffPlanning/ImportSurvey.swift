@@ -96,13 +96,10 @@ package struct ImportSurvey: Equatable, Sendable {
     static func unfit(_ volume: LogicalVolume, in group: VolumeGroup) -> String? {
         switch volume.layout {
         case .thinPool: return "is a thin pool; its volumes are imported, and it becomes their Pool"
-        case .other: return "is no plain or thin volume: a snapshot, mirror, RAID, cache or part of one"
+        case .other: return "is no plain or thin volume: a mirror, RAID, cache or part of one"
         case .thin, .linear: break
         }
         if volume.layout == .linear, let origin = volume.origin { return "is a snapshot of \(group.name)/\(origin)" }
-        if group.logicalVolumes.contains(where: { $0.origin == volume.name && $0.layout == .other }) {
-            return "has copy-on-write snapshots, which Tuff does not keep; remove them first"
-        }
         if volume.suspended { return "is suspended in the device mapper, so every access to it hangs" }
         if !volume.health.isEmpty { return "is not well, LVM says: \(volume.health)" }
         return nil
@@ -212,6 +209,11 @@ struct ImportPass {
         found.isDeclared = document != nil || marks.map { desired.volumes[$0.name] != nil } == true
         found.isAdopted = marks != nil
         if let origin = volume.origin { found.notes.append("began as a snapshot of \(group.name)/\(origin)") }
+        let snapshots = group.logicalVolumes.filter { $0.origin == volume.name && $0.layout != .thin }.map(\.name)
+        if !snapshots.isEmpty {
+            found.notes.append(
+                "has copy-on-write snapshots of somebody's: \(snapshots.sorted().joined(separator: ", "))")
+        }
         let export = exports.export(of: volume, group: group.name)
         describe(export, in: &found)
         if let marks {

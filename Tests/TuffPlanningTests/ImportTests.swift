@@ -124,6 +124,11 @@ import TuffTestSupport
             Self.volume("root") { $0.open = true },
             Self.volume("cow") { $0.layout = .other },
             Self.volume("snap") { $0.origin = "data" },
+            Self.volume("thicksnap") {
+                $0.layout = .linear
+                $0.pool = nil
+                $0.origin = "data"
+            },
             Self.volume("ill") { $0.health = "partial" },
             Self.volume("still") { $0.suspended = true },
             Self.volume("torn") { $0.tags = ["tuff:uid=?"] },
@@ -134,6 +139,7 @@ import TuffTestSupport
         let reasons = Dictionary(uniqueKeysWithValues: found.refused.map { ($0.what, $0.reason) })
         for (what, word) in [
             ("vg0/root", "mounted, swap"), ("vg0/cow", "mirror"), ("vg0/snap", "thin snapshot of vg0/data"),
+            ("vg0/thicksnap", "is a snapshot of vg0/data"),
             ("vg0/ill", "partial"), ("vg0/still", "suspended"), ("vg0/torn", "cannot be read"),
             ("vg0/v-other", "stack blue"),
         ] {

@@ -77,5 +77,8 @@ struct ImportCommand: AsyncParsableCommand {
             return Console.talk("there is nothing to adopt\n")
         }
         try await pass.carryOut(.adopt(adoptions), stack: options.stack.stack, autoApprove: options.autoApprove)
+        if chosen.contains(where: { !$0.isDeclared }) {
+            Console.talk("declare them before the next 'apply --prune'; 'tuff import' writes their documents\n")
+        }
     }
 }
