@@ -54,7 +54,7 @@ struct ForeignExports {
         }
         guard volume.open else { return nil }
         if let fault { return "is in use, and perhaps behind a target: \(fault)" }
-        return "is in use on this host itself: mounted, swap, or part of another device"
+        return "is in use on this host itself: mounted, swap, part of another device, or behind another target stack"
     }
 
     func export(of volume: LogicalVolume, group: String) -> ForeignExport? {
