@@ -40,8 +40,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         location: VolumeLocation, uid: UID, uuid: String?, source: VolumeLocation, sourceUID: UID, sourceUUID: String?)
     /// Takes the device away. Refused while anybody has it open.
     case deactivate(location: VolumeLocation, uid: UID)
-    /// Takes the mark of unfinished work off and the device away.
-    case complete(location: VolumeLocation, uid: UID, operation: String)
+    /// Takes the mark of unfinished work off what still has this size, and the device away.
+    case complete(location: VolumeLocation, uid: UID, size: ByteCount, operation: String)
     /// Removes what an interrupted growth of a thick volume left.
     case dropGrowth(location: VolumeLocation)
     /// Makes the device appear; a file needs nothing.
@@ -59,7 +59,7 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     package var location: VolumeLocation {
         switch self {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
-            .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _),
+            .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
             .fill(let location, _, _, _, _, _), .deactivate(let location, _), .dropGrowth(let location),
             .activate(let location, _, _), .adopt(let location, _, _), .disown(let location, _, _),
             .purge(let location, _, _, _):

@@ -49,7 +49,7 @@ extension StoredVolume {
         [
             .activate(location: location, uid: uid, uuid: uuid),
             .wipe(location: location, uid: uid, uuid: uuid, wipe: wipe),
-            .complete(location: location, uid: uid, operation: Marks.wiping),
+            .complete(location: location, uid: uid, size: size ?? .zero, operation: Marks.wiping),
         ]
     }
 }

@@ -83,16 +83,21 @@ extension FakeLVM {
     }
 }
 
-/// The selections this fake knows (lvmreport(7)): terms joined by `||`, or by `&&`; a term is `lv_uuid="U"`,
+/// The selections this fake knows (lvmreport(7)): terms joined by `||`, or by `&&`; a term is `lv_uuid="U"`, `lv_size=Nb`,
 /// `lv_tags={"a"}` or `lv_tags={"a" && "b"}`, which wants all of these tags.
 struct FakeSelection {
     private enum Term {
         case uuid(String)
         case tags([String])
+        case size(ByteCount)
 
         init(_ text: String) {
             if text.hasPrefix("lv_uuid=\""), text.hasSuffix("\"") {
                 self = .uuid(String(text.dropFirst("lv_uuid=\"".count).dropLast()))
+            } else if text.hasPrefix("lv_size="), text.hasSuffix("b"),
+                let bytes = Int64(text.dropFirst("lv_size=".count).dropLast())
+            {
+                self = .size(ByteCount(bytes))
             } else {
                 precondition(
                     text.hasPrefix("lv_tags={\"") && text.hasSuffix("\"}"), "FakeLVM does not know: -S \(text)")
@@ -104,6 +109,7 @@ struct FakeSelection {
         func matches(_ volume: FakeLVM.Volume) -> Bool {
             switch self {
             case .uuid(let uuid): volume.uuid == uuid
+            case .size(let size): volume.size == size
             case .tags(let tags): tags.allSatisfy(volume.tags.contains)
             }
         }

@@ -126,13 +126,12 @@ package final class FakeMachine: Machine {
     package func readTree(
         _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey
     ) async throws(HostError) -> [TreeEntry] {
-        try state.withLock { (state) throws(HostError) in
-            switch root {
-            case .targetConfiguration:
-                return try Self.beginWholeRead(.targets, &state).targets.read(queries, key: key)
-            case .directory(let path):
-                return try Self.beginWholeRead(.directories, &state).files.read(path, queries)
-            }
+        // Of a copy, and not under the lock for which the other readers of the pass wait.
+        let source: FaultPlan.Source = root == .targetConfiguration ? .targets : .directories
+        let world = try state.withLock { (state) throws(HostError) in try Self.beginWholeRead(source, &state) }
+        return switch root {
+        case .targetConfiguration: try world.targets.read(queries, key: key)
+        case .directory(let path): try world.files.read(path, queries)
         }
     }
 

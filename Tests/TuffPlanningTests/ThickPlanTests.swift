@@ -43,7 +43,7 @@ import TuffTestSupport
         guard case .create(.thick("vg0"), location, Sample.gibi(10), let marks) = steps[0],
             case .activate(location, marks.uid, nil) = steps[1],
             case .wipe(location, marks.uid, nil, .zero) = steps[2],
-            case .complete(location, marks.uid, "wipe") = steps[3]
+            case .complete(location, marks.uid, Sample.gibi(10), "wipe") = steps[3]
         else {
             Issue.record("\(steps)")
             return
@@ -80,7 +80,7 @@ import TuffTestSupport
             plan.steps.map(\.step) == [
                 .volume(.activate(location: location, uid: Sample.uid, uuid: "uuid-db")),
                 .volume(.wipe(location: location, uid: Sample.uid, uuid: "uuid-db", wipe: .zero)),
-                .volume(.complete(location: location, uid: Sample.uid, operation: "wipe")),
+                .volume(.complete(location: location, uid: Sample.uid, size: Sample.gibi(10), operation: "wipe")),
             ])
         #expect(plan.changes.first { $0.resource.name == "db" }?.summary.contains("wipe") == true)
     }

@@ -152,9 +152,11 @@ extension LVMDriver {
         case .deactivate(_, let uid):
             let ours = ["-S", "lv_tags={\"tuff:uid=\(uid)\"}", "--", "\(group)/\(name)"]
             return [.run(change(["lvchange", "-qq", "--activate", "n"] + ours))]
-        case .complete(_, let uid, let operation):
+        case .complete(_, let uid, let length, let operation):
             let mark = "tuff:op=\(operation)"
-            let unfinished = ["-S", "lv_tags={\"tuff:uid=\(uid)\" && \"\(mark)\"}", "--", "\(group)/\(name)"]
+            // What somebody made larger meanwhile has an end that was not written.
+            let selection = "lv_size=\(length.bytes)b && lv_tags={\"tuff:uid=\(uid)\" && \"\(mark)\"}"
+            let unfinished = ["-S", selection, "--", "\(group)/\(name)"]
             let ours = ["-S", "lv_tags={\"tuff:uid=\(uid)\"}", "--", "\(group)/\(name)"]
             return [
                 .run(change(["lvchange", "-qq", "--deltag", mark] + unfinished)),

@@ -1,0 +1,133 @@
+import Testing
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+/// Copies between a thin pool and a thick one.
+@Suite struct TransferPlanTests {
+    let copyUID = Sample.uid(5)
+
+    func plan(_ desired: DesiredState, _ observed: ObservedState) -> Plan {
+        Planner.plan(desired: desired, observed: observed, context: Sample.context())
+    }
+
+    func steps(_ plan: Plan) -> [VolumeStep] {
+        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
+    }
+
+    func change(_ plan: Plan, _ name: String = "copy") -> PlannedChange? {
+        plan.changes.first { $0.resource == ResourceID(.volume, name) }
+    }
+
+    /// `db` in a thin pool, its snapshot `before`, and copies of either in a thick pool.
+    func desired(_ source: VolumeSource, copies: [String] = ["copy"], _ size: ByteCount = Sample.gibi(12))
+        -> DesiredState
+    {
+        var desired = Sample.desired()
+        desired.pools["slow"] = Sample.declared("slow", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))))
+        desired.snapshots["before"] = Sample.declared("before", SnapshotSpec(volume: "db"))
+        for name in copies {
+            var spec = VolumeSpec(size: size, placement: .pool("slow"))
+            spec.source = source
+            desired.volumes[name] = Sample.declared(name, spec)
+        }
+        return desired
+    }
+
+    func observed(_ more: [LogicalVolume] = [], _ change: (inout LogicalVolume) -> Void = { _ in }) throws
+        -> ObservedState
+    {
+        var origin = Sample.volume()
+        change(&origin)
+        let marks = Marks(uid: Sample.uid(9), role: .snapshot("before"), stack: "default", origin: Sample.uid)
+        let snapshot = LogicalVolume(
+            name: "s-before", uuid: "uuid-snap", size: Sample.gibi(10), tags: marks.tags, pool: "tp0", origin: "v-db")
+        var observed = Sample.observed([origin, snapshot] + more)
+        var group = try #require(observed.volumeGroups["vg0"].value ?? nil)
+        group.free = Sample.gibi(80)
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        return observed
+    }
+
+    func interrupted(from origin: UID) -> LogicalVolume {
+        var marks = Sample.marks("copy", uid: copyUID)
+        marks.operation = Marks.copying
+        marks.origin = origin
+        return LogicalVolume(
+            name: "v-copy", uuid: "uuid-copy", size: Sample.gibi(12), tags: marks.tags, layout: .linear)
+    }
+
+    @Test func aCopyIsMarkedUnfinishedUntilItIsFilled() throws {
+        let plan = plan(desired(.snapshot("before")), try observed())
+        let steps = steps(plan)
+        try #require(steps.count == 6)
+        guard case .create(.thick("vg0"), let made, Sample.gibi(12), let marks) = steps[0],
+            case .activate(let source, Sample.uid(9), "uuid-snap") = steps[1],
+            case .activate(made, marks.uid, nil) = steps[2],
+            case .fill(made, marks.uid, nil, source, Sample.uid(9), "uuid-snap") = steps[3],
+            case .complete(made, marks.uid, Sample.gibi(12), "copy") = steps[4],
+            case .deactivate(source, Sample.uid(9)) = steps[5]
+        else {
+            Issue.record("\(steps)")
+            return
+        }
+        #expect(marks.operation == Marks.copying && marks.origin == Sample.uid(9))
+    }
+
+    @Test func itIsAttachedAfterItIsComplete() throws {
+        var desired = desired(.snapshot("before"))
+        desired.attachments = Sample.desired(volumes: ["copy"], attached: ["copy"]).attachments
+        let plan = plan(desired, try observed())
+        let complete = try #require(
+            plan.steps.firstIndex { if case .volume(.complete) = $0.step { true } else { false } })
+        let firstExport = try #require(plan.steps.firstIndex { if case .export = $0.step { true } else { false } })
+        #expect(complete < firstExport)
+        #expect(plan.steps[firstExport].after.allSatisfy { $0 > complete })
+    }
+
+    @Test func whatMayChangeMeanwhileIsNotCopied() throws {
+        var attached = desired(.volume("db"))
+        attached.attachments = Sample.desired(attached: ["db"]).attachments
+        #expect(change(plan(attached, try observed()))?.reason == .inUse)
+        let open = plan(desired(.volume("db")), try observed { $0.open = true })
+        #expect(change(open)?.reason == .inUse)
+        #expect(change(open)?.summary.contains("take a Snapshot") == true)
+        #expect(!steps(plan(desired(.volume("db")), try observed())).isEmpty)
+    }
+
+    @Test func whatIsNotCompleteIsNoSource() throws {
+        let plan = plan(desired(.volume("copy"), copies: ["second"]), try observed([interrupted(from: Sample.uid(9))]))
+        #expect(change(plan, "second")?.action == .blocked)
+        #expect(!steps(plan).contains { if case .fill = $0 { true } else { false } })
+    }
+
+    @Test func anInterruptedCopyIsResumedFromTheSameSource() throws {
+        let steps = steps(plan(desired(.snapshot("before")), try observed([interrupted(from: Sample.uid(9))])))
+        guard steps.count == 5, case .fill(_, copyUID, "uuid-copy", _, Sample.uid(9), _) = steps[2] else {
+            Issue.record("\(steps)")
+            return
+        }
+    }
+
+    @Test func anInterruptedCopyIsNotGoneOnWithFromAnotherSource() throws {
+        let plan = plan(desired(.snapshot("before")), try observed([interrupted(from: Sample.uid(3))]))
+        #expect(steps(plan).isEmpty)
+        #expect(change(plan)?.reason == .unfinished)
+        #expect(change(plan)?.summary.contains("\(Sample.uid(3))") == true)
+    }
+
+    @Test func oneSourceIsReadByOneCopyAtATime() throws {
+        let plan = plan(desired(.snapshot("before"), copies: ["one", "two"]), try observed())
+        let created = plan.steps.filter { if case .volume(.create) = $0.step { true } else { false } }
+        let freed = plan.steps.filter { if case .volume(.deactivate) = $0.step { true } else { false } }
+        try #require(created.count == 2 && freed.count == 2)
+        // The second begins when the first has given the source back: else it would lose it in the middle.
+        #expect(created[1].after.contains(freed[0].id))
+    }
+
+    @Test func aCopyLargerThanTheRoomIsRefusedBeforeAnythingIsMade() throws {
+        let plan = plan(desired(.snapshot("before"), Sample.gibi(200)), try observed())
+        #expect(steps(plan).isEmpty)
+        #expect(change(plan)?.reason == .insufficientCapacity)
+    }
+}
