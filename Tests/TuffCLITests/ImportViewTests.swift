@@ -117,7 +117,9 @@ import TuffTestSupport
             var volumes = [LogicalVolume(name: "tp0", uuid: "tp0", size: ByteCount(1 << 40), layout: .thinPool)]
             var inventory = TargetInventory()
             for minor in 1...12 {
-                let name = name(70)
+                // LVM has each name once in a group.
+                var name = name(70)
+                if volumes.contains(where: { $0.name == name }) { name += "-\(minor)" }
                 volumes.append(volume(name, gib: 1, minor: minor, pool: minor.isMultiple(of: 3) ? nil : "tp0"))
                 let one = export(
                     "iqn.2003-01.org.linux:\(minor)", name, minor: minor,
