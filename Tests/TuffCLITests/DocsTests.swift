@@ -26,4 +26,30 @@ import TuffTestSupport
         #expect(examples >= 10)
         expectGolden(result, "../../docs/cli.md")
     }
+
+    /// Whoever reads a reason at three in the morning finds it in docs/operations.md, and nothing that is never said.
+    @Test func everyReasonIsInThePageOfOperations() throws {
+        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let sources = try FileManager.default.subpathsOfDirectory(atPath: "\(root)/Sources")
+            .filter { $0.hasSuffix(".swift") }.map { TestFolder.text("\(root)/Sources/\($0)") }
+        let said = try names(in: sources.joined(), after: "Reason(rawValue: \"", before: "\"")
+            .union(names(in: sources.joined(), after: " reason: \"", before: "\""))
+            .union(names(in: sources.joined(), after: "static let otherNode = \"", before: "\""))
+        let page = TestFolder.text("\(root)/docs/operations.md")
+        let explained = try names(in: page, after: "\n| `", before: "`").union(["Exists"])
+        #expect(said.count > 20)
+        #expect(said.subtracting(explained).filter { !$0.contains(" ") }.sorted() == [])
+        #expect(explained.filter { $0.first?.isUppercase == true && !said.contains($0) }.sorted() == [])
+    }
+
+    private func names(in text: String, after opening: String, before closing: String) throws -> Set<String> {
+        var found: Set<String> = []
+        var rest = text[...]
+        while let start = rest.firstRange(of: opening) {
+            rest = rest[start.upperBound...]
+            let end = try #require(rest.firstRange(of: closing))
+            found.insert(String(rest[..<end.lowerBound]))
+        }
+        return found
+    }
 }
