@@ -20,6 +20,13 @@ struct CommandConditions {
         case .unfinished(let group, let name, let uid, let operation):
             _ = try await logicalVolume(
                 "\(group)/\(name)", nil, ["tuff:uid=\(uid)", "tuff:op=\(operation)"], condition)
+        case .restorable(let group, let name, let uuid, let uid):
+            let volume = try await logicalVolume("\(group)/\(name)", uuid, ["tuff:uid=\(uid)"], condition)
+            let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
+            if let tag = volume.tags.first(where: { tag in forbidding.contains { tag.hasPrefix($0) } }) {
+                throw failed(condition, "it is tagged \(tag)")
+            }
+            guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
         case .unmarkedVolume(let group, let name, let uuid):
             let volume = try await logicalVolume("\(group)/\(name)", uuid, [], condition)
             guard !volume.tags.contains(where: { $0.hasPrefix(Marks.prefix) }) else {

@@ -42,7 +42,7 @@ struct FileConditions {
                 throw Self.failed(condition, "there is a session")
             }
         case .device: try checkDevice(condition)
-        case .logicalVolume, .expiredVolume, .unfinished, .unmarkedVolume, .tgtIdle:
+        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle:
             throw HostError(.refused, "A worker runs no commands: \(condition.sentence)")
         }
     }

@@ -91,6 +91,9 @@ package enum Precondition: Hashable, Codable, Sendable {
     case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
     /// The volume carries our uid and the mark of this unfinished work in its tags: it was never shown to anybody.
     case unfinished(group: String, name: String, uid: UID, operation: String)
+    /// The volume still has this uuid, carries our uid, no protection and no other work's mark in its tags, is in use and
+    /// not in the trash, and nobody holds it open: what may be written over.
+    case restorable(group: String, name: String, uuid: String, uid: UID)
     /// The logical volume still has this uuid and not one tag under our prefix: what may be adopted.
     case unmarkedVolume(group: String, name: String, uuid: String)
     /// The file or attribute is there and all of these texts occur in what it holds.
@@ -246,6 +249,8 @@ extension Precondition {
             "\(group)/\(name) still has LVM uuid \(uuid), our uid \(uid) and the deadline \(until), and nobody uses it"
         case .unfinished(let group, let name, let uid, let operation):
             "\(group)/\(name) still has our uid \(uid) and the mark tuff:op=\(operation)"
+        case .restorable(let group, let name, let uuid, let uid):
+            "\(group)/\(name) still has LVM uuid \(uuid) and our uid \(uid), is not protected, and nobody uses it"
         case .unmarkedVolume(let group, let name, let uuid):
             "\(group)/\(name) still has LVM uuid \(uuid) and no tag of Tuff's"
         case .device(let group, let name, let uid, let uuid):

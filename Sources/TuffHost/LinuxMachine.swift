@@ -228,7 +228,7 @@ package final class LinuxMachine: Machine {
 extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .logicalVolume, .expiredVolume, .unfinished, .unmarkedVolume, .tgtIdle: true
+        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle: true
         case .device, .file, .vacant, .text, .noSession: false
         }
     }

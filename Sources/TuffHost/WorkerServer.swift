@@ -68,7 +68,7 @@ package enum WorkerServer {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
         case .run, .activate, .makeVolume, .identify, .growWiped, .require(.logicalVolume), .require(.expiredVolume),
-            .require(.unfinished), .require(.unmarkedVolume), .require(.tgtIdle):
+            .require(.unfinished), .require(.restorable), .require(.unmarkedVolume), .require(.tgtIdle):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)

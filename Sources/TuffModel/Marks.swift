@@ -65,6 +65,10 @@ package struct Marks: Hashable, Codable, Sendable {
     package var origin: UID?
     /// Unfinished work, set by the command that creates the object and removed when the work is complete.
     package var operation: String?
+    /// Restores that were carried out on it, by their keys (`tuff:done=`): none of them ever runs again.
+    package var executed: [String]
+    /// It was taken right before this restore, by its key, wrote over its origin.
+    package var safety: String?
     /// Tags under our prefix that this version does not know: kept, shown, never interpreted.
     package var other: [String]
 
@@ -77,13 +81,29 @@ package struct Marks: Hashable, Codable, Sendable {
     /// A volume whose content is being copied from its source, and which is shown to nobody until all of it is there.
     package static let copying = "copy"
 
+    /// A volume that holds parts of what it held and parts of what it is rolled back to, with the key of the Restore that
+    /// may finish it.
+    package static func restoring(_ key: String) -> String { "\(restorePrefix)\(key)" }
+    private static let restorePrefix = "restore/"
+
+    /// The key of the restore that was begun and is not finished.
+    package var restoration: String? {
+        operation.flatMap { $0.hasPrefix(Self.restorePrefix) ? String($0.dropFirst(Self.restorePrefix.count)) : nil }
+    }
+
     /// Unfinished work that a new name or another standing does not end.
     package var lastingOperation: String? {
-        [Self.wiping, Self.copying].contains(operation) ? operation : nil
+        [Self.wiping, Self.copying].contains(operation) || restoration != nil ? operation : nil
     }
+
+    /// The tag that takes the place of `tuff:op=` when the work is complete, where it must be remembered for ever.
+    package static func record(ofCompleted operation: String) -> String? {
+        operation.hasPrefix(restorePrefix) ? "tuff:done=\(operation.dropFirst(restorePrefix.count))" : nil
+    }
+
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
-        case adopted, from, iqn, lun, op, policy, protect, released, serial, snap, stack, uid, until, vol
+        case adopted, done, from, iqn, lun, op, policy, protect, released, safety, serial, snap, stack, uid, until, vol
 
         var text: String { "\(self)" }
     }
@@ -91,7 +111,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package init(
         uid: UID, role: Role, stack: String, iqn: String? = nil, serial: String? = nil, lun: Int? = nil,
         protect: Bool = false, policy: RemovalPolicy = RemovalPolicy(), until: Instant? = nil, released: Bool = false,
-        adopted: Bool = false, origin: UID? = nil, operation: String? = nil, other: [String] = []
+        adopted: Bool = false, origin: UID? = nil, operation: String? = nil, executed: [String] = [],
+        safety: String? = nil, other: [String] = []
     ) {
         self.uid = uid
         self.role = role
@@ -106,12 +127,14 @@ package struct Marks: Hashable, Codable, Sendable {
         self.adopted = adopted
         self.origin = origin
         self.operation = operation
+        self.executed = executed
+        self.safety = safety
         self.other = other
     }
 
     /// The tags that say this, sorted. All characters are of `A-Za-z0-9_+.-/=!:#&`, as lvm(8) demands of tags.
     package var tags: [String] {
-        var result = ["tuff:uid=\(uid)", "tuff:stack=\(stack)"] + other
+        var result = ["tuff:uid=\(uid)", "tuff:stack=\(stack)"] + other + executed.map { "tuff:done=\($0)" }
         switch role {
         case .volume(let name): result.append("tuff:vol=\(name)")
         case .snapshot(let name): result.append("tuff:snap=\(name)")
@@ -126,6 +149,7 @@ package struct Marks: Hashable, Codable, Sendable {
         if adopted { result.append("tuff:adopted") }
         if let origin { result.append("tuff:from=\(origin)") }
         if let operation { result.append("tuff:op=\(operation)") }
+        if let safety { result.append("tuff:safety=\(safety)") }
         return result.sorted()
     }
 
@@ -141,7 +165,7 @@ package struct Marks: Hashable, Codable, Sendable {
     package static func read(_ tags: [String]) -> Reading {
         // By position of the key: of a pass over thousands of volumes this is the part that reads every tag.
         var values = [String?](repeating: nil, count: Key.allCases.count)
-        var other: [String] = []
+        var other: [String] = [], executed: [String] = []
         var isOurs = false
         for tag in tags {
             guard let (key, value) = parts(of: tag) else { continue }
@@ -150,15 +174,22 @@ package struct Marks: Hashable, Codable, Sendable {
                 other.append(tag)
                 continue
             }
+            if key == Key.done.rawValue {
+                guard isRestoreKey(value) else {
+                    return .damaged("tag tuff:done= has the value '\(value)', which Tuff never writes")
+                }
+                executed.append(value)
+                continue
+            }
             if let earlier = values[key], earlier != value {
                 return .damaged("two tags say tuff:\(Key.allCases[key].text)=: '\(earlier)' and '\(value)'")
             }
             values[key] = value
         }
-        return isOurs ? judge(values, other) : .foreign
+        return isOurs ? judge(values, executed.sorted(), other) : .foreign
     }
 
-    private static func judge(_ values: [String?], _ other: [String]) -> Reading {
+    private static func judge(_ values: [String?], _ executed: [String], _ other: [String]) -> Reading {
         func value(_ key: Key) -> String? { values[key.rawValue] }
         guard let uid = value(.uid).flatMap({ UID($0) }) else {
             return .damaged("tag tuff:uid= is \(value(.uid).map { "'\($0)'" } ?? "missing")")
@@ -184,7 +215,8 @@ package struct Marks: Hashable, Codable, Sendable {
                 policy: value(.policy).flatMap { RemovalPolicy(text: $0) } ?? RemovalPolicy(),
                 until: value(.until).flatMap { Instant(text: $0) }, released: value(.released) != nil,
                 adopted: value(.adopted) != nil,
-                origin: value(.from).flatMap { UID($0) }, operation: value(.op), other: other.sorted()))
+                origin: value(.from).flatMap { UID($0) }, operation: value(.op), executed: executed,
+                safety: value(.safety), other: other.sorted()))
     }
 
     private static let keyTexts: [[UInt8]] = Key.allCases.map { Array($0.text.utf8) }
@@ -202,6 +234,11 @@ package struct Marks: Hashable, Codable, Sendable {
         }
     }
 
+    /// Eight characters of base 32: forty bits of a hash.
+    private static func isRestoreKey(_ value: String) -> Bool {
+        value.utf8.count == 8 && value.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x32...0x37).contains($0) }
+    }
+
     /// Whether a value is one that Tuff could have written under its key.
     private static func isSound(_ key: Key, _ value: String) -> Bool {
         switch key {
@@ -216,6 +253,7 @@ package struct Marks: Hashable, Codable, Sendable {
         case .policy: RemovalPolicy(text: value).map { $0.text == value } ?? false
         case .until: Instant(text: value) != nil
         case .lun: Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
+        case .safety, .done: isRestoreKey(value)
         case .adopted, .op, .protect, .released, .uid: true
         }
     }

@@ -76,6 +76,14 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let marksDamaged = Reason(rawValue: "MarksDamaged")
     package static let dataMissing = Reason(rawValue: "DataMissing")
     package static let notOurs = Reason(rawValue: "NotOurs")
+    /// A restore waits for this rather than detach anybody.
+    package static let attached = Reason(rawValue: "Attached")
+    /// A restore of another disk that had the name.
+    package static let obsolete = Reason(rawValue: "Obsolete")
+    /// A restore that was carried out, and never will be again.
+    package static let executed = Reason(rawValue: "Executed")
+    /// Two documents want what only one can have.
+    package static let conflict = Reason(rawValue: "Conflict")
     package static let suspended = Reason(rawValue: "Suspended")
     package static let unfinished = Reason(rawValue: "Unfinished")
     package static let notDeclared = Reason(rawValue: "NotDeclared")

@@ -25,6 +25,16 @@ struct PlanBuilder {
         }
     }
 
+    /// Steps that read what this volume holds.
+    func readers(of uid: UID) -> [Int] {
+        steps.indices.filter { index in
+            switch steps[index].step {
+            case .volume(.copy(_, uid, _, _, _)), .volume(.fill(_, _, _, uid, _, _)): true
+            default: false
+            }
+        }
+    }
+
     /// The plan, changes sorted by resource. Steps keep the order they were added in, which respects dependence.
     func plan(context: PlanContext) -> Plan {
         let order = changes.indices.sorted {

@@ -15,6 +15,7 @@ struct PlanningPass {
     let index: StorageIndex
     let volumes: [String: Declared<VolumeSpec>]
     let snapshots: [String: Declared<SnapshotSpec>]
+    let restores: [String: Declared<RestoreSpec>]
     /// What takes over the place of which former name, by the annotation `tuff.dev/renamed-from`.
     let heirs: [Marks.Role: Marks.Role]
     /// What was learned so far about declared volumes and snapshots.
@@ -53,6 +54,7 @@ struct PlanningPass {
         self.observed = observed
         volumes = desired.volumes
         snapshots = desired.snapshots
+        restores = desired.restores
         heirs = Self.heirs(desired)
         attachedVolumes = Set(desired.attachments.values.map(\.spec.volume))
         portals = desired.volumes.compactMapValues(\.spec.portals)
@@ -85,6 +87,7 @@ struct PlanningPass {
         for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
         planWithdrawals(desired)
         attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
+        planRestores(desired)
         for declared in desired.attachments.values.sorted(by: Self.comesFirst) {
             planAttachment(declared, outcomes[.volume(declared.spec.volume)])
         }
@@ -200,7 +203,6 @@ struct PlanningPass {
         }
         found += desired.backupPolicies.values.map { (ResourceID(.backupPolicy, $0.metadata.name), $0.location) }
         found += desired.backups.values.map { (ResourceID(.backup, $0.metadata.name), $0.location) }
-        found += desired.restores.values.map { (ResourceID(.restore, $0.metadata.name), $0.location) }
         for (resource, location) in found.sorted(by: { $0.0 < $1.0 }) {
             builder.add(
                 PlannedChange(

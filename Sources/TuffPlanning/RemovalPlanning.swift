@@ -114,9 +114,19 @@ extension PlanningPass {
             "\(group.name)/\(snapshot.name) is a snapshot of \(stored.location) and would go with it; remove it first")
     }
 
+    /// What a volume held before it is rolled back is all there is of that, until it is.
+    private func safetyObstacle(_ stored: StoredVolume) -> Obstacle? {
+        guard let key = stored.marks.safety, let origin = stored.marks.origin.flatMap({ index.volume($0) }),
+            origin.marks.restoration == key
+        else { return nil }
+        return Obstacle(
+            .unfinished, "\(stored.location) is what \(origin.location) held, and rolling that back is not finished yet"
+        )
+    }
+
     /// Everything that forbids destroying a volume in the trash.
     func purgeObstacle(_ stored: StoredVolume) -> Obstacle? {
-        standingObstacle(stored) ?? accessObstacle(stored) ?? snapshotObstacle(stored)
+        standingObstacle(stored) ?? accessObstacle(stored) ?? snapshotObstacle(stored) ?? safetyObstacle(stored)
     }
 
     /// Whether somebody uses it, or may.

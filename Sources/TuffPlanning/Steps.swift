@@ -34,13 +34,18 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount, wipe: LVMPoolSpec.Wipe)
     /// Makes an active volume that nobody uses read zeros. Takes as long as writing all of it.
     case wipe(location: VolumeLocation, uid: UID, uuid: String?, wipe: LVMPoolSpec.Wipe)
-    /// Makes a volume hold what another holds, differing blocks only; the rest of a larger one reads zeros. Both are
-    /// active, and nobody uses either.
+    /// Marks a volume that nobody uses as being worked on, before the first byte of it is written. Refused where it is
+    /// protected or in use by now.
+    case begin(location: VolumeLocation, uid: UID, uuid: String?, operation: String)
+    /// Makes a volume that bears the mark of `operation` hold what another holds, differing blocks only; the rest of a
+    /// larger one reads zeros. Both are active, and nobody uses either.
     case fill(
-        location: VolumeLocation, uid: UID, uuid: String?, source: VolumeLocation, sourceUID: UID, sourceUUID: String?)
+        location: VolumeLocation, uid: UID, source: VolumeLocation, sourceUID: UID, sourceUUID: String?,
+        operation: String)
     /// Takes the device away. Refused while anybody has it open.
     case deactivate(location: VolumeLocation, uid: UID)
-    /// Takes the mark of unfinished work off what still has this size, and the device away.
+    /// Takes the mark of unfinished work off what still has this size, leaving what is to be remembered of it, and then
+    /// the device away.
     case complete(location: VolumeLocation, uid: UID, size: ByteCount, operation: String)
     /// Removes what an interrupted growth of a thick volume left.
     case dropGrowth(location: VolumeLocation)
@@ -60,7 +65,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         switch self {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
             .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
-            .fill(let location, _, _, _, _, _), .deactivate(let location, _), .dropGrowth(let location),
+            .begin(let location, _, _, _), .fill(let location, _, _, _, _, _), .deactivate(let location, _),
+            .dropGrowth(let location),
             .activate(let location, _, _), .adopt(let location, _, _), .disown(let location, _, _),
             .purge(let location, _, _, _):
             location

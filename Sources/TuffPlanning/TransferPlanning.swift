@@ -82,9 +82,10 @@ extension PlanningPass {
         steps += [
             .activate(location: begun.location, uid: begun.uid, uuid: begun.uuid),
             .fill(
-                location: begun.location, uid: begun.uid, uuid: begun.uuid, source: from.location, sourceUID: from.uid,
-                sourceUUID: from.uuid),
-            .complete(location: begun.location, uid: begun.uid, size: begun.size ?? .zero, operation: Marks.copying),
+                location: begun.location, uid: begun.uid, source: from.location, sourceUID: from.uid,
+                sourceUUID: from.uuid, operation: Marks.copying),
+            .complete(
+                location: begun.location, uid: begun.uid, size: begun.size ?? .zero, operation: Marks.copying),
         ]
         if !from.active { steps.append(.deactivate(location: from.location, uid: from.uid)) }
         let last = builder.add(

@@ -105,7 +105,8 @@ extension PlanningPass {
                     + "is not supported yet")
             return stopStored(stored, declared, action, obstacle, at: "spec.pool")
         }
-        if let obstacle = exposure(of: stored, in: pool) ?? unfinished(stored) {
+        let abandoned = action == .update ? abandonedRestore(stored, declared) : nil
+        if let obstacle = exposure(of: stored, in: pool) ?? unfinished(stored) ?? abandoned {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
@@ -334,10 +335,9 @@ extension PlanningPass {
 
     /// Work of another version that is not complete is not ours to hand out.
     func unfinished(_ stored: StoredVolume) -> Obstacle? {
-        let known = [Marks.creating, Marks.moving, Marks.wiping, Marks.copying]
-        guard let operation = stored.marks.operation, !known.contains(operation) else {
-            return nil
-        }
+        guard let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation),
+            stored.marks.lastingOperation == nil
+        else { return nil }
         return Obstacle(
             .unfinished,
             "\(stored.location) is marked with unfinished work, tuff:op=\(operation), that this "
@@ -364,10 +364,12 @@ extension PlanningPass {
         }
     }
 
-    /// Wiping takes hours and needs nothing of the group.
+    /// Writing all of a volume takes hours and needs nothing of the group.
     func key(of step: VolumeStep) -> ExclusiveKey {
-        if case .wipe(let location, _, _, _) = step { return .data(location.path) }
-        return key(of: step.location)
+        switch step {
+        case .wipe(let location, _, _, _), .fill(let location, _, _, _, _, _): .data(location.path)
+        default: key(of: step.location)
+        }
     }
 
     func key(of location: VolumeLocation) -> ExclusiveKey {

@@ -26,6 +26,9 @@ struct VolumeRevision {
         if after.protect, !declared.spec.protect {
             notes.append("it is protected by an earlier document; 'protect: false' ends that")
         }
+        if stored.marks.restoration != nil {
+            notes.append("it is being rolled back, and nobody gets it before all of that is done")
+        }
         relabelling = Relabelling(
             uuid: stored.uuid, from: stored.location,
             to: stored.location(under: after, formerName: declared.metadata.annotations["tuff.dev/renamed-from"]),
@@ -66,7 +69,8 @@ struct VolumeRevision {
     var result: StoredVolume {
         var result = stored
         result.marks = relabelling.after
-        result.marks.operation = nil
+        // Who rolls it back looks for the mark of that.
+        if result.marks.restoration == nil { result.marks.operation = nil }
         result.location = relabelling.to
         if isUnwiped { result.active = false }
         if let growth { result.size = growth.to }

@@ -239,13 +239,16 @@ package final class FakeMachine: Machine {
         switch fault {
         case nil: try obey(action, &state)
         case .crashBefore:
+            leaveHalfDone(action, &state)
             state.crashed = true
             throw crash
         case .crashAfter:
             try? obey(action, &state)
             state.crashed = true
             throw crash
-        case .failBefore: throw HostError(.failed, "it failed (injected)", subject: action.description)
+        case .failBefore:
+            leaveHalfDone(action, &state)
+            throw HostError(.failed, "it failed (injected)", subject: action.description)
         case .failAfter:
             try obey(action, &state)
             throw HostError(.failed, "it failed after the work was done (injected)", subject: action.description)
@@ -253,6 +256,7 @@ package final class FakeMachine: Machine {
             // Commands lie; the kernel's answers to system calls are believed.
             guard action.command != nil else { return try obey(action, &state) }
         case .hang, .hangAfter, .late:
+            if fault == .hang { leaveHalfDone(action, &state) }
             if fault == .hangAfter { try? obey(action, &state) }
             if case .late(let calls) = fault { state.pending.append((calls, action)) }
             state.clock.secondsSince1970 += deadline(action)
@@ -270,6 +274,15 @@ package final class FakeMachine: Machine {
         throw HostError(
             .failed, "\(command.tool) ended with status \(output.status)", cause: output.standardError,
             subject: command.description)
+    }
+
+    /// Copying takes hours, and what ends it finds a part of it done: neither the former content nor the new one.
+    private static func leaveHalfDone(_ action: HostAction, _ state: inout State) {
+        guard case .copyBytes(_, let target) = action else { return }
+        let showsEarlierData = state.world.lvm[target.group, target.name]?.showsEarlierData
+        guard (try? state.world.perform(completed(action, state))) != nil else { return }
+        state.world.lvm.write(to: target.name, in: target.group)
+        state.world.lvm[target.group, target.name]?.showsEarlierData = showsEarlierData ?? false
     }
 
     private static func identify(_ group: String, _ uids: [UID], _ state: inout State) throws(HostError) {

@@ -183,6 +183,13 @@ package struct FakeWorld: Equatable, Sendable {
             lvm[target.group, target.name]?.showsEarlierData = false
         case .growWiped(let group, let name, let uid, let uuid, let from, let to, _):
             return try grow(group, name, uid, uuid, from, to, action)
+        case .require(.restorable(let group, let name, let uuid, let uid)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
+            guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
+                !volume.tags.contains(where: { tag in forbidding.contains { tag.hasPrefix($0) } }),
+                !volume.active || !isOpen(group, volume)
+            else { throw Self.unmet(action) }
         case .require(.unmarkedVolume(let group, let name, let uuid)):
             if lvm[group]?.isLocked == true { return .hangs }
             guard let volume = lvm[group, name], volume.uuid == uuid,
@@ -238,6 +245,7 @@ extension HostAction {
         switch self {
         case .run, .activate, .makeVolume, .wipe, .copyBytes, .growWiped, .identify, .require(.logicalVolume),
             .require(.expiredVolume), .require(.unmarkedVolume), .require(.device), .require(.unfinished),
+            .require(.restorable),
             .require(.tgtIdle):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),

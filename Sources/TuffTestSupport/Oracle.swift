@@ -68,6 +68,22 @@ package struct Oracle: Sendable {
             }
         }
 
+        /// Rolls a volume back once.
+        package struct Restore: Sendable {
+            package var name: String
+            package var volume: String
+            package var uid: String
+            package var snapshot: String
+
+            package init(name: String, volume: String, uid: String, snapshot: String) {
+                self.name = name
+                self.volume = volume
+                self.uid = uid
+                self.snapshot = snapshot
+            }
+        }
+
+        package var restores: [Restore] = []
         package var stack = "default"
         package var now: Int64 = 0
         package var volumes: [String: Volume] = [:]
@@ -100,6 +116,8 @@ package struct Oracle: Sendable {
 
     package init() {}
 
+    /// Restores that were carried out: name and uid of the volume.
+    var restored: Set<[String]> = []
     /// Data that had no marks of ours after people were at work.
     private(set) var unmarkedByPeople: Set<String> = []
     /// Uids that were there before people were at work and not after it.
@@ -160,6 +178,7 @@ package struct Oracle: Sendable {
                 continue
             }
             found += changed(old, new, intent, clockIsBehind)
+            found += rolledBack(old, new, before, after, intent)
             if old.isLive, !new.isLive { leaving.insert(old.label) }
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
         }
@@ -252,7 +271,7 @@ package struct Oracle: Sendable {
             found.append(Violation(rule, "\(old.place) (\(old.label)): \(sentence)"))
         }
         // Nobody was shown what is not wiped yet.
-        let isBlank = old.isHidden
+        let isBlank = old.isHidden || isRestore(old, new)
         if new.content != old.content, old.content != nil, new.content != nil, !isBlank { say(.bytes, "other bytes") }
         if old.content != nil, new.content == nil, !mayVanish(old, intent) { say(.bytes, "only its marks are left") }
         if new.size < old.size, new.content != nil { say(.bytes, "it shrank") }
@@ -308,7 +327,8 @@ package struct Oracle: Sendable {
         var found: [Violation] = []
         let what = "\(new.place) (\(new.label), uid \(new.uid ?? ""))"
         if everSeen.contains(new.uid!) { found.append(Violation(.identity, "\(what) has a used identity")) }
-        guard new.stack == intent.stack, intent.volumes[new.label] != nil else {
+        let keeps = intent.restores.contains { "before-\($0.name)" == new.label && $0.uid == new.mark("from") }
+        guard new.stack == intent.stack, intent.volumes[new.label] != nil || keeps else {
             return found + [Violation(.foreign, "\(what) was made and nobody declared it")]
         }
         if let source = new.mark("from") {
@@ -321,6 +341,7 @@ package struct Oracle: Sendable {
         }) {
             found.append(Violation(.bytes, "\(what) was made blank and holds what \(other.place) holds"))
         }
+        if keeps, new.isTrashed { return found }
         for other in before.objects
         where other.uid != nil && other.stack == new.stack && other.label == new.label && other.uid != new.uid {
             found.append(Violation(.identity, "\(what) was made while \(other.place) has its name"))

@@ -35,6 +35,8 @@ package struct OracleObject: Equatable, Sendable {
     package var uid: String? { mark("uid") }
     package var label: String { mark("vol") ?? mark("snap") ?? "?" }
     package var stack: String { mark("stack") ?? "?" }
+    /// Parts of two contents: nobody is shown it.
+    package var isHalfRestored: Bool { mark("op")?.hasPrefix("restore/") == true }
     /// Not wiped, or not filled yet: nobody is shown it.
     package var isHidden: Bool { ["wipe", "copy"].contains(mark("op") ?? "") }
     package var isTrashed: Bool { mark("until") != nil }

@@ -7,6 +7,7 @@ import TuffTestSupport
 enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
     case snapshot, clone, cloneAway, removeSnapshot
+    case restore, removeRestore
     case handOver, endHandover
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
@@ -104,6 +105,8 @@ extension Simulation {
         case .rename: return rename(name)
         case .handOver, .endHandover: return handOver(name, begins: edit == .handOver)
         case .snapshot, .clone, .removeSnapshot: return copy(edit, name, backend)
+        case .restore: return restore(name)
+        case .removeRestore: return desired.restores.removeValue(forKey: "\(name)-undo") != nil
         case .cloneAway: return cloneAway(name, backend)
         case .replaceInitiator, .disconnectOnRemove:
             guard var declared = desired.attachments[access] else { return false }
@@ -157,6 +160,9 @@ extension Simulation {
         for (key, volume) in desired.volumes where volume.spec.source == .volume(name) {
             desired.volumes[key]!.spec.source = .volume(other)
         }
+        for (key, restore) in desired.restores where restore.spec.volume == name {
+            desired.restores[key]!.spec.volume = other
+        }
         return true
     }
 
@@ -165,11 +171,31 @@ extension Simulation {
         for (key, volume) in desired.volumes where volume.spec.source == source {
             desired.volumes[key]!.spec.source = nil
         }
-        guard case .volume(let name) = source else { return }
+        guard case .volume(let name) = source else {
+            for (key, restore) in desired.restores {
+                if case .snapshot(let name) = restore.spec.from, source == .snapshot(name) {
+                    desired.restores[key] = nil
+                }
+            }
+            return
+        }
         for (key, snapshot) in desired.snapshots where snapshot.spec.volume == name {
             desired.snapshots[key] = nil
             forget(.snapshot(key))
         }
+    }
+
+    /// Back to the volume's snapshot, with the uid it has at this moment; a second time under another name.
+    private mutating func restore(_ name: String) -> Bool {
+        let snapshot = "\(name)-snap"
+        let undo = desired.restores["\(name)-undo"] == nil ? "\(name)-undo" : "\(name)-again"
+        let tags = machine.world.lvm["vg0"]?.volumes.values.first { $0.tags.contains("tuff:vol=\(name)") }?.tags
+        guard desired.volumes[name] != nil, desired.snapshots[snapshot] != nil, desired.restores[undo] == nil,
+            case .ours(let marks)? = tags.map({ Marks.read($0) })
+        else { return false }
+        desired.restores[undo] = Sample.declared(
+            undo, RestoreSpec(volume: name, volumeUID: marks.uid, from: .snapshot(snapshot)))
+        return true
     }
 
     private mutating func copy(_ edit: Edit, _ name: String, _ backend: Backend) -> Bool {

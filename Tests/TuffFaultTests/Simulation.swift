@@ -206,6 +206,12 @@ struct Simulation {
                 mostInitiators: volume.spec.sharing == .handover ? 2 : 1)
         }
         for name in desired.snapshots.keys { intent.volumes[name] = Oracle.Intent.Volume(home: "vg0") }
+        intent.restores = desired.restores.values.compactMap { restore in
+            guard case .snapshot(let snapshot) = restore.spec.from else { return nil }
+            return Oracle.Intent.Restore(
+                name: restore.metadata.name, volume: restore.spec.volume, uid: restore.spec.volumeUID.description,
+                snapshot: snapshot)
+        }
         for (name, attachment) in desired.attachments {
             intent.attachments[name] = Oracle.Intent.Attachment(
                 volume: attachment.spec.volume, initiator: attachment.spec.initiator,

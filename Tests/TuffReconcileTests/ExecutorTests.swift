@@ -97,6 +97,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 case .create: "create"
                 case .copy: "copy"
                 case .extend, .extendThick: "extend"
+                case .begin: "begin"
                 case .wipe, .fill: "write"
                 case .deactivate: "deactivate"
                 case .complete: "complete"

@@ -341,7 +341,9 @@ struct SurveyBuilder {
             return [observed ?? Condition("Ready", .unknown, reason: "Unknown", message: "not observed")]
         }
         switch change.action {
-        case .unchanged: return [Condition("Ready", .yes, reason: "AsDeclared", message: change.summary)]
+        case .unchanged:
+            let reason = change.reason?.rawValue ?? "AsDeclared"
+            return [Condition("Ready", .yes, reason: reason, message: change.summary)]
         case .create: return [Condition("Ready", .no, reason: "Missing", message: change.summary)]
         case .untrash: return [Condition("Ready", .no, reason: "InTrash", message: change.summary)]
         case .adopt: return [Condition("Ready", .no, reason: "Released", message: change.summary)]

@@ -44,7 +44,7 @@ extension LVMDriver {
                             .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
-            case .extendThick, .wipe, .fill, .deactivate, .complete, .dropGrowth:
+            case .extendThick, .wipe, .begin, .fill, .deactivate, .complete, .dropGrowth:
                 batches.append(LoweredBatch(steps: [index], actions: Self.thick(step)))
             case .activate(let location, let uid, let uuid):
                 let (group, name) = Self.place(location)
@@ -139,12 +139,20 @@ extension LVMDriver {
                     .wipe(device, $0),
                 ]
             } ?? []
-        case .fill(_, let uid, _, let source, let sourceUID, let sourceUUID):
+        case .begin(_, let uid, let uuid, let operation):
+            return [
+                .require(.restorable(group: group, name: name, uuid: uuid ?? "", uid: uid)),
+                .run(
+                    change(
+                        ["lvchange", "-qq", "--addtag", "tuff:op=\(operation)"]
+                            + ["-S", selection(uuid ?? "", ["tuff:uid=\(uid)"]), "--", "\(group)/\(name)"])),
+            ]
+        case .fill(_, let uid, let source, let sourceUID, let sourceUUID, let operation):
             let (sourceGroup, sourceName) = place(source)
             return [
                 .identify(group: sourceGroup, [sourceUID]), .identify(group: group, [uid]),
                 .require(condition(sourceGroup, sourceName, sourceUUID, sourceUID, size: nil)),
-                .require(.unfinished(group: group, name: name, uid: uid, operation: Marks.copying)),
+                .require(.unfinished(group: group, name: name, uid: uid, operation: operation)),
                 .copyBytes(
                     from: DevicePlace(group: sourceGroup, name: sourceName, uid: sourceUID, uuid: nil),
                     to: DevicePlace(group: group, name: name, uid: uid, uuid: nil)),
@@ -158,8 +166,9 @@ extension LVMDriver {
             let selection = "lv_size=\(length.bytes)b && lv_tags={\"tuff:uid=\(uid)\" && \"\(mark)\"}"
             let unfinished = ["-S", selection, "--", "\(group)/\(name)"]
             let ours = ["-S", "lv_tags={\"tuff:uid=\(uid)\"}", "--", "\(group)/\(name)"]
+            let record = Marks.record(ofCompleted: operation).map { ["--addtag", $0] } ?? []
             return [
-                .run(change(["lvchange", "-qq", "--deltag", mark] + unfinished)),
+                .run(change(["lvchange", "-qq", "--deltag", mark] + record + unfinished)),
                 .run(change(["lvchange", "-qq", "--activate", "n"] + ours)),
             ]
         case .dropGrowth:

@@ -1,0 +1,301 @@
+import Crypto
+package import TuffModel
+
+/// Rolling volumes back in place, each Restore once.
+///
+/// What is written over is kept first, as a snapshot that begins its life in the trash. The volume then bears
+/// `tuff:op=restore/KEY` until every byte is that of the source; the command that takes the mark off writes
+/// `tuff:done=KEY`, so that there is no moment at which it could begin again.
+extension PlanningPass {
+    /// What the snapshot is called that is taken of a volume before `name` writes over it.
+    static func safetyName(_ name: String, _ key: String) -> String {
+        let whole = "before-\(name)"
+        return whole.utf8.count <= 63 ? whole : "before-\(name.prefix(47))-\(key)"
+    }
+
+    mutating func planRestores(_ desired: DesiredState) {
+        for name in desired.restores.keys.sorted() { planRestore(desired.restores[name]!) }
+        // Nobody gets what is half of one and half of the other.
+        for (role, outcome) in outcomes {
+            if case .available(let stored, _) = outcome, stored.marks.restoration != nil {
+                outcomes[role] = .unavailable("\(role.resource) is not rolled back completely yet")
+            }
+        }
+    }
+
+    /// A volume whose rolling back was interrupted, and whose Restore is not there any more.
+    func abandonedRestore(_ stored: StoredVolume, _ declared: Declared<VolumeSpec>) -> Obstacle? {
+        guard let key = stored.marks.restoration,
+            !restores.values.contains(where: {
+                $0.spec.volume == declared.metadata.name && RestoreKey.of($0.metadata.name, stored.uid) == key
+            })
+        else { return nil }
+        let safety = index.volumes.first { $0.marks.origin == stored.uid && $0.marks.safety == key }
+        let kept =
+            safety.map { safety in
+                let until = safety.marks.until.map { " (in the trash until \($0))" } ?? ""
+                return "what it held before is Snapshot/\(safety.marks.name), \(safety.location)\(until)"
+            } ?? "no snapshot of what it held before is there"
+        return Obstacle(
+            .unfinished,
+            "rolling \(stored.location) back was interrupted, it holds parts of both, and no Restore that may finish it "
+                + "(\(key)) is declared; \(kept). Declare that Restore again, under its name")
+    }
+
+    private mutating func planRestore(_ declared: Declared<RestoreSpec>) {
+        let role = Marks.Role.volume(declared.spec.volume), uid = declared.spec.volumeUID
+        guard let outcome = outcomes[role] else {
+            // Another node's, unless nobody declares it.
+            if volumes[role.name] == nil {
+                stop(declared, Obstacle(.dependencyBlocked, "no document declares \(role.resource)"))
+            }
+            return
+        }
+        let key = RestoreKey.of(declared.metadata.name, uid)
+        var available: (stored: StoredVolume, after: Int?)?
+        if case .available(let stored, let after) = outcome { available = (stored, after) }
+        let seen = available?.stored ?? index.live(role, context.stack).first
+        if let seen, seen.uid != uid {
+            return rest(
+                declared, .obsolete, "does nothing: \(role.resource) has uid \(seen.uid), and this is for \(uid)", seen)
+        }
+        if let seen, seen.marks.executed.contains(key) {
+            return rest(declared, .executed, "was carried out, and is not again (\(seen.location))", seen)
+        }
+        guard let (stored, after) = available else {
+            return stop(declared, Obstacle(.dependencyBlocked, "\(role.resource) is not available, see its own line"))
+        }
+        switch restoreSource(declared, stored, key) {
+        case .failure(let missing):
+            let isUnsupported = missing.obstacle.reason == .notSupportedYet
+            stop(declared, missing.obstacle, isUnsupported ? .unsupported : .blocked, stored)
+        case .success(let source): add(declared, source, stored, key, after: after)
+        }
+    }
+
+    /// The snapshot to copy from, when nothing at all is in the way.
+    private mutating func restoreSource(
+        _ declared: Declared<RestoreSpec>, _ stored: StoredVolume, _ key: String
+    ) -> Result<CopySource, MissingSource> {
+        func missing(_ obstacle: Obstacle) -> Result<CopySource, MissingSource> {
+            .failure(MissingSource(obstacle: obstacle))
+        }
+        guard case .snapshot(let name) = declared.spec.from else {
+            return missing(Obstacle(.notSupportedYet, "this version rolls back to snapshots, and not to backups yet"))
+        }
+        if let obstacle = competitor(declared, stored, key) { return missing(obstacle) }
+        if stored.marks.protect {
+            let what = "\(stored.location) is protected, and is not rolled back while it is"
+            return missing(
+                Obstacle(
+                    .protected,
+                    "\(what); declare it with 'protect: false', or: tuff unprotect "
+                        + stored.marks.name))
+        }
+        guard case .available(let snapshot, let after)? = outcomes[.snapshot(name)], let size = snapshot.size,
+            snapshot.marks.origin == stored.uid
+        else {
+            return missing(Obstacle(.dependencyBlocked, "Snapshot/\(name) is not available, see its own line"))
+        }
+        guard snapshot.location.isBlockDevice, stored.location.isBlockDevice else {
+            return missing(Obstacle(.notSupportedYet, "this version rolls back logical volumes only"))
+        }
+        let source = CopySource(
+            resource: ResourceID(.snapshot, name), stored: snapshot, size: size, after: after, sharesBlocks: true)
+        if let obstacle = stateObstacle(stored) ?? stateObstacle(snapshot) ?? unfinishedContent(snapshot)
+            ?? userObstacle(stored) ?? restoreCapacity(stored, from: snapshot)
+        {
+            return missing(obstacle)
+        }
+        guard !snapshot.open else {
+            return missing(Obstacle(.inUse, "\(snapshot.location) is in use on this host itself"))
+        }
+        if !keepsSafety(stored), stored.marks.restoration == nil, !context.consent.allowDestroy {
+            return missing(
+                Obstacle(
+                    .consentNeeded,
+                    "what \(stored.location) holds now would be lost, since its pool takes no safety snapshot; "
+                        + "--allow-destroy allows that"))
+        }
+        return .success(source)
+    }
+
+    private func keepsSafety(_ stored: StoredVolume) -> Bool {
+        if case .thinPool = stored.backend { true } else { false }
+    }
+
+    /// At most one waits for a volume, or nobody could tell which content it ends with.
+    private func competitor(_ declared: Declared<RestoreSpec>, _ stored: StoredVolume, _ key: String) -> Obstacle? {
+        if stored.marks.restoration == key { return nil }
+        let others = restores.values.filter { other in
+            other.spec.volume == declared.spec.volume && other.spec.volumeUID == stored.uid
+                && other.metadata.name != declared.metadata.name
+                && !stored.marks.executed.contains(RestoreKey.of(other.metadata.name, stored.uid))
+        }
+        guard let other = others.min(by: { $0.metadata.name < $1.metadata.name }) else { return nil }
+        return Obstacle(
+            .conflict,
+            "Restore/\(other.metadata.name) is to roll Volume/\(declared.spec.volume) back as well, and is not carried out "
+                + "yet; remove one of them")
+    }
+
+    /// Who has it or may have it. Nobody is detached for a restore.
+    private func userObstacle(_ stored: StoredVolume) -> Obstacle? {
+        let name = stored.marks.name
+        let export = ObservedExport(stored, targets: targets, backstores: backstores)
+        let isShown = export.target != nil || export.backstore != nil
+        let attached = (attachments[name] ?? []).map { "Attachment/\($0.metadata.name)" }.sorted()
+        // Once it was begun nobody has it, and who is declared by now gets it when it is whole.
+        if !attached.isEmpty, stored.marks.restoration == nil || isShown {
+            return Obstacle(
+                .attached,
+                "it waits for Volume/\(name) to be detached: \(attached.joined(separator: ", ")) "
+                    + (attached.count == 1 ? "attaches it" : "attach it"))
+        }
+        guard let obstacle = accessObstacle(stored) else { return nil }
+        return obstacle.reason == .inUse ? Obstacle(.attached, "it waits: \(obstacle.sentence)") : obstacle
+    }
+
+    /// Every block that may differ takes room of its own, since the safety snapshot keeps the former one.
+    private mutating func restoreCapacity(_ stored: StoredVolume, from snapshot: StoredVolume) -> Obstacle? {
+        guard case .thinPool(let group, let name) = stored.backend, let declared = poolsByBackend[stored.backend],
+            let pool = pools[declared.name]
+        else { return nil }
+        if let obstacle = pool.obstacle ?? pool.budget.exhausted { return obstacle }
+        let size = stored.size ?? .zero
+        let worst = min(size, mapped(stored, in: group, name) + mapped(snapshot, in: group, name))
+        // What was begun is not given up for want of room that it has taken itself.
+        if stored.marks.restoration == nil, worst > pool.budget.realFree {
+            return Obstacle(
+                .insufficientCapacity,
+                "rolling back may write \(worst), and pool '\(pool.name)' has \(max(pool.budget.realFree, .zero)) of real "
+                    + "room beyond its reserve")
+        }
+        pools[declared.name]?.budget.realFree = pool.budget.realFree - worst
+        return nil
+    }
+
+    /// Bytes a thin volume has blocks for, as far as LVM tells, and otherwise at most.
+    private func mapped(_ stored: StoredVolume, in group: String, _ pool: String) -> ByteCount {
+        let size = stored.size ?? .zero
+        guard case .known(let found?) = observed.volumeGroups[group] else { return size }
+        func share(_ of: ByteCount, _ percent: Double) -> ByteCount {
+            ByteCount(Int64(exactly: (Double(of.bytes) * min(percent, 100) / 100).rounded(.up)) ?? of.bytes)
+        }
+        if let uuid = stored.uuid, let used = found.logicalVolumes.first(where: { $0.uuid == uuid })?.dataPercent {
+            return share(size, used)
+        }
+        guard let home = found.logicalVolumes.first(where: { $0.name == pool }), let used = home.dataPercent else {
+            return size
+        }
+        return min(size, share(home.size, used))
+    }
+
+    // MARK: Steps
+
+    private mutating func add(
+        _ declared: Declared<RestoreSpec>, _ source: CopySource, _ stored: StoredVolume, _ key: String, after: Int?
+    ) {
+        let operation = Marks.restoring(key), from = source.stored
+        let isBegun = stored.marks.restoration == key
+        var steps: [VolumeStep] = [], notes: [String] = []
+        if !isBegun {
+            if keepsSafety(stored) {
+                let safety = safetySnapshot(of: stored, for: declared.metadata.name, key)
+                steps.append(safety.step)
+                notes.append(safety.note)
+            }
+            steps.append(
+                .begin(location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: operation))
+        }
+        for volume in [stored, from] where !volume.active {
+            steps.append(.activate(location: volume.location, uid: volume.uid, uuid: volume.uuid))
+        }
+        steps += [
+            .fill(
+                location: stored.location, uid: stored.uid, source: from.location, sourceUID: from.uid,
+                sourceUUID: from.uuid, operation: operation),
+            .complete(location: stored.location, uid: stored.uid, size: stored.size ?? .zero, operation: operation),
+        ]
+        if !from.active { steps.append(.deactivate(location: from.location, uid: from.uid)) }
+        let size = stored.size ?? .zero
+        if size > source.size {
+            notes.append("the last \(size - source.size), which the snapshot does not have, become zeros")
+        }
+        let verb = isBegun ? "finish rolling" : "roll"
+        let before = [after, source.after, transfers[from.uid], transfers[stored.uid], withdrawals[stored.uid]?.after]
+        let last = builder.add(
+            PlannedChange(
+                ResourceID(.restore, declared.metadata.name), .update,
+                "\(verb) Volume/\(declared.spec.volume) back to \(source.resource), \(size) (\(stored.location))",
+                risk: keepsSafety(stored) ? .online : .destroysData, location: declared.location, uid: stored.uid,
+                notes: notes), steps.map { (.volume($0), self.key(of: $0)) },
+            after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted())
+        transfers[from.uid] = last
+        var whole = stored
+        whole.marks.operation = nil
+        whole.marks.executed.append(key)
+        whole.active = false
+        outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
+    }
+
+    /// The snapshot of what is written over, and what the plan says of it. It is in the trash from its first moment: kept as
+    /// long as a removed volume is, and at least as long as by default.
+    private func safetySnapshot(of stored: StoredVolume, for name: String, _ key: String) -> (
+        step: VolumeStep, note: String
+    ) {
+        let role = Marks.Role.snapshot(Self.safetyName(name, key))
+        let keeping = max(stored.marks.policy.keepFor.seconds, RemovalPolicy.defaultKeeping.seconds)
+        let until = context.now.advanced(by: TimeSpan(seconds: keeping))
+        let marks = Marks(
+            uid: context.mintUID(for: ResourceID(.restore, name)), role: role, stack: context.stack,
+            policy: RemovalPolicy(keepFor: TimeSpan(seconds: keeping)), until: until, origin: stored.uid, safety: key)
+        var snapshot = stored
+        snapshot.marks = marks
+        snapshot.location = stored.location.renamed("t-\(marks.uid)")
+        return (
+            .copy(
+                source: stored.location, sourceUID: stored.uid, sourceUUID: stored.uuid, location: snapshot.location,
+                marks: marks),
+            "what it holds now is kept as \(role.resource) in the trash until \(until) (\(snapshot.location))"
+        )
+    }
+
+    /// A line that does nothing and is well.
+    private mutating func rest(
+        _ declared: Declared<RestoreSpec>, _ reason: Reason, _ sentence: String, _ stored: StoredVolume
+    ) {
+        builder.add(
+            PlannedChange(
+                ResourceID(.restore, declared.metadata.name), .unchanged, sentence, reason: reason,
+                location: declared.location, uid: stored.uid))
+    }
+
+    private mutating func stop(
+        _ declared: Declared<RestoreSpec>, _ obstacle: Obstacle, _ action: Action = .blocked,
+        _ stored: StoredVolume? = nil
+    ) {
+        builder.add(
+            PlannedChange(
+                ResourceID(.restore, declared.metadata.name), action, obstacle.sentence, reason: obstacle.reason,
+                location: declared.location, uid: stored?.uid))
+    }
+}
+
+extension VolumeLocation {
+    /// Another name in the same group or directory.
+    fileprivate func renamed(_ name: String) -> VolumeLocation {
+        switch self {
+        case .logicalVolume(let group, _): .logicalVolume(group: group, name: name)
+        case .file(let directory, _): .file(directory: directory, name: name)
+        }
+    }
+}
+
+/// What a Restore is called on its volume, for ever.
+package enum RestoreKey {
+    /// Eight characters of a hash of its name and the volume's uid.
+    package static func of(_ name: String, _ uid: UID) -> String {
+        String(UID(bytes: SHA256.hash(data: Array("tuff restore\0\(name)\0\(uid)".utf8))).description.prefix(8))
+    }
+}
