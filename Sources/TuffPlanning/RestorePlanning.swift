@@ -200,13 +200,20 @@ extension PlanningPass {
         let isBegun = stored.marks.restoration == key
         var steps: [VolumeStep] = [], notes: [String] = []
         if !isBegun {
-            if keepsSafety(stored) {
-                let safety = safetySnapshot(of: stored, for: declared.metadata.name, key)
-                steps.append(safety.step)
-                notes.append(safety.note)
+            let safety = keepsSafety(stored) ? safetySnapshot(of: stored, for: declared.metadata.name, key) : nil
+            if let safety {
+                steps.append(
+                    .copy(
+                        source: stored.location, sourceUID: stored.uid, sourceUUID: stored.uuid,
+                        location: safety.location, marks: safety.marks))
+                notes.append(
+                    "what it holds now is kept as \(safety.marks.role.resource) in the trash until "
+                        + "\(safety.marks.until ?? context.now) (\(safety.location))")
             }
             steps.append(
-                .begin(location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: operation))
+                .begin(
+                    location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: operation,
+                    kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) }))
         }
         for volume in [stored, from] where !volume.active {
             steps.append(.activate(location: volume.location, uid: volume.uid, uuid: volume.uuid))
@@ -239,26 +246,17 @@ extension PlanningPass {
         outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
     }
 
-    /// The snapshot of what is written over, and what the plan says of it. It is in the trash from its first moment: kept as
-    /// long as a removed volume is, and at least as long as by default.
-    private func safetySnapshot(of stored: StoredVolume, for name: String, _ key: String) -> (
-        step: VolumeStep, note: String
-    ) {
-        let role = Marks.Role.snapshot(Self.safetyName(name, key))
+    /// The snapshot of what is written over. It is in the trash from its first moment: kept as long as a removed volume is,
+    /// and at least as long as by default.
+    private func safetySnapshot(of stored: StoredVolume, for name: String, _ key: String) -> StoredVolume {
         let keeping = max(stored.marks.policy.keepFor.seconds, RemovalPolicy.defaultKeeping.seconds)
-        let until = context.now.advanced(by: TimeSpan(seconds: keeping))
-        let marks = Marks(
-            uid: context.mintUID(for: ResourceID(.restore, name)), role: role, stack: context.stack,
-            policy: RemovalPolicy(keepFor: TimeSpan(seconds: keeping)), until: until, origin: stored.uid, safety: key)
         var snapshot = stored
-        snapshot.marks = marks
-        snapshot.location = stored.location.renamed("t-\(marks.uid)")
-        return (
-            .copy(
-                source: stored.location, sourceUID: stored.uid, sourceUUID: stored.uuid, location: snapshot.location,
-                marks: marks),
-            "what it holds now is kept as \(role.resource) in the trash until \(until) (\(snapshot.location))"
-        )
+        snapshot.marks = Marks(
+            uid: context.mintUID(for: ResourceID(.restore, name)), role: .snapshot(Self.safetyName(name, key)),
+            stack: context.stack, policy: RemovalPolicy(keepFor: TimeSpan(seconds: keeping)),
+            until: context.now.advanced(by: TimeSpan(seconds: keeping)), origin: stored.uid, safety: key)
+        snapshot.location = snapshot.location.renamed("t-\(snapshot.uid)")
+        return snapshot
     }
 
     /// A line that does nothing and is well.

@@ -35,8 +35,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes an active volume that nobody uses read zeros. Takes as long as writing all of it.
     case wipe(location: VolumeLocation, uid: UID, uuid: String?, wipe: LVMPoolSpec.Wipe)
     /// Marks a volume that nobody uses as being worked on, before the first byte of it is written. Refused where it is
-    /// protected or in use by now.
-    case begin(location: VolumeLocation, uid: UID, uuid: String?, operation: String)
+    /// protected or in use by now, or where what it holds was not kept.
+    case begin(location: VolumeLocation, uid: UID, uuid: String?, operation: String, kept: KeptContent?)
     /// Makes a volume that bears the mark of `operation` hold what another holds, differing blocks only; the rest of a
     /// larger one reads zeros. Both are active, and nobody uses either.
     case fill(
@@ -65,13 +65,24 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         switch self {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
             .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
-            .begin(let location, _, _, _), .fill(let location, _, _, _, _, _), .deactivate(let location, _),
-            .dropGrowth(let location),
+            .begin(let location, _, _, _, _), .fill(let location, _, _, _, _, _),
+            .deactivate(let location, _), .dropGrowth(let location),
             .activate(let location, _, _), .adopt(let location, _, _), .disown(let location, _, _),
             .purge(let location, _, _, _):
             location
         case .relabel(let change): change.from
         }
+    }
+}
+
+/// A snapshot of what a step is about to write over.
+package struct KeptContent: Hashable, Codable, Sendable {
+    package var location: VolumeLocation
+    package var uid: UID
+
+    package init(location: VolumeLocation, uid: UID) {
+        self.location = location
+        self.uid = uid
     }
 }
 

@@ -35,6 +35,8 @@ import TuffTestSupport
         [.declare, .remove, .declare], [.declare, .keepForNoTime, .remove], [.declare, .remove, .expire],
         [.declare, .protect, .remove], [.declare, .rename], [.declareAttached, .replaceInitiator],
         [.declareAttached, .handOver], [.declareAttached, .handOver, .detach],
+        [.declare, .snapshot, .write, .restore], [.declare, .snapshot, .write, .restore, .write, .attach],
+        [.declareAttached, .snapshot, .write, .restore],
     ]
 
     private static func firstInStories(_ mutant: Mutant) async -> String? {

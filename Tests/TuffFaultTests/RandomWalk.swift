@@ -28,6 +28,11 @@ struct RandomWalk {
             _ = host.edit(edit, name, backend)
         }
         await host.settle()
+        // Something to go back to.
+        for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
+            if host.edit(.snapshot, name, backend) { await host.settle() }
+            _ = host.edit(.write, name, backend)
+        }
         record("start", host.takeViolations())
     }
 

@@ -58,8 +58,8 @@ struct SharingLabTests {
 
     private static func initiator(_ host: String) -> String { "iqn.2004-10.com.example:\(host)" }
 
-    /// Volume `db`, shown to these hosts.
-    private func declare(_ sharing: String, _ hosts: [String]) throws {
+    /// Volume `db`, shown to these hosts, and further documents.
+    private func declare(_ sharing: String, _ hosts: [String], _ more: String = "") throws {
         var text = """
             apiVersion: tuff.dev/v1
             kind: Pool
@@ -82,7 +82,7 @@ struct SharingLabTests {
 
                 """
         }
-        try write("storage.yaml", text)
+        try write("storage.yaml", text + more)
     }
 
     private func apply(_ more: [String] = []) async throws -> CommandOutput {
@@ -313,6 +313,52 @@ struct SharingLabTests {
             #expect(reservation.contains("0xabc0") && reservation.contains("Write Exclusive"), "\(reservation)")
             let plan = try await tuff(["plan", "-f", "\(Self.folder)/storage.yaml", "--detailed-exitcode"])
             #expect(plan.status == 0, "\(text(plan))")
+        }
+    }
+
+    /// An initiator gives its disk back, and finds on it what the snapshot holds.
+    @Test func anInitiatorReadsWhatItsVolumeWasRolledBackTo() async throws {
+        func document(_ kind: String, _ name: String, _ spec: String) -> String {
+            "---\napiVersion: tuff.dev/v1\nkind: \(kind)\nmetadata: {name: \(name)}\nspec: {\(spec)}\n"
+        }
+        func fill(_ disk: String, _ byte: String) async throws {
+            let script =
+                "tr '\\0' \(byte) </dev/zero | dd of=/dev/\(disk) bs=64k count=256 iflag=fullblock oflag=direct"
+            try await must("bash", ["-c", script + " conv=notrunc,fsync status=none"])
+        }
+        try await inWorld {
+            try declare("none", ["web1"])
+            #expect(try await apply().status == 0)
+            var disk = try await login("web1")
+            try await fill(disk, "A")
+            let snapshot = document("Snapshot", "good", "volume: db")
+            try declare("none", ["web1"], snapshot)
+            #expect(try await apply().status == 0)
+            try await fill(disk, "B")
+
+            let listed = try await tuff(["get", "volumes", "-f", "\(Self.folder)/storage.yaml", "-o", "json"])
+            let uid = try #require(text(listed).firstMatch(of: /"uid": ?"([a-z2-7]{16})"/)?.1)
+            let restore =
+                snapshot + document("Restore", "undo", "volume: db, volumeUID: \(uid), from: {snapshot: good}")
+            try declare("none", ["web1"], restore)
+            let attached = try await apply(["--prune"])
+            #expect(attached.status == 3 && text(attached).contains("Attached"), "\(text(attached))")
+            try declare("none", [], restore)
+            let inUse = try await apply(["--prune"])
+            #expect(inUse.status == 3 && text(inUse).contains("Attached"), "\(text(inUse))")
+
+            try await must("iscsiadm", node("web1") + ["--logout"])
+            let done = try await apply(["--prune"])
+            #expect(done.status == 0 && text(done).contains("before-undo"), "\(text(done))")
+            try declare("none", ["web1"], restore)
+            let back = try await apply(["--prune"])
+            #expect(back.status == 0, "\(text(back))")
+            disk = try await login("web1")
+            let found = try await must(
+                "bash", ["-c", "dd if=/dev/\(disk) bs=64k count=256 iflag=direct status=none | tr -d A | wc -c"])
+            #expect(found == "0\n")
+            let kept = try await tuff(["trash", "ls"])
+            #expect(text(kept).contains("before-undo"), "\(text(kept))")
         }
     }
 }

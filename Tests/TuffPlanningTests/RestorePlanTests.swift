@@ -61,7 +61,9 @@ import TuffTestSupport
         let operation = "restore/\(Self.key)"
         #expect(
             Array(steps[1...]) == [
-                .begin(location: Self.volume, uid: Sample.uid, uuid: "uuid-db", operation: operation),
+                .begin(
+                    location: Self.volume, uid: Sample.uid, uuid: "uuid-db", operation: operation,
+                    kept: KeptContent(location: kept, uid: marks.uid)),
                 .activate(location: Self.volume, uid: Sample.uid, uuid: "uuid-db"),
                 .activate(location: Self.source, uid: Sample.uid(2), uuid: "uuid-before"),
                 .fill(

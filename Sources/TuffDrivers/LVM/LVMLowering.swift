@@ -139,8 +139,13 @@ extension LVMDriver {
                     .wipe(device, $0),
                 ]
             } ?? []
-        case .begin(_, let uid, let uuid, let operation):
-            return [
+        case .begin(_, let uid, let uuid, let operation, let kept):
+            // A command that said it made the snapshot is not believed.
+            let keeping = kept.map { kept in
+                let (group, name) = place(kept.location)
+                return HostAction.require(.logicalVolume(group: group, name: name, uuid: nil, uid: kept.uid, size: nil))
+            }
+            return (keeping.map { [$0] } ?? []) + [
                 .require(.restorable(group: group, name: name, uuid: uuid ?? "", uid: uid)),
                 .run(
                     change(

@@ -1,0 +1,37 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+
+extension Mutant {
+    /// What keeps a restore from happening twice, or to a volume in use, is bent.
+    static let restoring: [Mutant] = [
+        Mutant("forgets which restores were carried out") { mutant in
+            mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:done") } }
+        },
+        Mutant("leaves no record of a restore") {
+            $0.actions = { actions in actions.map(withoutRecord) }
+        },
+        Mutant("keeps nothing of what it rolls back") {
+            $0.volumeSteps = { steps in
+                steps.filter { step in
+                    guard case .copy(_, _, _, _, let marks) = step else { return true }
+                    return marks.safety == nil
+                }
+            }
+        },
+        Mutant("shows what is half rolled back") { mutant in
+            mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:op=restore") } }
+        },
+        Mutant("calls a volume rolled back before it is") {
+            $0.volumeSteps = { steps in steps.filter { if case .fill = $0 { false } else { true } } }
+        },
+    ]
+
+    private static func withoutRecord(_ action: HostAction) -> HostAction {
+        guard case .run(var command) = action,
+            let index = command.arguments.firstIndex(where: { $0.hasPrefix("tuff:done=") })
+        else { return action }
+        command.arguments.removeSubrange(index - 1...index)
+        return .run(command)
+    }
+}
