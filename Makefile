@@ -35,7 +35,7 @@ test: unit judge lab
 # Two runs: tests of the program wait for it in threads that the tests of workers need, and those have deadlines. Faults
 # have a run of their own, `make faults`.
 unit: deps-build
-	@contrib/debian-packages demo
+	@contrib/debian-packages demo images
 	$(SWIFT_BUILD) --build-tests
 	swift test --skip-build --skip 'TuffCLITests\.|TuffFaultTests\.'
 	swift test --skip-build --filter 'TuffCLITests\.'

@@ -33,14 +33,17 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        // Inflates compressed clusters of qcow2 images, whose format is deflate; every Debian system has it.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "TuffModel", swiftSettings: strict),
+        .target(name: "TuffImages", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
         .target(name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML"], swiftSettings: strict),
         .target(name: "TuffPlanning", dependencies: ["TuffModel", crypto], swiftSettings: strict),
         .target(name: "CTuffHost", swiftSettings: strict),
         .target(
             name: "TuffHost",
-            dependencies: ["TuffModel", "CTuffHost", crypto, subprocess, systemPackage],
+            dependencies: ["TuffModel", "TuffImages", "CTuffHost", crypto, subprocess, systemPackage],
             swiftSettings: strict
         ),
         .target(name: "TuffReconcile", dependencies: ["TuffModel", "TuffPlanning", "TuffHost"], swiftSettings: strict),
@@ -81,6 +84,11 @@ let package = Package(
         .testTarget(
             name: "TuffModelTests",
             dependencies: ["TuffModel", "TuffTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffImagesTests",
+            dependencies: ["TuffImages", "TuffHost", "TuffModel", "TuffTestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
