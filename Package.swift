@@ -110,7 +110,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TuffHostTests",
-            dependencies: ["TuffModel", "CTuffHost", "TuffHost", "TuffTestSupport", systemPackage],
+            dependencies: ["TuffModel", "CTuffHost", "TuffHost", "TuffTestSupport", crypto, systemPackage],
             swiftSettings: strict
         ),
         .testTarget(

@@ -1,8 +1,9 @@
 import CTuffHost
 import Glibc
+import TuffImages
 import TuffModel
 
-/// The bytes of one logical volume, opened for us alone.
+/// The bytes of one volume: of a logical volume, opened for us alone, or of a file.
 ///
 /// `O_EXCL` without `O_CREAT` on a block device (open(2)) fails while anything holds it: a mount, a target, another mapping.
 /// The name is only a way to it: which device was opened is asked of the kernel after that.
@@ -44,6 +45,23 @@ struct DeviceBytes: ~Copyable {
         file = opened
     }
 
+    /// A file of a directory pool, which must be ours. Nobody can be kept from opening it; its marks say that it is not
+    /// to be shown to anybody yet.
+    init(_ file: HostPath, in roots: OpenRoots) throws(HostError) {
+        let place = try TreePlace(file, in: roots)
+        let name = place.path
+        guard let opened = place.open(O_RDWR | O_NONBLOCK) else {
+            throw .system(errno, "Cannot open \(name)", subject: name)
+        }
+        var status = stat()
+        guard fstat(opened.raw, &status) == 0, status.kind == .file, status.st_uid == geteuid() else {
+            throw HostError(.preconditionFailed, "\(name) is no plain file of ours", subject: name)
+        }
+        path = name
+        size = UInt64(max(0, status.st_size))
+        self.file = opened
+    }
+
     func wipe(_ method: WipeMethod, _ progress: () -> Bool) throws(HostError) {
         var offset: UInt64 = 0
         while offset < size {
@@ -63,18 +81,45 @@ struct DeviceBytes: ~Copyable {
 
     /// Begins with the bytes of `source`, and reads zeros after them.
     func copy(from source: borrowing DeviceBytes, _ progress: () -> Bool) throws(HostError) {
-        guard source.size <= size else {
-            throw HostError(.preconditionFailed, "\(source.path) is larger than \(path)", subject: path)
+        try fill(source.size, of: source.path, progress) { (buffer, count, offset) throws(HostError) in
+            try source.read(&buffer, count, at: offset)
+        }
+    }
+
+    /// Begins with the bytes of the disk in an image, and reads zeros after them. Nothing is written unless the image has
+    /// the SHA-256 that is declared for it.
+    func copy(_ image: ImageSource, in roots: HostRoots, _ progress: () -> Bool) throws(HostError) {
+        let file = try OpenedImage(image, in: roots)
+        if let wanted = image.sha256 { try file.require(sha256: wanted, progress) }
+        var disk: DiskImage<OpenedImage>
+        do throws(ImageError) { disk = try DiskImage(file, as: image.imageFormat) } catch { throw file.failure(error) }
+        try fill(disk.size, of: "the disk in \(image.path)", progress) { (buffer, count, offset) throws(HostError) in
+            do throws(ImageError) {
+                try buffer.filled(count) { part throws(ImageError) in try disk.read(at: offset, into: part) }
+            } catch {
+                throw file.failure(error)
+            }
+        }
+        try file.requireUnchanged()
+    }
+
+    /// Writes what `read` gives of `sourceSize` bytes, where it differs from what is there, and zeros after them.
+    private func fill(
+        _ sourceSize: UInt64, of source: String, _ progress: () -> Bool,
+        read: (inout [UInt8], Int, UInt64) throws(HostError) -> Void
+    ) throws(HostError) {
+        guard sourceSize <= size else {
+            throw HostError(.preconditionFailed, "\(source) is larger than \(path)", subject: path)
         }
         var theirs = [UInt8](repeating: 0, count: Self.block), ours = theirs
         var offset: UInt64 = 0, unsynced = 0
         while offset < size {
             guard progress() else { throw HostError(.failed, "The controller ended while \(path) was filled") }
             let length = Int(min(UInt64(Self.block), size - offset))
-            let taken = offset < source.size ? Int(min(UInt64(length), source.size - offset)) : 0
-            try source.read(&theirs, taken, at: offset)
+            let taken = offset < sourceSize ? Int(min(UInt64(length), sourceSize - offset)) : 0
+            if taken > 0 { try read(&theirs, taken, offset) }
             if taken < length { for index in taken..<length { theirs[index] = 0 } }
-            try read(&ours, length, at: offset)
+            try self.read(&ours, length, at: offset)
             unsynced += try write(theirs, over: ours, length, at: offset)
             // What waits in memory is written before it takes longer than a sign of life may.
             if unsynced >= 64 * Self.block {

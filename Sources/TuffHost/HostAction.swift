@@ -122,6 +122,13 @@ package struct DevicePlace: Hashable, Codable, Sendable {
     var path: String { "/dev/\(group)/\(name)" }
 }
 
+/// Where the bytes of a volume are.
+package enum BytesPlace: Hashable, Codable, Sendable {
+    case device(DevicePlace)
+    /// A plain file of ours.
+    case file(HostPath)
+}
+
 /// How bytes of earlier volumes are got rid of.
 package enum WipeMethod: String, Codable, Sendable {
     /// Zeros are written, by the device itself where it can.
@@ -145,6 +152,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Makes a device begin with the bytes of another, and read zeros after them; only what differs is written, so that
     /// doing it again is cheap. Nobody else may have either open. May take hours.
     case copyBytes(from: DevicePlace, to: DevicePlace)
+    /// Makes a volume begin with the bytes of the disk in an image, and read zeros after them; only what differs is
+    /// written. The image is opened beneath the allowed roots. May take hours.
+    case copyImage(ImageSource, to: BytesPlace)
     /// Grows the linear volume from one size to another by extents that are wiped before they are joined to it: see
     /// `ThickGrowth`.
     case growWiped(
@@ -207,6 +217,8 @@ extension HostAction: CustomStringConvertible {
             "blkdiscard \(Command.quoted(device.path))   # read back, and zeroed where it does not read zeros"
         case .copyBytes(let source, let target):
             "dd if=\(Command.quoted(source.path)) of=\(Command.quoted(target.path)) bs=1M   # only what differs; zeros after it"
+        case .copyImage(let image, .device(let device)): image.conversion(to: Command.quoted(device.path))
+        case .copyImage(let image, .file(let path)): image.conversion(to: path.quoted)
         case .growWiped(let group, let name, _, _, _, let size, let method):
             "lvextend --size \(size.bytes)b -- \(Command.quoted("\(group)/\(name)"))   # by extents wiped before (\(method.rawValue))"
         case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
@@ -227,6 +239,15 @@ extension HostAction: CustomStringConvertible {
             "mkdir -p $(cat /sys/kernel/config/target/dbroot)/pr"
                 + (restoring ? "   # and pr/aptpl_\(serial) to \(path.quoted)/pr/res_aptpl_metadata" : "")
         }
+    }
+}
+
+extension ImageSource {
+    /// What a person would type, who would take care of what is behind the image's end.
+    fileprivate func conversion(to target: String) -> String {
+        let check = sha256.map { "echo '\($0)' \(Command.quoted(path)) | sha256sum -c && " } ?? ""
+        return check + "qemu-img convert -n -f \(format.rawValue) -O raw \(Command.quoted(path)) \(target)"
+            + "   # only what differs; zeros after it"
     }
 }
 

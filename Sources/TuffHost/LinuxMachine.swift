@@ -100,6 +100,11 @@ package final class LinuxMachine: Machine {
         return result
     }
 
+    package func image(_ source: ImageSource) async throws(HostError) -> ObservedImage {
+        guard case .image(let image) = try await ask(.image(source)) else { throw Self.confused }
+        return image
+    }
+
     package func perform(_ actions: [HostAction]) async throws(HostError) {
         var rest = actions[...]
         while let first = rest.first {
@@ -184,6 +189,9 @@ package final class LinuxMachine: Machine {
             source.uuid = source.uuid ?? identified.withLock { $0[source.uid] }
             target.uuid = target.uuid ?? identified.withLock { $0[target.uid] }
             return .copyBytes(from: source, to: target)
+        case .copyImage(let image, .device(var device)) where device.uuid == nil:
+            device.uuid = identified.withLock { $0[device.uid] }
+            return .copyImage(image, to: .device(device))
         default: return action
         }
     }

@@ -118,6 +118,9 @@ package protocol Machine: Sendable {
     /// file reached without symbolic links, readable by its owner only, not empty, at most 4 KiB.
     func fingerprint(_ secret: SecretReference, key: FingerprintKey) async throws(HostError) -> SecretFingerprint
 
+    /// What the header of a disk image says, beneath the allowed roots, a plain file reached without symbolic links.
+    func image(_ source: ImageSource) async throws(HostError) -> ObservedImage
+
     /// Carries out actions in order and stops at the first that fails. After any error the outcome of that action
     /// is unknown, even for a failed precondition of ours the next step is to observe.
     func perform(_ actions: [HostAction]) async throws(HostError)

@@ -9,6 +9,7 @@ package struct WorkerRequest: Sendable {
         case readTree(HostPath.Root, [TreeQuery], FingerprintKey)
         case space(String)
         case fingerprint(SecretReference, FingerprintKey)
+        case image(ImageSource)
     }
 
     package var roots: HostRoots
@@ -27,19 +28,20 @@ package struct WorkerRequest: Sendable {
             "tree \(roots.path(of: root)) " + queries.map { "\($0.pattern) \($0.reading)" }.joined(separator: ",")
         case .space(let directory): "space \(directory)"
         case .fingerprint(let secret, _): "secret \(secret.file)"
+        case .image(let source): "image \(source.key)"
         }
     }
 
     /// Kinds of work that may each leave so many stuck workers behind, so that one kind does not use up the others'.
     enum Share: Hashable {
-        case acts, targets, directories, secrets
+        case acts, targets, directories, secrets, images
 
         var limit: Int {
             switch self {
             case .acts: 8
             // A reading of everything, and then object by object.
             case .targets: 6
-            case .directories, .secrets: 2
+            case .directories, .secrets, .images: 2
             }
         }
 
@@ -49,6 +51,7 @@ package struct WorkerRequest: Sendable {
             case .targets: "readings of the target configuration"
             case .directories: "readings of directories"
             case .secrets: "readings of secret files"
+            case .images: "readings of images"
             }
         }
     }
@@ -59,6 +62,7 @@ package struct WorkerRequest: Sendable {
         case .readTree(.targetConfiguration, _, _): .targets
         case .readTree(.directory, _, _), .space: .directories
         case .fingerprint: .secrets
+        case .image: .images
         }
     }
 
@@ -69,6 +73,7 @@ package struct WorkerRequest: Sendable {
         case .readTree(let root, _, _): "reading \(roots.path(of: root))"
         case .space(let directory): "asking for the space of \(directory)"
         case .fingerprint(let secret, _): "reading the secret file \(secret.file)"
+        case .image(let source): "reading the header of the image \(source.path)"
         }
     }
 
@@ -92,6 +97,7 @@ package enum WorkerReply: Codable, Sendable {
     case entries([TreeEntry])
     case space(FileSystemSpace)
     case fingerprint(SecretFingerprint)
+    case image(ObservedImage)
     case failed(HostError)
 }
 

@@ -43,6 +43,7 @@ package enum WorkerServer {
                 }
                 return .entries(entries)
             case .space(let directory): return .space(try space(of: directory, roots))
+            case .image(let source): return .image(try OpenedImage.look(at: source, in: roots))
             case .fingerprint(let secret, let key):
                 return .fingerprint(try SecretBuffer(reading: secret, in: roots).fingerprint(key))
             }
@@ -74,6 +75,10 @@ package enum WorkerServer {
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)
         case .copyBytes(let source, let target):
             try DeviceBytes(target).copy(from: DeviceBytes(source, writable: false), progress)
+        case .copyImage(let image, .device(let device)):
+            try DeviceBytes(device).copy(image, in: roots.roots, progress)
+        case .copyImage(let image, .file(let path)):
+            try DeviceBytes(path, in: roots).copy(image, in: roots.roots, progress)
         case .makeDirectory(let path): try tree.makeDirectory(path)
         case .removeDirectory(let path): try tree.removeDirectory(path)
         case .writeAttribute(let path, let value, let verify): try tree.writeAttribute(path, value, verify: verify)

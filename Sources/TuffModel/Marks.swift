@@ -80,6 +80,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package static let wiping = "wipe"
     /// A volume whose content is being copied from its source, and which is shown to nobody until all of it is there.
     package static let copying = "copy"
+    /// A file of which both is so: its name follows its marks, and its content is not all there.
+    package static let movingUnfilled = "move-copy"
 
     /// A volume that holds parts of what it held and parts of what it is rolled back to, with the key of the Restore that
     /// may finish it.
@@ -93,13 +95,17 @@ package struct Marks: Hashable, Codable, Sendable {
 
     /// Unfinished work that a new name or another standing does not end.
     package var lastingOperation: String? {
-        [Self.wiping, Self.copying].contains(operation) || restoration != nil ? operation : nil
+        if operation == Self.movingUnfilled { return Self.copying }
+        return [Self.wiping, Self.copying].contains(operation) || restoration != nil ? operation : nil
     }
 
     /// The tag that takes the place of `tuff:op=` when the work is complete, where it must be remembered for ever.
     package static func record(ofCompleted operation: String) -> String? {
         operation.hasPrefix(restorePrefix) ? "tuff:done=\(operation.dropFirst(restorePrefix.count))" : nil
     }
+
+    /// A file whose name follows its marks.
+    package var isMoving: Bool { [Self.moving, Self.movingUnfilled].contains(operation) }
 
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {

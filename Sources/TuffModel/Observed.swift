@@ -8,6 +8,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var targets: Observation<TargetInventory>
     /// Keyed fingerprints of the secret files that the documents name, by path.
     package var secrets: ObservationMap<SecretFingerprint>
+    /// Disk images that volumes are to be made from, by `ImageSource.key`.
+    package var images: ObservationMap<ObservedImage>
     /// What earlier passes saw. Passes without a state directory have an empty one.
     package var ledger: Ledger
 
@@ -15,13 +17,15 @@ package struct ObservedState: Equatable, Codable, Sendable {
         takenAt: Instant, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
         directories: ObservationMap<DirectoryPool> = ObservationMap(),
         targets: Observation<TargetInventory> = .known(TargetInventory()),
-        secrets: ObservationMap<SecretFingerprint> = ObservationMap(), ledger: Ledger = Ledger()
+        secrets: ObservationMap<SecretFingerprint> = ObservationMap(),
+        images: ObservationMap<ObservedImage> = ObservationMap(), ledger: Ledger = Ledger()
     ) {
         self.takenAt = takenAt
         self.volumeGroups = volumeGroups
         self.directories = directories
         self.targets = targets
         self.secrets = secrets
+        self.images = images
         self.ledger = ledger
     }
 }

@@ -122,8 +122,8 @@ package enum VolumeSource: Hashable, Sendable {
     case image(ImageSource)
 }
 
-package struct ImageSource: Hashable, Sendable {
-    package enum Format: String, CaseIterable, Sendable { case raw, qcow2 }
+package struct ImageSource: Hashable, Codable, Sendable {
+    package enum Format: String, CaseIterable, Codable, Sendable { case raw, qcow2 }
 
     package var path: String
     package var format: Format

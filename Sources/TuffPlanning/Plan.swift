@@ -72,6 +72,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let exposed = Reason(rawValue: "Exposed")
     package static let insufficientCapacity = Reason(rawValue: "InsufficientCapacity")
     package static let secretUnavailable = Reason(rawValue: "SecretUnavailable")
+    /// The image a volume is to be made from is missing, damaged, or of a sort that is not read.
+    package static let imageUnusable = Reason(rawValue: "ImageUnusable")
     package static let nameTaken = Reason(rawValue: "NameTaken")
     package static let marksDamaged = Reason(rawValue: "MarksDamaged")
     package static let dataMissing = Reason(rawValue: "DataMissing")

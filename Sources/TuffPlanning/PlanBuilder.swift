@@ -51,3 +51,21 @@ struct PlanBuilder {
             })
     }
 }
+
+extension PlanningPass {
+    /// Wiping and filling take hours and need nothing of the group.
+    func key(of step: VolumeStep) -> ExclusiveKey {
+        switch step {
+        case .wipe(let location, _, _, _), .fill(let location, _, _, _, _, _), .fillFromImage(let location, _, _):
+            .data(location.path)
+        default: key(of: step.location)
+        }
+    }
+
+    func key(of location: VolumeLocation) -> ExclusiveKey {
+        switch location {
+        case .logicalVolume(let group, _): .volumeGroup(group)
+        case .file(let directory, _): .directory(directory)
+        }
+    }
+}

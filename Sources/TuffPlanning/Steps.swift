@@ -42,6 +42,9 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     case fill(
         location: VolumeLocation, uid: UID, source: VolumeLocation, sourceUID: UID, sourceUUID: String?,
         operation: String)
+    /// Makes a volume hold the disk in an image, as far as it differs; the rest of a larger one reads zeros. It bears the
+    /// mark of a copy that is not complete, is active, and nobody uses it.
+    case fillFromImage(location: VolumeLocation, uid: UID, image: ImageSource)
     /// Takes the device away. Refused while anybody has it open.
     case deactivate(location: VolumeLocation, uid: UID)
     /// Takes the mark of unfinished work off what still has this size, leaving what is to be remembered of it, and then
@@ -66,7 +69,7 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
             .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
             .begin(let location, _, _, _, _), .fill(let location, _, _, _, _, _),
-            .deactivate(let location, _), .dropGrowth(let location),
+            .fillFromImage(let location, _, _), .deactivate(let location, _), .dropGrowth(let location),
             .activate(let location, _, _), .adopt(let location, _, _), .disown(let location, _, _),
             .purge(let location, _, _, _):
             location

@@ -48,6 +48,10 @@ extension PlanningPass {
     mutating func planResumedTransfer(
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState
     ) -> VolumeOutcome {
+        // One that was begun from another volume says which, and is not given an image's content.
+        if case .image? = declared.spec.source, stored.marks.origin == nil {
+            return planResumedImage(stored, declared, pool)
+        }
         let resource = stored.marks.role.resource
         func stop(_ reason: Reason, _ sentence: String) -> VolumeOutcome {
             builder.add(
@@ -62,9 +66,9 @@ extension PlanningPass {
         else {
             return stop(
                 .unfinished,
-                "copying into \(stored.location) was interrupted, and what it was made from (uid "
-                    + "\(stored.marks.origin?.description ?? "unknown")) is not its declared source or cannot be read; bring it "
-                    + "back, or remove this volume's document")
+                "copying into \(stored.location) was interrupted, and what it was made from ("
+                    + "\(stored.marks.origin.map { "uid \($0)" } ?? "an image")) is not its declared source or cannot be "
+                    + "read; bring it back, or remove this volume's document")
         }
         if let obstacle = pool.obstacle ?? suspension(of: stored) { return stop(obstacle.reason, obstacle.sentence) }
         return addTransfer(

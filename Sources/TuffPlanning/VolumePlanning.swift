@@ -110,6 +110,7 @@ extension PlanningPass {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
+            if case .image? = declared.spec.source { return planResumedImage(stored, declared, pool) }
             let size = declared.spec.size.roundedUp(to: pool.unit)
             let growth = max(size - (stored.size ?? .zero), .zero)
             if let obstacle = pool.obstacle ?? capacityObstacle(pool, growth) {
@@ -190,7 +191,7 @@ extension PlanningPass {
                 uid: stored.uid, notes: notes),
             revision.steps.map { (.volume($0), key(of: $0)) })
         // What comes back incomplete is completed before anybody gets it.
-        if stored.marks.operation == Marks.copying { return .unavailable("its content is not complete yet") }
+        if stored.marks.lastingOperation == Marks.copying { return .unavailable("its content is not complete yet") }
         return .available(revision.result, after: last)
     }
 
@@ -205,6 +206,12 @@ extension PlanningPass {
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, missing.obstacle, at: "spec.source")
         }
+        let image: DeclaredImage?
+        switch declaredImage(declared.spec.source) {
+        case .success(let found): image = found
+        case .failure(let missing):
+            return stop(resource, declared, .blocked, missing.obstacle, at: "spec.source.image")
+        }
         let wanted = declared.spec.size.roundedUp(to: pool.unit)
         let name = declared.metadata.name, role = Marks.Role.volume(name)
         let location: VolumeLocation =
@@ -218,7 +225,8 @@ extension PlanningPass {
             pool.obstacle ?? unseen() ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
             ?? former.flatMap { loss(of: $0.resource) } ?? adoptionObstacle(declared, isThere: false)
             ?? nameObstacle(location, iqn)
-            ?? source.flatMap { $0.obstacle(for: wanted) } ?? capacityObstacle(pool, wanted)
+            ?? source.flatMap { $0.obstacle(for: wanted) } ?? image?.obstacle(for: wanted)
+            ?? capacityObstacle(pool, wanted)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")
@@ -231,6 +239,7 @@ extension PlanningPass {
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
         if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
+        if let image { return planFromImage(image, to: stored, declared, pool, notes) }
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
         let how: String =
             switch pool.backend {
@@ -335,7 +344,7 @@ extension PlanningPass {
 
     /// Work of another version that is not complete is not ours to hand out.
     func unfinished(_ stored: StoredVolume) -> Obstacle? {
-        guard let operation = stored.marks.operation, ![Marks.creating, Marks.moving].contains(operation),
+        guard let operation = stored.marks.operation, operation != Marks.creating, !stored.marks.isMoving,
             stored.marks.lastingOperation == nil
         else { return nil }
         return Obstacle(
@@ -361,21 +370,6 @@ extension PlanningPass {
     private mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
         pools[pool.name]?.budget.take(amount).map {
             Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
-        }
-    }
-
-    /// Writing all of a volume takes hours and needs nothing of the group.
-    func key(of step: VolumeStep) -> ExclusiveKey {
-        switch step {
-        case .wipe(let location, _, _, _), .fill(let location, _, _, _, _, _): .data(location.path)
-        default: key(of: step.location)
-        }
-    }
-
-    func key(of location: VolumeLocation) -> ExclusiveKey {
-        switch location {
-        case .logicalVolume(let group, _): .volumeGroup(group)
-        case .file(let directory, _): .directory(directory)
         }
     }
 

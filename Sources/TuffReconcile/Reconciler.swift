@@ -44,9 +44,34 @@ package struct Reconciler: Sendable {
         async let folders = directories.observe(paths, on: machine, key: key)
         async let targets = exports.observe(machine, key: key)
         async let secrets = fingerprints(of: references, key: key)
-        return ObservedState(
+        var observed = ObservedState(
             takenAt: machine.now(), volumeGroups: await groups, directories: await folders, targets: await targets,
             secrets: await secrets, ledger: known)
+        observed.images = await images(neededBy: desired, observed, context)
+        return observed
+    }
+
+    /// Looks at the images of volumes that are not there yet, or not complete: a source is read only then.
+    private func images(
+        neededBy desired: DesiredState, _ observed: ObservedState, _ context: PlanContext
+    ) async -> ObservationMap<ObservedImage> {
+        let declared = desired.volumes.values.compactMap { volume in
+            if case .image(let source)? = volume.spec.source { (volume.metadata.name, source) } else { nil }
+        }
+        guard !declared.isEmpty else { return ObservationMap() }
+        let index = StorageIndex(observed)
+        let needed = declared.filter { name, _ in
+            !index.live(.volume(name), context.stack).contains { $0.marks.operation == nil }
+        }
+        var entries: [String: Observation<ObservedImage>] = [:]
+        for source in Set(needed.map(\.1)).sorted(by: { $0.key < $1.key }) where entries[source.key] == nil {
+            do {
+                entries[source.key] = .known(try await machine.image(source))
+            } catch {
+                if error.code != .notFound { entries[source.key] = .unknown(error) }
+            }
+        }
+        return ObservationMap(entries)
     }
 
     /// What `observe` sees, and what other people's backstores hold.

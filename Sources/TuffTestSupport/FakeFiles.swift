@@ -13,6 +13,8 @@ package struct FakeFiles: Equatable, Sendable {
         package var text: String?
         /// Stands for the bytes of a data file: unique when made and again after each write.
         package var content: UInt64
+        /// The image whose disk it holds, every byte of it, until somebody writes.
+        package internal(set) var image: UInt64?
         /// Somebody else's by owner.
         package var isForeign = false
 
@@ -71,6 +73,7 @@ package struct FakeFiles: Equatable, Sendable {
         minted += 1
         guard var file = self[directory, name] else { return }
         file.content = minted
+        file.image = nil
         file.allocated = min(file.size, max(file.allocated, bytes))
         self[directory, name] = file
     }

@@ -32,6 +32,8 @@ package struct FakeLVM: Equatable, Sendable {
         package var metadataPercent = 10.0
         /// Stands for the bytes: unique when made, and again after each write. An oracle compares it.
         package var content: UInt64
+        /// The image whose disk it holds, every byte of it, until somebody writes.
+        package internal(set) var image: UInt64?
         /// Some of its extents hold what earlier volumes left there.
         package var showsEarlierData = false
 
@@ -263,6 +265,7 @@ package struct FakeLVM: Equatable, Sendable {
     mutating func wipe(_ name: String, in group: String) {
         let content = mint()
         self[group, name]?.content = content
+        self[group, name]?.image = nil
         self[group, name]?.showsEarlierData = false
     }
 
@@ -270,6 +273,7 @@ package struct FakeLVM: Equatable, Sendable {
     package mutating func write(to name: String, in group: String) {
         let content = mint()
         self[group, name]?.content = content
+        self[group, name]?.image = nil
     }
 
     /// What a reboot leaves: thin pools are activated as lvm2's rules do at boot, nothing else is active or open.

@@ -155,6 +155,12 @@ package final class FakeMachine: Machine {
         }
     }
 
+    package func image(_ source: ImageSource) async throws(HostError) -> ObservedImage {
+        try state.withLock { (state) throws(HostError) in
+            try Self.beginWholeRead(.images, &state).image(source)
+        }
+    }
+
     package func perform(_ actions: [HostAction]) async throws(HostError) {
         for action in actions {
             try state.withLock { (state) throws(HostError) in try Self.perform(action, &state) }
@@ -309,6 +315,9 @@ package final class FakeMachine: Machine {
             source.uuid = source.uuid ?? state.identified[source.uid]
             target.uuid = target.uuid ?? state.identified[target.uid]
             return .copyBytes(from: source, to: target)
+        case .copyImage(let image, .device(var device)) where device.uuid == nil:
+            device.uuid = state.identified[device.uid]
+            return .copyImage(image, to: .device(device))
         default: return action
         }
     }

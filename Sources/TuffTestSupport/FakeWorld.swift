@@ -16,6 +16,8 @@ package struct FakeWorld: Equatable, Sendable {
     package var missingTools: Set<String> = []
     /// Sizes of files and devices that are neither logical volumes nor in a directory pool.
     package var otherDevices: [String: ByteCount] = [:]
+    /// Disk images by path.
+    package var images: [String: FakeImage] = [:]
     /// What the device mapper calls those of them that are its devices.
     package var otherDeviceUUIDs: [String: String] = [:]
 
@@ -181,6 +183,7 @@ package struct FakeWorld: Equatable, Sendable {
             let content = lvm[source.group, source.name]?.content ?? 0
             lvm[target.group, target.name]?.content = content
             lvm[target.group, target.name]?.showsEarlierData = false
+        case .copyImage(let source, let place): try copy(source, to: place)
         case .growWiped(let group, let name, let uid, let uuid, let from, let to, _):
             return try grow(group, name, uid, uuid, from, to, action)
         case .require(.restorable(let group, let name, let uuid, let uid)):
@@ -243,7 +246,8 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .wipe, .copyBytes, .growWiped, .identify, .require(.logicalVolume),
+        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .growWiped, .identify,
+            .require(.logicalVolume),
             .require(.expiredVolume), .require(.unmarkedVolume), .require(.device), .require(.unfinished),
             .require(.restorable),
             .require(.tgtIdle):

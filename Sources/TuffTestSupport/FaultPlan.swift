@@ -27,7 +27,7 @@ package struct FaultPlan: Equatable, Sendable, CustomStringConvertible {
         ]
     }
 
-    /// At one read: a command, a tree, free space or a secret's fingerprint.
+    /// At one read: a command, a tree, free space, a secret's fingerprint or an image's header.
     package enum ReadFault: Equatable, Sendable {
         case fail(HostError.Code)
         /// The state of before the last action that changed anything.
@@ -49,7 +49,7 @@ package struct FaultPlan: Equatable, Sendable, CustomStringConvertible {
     /// What is read. Reads are counted per source: sources are read side by side, and a seed must mean the same calls
     /// in every run.
     package enum Source: String, CaseIterable, Comparable, Sendable {
-        case lvm, tgt, targets, directories, secrets
+        case lvm, tgt, targets, directories, secrets, images
 
         package static func < (lhs: Source, rhs: Source) -> Bool { lhs.rawValue < rhs.rawValue }
     }

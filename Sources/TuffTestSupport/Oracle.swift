@@ -45,10 +45,14 @@ package struct Oracle: Sendable {
             package var endsProtection: Bool
             /// How many initiators may use it at once.
             package var mostInitiators: Int
+            /// Path of the image it is made from.
+            package var image: String?
 
             package init(
-                home: String, formerName: String? = nil, endsProtection: Bool = false, mostInitiators: Int = 1
+                home: String, formerName: String? = nil, endsProtection: Bool = false, mostInitiators: Int = 1,
+                image: String? = nil
             ) {
+                self.image = image
                 self.home = home
                 self.formerName = formerName
                 self.endsProtection = endsProtection
@@ -111,6 +115,8 @@ package struct Oracle: Sendable {
     private var everSeen: Set<String> = []
     /// Serial numbers that initiators have seen, by uid.
     private var shown: [String: String] = [:]
+    /// What each image held at some time of this pass.
+    private var stamps: [String: Set<UInt64>] = [:]
     /// Uids that people ordered or policy allowed to go.
     private var gone: Set<String> = []
 
@@ -193,6 +199,13 @@ package struct Oracle: Sendable {
                 found.append(Violation(.bytes, "\(new.place) shows what earlier volumes left"))
             }
         }
+        for (path, image) in Array(before.world.images) + Array(after.world.images) {
+            stamps[path, default: []].insert(image.stamp)
+        }
+        for new in after.objects where new.stack == intent.stack {
+            found += filled(new, predecessor(of: new, in: before), intent)
+        }
+        if !midway { stamps = [:] }
         found += exports(before, after, intent)
         var withdrawn: Set<String> = []
         for old in before.access where old.isMarked {
@@ -217,14 +230,23 @@ package struct Oracle: Sendable {
 
     // MARK: Data
 
+    /// What is made from an image is shown when it holds all of the image, as that was during the pass, and not before.
+    private func filled(_ new: OracleObject, _ old: OracleObject?, _ intent: Intent) -> [Violation] {
+        guard old.map(\.isIncomplete) ?? !everSeen.contains(new.uid ?? ""), !new.isIncomplete, new.mark("from") == nil,
+            let path = intent.volumes[new.label]?.image
+        else { return [] }
+        if let image = new.image, stamps[path]?.contains(image) == true { return [] }
+        return [Violation(.bytes, "\(new.place) is shown and does not hold \(path)")]
+    }
+
     private func successor(of old: OracleObject, in view: OracleView) -> OracleObject? {
         if old.content == nil { return view.objects.first { $0.uid == old.uid } }
-        return view.object(old.key)
+        return view.object(old.key) ?? (old.isHidden ? view.objects.first { $0.uid == old.uid } : nil)
     }
 
     private func predecessor(of new: OracleObject, in view: OracleView) -> OracleObject? {
         if let same = view.object(new.key) { return same }
-        return view.objects.first { $0.uid == new.uid && ($0.content == nil || new.content == nil) }
+        return view.objects.first { $0.uid == new.uid && ($0.content == nil || new.content == nil || $0.isHidden) }
     }
 
     /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name alone:

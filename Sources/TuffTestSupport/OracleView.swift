@@ -16,6 +16,8 @@ package struct OracleObject: Equatable, Sendable {
     package var tags: [String]
     package var active = false
     package var skipsActivation = false
+    /// Stands for the image whose disk it holds, every byte of it.
+    package var image: UInt64?
     /// It holds what earlier volumes left in its extents.
     package var showsEarlierData = false
 
@@ -38,7 +40,9 @@ package struct OracleObject: Equatable, Sendable {
     /// Parts of two contents: nobody is shown it.
     package var isHalfRestored: Bool { mark("op")?.hasPrefix("restore/") == true }
     /// Not wiped, or not filled yet: nobody is shown it.
-    package var isHidden: Bool { ["wipe", "copy"].contains(mark("op") ?? "") }
+    package var isHidden: Bool { ["wipe", "copy", "move-copy"].contains(mark("op") ?? "") }
+    /// Not made, or not filled yet.
+    package var isIncomplete: Bool { ["create", "copy", "move-copy"].contains(mark("op") ?? "") }
     package var isTrashed: Bool { mark("until") != nil }
     package var isReleased: Bool { mark("released") != nil }
     package var isLive: Bool { uid != nil && !isTrashed && !isReleased }
@@ -97,7 +101,8 @@ package struct OracleView: Sendable {
                     OracleObject(
                         key: volume.uuid, home: group.name, name: volume.name, content: volume.content,
                         size: volume.size.bytes, tags: volume.tags.sorted(), active: volume.active,
-                        skipsActivation: volume.skipsActivation, showsEarlierData: volume.showsEarlierData))
+                        skipsActivation: volume.skipsActivation, image: volume.image,
+                        showsEarlierData: volume.showsEarlierData))
             }
         }
         for (path, directory) in world.files.directories.sorted(by: { $0.key < $1.key }) { read(path, directory) }
@@ -128,10 +133,14 @@ package struct OracleView: Sendable {
         for (uid, sidecar) in sidecars.sorted(by: { $0.uid < $1.uid }) {
             var object = OracleObject(
                 key: "marks:\(uid)", home: path, name: sidecar.file, content: nil, size: 0, tags: sidecar.tags.sorted())
-            let names = object.mark("op") == "move" ? [sidecar.file, "t-\(uid)", "v-\(object.label)"] : [sidecar.file]
+            let names =
+                ["move", "move-copy"].contains(object.mark("op"))
+                ? [sidecar.file, "t-\(uid)", "v-\(object.label)"] : [sidecar.file]
             if let name = names.first(where: { files[$0] != nil && !claimed.contains($0) }), let file = files[name] {
                 claimed.insert(name)
-                object.key = "\(path)#\(file.content)"
+                // What is being filled becomes other data each time.
+                object.key = object.isHidden ? "\(path)#\(uid)" : "\(path)#\(file.content)"
+                object.image = file.image
                 object.name = name
                 object.content = file.content
                 object.size = file.size.bytes

@@ -37,6 +37,10 @@ private struct AnsweringMachine: Machine {
         return World.print
     }
 
+    func image(_ source: ImageSource) async throws(HostError) -> ObservedImage {
+        throw HostError(.notFound, "a checkup looks at no image")
+    }
+
     func perform(_ actions: [HostAction]) async throws(HostError) {
         throw HostError(.refused, "a checkup changes nothing")
     }

@@ -50,6 +50,10 @@ final class Door: Machine {
         try await machine.fingerprint(secret, key: key)
     }
 
+    func image(_ source: ImageSource) async throws(HostError) -> ObservedImage {
+        try await machine.image(source)
+    }
+
     func perform(_ actions: [HostAction]) async throws(HostError) {
         var isChecked = false
         for action in mutant?.actions.map({ $0(actions) }) ?? actions {

@@ -8,6 +8,7 @@ enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
     case snapshot, clone, cloneAway, removeSnapshot
     case restore, removeRestore
+    case declareFromImage, changeImage, loseImage
     case handOver, endHandover
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
@@ -120,6 +121,7 @@ extension Simulation {
             guard var declared = desired.volumes[name] else { return false }
             change(&declared, edit)
             desired.volumes[name] = declared
+        case .declareFromImage, .changeImage, .loseImage: return editImage(edit, name, backend)
         case .expire: machine.advance(seconds: 8 * 86400)
         case .clockBack: machine.advance(seconds: -2 * 86400)
         case .orderPurge, .orderRestore, .orderRelease, .orderUnprotect, .orderDetach: return true

@@ -33,7 +33,7 @@ import TuffTestSupport
     private static let stories: [[Edit]] = [
         [.declare], [.declareAttached], [.declareAttached, .detach], [.declareAttached, .remove], [.declare, .extend],
         [.declare, .remove, .declare], [.declare, .keepForNoTime, .remove], [.declare, .remove, .expire],
-        [.declare, .protect, .remove], [.declare, .rename], [.declareAttached, .replaceInitiator],
+        [.declare, .protect, .remove], [.declare, .rename], [.declareFromImage], [.declareAttached, .replaceInitiator],
         [.declareAttached, .handOver], [.declareAttached, .handOver, .detach],
         [.declare, .snapshot, .write, .restore], [.declare, .snapshot, .write, .restore, .write, .attach],
         [.declareAttached, .snapshot, .write, .restore],

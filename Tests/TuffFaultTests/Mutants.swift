@@ -33,7 +33,7 @@ struct Mutant: Sendable, CustomStringConvertible {
 // MARK: The list
 
 extension Mutant {
-    static let all: [Mutant] = observing + planning + acting + remembering + thick + restoring
+    static let all: [Mutant] = observing + planning + acting + remembering + thick + restoring + images
 
     private static func isRequirement(_ action: HostAction, _ matches: (Precondition) -> Bool) -> Bool {
         if case .require(let condition) = action { matches(condition) } else { false }

@@ -22,6 +22,7 @@ struct Simulation {
     }
 
     static let directory = "/srv/pool"
+    static let image = "/srv/images/debian.qcow2"
     static let secretFile = "/etc/tuff/secrets/web"
     static let canary = "canary-5e1f-never-printed"
     static let config = ControllerConfig(
@@ -54,6 +55,7 @@ struct Simulation {
         world.files.addDirectory(Self.directory)
         world.files.addFile("notes.txt", in: Self.directory, size: ByteCount(100), allocated: ByteCount(4096))
         world.secrets[Self.secretFile] = Self.canary
+        world.images[Self.image] = FakeImage(format: .qcow2, size: ByteCount(8 << 20), stamp: 1)
         // The world is empty, so this has room.
         try? world.lvm.create("foreign", in: "vg0", pool: "tp0", size: Sample.gibi(1), tags: ["backup"])
         let other = Sample.marks("theirs", uid: Sample.uid(9), stack: "other")
@@ -203,7 +205,7 @@ struct Simulation {
             intent.volumes[name] = Oracle.Intent.Volume(
                 home: home, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
                 endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,
-                mostInitiators: volume.spec.sharing == .handover ? 2 : 1)
+                mostInitiators: volume.spec.sharing == .handover ? 2 : 1, image: volume.spec.imagePath)
         }
         for name in desired.snapshots.keys { intent.volumes[name] = Oracle.Intent.Volume(home: "vg0") }
         intent.restores = desired.restores.values.compactMap { restore in

@@ -171,7 +171,7 @@ import TuffTestSupport
 
     @Test func whatThisVersionCannotDoIsSaidAndTheRestGoesOn() {
         var desired = Sample.desired(volumes: ["a", "b"])
-        desired.volumes["a"]!.spec.source = .image(ImageSource(path: "/srv/images/debian.raw", format: .raw))
+        desired.volumes["a"]!.spec.source = .cinderBackup(repository: "nas", backup: "8f3c1a52")
         desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
         desired.volumes["file"] = Sample.declared("file", VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
         desired.snapshots["s"] = Sample.declared("s", SnapshotSpec(volume: "file"))

@@ -29,6 +29,10 @@ final class InterferedMachine: Machine {
         _ secret: SecretReference, key: FingerprintKey
     ) async throws(HostError) -> SecretFingerprint { try await machine.fingerprint(secret, key: key) }
 
+    func image(_ source: ImageSource) async throws(HostError) -> ObservedImage {
+        try await machine.image(source)
+    }
+
     func perform(_ actions: [HostAction]) async throws(HostError) {
         let concernsTargets = actions.contains { "\($0)".contains("config/target") }
         if concernsTargets, let once = interference.withLock({ $0.take() }) { machine.meddle(once) }

@@ -38,6 +38,10 @@ final class RecordingMachine: Machine {
         throw HostError(.notFound, "no secret here")
     }
 
+    func image(_ source: ImageSource) async throws(HostError) -> ObservedImage {
+        throw HostError(.notFound, "no image here")
+    }
+
     func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
         let isReluctant = state.withLock { state in
             if "\(sequences[0])".contains("export") { state.mostTogether = max(state.mostTogether, sequences.count) }
@@ -98,7 +102,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 case .copy: "copy"
                 case .extend, .extendThick: "extend"
                 case .begin: "begin"
-                case .wipe, .fill: "write"
+                case .wipe, .fill, .fillFromImage: "write"
                 case .deactivate: "deactivate"
                 case .complete: "complete"
                 case .dropGrowth: "drop"

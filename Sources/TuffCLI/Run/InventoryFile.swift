@@ -48,6 +48,7 @@ package struct InventoryFile: Codable, Equatable {
             let unseen = HostError(.notFound, "not looked at when the inventory was made: give it the same -f")
             if file.observed.directories.unlisted == nil { file.observed.directories.unlisted = unseen }
             if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
+            if file.observed.images.unlisted == nil { file.observed.images.unlisted = unseen }
             return file
         } catch {
             throw Failure(

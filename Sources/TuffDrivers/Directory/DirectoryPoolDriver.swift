@@ -76,11 +76,11 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             }
             sidecars.append((entry, sidecar, marks))
         }
-        let settled = Set(sidecars.filter { $0.marks.operation != Marks.moving }.map(\.sidecar.file))
+        let settled = Set(sidecars.filter { !$0.marks.isMoving }.map(\.sidecar.file))
         var claimed: [String: String] = [:]
         for (sidecarEntry, sidecar, marks) in sidecars {
             let name =
-                marks.operation == Marks.moving
+                marks.isMoving
                 ? whereabouts(sidecar.file, marks, others: settled) { found[$0] != nil } : sidecar.file
             if let other = claimed.updateValue(sidecarEntry.path, forKey: name) {
                 throw HostError(
@@ -154,7 +154,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         case .create(_, _, let size, let marks):
             return create(file, size, marks)
         case .copy, .extendThick, .wipe, .begin, .fill, .deactivate, .complete, .dropGrowth:
-            // The planner says NotSupportedYet of copies; a sparse file holds nothing of others.
+            // The planner says NotSupportedYet of other copies; a sparse file holds nothing of others.
             preconditionFailure("no step of files: \(step)")
         case .adopt, .disown:
             // Only logical volumes are adopted: `Order.adopt` names nothing else.
@@ -164,6 +164,14 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .require(.file(HostPath(file.root, Sidecar.path(of: uid)), size: nil)),
                 .require(.file(file, size: from)),
                 .growFile(file, to: to),
+            ]
+        case .fillFromImage(_, let uid, let image):
+            let sidecar = HostPath(file.root, Sidecar.path(of: uid))
+            let marks = ["tuff:uid=\(uid)", "tuff:op=\(Marks.copying)"].map { "\"\($0)\"" }
+            return [
+                .require(.file(sidecar, size: nil)),
+                .require(.text(sidecar, containing: [Sidecar.beginning(of: name)] + marks)),
+                .copyImage(image, to: .file(file)),
             ]
         case .activate: return []
         case .relabel(let change): return relabel(change, file)
@@ -191,7 +199,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         // Marks change in place even where their data is gone or was never made.
         guard target != file else { return conditions + [finished] }
         var moving = change.after
-        moving.operation = Marks.moving
+        moving.operation = change.after.lastingOperation == nil ? Marks.moving : Marks.movingUnfilled
         return conditions + [
             .require(.file(file, size: nil)), .require(.vacant(target)),
             .replaceFile(sidecar, Sidecar(file: file.relative, tags: moving.tags).text),
@@ -205,16 +213,18 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         let folder = HostPath(file.root, Sidecar.folder)
         let sidecar = HostPath(file.root, Sidecar.path(of: marks.uid))
         var unfinished = marks
-        unfinished.operation = Marks.creating
+        // What is to be filled says so from the first moment, and goes on saying so.
+        unfinished.operation = marks.lastingOperation ?? Marks.creating
         var finished = marks
-        finished.operation = nil
+        finished.operation = marks.lastingOperation
         return [
             .makeDirectory(folder),
             .setMode(folder, 0o700),
             .require(.vacant(file)),
             .replaceFile(sidecar, Sidecar(file: file.relative, tags: unfinished.tags).text),
             .createFile(file, size: size),
-            .replaceFile(sidecar, Sidecar(file: file.relative, tags: finished.tags).text),
         ]
+            + (finished == unfinished
+                ? [] : [.replaceFile(sidecar, Sidecar(file: file.relative, tags: finished.tags).text)])
     }
 }

@@ -44,7 +44,7 @@ extension LVMDriver {
                             .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
-            case .extendThick, .wipe, .begin, .fill, .deactivate, .complete, .dropGrowth:
+            case .extendThick, .wipe, .begin, .fill, .fillFromImage, .deactivate, .complete, .dropGrowth:
                 batches.append(LoweredBatch(steps: [index], actions: Self.thick(step)))
             case .activate(let location, let uid, let uuid):
                 let (group, name) = Self.place(location)
@@ -161,6 +161,13 @@ extension LVMDriver {
                 .copyBytes(
                     from: DevicePlace(group: sourceGroup, name: sourceName, uid: sourceUID, uuid: nil),
                     to: DevicePlace(group: group, name: name, uid: uid, uuid: nil)),
+            ]
+        case .fillFromImage(_, let uid, let image):
+            let device = DevicePlace(group: group, name: name, uid: uid, uuid: nil)
+            return [
+                .identify(group: group, [uid]),
+                .require(.unfinished(group: group, name: name, uid: uid, operation: Marks.copying)),
+                .copyImage(image, to: .device(device)),
             ]
         case .deactivate(_, let uid):
             let ours = ["-S", "lv_tags={\"tuff:uid=\(uid)\"}", "--", "\(group)/\(name)"]

@@ -1,0 +1,129 @@
+import CTuffHost
+import Crypto
+import Glibc
+import TuffImages
+import TuffModel
+
+/// An image file, opened for reading beneath the allowed roots and without following symbolic links.
+///
+/// Anybody may write to it: what it holds is copied, and nothing in it is believed. It is one and the same file from its
+/// opening to the end, and `requireUnchanged` tells whether somebody wrote to it meanwhile.
+final class OpenedImage: ImageFile {
+    let length: UInt64
+    private let path: String
+    private let file: SharedDescriptor
+    private let status: stat
+
+    init(_ source: ImageSource, in roots: HostRoots) throws(HostError) {
+        path = source.path
+        // Not blocking, so that a FIFO is refused below rather than waited for.
+        file = SharedDescriptor(
+            try roots.openAllowed(source.path, flags: O_RDONLY | O_NONBLOCK | O_NOFOLLOW, what: "image"))
+        var status = stat()
+        guard fstat(file.raw, &status) == 0 else {
+            throw .system(errno, "Cannot look at the image \(source.path)", subject: source.path)
+        }
+        guard status.kind == .file else {
+            throw HostError(.refused, "The image \(source.path) is not a plain file", subject: source.path)
+        }
+        self.status = status
+        length = UInt64(max(0, status.st_size))
+    }
+
+    /// What its header says.
+    static func look(at source: ImageSource, in roots: HostRoots) throws(HostError) -> ObservedImage {
+        let file = try OpenedImage(source, in: roots)
+        do throws(ImageError) {
+            let disk = try DiskImage(file, as: source.imageFormat)
+            return .usable(size: ByteCount(Int64(clamping: disk.size)))
+        } catch {
+            guard error.kind != .unreadable else { throw file.failure(error) }
+            return .unusable(error.sentence)
+        }
+    }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(ImageError) {
+        var done = 0
+        while done < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            let count = pread(file.raw, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                let why = count == 0 ? "it is shorter than it was" : String(cString: strerror(errno))
+                throw ImageError(.unreadable, "cannot be read at \(offset): \(why)")
+            }
+            done += count
+        }
+    }
+
+    func failure(_ error: ImageError) -> HostError {
+        HostError(error.kind == .unreadable ? .failed : .refused, "The image \(path) \(error.sentence)", subject: path)
+    }
+
+    /// All of the file has this SHA-256 (FIPS 180-4), in hexadecimal digits.
+    func require(sha256 wanted: String, _ progress: () -> Bool) throws(HostError) {
+        var hash = SHA256()
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        var offset: UInt64 = 0
+        while offset < length {
+            guard progress() else { throw HostError(.failed, "The controller ended while \(path) was read") }
+            let count = Int(min(UInt64(buffer.count), length - offset))
+            try fill(&buffer, count, at: offset)
+            buffer.withUnsafeBytes { hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            offset += UInt64(count)
+        }
+        let found = Hex.text(hash.finalize())
+        guard found == wanted else {
+            throw HostError(
+                .refused, "Nothing was written: the image \(path) has the SHA-256 \(found), and \(wanted) is declared",
+                subject: path)
+        }
+    }
+
+    private func fill(_ buffer: inout [UInt8], _ count: Int, at offset: UInt64) throws(HostError) {
+        do throws(ImageError) {
+            try buffer.filled(count) { part throws(ImageError) in try read(at: offset, into: part) }
+        } catch { throw failure(error) }
+    }
+
+    /// Nobody wrote to the file since it was opened, as far as its times tell: they step by a few milliseconds.
+    func requireUnchanged() throws(HostError) {
+        var now = stat()
+        guard fstat(file.raw, &now) == 0 else {
+            throw .system(errno, "Cannot look at the image \(path) again", subject: path)
+        }
+        func same(_ one: timespec, _ other: timespec) -> Bool {
+            one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec
+        }
+        guard now.st_size == status.st_size, same(now.st_mtim, status.st_mtim), same(now.st_ctim, status.st_ctim) else {
+            throw HostError(
+                .preconditionFailed, "The image \(path) was changed while it was copied; the next pass copies it again",
+                subject: path)
+        }
+    }
+}
+
+extension ImageSource {
+    var imageFormat: DiskImage<OpenedImage>.Format {
+        switch format {
+        case .raw: .raw
+        case .qcow2: .qcow2
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Has the first `count` bytes filled by `body`. Typed errors do not pass through the standard library's closures.
+    mutating func filled(
+        _ count: Int, by body: (UnsafeMutableRawBufferPointer) throws(ImageError) -> Void
+    ) throws(ImageError) {
+        let result = withUnsafeMutableBytes { buffer -> Result<Void, ImageError> in
+            do throws(ImageError) {
+                return .success(try body(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+}

@@ -1,0 +1,17 @@
+/// What a disk image is good for, as far as its header tells. Whether all of it can be read shows when it is.
+package enum ObservedImage: Hashable, Codable, Sendable {
+    /// Size of the disk it holds, which for qcow2 is not that of the file.
+    case usable(size: ByteCount)
+    /// Why no volume is made from it: what follows its name in a sentence.
+    case unusable(String)
+}
+
+extension ImageSource {
+    /// Key in `ObservedState.images`: one file may be declared in two formats.
+    package var key: String { "\(format.rawValue):\(path)" }
+}
+
+/// Images that were not looked at were not needed.
+extension ObservationMap<ObservedImage> {
+    package subscript(source: ImageSource) -> Observation<ObservedImage?> { self[source.key] }
+}

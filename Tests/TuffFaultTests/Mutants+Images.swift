@@ -1,0 +1,22 @@
+import TuffModel
+import TuffPlanning
+
+extension Mutant {
+    /// What keeps a volume that is not filled from its image from being shown is bent.
+    static let images: [Mutant] = [
+        Mutant("calls a volume complete before it is filled from its image") {
+            $0.volumeSteps = { steps in steps.filter { if case .fillFromImage = $0 { false } else { true } } }
+        },
+        Mutant("makes volumes from images without the mark of unfinished work") {
+            $0.volumeSteps = { steps in
+                steps.map { step in
+                    guard case .create(let backend, let location, let size, var marks) = step,
+                        marks.operation == Marks.copying
+                    else { return step }
+                    marks.operation = nil
+                    return .create(backend: backend, location: location, size: size, marks: marks)
+                }
+            }
+        },
+    ]
+}
