@@ -147,7 +147,7 @@ let package = Package(
             name: "TuffLabTests",
             dependencies: [
                 "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
-                "TuffTestSupport",
+                "TuffTestSupport", crypto,
             ],
             swiftSettings: strict
         ),

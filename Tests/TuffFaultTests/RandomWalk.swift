@@ -24,7 +24,7 @@ struct RandomWalk {
             let name = "v\(index)"
             let backend = Simulation.Backend.allCases.randomElement(using: &generator) ?? .lvm
             backends[name] = backend
-            let edit = Bool.random(using: &generator) ? Edit.declareAttached : .declare
+            let edit = [.declareAttached, .declare, .declareFromImage].randomElement(using: &generator) ?? Edit.declare
             _ = host.edit(edit, name, backend)
         }
         await host.settle()

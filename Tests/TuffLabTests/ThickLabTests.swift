@@ -15,7 +15,7 @@ extension ThreadLabTests {
     }
 
     /// The different bytes that a part of a device holds, past the page cache.
-    private func bytes(_ path: String, from: Int = 0, count: Int) throws -> Set<UInt8> {
+    func bytes(_ path: String, from: Int = 0, count: Int) throws -> Set<UInt8> {
         let descriptor = open(path, O_RDONLY)
         try #require(descriptor >= 0, "\(path)")
         defer { close(descriptor) }
@@ -41,7 +41,7 @@ extension ThreadLabTests {
     }
 
     /// Every extent that a small volume can get held other bytes before.
-    private func withUsedExtents(_ name: String, _ body: () async throws -> Void) async throws {
+    func withUsedExtents(_ name: String, _ body: () async throws -> Void) async throws {
         try await withGroup(name, on: [Lab.disks[1]]) {
             try await lvm("lvcreate", "-qq", "--yes", "-L", "96m", "-n", "old", "-Wn", name)
             try fill("/dev/\(name)/old", 0xaa, count: 96 * Self.mebi)
