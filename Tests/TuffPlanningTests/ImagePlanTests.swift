@@ -51,7 +51,7 @@ import TuffTestSupport
             Array(steps(plan).dropFirst()) == [
                 .activate(location: location, uid: marks.uid, uuid: nil),
                 .fillFromImage(location: location, uid: marks.uid, image: Self.image),
-                .complete(location: location, uid: marks.uid, operation: Marks.copying),
+                .complete(location: location, uid: marks.uid, size: Sample.gibi(10), operation: Marks.copying),
             ])
         #expect(plan.steps.map(\.after) == [[], [0], [1], [2]])
         // Filling takes hours and holds up nothing else of the group.

@@ -64,7 +64,7 @@ import TuffTestSupport
         guard case .create(.thick("vg0"), let made, Sample.gibi(12), let marks) = steps[0],
             case .activate(let source, Sample.uid(9), "uuid-snap") = steps[1],
             case .activate(made, marks.uid, nil) = steps[2],
-            case .fill(made, marks.uid, nil, source, Sample.uid(9), "uuid-snap") = steps[3],
+            case .fill(made, marks.uid, source, Sample.uid(9), "uuid-snap", "copy") = steps[3],
             case .complete(made, marks.uid, Sample.gibi(12), "copy") = steps[4],
             case .deactivate(source, Sample.uid(9)) = steps[5]
         else {
@@ -103,7 +103,7 @@ import TuffTestSupport
 
     @Test func anInterruptedCopyIsResumedFromTheSameSource() throws {
         let steps = steps(plan(desired(.snapshot("before")), try observed([interrupted(from: Sample.uid(9))])))
-        guard steps.count == 5, case .fill(_, copyUID, "uuid-copy", _, Sample.uid(9), _) = steps[2] else {
+        guard steps.count == 5, case .fill(_, copyUID, _, Sample.uid(9), _, _) = steps[2] else {
             Issue.record("\(steps)")
             return
         }
