@@ -32,13 +32,14 @@ lab-demo: build
 
 test: unit judge lab
 
-# Two runs: tests of the program wait for it in threads that the tests of workers need, and those have deadlines. Faults
-# have a run of their own, `make faults`.
+# Three runs: tests of the program wait for it in threads that the tests of workers need, and those have deadlines; tests
+# of images need the processor. Faults have a run of their own, `make faults`.
 unit: deps-build
 	@contrib/debian-packages demo images
 	$(SWIFT_BUILD) --build-tests
-	swift test --skip-build --skip 'TuffCLITests\.|TuffFaultTests\.'
+	swift test --skip-build --skip 'TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.'
 	swift test --skip-build --filter 'TuffCLITests\.'
+	swift test --skip-build --filter 'TuffImagesTests\.'
 
 # Outside judges: Python's jsonschema of schemas and validation, croniter and zoneinfo of schedules.
 judge: build

@@ -22,7 +22,9 @@ final class MemoryFile: ImageFile {
             throw ImageError(.unreadable, "\(buffer.count) bytes at \(offset) of \(length)")
         }
         taken += buffer.count
-        buffer.copyBytes(from: bytes[Int(offset)..<Int(offset) + buffer.count])
+        bytes.withUnsafeBytes {
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(offset)..<Int(offset) + buffer.count]))
+        }
     }
 }
 
@@ -36,6 +38,13 @@ extension DiskImage {
         }
         if let failure { throw failure }
         return result
+    }
+}
+
+/// Whether these are the bytes from `offset` on; element by element takes minutes in a debug build.
+func isEqual(_ bytes: [UInt8], _ all: [UInt8], at offset: Int) -> Bool {
+    bytes.withUnsafeBytes { bytes in
+        all.withUnsafeBytes { memcmp(bytes.baseAddress!, $0.baseAddress! + offset, bytes.count) == 0 }
     }
 }
 

@@ -197,7 +197,11 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             .require(.file(sidecar, size: nil)), .require(.text(sidecar, containing: [observed.ending])),
         ]
         // Marks change in place even where their data is gone or was never made.
-        guard target != file else { return conditions + [finished] }
+        guard target != file else {
+            // What is shown from now on is looked at once more: a file of ours, not one that somebody put in its place.
+            let completes = change.before.lastingOperation != nil && change.after.lastingOperation == nil
+            return conditions + (completes ? [.require(.file(file, size: nil))] : []) + [finished]
+        }
         var moving = change.after
         moving.operation = change.after.lastingOperation == nil ? Marks.moving : Marks.movingUnfilled
         return conditions + [
