@@ -342,8 +342,9 @@ struct SurveyBuilder {
         }
         switch change.action {
         case .unchanged:
-            let reason = change.reason?.rawValue ?? "AsDeclared"
-            return [Condition("Ready", .yes, reason: reason, message: change.summary)]
+            var condition = Condition("Ready", .yes, reason: "AsDeclared", message: change.summary)
+            if let reason = change.reason { condition.reason = reason.rawValue }
+            return [condition]
         case .create: return [Condition("Ready", .no, reason: "Missing", message: change.summary)]
         case .untrash: return [Condition("Ready", .no, reason: "InTrash", message: change.summary)]
         case .adopt: return [Condition("Ready", .no, reason: "Released", message: change.summary)]
