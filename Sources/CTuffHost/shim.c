@@ -178,6 +178,8 @@ ssize_t tuff_directory_entries(int directory, void *buffer, size_t size) {
 
 int tuff_device_size(int device, uint64_t *size) { return ioctl(device, BLKGETSIZE64, size); }
 
+int tuff_device_read_only(int device, int *read_only) { return ioctl(device, BLKROGET, read_only); }
+
 static int change_range(int device, unsigned long request, uint64_t offset, uint64_t length) {
     uint64_t range[2] = {offset, length};
     int result;

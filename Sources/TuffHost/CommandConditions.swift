@@ -43,7 +43,13 @@ struct CommandConditions {
             guard !Self.isConnected(initiator, output.standardOutput) else {
                 throw failed(condition, "there is a session")
             }
-        case .device, .file, .vacant, .text, .noSession:
+        case .volumeGroup(let name, let uuid, let tags):
+            let group = try await volumeGroup(name, condition)
+            guard uuid == nil || group.uuid == uuid else { throw failed(condition, "its uuid is \(group.uuid)") }
+            guard tags.allSatisfy(group.tags.contains) else {
+                throw failed(condition, "its tags are '\(group.tags.joined(separator: ","))'")
+            }
+        case .device, .file, .vacant, .text, .noSession, .blankDevice, .physicalVolume:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
         }
     }
@@ -125,5 +131,41 @@ struct CommandConditions {
         var error = FileConditions.failed(condition, found)
         error.cause = cause.isEmpty ? nil : cause
         return error
+    }
+}
+
+extension CommandConditions {
+    private struct GroupReport: Decodable {
+        struct Part: Decodable { var vg: [Row] }
+        struct Row: Decodable {
+            var uuid: String
+            var tags: String
+
+            enum CodingKeys: String, CodingKey {
+                case uuid = "vg_uuid"
+                case tags = "vg_tags"
+            }
+        }
+        var report: [Part]
+    }
+
+    private func volumeGroup(
+        _ name: String, _ condition: Precondition
+    ) async throws(HostError) -> (uuid: String, tags: [String]) {
+        let command = Command(
+            "lvm", ["vgs", "--reportformat", "json", "-o", "vg_uuid,vg_tags", "--", name], effect: .reads,
+            outputLimit: 1 << 20)
+        let output = try await commands.run(command)
+        guard output.status == 0 else {
+            throw failed(condition, "lvm vgs ended with status \(output.status)", output.standardError)
+        }
+        guard let report = try? JSONDecoder().decode(GroupReport.self, from: Data(output.standardOutput)),
+            report.report.count == 1, report.report[0].vg.count == 1, let row = report.report[0].vg.first
+        else {
+            throw HostError(
+                .malformed, "Nothing was done: lvm vgs did not print one volume group for \(name)",
+                subject: command.description)
+        }
+        return (row.uuid, row.tags.split(separator: ",").map(String.init))
     }
 }

@@ -42,7 +42,8 @@ struct FileConditions {
                 throw Self.failed(condition, "there is a session")
             }
         case .device: try checkDevice(condition)
-        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle:
+        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .blankDevice,
+            .physicalVolume, .volumeGroup:
             throw HostError(.refused, "A worker runs no commands: \(condition.sentence)")
         }
     }

@@ -96,6 +96,12 @@ package enum Precondition: Hashable, Codable, Sendable {
     case restorable(group: String, name: String, uuid: String, uid: UID)
     /// The logical volume still has this uuid and not one tag under our prefix: what may be adopted.
     case unmarkedVolume(group: String, name: String, uuid: String)
+    /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
+    case blankDevice(BlankDevice)
+    /// The device is the physical volume of this uuid and nothing else, and nobody else has it open.
+    case physicalVolume(path: String, uuid: String)
+    /// The group has this uuid, where one is known, and these tags.
+    case volumeGroup(String, uuid: String?, tags: [String])
     /// The file or attribute is there and all of these texts occur in what it holds.
     case text(HostPath, containing: [String])
     /// The ACL at this path (`…/acls/<initiator>`) has no session, by its `info` attribute.
@@ -279,6 +285,11 @@ extension Precondition {
         case .file(let path, let size):
             "\(path.quoted) is a plain file" + (size.map { " of \($0.bytes) bytes" } ?? "")
         case .vacant(let path): "\(path.quoted) does not exist or is an unwritten file of ours"
+        case .blankDevice(let device): "\(device.path) is still device \(device.number) of \(device.size) and blank"
+        case .physicalVolume(let path, let uuid): "\(path) is still physical volume \(uuid) and in no use"
+        case .volumeGroup(let name, let uuid, let tags):
+            "volume group \(name) still has " + (uuid.map { "uuid \($0)" } ?? "its name")
+                + (tags.isEmpty ? "" : " and the tags \(tags.joined(separator: ", "))")
         case .text(let path, let texts):
             "\(path.quoted) still says \(texts.map(Command.quoted).joined(separator: " and "))"
         case .noSession(let path): "nobody is logged in through \(path.quoted)"

@@ -43,7 +43,7 @@ package final class LinuxMachine: Machine {
     }
 
     private let roots: HostRoots
-    private let commands: CommandRunner
+    let commands: CommandRunner
     private let workers: WorkerPool
     private let stateDirectory: String?
     /// What `HostAction.identify` found.
@@ -131,6 +131,9 @@ package final class LinuxMachine: Machine {
                     }
                 }
                 rest.removeFirst()
+            case .require(let condition) where condition.concernsDevice:
+                try await check(condition)
+                rest.removeFirst()
             case .require(let condition) where condition.needsCommand:
                 try await CommandConditions(commands: commands).check(condition)
                 rest.removeFirst()
@@ -205,14 +208,14 @@ package final class LinuxMachine: Machine {
         }
     }
 
-    private func ask(_ work: WorkerRequest.Work) async throws(HostError) -> WorkerReply {
+    func ask(_ work: WorkerRequest.Work) async throws(HostError) -> WorkerReply {
         switch try await workers.ask(WorkerRequest(roots: roots, work: work)) {
         case .failed(let error), .stopped(_, let error): throw error
         case let reply: return reply
         }
     }
 
-    private static var confused: HostError {
+    static var confused: HostError {
         HostError(.malformed, "The worker process answered another question than it was asked")
     }
 
@@ -236,7 +239,9 @@ package final class LinuxMachine: Machine {
 extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle: true
+        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
+            .blankDevice, .physicalVolume:
+            true
         case .device, .file, .vacant, .text, .noSession: false
         }
     }

@@ -121,6 +121,9 @@ package protocol Machine: Sendable {
     /// What the header of a disk image says, beneath the allowed roots, a plain file reached without symbolic links.
     func image(_ source: ImageSource) async throws(HostError) -> ObservedImage
 
+    /// A block device that a pool may be made of. Reads only. A path that leads nowhere is `notFound`.
+    func look(at device: String) async throws(HostError) -> CandidateDevice
+
     /// Carries out actions in order and stops at the first that fails. After any error the outcome of that action
     /// is unknown, even for a failed precondition of ours the next step is to observe.
     func perform(_ actions: [HostAction]) async throws(HostError)
@@ -141,6 +144,11 @@ package enum SequenceOutcome: Sendable {
 }
 
 extension Machine {
+    /// For machines of tests without devices.
+    package func look(at device: String) async throws(HostError) -> CandidateDevice {
+        throw HostError(.notFound, "\(device) does not exist")
+    }
+
     package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
         await performOneByOne(sequences)
     }

@@ -111,7 +111,7 @@ enum RequestCoding: ByteForm {
                 result.append(readings[query.reading]!)
                 put(query.pattern.utf8, &result)
             }
-        case .space, .fingerprint, .image:
+        case .space, .fingerprint, .image, .look:
             result.append(Kind.other.rawValue)
             result += try JSONEncoder().encode(request.work)
         }

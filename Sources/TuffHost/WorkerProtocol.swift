@@ -10,6 +10,7 @@ package struct WorkerRequest: Sendable {
         case space(String)
         case fingerprint(SecretReference, FingerprintKey)
         case image(ImageSource)
+        case look(String)
     }
 
     package var roots: HostRoots
@@ -29,12 +30,13 @@ package struct WorkerRequest: Sendable {
         case .space(let directory): "space \(directory)"
         case .fingerprint(let secret, _): "secret \(secret.file)"
         case .image(let source): "image \(source.key)"
+        case .look(let device): "device \(device)"
         }
     }
 
     /// Kinds of work that may each leave so many stuck workers behind, so that one kind does not use up the others'.
     enum Share: Hashable {
-        case acts, targets, directories, secrets, images
+        case acts, targets, directories, secrets, images, devices
 
         var limit: Int {
             switch self {
@@ -42,6 +44,7 @@ package struct WorkerRequest: Sendable {
             // A reading of everything, and then object by object.
             case .targets: 6
             case .directories, .secrets, .images: 2
+            case .devices: 4
             }
         }
 
@@ -52,6 +55,7 @@ package struct WorkerRequest: Sendable {
             case .directories: "readings of directories"
             case .secrets: "readings of secret files"
             case .images: "readings of images"
+            case .devices: "looks at devices"
             }
         }
     }
@@ -63,6 +67,7 @@ package struct WorkerRequest: Sendable {
         case .readTree(.directory, _, _), .space: .directories
         case .fingerprint: .secrets
         case .image: .images
+        case .look: .devices
         }
     }
 
@@ -74,6 +79,7 @@ package struct WorkerRequest: Sendable {
         case .space(let directory): "asking for the space of \(directory)"
         case .fingerprint(let secret, _): "reading the secret file \(secret.file)"
         case .image(let source): "reading the header of the image \(source.path)"
+        case .look(let device): "looking at device \(device)"
         }
     }
 
@@ -98,6 +104,7 @@ package enum WorkerReply: Codable, Sendable {
     case space(FileSystemSpace)
     case fingerprint(SecretFingerprint)
     case image(ObservedImage)
+    case device(CandidateDevice)
     case failed(HostError)
 }
 

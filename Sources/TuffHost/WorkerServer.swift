@@ -46,6 +46,7 @@ package enum WorkerServer {
             case .image(let source): return .image(try OpenedImage.look(at: source, in: roots))
             case .fingerprint(let secret, let key):
                 return .fingerprint(try SecretBuffer(reading: secret, in: roots).fingerprint(key))
+            case .look(let device): return .device(try DeviceLook.look(at: device, progress))
             }
         } catch {
             return .failed(error)
@@ -69,7 +70,8 @@ package enum WorkerServer {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
         case .run, .activate, .makeVolume, .identify, .growWiped, .require(.logicalVolume), .require(.expiredVolume),
-            .require(.unfinished), .require(.restorable), .require(.unmarkedVolume), .require(.tgtIdle):
+            .require(.unfinished), .require(.restorable), .require(.unmarkedVolume), .require(.tgtIdle),
+            .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup):
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)

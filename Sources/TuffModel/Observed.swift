@@ -10,6 +10,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var secrets: ObservationMap<SecretFingerprint>
     /// Disk images that volumes are to be made from, by `ImageSource.key`.
     package var images: ObservationMap<ObservedImage>
+    /// Devices that pools are to be made of, by the path in the document; only while such a pool is not there.
+    package var devices: ObservationMap<CandidateDevice>
     /// What earlier passes saw. Passes without a state directory have an empty one.
     package var ledger: Ledger
 
@@ -18,7 +20,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
         directories: ObservationMap<DirectoryPool> = ObservationMap(),
         targets: Observation<TargetInventory> = .known(TargetInventory()),
         secrets: ObservationMap<SecretFingerprint> = ObservationMap(),
-        images: ObservationMap<ObservedImage> = ObservationMap(), ledger: Ledger = Ledger()
+        images: ObservationMap<ObservedImage> = ObservationMap(),
+        devices: ObservationMap<CandidateDevice> = ObservationMap(), ledger: Ledger = Ledger()
     ) {
         self.takenAt = takenAt
         self.volumeGroups = volumeGroups
@@ -26,6 +29,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
         self.targets = targets
         self.secrets = secrets
         self.images = images
+        self.devices = devices
         self.ledger = ledger
     }
 }
@@ -51,13 +55,16 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     package var exported: Bool
     package var metadataAreaSize: ByteCount
     package var metadataAreaFree: ByteCount
+    package var tags: [String]
+    /// Uuids of its physical volumes, missing ones included.
+    package var physicalVolumes: [String]
     package var logicalVolumes: [LogicalVolume]
 
     package init(
         name: String, uuid: String, size: ByteCount, free: ByteCount, extentSize: ByteCount = ByteCount(4 << 20),
         missingDevices: Int = 0, lockType: String = "", partial: Bool = false, exported: Bool = false,
         metadataAreaSize: ByteCount = ByteCount(16 << 20), metadataAreaFree: ByteCount = ByteCount(16 << 20),
-        logicalVolumes: [LogicalVolume] = []
+        tags: [String] = [], physicalVolumes: [String] = [], logicalVolumes: [LogicalVolume] = []
     ) {
         self.name = name
         self.uuid = uuid
@@ -70,6 +77,8 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
         self.exported = exported
         self.metadataAreaSize = metadataAreaSize
         self.metadataAreaFree = metadataAreaFree
+        self.tags = tags
+        self.physicalVolumes = physicalVolumes
         self.logicalVolumes = logicalVolumes
     }
 }
@@ -96,6 +105,14 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var chunkSize: ByteCount?
     /// `lv_health_status`, empty when well.
     package var health: String
+    /// The metadata profile that governs it, which for a thin pool says when it grows.
+    package var profile: String?
+    /// Thin pools: `error` or `queue`.
+    package var whenFull: String?
+    /// Thin pools: the kernel wants `thin_check` before it lets anything be written to the metadata.
+    package var needsCheck: Bool
+    /// Thin pools: whether dmeventd watches it; nil elsewhere.
+    package var isMonitored: Bool?
     /// Nil while inactive.
     package var device: DeviceNumber?
 
@@ -103,7 +120,8 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         name: String, uuid: String, size: ByteCount, tags: [String] = [], layout: Layout = .thin, active: Bool = false,
         suspended: Bool = false, open: Bool = false, pool: String? = nil, origin: String? = nil,
         dataPercent: Double? = nil, metadataPercent: Double? = nil, metadataSize: ByteCount? = nil,
-        chunkSize: ByteCount? = nil, health: String = "", device: DeviceNumber? = nil
+        chunkSize: ByteCount? = nil, health: String = "", profile: String? = nil, whenFull: String? = nil,
+        needsCheck: Bool = false, isMonitored: Bool? = nil, device: DeviceNumber? = nil
     ) {
         self.name = name
         self.uuid = uuid
@@ -120,6 +138,10 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         self.metadataSize = metadataSize
         self.chunkSize = chunkSize
         self.health = health
+        self.profile = profile
+        self.whenFull = whenFull
+        self.needsCheck = needsCheck
+        self.isMonitored = isMonitored
         self.device = device
     }
 
@@ -149,6 +171,10 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
             metadataSize: try container.decodeIfPresent(ByteCount.self, forKey: .metadataSize),
             chunkSize: try container.decodeIfPresent(ByteCount.self, forKey: .chunkSize),
             health: try container.decode(String.self, forKey: .health),
+            profile: try container.decodeIfPresent(String.self, forKey: .profile),
+            whenFull: try container.decodeIfPresent(String.self, forKey: .whenFull),
+            needsCheck: try container.decodeIfPresent(Bool.self, forKey: .needsCheck) ?? false,
+            isMonitored: try container.decodeIfPresent(Bool.self, forKey: .isMonitored),
             device: try container.decodeIfPresent(DeviceNumber.self, forKey: .device))
     }
 }

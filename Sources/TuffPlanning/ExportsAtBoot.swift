@@ -270,7 +270,7 @@ extension Step {
     fileprivate var takesAway: Bool {
         switch self {
         case .volume(.activate): false
-        case .volume: true
+        case .volume, .pool: true
         case .export(let step):
             switch step {
             case .removeBackstore, .removeLUN, .unmapLUN, .removeACL, .removePortal, .disable, .removeTarget: true

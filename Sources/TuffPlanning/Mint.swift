@@ -14,6 +14,16 @@ extension PlanContext {
         UID(bytes: SHA256.hash(data: Array("tuff adopted\0\(group)\0\(volume)".utf8)))
     }
 
+    /// Stands for a pool that is made on this node; the same in every plan.
+    func poolMark(_ pool: String, group: String) -> UID {
+        UID(bytes: SHA256.hash(data: Array("tuff pool\0\(config.node)\0\(stack)\0\(pool)\0\(group)".utf8)))
+    }
+
+    /// Stands for a device that becomes part of a pool, and is never given out twice.
+    func deviceUID(_ path: String) -> UID {
+        UID(bytes: SHA256.hash(data: Array("tuff device\0\(seed)\0\(config.node)\0\(path)".utf8)))
+    }
+
     /// Bytes of the key under which secrets are fingerprinted within this context.
     package var fingerprintKeyBytes: [UInt8] {
         Array(SHA256.hash(data: Array("tuff fingerprint\0\(seed)".utf8)))

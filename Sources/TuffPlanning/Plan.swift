@@ -102,6 +102,9 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     /// The number given as consent is not the number of removals.
     package static let consentMismatch = Reason(rawValue: "ConsentMismatch")
     package static let consentNeeded = Reason(rawValue: "ConsentNeeded")
+    package static let deviceMissing = Reason(rawValue: "DeviceMissing")
+    /// A device that a pool is to be made of holds something, or is in use.
+    package static let deviceNotBlank = Reason(rawValue: "DeviceNotBlank")
     /// Bringing exports back: the volume is not in use here, and nothing is made in its place.
     package static let volumeMissing = Reason(rawValue: "VolumeMissing")
 }

@@ -4,6 +4,8 @@ import TuffModel
 struct PlanBuilder {
     private var changes: [PlannedChange] = []
     private var steps: [(change: Int, step: Step, keys: [ExclusiveKey], after: [Int])] = []
+    /// The last step of what makes a group or directory, without which nothing can be done in it.
+    private var makers: [ExclusiveKey: Int] = [:]
 
     /// Adds a change whose steps run one after another, the first of them after `after`.
     /// - Returns: the id of its last step, nil when it has none.
@@ -12,11 +14,15 @@ struct PlanBuilder {
         changes.append(change)
         var previous = after
         for (step, key) in sequence {
-            steps.append((changes.count - 1, step, [key], previous))
+            let maker = makers[key].flatMap { previous.contains($0) ? nil : $0 }
+            steps.append((changes.count - 1, step, [key], previous + (maker.map { [$0] } ?? [])))
             previous = [steps.count - 1]
         }
         return sequence.isEmpty ? nil : steps.count - 1
     }
+
+    /// Everything that is added under this key from now on waits for a step.
+    mutating func wait(for step: Int, under key: ExclusiveKey) { makers[key] = step }
 
     /// Whether a step grows this thick volume.
     func grows(_ name: String) -> Bool {

@@ -32,6 +32,8 @@ package struct Consent: Hashable, Codable, Sendable {
     package var allowRemovals: Int?
     /// Make these again, blank, though they were there once and are lost.
     package var recreate: [ResourceID] = []
+    /// Make volume groups and thin pools that documents describe and that are not there.
+    package var allowPoolCreate = false
 
     package init() {}
 }

@@ -45,6 +45,8 @@ struct PlanningPass {
     var portals: [String: [Portal]]
     /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
     var foreignBackends: Set<StorageBackend> = []
+    /// Devices that pools of this plan are made of.
+    var claimed: [DeviceNumber: String] = [:]
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
@@ -165,10 +167,12 @@ struct PlanningPass {
             }
             var state = PoolState(declared, observed: observed)
             state.compare(with: observed.ledger.entry(ResourceID(.pool, name), stack: context.stack))
+            let isPlanned = planMissing(declared, &state)
             pools[name] = state
             poolsByBackend[state.backend] = state
             if state.obstacle?.reason == .unknown, unseenStorage == nil { unseenStorage = "pool '\(name)'" }
             let resource = ResourceID(.pool, name)
+            if isPlanned { continue }
             if let obstacle = state.obstacle {
                 let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
                 builder.add(

@@ -65,8 +65,7 @@ extension PoolState {
             case .unknown(let error):
                 obstacle = Obstacle(.unknown, "volume group \(lvm.volumeGroup) could not be observed: \(error)")
             case .known(nil):
-                let hint = lvm.create == nil ? "" : "; this version does not create pools yet"
-                obstacle = Obstacle(.poolMissing, "volume group \(lvm.volumeGroup) does not exist\(hint)")
+                obstacle = Obstacle(.poolMissing, "volume group \(lvm.volumeGroup) does not exist")
             case .known(let group?):
                 assess(group, lvm, declared.spec)
             }
@@ -118,8 +117,7 @@ extension PoolState {
             let what =
                 group.logicalVolumes.contains { $0.name == poolName }
                 ? "\(group.name)/\(poolName) is not a thin pool" : "thin pool \(group.name)/\(poolName) does not exist"
-            let hint = lvm.create == nil ? "" : "; this version does not create pools yet"
-            obstacle = obstacle ?? Obstacle(.poolMissing, what + hint)
+            obstacle = obstacle ?? Obstacle(.poolMissing, what)
             return
         }
         uuid = "\(group.uuid)/\(pool.uuid)"
@@ -203,7 +201,7 @@ extension PoolState {
         return false
     }
 
-    private static func virtualFree(total: ByteCount, _ spec: PoolSpec, provisioned: ByteCount) -> ByteCount {
+    static func virtualFree(total: ByteCount, _ spec: PoolSpec, provisioned: ByteCount) -> ByteCount {
         let usable = Double((total - spec.reserve.of(total)).bytes) * spec.overprovision
         // Double(Int64.max) is 2^63, one more than fits; and what is no number promises nothing.
         let room = usable > 0 ? Int64(exactly: usable.rounded(.down)) ?? .max : 0

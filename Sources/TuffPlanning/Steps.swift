@@ -230,6 +230,7 @@ package struct CHAPCredentials: Hashable, Codable, Sendable {
 package enum Step: Hashable, Codable, Sendable {
     case volume(VolumeStep)
     case export(ExportStep)
+    case pool(PoolStep)
 }
 
 /// What an iSCSI target stack can do; what it cannot is `Blocked(DriverCannot)`, never attempted.

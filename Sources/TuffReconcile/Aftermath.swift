@@ -28,7 +28,7 @@ struct Aftermath {
             case .volume(.disown(let location, _, let marks)):
                 if let fault = unseen(location) { return fault }
                 if index.volume(marks.uid) != nil { return "\(location) still has marks of ours" }
-            case .volume: break
+            case .volume, .pool: break
             case .export(let step):
                 if let left = left(of: step) { return left }
             }

@@ -37,6 +37,8 @@ package protocol VolumeGroupDriver: Sendable {
     func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup>
     /// All ready steps of one volume group. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
+    /// Steps that make a pool.
+    func lower(_ steps: [PoolStep]) -> [LoweredBatch]
 }
 
 /// Directory pools: observes the given paths, lowers volume steps. Lowering is pure.

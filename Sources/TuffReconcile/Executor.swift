@@ -121,6 +121,8 @@ struct Executor {
     /// one, so that each is told as it ends; activations cost one process however many there are, and so do creations,
     /// of which an interrupt waits for no more than `creations`.
     private func joins(_ step: PlannedStep, _ gathered: [PlannedStep]?) -> Bool {
+        if case .pool = step.step { return gathered == nil }
+        if case .pool? = gathered?.first?.step { return false }
         guard let gathered, let first = gathered.first, case .volume(let one) = first.step,
             case .volume(let other) = step.step
         else {

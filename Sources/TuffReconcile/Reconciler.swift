@@ -44,9 +44,11 @@ package struct Reconciler: Sendable {
         async let folders = directories.observe(paths, on: machine, key: key)
         async let targets = exports.observe(machine, key: key)
         async let secrets = fingerprints(of: references, key: key)
+        let seen = await groups
+        let devices = await candidates(for: desired.pools.values.compactMap { missing($0, in: seen) })
         var observed = ObservedState(
-            takenAt: machine.now(), volumeGroups: await groups, directories: await folders, targets: await targets,
-            secrets: await secrets, ledger: known)
+            takenAt: machine.now(), volumeGroups: seen, directories: await folders, targets: await targets,
+            secrets: await secrets, devices: devices, ledger: known)
         observed.images = await images(neededBy: desired, observed, context)
         return observed
     }
@@ -169,6 +171,8 @@ package struct Reconciler: Sendable {
         case .volume(let step):
             let all = steps.compactMap { if case .volume(let step) = $0 { step } else { nil } }
             return step.location.isBlockDevice ? volumeGroups.lower(all) : directories.lower(all)
+        case .pool:
+            return volumeGroups.lower(steps.compactMap { if case .pool(let step) = $0 { step } else { nil } })
         case .export:
             return exports.lower(steps.compactMap { if case .export(let step) = $0 { step } else { nil } })
         }

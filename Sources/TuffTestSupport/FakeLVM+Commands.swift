@@ -28,9 +28,22 @@ extension FakeLVM {
                 flags: ["-qq", "--yes", "--thin", "--snapshot"],
                 valued: [
                     "--virtualsize", "--name", "--addtag", "--activate", "--setactivationskip", "--wipesignatures",
-                    "--type", "--size", "--zero",
+                    "--type", "--size", "--zero", "--config", "--chunksize", "--poolmetadatasize",
+                    "--poolmetadataspare", "--discards", "--metadataprofile", "--monitor",
                 ]
             ) { lvm, options, positional throws(CommandRefusal) in try lvm.create(options, positional) }
+        case "pvcreate":
+            return change(arguments, flags: ["-qq", "--yes", "--norestorefile"], valued: ["--uuid", "--metadatasize"]) {
+                lvm, options, positional throws(CommandRefusal) in try lvm.makePhysicalVolume(options, positional)
+            }
+        case "vgcreate":
+            return change(arguments, flags: ["-qq", "--yes"], valued: ["--physicalextentsize", "--addtag"]) {
+                lvm, options, positional throws(CommandRefusal) in try lvm.makeGroup(options, positional)
+            }
+        case "vgchange":
+            return change(arguments, flags: ["-qq"], valued: ["--addtag", "--deltag"]) {
+                lvm, options, positional throws(CommandRefusal) in try lvm.relabelGroup(options, positional)
+            }
         case "lvextend":
             return change(arguments, flags: ["-qq"], valued: ["--size"]) {
                 lvm, options, positional throws(CommandRefusal) in try lvm.extend(options, positional)
@@ -123,7 +136,7 @@ extension FakeLVM {
     }
 
     /// `-V`, `-L`: a number of bytes that is a multiple of the sector.
-    private static func size(_ text: String) throws(CommandRefusal) -> ByteCount {
+    static func size(_ text: String) throws(CommandRefusal) -> ByteCount {
         guard text.hasSuffix("b"), let bytes = Int64(text.dropLast()), bytes > 0, bytes % 512 == 0 else {
             throw CommandRefusal(status: badArguments, sentence: "Size is not a multiple of 512.")
         }
@@ -134,6 +147,7 @@ extension FakeLVM {
         let name = options["--name"]?.last ?? ""
         try Self.check(name: name, tags: options["--addtag"] ?? [])
         if options["--snapshot"] != nil { return try copy(name, options, operands) }
+        if options["--type"] == ["thin-pool"] { return try makeThinPool(name, options, operands) }
         if options["--type"] == ["linear"] { return try createLinear(name, options, operands) }
         precondition(
             options["--thin"] != nil && options["--activate"] == ["n"] && options["--wipesignatures"] == ["n"]

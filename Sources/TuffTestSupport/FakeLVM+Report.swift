@@ -28,11 +28,12 @@ extension FakeLVM {
         let volumes = group.volumes.values.sorted { $0.name < $1.name }
         let pools: [[String]] = volumes.compactMap { volume in
             guard case .thinPool(_, let chunkSize) = volume.kind else { return nil }
-            return [volume.uuid, "\(chunkSize.bytes)"]
+            return [volume.uuid, "\(chunkSize.bytes)", volume.isMonitored ? "monitored" : "not monitored"]
         }
         let sections = [
             Self.section("vg", [Self.row(LVMReportDecoder.groupColumns, Self.cells(group))]),
-            Self.section("pv", []),
+            Self.section(
+                "pv", physicalVolumes(of: group).map { Self.row(LVMReportDecoder.deviceColumns, [$0]) }),
             Self.section(
                 "lv",
                 volumes.map {
@@ -58,6 +59,7 @@ extension FakeLVM {
             group.name, group.uuid, "\(group.size.bytes)", "\(group.free.bytes)", "\(group.extentSize.bytes)",
             "\(group.missingDevices)", group.lockType, group.missingDevices > 0 ? "1" : "0",
             group.exported ? "1" : "0", "\(group.metadataAreaSize.bytes)", "\(group.metadataAreaFree.bytes)",
+            group.tags.sorted().joined(separator: ","),
         ]
     }
 
@@ -67,6 +69,7 @@ extension FakeLVM {
         var origin = ""
         var metadataSize = ""
         var percents = ["", ""]
+        var whenFull = ""
         switch volume.kind {
         case .linear: break
         case .thin(let name, let source):
@@ -77,6 +80,7 @@ extension FakeLVM {
         case .thinPool(let size, _):
             layout = "thin,pool"
             metadataSize = "\(size.bytes)"
+            whenFull = volume.whenFull
             if volume.active { percents = [percent(volume.dataPercent), percent(volume.metadataPercent)] }
         }
         func flag(_ value: Bool) -> String { volume.active ? (value ? "1" : "0") : "-1" }
@@ -85,6 +89,7 @@ extension FakeLVM {
             volume.name, volume.uuid, "\(volume.size.bytes)", volume.tags.sorted().joined(separator: ","), layout,
             volume.active ? "1" : "0", flag(volume.suspended), flag(isOpen), pool, origin, percents[0], percents[1],
             metadataSize, health, volume.active ? "\(FakeLVM.major)" : "-1", volume.active ? "\(volume.minor)" : "-1",
+            volume.profile ?? "", whenFull, whenFull.isEmpty ? "-1" : flag(volume.needsCheck),
         ]
     }
 

@@ -30,6 +30,10 @@ package struct FakeLVM: Equatable, Sendable {
         /// Pools: used shares, told while active.
         package var dataPercent = 0.0
         package var metadataPercent = 10.0
+        package var profile: String?
+        package var whenFull = "queue"
+        package var needsCheck = false
+        package var isMonitored = true
         /// Stands for the bytes: unique when made, and again after each write. An oracle compares it.
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.
@@ -52,6 +56,7 @@ package struct FakeLVM: Equatable, Sendable {
         package var lockType = ""
         package var exported = false
         package var metadataAreaSize = ByteCount(16 << 20)
+        package var tags: [String] = []
         /// Somebody holds its lock: every command that needs it hangs.
         package var isLocked = false
 
@@ -87,6 +92,8 @@ package struct FakeLVM: Equatable, Sendable {
 
     /// Two groups may have one name, as after a disk was copied.
     package var groups: [Group] = []
+    /// By path.
+    package var devices: [String: Device] = [:]
     /// Minor numbers given out to devices.
     var minors = 0
     /// Uuids and contents given out, so that none is ever given out again.

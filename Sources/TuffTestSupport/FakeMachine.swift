@@ -161,6 +161,12 @@ package final class FakeMachine: Machine {
         }
     }
 
+    package func look(at device: String) async throws(HostError) -> CandidateDevice {
+        try state.withLock { (state) throws(HostError) in
+            try Self.beginWholeRead(.devices, &state).lvm.look(at: device)
+        }
+    }
+
     package func perform(_ actions: [HostAction]) async throws(HostError) {
         for action in actions {
             try state.withLock { (state) throws(HostError) in try Self.perform(action, &state) }

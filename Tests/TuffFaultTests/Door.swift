@@ -54,6 +54,8 @@ final class Door: Machine {
         try await machine.image(source)
     }
 
+    func look(at device: String) async throws(HostError) -> CandidateDevice { try await machine.look(at: device) }
+
     func perform(_ actions: [HostAction]) async throws(HostError) {
         var isChecked = false
         for action in mutant?.actions.map({ $0(actions) }) ?? actions {

@@ -24,6 +24,8 @@ struct MutantGroups: VolumeGroupDriver {
         return mutant.groups.map { $0(map) } ?? map
     }
 
+    func lower(_ steps: [PoolStep]) -> [LoweredBatch] { LVMDriver().lower(steps) }
+
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
         LVMDriver().lower(mutant.volumeSteps.map { $0(steps) } ?? steps)
     }

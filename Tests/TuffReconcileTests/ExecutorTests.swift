@@ -94,6 +94,8 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         .known(TargetInventory())
     }
 
+    func lower(_ steps: [PoolStep]) -> [LoweredBatch] { [] }
+
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
         steps.enumerated().map { index, step in
             let verb =
@@ -236,6 +238,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 Sample.observed([Sample.volume("a")]).volumeGroups
             }
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
         }
         machine.state.withLock { $0.failing = ["create /dev/vg0/v-a"] }
         var reconciler = reconciler()
@@ -254,6 +257,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         struct Blank: VolumeGroupDriver {
             func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> { Sample.observed().volumeGroups }
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
         }
         reconciler.volumeGroups = Blank()
         let report = try await reconciler.apply(plan(["a"]), desired: desired, observed: Sample.observed())

@@ -54,9 +54,11 @@ void tuff_close_from(int first);
 unsigned int tuff_device_major(uint64_t device);
 unsigned int tuff_device_minor(uint64_t device);
 
-/* BLKGETSIZE64, BLKZEROOUT and BLKDISCARD of a block device (linux/fs.h): its size in bytes; zeros for a range, which
- * the kernel writes itself where the device has no command for it; a range whose content is of no more use. */
+/* BLKGETSIZE64, BLKROGET, BLKZEROOUT and BLKDISCARD of a block device (linux/fs.h): its size in bytes; whether it may not
+ * be written; zeros for a range, which the kernel writes itself where the device has no command for it; a range whose
+ * content is of no more use. */
 int tuff_device_size(int device, uint64_t *size);
+int tuff_device_read_only(int device, int *read_only);
 int tuff_device_zero(int device, uint64_t offset, uint64_t length);
 int tuff_device_discard(int device, uint64_t offset, uint64_t length);
 

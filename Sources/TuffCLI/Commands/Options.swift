@@ -86,13 +86,14 @@ struct ConsentOptions: ParsableArguments {
     var firstGiven: String? {
         let given = [
             (prune, "--prune"), (allowRemovals != nil, "--allow-removals"), (allowDestroy, "--allow-destroy"),
-            (!recreate.isEmpty, "--recreate"),
+            (!recreate.isEmpty, "--recreate"), (allowPoolCreate, "--allow-pool-create"),
         ]
         return given.first(where: \.0)?.1
     }
 
+    @Flag(help: "Make volume groups and thin pools that are declared with 'create' and not there, of blank devices.")
+    var allowPoolCreate = false
     @Flag(help: .hidden) var runDue = false
-    @Flag(help: .hidden) var allowPoolCreate = false
 
     func validate() throws {
         if let allowRemovals, allowRemovals < 0 {
@@ -114,8 +115,7 @@ struct ConsentOptions: ParsableArguments {
     ///   later version gets a sentence instead of a guess.
     func consent() throws -> Consent {
         let reasons: [(Bool, String, String)] = [
-            (runDue, "--run-due", "this version of tuff has no scheduled jobs"),
-            (allowPoolCreate, "--allow-pool-create", "this version of tuff creates no pools"),
+            (runDue, "--run-due", "this version of tuff has no scheduled jobs")
         ]
         if let (_, flag, reason) = reasons.first(where: \.0) {
             throw Failure.usage("\(flag): \(reason)", help: "leave \(flag) out")
@@ -124,6 +124,7 @@ struct ConsentOptions: ParsableArguments {
         consent.prune = prune
         consent.allowDestroy = allowDestroy
         consent.allowRemovals = allowRemovals
+        consent.allowPoolCreate = allowPoolCreate
         consent.recreate = try resources().sorted()
         return consent
     }

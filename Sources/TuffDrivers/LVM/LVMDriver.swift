@@ -92,19 +92,18 @@ package struct LVMDriver: VolumeGroupDriver {
     /// The report on all groups (nil) or on one.
     ///
     /// `--binary` turns texts such as `active locally` into 1, 0 and -1. `--shared` shows groups that lvmlockd guards,
-    /// which would otherwise look absent. Physical volumes and their segments cannot be left out of a full report,
-    /// only filtered to nothing; of segments only those of thin pools are wanted, for the chunk size.
+    /// which would otherwise look absent. Segments of physical volumes cannot be left out of a full report, only filtered
+    /// to nothing; of other segments only those of thin pools are wanted.
     package static func report(of group: String?) -> Command {
-        let nothing = ["-o", "pv_uuid", "-S", "pv_uuid=none"]
         var arguments = [
             "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--shared",
             "--configreport", "vg", "-o", LVMReportDecoder.groupColumns.joined(separator: ","),
             "--configreport", "lv", "-o", LVMReportDecoder.volumeColumns.joined(separator: ","),
             "--configreport", "seg", "-o", LVMReportDecoder.segmentColumns.joined(separator: ","),
             "-S", "segtype=thin-pool",
-            "--configreport", "pv",
+            "--configreport", "pv", "-o", LVMReportDecoder.deviceColumns.joined(separator: ","),
+            "--configreport", "pvseg", "-o", "pv_uuid", "-S", "pv_uuid=none",
         ]
-        arguments += nothing + ["--configreport", "pvseg"] + nothing
         if let group { arguments += ["--", group] }
         return Command(
             "lvm", arguments, effect: .reads, deadline: group == nil ? reportDeadline : groupDeadline,

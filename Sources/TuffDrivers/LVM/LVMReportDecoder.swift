@@ -8,14 +8,15 @@ package import TuffModel
 package enum LVMReportDecoder {
     package static let groupColumns = [
         "vg_name", "vg_uuid", "vg_size", "vg_free", "vg_extent_size", "vg_missing_pv_count", "vg_lock_type",
-        "vg_partial", "vg_exported", "vg_mda_size", "vg_mda_free",
+        "vg_partial", "vg_exported", "vg_mda_size", "vg_mda_free", "vg_tags",
     ]
     package static let volumeColumns = [
         "lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_layout", "lv_active_locally", "lv_suspended",
         "lv_device_open", "pool_lv", "origin", "data_percent", "metadata_percent", "lv_metadata_size",
-        "lv_health_status", "lv_kernel_major", "lv_kernel_minor",
+        "lv_health_status", "lv_kernel_major", "lv_kernel_minor", "lv_profile", "lv_when_full", "lv_check_needed",
     ]
-    package static let segmentColumns = ["lv_uuid", "chunk_size"]
+    package static let deviceColumns = ["pv_uuid"]
+    package static let segmentColumns = ["lv_uuid", "chunk_size", "seg_monitor"]
     package static let nameColumns = ["vg_name", "vg_uuid"]
 
     /// Most bytes of a report: some 80,000 logical volumes.
@@ -103,6 +104,7 @@ struct LVMRawEntry {
     typealias Row = [String?]
 
     var groups: [Row] = []
+    var devices: [Row]?
     var volumes: [Row]?
     var segments: [Row]?
     var aboutGroup = false
@@ -110,18 +112,21 @@ struct LVMRawEntry {
     init(_ scanner: inout JSONScanner) throws(JSONScanner.Malformed) {
         var seen: Set<String> = []
         var groups: [Row] = []
+        var devices: [Row]?
         var volumes: [Row]?
         var segments: [Row]?
         try scanner.object { (scanner, key) throws(JSONScanner.Malformed) in
             guard seen.insert(key).inserted else { throw scanner.malformed("'\(key)' occurs twice in one part") }
             switch key {
             case "vg": groups = try Self.rows(&scanner, LVMReportDecoder.groupColumns)
+            case "pv": devices = try Self.rows(&scanner, LVMReportDecoder.deviceColumns)
             case "lv": volumes = try Self.rows(&scanner, LVMReportDecoder.volumeColumns)
             case "seg": segments = try Self.rows(&scanner, LVMReportDecoder.segmentColumns)
             default: try scanner.skipValue()
             }
         }
         self.groups = groups
+        self.devices = devices
         self.volumes = volumes
         self.segments = segments
         aboutGroup = seen.contains("vg") || seen.contains("lv")

@@ -24,21 +24,39 @@ struct LVMReportGroup {
             name: name, uuid: uuid, size: size, free: free, extentSize: extentSize,
             missingDevices: try cells.count(5), lockType: try cells.text(6), partial: try cells.flag(7) == true,
             exported: try cells.flag(8) == true, metadataAreaSize: try cells.size(9),
-            metadataAreaFree: try cells.size(10), logicalVolumes: try logicalVolumes())
+            metadataAreaFree: try cells.size(10), tags: Self.tags(try cells.text(11)),
+            physicalVolumes: try physicalVolumes(), logicalVolumes: try logicalVolumes())
+    }
+
+    /// By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
+    private static func tags(_ text: String) -> [String] {
+        text.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0)) }
+    }
+
+    private func physicalVolumes() throws(HostError) -> [String] {
+        guard let rows = raw.devices else {
+            throw LVMReportDecoder.contradiction("the physical volumes of group \(name) are missing")
+        }
+        var uuids: [String] = []
+        for row in rows {
+            uuids.append(
+                try Cells(row, LVMReportDecoder.deviceColumns, of: "a physical volume of \(name)").nonEmpty(0))
+        }
+        return uuids.sorted()
     }
 
     private func logicalVolumes() throws(HostError) -> [LogicalVolume] {
         guard let rows = raw.volumes, let segments = raw.segments else {
             throw LVMReportDecoder.contradiction("the logical volumes or segments of group \(name) are missing")
         }
-        let chunkSizes = try chunkSizes(segments)
+        let pieces = try thinPools(segments)
         var names: Set<String> = []
         var uuids: Set<String> = []
         var pools: Set<String> = []
         var volumes: [LogicalVolume] = []
         volumes.reserveCapacity(rows.count)
         for row in rows {
-            let volume = try logicalVolume(row, chunkSizes: chunkSizes)
+            let volume = try logicalVolume(row, pieces)
             guard names.insert(volume.name).inserted else {
                 throw LVMReportDecoder.contradiction("\(name)/\(volume.name) is listed twice")
             }
@@ -57,7 +75,7 @@ struct LVMReportGroup {
     }
 
     private func logicalVolume(
-        _ row: LVMRawEntry.Row, chunkSizes: [String: ByteCount]
+        _ row: LVMRawEntry.Row, _ pieces: [String: ThinPoolPiece]
     ) throws(HostError) -> LogicalVolume {
         let volumeName = row[0] ?? "(without a name)"
         let cells = Cells(row, LVMReportDecoder.volumeColumns, of: "\(name)/\(volumeName)")
@@ -66,25 +84,32 @@ struct LVMReportGroup {
             throw HostError(.failed, "LVM cannot tell whether \(name)/\(volumeName) is active")
         }
         let volumeUUID = try cells.nonEmpty(1)
-        let tags = try cells.text(3)
         return LogicalVolume(
             name: try cells.nonEmpty(0), uuid: volumeUUID, size: try cells.size(2),
-            // By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
-            tags: tags.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0)) },
-            layout: Self.layout(try cells.text(4)), active: active, suspended: try cells.flag(6) == true,
+            tags: Self.tags(try cells.text(3)), layout: Self.layout(try cells.text(4)), active: active,
+            suspended: try cells.flag(6) == true,
             open: try cells.flag(7) == true, pool: try cells.optional(8), origin: try cells.optional(9),
             dataPercent: try cells.percent(10), metadataPercent: try cells.percent(11),
-            metadataSize: try cells.optionalSize(12), chunkSize: chunkSizes[volumeUUID], health: try cells.text(13),
+            metadataSize: try cells.optionalSize(12), chunkSize: pieces[volumeUUID]?.chunkSize,
+            health: try cells.text(13), profile: try cells.optional(16), whenFull: try cells.optional(17),
+            needsCheck: try cells.flag(18) == true, isMonitored: pieces[volumeUUID]?.isMonitored,
             device: try cells.device(14, 15))
     }
 
-    /// Chunk sizes by the uuid of the thin pool.
-    private func chunkSizes(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ByteCount] {
-        var result: [String: ByteCount] = [:]
+    private struct ThinPoolPiece {
+        var chunkSize: ByteCount
+        var isMonitored: Bool
+    }
+
+    /// What only segments say, by the uuid of the thin pool.
+    private func thinPools(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ThinPoolPiece] {
+        var result: [String: ThinPoolPiece] = [:]
         for row in rows {
             let cells = Cells(row, LVMReportDecoder.segmentColumns, of: "a segment of \(name)")
-            let size = try cells.size(1)
-            guard result.updateValue(size, forKey: try cells.nonEmpty(0)) == nil else {
+            // A text for people, and the only one there is; what it says is only ever told, and asked for once more.
+            let piece = ThinPoolPiece(
+                chunkSize: try cells.size(1), isMonitored: try cells.text(2) == "monitored")
+            guard result.updateValue(piece, forKey: try cells.nonEmpty(0)) == nil else {
                 throw LVMReportDecoder.contradiction("a thin pool of \(name) has two segments")
             }
         }

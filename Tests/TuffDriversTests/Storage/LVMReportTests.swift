@@ -4,7 +4,8 @@ import TuffDrivers
 import TuffModel
 import TuffTestSupport
 
-/// Reports in `Fixtures/LVM` were printed by LVM 2.03.16 on a real kernel for the driver's own command line.
+/// Reports in `Fixtures/LVM` were printed by LVM 2.03.16 on a real kernel for the driver's own command line; columns that
+/// were asked for later (tags of groups, profiles, monitoring) were filled in by hand.
 struct LVMReportTests {
     static func sample(_ name: String) throws -> [UInt8] {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -43,7 +44,7 @@ struct LVMReportTests {
                     name: "tp0", uuid: "LG5IrJ-cPo4-Svng-LKEF-NDiQ-UAMc-B5bRr8", size: ByteCount(1 << 30),
                     layout: .thinPool, active: true, open: true, dataPercent: 9.77, metadataPercent: 11.82,
                     metadataSize: ByteCount(4 << 20), chunkSize: ByteCount(64 << 10),
-                    device: DeviceNumber(major: 254, minor: 5)))
+                    whenFull: "queue", isMonitored: true, device: DeviceNumber(major: 254, minor: 5)))
         #expect(
             group.logicalVolumes[4]
                 == LogicalVolume(

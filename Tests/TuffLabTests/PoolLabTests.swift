@@ -1,0 +1,175 @@
+import FoundationEssentials
+import Glibc
+import Testing
+import TuffHost
+import TuffModel
+import TuffPlanning
+import TuffReconcile
+import TuffTestSupport
+
+/// Pools made of real devices by real LVM; what a device holds is never lost.
+@Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
+struct PoolLabTests {
+    let thread = ThreadLabTests()
+    var machine: LinuxMachine { thread.machine }
+
+    private static let mebi = 1 << 20
+    private let devices = [Lab.disks[2], Lab.disks[3]]
+
+    private func lvm(_ arguments: String...) async throws { try await machine.perform([.run(Lab.lvm(arguments))]) }
+
+    private func document(_ devices: [String], _ more: String = "", create: String = "") -> String {
+        thread.document(
+            "Pool", "new",
+            "lvm: {volumeGroup: made, thinPool: tp, create: {devices: [\(devices.joined(separator: ", "))]\(create)}}, "
+                + "overprovision: 4\(more)")
+    }
+
+    private func look(_ text: String, consent: Bool = true) async throws -> (Plan, DesiredState, ObservedState) {
+        var context = thread.context()
+        context.consent.allowPoolCreate = consent
+        let desired = try thread.desired(text)
+        let observed = try await thread.reconciler.observe(desired, context: context)
+        return (Planner.plan(desired: desired, observed: observed, context: context), desired, observed)
+    }
+
+    private func apply(_ text: String, consent: Bool = true) async throws -> ApplyReport {
+        let (plan, desired, observed) = try await look(text, consent: consent)
+        return try await thread.reconciler.apply(plan, desired: desired, observed: observed)
+    }
+
+    private func pool(_ plan: Plan) throws -> PlannedChange {
+        try #require(plan.changes.first { $0.resource.kind == .pool })
+    }
+
+    /// Zeros where anything looks, whoever held the disk before.
+    private func blank(_ disk: String) throws {
+        try write([UInt8](repeating: 0, count: 20 * Self.mebi), to: disk, at: 0)
+        try write([UInt8](repeating: 0, count: Self.mebi), to: disk, at: 128 * Self.mebi)
+        try write([UInt8](repeating: 0, count: Self.mebi), to: disk, at: 4095 * Self.mebi)
+    }
+
+    private func write(_ bytes: [UInt8], to disk: String, at offset: Int) throws {
+        let file = open(disk, O_WRONLY)
+        try #require(file >= 0, "\(disk)")
+        defer { close(file) }
+        #expect(pwrite(file, bytes, bytes.count, offset) == bytes.count)
+        #expect(fsync(file) == 0)
+    }
+
+    private func report(_ columns: String, of object: String) async throws -> [String] {
+        let output = try await machine.read(
+            Command(
+                "lvm",
+                [
+                    object.contains("/") ? "lvs" : "vgs", "--noheadings", "--units", "b", "--nosuffix", "--separator",
+                    ";", "-o", columns, object,
+                ], effect: .reads))
+        return String(decoding: output.standardOutput, as: UTF8.self).split(whereSeparator: \.isWhitespace).joined()
+            .split(separator: ";", omittingEmptySubsequences: false).map(String.init)
+    }
+
+    private func dispose() async throws {
+        try? await lvm("vgremove", "-qq", "--yes", "--force", "made")
+        for disk in devices {
+            try? await lvm("pvremove", "-qq", "--yes", disk)
+            try blank(disk)
+        }
+    }
+
+    @Test func aPoolItsVolumeAndItsExportComeFromBlankDevicesInOneApply() async throws {
+        for disk in devices { try blank(disk) }
+        var text = document(devices, create: ", chunkSize: 128Ki")
+        text += thread.document("Volume", "db", "size: 64Mi, pool: new")
+        text += thread.document(
+            "Attachment", "db-web", "volume: db, iscsi: {initiator: \"\(ThreadLabTests.web1)\"}")
+        let (refused, _, _) = try await look(text, consent: false)
+        #expect(refused.isEmpty)
+        #expect(try pool(refused).reason == .consentNeeded)
+
+        let report = try await apply(text)
+        #expect(report.exitCode == 0 && report.remaining.isEmpty, "\(report.changes)")
+        #expect(
+            try await self.report("chunk_size,lv_when_full,zero,lv_metadata_size,lv_layout", of: "made/tp")
+                == ["131072", "error", "zero", "16777216", "thin,pool"])
+        let group = try await self.report("vg_tags,vg_mda_size,pv_count", of: "made")
+        #expect(group[0] == "tuff:pool=new,tuff:stack=default")
+        #expect(Int(group[1]) ?? 0 >= 16 * Self.mebi)
+        let spare = try await machine.read(
+            Command("lvm", ["lvs", "-a", "--noheadings", "-o", "lv_name", "made"], effect: .reads))
+        #expect(String(decoding: spare.standardOutput, as: UTF8.self).contains("pmspare"))
+        #expect(try await look(text, consent: false).0.isEmpty)
+        try thread.removeTargets()
+        try await dispose()
+    }
+
+    /// A disk with something on it is named, refused, and stays as it is to the last byte.
+    @Test func whatHoldsSomethingIsRefused() async throws {
+        let disk = devices[0]
+        func expectRefusal(_ word: String, _ reason: Reason = .deviceNotBlank) async throws {
+            let (plan, _, _) = try await look(document([disk]))
+            let change = try pool(plan)
+            #expect(plan.isEmpty && change.reason == reason && change.summary.contains(word), "\(change.summary)")
+        }
+        try blank(disk)
+        try await machine.perform([.run(Command("mkfs.ext4", ["-q", "-F", disk], effect: .mutates))])
+        try await expectRefusal("ext4")
+        try await machine.perform([.run(Command("mount", [disk, "/mnt"], effect: .mutates))])
+        try await expectRefusal("in use")
+        try await machine.perform([.run(Command("umount", ["/mnt"], effect: .mutates))])
+        // Whoever erases the first bytes leaves the copies of the superblock; libblkid sees none of them.
+        try write([UInt8](repeating: 0, count: 4 * Self.mebi), to: disk, at: 0)
+        try await expectRefusal("data at byte")
+
+        try blank(disk)
+        try write([0x55, 0xaa], to: disk, at: 510)
+        try write([0x80, 0, 2, 0, 0x83, 0, 0x20, 0, 0, 8, 0, 0, 0, 0, 1, 0], to: disk, at: 446)
+        try await expectRefusal("dos")
+        try blank(disk)
+        try await machine.perform([.run(Command("mkswap", [disk], effect: .mutates))])
+        try await expectRefusal("swap")
+        try blank(disk)
+        try await lvm("pvcreate", "-qq", disk)
+        try await expectRefusal("LVM2_member")
+        try await lvm("pvremove", "-qq", disk)
+        try blank(disk)
+        let (gone, _, _) = try await look(document(["/dev/disk/by-id/nothing"]))
+        #expect(try pool(gone).reason == .deviceMissing)
+        let (plain, _, _) = try await look(document(["/dev/null"]))
+        #expect(try pool(plain).reason == .unknown)
+    }
+
+    /// Somebody makes a file system between the plan and its carrying out; right before it is asked again, and where even
+    /// that is skipped LVM itself says no.
+    @Test func whatIsWrittenAfterThePlanIsNotLost() async throws {
+        let disk = devices[0]
+        try blank(disk)
+        let (plan, desired, observed) = try await look(document([disk]))
+        #expect(!plan.isEmpty)
+        try await machine.perform([.run(Command("mkfs.ext4", ["-q", "-F", disk], effect: .mutates))])
+        let report = try await thread.reconciler.apply(plan, desired: desired, observed: observed)
+        #expect(report.changes.first { $0.resource.kind == .pool }?.error?.code == .preconditionFailed)
+        let actions = thread.reconciler.lowered(plan).flatMap(\.actions)
+        let bare = try #require(actions.first { $0.command?.arguments.first == "pvcreate" })
+        await #expect(throws: HostError.self) { try await machine.perform([bare]) }
+        #expect(try await machine.look(at: disk).signatures.map(\.type) == ["ext4"])
+        try blank(disk)
+    }
+
+    /// Power fails after each step; the next pass takes up what is there.
+    @Test func anInterruptedCreationIsFinished() async throws {
+        for disk in devices { try blank(disk) }
+        let text = document(devices)
+        let (plan, _, _) = try await look(text)
+        let count = thread.reconciler.lowered(plan).count
+        #expect(count == 5)
+        for done in 1..<count {
+            let (plan, _, _) = try await look(text)
+            for (_, actions) in thread.reconciler.lowered(plan).prefix(done) { try await machine.perform(actions) }
+            let report = try await apply(text)
+            #expect(report.exitCode == 0 && report.remaining.isEmpty, "after \(done) steps: \(report.changes)")
+            #expect(try await self.report("vg_tags", of: "made") == ["tuff:pool=new,tuff:stack=default"])
+            try await dispose()
+        }
+    }
+}
