@@ -51,6 +51,8 @@ package struct HostPath: Hashable, Codable, Sendable, CustomStringConvertible {
     package enum Root: Hashable, Codable, Sendable {
         /// `/sys/kernel/config/target`, or what the machine was told stands for it.
         case targetConfiguration
+        /// `/etc/lvm/profile`, where LVM looks for profiles (`config/profile_dir`, lvm.conf(5)).
+        case lvmProfiles
         /// An absolute directory: a directory pool.
         case directory(String)
     }
@@ -69,6 +71,7 @@ package struct HostPath: Hashable, Codable, Sendable, CustomStringConvertible {
     package var description: String {
         switch root {
         case .targetConfiguration: "/sys/kernel/config/target/\(relative)"
+        case .lvmProfiles: "/etc/lvm/profile/\(relative)"
         case .directory(let path): "\(path)/\(relative)"
         }
     }
@@ -240,6 +243,9 @@ extension HostAction: CustomStringConvertible {
         case .growFile(let path, let size): "truncate -s \(size.bytes) \(path.quoted)"
         case .renameFile(let path, let target): "mv -n \(path.quoted) \(target.quoted)"
         case .removeFile(let path): "rm \(path.quoted)"
+        case .replaceFile(let path, let text) where path.root == .lvmProfiles:
+            "printf %s \(Command.quoted(text.split(separator: "\n").filter { !$0.hasPrefix("#") }.joined(separator: " "))) "
+                + "> \(path.quoted)"
         case .replaceFile(let path, _): "install -m 0600 /dev/stdin \(path.quoted)"
         case .keepReservations(let path, let serial, let restoring):
             "mkdir -p $(cat /sys/kernel/config/target/dbroot)/pr"

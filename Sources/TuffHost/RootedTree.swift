@@ -23,9 +23,12 @@ package struct HostRoots: Hashable, Codable, Sendable {
     func path(of root: HostPath.Root) -> String {
         switch root {
         case .targetConfiguration: target
+        case .lvmProfiles: Self.profiles
         case .directory(let path): path
         }
     }
+
+    private static let profiles = "/etc/lvm/profile"
 
     /// What a place is called on this machine.
     func path(of place: HostPath) -> String {
@@ -38,6 +41,11 @@ package struct HostRoots: Hashable, Codable, Sendable {
         case .targetConfiguration:
             guard let result = OwnedDescriptor(opened: tuffOpen(target, tuff_o_path | O_DIRECTORY)) else {
                 throw .system(errno, "Cannot open the target configuration \(target)", subject: target)
+            }
+            return result
+        case .lvmProfiles:
+            guard let result = OwnedDescriptor(opened: tuffOpen(Self.profiles, tuff_o_path | O_DIRECTORY)) else {
+                throw .system(errno, "Cannot open the folder of LVM's profiles", subject: Self.profiles)
             }
             return result
         case .directory(let path):

@@ -74,12 +74,16 @@ extension ByteForm {
     }
 
     static func root(_ rest: inout ArraySlice<UInt8>) -> HostPath.Root? {
-        optionalText(&rest).map { directory in directory.map { .directory($0) } ?? .targetConfiguration }
+        optionalText(&rest).map { directory in
+            // No directory has an empty path.
+            directory.map { $0.isEmpty ? .lvmProfiles : .directory($0) } ?? .targetConfiguration
+        }
     }
 
     static func put(_ root: HostPath.Root, _ result: inout [UInt8]) {
         switch root {
         case .targetConfiguration: put(optional: nil, &result)
+        case .lvmProfiles: put(optional: "", &result)
         case .directory(let path): put(optional: path, &result)
         }
     }

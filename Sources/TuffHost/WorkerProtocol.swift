@@ -64,7 +64,7 @@ package struct WorkerRequest: Sendable {
         switch work {
         case .perform: .acts
         case .readTree(.targetConfiguration, _, _): .targets
-        case .readTree(.directory, _, _), .space: .directories
+        case .readTree(.directory, _, _), .readTree(.lvmProfiles, _, _), .space: .directories
         case .fingerprint: .secrets
         case .image: .images
         case .look: .devices

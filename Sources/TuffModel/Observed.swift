@@ -12,6 +12,9 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var images: ObservationMap<ObservedImage>
     /// Devices that pools are to be made of, by the path in the document; only while such a pool is not there.
     package var devices: ObservationMap<CandidateDevice>
+    /// LVM's metadata profiles of ours, by file name: their texts, without the newline at the end. Only while a pool asks
+    /// to grow by itself.
+    package var profiles: ObservationMap<String>
     /// What earlier passes saw. Passes without a state directory have an empty one.
     package var ledger: Ledger
 
@@ -21,7 +24,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
         targets: Observation<TargetInventory> = .known(TargetInventory()),
         secrets: ObservationMap<SecretFingerprint> = ObservationMap(),
         images: ObservationMap<ObservedImage> = ObservationMap(),
-        devices: ObservationMap<CandidateDevice> = ObservationMap(), ledger: Ledger = Ledger()
+        devices: ObservationMap<CandidateDevice> = ObservationMap(),
+        profiles: ObservationMap<String> = ObservationMap(), ledger: Ledger = Ledger()
     ) {
         self.takenAt = takenAt
         self.volumeGroups = volumeGroups
@@ -30,6 +34,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
         self.secrets = secrets
         self.images = images
         self.devices = devices
+        self.profiles = profiles
         self.ledger = ledger
     }
 }

@@ -102,6 +102,13 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     /// The number given as consent is not the number of removals.
     package static let consentMismatch = Reason(rawValue: "ConsentMismatch")
     package static let consentNeeded = Reason(rawValue: "ConsentNeeded")
+    /// The kernel wants the metadata of a thin pool checked before it writes to it.
+    package static let needsCheck = Reason(rawValue: "NeedsCheck")
+    package static let dataFull = Reason(rawValue: "DataFull")
+    package static let metadataFull = Reason(rawValue: "MetadataFull")
+    package static let coarseChunks = Reason(rawValue: "CoarseChunks")
+    package static let autoExtendOff = Reason(rawValue: "AutoExtendOff")
+    package static let cannotGrow = Reason(rawValue: "CannotGrow")
     package static let deviceMissing = Reason(rawValue: "DeviceMissing")
     /// A device that a pool is to be made of holds something, or is in use.
     package static let deviceNotBlank = Reason(rawValue: "DeviceNotBlank")

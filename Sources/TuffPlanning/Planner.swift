@@ -178,11 +178,11 @@ struct PlanningPass {
                 builder.add(
                     PlannedChange(
                         resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location))
-            } else {
+            } else if !planAutoExtend(declared) {
                 builder.add(
                     PlannedChange(
                         resource, .unchanged, state.backend.description, location: declared.location,
-                        notes: poolNotes(declared)))
+                        notes: state.complaints.map(\.sentence)))
             }
         }
         foreignBackends.subtract(poolsByBackend.keys)
@@ -192,11 +192,6 @@ struct PlanningPass {
     /// Stored volumes that a plan of this stack and this node may take something from.
     var ownVolumes: [StoredVolume] {
         index.volumes.filter { $0.marks.stack == context.stack && !foreignBackends.contains($0.backend) }
-    }
-
-    private func poolNotes(_ declared: Declared<PoolSpec>) -> [String] {
-        guard declared.spec.autoExtend != nil else { return [] }
-        return ["'autoExtend' is not carried out yet: watch the pool's fill level by other means"]
     }
 
     private mutating func planUnsupported(_ desired: DesiredState) {

@@ -5,6 +5,7 @@ struct PoolMaker {
     let pool: String
     let lvm: LVMPoolSpec
     let create: PoolCreation
+    let autoExtend: AutoExtendSpec?
     let context: PlanContext
 
     private var group: String { lvm.volumeGroup }
@@ -124,7 +125,7 @@ struct PoolMaker {
         var result = start
         let new = NewThinPool(
             group: group, groupUUID: uuid, marks: marks, name: name, sizes: sizes, chunkSize: create.chunkSize,
-            failsWhenFull: create.whenFull == .error)
+            failsWhenFull: create.whenFull == .error, autoExtend: autoExtend.map(AutoExtend.init))
         result.steps.append(.createThinPool(new))
         if let marks { result.steps.append(.complete(group: group, marks)) }
         result.sentence +=

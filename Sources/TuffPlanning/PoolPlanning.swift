@@ -14,7 +14,8 @@ extension PlanningPass {
         switch self.creation(declared, lvm, create, group) {
         case .success(let found): creation = found
         case .failure(let obstacle):
-            state.obstacle = Obstacle(obstacle.reason, "\(obstacle.sentence); pool '\(state.name)' cannot be made")
+            // Not its reason: a device that cannot be seen makes no other pool unseen.
+            state.obstacle = Obstacle(.dependencyBlocked, "\(obstacle.sentence); pool '\(state.name)' cannot be made")
             block(declared, obstacle, at: "spec.lvm.create.devices")
             return true
         }
@@ -64,7 +65,9 @@ extension PlanningPass {
     private mutating func creation(
         _ declared: Declared<PoolSpec>, _ lvm: LVMPoolSpec, _ create: PoolCreation, _ group: VolumeGroup?
     ) -> Result<PoolCreationPlan, Obstacle> {
-        let maker = PoolMaker(pool: declared.metadata.name, lvm: lvm, create: create, context: context)
+        let maker = PoolMaker(
+            pool: declared.metadata.name, lvm: lvm, create: create, autoExtend: declared.spec.autoExtend,
+            context: context)
         if let group { return maker.within(group, devices: observed.devices) }
         var members: [CandidateDevice] = []
         for path in create.devices {

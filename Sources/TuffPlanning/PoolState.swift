@@ -7,6 +7,8 @@ package struct PoolState: Sendable {
     package var backend: StorageBackend
     /// Why nothing can be made or grown here; nil when all is well.
     package var obstacle: Obstacle?
+    /// What is wrong and stops nothing.
+    package var complaints: [Obstacle] = []
     /// What may still be promised to new and growing volumes.
     package var budget: PoolBudget
     /// Allocation unit sizes are rounded up to; 1 byte for files.
@@ -67,7 +69,7 @@ extension PoolState {
             case .known(nil):
                 obstacle = Obstacle(.poolMissing, "volume group \(lvm.volumeGroup) does not exist")
             case .known(let group?):
-                assess(group, lvm, declared.spec)
+                assess(group, lvm, declared.spec, observed)
             }
         case .directory(let directory):
             switch observed.directories[directory.path] {
@@ -101,7 +103,8 @@ extension PoolState {
         }
     }
 
-    private mutating func assess(_ group: VolumeGroup, _ lvm: LVMPoolSpec, _ spec: PoolSpec) {
+    private mutating func assess(_ group: VolumeGroup, _ lvm: LVMPoolSpec, _ spec: PoolSpec, _ observed: ObservedState)
+    {
         unit = group.extentSize
         uuid = group.uuid
         obstacle = Self.obstacle(of: group)
@@ -121,9 +124,7 @@ extension PoolState {
             return
         }
         uuid = "\(group.uuid)/\(pool.uuid)"
-        if obstacle == nil, !pool.health.isEmpty {
-            obstacle = Obstacle(.poolUnhealthy, "thin pool \(group.name)/\(poolName) reports '\(pool.health)'")
-        }
+        obstacle = obstacle ?? Self.obstacle(of: pool, in: group)
         let provisioned = group.logicalVolumes.lazy
             .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0) }
             .reduce(ByteCount.zero) { $0 + $1.size }
@@ -149,6 +150,7 @@ extension PoolState {
                         + "and \(spec.reserve) is kept free")
             }
         }
+        complain(pool, in: group, spec, observed)
         assessMetadata(of: group)
     }
 

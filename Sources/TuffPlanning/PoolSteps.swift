@@ -12,12 +12,29 @@ package enum PoolStep: Hashable, Codable, Sendable {
     case createThinPool(NewThinPool)
     /// Takes the mark of unfinished work off the group.
     case complete(group: String, PoolMarks)
+    /// Lets LVM's monitoring extend a thin pool, or (nil) no more.
+    case setAutoExtend(group: String, pool: String, uuid: String, AutoExtend?)
 
     package var group: String {
         switch self {
-        case .prepare(_, let group, _), .createGroup(let group, _, _), .complete(let group, _): group
+        case .prepare(_, let group, _), .createGroup(let group, _, _), .complete(let group, _),
+            .setAutoExtend(let group, _, _, _):
+            group
         case .createThinPool(let pool): pool.group
         }
+    }
+}
+
+/// A profile of LVM's and what is in it.
+package struct AutoExtend: Hashable, Codable, Sendable {
+    package var profile: String
+    package var file: String
+    package var text: String
+
+    package init(_ spec: AutoExtendSpec) {
+        profile = spec.profile
+        file = spec.profileFile
+        text = spec.profileText
     }
 }
 
@@ -43,11 +60,13 @@ package struct NewThinPool: Hashable, Codable, Sendable {
     package var metadataSize: ByteCount
     package var chunkSize: ByteCount
     package var failsWhenFull: Bool
+    package var autoExtend: AutoExtend?
 
     package init(
         group: String, groupUUID: String?, marks: PoolMarks?, name: String, sizes: ThinPoolSizes,
-        chunkSize: ByteCount, failsWhenFull: Bool
+        chunkSize: ByteCount, failsWhenFull: Bool, autoExtend: AutoExtend?
     ) {
+        self.autoExtend = autoExtend
         self.group = group
         self.groupUUID = groupUUID
         self.marks = marks

@@ -35,6 +35,8 @@ package struct ObservationRequest: Sendable {
 /// LVM: observes all volume groups with one report, lowers volume steps. Lowering is pure.
 package protocol VolumeGroupDriver: Sendable {
     func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup>
+    /// The profiles by which thin pools grow, by file name.
+    func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String>
     /// All ready steps of one volume group. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
     /// Steps that make a pool.

@@ -44,11 +44,15 @@ package struct Reconciler: Sendable {
         async let folders = directories.observe(paths, on: machine, key: key)
         async let targets = exports.observe(machine, key: key)
         async let secrets = fingerprints(of: references, key: key)
+        let grows = desired.pools.values.contains {
+            $0.spec.autoExtend != nil && $0.spec.node ?? config.node == config.node
+        }
+        let profiles = grows ? await volumeGroups.observeProfiles(machine, key: key) : ObservationMap()
         let seen = await groups
         let devices = await candidates(for: desired.pools.values.compactMap { missing($0, in: seen) })
         var observed = ObservedState(
             takenAt: machine.now(), volumeGroups: seen, directories: await folders, targets: await targets,
-            secrets: await secrets, devices: devices, ledger: known)
+            secrets: await secrets, devices: devices, profiles: profiles, ledger: known)
         observed.images = await images(neededBy: desired, observed, context)
         return observed
     }

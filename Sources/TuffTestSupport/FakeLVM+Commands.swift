@@ -50,9 +50,14 @@ extension FakeLVM {
             }
         case "lvchange":
             return change(
-                arguments, flags: ["-qq", "-K"],
-                valued: ["--activate", "-S", "--addtag", "--deltag", "--setactivationskip"]
+                arguments, flags: ["-qq", "-K", "--detachprofile"],
+                valued: [
+                    "--activate", "-S", "--addtag", "--deltag", "--setactivationskip", "--metadataprofile", "--monitor",
+                ]
             ) { lvm, options, positional throws(CommandRefusal) in
+                if ["--metadataprofile", "--monitor", "--detachprofile"].contains(where: { options[$0] != nil }) {
+                    return try lvm.watch(options, positional)
+                }
                 if options["--activate"] == ["y"] { return try lvm.activate(options, positional) }
                 try lvm.relabel(options, positional, isOpen: isOpen)
             }

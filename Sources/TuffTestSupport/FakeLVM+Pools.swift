@@ -30,6 +30,14 @@ extension FakeLVM {
         devices[path] = device
     }
 
+    /// Somebody writes to a blank device.
+    package mutating func putData(on path: String) {
+        guard devices[path]?.isBlank == true else { return }
+        let content = mint()
+        devices[path]?.firstData = 1 << 20
+        devices[path]?.content = content
+    }
+
     /// What looking at a device tells.
     func look(at path: String) throws(HostError) -> CandidateDevice {
         guard let device = devices[path] else { throw HostError(.notFound, "\(path) does not exist") }
@@ -128,6 +136,14 @@ extension FakeLVM {
         self[operands[0], name]?.profile = options["--metadataprofile"]?.last
     }
 
+    /// `lvchange` of a thin pool's profile or of its monitoring.
+    mutating func watch(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
+        guard let (group, volume) = try selected(options, operands) else { return }
+        if let profile = options["--metadataprofile"]?.last { self[group, volume.name]?.profile = profile }
+        if options["--detachprofile"] != nil { self[group, volume.name]?.profile = nil }
+        if let monitor = options["--monitor"]?.last { self[group, volume.name]?.isMonitored = monitor == "y" }
+    }
+
     /// `vgchange` of tags.
     mutating func relabelGroup(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
         precondition(operands.count == 1, "FakeLVM changes one group at a time: \(operands)")
@@ -138,6 +154,13 @@ extension FakeLVM {
 }
 
 extension FakeWorld {
+    /// Read without the newline at the end.
+    func profileEntries() -> [TreeEntry] {
+        profiles.sorted { $0.key < $1.key }.map { name, text in
+            TreeEntry(path: name, kind: .file, text: text.hasSuffix("\n") ? String(text.dropLast()) : text)
+        }
+    }
+
     /// The conditions on devices and groups, as the machine's interpreter asks them.
     func holds(_ condition: Precondition) -> Bool {
         switch condition {

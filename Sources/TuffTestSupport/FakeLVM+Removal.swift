@@ -8,7 +8,7 @@ extension FakeLVM {
 
     /// The volume that the only operand names, nil where the selection passes over it: then nothing is done and the
     /// status is 0.
-    private func selected(
+    func selected(
         _ options: Options, _ operands: [String]
     ) throws(CommandRefusal) -> (group: String, volume: Volume)? {
         precondition(operands.count == 1, "FakeLVM changes one volume at a time: \(operands)")

@@ -127,10 +127,16 @@ package final class FakeMachine: Machine {
         _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey
     ) async throws(HostError) -> [TreeEntry] {
         // Of a copy, and not under the lock for which the other readers of the pass wait.
-        let source: FaultPlan.Source = root == .targetConfiguration ? .targets : .directories
+        let source: FaultPlan.Source =
+            switch root {
+            case .targetConfiguration: .targets
+            case .lvmProfiles: .devices
+            case .directory: .directories
+            }
         let world = try state.withLock { (state) throws(HostError) in try Self.beginWholeRead(source, &state) }
         return switch root {
         case .targetConfiguration: try world.targets.read(queries, key: key)
+        case .lvmProfiles: world.profileEntries()
         case .directory(let path): try world.files.read(path, queries)
         }
     }

@@ -12,6 +12,8 @@ package struct FakeWorld: Equatable, Sendable {
     package var secrets: [String: String] = [:]
     /// Secret files that others may read: refused.
     package var exposedSecrets: Set<String> = []
+    /// LVM's metadata profiles, by file name.
+    package var profiles: [String: String] = [:]
     /// Tools that are not installed.
     package var missingTools: Set<String> = []
     /// Sizes of files and devices that are neither logical volumes nor in a directory pool.
@@ -216,6 +218,9 @@ package struct FakeWorld: Equatable, Sendable {
                 try targets.perform(
                     action, secret: { (reference) throws(HostError) in try world.secret(reference) },
                     device: { world.deviceSize($0) == nil ? nil : world.minor($0) })
+            case .lvmProfiles:
+                guard case .replaceFile(let path, let text) = action else { preconditionFailure("'\(action)'") }
+                profiles[path.relative] = text
             case .directory: try files.perform(action)
             }
         }

@@ -96,6 +96,8 @@ package struct Oracle: Sendable {
         package var destroy = false
         package var removals: Int?
         package var recreate: Set<String> = []
+        /// Devices that declared pools may be made of, by the name of the volume group; empty without consent.
+        package var newGroups: [String: Set<String>] = [:]
         /// Uids that an order by hand is about: purge, restore, release or unprotect.
         package var ordered: Set<String> = []
         /// Uuids of logical volumes that an order adopts.
@@ -207,6 +209,7 @@ package struct Oracle: Sendable {
         }
         if !midway { stamps = [:] }
         found += exports(before, after, intent)
+        found += devices(before, after, intent)
         var withdrawn: Set<String> = []
         for old in before.access where old.isMarked {
             if !after.access.contains(where: { $0.iqn == old.iqn && $0.initiator == old.initiator }),

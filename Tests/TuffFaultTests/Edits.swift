@@ -14,6 +14,7 @@ enum Edit: String, CaseIterable, Sendable {
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
     case orderAdopt, orderLetGo
     case vanish, addStranger, write, loseLedger
+    case declarePool, declareUsedPool, autoExtend, stopMonitoring
 
     /// Those that begin a sequence on a fresh host.
     static let first: [Edit] = [.declare, .declareAttached]
@@ -32,6 +33,7 @@ enum Edit: String, CaseIterable, Sendable {
     }
 
     var destroys: Bool { self == .keepForNoTime }
+    var makesPool: Bool { [.declarePool, .declareUsedPool].contains(self) }
 }
 
 extension Simulation {
@@ -129,6 +131,7 @@ extension Simulation {
         case .loseLedger:
             ledger.contents = Ledger()
             oracle.forgetAll()
+        case .declarePool, .declareUsedPool, .autoExtend, .stopMonitoring: return editPool(edit)
         case .login, .logout, .vanish, .addStranger, .write: return byHand(edit, name, iqn, backend)
         }
         return true

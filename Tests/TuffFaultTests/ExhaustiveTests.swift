@@ -61,7 +61,7 @@ struct Exhaustive {
         for edit in sequence.dropLast() {
             _ = host.edit(edit, "a", backend)
             _ = await host.pass(Self.consent(edit), order: edit.order?("a"))
-            await host.settle()
+            await host.settle(Self.settling(edit))
         }
         let name = sequence.map(\.rawValue).joined(separator: ", ") + " on \(backend)"
         record(name, "before", host.takeViolations())
@@ -80,22 +80,25 @@ struct Exhaustive {
         if number % shard.of == shard.index { await injectAll(here, edit, name) }
         guard more > 0 else { return }
         _ = await here.pass(Self.consent(edit), order: edit.order?("a"))
-        await here.settle()
+        await here.settle(Self.settling(edit))
         // Told where this sequence was the last.
         _ = here.takeViolations()
         for next in Edit.allCases { await extend(here, sequence + [next], backend, more - 1) }
     }
 
-    private static func consent(_ edit: Edit) -> Consent {
-        var consent = Simulation.pruning
-        consent.allowDestroy = edit.destroys
+    private static func consent(_ edit: Edit) -> Consent { Simulation.consent(edit) }
+
+    /// What was begun with consent is finished with it.
+    private static func settling(_ edit: Edit) -> Consent {
+        var consent = Simulation.consent(edit)
+        consent.allowDestroy = false
         return consent
     }
 
     private func injectAll(_ edited: Simulation, _ edit: Edit, _ name: String) async {
         var whole = edited.forked()
         let outcome = await whole.pass(Self.consent(edit), order: edit.order?("a"))
-        await whole.settle()
+        await whole.settle(Self.settling(edit))
         record(name, "no fault", whole.takeViolations())
         for index in 0...outcome.actions {
             for fault in faults where index < outcome.actions || fault == .killed {
@@ -103,7 +106,7 @@ struct Exhaustive {
                 var one = edited.forked()
                 _ = await one.pass(Self.consent(edit), order: edit.order?("a"), faults: fault.plan(at: index))
                 one.recover(rebooting: fault == .powerLost)
-                await one.settle()
+                await one.settle(Self.settling(edit))
                 record(name, "\(fault) at action \(index)", one.takeViolations())
             }
         }
@@ -115,7 +118,7 @@ struct Exhaustive {
                 let machine = one.machine
                 let interference = Interference(before: index) { machine.meddle { act.carryOut(&$0) } }
                 _ = await one.pass(Self.consent(edit), order: edit.order?("a"), interference: interference)
-                await one.settle()
+                await one.settle(Self.settling(edit))
                 record(name, "\(act) before action \(index)", one.takeViolations())
             }
         }
@@ -125,7 +128,7 @@ struct Exhaustive {
                 one.ledger.crash(at: save, isDurable: isDurable)
                 _ = await one.pass(Self.consent(edit), order: edit.order?("a"))
                 one.recover(rebooting: false)
-                await one.settle()
+                await one.settle(Self.settling(edit))
                 record(name, "ledger save \(save), durable \(isDurable)", one.takeViolations())
             }
         }

@@ -24,6 +24,10 @@ struct MutantGroups: VolumeGroupDriver {
         return mutant.groups.map { $0(map) } ?? map
     }
 
+    func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
+        await LVMDriver().observeProfiles(machine, key: key)
+    }
+
     func lower(_ steps: [PoolStep]) -> [LoweredBatch] { LVMDriver().lower(steps) }
 
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {

@@ -37,6 +37,7 @@ import TuffTestSupport
         [.declareAttached, .handOver], [.declareAttached, .handOver, .detach],
         [.declare, .snapshot, .write, .restore], [.declare, .snapshot, .write, .restore, .write, .attach],
         [.declareAttached, .snapshot, .write, .restore],
+        [.declarePool],
     ]
 
     private static func firstInStories(_ mutant: Mutant) async -> String? {

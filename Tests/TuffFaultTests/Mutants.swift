@@ -33,7 +33,8 @@ struct Mutant: Sendable, CustomStringConvertible {
 // MARK: The list
 
 extension Mutant {
-    static let all: [Mutant] = observing + planning + acting + remembering + thick + restoring + images
+    static let all: [Mutant] =
+        observing + planning + acting + remembering + thick + restoring + images + pools
 
     private static func isRequirement(_ action: HostAction, _ matches: (Precondition) -> Bool) -> Bool {
         if case .require(let condition) = action { matches(condition) } else { false }

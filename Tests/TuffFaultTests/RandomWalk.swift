@@ -80,6 +80,7 @@ struct RandomWalk {
         var consent = Consent()
         consent.prune = Int.random(in: 0..<4, using: &generator) > 0
         consent.allowDestroy = Int.random(in: 0..<4, using: &generator) == 0
+        consent.allowPoolCreate = Bool.random(using: &generator)
         if Int.random(in: 0..<5, using: &generator) == 0 {
             consent.allowRemovals = Int.random(in: 0...3, using: &generator)
         }
@@ -104,14 +105,14 @@ struct RandomWalk {
 
     /// Somebody at the machine, or another controller with the same documents, between two actions.
     private mutating func interference() -> (String, Interference?) {
-        let choice = Int.random(in: 0..<16, using: &generator)
-        guard choice < 11, let name = backends.keys.sorted().randomElement(using: &generator) else {
+        let choice = Int.random(in: 0..<17, using: &generator)
+        guard choice < 12, let name = backends.keys.sorted().randomElement(using: &generator) else {
             return ("alone", nil)
         }
         let before = Int.random(in: 0..<12, using: &generator)
         let machine = host.machine
         let seed = generator.next()
-        if choice == 10 {
+        if choice == 11 {
             var other = host
             other.oracle = Oracle()
             let second = other
@@ -137,12 +138,12 @@ struct Meddling: Sendable, CustomStringConvertible {
     var description: String {
         let words = [
             "rename", "exchange", "extend", "untag", "protect", "stranger", "login", "file exchanged", "trash re-dated",
-            "file put",
+            "file put", "data on a device",
         ]
         return "\(words[choice]) of \(name)"
     }
 
-    static let choices = 0..<10
+    static let choices = 0..<11
 
     /// The one that names the volume.
     private func sidecar(in world: FakeWorld) -> (uid: String, text: String)? {
@@ -188,6 +189,7 @@ struct Meddling: Sendable, CustomStringConvertible {
                 world.files[Simulation.directory, file] = nil
                 world.files.addFile(file, in: Simulation.directory, size: found.size, allocated: ByteCount(4096))
             }
+        case 10: world.lvm.putData(on: Simulation.blankDevices[Int(seed % 2)])
         case 9:
             // Nobody can tell a file that was moved from one put in its old place at that very moment.
             let sidecar = sidecar(in: world)

@@ -63,6 +63,7 @@ struct Simulation {
         for path in ["core/iblock_0", "core/iblock_0/foreign", "iscsi", "iscsi/\(Self.foreignTarget)"] {
             try? world.targets.meddle(.makeDirectory(.target(path)))
         }
+        Self.plugIn(&world)
         machine = FakeMachine(world)
         ledger = SimulatedLedger(machine, mutant: mutant)
         var pool = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0")))
@@ -199,6 +200,7 @@ struct Simulation {
         intent.prune = consent.prune
         intent.destroy = consent.allowDestroy
         intent.removals = consent.allowRemovals
+        if consent.allowPoolCreate { intent.newGroups = offers() }
         intent.recreate = Set(consent.recreate.map(\.name))
         for (name, volume) in desired.volumes {
             let home: String = if case .pool("dir") = volume.spec.placement { Self.directory } else { "vg0" }

@@ -42,10 +42,10 @@ struct PoolLabTests {
         try #require(plan.changes.first { $0.resource.kind == .pool })
     }
 
-    /// Zeros where anything looks, whoever held the disk before.
+    /// Zeros where anything looks, whoever held the disk before. The disks have 4 GiB.
     private func blank(_ disk: String) throws {
         try write([UInt8](repeating: 0, count: 20 * Self.mebi), to: disk, at: 0)
-        try write([UInt8](repeating: 0, count: Self.mebi), to: disk, at: 128 * Self.mebi)
+        for power in 25..<32 { try write([UInt8](repeating: 0, count: 64 << 10), to: disk, at: 1 << power) }
         try write([UInt8](repeating: 0, count: Self.mebi), to: disk, at: 4095 * Self.mebi)
     }
 
@@ -156,13 +156,52 @@ struct PoolLabTests {
         try blank(disk)
     }
 
+    /// LVM's own monitoring makes the pool grow; Tuff sets it up, tells when it is off, and sets it right.
+    @Test func aPoolGrowsByItself() async throws {
+        for disk in devices { try blank(disk) }
+        let small = document(devices, ", autoExtend: {threshold: 70%, by: 20%}", create: ", thinPoolSize: 2%")
+        let text = small + thread.document("Volume", "db", "size: 256Mi, pool: new")
+        #expect(try await apply(text).exitCode == 0)
+        #expect(
+            try await report("lv_profile,seg_monitor", of: "made/tp") == ["tuff-autoextend-70-20", "monitored"])
+        let size = Int64(try await report("lv_size", of: "made/tp")[0]) ?? 0
+        #expect(try await look(text).0.isEmpty)
+
+        try await lvm("lvchange", "-qq", "-ay", "made/v-db")
+        try write((0..<Int(size / 4 * 3)).map { UInt8(truncatingIfNeeded: $0 &* 31 | 1) }, to: "/dev/made/v-db", at: 0)
+        var grown = size
+        for _ in 0..<30 where grown == size {
+            try await Task.sleep(for: .seconds(1))
+            grown = Int64(try await report("lv_size", of: "made/tp")[0]) ?? 0
+        }
+        #expect(grown > size, "dmeventd did not extend it")
+
+        for breakage in [
+            ["lvchange", "-qq", "--monitor", "n", "made/tp"], ["lvchange", "-qq", "--detachprofile", "made/tp"],
+        ] {
+            try await machine.perform([.run(Lab.lvm(breakage))])
+            let (plan, _, _) = try await look(text)
+            #expect(try pool(plan).action == .update)
+            let mended = try await apply(text)
+            #expect(mended.exitCode == 0 && mended.remaining.isEmpty, "\(breakage): \(mended.changes)")
+        }
+        try "activation {\n}\n".write(
+            toFile: "/etc/lvm/profile/tuff-autoextend-70-20.profile", atomically: false, encoding: .utf8)
+        #expect(try pool(try await look(text).0).action == .update)
+        #expect(try await apply(text).exitCode == 0)
+        let without = text.replacing(", autoExtend: {threshold: 70%, by: 20%}", with: "")
+        #expect(try await apply(without).exitCode == 0)
+        #expect(try await report("lv_profile", of: "made/tp")[0].isEmpty)
+        try await dispose()
+    }
+
     /// Power fails after each step; the next pass takes up what is there.
     @Test func anInterruptedCreationIsFinished() async throws {
         for disk in devices { try blank(disk) }
         let text = document(devices)
         let (plan, _, _) = try await look(text)
         let count = thread.reconciler.lowered(plan).count
-        #expect(count == 5)
+        try #require(count == 5)
         for done in 1..<count {
             let (plan, _, _) = try await look(text)
             for (_, actions) in thread.reconciler.lowered(plan).prefix(done) { try await machine.perform(actions) }

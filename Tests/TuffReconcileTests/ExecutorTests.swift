@@ -95,6 +95,9 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
     }
 
     func lower(_ steps: [PoolStep]) -> [LoweredBatch] { [] }
+    func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
+        ObservationMap()
+    }
 
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
         steps.enumerated().map { index, step in
@@ -239,6 +242,9 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             }
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
+                ObservationMap()
+            }
         }
         machine.state.withLock { $0.failing = ["create /dev/vg0/v-a"] }
         var reconciler = reconciler()
@@ -258,6 +264,9 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> { Sample.observed().volumeGroups }
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
+                ObservationMap()
+            }
         }
         reconciler.volumeGroups = Blank()
         let report = try await reconciler.apply(plan(["a"]), desired: desired, observed: Sample.observed())

@@ -75,6 +75,9 @@ extension ObservedState {
         for (name, entry) in volumeGroups.entries.sorted(by: { $0.key < $1.key }) {
             if case .unknown(let error) = entry { found.append(("volume group \(name)", error)) }
         }
+        for (path, entry) in devices.entries.sorted(by: { $0.key < $1.key }) {
+            if case .unknown(let error) = entry { found.append(("device \(path)", error)) }
+        }
         for (path, entry) in directories.entries.sorted(by: { $0.key < $1.key }) {
             if case .unknown(let error) = entry { found.append(("directory \(path)", error)) }
         }
@@ -167,6 +170,15 @@ struct SurveyBuilder {
                 stack == context.stack ? changes[id] : nil,
                 observed: facts.stored.map(Self.health) ?? elsewhere(volume: name)) + degradation(facts),
             facts: .volume(facts))
+    }
+
+    private static func degradation(_ pool: PoolState) -> [Condition] {
+        guard let first = pool.complaints.first else { return [] }
+        return [
+            Condition(
+                "Degraded", .yes, reason: first.reason.rawValue,
+                message: pool.complaints.map(\.sentence).joined(separator: "; "))
+        ]
     }
 
     private func degradation(_ facts: VolumeFacts) -> [Condition] {
@@ -290,13 +302,14 @@ struct SurveyBuilder {
         var seen: Set<StorageBackend> = []
         for (name, declared) in desired.pools {
             if let node = declared.spec.node, node != context.config.node { continue }
-            let backend = PoolState(declared, observed: observed).backend
+            let state = PoolState(declared, observed: observed), backend = state.backend
             seen.insert(backend)
             let id = ResourceID(.pool, name)
             records.append(
                 ResourceRecord(
                     id: id, location: declared.location, labels: declared.metadata.labels,
-                    conditions: conditions(changes[id], observed: nil), facts: .pool(poolFacts(declared, backend))))
+                    conditions: conditions(changes[id], observed: nil) + Self.degradation(state),
+                    facts: .pool(poolFacts(declared, backend))))
         }
         for backend in Set(index.volumes.map(\.backend)).subtracting(seen) {
             records.append(

@@ -40,6 +40,7 @@ package struct StatusView: View {
             guard ready.status != .yes else { continue }
             let severe = [
                 "DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing", "Lost", "Exposed",
+                "NeedsCheck", "DataFull", "MetadataFull",
             ]
             // A source that was not seen has said so already, once.
             if ready.status == .unknown, !survey.unseen.isEmpty { continue }

@@ -28,6 +28,8 @@ extension LVMDriver {
                 .run(pool(["vgcreate", "-qq"] + size + tags + ["--", group] + devices.map(\.path)))
             ]
         case .createThinPool(let new): return create(new)
+        case .setAutoExtend(let group, let name, let uuid, let wanted):
+            return setAutoExtend(group, name, uuid, wanted)
         case .complete(let group, let marks):
             return [
                 .require(.volumeGroup(group, uuid: nil, tags: marks.tags)),
@@ -47,9 +49,28 @@ extension LVMDriver {
             + ["--config", "activation/error_when_full=\(new.failsWhenFull ? 1 : 0)"]
             + ["--size", "\(new.size.bytes)b", "--chunksize", "\(new.chunkSize.bytes)b"]
             + ["--poolmetadatasize", "\(new.metadataSize.bytes)b", "--poolmetadataspare", "y"]
-            + ["--zero", "y", "--discards", "passdown", "--name", new.name, "--", new.group]
+            + ["--zero", "y", "--discards", "passdown"]
+            + (new.autoExtend.map { ["--metadataprofile", $0.profile, "--monitor", "y"] } ?? [])
+            + ["--name", new.name, "--", new.group]
+        let still = HostAction.require(.volumeGroup(new.group, uuid: new.groupUUID, tags: new.marks?.tags ?? []))
+        return (new.autoExtend.map { [profile($0)] } ?? []) + [still, .run(pool(arguments))]
+    }
+
+    private static func profile(_ profile: AutoExtend) -> HostAction {
+        .replaceFile(HostPath(.lvmProfiles, profile.file), profile.text)
+    }
+
+    /// LVM itself looks for the pool's uuid. Two commands, since changing a profile and monitoring are told apart when one
+    /// of them fails.
+    private static func setAutoExtend(
+        _ group: String, _ name: String, _ uuid: String, _ wanted: AutoExtend?
+    ) -> [HostAction] {
+        let only = ["-S", "lv_uuid=\"\(uuid)\"", "--", "\(group)/\(name)"]
+        guard let wanted else { return [.run(pool(["lvchange", "-qq", "--detachprofile"] + only))] }
         return [
-            .require(.volumeGroup(new.group, uuid: new.groupUUID, tags: new.marks?.tags ?? [])), .run(pool(arguments)),
+            profile(wanted),
+            .run(pool(["lvchange", "-qq", "--metadataprofile", wanted.profile] + only)),
+            .run(pool(["lvchange", "-qq", "--monitor", "y"] + only)),
         ]
     }
 

@@ -1,0 +1,135 @@
+import TuffModel
+
+/// What is wrong with a pool that can be used all the same, and what stops it.
+extension PoolState {
+    /// From here on chunks are coarse: LVM takes 512 KiB by itself from 1 TiB on.
+    private static let coarseChunk = ByteCount(512 << 10)
+
+    /// Why nothing can be made in a thin pool, by what the kernel says of it (`lv_health_status`, `lv_check_needed`).
+    static func obstacle(of pool: LogicalVolume, in group: VolumeGroup) -> Obstacle? {
+        let place = "\(group.name)/\(pool.name)"
+        if pool.needsCheck {
+            return Obstacle(
+                .needsCheck,
+                "the kernel asks for a check of the metadata of thin pool \(place) before anything more is written to it: "
+                    + "with its volumes out of use, 'lvchange -an \(place)' and 'lvconvert --repair \(place)'")
+        }
+        switch pool.health {
+        case "": return nil
+        case "out_of_data":
+            return Obstacle(
+                .dataFull,
+                "thin pool \(place) has no space left, and writes to it "
+                    + (pool.whenFull == "queue" ? "wait" : "fail") + "; 'lvextend -L+SIZE \(place)' gives it some")
+        case "metadata_read_only":
+            return Obstacle(
+                .metadataFull,
+                "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend --poolmetadatasize' "
+                    + "makes room, 'lvconvert --repair \(place)' mends")
+        default: return Obstacle(.poolUnhealthy, "thin pool \(place) reports '\(pool.health)'")
+        }
+    }
+
+    /// What a person should know and act on.
+    mutating func complain(
+        _ pool: LogicalVolume, in group: VolumeGroup, _ spec: PoolSpec, _ observed: ObservedState
+    ) {
+        let place = "\(group.name)/\(pool.name)"
+        if let exhausted = budget.exhausted, exhausted.reason == .insufficientCapacity {
+            let limit = Double(100 - spec.reserve.percent)
+            let isMetadata = pool.metadataPercent.map { $0 >= limit } ?? false
+            complaints.append(Obstacle(isMetadata ? .metadataFull : .dataFull, exhausted.sentence))
+        }
+        if let chunk = pool.chunkSize, chunk >= Self.coarseChunk {
+            complaints.append(
+                Obstacle(
+                    .coarseChunks,
+                    "thin pool \(place) has chunks of \(chunk), for ever: a small write to a snapshotted volume copies a "
+                        + "whole one, and backups read whole ones; a pool made by Tuff has 64 KiB"))
+        }
+        guard let autoExtend = spec.autoExtend else { return }
+        if let fault = Self.autoExtendFault(pool, in: group, autoExtend, observed) {
+            complaints.append(Obstacle(.autoExtendOff, "thin pool \(place) does not grow by itself: \(fault)"))
+        }
+        let step = autoExtend.by.of(pool.size)
+        if group.free < step {
+            complaints.append(
+                Obstacle(
+                    .cannotGrow,
+                    "thin pool \(place) grows by \(autoExtend.by), \(step), and volume group \(group.name) has "
+                        + "\(group.free) free"))
+        }
+    }
+
+    /// Why growth by itself cannot be switched on, or not be told.
+    static func autoExtendFault(
+        _ pool: LogicalVolume, in group: VolumeGroup, _ wanted: AutoExtendSpec, _ observed: ObservedState
+    ) -> String? {
+        let place = "\(group.name)/\(pool.name)"
+        if let profile = pool.profile, !profile.hasPrefix(AutoExtendSpec.profilePrefix) {
+            return
+                "it has the metadata profile '\(profile)', which Tuff did not set; 'lvchange --detachprofile \(place)' "
+                + "takes it off"
+        }
+        if case .unknown(let error) = observed.profiles[wanted.profileFile] {
+            return "its profile cannot be read: \(error)"
+        }
+        // LVM watches, and tells of, active pools only.
+        return pool.active ? nil : "it is inactive; 'lvchange -ay \(place)' activates it"
+    }
+}
+
+/// Growth that LVM's own monitoring does, and whether it would.
+extension PlanningPass {
+    /// - Returns: false where nothing has to be done about it.
+    mutating func planAutoExtend(_ declared: Declared<PoolSpec>) -> Bool {
+        guard case .lvm(let lvm) = declared.spec.backend, let name = lvm.thinPool,
+            case .known(let group?) = observed.volumeGroups[lvm.volumeGroup],
+            let pool = group.logicalVolumes.first(where: { $0.name == name && $0.layout == .thinPool })
+        else { return false }
+        guard let wanted = declared.spec.autoExtend else {
+            guard let profile = pool.profile, profile.hasPrefix(AutoExtendSpec.profilePrefix) else { return false }
+            return setAutoExtend(
+                declared, group, pool, nil, [FieldDifference("autoExtend", from: profile, to: nil)],
+                "let thin pool \(group.name)/\(name) grow no more by itself")
+        }
+        guard PoolState.autoExtendFault(pool, in: group, wanted, observed) == nil else { return false }
+        var differences: [FieldDifference] = []
+        if pool.profile != wanted.profile {
+            differences.append(FieldDifference("profile", from: pool.profile, to: wanted.profile))
+        }
+        if case .known(let text) = observed.profiles[wanted.profileFile], text != Self.trimmed(wanted.profileText) {
+            differences.append(
+                FieldDifference(wanted.profileFile, from: text == nil ? nil : "(changed)", to: "(as it should be)"))
+        }
+        if pool.isMonitored != true {
+            differences.append(FieldDifference("monitoring", from: "off", to: "on, by dmeventd"))
+        }
+        guard !differences.isEmpty else { return false }
+        return setAutoExtend(
+            declared, group, pool, wanted, differences,
+            "let thin pool \(group.name)/\(name) grow by \(wanted.by) when it is \(wanted.threshold) full")
+    }
+
+    /// A file is read without the newline that ends it.
+    private static func trimmed(_ text: String) -> String { text.hasSuffix("\n") ? String(text.dropLast()) : text }
+
+    private mutating func setAutoExtend(
+        _ declared: Declared<PoolSpec>, _ group: VolumeGroup, _ pool: LogicalVolume, _ wanted: AutoExtendSpec?,
+        _ differences: [FieldDifference], _ summary: String
+    ) -> Bool {
+        builder.add(
+            PlannedChange(
+                ResourceID(.pool, declared.metadata.name), .update, summary, differences: differences, risk: .online,
+                location: declared.location(of: "spec.autoExtend")),
+            [
+                (
+                    .pool(
+                        .setAutoExtend(
+                            group: group.name, pool: pool.name, uuid: pool.uuid, wanted.map(AutoExtend.init))),
+                    .volumeGroup(group.name)
+                )
+            ])
+        return true
+    }
+}

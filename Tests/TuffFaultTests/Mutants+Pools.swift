@@ -1,0 +1,30 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+
+extension Mutant {
+    /// What keeps other people's disks from becoming pools is bent.
+    static let pools: [Mutant] = [
+        Mutant("does not look again whether a device is blank") {
+            $0.actions = { actions in
+                actions.filter { if case .require(.blankDevice) = $0 { false } else { true } }
+            }
+        },
+        Mutant("makes pools without consent") {
+            $0.context = { context in
+                var context = context
+                context.consent.allowPoolCreate = true
+                return context
+            }
+        },
+        Mutant("does not say that a group is not complete") {
+            $0.actions = { actions in
+                actions.map { action in
+                    guard case .run(var command) = action, command.arguments.first == "vgcreate" else { return action }
+                    command.arguments = command.arguments.map { $0 == PoolMarks.begun ? "tuff-nothing" : $0 }
+                    return .run(command)
+                }
+            }
+        },
+    ]
+}

@@ -1,0 +1,62 @@
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+/// Pools that are to be made, of devices that are blank and of some that are not.
+extension Simulation {
+    static let blankDevices = ["/dev/disk/by-id/blank-0", "/dev/disk/by-id/blank-1"]
+    /// Nothing tells whose its bytes are, so that LVM itself would take it.
+    static let usedDevice = "/dev/disk/by-id/used"
+    static let foreignDevice = "/dev/disk/by-id/foreign"
+
+    static func plugIn(_ world: inout FakeWorld) {
+        for path in blankDevices { world.lvm.plugIn(path) }
+        world.lvm.plugIn(usedDevice) { $0.firstData = 1 << 27 }
+        world.lvm.plugIn(foreignDevice) { $0.signatures = [DeviceSignature(type: "ext4", offset: 1080)] }
+    }
+
+    /// The consent that an edit comes with.
+    static func consent(_ edit: Edit) -> Consent {
+        var consent = pruning
+        consent.allowDestroy = edit.destroys
+        consent.allowPoolCreate = edit.makesPool
+        return consent
+    }
+
+    /// What documents offer for which group.
+    func offers() -> [String: Set<String>] {
+        var result: [String: Set<String>] = [:]
+        for pool in desired.pools.values {
+            guard case .lvm(let lvm) = pool.spec.backend, let create = lvm.create else { continue }
+            result[lvm.volumeGroup, default: []].formUnion(create.devices)
+        }
+        return result
+    }
+
+    mutating func editPool(_ edit: Edit) -> Bool {
+        switch edit {
+        case .autoExtend:
+            guard var pool = desired.pools["fast"] else { return false }
+            pool.spec.autoExtend =
+                pool.spec.autoExtend == nil
+                ? AutoExtendSpec(threshold: Percentage(80), by: Percentage(20)) : nil
+            desired.pools["fast"] = pool
+        case .stopMonitoring: meddle { $0.lvm["vg0", "tp0"]?.isMonitored = false }
+        case .declarePool:
+            guard desired.pools["made"] == nil else { return false }
+            desired.pools["made"] = Self.pool("made", "vg1", Self.blankDevices)
+            desired.volumes["within"] = Sample.declared(
+                "within", VolumeSpec(size: ByteCount(16 << 20), placement: .pool("made")))
+        default:
+            guard desired.pools["refused"] == nil else { return false }
+            desired.pools["refused"] = Self.pool("refused", "vg2", [Self.usedDevice, Self.foreignDevice])
+        }
+        return true
+    }
+
+    private static func pool(_ name: String, _ group: String, _ devices: [String]) -> Declared<PoolSpec> {
+        var lvm = LVMPoolSpec(volumeGroup: group, thinPool: "tp")
+        lvm.create = PoolCreation(devices: devices)
+        return Sample.declared(name, PoolSpec(backend: .lvm(lvm)))
+    }
+}
