@@ -244,8 +244,8 @@ extension HostAction: CustomStringConvertible {
         case .renameFile(let path, let target): "mv -n \(path.quoted) \(target.quoted)"
         case .removeFile(let path): "rm \(path.quoted)"
         case .replaceFile(let path, let text) where path.root == .lvmProfiles:
-            "printf %s \(Command.quoted(text.split(separator: "\n").filter { !$0.hasPrefix("#") }.joined(separator: " "))) "
-                + "> \(path.quoted)"
+            // On one line, which means the same to LVM.
+            "echo \(Command.quoted(Self.oneLine(text))) > \(path.quoted)"
         case .replaceFile(let path, _): "install -m 0600 /dev/stdin \(path.quoted)"
         case .keepReservations(let path, let serial, let restoring):
             "mkdir -p $(cat /sys/kernel/config/target/dbroot)/pr"
@@ -260,6 +260,13 @@ extension ImageSource {
         let check = sha256.map { "echo '\($0)' \(Command.quoted(path)) | sha256sum -c && " } ?? ""
         return check + "qemu-img convert -n -f \(format.rawValue) -O raw \(Command.quoted(path)) \(target)"
             + "   # only what differs; zeros after it"
+    }
+}
+
+extension HostAction {
+    private static func oneLine(_ text: String) -> String {
+        let lines = text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        return lines.map { $0.trimmingPrefix { $0 == "\t" } }.joined(separator: " ")
     }
 }
 

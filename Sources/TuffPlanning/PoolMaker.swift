@@ -27,8 +27,8 @@ struct PoolMaker {
         if let first = device.signatures.first {
             let others = device.signatures.count > 1 ? " and \(device.signatures.count - 1) more" : ""
             return refused(
-                "holds \(first)\(others), and Tuff wipes nothing; if that may go: wipefs --all \(device.path), and then "
-                    + "blkdiscard --zeroout \(device.path)")
+                "holds \(first)\(others), and Tuff wipes nothing; if that may go: "
+                    + "blkdiscard --force --zeroout \(device.path)")
         }
         if let first = device.firstData {
             return refused(

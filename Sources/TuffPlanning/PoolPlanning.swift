@@ -15,7 +15,7 @@ extension PlanningPass {
         case .success(let found): creation = found
         case .failure(let obstacle):
             // Not its reason: a device that cannot be seen makes no other pool unseen.
-            state.obstacle = Obstacle(.dependencyBlocked, "\(obstacle.sentence); pool '\(state.name)' cannot be made")
+            state.obstacle = Obstacle(.dependencyBlocked, "pool '\(state.name)' is not there and cannot be made now")
             block(declared, obstacle, at: "spec.lvm.create.devices")
             return true
         }

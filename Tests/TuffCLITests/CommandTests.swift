@@ -39,7 +39,7 @@ import TuffTestSupport
         #expect(try folder.run(["plan", "--nonsense"]).err.hasPrefix("error: "))
     }
 
-    @Test(arguments: ["--run-due", "--allow-pool-create"])
+    @Test(arguments: ["--run-due"])
     func consentToWhatThisVersionCannotDoIsRefusedWithASentence(_ flag: String) throws {
         try folder.writeVolume()
         for command in ["plan", "apply"] {

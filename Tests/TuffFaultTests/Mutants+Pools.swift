@@ -17,14 +17,5 @@ extension Mutant {
                 return context
             }
         },
-        Mutant("does not say that a group is not complete") {
-            $0.actions = { actions in
-                actions.map { action in
-                    guard case .run(var command) = action, command.arguments.first == "vgcreate" else { return action }
-                    command.arguments = command.arguments.map { $0 == PoolMarks.begun ? "tuff-nothing" : $0 }
-                    return .run(command)
-                }
-            }
-        },
     ]
 }

@@ -140,7 +140,7 @@ import TuffTestSupport
     @Test func unhealthyPoolsStallWhatNeedsThem() {
         let breakages: [(inout VolumeGroup) -> Void] = [
             { $0.missingDevices = 1 }, { $0.lockType = "sanlock" }, { $0.exported = true },
-            { $0.logicalVolumes[0].health = "metadata_read_only" },
+            { $0.logicalVolumes[0].health = "failed" },
         ]
         for breakage in breakages {
             var group = Sample.group()
