@@ -39,7 +39,7 @@ let package = Package(
         .target(name: "TuffImages", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
         .target(name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML"], swiftSettings: strict),
-        .target(name: "TuffPlanning", dependencies: ["TuffModel", crypto], swiftSettings: strict),
+        .target(name: "TuffPlanning", dependencies: ["TuffModel", "TuffSchedule", crypto], swiftSettings: strict),
         .target(name: "CTuffHost", swiftSettings: strict),
         .target(
             name: "TuffHost",
@@ -105,7 +105,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TuffPlanningTests",
-            dependencies: ["TuffModel", "TuffPlanning", "TuffConfig", "TuffTestSupport"],
+            dependencies: ["TuffModel", "TuffHost", "TuffPlanning", "TuffConfig", "TuffTestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -69,8 +69,29 @@ package struct Marks: Hashable, Codable, Sendable {
     package var executed: [String]
     /// It was taken right before this restore, by its key, wrote over its origin.
     package var safety: String?
+    /// The run of a SnapshotPolicy that took it (`tuff:due=POLICY/TIME`).
+    package var occasion: Occasion?
     /// Tags under our prefix that this version does not know: kept, shown, never interpreted.
     package var other: [String]
+
+    /// One run of a policy, by the time of its schedule and not by when it came to it.
+    package struct Occasion: Hashable, Codable, Sendable {
+        package var policy: String
+        package var time: Instant
+
+        package init(policy: String, time: Instant) {
+            self.policy = policy
+            self.time = time
+        }
+
+        init?(text: String) {
+            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 2, NameRule.isLabel(parts[0]), let time = Instant(text: String(parts[1])) else {
+                return nil
+            }
+            self.init(policy: String(parts[0]), time: time)
+        }
+    }
 
     package static let prefix = "tuff:"
     /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks; a thick volume whose extents
@@ -109,7 +130,8 @@ package struct Marks: Hashable, Codable, Sendable {
 
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
-        case adopted, done, from, iqn, lun, op, policy, protect, released, safety, serial, snap, stack, uid, until, vol
+        case adopted, done, due, from, iqn, lun, op, policy, protect, released, safety, serial, snap, stack, uid, until,
+            vol
 
         var text: String { "\(self)" }
     }
@@ -118,7 +140,7 @@ package struct Marks: Hashable, Codable, Sendable {
         uid: UID, role: Role, stack: String, iqn: String? = nil, serial: String? = nil, lun: Int? = nil,
         protect: Bool = false, policy: RemovalPolicy = RemovalPolicy(), until: Instant? = nil, released: Bool = false,
         adopted: Bool = false, origin: UID? = nil, operation: String? = nil, executed: [String] = [],
-        safety: String? = nil, other: [String] = []
+        safety: String? = nil, occasion: Occasion? = nil, other: [String] = []
     ) {
         self.uid = uid
         self.role = role
@@ -135,6 +157,7 @@ package struct Marks: Hashable, Codable, Sendable {
         self.operation = operation
         self.executed = executed
         self.safety = safety
+        self.occasion = occasion
         self.other = other
     }
 
@@ -156,6 +179,7 @@ package struct Marks: Hashable, Codable, Sendable {
         if let origin { result.append("tuff:from=\(origin)") }
         if let operation { result.append("tuff:op=\(operation)") }
         if let safety { result.append("tuff:safety=\(safety)") }
+        if let occasion { result.append("tuff:due=\(occasion.policy)/\(occasion.time)") }
         return result.sorted()
     }
 
@@ -222,7 +246,8 @@ package struct Marks: Hashable, Codable, Sendable {
                 until: value(.until).flatMap { Instant(text: $0) }, released: value(.released) != nil,
                 adopted: value(.adopted) != nil,
                 origin: value(.from).flatMap { UID($0) }, operation: value(.op), executed: executed,
-                safety: value(.safety), other: other.sorted()))
+                safety: value(.safety), occasion: value(.due).flatMap { Occasion(text: $0) },
+                other: other.sorted()))
     }
 
     private static let keyTexts: [[UInt8]] = Key.allCases.map { Array($0.text.utf8) }
@@ -260,6 +285,7 @@ package struct Marks: Hashable, Codable, Sendable {
         case .until: Instant(text: value) != nil
         case .lun: Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
         case .safety, .done: isRestoreKey(value)
+        case .due: Occasion(text: value) != nil
         case .adopted, .op, .protect, .released, .uid: true
         }
     }

@@ -15,6 +15,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
     /// LVM's metadata profiles of ours, by file name: their texts, without the newline at the end. Only while a pool asks
     /// to grow by itself.
     package var profiles: ObservationMap<String>
+    /// The rules of the time zones that policies name, as `/usr/share/zoneinfo` has them, by name.
+    package var timeZones: ObservationMap<ZoneFile>
     /// What earlier passes saw. Passes without a state directory have an empty one.
     package var ledger: Ledger
 
@@ -25,7 +27,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
         secrets: ObservationMap<SecretFingerprint> = ObservationMap(),
         images: ObservationMap<ObservedImage> = ObservationMap(),
         devices: ObservationMap<CandidateDevice> = ObservationMap(),
-        profiles: ObservationMap<String> = ObservationMap(), ledger: Ledger = Ledger()
+        profiles: ObservationMap<String> = ObservationMap(),
+        timeZones: ObservationMap<ZoneFile> = ObservationMap(), ledger: Ledger = Ledger()
     ) {
         self.takenAt = takenAt
         self.volumeGroups = volumeGroups
@@ -35,6 +38,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
         self.images = images
         self.devices = devices
         self.profiles = profiles
+        self.timeZones = timeZones
         self.ledger = ledger
     }
 }

@@ -5,7 +5,8 @@ package enum Action: String, Codable, Sendable, CaseIterable {
     /// `untrash` brings back from the trash and `adopt` takes up what was released; `trash` puts there, `release`
     /// lets go of what is to be retained, `withdraw` takes an initiator's access away, `takeDown` what is left of an export that
     /// nobody has access to, `purge` ends the trash's keeping.
-    case create, untrash, adopt, update, withdraw, takeDown, release, trash, purge, orphan, blocked, unsupported,
+    /// What a schedule wants by now waits as `due` for consent to carry it out.
+    case create, untrash, adopt, update, withdraw, takeDown, release, trash, purge, due, orphan, blocked, unsupported,
         unchanged
 
     package var symbol: String {
@@ -13,6 +14,7 @@ package enum Action: String, Codable, Sendable, CaseIterable {
         case .create, .untrash, .adopt: "+"
         case .update: "~"
         case .withdraw, .takeDown, .release, .trash, .purge: "-"
+        case .due: "*"
         case .orphan, .blocked, .unsupported: "!"
         case .unchanged: "="
         }
@@ -22,7 +24,7 @@ package enum Action: String, Codable, Sendable, CaseIterable {
     package var acts: Bool {
         switch self {
         case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge: true
-        case .orphan, .blocked, .unsupported, .unchanged: false
+        case .due, .orphan, .blocked, .unsupported, .unchanged: false
         }
     }
 
@@ -200,6 +202,8 @@ package struct PlanCounts: Hashable, Codable, Sendable {
     package var blocked = 0
     package var unsupported = 0
     package var orphaned = 0
+    /// What schedules want and waits for consent; no change.
+    package var due = 0
     package var unchanged = 0
 
     package init() {}
@@ -232,6 +236,7 @@ package struct Plan: Hashable, Codable, Sendable {
             case .create, .untrash, .adopt: counts.add += 1
             case .update: counts.change += 1
             case .withdraw, .takeDown, .release, .trash, .purge: counts.remove += 1
+            case .due: counts.due += 1
             case .orphan: counts.orphaned += 1
             case .blocked: counts.blocked += 1
             case .unsupported: counts.unsupported += 1

@@ -30,6 +30,8 @@ package struct Consent: Hashable, Codable, Sendable {
     package var allowDestroy = false
     /// The exact number of removals of this plan, where it is more than the guard lets pass.
     package var allowRemovals: Int?
+    /// Carry out what schedules say is due: take policies' snapshots, and destroy those that no longer are to be kept.
+    package var runDue = false
     /// Make these again, blank, though they were there once and are lost.
     package var recreate: [ResourceID] = []
     /// Make volume groups and thin pools that documents describe and that are not there.

@@ -15,6 +15,7 @@ struct PlanningPass {
     let index: StorageIndex
     let volumes: [String: Declared<VolumeSpec>]
     let snapshots: [String: Declared<SnapshotSpec>]
+    let snapshotPolicies: [String: Declared<SnapshotPolicySpec>]
     let restores: [String: Declared<RestoreSpec>]
     /// What takes over the place of which former name, by the annotation `tuff.dev/renamed-from`.
     let heirs: [Marks.Role: Marks.Role]
@@ -56,6 +57,7 @@ struct PlanningPass {
         self.observed = observed
         volumes = desired.volumes
         snapshots = desired.snapshots
+        snapshotPolicies = desired.snapshotPolicies
         restores = desired.restores
         heirs = Self.heirs(desired)
         attachedVolumes = Set(desired.attachments.values.map(\.spec.volume))
@@ -93,6 +95,7 @@ struct PlanningPass {
         for declared in desired.attachments.values.sorted(by: Self.comesFirst) {
             planAttachment(declared, outcomes[.volume(declared.spec.volume)])
         }
+        planPolicies(desired)
         planRemovals()
         planLeftGrowths()
         planUnsupported(desired)
@@ -196,7 +199,6 @@ struct PlanningPass {
 
     private mutating func planUnsupported(_ desired: DesiredState) {
         var found: [(ResourceID, SourceLocation)] = []
-        found += desired.snapshotPolicies.values.map { (ResourceID(.snapshotPolicy, $0.metadata.name), $0.location) }
         found += desired.backupRepositories.values.map {
             (ResourceID(.backupRepository, $0.metadata.name), $0.location)
         }

@@ -6,6 +6,7 @@ extension PlanningPass {
         for volume in ownVolumes {
             switch volume.standing {
             case .released: break
+            case .live where isPolicys(volume): break
             case .live where !isDeclared(volume.marks.role) && !isBeingRenamed(volume.marks.role):
                 planRemoval(of: volume)
             case .live: break

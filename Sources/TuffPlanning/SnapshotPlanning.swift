@@ -51,7 +51,7 @@ extension PlanningPass {
         return copySource(role, into: pool).map { $0 }
     }
 
-    private mutating func copySource(_ role: Marks.Role, into pool: PoolState) -> Result<CopySource, MissingSource> {
+    mutating func copySource(_ role: Marks.Role, into pool: PoolState) -> Result<CopySource, MissingSource> {
         func missing(_ reason: Reason, _ sentence: String) -> Result<CopySource, MissingSource> {
             .failure(MissingSource(obstacle: Obstacle(reason, sentence)))
         }
@@ -89,7 +89,7 @@ extension PlanningPass {
         return .available(stored, after: last)
     }
 
-    private func copyStep(_ source: CopySource, _ stored: StoredVolume) -> VolumeStep {
+    func copyStep(_ source: CopySource, _ stored: StoredVolume) -> VolumeStep {
         .copy(
             source: source.stored.location, sourceUID: source.stored.uid, sourceUUID: source.stored.uuid,
             location: stored.location, marks: stored.marks)

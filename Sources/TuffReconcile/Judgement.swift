@@ -29,7 +29,7 @@ struct Judgement {
             resource: change.resource, action: change.action, summary: change.summary, verdict: .unchanged,
             location: change.location)
         switch change.action {
-        case .unchanged: return report
+        case .unchanged, .due: return report
         case .blocked: report.verdict = .blocked
         case .unsupported: report.verdict = .unsupported
         case .orphan: report.verdict = .orphan

@@ -54,6 +54,7 @@ package struct Reconciler: Sendable {
             takenAt: machine.now(), volumeGroups: seen, directories: await folders, targets: await targets,
             secrets: await secrets, devices: devices, profiles: profiles, ledger: known)
         observed.images = await images(neededBy: desired, observed, context)
+        observed.timeZones = timeZones(neededBy: desired)
         return observed
     }
 
@@ -75,6 +76,18 @@ package struct Reconciler: Sendable {
                 entries[source.key] = .known(try await machine.image(source))
             } catch {
                 if error.code != .notFound { entries[source.key] = .unknown(error) }
+            }
+        }
+        return ObservationMap(entries)
+    }
+
+    private func timeZones(neededBy desired: DesiredState) -> ObservationMap<ZoneFile> {
+        var entries: [String: Observation<ZoneFile>] = [:]
+        for name in Set(desired.snapshotPolicies.values.compactMap(\.spec.schedule.timeZone)) {
+            do throws(HostError) {
+                entries[name] = .known(try ZoneReader.read(name))
+            } catch {
+                if error.code != .notFound { entries[name] = .unknown(error) }
             }
         }
         return ObservationMap(entries)

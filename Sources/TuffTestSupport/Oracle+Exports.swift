@@ -92,11 +92,13 @@ extension Oracle {
         var found: [Violation] = []
         func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
         let mine = view.objects.filter { $0.uid != nil && $0.stack == intent.stack }
+        found += policiesSettled(mine, intent, blocked)
         var count: [String: Int] = [:]
         for object in mine where !blocked.contains(object.label) {
             if object.isLive {
                 count[object.label, default: 0] += 1
-                if intent.volumes[object.label] == nil, intent.prune { say("\(object.place) is undeclared") }
+                let isKept = object.run.map { intent.policies[$0.policy] != nil } ?? false
+                if intent.volumes[object.label] == nil, !isKept, intent.prune { say("\(object.place) is undeclared") }
                 // A name that a person gave is kept; one of ours must be the right one.
                 let name = (object.mark("snap") == nil ? "v-" : "s-") + object.label
                 if Self.isOurs(object.name), object.name != name { say("\(object.place) should be named \(name)") }

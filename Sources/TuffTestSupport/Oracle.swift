@@ -36,79 +36,6 @@ package struct Oracle: Sendable {
         package var description: String { "\(rule.rawValue) \(sentence)" }
     }
 
-    /// What people said: the documents and the consent of one pass, in the oracle's own words.
-    package struct Intent: Sendable {
-        package struct Volume: Sendable {
-            package var home: String
-            package var formerName: String?
-            /// `protect: false` was written out.
-            package var endsProtection: Bool
-            /// How many initiators may use it at once.
-            package var mostInitiators: Int
-            /// Path of the image it is made from.
-            package var image: String?
-
-            package init(
-                home: String, formerName: String? = nil, endsProtection: Bool = false, mostInitiators: Int = 1,
-                image: String? = nil
-            ) {
-                self.image = image
-                self.home = home
-                self.formerName = formerName
-                self.endsProtection = endsProtection
-                self.mostInitiators = mostInitiators
-            }
-        }
-
-        package struct Attachment: Sendable {
-            package var volume: String
-            package var initiator: String
-            package var demandsCHAP: Bool
-
-            package init(volume: String, initiator: String, demandsCHAP: Bool) {
-                self.volume = volume
-                self.initiator = initiator
-                self.demandsCHAP = demandsCHAP
-            }
-        }
-
-        /// Rolls a volume back once.
-        package struct Restore: Sendable {
-            package var name: String
-            package var volume: String
-            package var uid: String
-            package var snapshot: String
-
-            package init(name: String, volume: String, uid: String, snapshot: String) {
-                self.name = name
-                self.volume = volume
-                self.uid = uid
-                self.snapshot = snapshot
-            }
-        }
-
-        package var restores: [Restore] = []
-        package var stack = "default"
-        package var now: Int64 = 0
-        package var volumes: [String: Volume] = [:]
-        package var attachments: [String: Attachment] = [:]
-        package var prune = false
-        package var destroy = false
-        package var removals: Int?
-        package var recreate: Set<String> = []
-        /// Devices that declared pools may be made of, by the name of the volume group; empty without consent.
-        package var newGroups: [String: Set<String>] = [:]
-        /// Uids that an order by hand is about: purge, restore, release or unprotect.
-        package var ordered: Set<String> = []
-        /// Uuids of logical volumes that an order adopts.
-        package var adopted: Set<String> = []
-        /// Attachments that `detach --force` cuts off, and that `detach` takes away.
-        package var forced: Set<String> = []
-        package var detached: Set<String> = []
-
-        package init() {}
-    }
-
     /// Everything left on purpose within the guard's window, and what the clock said at most.
     private var departures: [(name: String, isVolume: Bool, at: Int64)] = []
     private var latest: Int64 = 0
@@ -179,15 +106,16 @@ package struct Oracle: Sendable {
                 if after.object(old.key) != old { found.append(Violation(.foreign, "\(old.place) of another stack")) }
                 continue
             }
+            let isExpired = isExpired(old, after, intent) && !clockIsBehind
             guard let new = successor(of: old, in: after) else {
-                found += vanished(old, intent, clockIsBehind)
-                if !old.isTrashed { leaving.insert(old.label) }
+                found += isExpired ? [] : vanished(old, intent, clockIsBehind)
+                if !old.isTrashed, !isExpired { leaving.insert(old.label) }
                 gone.insert(old.uid!)
                 continue
             }
-            found += changed(old, new, intent, clockIsBehind)
+            found += changed(old, new, intent, clockIsBehind, isExpired: isExpired)
             found += rolledBack(old, new, before, after, intent)
-            if old.isLive, !new.isLive { leaving.insert(old.label) }
+            if old.isLive, !new.isLive, !isExpired { leaving.insert(old.label) }
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
         }
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
@@ -289,7 +217,7 @@ package struct Oracle: Sendable {
     }
 
     private func changed(
-        _ old: OracleObject, _ new: OracleObject, _ intent: Intent, _ clockIsBehind: Bool
+        _ old: OracleObject, _ new: OracleObject, _ intent: Intent, _ clockIsBehind: Bool, isExpired: Bool
     ) -> [Violation] {
         var found: [Violation] = []
         func say(_ rule: Rule, _ sentence: String) {
@@ -321,7 +249,7 @@ package struct Oracle: Sendable {
             let declared = intent.volumes[new.label]
             if declared?.endsProtection != true { say(.removal, "its protection ended by itself") }
         }
-        if !old.isTrashed, new.isTrashed {
+        if !old.isTrashed, new.isTrashed, !isExpired {
             if old.isProtected { say(.removal, "protected, and put in the trash") }
             if !intent.prune || isDeclared { say(.removal, "put in the trash without consent") }
             if old.isRetained { say(.removal, "to be retained, and put in the trash") }
@@ -353,7 +281,9 @@ package struct Oracle: Sendable {
         let what = "\(new.place) (\(new.label), uid \(new.uid ?? ""))"
         if everSeen.contains(new.uid!) { found.append(Violation(.identity, "\(what) has a used identity")) }
         let keeps = intent.restores.contains { "before-\($0.name)" == new.label && $0.uid == new.mark("from") }
-        guard new.stack == intent.stack, intent.volumes[new.label] != nil || keeps else {
+        let isRun = new.mark("due") != nil
+        if isRun { found += run(new, before, after, intent) }
+        guard new.stack == intent.stack, intent.volumes[new.label] != nil || keeps || isRun else {
             return found + [Violation(.foreign, "\(what) was made and nobody declared it")]
         }
         if let source = new.mark("from") {

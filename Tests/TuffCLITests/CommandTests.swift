@@ -39,16 +39,6 @@ import TuffTestSupport
         #expect(try folder.run(["plan", "--nonsense"]).err.hasPrefix("error: "))
     }
 
-    @Test(arguments: ["--run-due"])
-    func consentToWhatThisVersionCannotDoIsRefusedWithASentence(_ flag: String) throws {
-        try folder.writeVolume()
-        for command in ["plan", "apply"] {
-            let ended = try folder.run([command, "-f", "volumes.yaml", flag] + folder.host)
-            #expect(ended.code == 64)
-            #expect(ended.err.contains("this version of tuff"))
-        }
-    }
-
     @Test func aConfigurationThatOthersMayWriteIsNotObeyed() throws {
         try folder.writeVolume()
         try folder.write("open.yaml", "apiVersion: tuff.dev/v1\nkind: Controller\nspec: {node: n}\n")

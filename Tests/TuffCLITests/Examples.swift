@@ -58,8 +58,8 @@ enum Examples {
             ResourceID(.volume, "old"), .orphan, "vg0/v-old is ours and no document declares it; nothing is removed",
             reason: .notDeclared)
         let policy = PlannedChange(
-            ResourceID(.snapshotPolicy, "daily"), .unsupported,
-            "this version does not carry out SnapshotPolicy documents yet",
+            ResourceID(.backupPolicy, "nightly"), .unsupported,
+            "this version does not carry out BackupPolicy documents yet",
             reason: .notSupportedYet, location: place(40))
         var step = createStep
         step.change = 5

@@ -37,7 +37,7 @@ import TuffTestSupport
         [.declareAttached, .handOver], [.declareAttached, .handOver, .detach],
         [.declare, .snapshot, .write, .restore], [.declare, .snapshot, .write, .restore, .write, .attach],
         [.declareAttached, .snapshot, .write, .restore],
-        [.declarePool],
+        [.declarePool], [.declare, .declarePolicy], [.declare, .declarePolicy, .expire],
     ]
 
     private static func firstInStories(_ mutant: Mutant) async -> String? {

@@ -81,6 +81,7 @@ extension Mutant {
                 }
             }
         },
+        Mutant("forgets which runs were taken") { $0.tags = without("tuff:due") },
         Mutant("does not look for sessions") { mutant in
             mutant.targets = onTargets { target in
                 for index in target.acls.indices { target.acls[index].sessions = [] }

@@ -115,6 +115,7 @@ struct Simulation {
     static let pruning: Consent = {
         var consent = Consent()
         consent.prune = true
+        consent.runDue = true
         return consent
     }()
 
@@ -199,6 +200,11 @@ struct Simulation {
         intent.now = context.now.secondsSince1970
         intent.prune = consent.prune
         intent.destroy = consent.allowDestroy
+        intent.runDue = consent.runDue
+        for (name, policy) in desired.snapshotPolicies {
+            guard case .names(let names) = policy.spec.volumes else { continue }
+            intent.policies[name] = Oracle.Intent.Policy(volumes: Set(names), keep: policy.spec.keep?.last)
+        }
         intent.removals = consent.allowRemovals
         if consent.allowPoolCreate { intent.newGroups = offers() }
         intent.recreate = Set(consent.recreate.map(\.name))

@@ -77,6 +77,8 @@ struct ConsentOptions: ParsableArguments {
     var allowRemovals: Int?
     @Flag(help: "Let --prune destroy at once the data of volumes with trashFor: 0s.")
     var allowDestroy = false
+    @Flag(help: "Take the snapshots that are due, and destroy those that policies no longer keep.")
+    var runDue = false
     @Option(
         help: ArgumentHelp(
             "Make this anew, blank, though it is lost: Volume/NAME. May be given more than once.",
@@ -86,14 +88,13 @@ struct ConsentOptions: ParsableArguments {
     var firstGiven: String? {
         let given = [
             (prune, "--prune"), (allowRemovals != nil, "--allow-removals"), (allowDestroy, "--allow-destroy"),
-            (!recreate.isEmpty, "--recreate"), (allowPoolCreate, "--allow-pool-create"),
+            (!recreate.isEmpty, "--recreate"), (allowPoolCreate, "--allow-pool-create"), (runDue, "--run-due"),
         ]
         return given.first(where: \.0)?.1
     }
 
     @Flag(help: "Make volume groups and thin pools that are declared with 'create' and not there, of blank devices.")
     var allowPoolCreate = false
-    @Flag(help: .hidden) var runDue = false
 
     func validate() throws {
         if let allowRemovals, allowRemovals < 0 {
@@ -111,20 +112,13 @@ struct ConsentOptions: ParsableArguments {
         }
     }
 
-    /// - Throws: for consent to what this version does not do. The flags are known, so that a script written for a
-    ///   later version gets a sentence instead of a guess.
     func consent() throws -> Consent {
-        let reasons: [(Bool, String, String)] = [
-            (runDue, "--run-due", "this version of tuff has no scheduled jobs")
-        ]
-        if let (_, flag, reason) = reasons.first(where: \.0) {
-            throw Failure.usage("\(flag): \(reason)", help: "leave \(flag) out")
-        }
         var consent = Consent()
         consent.prune = prune
         consent.allowDestroy = allowDestroy
         consent.allowRemovals = allowRemovals
         consent.allowPoolCreate = allowPoolCreate
+        consent.runDue = runDue
         consent.recreate = try resources().sorted()
         return consent
     }

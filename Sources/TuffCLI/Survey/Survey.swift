@@ -363,6 +363,7 @@ struct SurveyBuilder {
         case .adopt: return [Condition("Ready", .no, reason: "Released", message: change.summary)]
         case .withdraw, .takeDown, .release, .trash, .purge, .update:
             return [Condition("Ready", .no, reason: "Differs", message: change.summary)]
+        case .due: return [Condition("Ready", .yes, reason: "Due", message: change.summary)]
         case .orphan:
             var condition = observed ?? Condition("Ready", .yes, reason: "NotDeclared", message: change.summary)
             if condition.status == .yes { condition.reason = "NotDeclared" }

@@ -42,6 +42,8 @@ package struct ApplyView: View {
         var line = "Apply: " + parts.joined(separator: ", ") + "; \(count(.unchanged)) unchanged"
         if count(.unsupported) > 0 { line += ", \(count(.unsupported)) unsupported" }
         if count(.orphan) > 0 { line += ", \(Layout.count(count(.orphan), "orphan"))" }
+        let due = report.changes.count { $0.action == .due }
+        if due > 0 { line += ", \(due) due (--run-due)" }
         let times = report.times
         return line + ". \(Layout.duration(times.total))"
     }

@@ -26,10 +26,15 @@ package struct PlanView: View {
     package func text(_ style: Style) -> String {
         let context = plan.context
         var text = "Node \(context.config.node), stack \(context.stack), \(context.now)\n\n"
-        let shown = plan.changes.filter { $0.action != .unchanged || !$0.notes.isEmpty }
+        let due = plan.changes.filter { $0.action == .due }
+        let shown = plan.changes.filter { ($0.action != .unchanged || !$0.notes.isEmpty) && $0.action != .due }
         if !shown.isEmpty {
             text += "  " + Self.legend(shown, style) + "\n\n"
             text += ResourceRow.render(shown.map { Self.row($0) }, style) + "\n"
+        }
+        if !due.isEmpty {
+            text += "Due by schedules, and carried out with --run-due only:\n\n"
+            text += ResourceRow.render(due.map { Self.row($0) }, style) + "\n"
         }
         if plan.isEmpty { text += emptySentence + "\n\n" }
         for (node, number) in elsewhere.sorted(by: { $0.key < $1.key }) {
@@ -49,6 +54,7 @@ package struct PlanView: View {
         line += "\(counts.blocked) blocked; \(counts.unchanged) unchanged"
         if counts.unsupported > 0 { line += ", \(counts.unsupported) unsupported" }
         if counts.orphaned > 0 { line += ", \(Layout.count(counts.orphaned, "orphan"))" }
+        if counts.due > 0 { line += ", \(counts.due) due" }
         return line + "."
     }
 
@@ -56,7 +62,7 @@ package struct PlanView: View {
         let counts = plan.counts
         if counts.blocked + counts.unsupported > 0 { return "Nothing can be done now; the lines above say why." }
         if plan.changes.isEmpty, !elsewhere.isEmpty { return "Nothing is declared for this node." }
-        if counts.orphaned > 0 { return "Nothing to do: what is declared is there." }
+        if counts.orphaned + counts.due > 0 { return "Nothing to do: what is declared is there." }
         return "Nothing to do: what is declared is what is there."
     }
 
@@ -87,7 +93,7 @@ package struct PlanView: View {
         case .create, .untrash, .adopt: .green
         case .update: .yellow
         case .withdraw, .takeDown, .release, .trash, .purge, .orphan, .blocked, .unsupported: .red
-        case .unchanged: nil
+        case .due, .unchanged: nil
         }
     }
 
@@ -142,7 +148,7 @@ package struct PlanView: View {
         .map([
             "add": .int(counts.add), "change": .int(counts.change), "remove": .int(counts.remove),
             "blocked": .int(counts.blocked), "unsupported": .int(counts.unsupported), "orphan": .int(counts.orphaned),
-            "unchanged": .int(counts.unchanged),
+            "due": .int(counts.due), "unchanged": .int(counts.unchanged),
         ])
     }
 

@@ -1,0 +1,64 @@
+/// Snapshots that policies take and destroy, by the tag `tuff:due=POLICY/TIME`.
+extension Oracle {
+    /// Whether its policy may destroy it: enough newer ones of the same volume are there, and nobody holds on to it.
+    func isExpired(_ old: OracleObject, _ after: OracleView, _ intent: Intent) -> Bool {
+        guard old.isLive, !old.isProtected, intent.runDue, intent.volumes[old.label] == nil, let run = old.run,
+            let keep = intent.policies[run.policy]?.keep
+        else { return false }
+        let newer = after.objects.filter { other in
+            guard let its = other.run else { return false }
+            return other.isLive && its.policy == run.policy && its.time > run.time
+                && other.mark("from") == old.mark("from")
+        }
+        return newer.count >= keep
+    }
+
+    /// A snapshot that nobody declared is a policy's, of a volume it names, for a time that has come, and the only one.
+    func run(_ new: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+        let what = "\(new.place) (\(new.mark("due") ?? ""))"
+        guard intent.runDue, let run = new.run, let policy = intent.policies[run.policy] else {
+            return [Violation(.foreign, "\(what) was taken and no policy asked for it")]
+        }
+        var found: [Violation] = []
+        let origin = before.objects.first { $0.uid == new.mark("from") && $0.isLive }
+        if origin.map({ policy.volumes.contains($0.label) }) != true {
+            found.append(Violation(.foreign, "\(what) was taken of what its policy does not name"))
+        }
+        if OracleObject.seconds(run.time).map({ $0 <= intent.now }) != true {
+            found.append(Violation(.foreign, "\(what) was taken before its time"))
+        }
+        for other in before.objects + after.objects
+        where other.uid != new.uid && other.run?.policy == run.policy && other.mark("from") == new.mark("from") {
+            if let time = other.run?.time, time >= run.time {
+                found.append(Violation(.leaks, "\(what) was taken though \(other.place) is as new"))
+            }
+        }
+        return found
+    }
+
+    /// A finished pass has left each volume as many of a policy's snapshots as that keeps, and at least one.
+    func policiesSettled(_ mine: [OracleObject], _ intent: Intent, _ blocked: Set<String>) -> [Violation] {
+        guard intent.runDue else { return [] }
+        var found: [Violation] = []
+        for (name, policy) in intent.policies.sorted(by: { $0.key < $1.key }) where !blocked.contains(name) {
+            for volume in mine where volume.isLive && volume.mark("vol") != nil && policy.volumes.contains(volume.label)
+            {
+                let taken = mine.filter { $0.run?.policy == name && $0.mark("from") == volume.uid }
+                let free = taken.filter { $0.isLive && !$0.isProtected && intent.volumes[$0.label] == nil }
+                if taken.contains(where: { blocked.contains($0.label) }) || blocked.contains(volume.label) { continue }
+                if let keep = policy.keep, free.count > keep {
+                    found.append(Violation(.convergence, "\(volume.place) has \(free.count) snapshots of \(name)"))
+                }
+            }
+        }
+        return found
+    }
+}
+
+extension OracleObject {
+    /// The run of a policy that took it. Times of this form sort as texts.
+    var run: (policy: String, time: String)? {
+        guard let text = mark("due"), let slash = text.firstIndex(of: "/") else { return nil }
+        return (String(text[..<slash]), String(text[text.index(after: slash)...]))
+    }
+}
