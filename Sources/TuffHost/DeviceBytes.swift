@@ -143,16 +143,26 @@ struct DeviceBytes: ~Copyable {
         }
     }
 
-    /// Writes what differs, by pieces of 64 KiB.
+    /// Writes what differs. It is found by pieces of 4 KiB, the chunks of LVM's thick snapshots (lvcreate(8), `--chunksize`): a
+    /// volume that is rolled back to such a snapshot is only written where the snapshot keeps what was there already, and so
+    /// cannot make it overflow.
     /// - Returns: how many bytes were written.
     private func write(_ new: [UInt8], over old: [UInt8], _ count: Int, at offset: UInt64) throws(HostError) -> Int {
-        var written = 0
-        for start in stride(from: 0, to: count, by: 64 << 10) {
-            let end = min(start + (64 << 10), count)
-            let isEqual = new.withUnsafeBytes { new in
-                old.withUnsafeBytes { memcmp(new.baseAddress! + start, $0.baseAddress! + start, end - start) == 0 }
+        func isEqual(_ start: Int) -> Bool {
+            let length = min(4096, count - start)
+            return new.withUnsafeBytes { new in
+                old.withUnsafeBytes { memcmp(new.baseAddress! + start, $0.baseAddress! + start, length) == 0 }
             }
-            if isEqual { continue }
+        }
+        var written = 0, start = 0
+        while start < count {
+            var end = min(start + 4096, count)
+            guard !isEqual(start) else {
+                start = end
+                continue
+            }
+            while end < count, !isEqual(end) { end = min(end + 4096, count) }
+            defer { start = end }
             var done = start
             while done < end {
                 let got = new.withUnsafeBytes {

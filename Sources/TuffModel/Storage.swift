@@ -84,6 +84,9 @@ package struct StoredVolume: Hashable, Sendable {
     package var device: DeviceNumber?
     /// Why others could change its file; such a volume is not used.
     package var exposure: String?
+    /// See `LogicalVolume`; `size` is that of what it shows, its origin's.
+    package var isThickSnapshot = false
+    package var isOverflowed = false
 
     package init(
         marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, groupUUID: String? = nil,

@@ -115,7 +115,7 @@ extension PlanningPass {
         change(&after)
         return Relabelling(
             uuid: stored.uuid, from: stored.location, to: stored.location(under: after), before: stored.marks,
-            after: after)
+            after: after, isThickSnapshot: stored.isThickSnapshot)
     }
 
     private mutating func planRestore(_ stored: StoredVolume) {

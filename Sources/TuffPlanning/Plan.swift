@@ -88,6 +88,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let executed = Reason(rawValue: "Executed")
     /// Two documents want what only one can have.
     package static let conflict = Reason(rawValue: "Conflict")
+    /// A snapshot whose room of its own is full: what it held is lost.
+    package static let overflowed = Reason(rawValue: "Overflowed")
+    /// A snapshot in a thick pool without room of its own.
+    package static let reserveMissing = Reason(rawValue: "ReserveMissing")
     package static let suspended = Reason(rawValue: "Suspended")
     package static let unfinished = Reason(rawValue: "Unfinished")
     package static let notDeclared = Reason(rawValue: "NotDeclared")

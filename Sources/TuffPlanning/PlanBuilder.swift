@@ -35,7 +35,9 @@ struct PlanBuilder {
     func readers(of uid: UID) -> [Int] {
         steps.indices.filter { index in
             switch steps[index].step {
-            case .volume(.copy(_, uid, _, _, _)), .volume(.fill(_, _, _, uid, _, _)): true
+            case .volume(.copy(_, uid, _, _, _)), .volume(.snapshotThick(_, uid, _, _, _, _)),
+                .volume(.fill(_, _, _, uid, _, _)):
+                true
             default: false
             }
         }

@@ -178,7 +178,7 @@ extension PlanningPass {
         finished.operation = stored.marks.lastingOperation
         let home = stored.location(under: finished)
         // Somebody activated it by hand, or the host did at its start.
-        let comesBack = stored.location.isBlockDevice && stored.active
+        let comesBack = stored.location.isBlockDevice && stored.active && !stored.isThickSnapshot
         guard stored.size != nil, comesBack || home != stored.location || finished != stored.marks else { return }
         var obstacle = stateObstacle(stored)
         if home != stored.location, index.isTaken(home) {
@@ -191,7 +191,9 @@ extension PlanningPass {
             return
         }
         let step = VolumeStep.relabel(
-            Relabelling(uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: finished))
+            Relabelling(
+                uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: finished,
+                isThickSnapshot: stored.isThickSnapshot))
         builder.add(
             PlannedChange(
                 resource, .update, "finish putting \(stored.location) in the trash (\(home))", risk: .online,
@@ -240,7 +242,8 @@ struct VolumeRemoval {
         case .retain:
             after.released = true
             relabelling = Relabelling(
-                uuid: stored.uuid, from: stored.location, to: stored.location, before: stored.marks, after: after)
+                uuid: stored.uuid, from: stored.location, to: stored.location, before: stored.marks, after: after,
+                isThickSnapshot: stored.isThickSnapshot)
             action = .release
             risk = .online
             summary = "let go of \(size), the data stays (\(stored.location))"
@@ -251,7 +254,8 @@ struct VolumeRemoval {
             // Marks whose data is gone, or was never made, have no name to change.
             let home = stored.size == nil ? stored.location : stored.location(under: after)
             relabelling = Relabelling(
-                uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: after)
+                uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: after,
+                isThickSnapshot: stored.isThickSnapshot)
             action = .trash
             if destroys, stored.marks.policy.keepFor.seconds == 0 {
                 risk = .destroysData

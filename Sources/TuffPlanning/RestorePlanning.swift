@@ -215,16 +215,17 @@ extension PlanningPass {
                     location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: operation,
                     kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) }))
         }
-        for volume in [stored, from] where !volume.active {
-            steps.append(.activate(location: volume.location, uid: volume.uid, uuid: volume.uuid))
-        }
+        if !stored.active { steps.append(.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)) }
+        // A thick snapshot's device came with the volume's.
+        let device = from.isThickSnapshot ? (up: [], down: []) : bringing(from)
+        steps += device.up
         steps += [
             .fill(
                 location: stored.location, uid: stored.uid, source: from.location, sourceUID: from.uid,
                 sourceUUID: from.uuid, operation: operation),
             .complete(location: stored.location, uid: stored.uid, size: stored.size ?? .zero, operation: operation),
         ]
-        if !from.active { steps.append(.deactivate(location: from.location, uid: from.uid)) }
+        steps += device.down
         let size = stored.size ?? .zero
         if size > source.size {
             notes.append("the last \(size - source.size), which the snapshot does not have, become zeros")

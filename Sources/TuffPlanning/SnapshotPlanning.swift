@@ -51,7 +51,10 @@ extension PlanningPass {
         return copySource(role, into: pool).map { $0 }
     }
 
-    mutating func copySource(_ role: Marks.Role, into pool: PoolState) -> Result<CopySource, MissingSource> {
+    /// - Parameter sharingBlocks: for a snapshot, which LVM makes of what its source holds at one moment, in use or not.
+    mutating func copySource(
+        _ role: Marks.Role, into pool: PoolState, sharingBlocks: Bool = false
+    ) -> Result<CopySource, MissingSource> {
         func missing(_ reason: Reason, _ sentence: String) -> Result<CopySource, MissingSource> {
             .failure(MissingSource(obstacle: Obstacle(reason, sentence)))
         }
@@ -64,6 +67,7 @@ extension PlanningPass {
         }
         var source = CopySource(resource: role.resource, stored: stored, size: size, after: after)
         if case .thinPool = pool.backend, stored.backend == pool.backend { source.sharesBlocks = true }
+        if sharingBlocks { source.sharesBlocks = true }
         let obstacle =
             suspension(of: stored) ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored))
         return obstacle.map { .failure(MissingSource(obstacle: $0)) } ?? .success(source)
@@ -127,34 +131,44 @@ extension PlanningPass {
                 declared, .blocked,
                 Obstacle(.dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"))
         }
-        guard case .thinPool(let group, _) = pool.backend else {
+        guard case .logicalVolume(let group, _) = origin.location else {
             return stop(
                 declared, .unsupported,
                 Obstacle(
-                    .notSupportedYet, "this version takes snapshots in thin pools only, and \(pool.backend) is none"))
+                    .notSupportedYet, "this version takes snapshots of logical volumes, and \(pool.backend) has files"))
         }
         let source: CopySource
-        switch copySource(.volume(declared.spec.volume), into: pool) {
+        switch copySource(.volume(declared.spec.volume), into: pool, sharingBlocks: true) {
         case .success(let found): source = found
         case .failure(let missing):
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(declared, action, missing.obstacle)
         }
         let location = VolumeLocation.logicalVolume(group: group, name: role.objectName)
+        let isThick = if case .thick = pool.backend { true } else { false }
         let obstacle =
             pool.obstacle ?? unseen() ?? loss(of: role.resource) ?? former.flatMap { loss(of: $0.resource) }
             ?? (index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)
-            ?? pool.budget.exhausted
+            ?? pool.budget.exhausted ?? (isThick ? reserveObstacle(declared.spec.reserve, in: pool) : nil)
         if let obstacle { return stop(declared, .blocked, obstacle) }
         let uid = context.mintUID(for: role.resource)
         let marks = Marks(uid: uid, role: role, stack: context.stack, origin: origin.uid)
-        let stored = StoredVolume(
+        var stored = StoredVolume(
             marks: marks, backend: origin.backend, location: location, uuid: nil, size: source.size, active: false)
+        stored.isThickSnapshot = isThick
+        var step = copyStep(source, stored), room = ""
+        if isThick, let reserve = declared.spec.reserve {
+            stored.active = origin.active
+            room = " with \(reserve) of room"
+            step = .snapshotThick(
+                source: source.stored.location, sourceUID: source.stored.uid, sourceUUID: source.stored.uuid,
+                location: location, reserve: reserve.roundedUp(to: pool.unit), marks: marks)
+        }
         let last = builder.add(
             PlannedChange(
-                role.resource, .create, "take a snapshot of \(source.resource), \(source.size) (\(location))",
+                role.resource, .create, "take a snapshot of \(source.resource), \(source.size)\(room) (\(location))",
                 risk: .online, location: declared.location, uid: uid),
-            [(.volume(copyStep(source, stored)), key(of: location))], after: source.after.map { [$0] } ?? [])
+            [(.volume(step), key(of: location))], after: source.after.map { [$0] } ?? [])
         return .available(stored, after: last)
     }
 
@@ -175,6 +189,9 @@ extension PlanningPass {
             return stop(
                 declared, .blocked, Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there"),
                 uid: stored.uid)
+        }
+        if action == .update, let obstacle = overflow(stored) {
+            return stop(declared, .blocked, obstacle, uid: stored.uid)
         }
         var after = stored.marks
         after.role = role

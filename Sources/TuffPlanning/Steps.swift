@@ -27,6 +27,11 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes a volume or a snapshot with the content that `source` has at that moment, with all its marks in one act,
     /// inactive. The two share blocks and neither needs the other.
     case copy(source: VolumeLocation, sourceUID: UID, sourceUUID: String?, location: VolumeLocation, marks: Marks)
+    /// Makes a snapshot of a thick volume, in use or not, with room of its own for what is written over. Its device comes and
+    /// goes with the volume's.
+    case snapshotThick(
+        source: VolumeLocation, sourceUID: UID, sourceUUID: String?, location: VolumeLocation, reserve: ByteCount,
+        marks: Marks)
     /// Grows a volume. `uuid` (nil: made in the same plan) and `from` are re-read immediately before.
     case extend(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
     /// Grows a thick volume by extents that are wiped before they are joined to it.
@@ -66,7 +71,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
 
     package var location: VolumeLocation {
         switch self {
-        case .create(_, let location, _, _), .copy(_, _, _, let location, _), .extend(let location, _, _, _, _),
+        case .create(_, let location, _, _), .copy(_, _, _, let location, _),
+            .snapshotThick(_, _, _, let location, _, _), .extend(let location, _, _, _, _),
             .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
             .begin(let location, _, _, _, _), .fill(let location, _, _, _, _, _),
             .fillFromImage(let location, _, _), .deactivate(let location, _), .dropGrowth(let location),
@@ -99,8 +105,14 @@ package struct Relabelling: Hashable, Codable, Sendable {
     package var to: VolumeLocation
     package var before: Marks
     package var after: Marks
+    /// Its device is its origin's affair, and neither goes nor comes with it.
+    package var isThickSnapshot: Bool
 
-    package init(uuid: String?, from: VolumeLocation, to: VolumeLocation, before: Marks, after: Marks) {
+    package init(
+        uuid: String?, from: VolumeLocation, to: VolumeLocation, before: Marks, after: Marks,
+        isThickSnapshot: Bool = false
+    ) {
+        self.isThickSnapshot = isThickSnapshot
         self.uuid = uuid
         self.from = from
         self.to = to
@@ -110,7 +122,7 @@ package struct Relabelling: Hashable, Codable, Sendable {
 
     package var uid: UID { before.uid }
     /// Its device goes away first, and does not come back by itself at boot.
-    package var goesOutOfService: Bool { after.until != nil }
+    package var goesOutOfService: Bool { after.until != nil && !isThickSnapshot }
     /// Its device may appear at boot again.
     package var comesIntoService: Bool { before.until != nil && after.until == nil }
     package var addedTags: [String] { Set(after.tags).subtracting(before.tags).sorted() }

@@ -48,11 +48,15 @@ package struct StorageIndex: Sendable {
             case .foreign: break
             case .damaged(let sentence): damaged.append((location, sentence))
             case .ours(let marks):
-                volumes.append(
-                    StoredVolume(
-                        marks: marks, backend: backend, location: location, uuid: volume.uuid, groupUUID: group.uuid,
-                        size: volume.size, active: volume.active, suspended: volume.suspended, open: volume.open,
-                        device: volume.device))
+                let origin =
+                    volume.isThickSnapshot ? group.logicalVolumes.first { $0.name == volume.origin } : nil
+                var stored = StoredVolume(
+                    marks: marks, backend: backend, location: location, uuid: volume.uuid, groupUUID: group.uuid,
+                    size: origin?.size ?? volume.size, active: volume.active, suspended: volume.suspended,
+                    open: volume.open, device: volume.device)
+                stored.isThickSnapshot = volume.isThickSnapshot
+                stored.isOverflowed = volume.isOverflowed
+                volumes.append(stored)
             }
         }
     }

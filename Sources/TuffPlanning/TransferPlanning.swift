@@ -9,7 +9,7 @@ extension PlanningPass {
             return Obstacle(
                 .notSupportedYet, "\(source.location) is a file, and this version copies logical volumes only")
         }
-        if let obstacle = unfinishedContent(source) { return obstacle }
+        if let obstacle = unfinishedContent(source) ?? overflow(source) { return obstacle }
         if source.open {
             return Obstacle(
                 .inUse, "\(source.location) is in use; take a Snapshot of it, and make this volume from that")
@@ -82,7 +82,8 @@ extension PlanningPass {
     ) -> VolumeOutcome {
         let from = source.stored
         var steps = first
-        if !from.active { steps.append(.activate(location: from.location, uid: from.uid, uuid: from.uuid)) }
+        let bringing = bringing(from)
+        steps += bringing.up
         steps += [
             .activate(location: begun.location, uid: begun.uid, uuid: begun.uuid),
             .fill(
@@ -91,7 +92,7 @@ extension PlanningPass {
             .complete(
                 location: begun.location, uid: begun.uid, size: begun.size ?? .zero, operation: Marks.copying),
         ]
-        if !from.active { steps.append(.deactivate(location: from.location, uid: from.uid)) }
+        steps += bringing.down
         let last = builder.add(
             PlannedChange(
                 begun.marks.role.resource, .create, summary, risk: .online, location: declared.location, uid: begun.uid,

@@ -173,7 +173,7 @@ extension PlanningPass {
         }
         var obstacle = suspension(of: stored)
         if obstacle == nil, let growth = revision.growth {
-            obstacle = pool.obstacle ?? capacityObstacle(pool, growth.to - growth.from)
+            obstacle = pool.obstacle ?? growthObstacle(stored) ?? capacityObstacle(pool, growth.to - growth.from)
         }
         // A relabelled volume rewrites the group's metadata, which a damaged or foreign group must not suffer.
         if obstacle == nil, revision.relabels { obstacle = pool.obstacle }

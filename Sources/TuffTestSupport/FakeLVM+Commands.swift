@@ -199,8 +199,14 @@ extension FakeLVM {
             "FakeLVM only knows inactive thin snapshots: \(options) \(operands)")
         let (groupName, originName) = Self.split(operands[0])
         try complete(try writable(groupName))
+        var room: ByteCount?
+        if let text = options["--size"]?.last { room = try Self.size(text) }
         do {
-            try snapshot(name, of: originName, in: groupName)
+            if let room {
+                try snapshot(name, of: originName, in: groupName, room: room)
+            } else {
+                try snapshot(name, of: originName, in: groupName)
+            }
         } catch {
             throw CommandRefusal(status: Self.refused, sentence: error.sentence)
         }
@@ -237,6 +243,14 @@ extension FakeLVM {
         }
     }
 
+    /// Nobody is there to say yes (measured).
+    static func refuseSnapshot(_ volume: Volume, _ operand: String) throws(CommandRefusal) {
+        guard case .copyOnWrite(let origin) = volume.kind else { return }
+        throw CommandRefusal(
+            status: refused,
+            sentence: "Change of snapshot \(operand) will also change its origin \(origin). Proceed? [y/n]: [n]")
+    }
+
     /// Passes over what is not selected, silently. Goes on after a volume that is missing, as LVM was seen to.
     private mutating func activate(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
         let selection = options["-S"].map { FakeSelection($0[0]) }
@@ -255,6 +269,7 @@ extension FakeLVM {
                 continue
             }
             if let selection, !selection.matches(volume) { continue }
+            try Self.refuseSnapshot(volume, operand)
             if volume.skipsActivation, options["-K"] == nil { continue }
             switchOn(name, in: groupName)
         }

@@ -35,6 +35,7 @@ extension FakeLVM {
             precondition(
                 wanted == ["n"] && options.keys.allSatisfy { ["--activate", "-qq", "-S"].contains($0) },
                 "FakeLVM does not know lvchange with \(options)")
+            try Self.refuseSnapshot(volume, operands[0])
             guard !volume.active || !isOpen(group, volume) else { throw Self.inUse(group, volume.name) }
             return switchOff(volume.name, in: group)
         }

@@ -72,6 +72,9 @@ extension FakeLVM {
         var whenFull = ""
         switch volume.kind {
         case .linear: break
+        case .copyOnWrite(let source):
+            origin = source
+            if volume.active { percents = [percent(volume.dataPercent), ""] }
         case .thin(let name, let source):
             layout = "thin,sparse"
             pool = name

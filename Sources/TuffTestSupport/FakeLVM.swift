@@ -11,6 +11,8 @@ package struct FakeLVM: Equatable, Sendable {
             case thinPool(metadataSize: ByteCount, chunkSize: ByteCount)
             case thin(pool: String, origin: String?)
             case linear
+            /// A snapshot of a linear volume: `size` is that of the room it has for what is written over.
+            case copyOnWrite(origin: String)
         }
 
         package var name: String
@@ -27,7 +29,7 @@ package struct FakeLVM: Equatable, Sendable {
         /// How often it is held open by something that is not in this world: a mount, a human's target.
         package var opens = 0
         package var health = ""
-        /// Pools: used shares, told while active.
+        /// Pools and snapshots of linear volumes: used shares, told while active.
         package var dataPercent = 0.0
         package var metadataPercent = 10.0
         package var profile: String?
@@ -66,7 +68,7 @@ package struct FakeLVM: Equatable, Sendable {
             var spare = ByteCount.zero
             for volume in volumes.values {
                 switch volume.kind {
-                case .linear: used += volume.size
+                case .linear, .copyOnWrite: used += volume.size
                 case .thinPool(let metadata, _):
                     used += volume.size + metadata
                     spare = max(spare, metadata)
@@ -170,12 +172,19 @@ package struct FakeLVM: Equatable, Sendable {
         let number = minors
         self[group, name]?.active = true
         self[group, name]?.minor = number
+        for snapshot in snapshots(of: name, in: group) { switchOn(snapshot, in: group) }
+    }
+
+    /// Those whose devices come and go with this one's.
+    func snapshots(of name: String, in group: String) -> [String] {
+        (self[group]?.volumes.values.filter { $0.kind == .copyOnWrite(origin: name) } ?? []).map(\.name).sorted()
     }
 
     mutating func switchOff(_ name: String, in group: String) {
         self[group, name]?.active = false
         self[group, name]?.suspended = false
         self[group, name]?.minor = 0
+        for snapshot in snapshots(of: name, in: group) { switchOff(snapshot, in: group) }
     }
 
     /// `lvcreate -V` or `lvcreate -L`: made and activated, as LVM does by default.
@@ -198,6 +207,25 @@ package struct FakeLVM: Equatable, Sendable {
         try add(name, to: group, size: source.size, kind: .thin(pool: pool, origin: origin))
         self[group, name]?.skipsActivation = true
         self[group, name]?.content = source.content
+    }
+
+    /// `lvcreate -s -L` of a linear volume: its device is there if the origin's is.
+    package mutating func snapshot(
+        _ name: String, of origin: String, in group: String, room: ByteCount
+    ) throws(Refusal) {
+        guard let source = self[group, origin], source.kind == .linear else {
+            throw Refusal(sentence: "Snapshots of \(group)/\(origin) are not supported.")
+        }
+        try add(name, to: group, size: room, kind: .copyOnWrite(origin: origin))
+        self[group, name]?.content = source.content
+        if source.active { switchOn(name, in: group) }
+    }
+
+    /// More is written to its origin than it has room for.
+    package mutating func overflow(_ name: String, in group: String) {
+        guard case .copyOnWrite? = self[group, name]?.kind, self[group, name]?.active == true else { return }
+        self[group, name]?.dataPercent = 100
+        write(to: name, in: group)
     }
 
     mutating func add(_ name: String, to group: String, size: ByteCount, kind: Volume.Kind) throws(Refusal) {
@@ -231,6 +259,7 @@ package struct FakeLVM: Equatable, Sendable {
         if case .thinPool = volume.kind, self[group]!.volumes.values.contains(where: { $0.pool == name }) {
             throw Refusal(sentence: "Thin pool \(group)/\(name) has volumes")
         }
+        for snapshot in snapshots(of: name, in: group) { self[group, snapshot] = nil }
         self[group, name] = nil
     }
 
@@ -249,6 +278,7 @@ package struct FakeLVM: Equatable, Sendable {
             if case .thin(let pool, origin: name) = snapshot.kind {
                 self[group, key]?.kind = .thin(pool: pool, origin: other)
             }
+            if snapshot.kind == .copyOnWrite(origin: name) { self[group, key]?.kind = .copyOnWrite(origin: other) }
         }
     }
 
@@ -256,6 +286,9 @@ package struct FakeLVM: Equatable, Sendable {
     package mutating func extend(_ name: String, in group: String, to size: ByteCount) throws(Refusal) {
         guard let found = self[group], let volume = found.volumes[name] else {
             throw Refusal(sentence: "Failed to find logical volume \"\(group)/\(name)\"")
+        }
+        guard !volume.active || snapshots(of: name, in: group).isEmpty else {
+            throw Refusal(sentence: "Snapshot origin volumes can be resized only while inactive: try lvchange -an.")
         }
         let wanted = size.roundedUp(to: found.extentSize)
         guard wanted > volume.size else {

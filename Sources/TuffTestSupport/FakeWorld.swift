@@ -54,6 +54,9 @@ package struct FakeWorld: Equatable, Sendable {
         if let size = otherDevices[path] { return size }
         for group in lvm.groups where path.hasPrefix("/dev/\(group.name)/") {
             let volume = group.volumes[String(path.dropFirst("/dev/\(group.name)/".count))]
+            if case .copyOnWrite(let origin)? = volume?.kind, volume?.active == true {
+                return group.volumes[origin]?.size
+            }
             return volume.flatMap { $0.active ? $0.size : nil }
         }
         for (directory, _) in files.directories where path.hasPrefix(directory + "/") {
@@ -185,6 +188,11 @@ package struct FakeWorld: Equatable, Sendable {
                 guard let uuid = device.uuid, deviceUUID("/dev/\(device.group)/\(device.name)") == uuid,
                     let volume = lvm[device.group, device.name], !isOpen(device.group, volume), !volume.suspended
                 else { throw Self.unmet(action) }
+            }
+            if case .copyOnWrite? = lvm[source.group, source.name]?.kind,
+                lvm[source.group, source.name]?.dataPercent == 100
+            {
+                throw HostError(.failed, "Cannot read \(source.group)/\(source.name)")
             }
             let content = lvm[source.group, source.name]?.content ?? 0
             lvm[target.group, target.name]?.content = content

@@ -107,8 +107,10 @@ extension Oracle {
                 if object.mark("adopted") == nil, object.name != "t-\(object.uid!)" {
                     say("\(object.place) is in the trash under another name")
                 }
-                if object.active { say("\(object.place) is in the trash and active") }
-                if object.home == "vg0", !object.skipsActivation { say("\(object.place) comes back at boot") }
+                if object.active, !object.isThickSnapshot { say("\(object.place) is in the trash and active") }
+                if object.home == "vg0", !object.skipsActivation, !object.isThickSnapshot {
+                    say("\(object.place) comes back at boot")
+                }
             }
             if let operation = object.mark("op"), !object.isHidden || object.isLive {
                 say("\(object.place) is still marked \(operation)")

@@ -288,6 +288,9 @@ package struct Oracle: Sendable {
         }
         if let source = new.mark("from") {
             let origin = (before.objects + after.objects).first { $0.uid == source }
+            if origin?.isOverflowed == true, !new.isHidden {
+                found.append(Violation(.bytes, "\(what) is made from \(source), which overflowed"))
+            }
             if origin?.content != new.content, !new.isHidden {
                 found.append(Violation(.bytes, "\(what) is no copy of \(source)"))
             }

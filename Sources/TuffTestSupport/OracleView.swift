@@ -18,6 +18,9 @@ package struct OracleObject: Equatable, Sendable {
     package var skipsActivation = false
     /// Stands for the image whose disk it holds, every byte of it.
     package var image: UInt64?
+    /// A snapshot whose device is its origin's affair.
+    package var isThickSnapshot = false
+    package var isOverflowed = false
     /// It holds what earlier volumes left in its extents.
     package var showsEarlierData = false
 
@@ -97,12 +100,15 @@ package struct OracleView: Sendable {
         self.world = world
         for group in world.lvm.groups {
             for volume in group.volumes.values.sorted(by: { $0.name < $1.name }) {
-                objects.append(
-                    OracleObject(
-                        key: volume.uuid, home: group.name, name: volume.name, content: volume.content,
-                        size: volume.size.bytes, tags: volume.tags.sorted(), active: volume.active,
-                        skipsActivation: volume.skipsActivation, image: volume.image,
-                        showsEarlierData: volume.showsEarlierData))
+                var object = OracleObject(
+                    key: volume.uuid, home: group.name, name: volume.name, content: volume.content,
+                    size: volume.size.bytes, tags: volume.tags.sorted(), active: volume.active,
+                    skipsActivation: volume.skipsActivation, showsEarlierData: volume.showsEarlierData)
+                if case .copyOnWrite = volume.kind {
+                    object.isThickSnapshot = true
+                    object.isOverflowed = volume.dataPercent >= 100
+                }
+                objects.append(object)
             }
         }
         for (path, directory) in world.files.directories.sorted(by: { $0.key < $1.key }) { read(path, directory) }

@@ -7,7 +7,7 @@ import TuffTestSupport
 enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
     case snapshot, clone, cloneAway, removeSnapshot
-    case restore, removeRestore
+    case restore, removeRestore, overflow
     case declarePolicy, removePolicy
     case declareFromImage, changeImage, loseImage
     case handOver, endHandover
@@ -134,7 +134,7 @@ extension Simulation {
             ledger.contents = Ledger()
             oracle.forgetAll()
         case .declarePool, .declareUsedPool, .autoExtend, .stopMonitoring: return editPool(edit)
-        case .login, .logout, .vanish, .addStranger, .write: return byHand(edit, name, iqn, backend)
+        case .login, .logout, .vanish, .addStranger, .write, .overflow: return byHand(edit, name, iqn, backend)
         }
         return true
     }
@@ -207,11 +207,13 @@ extension Simulation {
 
     private mutating func copy(_ edit: Edit, _ name: String, _ backend: Backend) -> Bool {
         let snapshot = "\(name)-snap", clone = "\(name)-copy"
-        guard backend == .lvm else { return false }
+        guard backend != .directory else { return false }
         switch edit {
         case .snapshot:
             guard desired.volumes[name] != nil, desired.snapshots[snapshot] == nil else { return false }
-            desired.snapshots[snapshot] = Sample.declared(snapshot, SnapshotSpec(volume: name))
+            var spec = SnapshotSpec(volume: name)
+            if backend == .thick { spec.reserve = ByteCount(8 << 20) }
+            desired.snapshots[snapshot] = Sample.declared(snapshot, spec)
         case .removeSnapshot:
             guard desired.snapshots.removeValue(forKey: snapshot) != nil else { return false }
             forget(.snapshot(snapshot))
@@ -256,6 +258,10 @@ extension Simulation {
                 let chap = (user: "web", secret: Self.canary)
                 isPossible = Self.initiators.map { world.targets.login(initiator: $0, to: iqn, chap: chap) }
                     .contains(true)
+            case .overflow:
+                let snapshot = "s-\(name)-snap"
+                isPossible = backend == .thick && world.lvm["vg0", snapshot]?.active == true
+                if isPossible { world.lvm.overflow(snapshot, in: "vg0") }
             case .logout:
                 isPossible = !world.targets.sessions.isEmpty
                 for initiator in Self.initiators { world.targets.logout(initiator: initiator, from: iqn) }

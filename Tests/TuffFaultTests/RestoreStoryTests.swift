@@ -52,4 +52,21 @@ import TuffTestSupport
             #expect(host.takeViolations().isEmpty, "\(index)")
         }
     }
+
+    /// Snapshots with room of their own, which goes with what is written, and with them what they hold.
+    static let thickStories: [[Edit]] = [
+        [.declare, .snapshot], [.declareAttached, .snapshot], [.declareAttached, .snapshot, .write, .cloneAway],
+        [.declareAttached, .snapshot, .write, .clone], [.declareAttached, .snapshot, .removeSnapshot],
+        [.declareAttached, .snapshot, .overflow, .cloneAway], [.declareAttached, .snapshot, .extend],
+        [.declare, .snapshot, .removeSnapshot, .expire], [.declareAttached, .snapshot, .remove],
+        [.declareAttached, .snapshot, .removeSnapshot, .remove, .expire],
+    ]
+
+    @Test(arguments: thickStories) func thickSnapshotsSurviveACrashAnywhere(_ story: [Edit]) async {
+        let exhaustive = Exhaustive { sequence, position, violations in
+            FaultLog.shared.record(sequence, seed: 1, op: "thick", position: position, violations)
+            #expect(violations.isEmpty, "\(sequence), \(position): \(violations)")
+        }
+        await exhaustive.run(story, .thick)
+    }
 }

@@ -104,7 +104,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             let verb =
                 switch step {
                 case .create: "create"
-                case .copy: "copy"
+                case .copy, .snapshotThick: "copy"
                 case .extend, .extendThick: "extend"
                 case .begin: "begin"
                 case .wipe, .fill, .fillFromImage: "write"

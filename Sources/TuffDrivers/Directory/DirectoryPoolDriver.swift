@@ -153,7 +153,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         switch step {
         case .create(_, _, let size, let marks):
             return create(file, size, marks)
-        case .copy, .extendThick, .wipe, .begin, .fill, .deactivate, .complete, .dropGrowth:
+        case .copy, .snapshotThick, .extendThick, .wipe, .begin, .fill, .deactivate, .complete, .dropGrowth:
             // The planner says NotSupportedYet of other copies; a sparse file holds nothing of others.
             preconditionFailure("no step of files: \(step)")
         case .adopt, .disown:

@@ -35,6 +35,20 @@ extension LVMDriver {
                                 .logicalVolume(group: group, name: origin, uuid: sourceUUID, uid: sourceUID, size: nil)),
                             .run(Self.copy("\(group)/\(origin)", Self.place(location).name, marks)),
                         ]))
+            case .snapshotThick(let source, let sourceUID, let sourceUUID, let location, let reserve, let marks):
+                let (group, origin) = Self.place(source)
+                let arguments =
+                    ["lvcreate", "-qq", "--yes", "--snapshot", "--size", Self.size(reserve)]
+                    + ["--name", Self.place(location).name, "--activate", "n", "--setactivationskip", "n"]
+                    + marks.tags.flatMap { ["--addtag", $0] }
+                batches.append(
+                    LoweredBatch(
+                        steps: [index],
+                        actions: [
+                            .require(
+                                .logicalVolume(group: group, name: origin, uuid: sourceUUID, uid: sourceUID, size: nil)),
+                            .run(Self.change(arguments + ["--", "\(group)/\(origin)"])),
+                        ]))
             case .extend(let location, let uid, let uuid, let from, let to):
                 let (group, name) = Self.place(location)
                 batches.append(

@@ -1,0 +1,56 @@
+import TuffModel
+
+/// Snapshots of thick volumes: LVM keeps what is written over in an LV of its own, of a size that is chosen once. They come and
+/// go with their origin's device, and are lost when that room is full.
+extension PlanningPass {
+    /// Why a snapshot that needs this much room of its own cannot be taken; takes the room where it can.
+    mutating func reserveObstacle(_ reserve: ByteCount?, in pool: PoolState) -> Obstacle? {
+        guard let reserve else {
+            return Obstacle(
+                .reserveMissing,
+                "pool '\(pool.name)' is thick: a snapshot there needs 'reserve', room for what is written over while it lives"
+            )
+        }
+        return pools[pool.name]?.budget.take(reserve.roundedUp(to: pool.unit)).map {
+            Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
+        }
+    }
+
+    /// What became of a snapshot whose room was too small. Taking it anew would be another moment under an old name.
+    func overflow(_ stored: StoredVolume) -> Obstacle? {
+        guard stored.isOverflowed else { return nil }
+        return Obstacle(
+            .overflowed,
+            "\(stored.location) overflowed: more was written to its volume than its reserve holds, and what it held is lost. "
+                + "It is never taken again under this name; remove its document, and take another with a larger reserve"
+        )
+    }
+
+    /// LVM grows what has such snapshots only while nobody has its device ("Snapshot origin volumes can be resized only while
+    /// inactive", 2.03.16), and they would show the new end as well.
+    func growthObstacle(_ stored: StoredVolume) -> Obstacle? {
+        guard case .logicalVolume(let name, let volume) = stored.location, case .thick = stored.backend,
+            case .known(let group?) = observed.volumeGroups[name],
+            let snapshot = group.logicalVolumes.first(where: { $0.origin == volume && $0.isThickSnapshot })
+        else { return nil }
+        return Obstacle(
+            .inUse,
+            "\(stored.location) has the snapshot \(name)/\(snapshot.name), and LVM does not grow a volume in use that has one; "
+                + "it grows when that is gone (tuff trash purge \(snapshot.name) where it is in the trash)")
+    }
+
+    /// What makes the device of a source appear, and what takes it away again. That of a thick snapshot is its origin's
+    /// affair, whoever has that meanwhile.
+    func bringing(_ source: StoredVolume) -> (up: [VolumeStep], down: [VolumeStep]) {
+        guard !source.active else { return ([], []) }
+        guard source.isThickSnapshot, let origin = source.marks.origin.flatMap({ index.volume($0) }) else {
+            return (
+                [.activate(location: source.location, uid: source.uid, uuid: source.uuid)],
+                [.deactivate(location: source.location, uid: source.uid)]
+            )
+        }
+        var place = origin
+        if case .available(let planned, _)? = outcomes[origin.marks.role], planned.uid == origin.uid { place = planned }
+        return ([.activate(location: place.location, uid: place.uid, uuid: place.uuid)], [])
+    }
+}
