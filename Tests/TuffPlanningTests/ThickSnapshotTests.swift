@@ -1,0 +1,146 @@
+import Testing
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+@Suite struct ThickSnapshotTests {
+    static let volume = VolumeLocation.logicalVolume(group: "vg0", name: "v-db")
+    static let taken = VolumeLocation.logicalVolume(group: "vg0", name: "s-before")
+
+    func desired(reserve: ByteCount? = Sample.gibi(2)) -> DesiredState {
+        var desired = Sample.desired()
+        desired.pools["fast"] = Sample.declared("fast", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))))
+        var spec = SnapshotSpec(volume: "db")
+        spec.reserve = reserve
+        desired.snapshots["before"] = Sample.declared("before", spec)
+        return desired
+    }
+
+    func thick(active: Bool = true) -> LogicalVolume {
+        LogicalVolume(
+            name: "v-db", uuid: "uuid-db", size: Sample.gibi(10), tags: Sample.marks().tags, layout: .linear,
+            active: active)
+    }
+
+    func snapshot(full: Double? = 10, _ change: (inout Marks) -> Void = { _ in }) -> LogicalVolume {
+        var marks = Marks(uid: Sample.uid(2), role: .snapshot("before"), stack: "default", origin: Sample.uid)
+        change(&marks)
+        return LogicalVolume(
+            name: marks.until == nil ? "s-before" : "t-\(marks.uid)", uuid: "uuid-before", size: Sample.gibi(2),
+            tags: marks.tags, layout: .linear, active: full != nil, origin: "v-db", dataPercent: full)
+    }
+
+    func observed(_ volumes: [LogicalVolume], free: ByteCount = Sample.gibi(80)) throws -> ObservedState {
+        var observed = Sample.observed(volumes)
+        var group = try #require(observed.volumeGroups["vg0"].value ?? nil)
+        group.free = free
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        return observed
+    }
+
+    func plan(_ desired: DesiredState, _ observed: ObservedState, _ consent: (inout Consent) -> Void = { _ in }) -> Plan
+    {
+        Planner.plan(desired: desired, observed: observed, context: Sample.context("00", consent))
+    }
+
+    func change(_ plan: Plan, _ kind: Kind = .snapshot, _ name: String = "before") -> PlannedChange? {
+        plan.changes.first { $0.resource == ResourceID(kind, name) }
+    }
+
+    func steps(_ plan: Plan) -> [VolumeStep] {
+        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
+    }
+
+    @Test func itIsTakenOfAVolumeInUseWithTheRoomThatItsDocumentGives() throws {
+        let plan = plan(desired(), try observed([thick()]))
+        guard steps(plan).count == 1,
+            case .snapshotThick(Self.volume, Sample.uid, "uuid-db", Self.taken, Sample.gibi(2), let marks) = steps(
+                plan)[0]
+        else {
+            Issue.record("\(plan.changes)")
+            return
+        }
+        #expect(marks.role == .snapshot("before") && marks.origin == Sample.uid)
+    }
+
+    @Test func withoutRoomItIsRefused() throws {
+        let plan = plan(desired(reserve: nil), try observed([thick()]))
+        #expect(plan.isEmpty && change(plan)?.reason == .reserveMissing)
+    }
+
+    /// The reserve of the pool is a tenth of the group.
+    @Test func itsRoomComesOutOfTheGroup() throws {
+        let kept = ByteCount(Sample.gibi(100).bytes / 10)
+        let fits = try observed([thick()], free: kept + Sample.gibi(2))
+        #expect(!plan(desired(), fits).isEmpty)
+        let tight = try observed([thick()], free: kept + Sample.gibi(1))
+        #expect(plan(desired(), tight).isEmpty)
+        #expect(change(plan(desired(), tight))?.reason == .insufficientCapacity)
+        // Nor is what it took promised to a volume of the same plan.
+        var both = desired()
+        both.volumes["more"] = Sample.declared("more", VolumeSpec(size: Sample.gibi(1), placement: .pool("fast")))
+        #expect(change(plan(both, fits), .volume, "more")?.action == .create)
+        #expect(change(plan(both, fits))?.reason == .insufficientCapacity)
+    }
+
+    @Test func onceItOverflowedItIsNeitherTakenAgainNorASource() throws {
+        var clone = desired()
+        var spec = VolumeSpec(size: Sample.gibi(10), placement: .pool("fast"))
+        spec.source = .snapshot("before")
+        clone.volumes["copy"] = Sample.declared("copy", spec)
+        let plan = plan(clone, try observed([thick(), snapshot(full: 100)]))
+        #expect(plan.isEmpty, "\(plan.steps)")
+        #expect(change(plan)?.reason == .overflowed)
+        #expect(change(plan, .volume, "copy")?.reason == .dependencyBlocked)
+        #expect(change(self.plan(desired(), try observed([thick(), snapshot(full: 99.5)])))?.action == .unchanged)
+    }
+
+    @Test func aCopyOfItBringsItsOriginsDeviceAndLeavesIt() throws {
+        var clone = desired()
+        var spec = VolumeSpec(size: Sample.gibi(10), placement: .pool("fast"))
+        spec.source = .snapshot("before")
+        clone.volumes["copy"] = Sample.declared("copy", spec)
+        let idle = steps(plan(clone, try observed([thick(active: false), snapshot(full: nil)])))
+        #expect(idle.contains(.activate(location: Self.volume, uid: Sample.uid, uuid: "uuid-db")))
+        #expect(!idle.contains { if case .deactivate = $0 { true } else { false } })
+        // In use, while its snapshot is read: nobody waits for that.
+        clone.attachments = Sample.desired(attached: ["db"]).attachments
+        let used = steps(plan(clone, try observed([thick(), snapshot()])))
+        #expect(used.contains { if case .fill(_, _, Self.taken, _, _, _) = $0 { true } else { false } })
+    }
+
+    @Test func aVolumeThatHasOneDoesNotGrow() throws {
+        var larger = desired()
+        larger.volumes["db"]!.spec.size = Sample.gibi(12)
+        let plan = plan(larger, try observed([thick(), snapshot()]))
+        #expect(plan.isEmpty)
+        #expect(change(plan, .volume, "db")?.reason == .inUse)
+        #expect(change(plan, .volume, "db")?.summary.contains("vg0/s-before") == true)
+    }
+
+    /// Its device is its volume's, which may be in use.
+    @Test func itGoesToTheTrashWithItsDeviceAsItIs() throws {
+        var without = desired()
+        without.snapshots = [:]
+        let plan = plan(without, try observed([thick(), snapshot()])) { $0.prune = true }
+        guard case .relabel(let relabelling)? = steps(plan).first else {
+            Issue.record("\(plan.changes)")
+            return
+        }
+        #expect(relabelling.after.until != nil && !relabelling.goesOutOfService)
+        let until = Sample.context().now.advanced(by: TimeSpan(seconds: 60))
+        let there = self.plan(without, try observed([thick(), snapshot { $0.until = until }])) { $0.prune = true }
+        #expect(there.isEmpty, "\(there.steps)")
+    }
+
+    @Test func rollingBackToItKeepsNothingAndAsks() throws {
+        var restore = desired()
+        restore.restores["undo"] = Sample.declared(
+            "undo", RestoreSpec(volume: "db", volumeUID: Sample.uid, from: .snapshot("before")))
+        let asked = plan(restore, try observed([thick(), snapshot()]))
+        #expect(asked.isEmpty && change(asked, .restore, "undo")?.reason == .consentNeeded)
+        let allowed = plan(restore, try observed([thick(), snapshot()])) { $0.allowDestroy = true }
+        #expect(change(allowed, .restore, "undo")?.risk == .destroysData)
+        #expect(steps(allowed).count == 3)
+    }
+}
