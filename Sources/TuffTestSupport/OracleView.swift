@@ -103,7 +103,8 @@ package struct OracleView: Sendable {
                 var object = OracleObject(
                     key: volume.uuid, home: group.name, name: volume.name, content: volume.content,
                     size: volume.size.bytes, tags: volume.tags.sorted(), active: volume.active,
-                    skipsActivation: volume.skipsActivation, showsEarlierData: volume.showsEarlierData)
+                    skipsActivation: volume.skipsActivation, image: volume.image,
+                    showsEarlierData: volume.showsEarlierData)
                 if case .copyOnWrite = volume.kind {
                     object.isThickSnapshot = true
                     object.isOverflowed = volume.dataPercent >= 100
