@@ -39,16 +39,29 @@ extension PlanningPass {
                 + "it grows when that is gone (tuff trash purge \(snapshot.name) where it is in the trash)")
     }
 
+    /// Why the bytes of a thick snapshot cannot be read: there is nothing of it any more, or its device would bring one that is
+    /// out of use.
+    func snapshotObstacle(toRead source: StoredVolume) -> Obstacle? {
+        if let obstacle = overflow(source) { return obstacle }
+        guard source.isThickSnapshot, !source.active,
+            source.marks.origin.flatMap({ index.volume($0) })?.standing != .live
+        else { return nil }
+        return Obstacle(
+            .dependencyBlocked,
+            "\(source.location) is inactive, and LVM activates it with its volume only, which is not in use here")
+    }
+
     /// What makes the device of a source appear, and what takes it away again. That of a thick snapshot is its origin's
     /// affair, whoever has that meanwhile.
     func bringing(_ source: StoredVolume) -> (up: [VolumeStep], down: [VolumeStep]) {
         guard !source.active else { return ([], []) }
-        guard source.isThickSnapshot, let origin = source.marks.origin.flatMap({ index.volume($0) }) else {
+        guard source.isThickSnapshot else {
             return (
                 [.activate(location: source.location, uid: source.uid, uuid: source.uuid)],
                 [.deactivate(location: source.location, uid: source.uid)]
             )
         }
+        guard let origin = source.marks.origin.flatMap({ index.volume($0) }) else { return ([], []) }
         var place = origin
         if case .available(let planned, _)? = outcomes[origin.marks.role], planned.uid == origin.uid { place = planned }
         return ([.activate(location: place.location, uid: place.uid, uuid: place.uuid)], [])

@@ -9,7 +9,7 @@ extension PlanningPass {
             return Obstacle(
                 .notSupportedYet, "\(source.location) is a file, and this version copies logical volumes only")
         }
-        if let obstacle = unfinishedContent(source) ?? overflow(source) { return obstacle }
+        if let obstacle = unfinishedContent(source) ?? snapshotObstacle(toRead: source) { return obstacle }
         if source.open {
             return Obstacle(
                 .inUse, "\(source.location) is in use; take a Snapshot of it, and make this volume from that")
