@@ -36,7 +36,7 @@ import TuffTestSupport
         [.declare, .protect, .remove], [.declare, .rename], [.declareFromImage], [.declareAttached, .replaceInitiator],
         [.declareAttached, .handOver], [.declareAttached, .handOver, .detach],
         [.declare, .snapshot, .write, .restore], [.declare, .snapshot, .write, .restore, .write, .attach],
-        [.declareAttached, .snapshot, .write, .restore],
+        [.declareAttached, .snapshot, .write, .restore], [.declareAttached, .snapshot, .overflow, .cloneAway],
         [.declarePool], [.declare, .declarePolicy], [.declare, .declarePolicy, .expire],
     ]
 

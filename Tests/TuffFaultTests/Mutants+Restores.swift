@@ -22,6 +22,21 @@ extension Mutant {
         Mutant("shows what is half rolled back") { mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:op=restore") } }
         },
+        Mutant("does not see that a snapshot overflowed") { mutant in
+            mutant.groups = { map in
+                var map = map
+                map.entries = map.entries.mapValues { entry in
+                    entry.map { group in
+                        var group = group
+                        for index in group.logicalVolumes.indices where group.logicalVolumes[index].isOverflowed {
+                            group.logicalVolumes[index].dataPercent = 50
+                        }
+                        return group
+                    }
+                }
+                return map
+            }
+        },
         Mutant("calls a volume rolled back before it is") {
             $0.volumeSteps = { steps in steps.filter { if case .fill = $0 { false } else { true } } }
         },

@@ -373,7 +373,9 @@ struct SurveyBuilder {
             let status: Condition.Status = change.reason == .unknown ? .unknown : .no
             return [
                 Condition("Ready", status, reason: reason, message: change.summary),
-                Condition(change.reason == .overflowed ? "Degraded" : "Stalled", .yes, reason: reason, message: change.summary),
+                Condition(
+                    change.reason == .overflowed ? "Degraded" : "Stalled", .yes, reason: reason,
+                    message: change.summary),
             ]
         }
     }
