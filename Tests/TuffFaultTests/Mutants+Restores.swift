@@ -13,9 +13,13 @@ extension Mutant {
         },
         Mutant("keeps nothing of what it rolls back") {
             $0.volumeSteps = { steps in
-                steps.filter { step in
-                    guard case .copy(_, _, _, _, let marks) = step else { return true }
-                    return marks.safety == nil
+                steps.compactMap { step in
+                    switch step {
+                    case .copy(_, _, _, _, let marks) where marks.safety != nil: nil
+                    case .begin(let location, let uid, let uuid, let operation, _):
+                        .begin(location: location, uid: uid, uuid: uuid, operation: operation, kept: nil)
+                    default: step
+                    }
                 }
             }
         },
