@@ -103,6 +103,10 @@ struct PlanningPass {
         planDamaged()
         var plan = builder.plan(context: context)
         plan.refusal = Guard(changes: plan.changes, pass: self).refusal
+        if plan.refusal == nil, !plan.steps.isEmpty {
+            var proof = CapacityProof(desired, observed, index, node: context.config.node)
+            plan.refusal = proof.refusal(of: plan)
+        }
         return plan
     }
 
