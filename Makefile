@@ -32,12 +32,13 @@ lab-demo: build
 
 test: unit judge lab
 
-# Three runs: tests of the program wait for it in threads that the tests of workers need, and those have deadlines; tests
-# of images need the processor. Faults have a run of their own, `make faults`.
+# Runs of their own: tests of workers and commands have deadlines, tests of the program wait for it in threads, and tests of
+# images need the processor. Faults have theirs with `make faults`.
 unit: deps-build
 	@contrib/debian-packages demo images
 	$(SWIFT_BUILD) --build-tests
-	swift test --skip-build --skip 'TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.'
+	swift test --skip-build --filter 'TuffHostTests\.'
+	swift test --skip-build --skip 'TuffHostTests\.|TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.'
 	swift test --skip-build --filter 'TuffCLITests\.'
 	swift test --skip-build --filter 'TuffImagesTests\.'
 

@@ -15,15 +15,20 @@ package enum WorkerServer {
                 let body = receive(length, from: input), let request = WorkerRequest(body: body)
             else { return 1 }
             watch.done(0)
-            guard let message = try? handle(request, progress: watch.note, done: watch.done).message() else { return 1 }
+            guard
+                let message = try? handle(
+                    request, progress: watch.note, mayBegin: watch.mayBegin, done: watch.done
+                ).message()
+            else { return 1 }
             guard watch.send(message) else { return 0 }
         }
     }
 
-    /// Does what is asked. `progress` is called before each action and entry; false means that the controller is
-    /// gone, and nothing more is begun. `done` is told how many sequences of actions are.
+    /// Does what is asked. `progress` is called before each entry and block, `mayBegin` before each action; false means that
+    /// the controller is gone, and nothing more is begun. `done` is told how many sequences of actions are.
     package static func handle(
-        _ request: WorkerRequest, progress: () -> Bool = { true }, done: (Int) -> Void = { _ in }
+        _ request: WorkerRequest, progress: () -> Bool = { true }, mayBegin: () -> Bool = { true },
+        done: (Int) -> Void = { _ in }
     ) -> WorkerReply {
         let roots = request.roots
         do throws(HostError) {
@@ -32,7 +37,7 @@ package enum WorkerServer {
                 let open = OpenRoots(roots)
                 for (index, sequence) in sequences.enumerated() {
                     done(index)
-                    do throws(HostError) { try perform(sequence, open, progress) } catch {
+                    do throws(HostError) { try perform(sequence, open, progress, mayBegin) } catch {
                         return .stopped(done: index, error)
                     }
                 }
@@ -54,10 +59,10 @@ package enum WorkerServer {
     }
 
     private static func perform(
-        _ sequence: [HostAction], _ roots: OpenRoots, _ progress: () -> Bool
+        _ sequence: [HostAction], _ roots: OpenRoots, _ progress: () -> Bool, _ mayBegin: () -> Bool
     ) throws(HostError) {
         for action in sequence {
-            guard progress() else {
+            guard mayBegin() else {
                 throw HostError(.failed, "The controller ended before '\(action)' was begun")
             }
             try perform(action, roots, progress)

@@ -34,6 +34,14 @@ final class WorkerWatch: Sendable {
         return !isAlone.load(ordering: .acquiring)
     }
 
+    /// `note`, and a look of its own whether anybody is left to tell: what comes next changes something, and the other thread
+    /// may not have had the processor since the controller gave up.
+    func mayBegin() -> Bool {
+        guard note() else { return false }
+        var poller = pollfd(fd: input, events: tuff_poll_peer_end, revents: 0)
+        return poll(&poller, 1, 0) == 0
+    }
+
     /// To be told how many sequences of actions are done, before the next one's first action is noted.
     func done(_ count: Int) { sequences.store(count, ordering: .relaxed) }
 

@@ -253,7 +253,7 @@ struct WorkerTests {
             (["/nonexistent/worker", "_worker"], HostError.Code.failed), (["/bin/true"], .failed),
             ([folder.at("nonsense")], .malformed), ([folder.at("dies")], .failed), (["/bin/sleep", "5"], .timeout),
         ] {
-            let machine = folder.machine(worker: command, deadline: code == .timeout ? .seconds(1) : .seconds(20))
+            let machine = folder.machine(worker: command, deadline: code == .timeout ? .seconds(1) : .seconds(120))
             for _ in 0..<2 {
                 let error = await failure { () throws(HostError) in _ = try await machine.space(of: folder.path) }
                 #expect(error?.code == code, "\(command): \(String(describing: error))")
@@ -298,7 +298,7 @@ struct WorkerTests {
         }
         #expect(error.code == .refused)
         let gone = WorkerServer.handle(
-            WorkerRequest(roots: roots, work: .perform([[.makeDirectory(.target("c"))]])), progress: { false })
+            WorkerRequest(roots: roots, work: .perform([[.makeDirectory(.target("c"))]])), mayBegin: { false })
         guard case .stopped(0, _) = gone else {
             Issue.record("\(gone)")
             return
