@@ -89,7 +89,7 @@ for number in range(volumes // 2):
     })
 group = {
     "name": "vg0", "uuid": "vg", "size": 1000 * GIB, "free": 99 * GIB, "extentSize": 4 << 20, "missingDevices": 0,
-    "lockType": "", "partial": False, "exported": False, "metadataAreaSize": 1 << 28, "metadataAreaFree": 1 << 27,
+    "lockType": "", "partial": False, "exported": False, "metadataAreaSize": 1 << 28, "metadataAreaFree": 1 << 27, "tags": [], "physicalVolumes": [],
     "logicalVolumes": logical,
 }
 inventory = {
@@ -100,7 +100,8 @@ inventory = {
                                "mostAttachments": 5}},
     "observed": {
         "takenAt": {"secondsSince1970": 1795339800}, "volumeGroups": {"entries": {"vg0": {"known": group}}},
-        "directories": {"entries": {}}, "secrets": {"entries": {}},
+        "directories": {"entries": {}}, "secrets": {"entries": {}}, "images": {"entries": {}}, "devices": {"entries": {}},
+        "profiles": {"entries": {}}, "timeZones": {"entries": {}},
         "ledger": {"version": 1, "entries": [], "removals": []},
         "targets": {"known": {"backstores": backstores, "targets": targets}},
     },
