@@ -69,29 +69,10 @@ package struct Marks: Hashable, Codable, Sendable {
     package var executed: [String]
     /// It was taken right before this restore, by its key, wrote over its origin.
     package var safety: String?
-    /// The run of a SnapshotPolicy that took it (`tuff:due=POLICY/TIME`).
+    /// The run of a SnapshotPolicy that took it (`tuff:due=`).
     package var occasion: Occasion?
     /// Tags under our prefix that this version does not know: kept, shown, never interpreted.
     package var other: [String]
-
-    /// One run of a policy, by the time of its schedule and not by when it came to it.
-    package struct Occasion: Hashable, Codable, Sendable {
-        package var policy: String
-        package var time: Instant
-
-        package init(policy: String, time: Instant) {
-            self.policy = policy
-            self.time = time
-        }
-
-        init?(text: String) {
-            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-            guard parts.count == 2, NameRule.isLabel(parts[0]), let time = Instant(text: String(parts[1])) else {
-                return nil
-            }
-            self.init(policy: String(parts[0]), time: time)
-        }
-    }
 
     package static let prefix = "tuff:"
     /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks; a thick volume whose extents
@@ -161,6 +142,9 @@ package struct Marks: Hashable, Codable, Sendable {
         self.other = other
     }
 
+    /// What a logical volume or file with these marks is called while it is in use.
+    package var objectName: String { occasion == nil ? role.objectName : "p-\(name)" }
+
     /// The tags that say this, sorted. All characters are of `A-Za-z0-9_+.-/=!:#&`, as lvm(8) demands of tags.
     package var tags: [String] {
         var result = ["tuff:uid=\(uid)", "tuff:stack=\(stack)"] + other + executed.map { "tuff:done=\($0)" }
@@ -179,7 +163,7 @@ package struct Marks: Hashable, Codable, Sendable {
         if let origin { result.append("tuff:from=\(origin)") }
         if let operation { result.append("tuff:op=\(operation)") }
         if let safety { result.append("tuff:safety=\(safety)") }
-        if let occasion { result.append("tuff:due=\(occasion.policy)/\(occasion.time)") }
+        if let occasion { result.append("tuff:due=\(occasion.text)") }
         return result.sorted()
     }
 

@@ -20,10 +20,10 @@ struct Guard {
         let context = pass.context
         limits = context.config.guardLimits
         consent = context.consent.allowRemovals
-        let removing = changes.filter(\.action.removes)
+        let removing = changes.filter(\.isGuarded)
         planned = removing.count
         var live: Set<ResourceID> = []
-        for volume in pass.ownVolumes where volume.standing == .live {
+        for volume in pass.ownVolumes where volume.standing == .live && !pass.isUnguarded(volume) {
             live.insert(ResourceID(volume.marks.kind, volume.marks.name))
         }
         let capabilities = ExportCapabilities.of(context.config.targetDriver)

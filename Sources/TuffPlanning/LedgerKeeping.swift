@@ -30,10 +30,15 @@ extension Ledger {
             if let index = next.entries.firstIndex(where: {
                 $0.resource == change.resource && $0.stack == plan.context.stack && $0.uid == change.uid
             }) {
+                // Its name has a time in it and never comes again; there may be hundreds of them in a day.
+                if change.reason == .expired {
+                    next.entries.remove(at: index)
+                    continue
+                }
                 let destroys = change.action == .purge || change.risk == .destroysData
                 next.entries[index].standing = destroys ? .purged : .leaving
             }
-            guard change.action.removes else { continue }
+            guard change.isGuarded else { continue }
             next.removals.append(
                 Removal(stack: plan.context.stack, resource: change.resource, at: plan.context.now))
         }

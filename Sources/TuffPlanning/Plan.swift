@@ -95,6 +95,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let suspended = Reason(rawValue: "Suspended")
     package static let unfinished = Reason(rawValue: "Unfinished")
     package static let notDeclared = Reason(rawValue: "NotDeclared")
+    /// A snapshot that a policy took of a volume which no document declares any more.
+    package static let volumeNotDeclared = Reason(rawValue: "VolumeNotDeclared")
+    /// A snapshot that its policy's rule keeps no longer.
+    package static let expired = Reason(rawValue: "Expired")
     package static let noPortal = Reason(rawValue: "NoPortal")
     /// Seen ready once and gone now: never made again without a person's word.
     package static let lost = Reason(rawValue: "Lost")
@@ -165,6 +169,12 @@ package struct PlannedChange: Hashable, Codable, Sendable {
         self.uid = uid
         self.notes = notes
     }
+}
+
+extension PlannedChange {
+    /// Whether it counts for the guard. What policies took goes with its policy's rule or with its volume, which counts
+    /// itself.
+    package var isGuarded: Bool { action.removes && reason != .volumeNotDeclared }
 }
 
 /// A step with its place in the graph.

@@ -48,6 +48,10 @@ struct PlanningPass {
     var foreignBackends: Set<StorageBackend> = []
     /// Devices that pools of this plan are made of.
     var claimed: [DeviceNumber: String] = [:]
+    /// Snapshots that something is still to be made from or rolled back to, and what that is.
+    var wantedSnapshots: [String: ResourceID] = [:]
+    /// What policies' snapshots of this plan are called.
+    var runNames: Set<String> = []
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
@@ -92,10 +96,11 @@ struct PlanningPass {
         planWithdrawals(desired)
         attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
         planRestores(desired)
+        wantedSnapshots = snapshotsWanted()
         for declared in desired.attachments.values.sorted(by: Self.comesFirst) {
             planAttachment(declared, outcomes[.volume(declared.spec.volume)])
         }
-        planPolicies(desired)
+        planPolicies()
         planRemovals()
         planLeftGrowths()
         planUnsupported(desired)
@@ -148,8 +153,7 @@ struct PlanningPass {
             guard let declared = volumes[name] else { break }
             outcomes[role] = isElsewhere(declared.spec.placement) ? nil : planVolume(declared)
         case .snapshot(let name):
-            guard let declared = snapshots[name] else { break }
-            outcomes[role] = planSnapshot(declared)
+            outcomes[role] = snapshots[name].map { planSnapshot($0) } ?? policySnapshot(name)
         }
         return outcomes[role]
     }

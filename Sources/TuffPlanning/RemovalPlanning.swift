@@ -6,7 +6,7 @@ extension PlanningPass {
         for volume in ownVolumes {
             switch volume.standing {
             case .released: break
-            case .live where isPolicys(volume): break
+            case .live where isKeptByPolicy(volume): break
             case .live where !isDeclared(volume.marks.role) && !isBeingRenamed(volume.marks.role):
                 planRemoval(of: volume)
             case .live: break
@@ -26,10 +26,13 @@ extension PlanningPass {
         return clockObstacle()
     }
 
-    /// Deadlines mean nothing to a clock that runs backwards. Five minutes are a correction, not a fault.
+    /// Five minutes are a correction of the clock, not a fault; in seconds.
+    static var clockTolerance: Int64 { 300 }
+
+    /// Deadlines mean nothing to a clock that runs backwards.
     func clockObstacle() -> Obstacle? {
         guard let last = observed.ledger.lastPass,
-            context.now.secondsSince1970 + 300 < last.secondsSince1970
+            context.now.secondsSince1970 + Self.clockTolerance < last.secondsSince1970
         else { return nil }
         return Obstacle(
             .clockBehind,
@@ -47,11 +50,12 @@ extension PlanningPass {
         guard context.consent.prune else {
             builder.add(
                 PlannedChange(
-                    resource, .orphan, "\(stored.location) is ours and no document declares it; \(fate(of: stored))",
-                    reason: .notDeclared, uid: stored.uid))
+                    resource, .orphan, "\(abandonment(of: stored)); \(fate(of: stored))", reason: .notDeclared,
+                    uid: stored.uid))
             return
         }
-        let obstacle = removalObstacle() ?? standingObstacle(stored) ?? accessObstacle(stored)
+        let obstacle =
+            removalObstacle() ?? standingObstacle(stored) ?? accessObstacle(stored) ?? wantedObstacle(stored)
         if let obstacle {
             builder.add(
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
@@ -68,7 +72,8 @@ extension PlanningPass {
         let after = withdrawals[stored.uid]?.after.map { [$0] } ?? []
         builder.add(
             PlannedChange(
-                resource, removal.action, removal.summary, risk: removal.risk, reason: .notDeclared, uid: stored.uid),
+                resource, removal.action, removal.summary, risk: removal.risk, reason: removalReason(stored),
+                uid: stored.uid),
             removal.steps.map { (.volume($0), key(of: stored.location)) }, after: after)
     }
 
@@ -202,7 +207,7 @@ extension PlanningPass {
     }
 
     private mutating func planPurge(of stored: StoredVolume, _ resource: ResourceID, _ until: Instant) {
-        guard context.consent.prune else {
+        guard context.consent.prune || isExpiring(stored) else {
             builder.add(
                 PlannedChange(
                     resource, .orphan,

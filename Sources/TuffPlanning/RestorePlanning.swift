@@ -92,10 +92,11 @@ extension PlanningPass {
                     "\(what); declare it with 'protect: false', or: tuff unprotect "
                         + stored.marks.name))
         }
-        guard case .available(let snapshot, let after)? = outcomes[.snapshot(name)], let size = snapshot.size,
+        guard case .available(let snapshot, let after)? = outcome(of: .snapshot(name)), let size = snapshot.size,
             snapshot.marks.origin == stored.uid
         else {
-            return missing(Obstacle(.dependencyBlocked, "Snapshot/\(name) is not available, see its own line"))
+            let place = isDeclared(.snapshot(name)) ? ", see its own line" : ""
+            return missing(Obstacle(.dependencyBlocked, "Snapshot/\(name) is not available\(place)"))
         }
         guard snapshot.location.isBlockDevice, stored.location.isBlockDevice else {
             return missing(Obstacle(.notSupportedYet, "this version rolls back logical volumes only"))
@@ -283,7 +284,7 @@ extension PlanningPass {
 
 extension VolumeLocation {
     /// Another name in the same group or directory.
-    fileprivate func renamed(_ name: String) -> VolumeLocation {
+    func renamed(_ name: String) -> VolumeLocation {
         switch self {
         case .logicalVolume(let group, _): .logicalVolume(group: group, name: name)
         case .file(let directory, _): .file(directory: directory, name: name)

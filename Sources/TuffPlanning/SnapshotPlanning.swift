@@ -59,7 +59,10 @@ extension PlanningPass {
             .failure(MissingSource(obstacle: Obstacle(reason, sentence)))
         }
         guard case .available(let stored, let after)? = outcome(of: role), let size = stored.size else {
-            return missing(.dependencyBlocked, "\(role.resource) is not available, see its own line")
+            return missing(
+                .dependencyBlocked,
+                isDeclared(role)
+                    ? "\(role.resource) is not available, see its own line" : "there is no \(role.resource)")
         }
         if case .directory = pool.backend {
             return missing(
@@ -197,6 +200,8 @@ extension PlanningPass {
         after.role = role
         after.until = nil
         after.operation = nil
+        // Whoever names it in a document wants it for as long as that is there.
+        after.occasion?.isKept = true
         let home = stored.location(under: after, formerName: stored.marks.name == role.name ? nil : stored.marks.name)
         guard after != stored.marks || home != stored.location else {
             builder.add(
@@ -212,8 +217,12 @@ extension PlanningPass {
         if let obstacle { return stop(declared, .blocked, obstacle, uid: stored.uid) }
         let change = Relabelling(
             uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: after)
-        let summary =
-            action == .untrash ? "bring back \(size) from the trash (\(home))" : "rename \(stored.location) to \(home)"
+        var summary = "rename \(stored.location) to \(home)"
+        if action == .untrash {
+            summary = "bring back \(size) from the trash (\(home))"
+        } else if let policy = after.occasion?.policy, home == stored.location {
+            summary = "keep \(size), which SnapshotPolicy/\(policy) took (\(home))"
+        }
         let last = builder.add(
             PlannedChange(
                 role.resource, action, summary, risk: .online, location: declared.location, uid: stored.uid),

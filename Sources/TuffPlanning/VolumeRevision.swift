@@ -121,8 +121,10 @@ extension StoredVolume {
         var name = location.objectName
         if marks.until != nil {
             name = "t-\(uid)"
-        } else if name == "t-\(uid)" || name == formerName.map({ marks.role.named($0).objectName }) {
-            name = marks.role.objectName
+        } else {
+            var former = marks
+            former.role = formerName.map(marks.role.named) ?? marks.role
+            if name == "t-\(uid)" || (formerName != nil && name == former.objectName) { name = marks.objectName }
         }
         return switch location {
         case .logicalVolume(let group, _): .logicalVolume(group: group, name: name)

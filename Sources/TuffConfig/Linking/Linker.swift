@@ -75,6 +75,8 @@ struct Linker {
             for resource in inOrder(kind, resources) {
                 for reference in resource.spec.references where documents.known[reference.target] == nil {
                     let target = reference.target
+                    // Only the host knows what policies took.
+                    if target.kind == .snapshot, PolicySnapshotName.isOne(target.name) { continue }
                     var help: String?
                     if guessesLeft > 0 {
                         guessesLeft -= 1

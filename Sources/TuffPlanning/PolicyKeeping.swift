@@ -1,0 +1,169 @@
+import TuffModel
+import TuffSchedule
+
+/// Which of the snapshots that policies took stay, and who answers for them.
+extension PlanningPass {
+    /// The snapshot that a policy took under this name, for what is made from it or rolled back to it.
+    func policySnapshot(_ name: String) -> VolumeOutcome? {
+        let found = index.live(.snapshot(name), context.stack)
+        guard let stored = found.first, found.count == 1, stored.marks.occasion != nil, stored.size != nil else {
+            return nil
+        }
+        return .available(stored, after: nil)
+    }
+
+    /// Who answers for something that no document declares.
+    enum Custody {
+        /// No policy took it, or a document has named it since.
+        case none
+        /// A declared policy, which selects the volume.
+        case policy
+        /// The policy is declared, and does not select the volume any more.
+        case deselected
+        /// The policy is declared, and the volume is not.
+        case volumeGone
+        /// The policy is not declared, or was renamed.
+        case policyGone
+    }
+
+    func custody(of stored: StoredVolume) -> Custody {
+        guard let occasion = stored.marks.occasion, !occasion.isKept, stored.marks.kind == .snapshot,
+            !isDeclared(stored.marks.role)
+        else { return .none }
+        guard let policy = snapshotPolicies[occasion.policy] else { return .policyGone }
+        guard let volume = declaredVolume(stored.marks.origin) else { return .volumeGone }
+        return policy.spec.volumes.includes(volume.metadata) ? .policy : .deselected
+    }
+
+    /// The document of the volume with this uid, where it is in use or comes back.
+    private func declaredVolume(_ uid: UID?) -> Declared<VolumeSpec>? {
+        guard let origin = uid.flatMap({ index.volume($0) }), case .volume(let name) = origin.marks.role,
+            origin.standing == .live || index.live(origin.marks.role, context.stack).isEmpty
+        else { return nil }
+        return volumes[name] ?? heirs[origin.marks.role].flatMap { volumes[$0.name] }
+    }
+
+    /// It is not removed though no document names it.
+    func isKeptByPolicy(_ stored: StoredVolume) -> Bool { custody(of: stored) == .policy }
+
+    /// What a policy's expiry left in the trash, having been cut short.
+    func isExpiring(_ stored: StoredVolume) -> Bool {
+        guard let occasion = stored.marks.occasion, !occasion.isKept else { return false }
+        return context.consent.runDue && snapshotPolicies[occasion.policy] != nil
+    }
+
+    /// Policies' snapshots that are not the guard's business: they come and go with their policy or their volume.
+    func isUnguarded(_ stored: StoredVolume) -> Bool { [.policy, .deselected, .volumeGone].contains(custody(of: stored)) }
+
+    func removalReason(_ stored: StoredVolume) -> Reason {
+        custody(of: stored) == .volumeGone ? .volumeNotDeclared : .notDeclared
+    }
+
+    /// Why it is listed.
+    func abandonment(of stored: StoredVolume) -> String {
+        let policy = "SnapshotPolicy/\(stored.marks.occasion?.policy ?? "")"
+        let what = "\(stored.location) was taken by \(policy)"
+        return switch custody(of: stored) {
+        case .none, .policy: "\(stored.location) is ours and no document declares it"
+        case .policyGone: "\(what), which no document declares"
+        case .volumeGone: "\(what) of a volume that no document declares"
+        case .deselected: "\(what), which does not select its volume any more"
+        }
+    }
+
+    // MARK: What is still needed
+
+    /// Snapshots by name that a declared volume is still to be made from, or a Restore to roll back to.
+    func snapshotsWanted() -> [String: ResourceID] {
+        var wanted: [String: ResourceID] = [:]
+        for (name, declared) in volumes {
+            guard case .snapshot(let snapshot)? = declared.spec.source,
+                !index.live(.volume(name), context.stack).contains(where: { $0.marks.operation == nil })
+            else { continue }
+            let resource = ResourceID(.volume, name)
+            wanted[snapshot] = min(wanted[snapshot] ?? resource, resource)
+        }
+        for (name, declared) in restores {
+            guard case .snapshot(let snapshot) = declared.spec.from else { continue }
+            let volume = index.live(.volume(declared.spec.volume), context.stack).first
+            let key = RestoreKey.of(name, declared.spec.volumeUID)
+            if let volume, volume.uid != declared.spec.volumeUID || volume.marks.executed.contains(key) { continue }
+            wanted[snapshot] = wanted[snapshot] ?? ResourceID(.restore, name)
+        }
+        return wanted
+    }
+
+    func wantedObstacle(_ stored: StoredVolume) -> Obstacle? {
+        guard case .snapshot(let name) = stored.marks.role, stored.standing == .live, let by = wantedSnapshots[name]
+        else { return nil }
+        return Obstacle(.inUse, "\(by) still needs \(stored.location)")
+    }
+
+    // MARK: Keeping
+
+    /// Judges a volume's snapshots of one policy by its rule, the one that is due now among them.
+    /// - Returns: how many there are.
+    mutating func keep(_ run: PolicyRun, _ new: PolicyRun.Taken?) -> Int {
+        let live = run.taken.filter { $0.standing == .live && custody(of: $0) == .policy }
+        let stored = Dictionary(live.map { ($0.uid.description, $0) }) { first, _ in first }
+        var points = live.map { volume in
+            RetentionPoint(
+                id: volume.uid.description, time: volume.marks.occasion?.time ?? context.now,
+                isUsable: volume.size != nil && volume.marks.operation == nil)
+        }
+        if let new { points.append(RetentionPoint(id: "", time: new.time)) }
+        let retention = Retention(of: points, by: run.declared.spec.keep, in: run.calendar.zone, now: context.now)
+        for judgement in retention.judgements {
+            guard let volume = stored[judgement.point.id] else { continue }
+            guard judgement.isKept else {
+                expire(volume, run.declared, judgement.point.time, after: new?.step)
+                continue
+            }
+            let reasons = judgement.reasons.map(\.description).joined(separator: ", ")
+            builder.add(
+                PlannedChange(
+                    volume.marks.role.resource, .unchanged,
+                    "\(volume.size ?? .zero) of \(judgement.point.time), kept: \(reasons) (\(volume.location))",
+                    location: run.declared.location, uid: volume.uid))
+        }
+        return live.count
+    }
+
+    /// Through the trash and out of it in one plan: what is cut short is in the trash, and its time is over.
+    private mutating func expire(
+        _ stored: StoredVolume, _ declared: Declared<SnapshotPolicySpec>, _ time: Instant, after: Int?
+    ) {
+        let resource = stored.marks.role.resource
+        func add(_ action: Action, _ sentence: String, _ reason: Reason) {
+            builder.add(
+                PlannedChange(
+                    resource, action, sentence, reason: reason, location: declared.location, uid: stored.uid))
+        }
+        if let by = wantedObstacle(stored) {
+            return add(.unchanged, "kept beyond its time: \(by.sentence)", .expired)
+        }
+        let summary =
+            "destroy \(stored.size ?? .zero) of \(time), which SnapshotPolicy/\(declared.metadata.name) no longer keeps "
+            + "(\(stored.location))"
+        guard context.consent.runDue else { return add(.due, summary, .expired) }
+        var gone = stored.marks
+        gone.until = context.now
+        let trash = stored.location(under: gone)
+        let obstacle =
+            removalObstacle() ?? purgeObstacle(stored)
+            ?? (trash != stored.location && index.isTaken(trash)
+                ? Obstacle(.nameTaken, "\(trash) exists and is not this snapshot; rename it") : nil)
+        if let obstacle { return add(.blocked, obstacle.sentence, obstacle.reason) }
+        let change = Relabelling(
+            uuid: stored.uuid, from: stored.location, to: trash, before: stored.marks, after: gone)
+        let steps = [
+            VolumeStep.relabel(change),
+            .purge(location: trash, uid: stored.uid, uuid: stored.uuid, until: context.now),
+        ]
+        builder.add(
+            PlannedChange(
+                resource, .purge, summary, risk: .destroysData, reason: .expired, location: declared.location,
+                uid: stored.uid), steps.map { (.volume($0), key(of: stored.location)) },
+            after: after.map { [$0] } ?? [])
+    }
+}
