@@ -53,7 +53,9 @@ extension PlanningPass {
     }
 
     /// Policies' snapshots that are not the guard's business: they come and go with their policy or their volume.
-    func isUnguarded(_ stored: StoredVolume) -> Bool { [.policy, .deselected, .volumeGone].contains(custody(of: stored)) }
+    func isUnguarded(_ stored: StoredVolume) -> Bool {
+        [.policy, .deselected, .volumeGone].contains(custody(of: stored))
+    }
 
     func removalReason(_ stored: StoredVolume) -> Reason {
         custody(of: stored) == .volumeGone ? .volumeNotDeclared : .notDeclared

@@ -97,10 +97,12 @@ extension Oracle {
         for object in mine where !blocked.contains(object.label) {
             if object.isLive {
                 count[object.label, default: 0] += 1
-                let isKept = object.run.map { intent.policies[$0.policy] != nil } ?? false
-                if intent.volumes[object.label] == nil, !isKept, intent.prune { say("\(object.place) is undeclared") }
+                if intent.volumes[object.label] == nil, intent.prune, care(object, view, intent) != .named {
+                    say("\(object.place) is undeclared")
+                }
                 // A name that a person gave is kept; one of ours must be the right one.
-                let name = (object.mark("snap") == nil ? "v-" : "s-") + object.label
+                let prefix = object.run == nil ? (object.mark("snap") == nil ? "v-" : "s-") : "p-"
+                let name = prefix + object.label
                 if Self.isOurs(object.name), object.name != name { say("\(object.place) should be named \(name)") }
             } else if object.isTrashed {
                 // What was adopted keeps the name it came with.
@@ -129,7 +131,7 @@ extension Oracle {
     }
 
     /// Whether it is a name that only the product gives.
-    private static func isOurs(_ name: String) -> Bool { ["v-", "s-", "t-"].contains { name.hasPrefix($0) } }
+    private static func isOurs(_ name: String) -> Bool { ["v-", "s-", "p-", "t-"].contains { name.hasPrefix($0) } }
 
     private func settledExports(
         _ view: OracleView, _ intent: Intent, _ mine: [OracleObject], _ blocked: Set<String>

@@ -2,15 +2,36 @@
 extension Oracle {
     /// Whether its policy may destroy it: enough newer ones of the same volume are there, and nobody holds on to it.
     func isExpired(_ old: OracleObject, _ after: OracleView, _ intent: Intent) -> Bool {
-        guard old.isLive, !old.isProtected, intent.runDue, intent.volumes[old.label] == nil, let run = old.run,
-            let keep = intent.policies[run.policy]?.keep
+        guard !old.isProtected, intent.runDue, intent.volumes[old.label] == nil, let run = old.run, !run.isKept,
+            let policy = intent.policies[run.policy]
         else { return false }
+        // What was begun is finished.
+        if let deadline = old.deadline { return deadline < intent.now }
+        guard old.isLive, let keep = policy.keep else { return false }
         let newer = after.objects.filter { other in
             guard let its = other.run else { return false }
             return other.isLive && its.policy == run.policy && its.time > run.time
                 && other.mark("from") == old.mark("from")
         }
         return newer.count >= keep
+    }
+
+    enum Care { case named, notNamed, volumeGone }
+
+    /// What a declared policy has to do with a snapshot that it took and no document names; nil: nothing.
+    func care(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Care? {
+        guard let run = object.run, !run.isKept, let policy = intent.policies[run.policy],
+            intent.volumes[object.label] == nil
+        else { return nil }
+        guard let origin = view.objects.first(where: { $0.uid == object.mark("from") }) else { return .volumeGone }
+        let heir = intent.volumes.first { $0.value.formerName == origin.label }?.key
+        guard let name = intent.volumes[origin.label] == nil ? heir : origin.label else { return .volumeGone }
+        return policy.volumes.contains(name) ? .named : .notNamed
+    }
+
+    /// It is no removal to be counted: it is its policy's, or its volume's, which counts itself.
+    func isUncounted(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Bool {
+        [.named, .volumeGone].contains(care(object, view, intent))
     }
 
     /// A snapshot that nobody declared is a policy's, of a volume it names, for a time that has come, and the only one.
@@ -44,7 +65,9 @@ extension Oracle {
             for volume in mine where volume.isLive && volume.mark("vol") != nil && policy.volumes.contains(volume.label)
             {
                 let taken = mine.filter { $0.run?.policy == name && $0.mark("from") == volume.uid }
-                let free = taken.filter { $0.isLive && !$0.isProtected && intent.volumes[$0.label] == nil }
+                let free = taken.filter {
+                    $0.isLive && !$0.isProtected && $0.run?.isKept == false && intent.volumes[$0.label] == nil
+                }
                 if taken.contains(where: { blocked.contains($0.label) }) || blocked.contains(volume.label) { continue }
                 if let keep = policy.keep, free.count > keep {
                     found.append(Violation(.convergence, "\(volume.place) has \(free.count) snapshots of \(name)"))
@@ -57,8 +80,8 @@ extension Oracle {
 
 extension OracleObject {
     /// The run of a policy that took it. Times of this form sort as texts.
-    var run: (policy: String, time: String)? {
-        guard let text = mark("due"), let slash = text.firstIndex(of: "/") else { return nil }
-        return (String(text[..<slash]), String(text[text.index(after: slash)...]))
+    var run: (policy: String, time: String, isKept: Bool)? {
+        guard let parts = mark("due")?.split(separator: "/").map(String.init), parts.count >= 2 else { return nil }
+        return (parts[0], parts[1], parts.count > 2)
     }
 }

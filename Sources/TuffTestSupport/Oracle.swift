@@ -109,13 +109,15 @@ package struct Oracle: Sendable {
             let isExpired = isExpired(old, after, intent) && !clockIsBehind
             guard let new = successor(of: old, in: after) else {
                 found += isExpired ? [] : vanished(old, intent, clockIsBehind)
-                if !old.isTrashed, !isExpired { leaving.insert(old.label) }
+                if !old.isTrashed, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
                 gone.insert(old.uid!)
                 continue
             }
-            found += changed(old, new, intent, clockIsBehind, isExpired: isExpired)
+            found += changed(
+                old, new, intent, clockIsBehind, isExpired: isExpired,
+                isPolicys: care(old, before, intent) == .named)
             found += rolledBack(old, new, before, after, intent)
-            if old.isLive, !new.isLive, !isExpired { leaving.insert(old.label) }
+            if old.isLive, !new.isLive, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
         }
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
@@ -217,7 +219,8 @@ package struct Oracle: Sendable {
     }
 
     private func changed(
-        _ old: OracleObject, _ new: OracleObject, _ intent: Intent, _ clockIsBehind: Bool, isExpired: Bool
+        _ old: OracleObject, _ new: OracleObject, _ intent: Intent, _ clockIsBehind: Bool, isExpired: Bool,
+        isPolicys: Bool
     ) -> [Violation] {
         var found: [Violation] = []
         func say(_ rule: Rule, _ sentence: String) {
@@ -251,7 +254,7 @@ package struct Oracle: Sendable {
         }
         if !old.isTrashed, new.isTrashed, !isExpired {
             if old.isProtected { say(.removal, "protected, and put in the trash") }
-            if !intent.prune || isDeclared { say(.removal, "put in the trash without consent") }
+            if !intent.prune || isDeclared || isPolicys { say(.removal, "put in the trash without consent") }
             if old.isRetained { say(.removal, "to be retained, and put in the trash") }
             if clockIsBehind { say(.removal, "put in the trash by a clock that is behind") }
         }
@@ -331,7 +334,10 @@ package struct Oracle: Sendable {
                 ? [] : [Violation(.removal, "\(leaving.count + withdrawn.count) removals, \(removals) allowed")]
         }
         var found: [Violation] = []
-        let live = Set(before.objects.filter { $0.isLive && $0.stack == intent.stack }.map(\.label))
+        let counted = before.objects.filter {
+            $0.isLive && $0.stack == intent.stack && care($0, before, intent) == nil
+        }
+        let live = Set(counted.map(\.label))
         let going = Set(recent.filter(\.isVolume).map(\.name)).subtracting(live).union(leaving)
         let all = live.union(going)
         if !leaving.isEmpty {

@@ -19,7 +19,7 @@ extension ThreadLabTests {
 
     private func snapshots(_ group: String) async throws -> [String] {
         let output = try await machine.read(
-            Command("lvm", ["lvs", "--noheadings", "-o", "lv_name", "-S", "lv_name=~^s-", group], effect: .reads))
+            Command("lvm", ["lvs", "--noheadings", "-o", "lv_name", "-S", "lv_name=~^[sp]-", group], effect: .reads))
         return String(decoding: output.standardOutput, as: UTF8.self).split(whereSeparator: \.isWhitespace)
             .map(String.init).sorted()
     }
@@ -47,12 +47,12 @@ extension ThreadLabTests {
                 try fill("/dev/hourly/v-db", byte, count: 4 * Self.mebi)
                 let report = try await run(set, at: "2031-03-04T\(hour):10:00Z")
                 #expect(report.exitCode == 0, "\(report.changes)")
-                expected = (expected + ["s-often-db-20310304-\(hour)00"]).sorted()
-                if hour > "07" { expected.removeAll { $0 == "s-often-db-20310304-\(hour == "08" ? "06" : "07")00" } }
+                expected = (expected + ["p-often-db-20310304-\(hour)00"]).sorted()
+                if hour > "07" { expected.removeAll { $0 == "p-often-db-20310304-\(hour == "08" ? "06" : "07")00" } }
                 #expect(try await snapshots("hourly") == expected)
                 #expect(try await plan(set).isEmpty)
             }
-            for (name, byte) in [("s-often-db-20310304-0800", UInt8(3)), ("s-often-db-20310304-1200", 4)] {
+            for (name, byte) in [("p-often-db-20310304-0800", UInt8(3)), ("p-often-db-20310304-1200", 4)] {
                 try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "-K", "hourly/\(name)"]))])
                 #expect(try bytes("/dev/hourly/\(name)", count: 4 * Self.mebi) == [byte])
                 try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-an", "hourly/\(name)"]))])

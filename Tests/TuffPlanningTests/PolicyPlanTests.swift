@@ -33,7 +33,7 @@ import TuffTestSupport
             origin: Sample.uid,
             occasion: Marks.Occasion(policy: policy, time: instant))
         change(&marks)
-        let name = marks.until == nil ? "s-hourly-db-\(number)" : "t-\(marks.uid)"
+        let name = marks.until == nil ? "p-hourly-db-\(number)" : "t-\(marks.uid)"
         return LogicalVolume(
             name: name, uuid: "uuid-\(number)", size: Sample.gibi(10), tags: marks.tags, pool: "tp0", origin: "v-db")
     }
@@ -82,7 +82,7 @@ import TuffTestSupport
             Issue.record("\(steps(plan))")
             return
         }
-        #expect(source.description == "vg0/v-db" && location.description == "vg0/s-hourly-db-20261122-0900")
+        #expect(source.description == "vg0/v-db" && location.description == "vg0/p-hourly-db-20261122-0900")
         #expect(Marks.read(marks.tags) == .ours(marks))
     }
 
@@ -124,7 +124,7 @@ import TuffTestSupport
             observed.volumeGroups.entries["vg0"] = .known(group)
         }
         #expect(plan.isEmpty)
-        #expect(plan.changes.contains { $0.resource.kind == .snapshot && $0.action == .blocked })
+        #expect(plan.changes.contains { $0.resource.kind == .snapshotPolicy && $0.reason == .insufficientCapacity })
     }
 
     /// 02:30 in Berlin is skipped on 2026-03-29, when 02:00 becomes 03:00, and comes twice on 2026-10-25.
@@ -218,6 +218,7 @@ import TuffTestSupport
             context: Sample.context { $0.runDue = true })
         let change = try #require(plan.changes.first { $0.resource.kind == .snapshot })
         #expect(change.action == .create && change.resource.name.utf8.count <= 63)
-        #expect(change.resource.name.hasSuffix("\(Sample.uid(40))-20261122-0900"))
+        #expect(change.resource.name.hasPrefix("hourly-a-volume-with-quite"))
+        #expect(change.resource.name.hasSuffix("-20261122-0900"))
     }
 }
