@@ -5,8 +5,8 @@ extension Oracle {
         guard !old.isProtected, intent.runDue, intent.volumes[old.label] == nil, let run = old.run, !run.isKept,
             let policy = intent.policies[run.policy]
         else { return false }
-        // What was begun is finished.
-        if let deadline = old.deadline { return deadline < intent.now }
+        // What was begun, by this pass or an earlier one, is finished.
+        if let deadline = old.deadline { return deadline <= intent.now }
         guard old.isLive, let keep = policy.keep else { return false }
         let newer = after.objects.filter { other in
             guard let its = other.run else { return false }
@@ -45,8 +45,9 @@ extension Oracle {
         if origin.map({ policy.volumes.contains($0.label) }) != true {
             found.append(Violation(.foreign, "\(what) was taken of what its policy does not name"))
         }
-        if OracleObject.seconds(run.time).map({ $0 <= intent.now }) != true {
-            found.append(Violation(.foreign, "\(what) was taken before its time"))
+        // Midnight of this day: what was missed before is not made up for day by day.
+        if OracleObject.seconds(run.time) != intent.now - intent.now % 86400 {
+            found.append(Violation(.foreign, "\(what) was not taken for the newest time that passed"))
         }
         for other in before.objects + after.objects
         where other.uid != new.uid && other.run?.policy == run.policy && other.mark("from") == new.mark("from") {

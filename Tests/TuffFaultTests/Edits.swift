@@ -8,7 +8,7 @@ enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
     case snapshot, clone, cloneAway, removeSnapshot
     case restore, removeRestore, overflow
-    case declarePolicy, removePolicy
+    case declarePolicy, removePolicy, deselect, keepRun
     case declareFromImage, changeImage, loseImage
     case handOver, endHandover
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
@@ -125,7 +125,7 @@ extension Simulation {
             change(&declared, edit)
             desired.volumes[name] = declared
         case .declareFromImage, .changeImage, .loseImage: return editImage(edit, name, backend)
-        case .declarePolicy, .removePolicy: return policy(edit, name, backend)
+        case .declarePolicy, .removePolicy, .deselect, .keepRun: return policy(edit, name, backend)
         case .expire: machine.advance(seconds: 8 * 86400)
         case .clockBack: machine.advance(seconds: -2 * 86400)
         case .orderPurge, .orderRestore, .orderRelease, .orderUnprotect, .orderDetach: return true

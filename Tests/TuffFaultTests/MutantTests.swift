@@ -38,6 +38,7 @@ import TuffTestSupport
         [.declare, .snapshot, .write, .restore], [.declare, .snapshot, .write, .restore, .write, .attach],
         [.declareAttached, .snapshot, .write, .restore], [.declareAttached, .snapshot, .overflow, .cloneAway],
         [.declarePool], [.declare, .declarePolicy], [.declare, .declarePolicy, .expire],
+        [.declare, .declarePolicy, .keepRun, .keepRun], [.declare, .declarePolicy, .remove],
     ]
 
     private static func firstInStories(_ mutant: Mutant) async -> String? {

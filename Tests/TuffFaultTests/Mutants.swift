@@ -34,7 +34,7 @@ struct Mutant: Sendable, CustomStringConvertible {
 
 extension Mutant {
     static let all: [Mutant] =
-        observing + planning + acting + remembering + thick + restoring + images + pools
+        observing + planning + acting + remembering + thick + restoring + images + pools + policies
 
     private static func isRequirement(_ action: HostAction, _ matches: (Precondition) -> Bool) -> Bool {
         if case .require(let condition) = action { matches(condition) } else { false }
@@ -81,7 +81,6 @@ extension Mutant {
                 }
             }
         },
-        Mutant("forgets which runs were taken") { $0.tags = without("tuff:due") },
         Mutant("does not look for sessions") { mutant in
             mutant.targets = onTargets { target in
                 for index in target.acls.indices { target.acls[index].sessions = [] }

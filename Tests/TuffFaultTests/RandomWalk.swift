@@ -79,6 +79,7 @@ struct RandomWalk {
     private mutating func consent() -> Consent {
         var consent = Consent()
         consent.prune = Int.random(in: 0..<4, using: &generator) > 0
+        consent.runDue = Int.random(in: 0..<3, using: &generator) > 0
         consent.allowDestroy = Int.random(in: 0..<4, using: &generator) == 0
         consent.allowPoolCreate = Bool.random(using: &generator)
         if Int.random(in: 0..<5, using: &generator) == 0 {

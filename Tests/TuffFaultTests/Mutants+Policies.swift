@@ -1,0 +1,34 @@
+import TuffHost
+import TuffModel
+import TuffPlanning
+
+extension Mutant {
+    /// What schedules want and let go is bent.
+    static let policies: [Mutant] = [
+        Mutant("forgets which runs were taken") {
+            $0.tags = { tags in tags.filter { !$0.hasPrefix("tuff:due") } }
+        },
+        Mutant("runs what is due unasked") {
+            $0.context = { context in
+                var context = context
+                context.consent.runDue = true
+                return context
+            }
+        },
+        Mutant("makes up for the day before") {
+            $0.volumeSteps = { steps in
+                steps.map { step in
+                    guard case .copy(let source, let sourceUID, let sourceUUID, let location, var marks) = step,
+                        let run = marks.occasion
+                    else { return step }
+                    marks.occasion?.time = run.time.advanced(by: TimeSpan(seconds: -86400))
+                    return .copy(
+                        source: source, sourceUID: sourceUID, sourceUUID: sourceUUID, location: location, marks: marks)
+                }
+            }
+        },
+        Mutant("forgets that a document named a run") {
+            $0.tags = { tags in tags.map { $0.hasSuffix("/kept") ? String($0.dropLast("/kept".count)) : $0 } }
+        },
+    ]
+}
