@@ -52,7 +52,9 @@ extension Oracle {
         }
         return after.objects.compactMap { object in
             guard object.stack == intent.stack, let iqn = object.mark("iqn") else { return nil }
-            let limit = intent.volumes[object.label]?.mostInitiators ?? 1
+            // A new name may wait for something while its document counts already.
+            let heir = intent.volumes.values.first { $0.formerName == object.label }
+            let limit = (intent.volumes[object.label] ?? heir)?.mostInitiators ?? 1
             let number = users(after, iqn)
             guard number > limit, number > users(before, iqn) else { return nil }
             return Violation(.sessions, "\(number) initiators may use \(iqn) at once, and its documents let \(limit)")
