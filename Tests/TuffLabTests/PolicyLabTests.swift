@@ -26,17 +26,15 @@ extension ThreadLabTests {
 
     @Test func aPolicyTakesAndDestroysItsSnapshotsAndNobodyElses() async throws {
         try await withGroup("hourly", on: [Lab.disks[1]]) {
-            try await machine.perform([
-                .run(Lab.lvm(["lvcreate", "-qq", "--yes", "--type", "thin-pool", "-L", "96m", "-n", "pool", "hourly"]))
-            ])
-            let set = try desired(
+            let documents =
                 document("Pool", "fast", "lvm: {volumeGroup: hourly, thinPool: pool}, overprovision: 8")
-                    + document("Volume", "db", "size: 16Mi, pool: fast")
-                    + document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
-                    + document("Snapshot", "mine", "volume: db")
-                    + document(
-                        "SnapshotPolicy", "often",
-                        "volumes: {names: [db]}, schedule: \"0 * * * *\", timeZone: Europe/Berlin, keep: {last: 2}"))
+                + document("Volume", "db", "size: 16Mi, pool: fast")
+                + document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
+                + document("Snapshot", "mine", "volume: db")
+                + document(
+                    "SnapshotPolicy", "often",
+                    "volumes: {names: [db]}, schedule: \"0 * * * *\", timeZone: Europe/Berlin, keep: {last: 2}")
+            let set = try desired(documents)
             let first = try await run(set, at: "2031-03-04T05:30:00Z")
             #expect(first.exitCode == 0, "\(first.changes)")
             #expect(try await snapshots("hourly") == ["s-mine"])
@@ -57,6 +55,19 @@ extension ThreadLabTests {
                 #expect(try bytes("/dev/hourly/\(name)", count: 4 * Self.mebi) == [byte])
                 try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-an", "hourly/\(name)"]))])
             }
+            // One that a volume is to be made from stays until that is there.
+            let cloned = try desired(
+                documents
+                    + document(
+                        "Volume", "copy", "size: 16Mi, pool: fast, source: {snapshot: often-db-20310304-0800}"))
+            #expect(try await run(cloned, at: "2031-03-04T13:10:00Z").exitCode == 0)
+            #expect(try await snapshots("hourly") == (expected + ["p-often-db-20310304-1300"]).sorted())
+            #expect(try await run(cloned, at: "2031-03-04T13:20:00Z").exitCode == 0)
+            #expect(
+                try await snapshots("hourly")
+                    == ["p-often-db-20310304-1200", "p-often-db-20310304-1300", "s-mine"])
+            try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "hourly/v-copy"]))])
+            #expect(try bytes("/dev/hourly/v-copy", count: 4 * Self.mebi) == [3])
             // Nothing is left in the trash of what expired.
             let all = try await machine.read(
                 Command(

@@ -238,8 +238,10 @@ struct SurveyBuilder {
 
     private func record(_ name: String, _ facts: SnapshotFacts, stack: String) -> ResourceRecord {
         let id = ResourceID(.snapshot, name)
+        // What a policy took is declared where that is.
+        let policy = stack == context.stack ? changes[id]?.location : nil
         return ResourceRecord(
-            id: id, location: facts.declared?.location, labels: facts.declared?.metadata.labels ?? [:],
+            id: id, location: facts.declared?.location ?? policy, labels: facts.declared?.metadata.labels ?? [:],
             conditions: conditions(
                 stack == context.stack ? changes[id] : nil,
                 observed: facts.stored.map(Self.health) ?? facts.volumeName.flatMap(elsewhere(volume:))),

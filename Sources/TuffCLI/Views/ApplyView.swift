@@ -49,7 +49,7 @@ package struct ApplyView: View {
     }
 
     private func count(_ verdict: ChangeReport.Verdict) -> Int {
-        report.changes.count { $0.verdict == verdict }
+        report.changes.count { $0.verdict == verdict && $0.action != .due }
     }
 
     private var advice: String? {

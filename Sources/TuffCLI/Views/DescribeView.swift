@@ -39,7 +39,13 @@ package struct DescribeView: View {
             text += Layout.table(facts + Self.rows(attachment), indent: "  ")
             text += InitiatorCommands(attachment).text
         case .snapshot(let snapshot): text += Layout.table(facts + Self.rows(snapshot), indent: "  ")
-        case .other: text += Layout.table(facts, indent: "  ")
+        case .other:
+            if ready.status == .yes {
+                facts += Layout.wrap(ready.message, width: Style.width - 15).enumerated().map {
+                    [$0 == 0 ? "State" : "", $1]
+                }
+            }
+            text += Layout.table(facts, indent: "  ")
         }
         return text
     }
@@ -115,6 +121,9 @@ package struct DescribeView: View {
             ["Uid", stored.uid.description], ["Stack", stored.marks.stack],
         ]
         if let origin = stored.marks.origin { rows.append(["Taken of", "uid \(origin)"]) }
+        if let run = stored.marks.occasion {
+            rows.append(["Taken by", "SnapshotPolicy/\(run.policy) for \(run.time)" + (run.isKept ? ", kept" : "")])
+        }
         return rows
     }
 

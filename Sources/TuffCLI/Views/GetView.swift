@@ -52,7 +52,7 @@ package struct GetView: View {
             )
         case .attachment:
             (["VOLUME", "INITIATOR", "ACCESS", "SESSIONS"], ["CHAP", "PORTALS", "TARGET"])
-        case .snapshot: (["VOLUME", "SIZE"], ["UID", "LOCATION", "STACK", "DECLARED AT"])
+        case .snapshot: (["VOLUME", "SIZE"], ["POLICY", "UID", "LOCATION", "STACK", "DECLARED AT"])
         default: (["DECLARED AT"], [])
         }
     }
@@ -91,7 +91,8 @@ package struct GetView: View {
         let narrow = [facts.volumeName ?? "-", Self.text(facts.stored?.size)]
         guard wide else { return narrow }
         return narrow + [
-            Self.text(facts.stored?.uid), Self.text(facts.stored?.location), facts.stored?.marks.stack ?? "-",
+            facts.stored?.marks.occasion?.policy ?? "-", Self.text(facts.stored?.uid),
+            Self.text(facts.stored?.location), facts.stored?.marks.stack ?? "-",
         ]
     }
 
@@ -199,6 +200,7 @@ package enum RecordTree {
             "volume": .text(facts.volumeName), "volumeUID": .text(stored.marks.origin),
             "location": .text(stored.location),
             "path": .text(stored.location.path), "active": .bool(stored.active),
+            "policy": .text(stored.marks.occasion?.policy), "dueAt": .text(stored.marks.occasion?.time),
         ])
     }
 
