@@ -50,7 +50,7 @@ extension PlanningPass {
         guard context.consent.prune else {
             builder.add(
                 PlannedChange(
-                    resource, .orphan, "\(abandonment(of: stored)); \(fate(of: stored))", reason: .notDeclared,
+                    resource, .orphan, "\(abandonment(of: stored)); \(fate(of: stored))", reason: removalReason(stored),
                     uid: stored.uid))
             return
         }
