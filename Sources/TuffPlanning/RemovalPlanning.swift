@@ -176,7 +176,9 @@ extension PlanningPass {
             return
         }
         guard let until = stored.marks.until else { return }
-        if until < context.now, stored.marks.operation == stored.marks.lastingOperation {
+        // What expires is over from the moment at which it comes here.
+        let isOver = until < context.now || (until == context.now && isExpiring(stored))
+        if isOver, stored.marks.operation == stored.marks.lastingOperation {
             return planPurge(of: stored, resource, until)
         }
         var finished = stored.marks

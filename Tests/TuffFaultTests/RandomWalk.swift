@@ -33,6 +33,9 @@ struct RandomWalk {
             if host.edit(.snapshot, name, backend) { await host.settle() }
             _ = host.edit(.write, name, backend)
         }
+        for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
+            if host.edit(.declarePolicy, name, backend) { await host.settle() }
+        }
         record("start", host.takeViolations())
     }
 

@@ -262,7 +262,7 @@ struct Simulation {
         guard let report = outcome.report, outcome.isFinished, !report.interrupted else { return }
         for change in report.changes where change.verdict == .failed && change.error == nil {
             violations.append(
-                Oracle.Violation(.convergence, "\(change.resource) is as planned and is said to have failed"))
+                Oracle.Violation(.convergence, "\(change.resource) \(change.action) is as planned and is said to have failed: \(change.detail ?? "")"))
         }
     }
 
@@ -300,7 +300,7 @@ struct Simulation {
             consent.allowRemovals = nil
             outcome = await pass(consent)
             if let plan = outcome.plan, let refusal = outcome.refusal, refusal.reason == .tooManyRemovals {
-                consent.allowRemovals = plan.changes.count { $0.action.removes }
+                consent.allowRemovals = plan.changes.count(where: \.isGuarded)
                 outcome = await pass(consent)
             }
             if outcome.isFinished { break }
