@@ -261,8 +261,8 @@ struct Simulation {
     private mutating func checkVerdicts(_ outcome: Outcome) {
         guard let report = outcome.report, outcome.isFinished, !report.interrupted else { return }
         for change in report.changes where change.verdict == .failed && change.error == nil {
-            violations.append(
-                Oracle.Violation(.convergence, "\(change.resource) \(change.action) is as planned and is said to have failed: \(change.detail ?? "")"))
+            let what = "\(change.resource) \(change.action) is as planned and is said to have failed"
+            violations.append(Oracle.Violation(.convergence, "\(what): \(change.detail ?? "")"))
         }
     }
 
