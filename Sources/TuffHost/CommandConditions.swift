@@ -49,6 +49,7 @@ struct CommandConditions {
             guard tags.allSatisfy(group.tags.contains) else {
                 throw failed(condition, "its tags are '\(group.tags.joined(separator: ","))'")
             }
+        case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
         case .device, .file, .vacant, .text, .noSession, .blankDevice, .physicalVolume:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
         }
@@ -125,6 +126,29 @@ struct CommandConditions {
             throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
         }
         return volume
+    }
+
+    private struct LayoutReport: Decodable {
+        struct Part: Decodable { var lv: [Row] }
+        struct Row: Decodable { var segtype: String }
+        var report: [Part]
+    }
+
+    private func thinPool(_ path: String, _ condition: Precondition) async throws(HostError) {
+        let command = Command(
+            "lvm", ["lvs", "--reportformat", "json", "-o", "segtype", "--", path], effect: .reads,
+            outputLimit: 1 << 20)
+        let output = try await commands.run(command)
+        guard output.status == 0 else {
+            throw failed(condition, "lvm lvs ended with status \(output.status)", output.standardError)
+        }
+        guard let report = try? JSONDecoder().decode(LayoutReport.self, from: Data(output.standardOutput)) else {
+            throw HostError(
+                .malformed, "Nothing was done: lvm lvs printed no segment type for \(path)",
+                subject: command.description)
+        }
+        let types = report.report.flatMap(\.lv).map(\.segtype)
+        guard types == ["thin-pool"] else { throw failed(condition, "it is \(types.joined(separator: ", "))") }
     }
 
     private func failed(_ condition: Precondition, _ found: String, _ cause: String = "") -> HostError {

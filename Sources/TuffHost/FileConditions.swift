@@ -43,7 +43,7 @@ struct FileConditions {
             }
         case .device: try checkDevice(condition)
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .blankDevice,
-            .physicalVolume, .volumeGroup:
+            .physicalVolume, .volumeGroup, .thinPool:
             throw HostError(.refused, "A worker runs no commands: \(condition.sentence)")
         }
     }

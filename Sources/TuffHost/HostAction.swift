@@ -105,6 +105,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     case physicalVolume(path: String, uuid: String)
     /// The group has this uuid, where one is known, and these tags.
     case volumeGroup(String, uuid: String?, tags: [String])
+    /// The group has a thin pool of this name: `lvcreate` that said it made one is not believed.
+    case thinPool(group: String, name: String)
     /// The file or attribute is there and all of these texts occur in what it holds.
     case text(HostPath, containing: [String])
     /// The ACL at this path (`…/acls/<initiator>`) has no session, by its `info` attribute.
@@ -303,6 +305,7 @@ extension Precondition {
         case .volumeGroup(let name, let uuid, let tags):
             "volume group \(name) still has " + (uuid.map { "uuid \($0)" } ?? "its name")
                 + (tags.isEmpty ? "" : " and the tags \(tags.joined(separator: ", "))")
+        case .thinPool(let group, let name): "\(group)/\(name) is a thin pool"
         case .text(let path, let texts):
             "\(path.quoted) still says \(texts.map(Command.quoted).joined(separator: " and "))"
         case .noSession(let path): "nobody is logged in through \(path.quoted)"

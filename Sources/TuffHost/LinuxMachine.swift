@@ -240,7 +240,7 @@ extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
-            .blankDevice, .physicalVolume:
+            .thinPool, .blankDevice, .physicalVolume:
             true
         case .device, .file, .vacant, .text, .noSession: false
         }

@@ -127,7 +127,7 @@ struct PoolMaker {
             group: group, groupUUID: uuid, marks: marks, name: name, sizes: sizes, chunkSize: create.chunkSize,
             failsWhenFull: create.whenFull == .error, autoExtend: autoExtend.map(AutoExtend.init))
         result.steps.append(.createThinPool(new))
-        if let marks { result.steps.append(.complete(group: group, marks)) }
+        if let marks { result.steps.append(.complete(group: group, thinPool: name, marks)) }
         result.sentence +=
             ", and make thin pool \(name) of \(sizes.data) with \(sizes.metadata) of metadata, chunks of "
             + "\(create.chunkSize), \(create.whenFull == .error ? "errors" : "waiting") when full"

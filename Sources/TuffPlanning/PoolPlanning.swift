@@ -52,13 +52,13 @@ extension PlanningPass {
     private mutating func planUnfinished(_ declared: Declared<PoolSpec>, _ group: VolumeGroup?) -> Bool {
         let name = declared.metadata.name
         guard let group, let marks = PoolMarks(group.tags), marks.isBegun, marks.pool == name,
-            marks.stack == context.stack
+            marks.stack == context.stack, case .lvm(let lvm) = declared.spec.backend, let thinPool = lvm.thinPool
         else { return false }
         builder.add(
             PlannedChange(
                 ResourceID(.pool, name), .update, "finish the interrupted creation of volume group \(group.name)",
                 risk: .online, location: declared.location),
-            [(.pool(.complete(group: group.name, marks)), .volumeGroup(group.name))])
+            [(.pool(.complete(group: group.name, thinPool: thinPool, marks)), .volumeGroup(group.name))])
         return true
     }
 

@@ -10,14 +10,14 @@ package enum PoolStep: Hashable, Codable, Sendable {
     case createGroup(String, [PreparedDevice], PoolMarks)
     /// Makes the thin pool, with all its settings in one act.
     case createThinPool(NewThinPool)
-    /// Takes the mark of unfinished work off the group.
-    case complete(group: String, PoolMarks)
+    /// Takes the mark of unfinished work off the group, in which the thin pool must be found.
+    case complete(group: String, thinPool: String, PoolMarks)
     /// Lets LVM's monitoring extend a thin pool, or (nil) no more.
     case setAutoExtend(group: String, pool: String, uuid: String, AutoExtend?)
 
     package var group: String {
         switch self {
-        case .prepare(_, let group, _), .createGroup(let group, _, _), .complete(let group, _),
+        case .prepare(_, let group, _), .createGroup(let group, _, _), .complete(let group, _, _),
             .setAutoExtend(let group, _, _, _):
             group
         case .createThinPool(let pool): pool.group

@@ -173,6 +173,9 @@ extension FakeWorld {
         case .volumeGroup(let name, let uuid, let tags):
             guard let group = lvm[name] else { return false }
             return (uuid == nil || group.uuid == uuid) && tags.allSatisfy(group.tags.contains)
+        case .thinPool(let group, let name):
+            guard case .thinPool = lvm[group, name]?.kind else { return false }
+            return true
         default: preconditionFailure("no condition on devices or groups: \(condition.sentence)")
         }
     }

@@ -173,9 +173,13 @@ package struct FakeWorld: Equatable, Sendable {
             guard let volume = lvm[group, name], volume.tags.contains("tuff:uid=\(uid)"),
                 volume.tags.contains("tuff:op=\(operation)")
             else { throw Self.unmet(action) }
-        case .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup):
+        case .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup), .require(.thinPool):
             guard case .require(let condition) = action else { break }
-            if case .volumeGroup(let group, _, _) = condition, lvm[group]?.isLocked == true { return .hangs }
+            switch condition {
+            case .volumeGroup(let group, _, _), .thinPool(let group, _):
+                if lvm[group]?.isLocked == true { return .hangs }
+            default: break
+            }
             guard holds(condition) else { throw Self.unmet(action) }
         case .wipe(let device, _):
             // Opened for us alone, and asked for its uuid.
@@ -267,7 +271,8 @@ extension HostAction {
             .require(.logicalVolume),
             .require(.expiredVolume), .require(.unmarkedVolume), .require(.device), .require(.unfinished),
             .require(.restorable),
-            .require(.tgtIdle), .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup):
+            .require(.tgtIdle), .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup),
+            .require(.thinPool):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),

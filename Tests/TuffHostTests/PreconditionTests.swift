@@ -51,6 +51,22 @@ struct PreconditionTests {
         #expect(try await volume(report(row(size: "2048")), size: nil) == nil)
     }
 
+    @Test("A thin pool is one by its segment type, and what lvm did not find is none")
+    func thinPool() async throws {
+        func check(_ report: String, status: Int = 0) async throws -> HostError? {
+            try folder.write("report", report)
+            try folder.tool(
+                "lvm", "echo \"$@\" >\(folder.at("arguments")); cat \(folder.at("report")); exit \(status)")
+            return await self.check(.thinPool(group: "vg0", name: "tp"))
+        }
+        #expect(try await check(report(#"{"segtype":"thin-pool"}"#)) == nil)
+        #expect(folder.read("arguments") == "lvs --reportformat json -o segtype -- vg0/tp\n")
+        #expect(try await check(report(#"{"segtype":"linear"}"#))?.code == .preconditionFailed)
+        #expect(try await check(report())?.code == .preconditionFailed)
+        #expect(try await check("", status: 5)?.code == .preconditionFailed)
+        #expect(try await check("{")?.code == .malformed)
+    }
+
     private func expired(_ report: String, status: Int = 0) async throws -> HostError? {
         try folder.write("report", report)
         try folder.tool("lvm", "cat \(folder.at("report")); exit \(status)")

@@ -64,7 +64,7 @@ import TuffTestSupport
         #expect(steps.count == 5 && steps.allSatisfy { $0.group == "vg1" })
         guard case .prepare(let device, _, let uuid) = steps[0],
             case .createGroup(_, let members, let marks) = steps[2],
-            case .createThinPool(let pool) = steps[3], case .complete(_, let completed) = steps[4]
+            case .createThinPool(let pool) = steps[3], case .complete(_, "tp1", let completed) = steps[4]
         else { throw Unexpected(steps) }
         #expect(device.path == Self.paths[0] && members.map(\.path) == Self.paths && members[0].uuid == uuid)
         #expect(marks == PoolMarks(pool: "new", stack: "default", isBegun: true) && completed == marks)
@@ -148,7 +148,8 @@ import TuffTestSupport
         var whole = group
         whole.logicalVolumes = [Self.thinPool]
         let fourth = plan(Self.desired(), Self.observed([], groups: [whole]), Sample.context())
-        #expect(poolSteps(fourth) == [.complete(group: "vg1", marks)], "needs no consent: nothing is made")
+        #expect(
+            poolSteps(fourth) == [.complete(group: "vg1", thinPool: "tp1", marks)], "needs no consent: nothing is made")
     }
 
     static let thinPool = LogicalVolume(

@@ -30,8 +30,9 @@ extension LVMDriver {
         case .createThinPool(let new): return create(new)
         case .setAutoExtend(let group, let name, let uuid, let wanted):
             return setAutoExtend(group, name, uuid, wanted)
-        case .complete(let group, let marks):
+        case .complete(let group, let thinPool, let marks):
             return [
+                .require(.thinPool(group: group, name: thinPool)),
                 .require(.volumeGroup(group, uuid: nil, tags: marks.tags)),
                 .run(pool(["vgchange", "-qq", "--deltag", PoolMarks.begun, "--", group])),
             ]
