@@ -34,6 +34,10 @@ final class WorkerConnection: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Ends the conversation at once, whoever still holds the connection: from now on the worker begins nothing more.
+    /// Closing alone would come too late, when the thread that waited for the answer lets go of it.
+    func giveUp() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+
     /// Sends a request and waits for its answer. Blocks: for owned threads only.
     ///
     /// - Parameter deadline: longest silence, in seconds.

@@ -117,6 +117,8 @@ final class WorkerPool: Sendable {
     }
 
     private func abandon(_ connection: WorkerConnection, _ request: WorkerRequest) -> HostError {
+        // Before anybody is told what was not begun.
+        connection.giveUp()
         let worker = StuckWorker(
             pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary)
         state.withLock { state in
