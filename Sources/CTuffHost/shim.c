@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <link.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <malloc.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 const int tuff_o_path = O_PATH;
@@ -195,4 +197,46 @@ int tuff_device_zero(int device, uint64_t offset, uint64_t length) {
 
 int tuff_device_discard(int device, uint64_t offset, uint64_t length) {
     return change_range(device, BLKDISCARD, offset, length);
+}
+
+int tuff_clone_file(int target, int source) {
+    int result;
+    do {
+        result = ioctl(target, FICLONE, source);
+    } while (result < 0 && errno == EINTR);
+    return result;
+}
+
+/* fs/xfs/libxfs/xfs_fs.h, struct xfs_fsop_geom: 256 bytes, a word of flags after 92 of them. */
+#define TUFF_XFS_GEOMETRY _IOR('X', 126, char[256])
+#define TUFF_XFS_FLAGS 92
+#define TUFF_XFS_REFLINK (1U << 20)
+
+int tuff_shares_blocks(int descriptor) {
+    struct statfs status;
+    if (fstatfs(descriptor, &status) != 0) return 0;
+    if ((unsigned long)status.f_type == BTRFS_SUPER_MAGIC) return 1;
+    if ((unsigned long)status.f_type != XFS_SUPER_MAGIC) return 0;
+    char geometry[256] = {0};
+    uint32_t flags;
+    if (ioctl(descriptor, TUFF_XFS_GEOMETRY, geometry) != 0) return 0;
+    memcpy(&flags, geometry + TUFF_XFS_FLAGS, sizeof flags);
+    return (flags & TUFF_XFS_REFLINK) != 0;
+}
+
+int tuff_write_back(int file, int64_t offset, int64_t length) {
+    return sync_file_range(
+        file, offset, length, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+int64_t tuff_next_data(int file, int64_t offset) { return lseek(file, offset, SEEK_DATA); }
+
+int tuff_is_open_elsewhere(int file) {
+    /* Who opens the file while the lease stands would have SIGIO sent, which ends a process; SIGURG does nothing. */
+    if (fcntl(file, F_SETSIG, SIGURG) != 0) return 0;
+    if (fcntl(file, F_SETLEASE, F_WRLCK) == 0) {
+        fcntl(file, F_SETLEASE, F_UNLCK);
+        return 0;
+    }
+    return errno == EAGAIN;
 }

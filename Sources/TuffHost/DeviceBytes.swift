@@ -15,6 +15,15 @@ struct DeviceBytes: ~Copyable {
     private let file: OwnedDescriptor
     private let path: String
     private let size: UInt64
+    /// Of a file, when it was opened.
+    private let status: stat?
+
+    init(_ place: BytesPlace, in roots: OpenRoots, writable: Bool = true) throws(HostError) {
+        switch place {
+        case .device(let device): try self.init(device, writable: writable)
+        case .file(let path): try self.init(path, in: roots, writable: writable)
+        }
+    }
 
     init(_ place: DevicePlace, writable: Bool = true) throws(HostError) {
         path = place.path
@@ -43,22 +52,27 @@ struct DeviceBytes: ~Copyable {
         }
         size = bytes
         file = opened
+        self.status = nil
     }
 
-    /// A file of a directory pool, which must be ours. Nobody can be kept from opening it; its marks say that it is not
-    /// to be shown to anybody yet.
-    init(_ file: HostPath, in roots: OpenRoots) throws(HostError) {
+    /// A file of a directory pool, which must be ours. Nobody can be kept from opening it. One to write to is not to be
+    /// shown to anybody yet, and is refused where somebody has it open; one to read is asked in the end whether it changed.
+    init(_ file: HostPath, in roots: OpenRoots, writable: Bool = true) throws(HostError) {
         let place = try TreePlace(file, in: roots)
         let name = place.path
-        guard let opened = place.open(O_RDWR | O_NONBLOCK) else {
+        guard let opened = place.open((writable ? O_RDWR : O_RDONLY) | O_NONBLOCK) else {
             throw .system(errno, "Cannot open \(name)", subject: name)
         }
         var status = stat()
         guard fstat(opened.raw, &status) == 0, status.kind == .file, status.st_uid == geteuid() else {
             throw HostError(.preconditionFailed, "\(name) is no plain file of ours", subject: name)
         }
+        if writable, tuff_is_open_elsewhere(opened.raw) == 1 {
+            throw HostError(.preconditionFailed, "Nothing was written: \(name) is in use", subject: name)
+        }
         path = name
         size = UInt64(max(0, status.st_size))
+        self.status = status
         self.file = opened
     }
 
@@ -81,9 +95,37 @@ struct DeviceBytes: ~Copyable {
 
     /// Begins with the bytes of `source`, and reads zeros after them.
     func copy(from source: borrowing DeviceBytes, _ progress: () -> Bool) throws(HostError) {
-        try fill(source.size, of: source.path, progress) { (buffer, count, offset) throws(HostError) in
+        source.settle()
+        let theirs = source.file.raw, end = source.size
+        let hole = { (offset: UInt64) in offset < end ? Self.nextData(theirs, offset) : .max }
+        try fill(source.size, of: source.path, progress, nextData: hole) { (buffer, count, offset) throws(HostError) in
             try source.read(&buffer, count, at: offset)
         }
+        try source.requireUnchanged()
+    }
+
+    /// A file's times step by the kernel's tick, 10 ms at most. What is written within the tick of its last change shows in
+    /// no time, and so is waited for before the first byte is read.
+    private func settle() { if status != nil { usleep(20_000) } }
+
+    /// What is read of a file is what it held at one moment.
+    private func requireUnchanged() throws(HostError) {
+        guard let status else { return }
+        var now = stat()
+        guard fstat(file.raw, &now) == 0 else { throw .system(errno, "Cannot look at \(path) again", subject: path) }
+        guard now.hasContent(of: status) else {
+            throw HostError(
+                .preconditionFailed, "\(path) was written to while it was copied; the next pass goes on with it",
+                subject: path)
+        }
+    }
+
+    /// Where the next byte is that may be another than zero. File systems that know no holes, and devices, have bytes
+    /// everywhere.
+    private static func nextData(_ file: Int32, _ offset: UInt64) -> UInt64 {
+        let found = tuff_next_data(file, Int64(offset))
+        guard found < 0 else { return UInt64(found) }
+        return errno == ENXIO ? .max : offset
     }
 
     /// Begins with the bytes of the disk in an image, and reads zeros after them. Nothing is written unless the image has
@@ -106,7 +148,7 @@ struct DeviceBytes: ~Copyable {
     /// Writes what `read` gives of `sourceSize` bytes, where it differs from what is there, and zeros after them.
     private func fill(
         _ sourceSize: UInt64, of source: String, _ progress: () -> Bool,
-        read: (inout [UInt8], Int, UInt64) throws(HostError) -> Void
+        nextData: (UInt64) -> UInt64 = { $0 }, read: (inout [UInt8], Int, UInt64) throws(HostError) -> Void
     ) throws(HostError) {
         guard sourceSize <= size else {
             throw HostError(.preconditionFailed, "\(source) is larger than \(path)", subject: path)
@@ -115,6 +157,10 @@ struct DeviceBytes: ~Copyable {
         var offset: UInt64 = 0, unsynced = 0
         while offset < size {
             guard progress() else { throw HostError(.failed, "The controller ended while \(path) was filled") }
+            // Holes on both sides are equal.
+            let data = min(nextData(offset), Self.nextData(file.raw, offset))
+            guard data < size else { break }
+            offset += (data - offset) / UInt64(Self.block) * UInt64(Self.block)
             let length = Int(min(UInt64(Self.block), size - offset))
             let taken = offset < sourceSize ? Int(min(UInt64(length), sourceSize - offset)) : 0
             if taken > 0 { try read(&theirs, taken, offset) }

@@ -138,6 +138,13 @@ package enum BytesPlace: Hashable, Codable, Sendable {
     case device(DevicePlace)
     /// A plain file of ours.
     case file(HostPath)
+
+    /// With the device that `HostAction.identify` found, where that was left open.
+    package func identified(_ find: (UID) -> String?) -> BytesPlace {
+        guard case .device(var device) = self, device.uuid == nil else { return self }
+        device.uuid = find(device.uid)
+        return .device(device)
+    }
 }
 
 /// How bytes of earlier volumes are got rid of.
@@ -160,9 +167,13 @@ package enum HostAction: Hashable, Codable, Sendable {
     case makeVolume(Command, group: String, uid: UID)
     /// Makes every byte of a device read zero that nobody else has open. May take hours.
     case wipe(DevicePlace, WipeMethod)
-    /// Makes a device begin with the bytes of another, and read zeros after them; only what differs is written, so that
-    /// doing it again is cheap. Nobody else may have either open. May take hours.
-    case copyBytes(from: DevicePlace, to: DevicePlace)
+    /// Makes a volume begin with the bytes of another, and read zeros after them; only what differs is written, so that
+    /// doing it again is cheap. Nobody else may have a device or the file that is written open, and a file that is read
+    /// must not change meanwhile. May take hours.
+    case copyBytes(from: BytesPlace, to: BytesPlace)
+    /// Makes a file of ours, absent or of any content, hold what another one of the same file system holds, by sharing
+    /// its blocks (FICLONE), durable. The other may be in use. Refused where the file system cannot share.
+    case cloneFile(HostPath, to: HostPath)
     /// Makes a volume begin with the bytes of the disk in an image, and read zeros after them; only what differs is
     /// written. The image is opened beneath the allowed roots. May take hours.
     case copyImage(ImageSource, to: BytesPlace)
@@ -227,7 +238,8 @@ extension HostAction: CustomStringConvertible {
         case .wipe(let device, .discard):
             "blkdiscard \(Command.quoted(device.path))   # read back, and zeroed where it does not read zeros"
         case .copyBytes(let source, let target):
-            "dd if=\(Command.quoted(source.path)) of=\(Command.quoted(target.path)) bs=1M   # only what differs; zeros after it"
+            "dd if=\(source.quoted) of=\(target.quoted) bs=1M   # only what differs; zeros after it"
+        case .cloneFile(let source, let target): "cp --reflink=always \(source.quoted) \(target.quoted)"
         case .copyImage(let image, .device(let device)): image.conversion(to: Command.quoted(device.path))
         case .copyImage(let image, .file(let path)): image.conversion(to: path.quoted)
         case .growWiped(let group, let name, _, _, _, let size, let method):
@@ -269,6 +281,15 @@ extension HostAction {
     private static func oneLine(_ text: String) -> String {
         let lines = text.split(separator: "\n").filter { !$0.hasPrefix("#") }
         return lines.map { $0.trimmingPrefix { $0 == "\t" } }.joined(separator: " ")
+    }
+}
+
+extension BytesPlace {
+    fileprivate var quoted: String {
+        switch self {
+        case .device(let device): Command.quoted(device.path)
+        case .file(let path): path.quoted
+        }
     }
 }
 

@@ -188,13 +188,12 @@ package final class LinuxMachine: Machine {
         case .wipe(var device, let method) where device.uuid == nil:
             device.uuid = identified.withLock { $0[device.uid] }
             return .wipe(device, method)
-        case .copyBytes(var source, var target):
-            source.uuid = source.uuid ?? identified.withLock { $0[source.uid] }
-            target.uuid = target.uuid ?? identified.withLock { $0[target.uid] }
-            return .copyBytes(from: source, to: target)
-        case .copyImage(let image, .device(var device)) where device.uuid == nil:
-            device.uuid = identified.withLock { $0[device.uid] }
-            return .copyImage(image, to: .device(device))
+        case .copyBytes(let source, let target):
+            let known = identified.withLock { $0 }
+            return .copyBytes(from: source.identified { known[$0] }, to: target.identified { known[$0] })
+        case .copyImage(let image, let target):
+            let known = identified.withLock { $0 }
+            return .copyImage(image, to: target.identified { known[$0] })
         default: return action
         }
     }

@@ -79,8 +79,11 @@ package struct FileSystemSpace: Equatable, Codable, Sendable {
     package var free: ByteCount
     /// Of the directory that was asked about, as `TreeEntry.exposure`.
     package var exposure: String?
+    /// Files share blocks there when asked to. Nil: not asked.
+    package var sharesBlocks: Bool?
 
-    package init(size: ByteCount, free: ByteCount, exposure: String? = nil) {
+    package init(size: ByteCount, free: ByteCount, exposure: String? = nil, sharesBlocks: Bool? = nil) {
+        self.sharesBlocks = sharesBlocks
         self.size = size
         self.free = free
         self.exposure = exposure

@@ -92,10 +92,7 @@ final class OpenedImage: ImageFile {
         guard fstat(file.raw, &now) == 0 else {
             throw .system(errno, "Cannot look at the image \(path) again", subject: path)
         }
-        func same(_ one: timespec, _ other: timespec) -> Bool {
-            one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec
-        }
-        guard now.st_size == status.st_size, same(now.st_mtim, status.st_mtim), same(now.st_ctim, status.st_ctim) else {
+        guard now.hasContent(of: status) else {
             throw HostError(
                 .preconditionFailed, "The image \(path) was changed while it was copied; the next pass copies it again",
                 subject: path)

@@ -1,3 +1,4 @@
+import CTuffHost
 import Glibc
 package import TuffModel
 
@@ -81,11 +82,10 @@ package enum WorkerServer {
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)
         case .copyBytes(let source, let target):
-            try DeviceBytes(target).copy(from: DeviceBytes(source, writable: false), progress)
-        case .copyImage(let image, .device(let device)):
-            try DeviceBytes(device).copy(image, in: roots.roots, progress)
-        case .copyImage(let image, .file(let path)):
-            try DeviceBytes(path, in: roots).copy(image, in: roots.roots, progress)
+            try DeviceBytes(target, in: roots).copy(from: DeviceBytes(source, in: roots, writable: false), progress)
+        case .copyImage(let image, let target):
+            try DeviceBytes(target, in: roots).copy(image, in: roots.roots, progress)
+        case .cloneFile(let source, let target): try files.clone(source, to: target, progress)
         case .makeDirectory(let path): try tree.makeDirectory(path)
         case .removeDirectory(let path): try tree.removeDirectory(path)
         case .writeAttribute(let path, let value, let verify): try tree.writeAttribute(path, value, verify: verify)
@@ -115,7 +115,8 @@ package enum WorkerServer {
         }
         return FileSystemSpace(
             size: bytes(blocks: status.f_blocks, of: status.f_frsize),
-            free: bytes(blocks: status.f_bavail, of: status.f_frsize), exposure: Exposure.fault(owner))
+            free: bytes(blocks: status.f_bavail, of: status.f_frsize), exposure: Exposure.fault(owner),
+            sharesBlocks: tuff_shares_blocks(descriptor.raw) == 1)
     }
 
     /// Saturates: network and FUSE file systems say any number, all ones for "as much as you like" among them.

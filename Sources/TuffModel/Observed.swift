@@ -204,10 +204,14 @@ package struct DirectoryPool: Equatable, Codable, Sendable {
     package var files: [DirectoryFile]
     /// What of the directory itself lets others than root and the user we run as change what is in it, in a sentence.
     package var exposure: String?
+    /// Files share blocks there (reflink), so that a copy takes a moment and no room. Nil: not known, hence not relied on.
+    package var sharesBlocks: Bool?
 
     package init(
-        path: String, size: ByteCount, free: ByteCount, files: [DirectoryFile] = [], exposure: String? = nil
+        path: String, size: ByteCount, free: ByteCount, files: [DirectoryFile] = [], exposure: String? = nil,
+        sharesBlocks: Bool? = nil
     ) {
+        self.sharesBlocks = sharesBlocks
         self.path = path
         self.size = size
         self.free = free

@@ -55,9 +55,17 @@ struct CapacityProof {
         for group in observed.volumeGroups.entries.values.lazy.compactMap(\.value) {
             for volume in group.logicalVolumes where volume.layout == .thin { used[volume.uuid] = volume.dataPercent }
         }
+        var allocated: [VolumeLocation: ByteCount] = [:]
+        for directory in observed.directories.entries.values.lazy.compactMap(\.value) {
+            for file in directory.files {
+                allocated[.file(directory: directory.path, name: file.name)] = file.allocated
+            }
+        }
         for volume in index.volumes {
             let size = volume.size ?? .zero
-            let mapped = volume.uuid.flatMap { used[$0] }.map { Self.share(size, $0, roundedUp: true) }
+            let mapped =
+                volume.uuid.flatMap { used[$0] }.map { Self.share(size, $0, roundedUp: true) }
+                ?? allocated[volume.location].map { min($0, size) }
             volumes[volume.uid] = Extent(size: size, mapped: mapped ?? size, backend: volume.backend)
         }
     }
@@ -144,8 +152,10 @@ struct CapacityProof {
             case .directory: return []
             }
         case .copy(_, let source, _, let location, let marks):
-            guard let from = volumes[source], case .thinPool(let group, let pool)? = from.backend else { return [] }
+            guard let from = volumes[source] else { return [] }
+            // Files that share blocks take none; what is written to either later does.
             volumes[marks.uid] = from
+            guard case .thinPool(let group, let pool)? = from.backend else { return [] }
             guard case .logicalVolume = location else { return [] }
             return [(.metadata(group: group, pool: pool), Self.deviceCost), entry(marks, in: group)]
         case .snapshotThick(_, let source, _, let location, let reserve, let marks):

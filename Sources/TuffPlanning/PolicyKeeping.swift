@@ -117,7 +117,9 @@ extension PlanningPass {
         let retention = Retention(of: points, by: run.declared.spec.keep, in: run.calendar.zone, now: context.now)
         for judgement in retention.judgements {
             guard let volume = stored[judgement.point.id] else { continue }
-            guard judgement.isKept else {
+            // What was cut short is made to its end while its time is the one that is due, and is nothing afterwards.
+            if volume.marks.lastingOperation != nil, judgement.point.time == new?.time { continue }
+            guard judgement.isKept, volume.marks.lastingOperation == nil else {
                 expire(volume, run.declared, judgement.point.time, after: new?.step)
                 continue
             }

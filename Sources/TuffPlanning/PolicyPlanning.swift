@@ -62,7 +62,7 @@ extension PlanningPass {
         let delay = Timetable.delay(
             upTo: declared.spec.schedule.jitter ?? TimeSpan(seconds: 0), key: [name, origin.uid.description])
         let times = Timetable(calendar.expression, in: calendar.zone, delay: delay)
-        let last = taken.compactMap { $0.marks.occasion?.time }.max()
+        let last = taken.filter { $0.marks.lastingOperation == nil }.compactMap { $0.marks.occasion?.time }.max()
         return times.verdict(last: last, since: Instant(secondsSince1970: .min), now: context.now)
     }
 
@@ -110,7 +110,12 @@ extension PlanningPass {
             !isDeclared(.snapshot(name)) && index.live(.snapshot(name), context.stack).isEmpty
                 && !runNames.contains(name)
         }
-        guard let name = names.first(where: isFree) ?? names.first else {
+        // One of this time whose making was cut short is made to its end.
+        let begun = run.taken.first {
+            $0.marks.operation == Marks.copying && $0.marks.occasion?.time == time && $0.standing == .live
+        }
+        let free = names.first(where: isFree)
+        guard let name = begun?.marks.name ?? free ?? names.first else {
             let group = run.origin.location
             stop(run.declared, Obstacle(.nameTaken, "beside \(group) no name for it is short enough"), of: run.volume)
             return nil
@@ -120,22 +125,23 @@ extension PlanningPass {
             uid: context.mintUID(for: ResourceID(.snapshot, name)), role: .snapshot(name), stack: context.stack,
             origin: run.origin.uid)
         marks.occasion = Marks.Occasion(policy: run.declared.metadata.name, time: time)
-        let location = run.origin.location.renamed(marks.objectName)
+        let location = begun?.location ?? run.origin.location.renamed(marks.objectName)
         let source: CopySource
-        switch runSource(run, marks.role.resource, location) {
+        switch runSource(run, marks.role.resource, location, isBegun: begun != nil) {
         case .success(let found): source = found
         case .failure(let missing):
             stop(run.declared, missing.obstacle, of: run.volume)
             return nil
         }
-        let stored = StoredVolume(
+        var stored = StoredVolume(
             marks: marks, backend: source.stored.backend, location: location, uuid: nil, size: source.size,
-            active: false)
+            active: !location.isBlockDevice)
+        if let begun { stored = begun }
         let isAllowed = context.consent.runDue
         let change = PlannedChange(
             marks.role.resource, isAllowed ? .create : .due,
             "take a snapshot of Volume/\(run.volume), \(source.size), due at \(time) (\(location))",
-            risk: isAllowed ? .online : nil, location: run.declared.location, uid: isAllowed ? marks.uid : nil,
+            risk: isAllowed ? .online : nil, location: run.declared.location, uid: isAllowed ? stored.uid : nil,
             notes: missedOthers && !run.taken.isEmpty ? ["it makes up for earlier runs that were missed"] : [])
         let steps = [(Step.volume(copyStep(source, stored)), key(of: location))]
         return PolicyRun.Taken(
@@ -145,10 +151,16 @@ extension PlanningPass {
 
     /// What keeps a policy from ever taking snapshots of a volume as things are, due or not.
     private func impossibility(_ run: PolicyRun) -> Obstacle? {
-        guard case .thinPool = run.origin.backend else {
+        let pool = poolsByBackend[run.origin.backend]
+        switch run.origin.backend {
+        case .thinPool: break
+        // What is not known of a directory is said where a snapshot is to be taken.
+        case .directory where pool?.sharesBlocks != false || pool?.obstacle != nil: break
+        case .thick, .directory:
             return Obstacle(
                 .notSupportedYet,
-                "policies take snapshots in thin pools only, and \(run.origin.backend) is none")
+                "policies take snapshots in thin pools and in directories whose file system shares blocks (XFS with "
+                    + "reflink, btrfs), and \(run.origin.backend) is neither")
         }
         // A clock that is set back a little is waited for without a word.
         guard case .clockWentBack(let last) = run.verdict,
@@ -161,7 +173,7 @@ extension PlanningPass {
 
     /// What a snapshot can be taken of now.
     private mutating func runSource(
-        _ run: PolicyRun, _ resource: ResourceID, _ location: VolumeLocation
+        _ run: PolicyRun, _ resource: ResourceID, _ location: VolumeLocation, isBegun: Bool
     ) -> Result<CopySource, MissingSource> {
         guard let pool = poolsByBackend[run.origin.backend] else {
             return .failure(
@@ -170,7 +182,7 @@ extension PlanningPass {
         }
         let obstacle =
             clockObstacle() ?? pool.obstacle ?? unseen() ?? loss(of: resource)
-            ?? (index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)
+            ?? (!isBegun && index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)
             ?? pool.budget.exhausted
         if let obstacle { return .failure(MissingSource(obstacle: obstacle)) }
         return copySource(.volume(run.volume), into: pool)
@@ -202,7 +214,8 @@ struct PolicyRun {
     /// Names for the snapshot of `time` that are short enough, the plainest first. The other ones bear a hash of policy and
     /// volume: policy `a` of volume `b-c` and policy `a-b` of volume `c` would have one name, and long names are cut.
     func names(at time: Instant) -> [String] {
-        guard case .logicalVolume(let group, _) = origin.location else { return [] }
+        // Files have names of their own length, and no hyphens to double.
+        let group = if case .logicalVolume(let group, _) = origin.location { group } else { "" }
         let policy = declared.metadata.name, suffix = PolicySnapshotName.suffix(time)
         let digest = SHA256.hash(data: Array("tuff run\0\(policy)\0\(origin.uid)".utf8))
         let hash = UID(bytes: digest).description.prefix(6)

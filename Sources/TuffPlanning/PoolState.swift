@@ -15,6 +15,8 @@ package struct PoolState: Sendable {
     package var unit: ByteCount
     /// Thick pools: how new extents are kept from showing what they hold.
     package var wipe: LVMPoolSpec.Wipe?
+    /// Directories: files share blocks when asked to, so that a copy takes a moment and no room.
+    package var sharesBlocks = false
     /// LVM's uuid of the group, and after a slash of the thin pool; nil where there is none or nothing was seen.
     package var uuid: String?
 }
@@ -126,7 +128,7 @@ extension PoolState {
         uuid = "\(group.uuid)/\(pool.uuid)"
         obstacle = obstacle ?? Self.obstacle(of: pool, in: group)
         let provisioned = group.logicalVolumes.lazy
-            .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0) }
+            .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + $1.size }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: pool.size, spec, provisioned: provisioned))
         if let used = pool.dataPercent {
@@ -183,8 +185,9 @@ extension PoolState {
     }
 
     private mutating func assess(_ directory: DirectoryPool, _ spec: PoolSpec) {
+        sharesBlocks = directory.sharesBlocks == true
         let provisioned = directory.files.lazy
-            .filter { !$0.tags.isEmpty }
+            .filter { !$0.tags.isEmpty && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: directory.size, spec, provisioned: provisioned))
         obstacle = directory.exposure.map {
@@ -198,8 +201,8 @@ extension PoolState {
         }
     }
 
-    private static func isSnapshot(_ volume: LogicalVolume) -> Bool {
-        if case .ours(let marks) = Marks.read(volume.tags), case .snapshot = marks.role { return true }
+    private static func isSnapshot(_ tags: [String]) -> Bool {
+        if case .ours(let marks) = Marks.read(tags), case .snapshot = marks.role { return true }
         return false
     }
 

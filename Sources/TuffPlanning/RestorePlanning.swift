@@ -98,9 +98,6 @@ extension PlanningPass {
             let place = isDeclared(.snapshot(name)) ? ", see its own line" : ""
             return missing(Obstacle(.dependencyBlocked, "Snapshot/\(name) is not available\(place)"))
         }
-        guard snapshot.location.isBlockDevice, stored.location.isBlockDevice else {
-            return missing(Obstacle(.notSupportedYet, "this version rolls back logical volumes only"))
-        }
         let source = CopySource(
             resource: ResourceID(.snapshot, name), stored: snapshot, size: size, after: after, sharesBlocks: true)
         if let obstacle = stateObstacle(stored) ?? stateObstacle(snapshot) ?? unfinishedContent(snapshot)
@@ -122,7 +119,7 @@ extension PlanningPass {
     }
 
     private func keepsSafety(_ stored: StoredVolume) -> Bool {
-        if case .thinPool = stored.backend { true } else { false }
+        if case .thick = stored.backend { false } else { true }
     }
 
     /// At most one waits for a volume, or nobody could tell which content it ends with.
@@ -159,12 +156,13 @@ extension PlanningPass {
 
     /// Every block that may differ takes room of its own, since the safety snapshot keeps the former one.
     private mutating func restoreCapacity(_ stored: StoredVolume, from snapshot: StoredVolume) -> Obstacle? {
-        guard case .thinPool(let group, let name) = stored.backend, let declared = poolsByBackend[stored.backend],
-            let pool = pools[declared.name]
-        else { return nil }
+        guard keepsSafety(stored), let declared = poolsByBackend[stored.backend], let pool = pools[declared.name] else {
+            return nil
+        }
         if let obstacle = pool.obstacle ?? pool.budget.exhausted { return obstacle }
         let size = stored.size ?? .zero
-        let worst = min(size, mapped(stored, in: group, name) + mapped(snapshot, in: group, name))
+        var worst = min(size, occupied(stored) + occupied(snapshot))
+        if case .directory = stored.backend, !pool.sharesBlocks { worst = worst + occupied(stored) }
         // What was begun is not given up for want of room that it has taken itself.
         if stored.marks.restoration == nil, worst > pool.budget.realFree {
             return Obstacle(
@@ -177,7 +175,7 @@ extension PlanningPass {
     }
 
     /// Bytes a thin volume has blocks for, as far as LVM tells, and otherwise at most.
-    private func mapped(_ stored: StoredVolume, in group: String, _ pool: String) -> ByteCount {
+    func mapped(_ stored: StoredVolume, in group: String, _ pool: String) -> ByteCount {
         let size = stored.size ?? .zero
         guard case .known(let found?) = observed.volumeGroups[group] else { return size }
         func share(_ of: ByteCount, _ percent: Double) -> ByteCount {
@@ -200,32 +198,38 @@ extension PlanningPass {
         let operation = Marks.restoring(key), from = source.stored
         let isBegun = stored.marks.restoration == key
         var steps: [VolumeStep] = [], notes: [String] = []
+        var begun = stored
+        begun.marks.operation = operation
+        var whole = stored
+        whole.marks.operation = nil
+        whole.marks.executed.append(key)
+        whole.active = !stored.location.isBlockDevice
         if !isBegun {
             let safety = keepsSafety(stored) ? safetySnapshot(of: stored, for: declared.metadata.name, key) : nil
             if let safety {
-                steps.append(
-                    .copy(
-                        source: stored.location, sourceUID: stored.uid, sourceUUID: stored.uuid,
-                        location: safety.location, marks: safety.marks))
+                var former = CopySource(
+                    resource: stored.marks.role.resource, stored: stored, size: stored.size ?? .zero,
+                    sharesBlocks: true)
+                if case .directory = stored.backend {
+                    former.sharesBlocks = poolsByBackend[stored.backend]?.sharesBlocks == true
+                }
+                steps += copySteps(former, to: safety)
                 notes.append(
                     "what it holds now is kept as \(safety.marks.role.resource) in the trash until "
                         + "\(safety.marks.until ?? context.now) (\(safety.location))")
             }
             steps.append(
-                .begin(
-                    location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: operation,
-                    kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) }))
+                stored.location.isBlockDevice
+                    ? .begin(
+                        location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: operation,
+                        kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) })
+                    : relabelling(stored, as: begun.marks))
         }
         if !stored.active { steps.append(.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)) }
         // A thick snapshot's device came with the volume's.
         let device = from.isThickSnapshot ? (up: [], down: []) : bringing(from)
         steps += device.up
-        steps += [
-            .fill(
-                location: stored.location, uid: stored.uid, source: from.location, sourceUID: from.uid,
-                sourceUUID: from.uuid, operation: operation),
-            .complete(location: stored.location, uid: stored.uid, size: stored.size ?? .zero, operation: operation),
-        ]
+        steps += [fillStep(begun, from: from, operation), completion(of: begun, as: whole.marks)]
         steps += device.down
         let size = stored.size ?? .zero
         if size > source.size {
@@ -241,10 +245,6 @@ extension PlanningPass {
                 notes: notes), steps.map { (.volume($0), self.key(of: $0)) },
             after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted())
         transfers[from.uid] = last
-        var whole = stored
-        whole.marks.operation = nil
-        whole.marks.executed.append(key)
-        whole.active = false
         outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
     }
 

@@ -7,7 +7,8 @@ struct CopySource {
     var size: ByteCount
     /// The step that makes it, or changes it.
     var after: Int?
-    /// In the same thin pool, where a copy takes a moment and no room.
+    /// In the same thin pool, or the same directory of a file system that shares blocks, where a copy takes a moment and no
+    /// room.
     var sharesBlocks = false
 
     /// Why a volume of `wanted` cannot be made from it.
@@ -64,15 +65,17 @@ extension PlanningPass {
                 isDeclared(role)
                     ? "\(role.resource) is not available, see its own line" : "there is no \(role.resource)")
         }
-        if case .directory = pool.backend {
-            return missing(
-                .notSupportedYet, "this version copies logical volumes only, and \(pool.backend) is a directory")
-        }
         var source = CopySource(resource: role.resource, stored: stored, size: size, after: after)
-        if case .thinPool = pool.backend, stored.backend == pool.backend { source.sharesBlocks = true }
-        if sharingBlocks { source.sharesBlocks = true }
+        if stored.backend == pool.backend {
+            switch pool.backend {
+            case .thinPool: source.sharesBlocks = true
+            case .thick: source.sharesBlocks = sharingBlocks
+            case .directory: source.sharesBlocks = pool.sharesBlocks
+            }
+        }
         let obstacle =
-            suspension(of: stored) ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored))
+            suspension(of: stored)
+            ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored, into: pool))
         return obstacle.map { .failure(MissingSource(obstacle: $0)) } ?? .success(source)
     }
 
@@ -93,7 +96,10 @@ extension PlanningPass {
             notes: notes + formerNotes(resource))
         let last = builder.add(
             change, steps.map { (.volume($0), key(of: stored.location)) }, after: source.after.map { [$0] } ?? [])
-        return .available(stored, after: last)
+        var made = stored
+        made.active = !stored.location.isBlockDevice
+        made.size = max(size, source.size)
+        return .available(made, after: last)
     }
 
     func copyStep(_ source: CopySource, _ stored: StoredVolume) -> VolumeStep {
@@ -134,12 +140,6 @@ extension PlanningPass {
                 declared, .blocked,
                 Obstacle(.dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"))
         }
-        guard case .logicalVolume(let group, _) = origin.location else {
-            return stop(
-                declared, .unsupported,
-                Obstacle(
-                    .notSupportedYet, "this version takes snapshots of logical volumes, and \(pool.backend) has files"))
-        }
         let source: CopySource
         switch copySource(.volume(declared.spec.volume), into: pool, sharingBlocks: true) {
         case .success(let found): source = found
@@ -147,18 +147,21 @@ extension PlanningPass {
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(declared, action, missing.obstacle)
         }
-        let location = VolumeLocation.logicalVolume(group: group, name: role.objectName)
+        let location = origin.location.renamed(role.objectName)
         let isThick = if case .thick = pool.backend { true } else { false }
         let obstacle =
             pool.obstacle ?? unseen() ?? loss(of: role.resource) ?? former.flatMap { loss(of: $0.resource) }
             ?? (index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)
             ?? pool.budget.exhausted ?? (isThick ? reserveObstacle(declared.spec.reserve, in: pool) : nil)
+            ?? roomObstacle(toCopy: source, into: pool)
         if let obstacle { return stop(declared, .blocked, obstacle) }
         let uid = context.mintUID(for: role.resource)
         let marks = Marks(uid: uid, role: role, stack: context.stack, origin: origin.uid)
         var stored = StoredVolume(
             marks: marks, backend: origin.backend, location: location, uuid: nil, size: source.size, active: false)
         stored.isThickSnapshot = isThick
+        if !source.sharesBlocks { return planFullSnapshot(stored, of: source, declared) }
+        stored.active = !location.isBlockDevice
         var step = copyStep(source, stored), room = ""
         if isThick, let reserve = declared.spec.reserve {
             stored.active = origin.active
@@ -188,6 +191,9 @@ extension PlanningPass {
                     "\(stored.location) is a snapshot of another volume (uid \(of)), not of this '\(declared.spec.volume)' "
                         + "(uid \(origin.uid)); choose another name"), uid: stored.uid)
         }
+        if stored.marks.operation == Marks.copying, action == .update {
+            return planResumedSnapshot(stored, declared, of: volume)
+        }
         guard let size = stored.size else {
             return stop(
                 declared, .blocked, Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there"),
@@ -199,7 +205,7 @@ extension PlanningPass {
         var after = stored.marks
         after.role = role
         after.until = nil
-        after.operation = nil
+        after.operation = stored.marks.lastingOperation
         // Whoever names it in a document wants it for as long as that is there.
         after.occasion?.isKept = true
         let home = stored.location(under: after, formerName: stored.marks.name == role.name ? nil : stored.marks.name)
@@ -227,13 +233,14 @@ extension PlanningPass {
             PlannedChange(
                 role.resource, action, summary, risk: .online, location: declared.location, uid: stored.uid),
             [(.volume(.relabel(change)), key(of: stored.location))])
+        if after.operation != nil { return .unavailable("it is not complete yet") }
         var result = stored
         result.location = home
         result.marks = after
         return .available(result, after: last)
     }
 
-    private mutating func stop(
+    mutating func stop(
         _ declared: Declared<SnapshotSpec>, _ action: Action, _ obstacle: Obstacle, uid: UID? = nil
     ) -> VolumeOutcome {
         let resource = ResourceID(.snapshot, declared.metadata.name)

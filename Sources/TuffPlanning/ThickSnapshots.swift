@@ -54,7 +54,7 @@ extension PlanningPass {
     /// What makes the device of a source appear, and what takes it away again. That of a thick snapshot is its origin's
     /// affair, whoever has that meanwhile.
     func bringing(_ source: StoredVolume) -> (up: [VolumeStep], down: [VolumeStep]) {
-        guard !source.active else { return ([], []) }
+        guard !source.active, source.location.isBlockDevice else { return ([], []) }
         guard source.isThickSnapshot else {
             return (
                 [.activate(location: source.location, uid: source.uid, uuid: source.uuid)],

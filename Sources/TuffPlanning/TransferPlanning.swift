@@ -4,11 +4,8 @@ import TuffModel
 extension PlanningPass {
     /// Why the bytes of `source` cannot be read now. They are read from what does not change meanwhile: a snapshot, or a
     /// volume that nobody has or gets.
-    func transferObstacle(_ source: StoredVolume) -> Obstacle? {
-        guard source.location.isBlockDevice else {
-            return Obstacle(
-                .notSupportedYet, "\(source.location) is a file, and this version copies logical volumes only")
-        }
+    func transferObstacle(_ source: StoredVolume, into pool: PoolState) -> Obstacle? {
+        if !source.location.isBlockDevice { return fileObstacle(source, into: pool) }
         if let obstacle = unfinishedContent(source) ?? snapshotObstacle(toRead: source) { return obstacle }
         if source.open {
             return Obstacle(
@@ -39,7 +36,7 @@ extension PlanningPass {
         let step = VolumeStep.create(
             backend: begun.backend, location: begun.location, size: size, marks: begun.marks)
         return addTransfer(
-            of: source, to: begun, [step], declared,
+            of: source, to: begun, [step], declared.location,
             "create \(size) in pool \(pool.name) and copy \(source.size) of \(source.resource) (\(begun.location))",
             notes + formerNotes(stored.marks.role.resource))
     }
@@ -71,37 +68,38 @@ extension PlanningPass {
                     + "read; bring it back, or remove this volume's document")
         }
         if let obstacle = pool.obstacle ?? suspension(of: stored) { return stop(obstacle.reason, obstacle.sentence) }
-        return addTransfer(
-            of: source, to: stored, [], declared,
-            "finish copying \(source.size) of \(role.resource) (\(stored.location))", [])
+        let summary = "finish copying \(source.size) of \(role.resource) (\(stored.location))"
+        guard stored.location.isBlockDevice else {
+            let size = declared.spec.size.roundedUp(to: pool.unit)
+            if let obstacle = source.obstacle(for: size) { return stop(obstacle.reason, obstacle.sentence) }
+            return addResumedFile(stored, size: size, of: source, declared.location, summary)
+        }
+        return addTransfer(of: source, to: stored, [], declared.location, summary, [])
     }
 
-    private mutating func addTransfer(
-        of source: CopySource, to begun: StoredVolume, _ first: [VolumeStep], _ declared: Declared<VolumeSpec>,
+    /// - Parameter first: what makes it, where it is not there.
+    mutating func addTransfer(
+        of source: CopySource, to begun: StoredVolume, _ first: [VolumeStep], _ location: SourceLocation,
         _ summary: String, _ notes: [String]
     ) -> VolumeOutcome {
         let from = source.stored
         var steps = first
         let bringing = bringing(from)
         steps += bringing.up
-        steps += [
-            .activate(location: begun.location, uid: begun.uid, uuid: begun.uuid),
-            .fill(
-                location: begun.location, uid: begun.uid, source: from.location, sourceUID: from.uid,
-                sourceUUID: from.uuid, operation: Marks.copying),
-            .complete(
-                location: begun.location, uid: begun.uid, size: begun.size ?? .zero, operation: Marks.copying),
-        ]
+        if begun.location.isBlockDevice {
+            steps.append(.activate(location: begun.location, uid: begun.uid, uuid: begun.uuid))
+        }
+        var made = begun
+        made.marks.operation = nil
+        made.active = !begun.location.isBlockDevice
+        steps += [fillStep(begun, from: from, Marks.copying), completion(of: begun, as: made.marks)]
         steps += bringing.down
         let last = builder.add(
             PlannedChange(
-                begun.marks.role.resource, .create, summary, risk: .online, location: declared.location, uid: begun.uid,
+                begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid,
                 notes: notes), steps.map { (.volume($0), key(of: $0)) },
             after: [source.after, transfers[from.uid]].compactMap { $0 })
         transfers[from.uid] = last
-        var made = begun
-        made.marks.operation = nil
-        made.active = false
         return .available(made, after: last)
     }
 }

@@ -221,12 +221,13 @@ extension PlanningPass {
             }
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
-        let obstacle =
+        var obstacle =
             pool.obstacle ?? unseen() ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
             ?? former.flatMap { loss(of: $0.resource) } ?? adoptionObstacle(declared, isThere: false)
             ?? nameObstacle(location, iqn)
-            ?? source.flatMap { $0.obstacle(for: wanted) } ?? image?.obstacle(for: wanted)
-            ?? capacityObstacle(pool, wanted)
+        obstacle =
+            obstacle ?? source?.obstacle(for: wanted) ?? image?.obstacle(for: wanted)
+            ?? roomObstacle(toCopy: source, into: pool) ?? capacityObstacle(pool, wanted)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")

@@ -15,6 +15,8 @@ package struct FakeFiles: Equatable, Sendable {
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.
         package internal(set) var image: UInt64?
+        /// What stays the same whatever is written: another file has another one.
+        package var birth: UInt64
         /// Somebody else's by owner.
         package var isForeign = false
 
@@ -34,6 +36,8 @@ package struct FakeFiles: Equatable, Sendable {
         package var failure: HostError?
         /// Why others than we could change it.
         package var exposure: String?
+        /// Files share blocks when asked to.
+        package var sharesBlocks = false
 
         package var free: ByteCount {
             entries.values.reduce(size) { rest, entry in
@@ -55,8 +59,10 @@ package struct FakeFiles: Equatable, Sendable {
 
     // MARK: What a person does
 
-    package mutating func addDirectory(_ path: String, size: ByteCount = ByteCount(1 << 40)) {
-        directories[path] = Directory(size: size)
+    package mutating func addDirectory(
+        _ path: String, size: ByteCount = ByteCount(1 << 40), sharesBlocks: Bool = false
+    ) {
+        directories[path] = Directory(size: size, sharesBlocks: sharesBlocks)
     }
 
     /// `truncate -s SIZE FILE`, or with `allocated` a file that holds data.
@@ -65,7 +71,7 @@ package struct FakeFiles: Equatable, Sendable {
     ) {
         minted += 1
         self[directory, name] = File(
-            size: size, allocated: allocated, mode: 0o644, content: minted, isForeign: isForeign)
+            size: size, allocated: allocated, mode: 0o644, content: minted, birth: minted, isForeign: isForeign)
     }
 
     /// Somebody writes to the file: its content changes and it has blocks.
@@ -82,7 +88,8 @@ package struct FakeFiles: Equatable, Sendable {
     package mutating func write(text: String, to path: String, in directory: String) {
         minted += 1
         self[directory, path] = File(
-            size: ByteCount(Int64(text.utf8.count)), allocated: ByteCount(4096), text: text, content: minted)
+            size: ByteCount(Int64(text.utf8.count)), allocated: ByteCount(4096), text: text, content: minted,
+            birth: minted)
     }
 
     package mutating func remove(_ path: String, in directory: String) {
@@ -121,6 +128,7 @@ package struct FakeFiles: Equatable, Sendable {
             }
             file.size = max(file.size, size)
             try set(path, .file(file))
+        case .cloneFile(let path, let target): try clone(path, to: target)
         case .renameFile(let path, let target): try rename(path, to: target)
         case .removeFile(let path):
             switch try entry(path) {
@@ -137,8 +145,9 @@ package struct FakeFiles: Equatable, Sendable {
                 path,
                 .file(
                     File(
-                        size: ByteCount(Int64(text.utf8.count)), allocated: ByteCount(4096), text: text, content: minted
-                    )))
+                        size: ByteCount(Int64(text.utf8.count)), allocated: ByteCount(4096), text: text,
+                        content: minted,
+                        birth: minted)))
         default: throw HostError(.refused, "'\(action)' is nothing to do to a directory pool")
         }
     }
@@ -162,7 +171,7 @@ package struct FakeFiles: Equatable, Sendable {
         switch try entry(path) {
         case nil:
             minted += 1
-            try set(path, .file(File(size: size, content: minted)))
+            try set(path, .file(File(size: size, content: minted, birth: minted)))
         case .file(var file)? where Self.isBlank(file):
             file.size = size
             try set(path, .file(file))
@@ -198,7 +207,7 @@ package struct FakeFiles: Equatable, Sendable {
 
     private static func isBlank(_ file: File) -> Bool { !file.isForeign && file.allocated == .zero && file.text == nil }
 
-    private func directory(_ path: HostPath) throws(HostError) -> (name: String, Directory) {
+    func directory(_ path: HostPath) throws(HostError) -> (name: String, Directory) {
         guard case .directory(let name) = path.root, let directory = directories[name] else {
             throw HostError(.notFound, "\(path) is in no directory of this machine")
         }
@@ -206,11 +215,11 @@ package struct FakeFiles: Equatable, Sendable {
         return (name, directory)
     }
 
-    private func entry(_ path: HostPath) throws(HostError) -> Entry? {
+    func entry(_ path: HostPath) throws(HostError) -> Entry? {
         try directory(path).1.entries[path.relative]
     }
 
-    private mutating func set(_ path: HostPath, _ entry: Entry?) throws(HostError) {
+    mutating func set(_ path: HostPath, _ entry: Entry?) throws(HostError) {
         let (name, directory) = try directory(path)
         if let slash = path.relative.lastIndex(of: "/") {
             guard case .directory? = directory.entries[String(path.relative[..<slash])] else {

@@ -148,7 +148,9 @@ package final class FakeMachine: Machine {
                 throw HostError(.notFound, "\(directory) does not exist")
             }
             if let failure = found.failure { throw failure }
-            return FileSystemSpace(size: found.size, free: found.free, exposure: found.exposure)
+            return FileSystemSpace(
+                size: found.size, free: found.free, exposure: found.exposure,
+                sharesBlocks: found.sharesBlocks)
         }
     }
 
@@ -296,7 +298,16 @@ package final class FakeMachine: Machine {
 
     /// Copying takes hours, and what ends it finds a part of it done: neither the former content nor the new one.
     private static func leaveHalfDone(_ action: HostAction, _ state: inout State) {
-        guard case .copyBytes(_, let target) = action else { return }
+        switch action {
+        case .copyBytes(_, .device(let device)): leaveHalfDone(action, device, &state)
+        case .copyBytes(_, .file(let path)), .cloneFile(_, let path):
+            guard (try? state.world.perform(completed(action, state))) != nil else { return }
+            state.world.files.leaveHalfDone(path)
+        default: break
+        }
+    }
+
+    private static func leaveHalfDone(_ action: HostAction, _ target: DevicePlace, _ state: inout State) {
         let showsEarlierData = state.world.lvm[target.group, target.name]?.showsEarlierData
         guard (try? state.world.perform(completed(action, state))) != nil else { return }
         state.world.lvm.write(to: target.name, in: target.group)
@@ -323,13 +334,11 @@ package final class FakeMachine: Machine {
         case .wipe(var device, let method) where device.uuid == nil:
             device.uuid = state.identified[device.uid]
             return .wipe(device, method)
-        case .copyBytes(var source, var target):
-            source.uuid = source.uuid ?? state.identified[source.uid]
-            target.uuid = target.uuid ?? state.identified[target.uid]
-            return .copyBytes(from: source, to: target)
-        case .copyImage(let image, .device(var device)) where device.uuid == nil:
-            device.uuid = state.identified[device.uid]
-            return .copyImage(image, to: .device(device))
+        case .copyBytes(let source, let target):
+            return .copyBytes(
+                from: source.identified { state.identified[$0] }, to: target.identified { state.identified[$0] })
+        case .copyImage(let image, let target):
+            return .copyImage(image, to: target.identified { state.identified[$0] })
         default: return action
         }
     }

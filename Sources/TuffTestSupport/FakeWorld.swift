@@ -188,19 +188,7 @@ package struct FakeWorld: Equatable, Sendable {
             else { throw Self.unmet(action) }
             lvm.wipe(device.name, in: device.group)
         case .copyBytes(let source, let target):
-            for device in [source, target] {
-                guard let uuid = device.uuid, deviceUUID("/dev/\(device.group)/\(device.name)") == uuid,
-                    let volume = lvm[device.group, device.name], !isOpen(device.group, volume), !volume.suspended
-                else { throw Self.unmet(action) }
-            }
-            if case .copyOnWrite? = lvm[source.group, source.name]?.kind,
-                lvm[source.group, source.name]?.dataPercent == 100
-            {
-                throw HostError(.failed, "Cannot read \(source.group)/\(source.name)")
-            }
-            let content = lvm[source.group, source.name]?.content ?? 0
-            lvm[target.group, target.name]?.content = content
-            lvm[target.group, target.name]?.showsEarlierData = false
+            try copyBytes(from: source, to: target)
         case .copyImage(let source, let place): try copy(source, to: place)
         case .growWiped(let group, let name, let uid, let uuid, let from, let to, _):
             return try grow(group, name, uid, uuid, from, to, action)
@@ -277,7 +265,7 @@ extension HostAction {
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
             .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),
-            .removeFile(let path), .keepReservations(let path, _, _),
+            .cloneFile(let path, _), .removeFile(let path), .keepReservations(let path, _, _),
             .require(.file(let path, _)), .require(.vacant(let path)), .require(.text(let path, _)),
             .require(.noSession(let path)):
             path.root

@@ -142,11 +142,11 @@ package struct OracleView: Sendable {
                 key: "marks:\(uid)", home: path, name: sidecar.file, content: nil, size: 0, tags: sidecar.tags.sorted())
             let names =
                 ["move", "move-copy"].contains(object.mark("op"))
-                ? [sidecar.file, "t-\(uid)", "v-\(object.label)"] : [sidecar.file]
+                ? [sidecar.file, "t-\(uid)"] + ["v", "s", "p"].map { "\($0)-\(object.label)" } : [sidecar.file]
             if let name = names.first(where: { files[$0] != nil && !claimed.contains($0) }), let file = files[name] {
                 claimed.insert(name)
                 // What is being filled becomes other data each time.
-                object.key = object.isHidden ? "\(path)#\(uid)" : "\(path)#\(file.content)"
+                object.key = object.isHidden ? "\(path)#\(uid)" : "\(path)#\(file.birth)"
                 object.image = file.image
                 object.name = name
                 object.content = file.content
@@ -157,7 +157,7 @@ package struct OracleView: Sendable {
         for (name, file) in files.sorted(by: { $0.key < $1.key }) where !claimed.contains(name) {
             objects.append(
                 OracleObject(
-                    key: "\(path)#\(file.content)", home: path, name: name, content: file.content,
+                    key: "\(path)#\(file.birth)", home: path, name: name, content: file.content,
                     size: file.size.bytes, tags: []))
         }
     }

@@ -62,6 +62,23 @@ int tuff_device_read_only(int device, int *read_only);
 int tuff_device_zero(int device, uint64_t offset, uint64_t length);
 int tuff_device_discard(int device, uint64_t offset, uint64_t length);
 
+/* FICLONE (ioctl_ficlonerange(2)): all of SOURCE becomes what TARGET holds, by sharing its blocks. */
+int tuff_clone_file(int target, int source);
+
+/* 1 where files of the file system that DESCRIPTOR is in share blocks when asked to: btrfs, and XFS made with `reflink`, by
+ * its own word (statfs(2), XFS_IOC_FSGEOMETRY of ioctl_xfs_fsgeometry(2)). Nothing is written to find out. */
+int tuff_shares_blocks(int descriptor);
+
+/* Writes what of a range of FILE waits in memory (sync_file_range(2)); neither durable nor needed for anything but time. */
+int tuff_write_back(int file, int64_t offset, int64_t length);
+
+/* The first byte from OFFSET on that is not in a hole (SEEK_DATA of lseek(2)), -1 with ENXIO where only a hole follows. */
+int64_t tuff_next_data(int file, int64_t offset);
+
+/* 1 where somebody else has FILE open, which is open for writing here: a write lease is refused then (fcntl(2),
+ * F_SETLEASE). 0 too where the file system knows no leases (NFS). */
+int tuff_is_open_elsewhere(int file);
+
 /* memset(3) with zero that the optimiser may not remove. */
 void tuff_zero(void *memory, size_t count);
 

@@ -32,7 +32,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 map.entries[path] = .known(
                     DirectoryPool(
                         path: path, size: space.size, free: space.free,
-                        files: try Self.files(entries, in: path), exposure: Self.exposure(space, entries, path)))
+                        files: try Self.files(entries, in: path), exposure: Self.exposure(space, entries, path),
+                        sharesBlocks: space.sharesBlocks))
             } catch {
                 // The protocol of `Machine` has `notFound` for a missing root: known to be absent, hence no entry.
                 if error.code != .notFound { map.entries[path] = .unknown(error) }
@@ -131,12 +132,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         _ old: String, _ marks: Marks, others: Set<String>, isThere: (String) -> Bool
     ) -> String {
         if !others.contains(old), isThere(old) { return old }
-        let new =
-            switch marks.role {
-            case _ where marks.until != nil: "t-\(marks.uid)"
-            case .volume(let name): "v-\(name)"
-            case .snapshot(let name): "s-\(name)"
-            }
+        let new = marks.until != nil ? "t-\(marks.uid)" : marks.objectName
         return others.contains(old) || (isThere(new) && !others.contains(new)) ? new : old
     }
 
@@ -153,8 +149,18 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         switch step {
         case .create(_, _, let size, let marks):
             return create(file, size, marks)
-        case .copy, .snapshotThick, .extendThick, .wipe, .begin, .fill, .deactivate, .complete, .dropGrowth:
-            // The planner says NotSupportedYet of other copies; a sparse file holds nothing of others.
+        case .copy(let source, let sourceUID, _, _, let marks): return clone(source, sourceUID, to: file, marks)
+        case .fill(_, let uid, let source, let sourceUID, let sourceUUID, let operation):
+            let source = ContentSource(source, uid: sourceUID, uuid: sourceUUID)
+            return source.conditions
+                + [
+                    .require(.file(file, size: nil)),
+                    .require(
+                        .text(HostPath(file.root, Sidecar.path(of: uid)), containing: marks(name, uid, operation))),
+                    .copyBytes(from: source.place, to: .file(file)),
+                ]
+        case .snapshotThick, .extendThick, .wipe, .begin, .deactivate, .complete, .dropGrowth:
+            // A sparse file holds nothing of others, and a file's work begins and ends with a `relabel`.
             preconditionFailure("no step of files: \(step)")
         case .adopt, .disown:
             // Only logical volumes are adopted: `Order.adopt` names nothing else.
@@ -167,10 +173,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             ]
         case .fillFromImage(_, let uid, let image):
             let sidecar = HostPath(file.root, Sidecar.path(of: uid))
-            let marks = ["tuff:uid=\(uid)", "tuff:op=\(Marks.copying)"].map { "\"\($0)\"" }
             return [
                 .require(.file(sidecar, size: nil)),
-                .require(.text(sidecar, containing: [Sidecar.beginning(of: name)] + marks)),
+                .require(.text(sidecar, containing: marks(name, uid, Marks.copying))),
                 .copyImage(image, to: .file(file)),
             ]
         case .activate: return []
@@ -184,6 +189,42 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .removeFile(file), .removeFile(sidecar),
             ]
         }
+    }
+
+    /// What the sidecar of a file with unfinished work says.
+    private static func marks(_ name: String, _ uid: UID, _ operation: String) -> [String] {
+        [Sidecar.beginning(of: name)] + ["tuff:uid=\(uid)", "tuff:op=\(operation)"].map { "\"\($0)\"" }
+    }
+
+    /// A file that shares the blocks of another. Its sidecar says from the first moment that it is not complete; marks that say
+    /// so are those of one that was begun before, and is begun anew.
+    private static func clone(
+        _ source: VolumeLocation, _ sourceUID: UID, to file: HostPath, _ marks: Marks
+    ) -> [HostAction] {
+        let from = ContentSource(source, uid: sourceUID, uuid: nil)
+        guard case .file(let path) = from.place else {
+            // The planner shares blocks within one directory only.
+            preconditionFailure("\(source) shares no blocks with \(file)")
+        }
+        let folder = HostPath(file.root, Sidecar.folder)
+        let sidecar = HostPath(file.root, Sidecar.path(of: marks.uid))
+        var begun = marks, finished = marks
+        begun.operation = Marks.copying
+        finished.operation = nil
+        let claim: [HostAction] =
+            marks.operation == Marks.copying
+            ? [
+                .require(.file(sidecar, size: nil)),
+                .require(.text(sidecar, containing: self.marks(file.relative, marks.uid, Marks.copying))),
+            ]
+            : [
+                .makeDirectory(folder), .setMode(folder, 0o700), .require(.vacant(file)),
+                .replaceFile(sidecar, Sidecar(file: file.relative, tags: begun.tags).text),
+            ]
+        return from.conditions + claim + [
+            .cloneFile(path, to: file),
+            .replaceFile(sidecar, Sidecar(file: file.relative, tags: finished.tags).text),
+        ]
     }
 
     /// Any file name in the sidecar will do, since an interrupted move left the old one; its marks must be as observed.

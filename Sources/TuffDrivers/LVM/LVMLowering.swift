@@ -167,14 +167,11 @@ extension LVMDriver {
                             + ["-S", selection(uuid ?? "", ["tuff:uid=\(uid)"]), "--", "\(group)/\(name)"])),
             ]
         case .fill(_, let uid, let source, let sourceUID, let sourceUUID, let operation):
-            let (sourceGroup, sourceName) = place(source)
-            return [
-                .identify(group: sourceGroup, [sourceUID]), .identify(group: group, [uid]),
-                .require(condition(sourceGroup, sourceName, sourceUUID, sourceUID, size: nil)),
+            let source = ContentSource(source, uid: sourceUID, uuid: sourceUUID)
+            return [.identify(group: group, [uid])] + source.conditions + [
                 .require(.unfinished(group: group, name: name, uid: uid, operation: operation)),
                 .copyBytes(
-                    from: DevicePlace(group: sourceGroup, name: sourceName, uid: sourceUID, uuid: nil),
-                    to: DevicePlace(group: group, name: name, uid: uid, uuid: nil)),
+                    from: source.place, to: .device(DevicePlace(group: group, name: name, uid: uid, uuid: nil))),
             ]
         case .fillFromImage(_, let uid, let image):
             let device = DevicePlace(group: group, name: name, uid: uid, uuid: nil)

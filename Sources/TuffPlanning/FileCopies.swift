@@ -1,0 +1,161 @@
+import TuffModel
+
+/// Copies of what directory pools hold. Where the file system shares blocks (XFS, btrfs) a copy is one step, whoever uses its
+/// source. Elsewhere, and from and to other pools, it is filled byte by byte as all copies between pools are, from what does
+/// not change meanwhile: a volume that is attached is one while nobody is logged in, and the worker asks the file's times in
+/// the end.
+///
+/// Either way its sidecar says `tuff:op=copy` before the file is there and until all of it is.
+extension PlanningPass {
+    /// Why the bytes of a file cannot be read now, to be copied one by one.
+    func fileObstacle(_ source: StoredVolume, into pool: PoolState) -> Obstacle? {
+        if let obstacle = unfinishedContent(source) { return obstacle }
+        guard case .volume(let name) = source.marks.role else { return nil }
+        guard case .known = inventory else {
+            return Obstacle(.unknown, "the targets could not be observed, so somebody may be using \(source.location)")
+        }
+        if let error = fault(source) {
+            return Obstacle(.unknown, "whether somebody uses \(source.location) could not be observed: \(error)")
+        }
+        let target = ObservedExport(source, targets: targets, backstores: backstores).target
+        let users =
+            (target?.acls.filter { !$0.sessions.isEmpty }.map(\.initiator) ?? []) + (target?.dynamicSessions ?? [])
+        guard users.isEmpty else {
+            let why =
+                pool.backend == source.backend
+                ? "\(source.backend) is on a file system that shares no blocks, so that a copy is made byte by byte"
+                : "the copy is made byte by byte; take a Snapshot of it where its pool can, and copy that"
+            return Obstacle(
+                .inUse, "\(users.sorted().joined(separator: ", ")) is logged in to Volume/\(name), and \(why)")
+        }
+        return nil
+    }
+
+    /// Why there is not the real room for a copy that shares no blocks with its source; takes it where there is.
+    mutating func roomObstacle(toCopy source: CopySource?, into pool: PoolState) -> Obstacle? {
+        guard let source, !source.sharesBlocks, case .directory = pool.backend else { return nil }
+        let amount = occupied(source.stored), free = pools[pool.name]?.budget.realFree ?? .zero
+        guard amount <= free else {
+            return Obstacle(
+                .insufficientCapacity,
+                "a copy of \(source.resource) takes \(amount), and pool '\(pool.name)' has \(max(free, .zero)) of real room "
+                    + "beyond its reserve")
+        }
+        pools[pool.name]?.budget.realFree = free - amount
+        return nil
+    }
+
+    /// Bytes there are blocks for, as far as that is known, and otherwise all.
+    func occupied(_ stored: StoredVolume) -> ByteCount {
+        let size = stored.size ?? .zero
+        switch (stored.backend, stored.location) {
+        case (.thinPool(let group, let pool), _): return mapped(stored, in: group, pool)
+        case (.directory(let path), .file(_, let name)):
+            let file = observed.directories.entries[path]?.value?.files.first { $0.name == name }
+            return file.map { min($0.allocated, $0.size ?? size) } ?? size
+        default: return size
+        }
+    }
+
+    // MARK: Steps
+
+    func fillStep(_ begun: StoredVolume, from source: StoredVolume, _ operation: String) -> VolumeStep {
+        .fill(
+            location: begun.location, uid: begun.uid, source: source.location, sourceUID: source.uid,
+            sourceUUID: source.uuid, operation: operation)
+    }
+
+    /// Takes the mark of unfinished work off; a file's sidecar is written anew with all its marks.
+    func completion(of begun: StoredVolume, as marks: Marks) -> VolumeStep {
+        guard !begun.location.isBlockDevice else {
+            return .complete(
+                location: begun.location, uid: begun.uid, size: begun.size ?? .zero,
+                operation: begun.marks.operation ?? Marks.copying)
+        }
+        return relabelling(begun, as: marks)
+    }
+
+    func relabelling(_ stored: StoredVolume, as marks: Marks) -> VolumeStep {
+        .relabel(
+            Relabelling(uuid: nil, from: stored.location, to: stored.location, before: stored.marks, after: marks))
+    }
+
+    /// What makes a file with the content of another one in its directory, whole.
+    func copySteps(_ source: CopySource, to stored: StoredVolume) -> [VolumeStep] {
+        guard !source.sharesBlocks else { return [copyStep(source, stored)] }
+        var begun = stored
+        begun.marks.operation = Marks.copying
+        return [
+            .create(backend: begun.backend, location: begun.location, size: source.size, marks: begun.marks),
+            fillStep(begun, from: source.stored, Marks.copying), completion(of: begun, as: stored.marks),
+        ]
+    }
+
+    // MARK: Files that are not complete
+
+    /// Begins a copy anew whose making was cut short, or goes on with one that is being filled.
+    mutating func addResumedFile(
+        _ stored: StoredVolume, size: ByteCount, of source: CopySource, _ location: SourceLocation, _ summary: String
+    ) -> VolumeOutcome {
+        var begun = stored
+        begun.size = size
+        guard source.sharesBlocks else {
+            // Claimed and not made, or made and not sized, or cut off in the middle of another way to make it.
+            let isMade = (stored.size ?? .zero) >= size
+            if isMade { begun.size = stored.size }
+            var first: [VolumeStep] = []
+            if (stored.size ?? .zero) == .zero {
+                first = [.create(backend: begun.backend, location: begun.location, size: size, marks: begun.marks)]
+            } else if let now = stored.size, now < size {
+                first = [.extend(location: begun.location, uid: begun.uid, uuid: nil, from: now, to: size)]
+            }
+            return addTransfer(of: source, to: begun, first, location, summary, [])
+        }
+        var steps = [copyStep(source, begun)]
+        if size > source.size {
+            steps.append(.extend(location: begun.location, uid: begun.uid, uuid: nil, from: source.size, to: size))
+        }
+        let last = builder.add(
+            PlannedChange(
+                begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid),
+            steps.map { (.volume($0), key(of: $0)) }, after: source.after.map { [$0] } ?? [])
+        begun.marks.operation = nil
+        begun.active = true
+        return .available(begun, after: last)
+    }
+
+    /// Takes a snapshot whose bytes are copied.
+    mutating func planFullSnapshot(
+        _ stored: StoredVolume, of source: CopySource, _ declared: Declared<SnapshotSpec>
+    ) -> VolumeOutcome {
+        var begun = stored
+        begun.marks.operation = Marks.copying
+        let step = VolumeStep.create(
+            backend: begun.backend, location: begun.location, size: source.size, marks: begun.marks)
+        return addTransfer(
+            of: source, to: begun, [step], declared.location,
+            "take a snapshot of \(source.resource) by copying its \(source.size) (\(begun.location))", [])
+    }
+
+    /// A snapshot that was never taken to its end is one of the moment at which it is.
+    mutating func planResumedSnapshot(
+        _ stored: StoredVolume, _ declared: Declared<SnapshotSpec>, of volume: VolumeOutcome
+    ) -> VolumeOutcome {
+        guard let pool = poolsByBackend[stored.backend] else {
+            return stop(
+                declared, .blocked, Obstacle(.dependencyBlocked, "no document declares its pool, \(stored.backend)"),
+                uid: stored.uid)
+        }
+        switch copySource(.volume(declared.spec.volume), into: pool) {
+        case .failure(let missing): return stop(declared, .blocked, missing.obstacle, uid: stored.uid)
+        case .success(let source):
+            let obstacle =
+                pool.obstacle ?? stateObstacle(stored) ?? pool.budget.exhausted
+                ?? (stored.size == nil ? roomObstacle(toCopy: source, into: pool) : nil)
+            if let obstacle { return stop(declared, .blocked, obstacle, uid: stored.uid) }
+            return addResumedFile(
+                stored, size: source.size, of: source, declared.location,
+                "finish taking a snapshot of \(source.resource), \(source.size) (\(stored.location))")
+        }
+    }
+}
