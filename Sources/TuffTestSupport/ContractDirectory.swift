@@ -25,6 +25,9 @@ package struct DirectoryContract: Sendable {
         case aPurgeRemovesDataAndSidecar
         case aPurgeIsFinishedAfterACutAtEveryPoint
         case aPurgeIsRefusedWhereAnythingDiffers
+        case aCopyIsBegunAnewAfterACutAtEveryPoint
+        case aCopyRefusesASourceThatIsNotTheOne
+        case aFillingNeedsTheMarkOfItsWork
     }
 
     package var machine: any Machine
@@ -51,6 +54,9 @@ package struct DirectoryContract: Sendable {
         case .extendingRefusesAFileWithoutItsSidecar: try await withoutSidecar(one)
         case .aDamagedSidecarIsReported: try await damagedSidecar(one)
         case .aMissingDirectoryIsKnownToBeAbsent: try await missingDirectory()
+        case .aCopyIsBegunAnewAfterACutAtEveryPoint, .aCopyRefusesASourceThatIsNotTheOne,
+            .aFillingNeedsTheMarkOfItsWork:
+            try await checkCopies(rule, one)
         default: try await checkRemoval(rule, one)
         }
     }

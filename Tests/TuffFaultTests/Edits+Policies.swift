@@ -14,7 +14,8 @@ extension Simulation {
         case .keepRun: return keepRun(policy, name)
         default: break
         }
-        guard backend == .lvm, desired.volumes[name] != nil,
+        let takesThem = backend == .lvm || machine.world.files.directories[Self.directory]?.sharesBlocks == true
+        guard backend != .thick, takesThem, desired.volumes[name] != nil,
             desired.snapshotPolicies[policy]?.spec.volumes != .names([name])
         else { return false }
         var spec = SnapshotPolicySpec(volumes: .names([name]), schedule: Schedule(cron: "0 0 * * *"))
@@ -30,8 +31,8 @@ extension Simulation {
             desired.snapshots[kept] = nil
             return true
         }
-        for volume in machine.world.lvm["vg0"]?.volumes.values.sorted(by: { $0.name < $1.name }) ?? [] {
-            guard case .ours(let marks) = Marks.read(volume.tags), marks.until == nil,
+        for object in OracleView(machine.world).objects.sorted(by: { $0.name < $1.name }) {
+            guard case .ours(let marks) = Marks.read(object.tags), marks.until == nil,
                 marks.occasion?.policy == policy, desired.volumes[name] != nil
             else { continue }
             desired.snapshots[marks.name] = Sample.declared(marks.name, SnapshotSpec(volume: name))

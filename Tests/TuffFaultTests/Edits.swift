@@ -196,7 +196,7 @@ extension Simulation {
     private mutating func restore(_ name: String) -> Bool {
         let snapshot = "\(name)-snap"
         let undo = desired.restores["\(name)-undo"] == nil ? "\(name)-undo" : "\(name)-again"
-        let tags = machine.world.lvm["vg0"]?.volumes.values.first { $0.tags.contains("tuff:vol=\(name)") }?.tags
+        let tags = OracleView(machine.world).objects.first { $0.tags.contains("tuff:vol=\(name)") }?.tags
         guard desired.volumes[name] != nil, desired.snapshots[snapshot] != nil, desired.restores[undo] == nil,
             case .ours(let marks)? = tags.map({ Marks.read($0) })
         else { return false }
@@ -207,7 +207,6 @@ extension Simulation {
 
     private mutating func copy(_ edit: Edit, _ name: String, _ backend: Backend) -> Bool {
         let snapshot = "\(name)-snap", clone = "\(name)-copy"
-        guard backend != .directory else { return false }
         switch edit {
         case .snapshot:
             guard desired.volumes[name] != nil, desired.snapshots[snapshot] == nil else { return false }
@@ -226,13 +225,16 @@ extension Simulation {
         return true
     }
 
-    /// Into the other pool of the group, byte by byte.
+    /// Into another pool, byte by byte: of the group, or a directory, or from there.
     private mutating func cloneAway(_ name: String, _ backend: Backend) -> Bool {
         let snapshot = "\(name)-snap", clone = "\(name)-away"
-        guard backend != .directory, let origin = desired.volumes[name], desired.volumes[clone] == nil else {
-            return false
-        }
-        let pool = backend == .lvm ? Backend.thick.pool : Backend.lvm.pool
+        guard let origin = desired.volumes[name], desired.volumes[clone] == nil else { return false }
+        let pool: String =
+            switch backend {
+            case .lvm: desired.volumes.count.isMultiple(of: 2) ? Backend.directory.pool : Backend.thick.pool
+            case .directory: desired.volumes.count.isMultiple(of: 2) ? Backend.thick.pool : Backend.lvm.pool
+            case .thick: Backend.lvm.pool
+            }
         var spec = VolumeSpec(size: origin.spec.size + ByteCount(4 << 20), placement: .pool(pool))
         spec.source = desired.snapshots[snapshot] == nil ? .volume(name) : .snapshot(snapshot)
         desired.volumes[clone] = Sample.declared(clone, spec)

@@ -52,7 +52,8 @@ struct Simulation {
         minted = seed &* 1_000_003
         self.mutant = mutant
         var world = FakeWorld()
-        world.files.addDirectory(Self.directory)
+        // XFS or ext4, so to speak; a thousand of each are walked.
+        world.files.addDirectory(Self.directory, sharesBlocks: seed % 2 == 1)
         world.files.addFile("notes.txt", in: Self.directory, size: ByteCount(100), allocated: ByteCount(4096))
         world.secrets[Self.secretFile] = Self.canary
         world.images[Self.image] = FakeImage(format: .qcow2, size: ByteCount(8 << 20), stamp: 1)
@@ -215,7 +216,9 @@ struct Simulation {
                 endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,
                 mostInitiators: volume.spec.sharing == .handover ? 2 : 1, image: volume.spec.imagePath)
         }
-        for name in desired.snapshots.keys { intent.volumes[name] = Oracle.Intent.Volume(home: "vg0") }
+        for (name, snapshot) in desired.snapshots {
+            intent.volumes[name] = Oracle.Intent.Volume(home: intent.volumes[snapshot.spec.volume]?.home ?? "vg0")
+        }
         intent.restores = desired.restores.values.compactMap { restore in
             guard case .snapshot(let snapshot) = restore.spec.from else { return nil }
             return Oracle.Intent.Restore(
