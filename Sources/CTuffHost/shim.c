@@ -212,14 +212,18 @@ int tuff_clone_file(int target, int source) {
 #define TUFF_XFS_FLAGS 92
 #define TUFF_XFS_REFLINK (1U << 20)
 
-int tuff_shares_blocks(int descriptor) {
+int tuff_shares_blocks(int directory) {
     struct statfs status;
-    if (fstatfs(descriptor, &status) != 0) return 0;
+    if (fstatfs(directory, &status) != 0) return 0;
     if ((unsigned long)status.f_type == BTRFS_SUPER_MAGIC) return 1;
     if ((unsigned long)status.f_type != XFS_SUPER_MAGIC) return 0;
     char geometry[256] = {0};
     uint32_t flags;
-    if (ioctl(descriptor, TUFF_XFS_GEOMETRY, geometry) != 0) return 0;
+    int opened = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0) return 0;
+    int result = ioctl(opened, TUFF_XFS_GEOMETRY, geometry);
+    close(opened);
+    if (result != 0) return 0;
     memcpy(&flags, geometry + TUFF_XFS_FLAGS, sizeof flags);
     return (flags & TUFF_XFS_REFLINK) != 0;
 }

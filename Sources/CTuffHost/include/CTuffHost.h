@@ -65,9 +65,9 @@ int tuff_device_discard(int device, uint64_t offset, uint64_t length);
 /* FICLONE (ioctl_ficlonerange(2)): all of SOURCE becomes what TARGET holds, by sharing its blocks. */
 int tuff_clone_file(int target, int source);
 
-/* 1 where files of the file system that DESCRIPTOR is in share blocks when asked to: btrfs, and XFS made with `reflink`, by
+/* 1 where files in DIRECTORY (which may be O_PATH) share blocks when asked to: on btrfs, and on XFS made with `reflink`, by
  * its own word (statfs(2), XFS_IOC_FSGEOMETRY of ioctl_xfs_fsgeometry(2)). Nothing is written to find out. */
-int tuff_shares_blocks(int descriptor);
+int tuff_shares_blocks(int directory);
 
 /* Writes what of a range of FILE waits in memory (sync_file_range(2)); neither durable nor needed for anything but time. */
 int tuff_write_back(int file, int64_t offset, int64_t length);

@@ -13,10 +13,10 @@ struct StorageContractTests {
         for rule in VolumeContract.Rule.allCases { try await contract.check(rule) }
     }
 
-    @Test(arguments: DirectoryContract.Rule.allCases)
-    func aDirectoryOfTheFakeMachineKeeps(_ rule: DirectoryContract.Rule) async throws {
+    @Test(arguments: DirectoryContract.Rule.allCases, [true, false])
+    func aDirectoryOfTheFakeMachineKeeps(_ rule: DirectoryContract.Rule, sharesBlocks: Bool) async throws {
         var world = FakeWorld()
-        world.files.addDirectory("/srv/tuff")
+        world.files.addDirectory("/srv/tuff", sharesBlocks: sharesBlocks)
         try await DirectoryContract(FakeMachine(world), directory: "/srv/tuff").check(rule)
     }
 }
