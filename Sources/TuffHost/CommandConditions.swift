@@ -50,7 +50,7 @@ struct CommandConditions {
                 throw failed(condition, "its tags are '\(group.tags.joined(separator: ","))'")
             }
         case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
-        case .device, .file, .vacant, .text, .noSession, .blankDevice, .physicalVolume:
+        case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
         }
     }

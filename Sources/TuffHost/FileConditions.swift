@@ -32,6 +32,8 @@ struct FileConditions {
             guard status.isBlankFile else {
                 throw Self.failed(condition, "there is a \(status.kind.rawValue) that is not blank or not ours")
             }
+        // As a filling opens it.
+        case .unopened(let path): _ = try DeviceBytes(path, in: roots)
         case .text(let path, let expected):
             let text = try read(path, condition)
             guard expected.allSatisfy(text.contains) else { throw Self.failed(condition, "it reads '\(text)'") }

@@ -89,6 +89,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     case file(HostPath, size: ByteCount?)
     /// Nothing is at this path, or a blank file of ours: plain, owned by us, not one block allocated.
     case vacant(HostPath)
+    /// The file is a plain one of ours, and nobody else has it open: what may be written over.
+    case unopened(HostPath)
     /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what may
     /// be destroyed.
     case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
@@ -320,6 +322,7 @@ extension Precondition {
             "/dev/\(group)/\(name) is the device of our uid \(uid)" + (uuid.map { ", \($0)" } ?? "")
         case .file(let path, let size):
             "\(path.quoted) is a plain file" + (size.map { " of \($0.bytes) bytes" } ?? "")
+        case .unopened(let path): "nobody has \(path.quoted) open"
         case .vacant(let path): "\(path.quoted) does not exist or is an unwritten file of ours"
         case .blankDevice(let device): "\(device.path) is still device \(device.number) of \(device.size) and blank"
         case .physicalVolume(let path, let uuid): "\(path) is still physical volume \(uuid) and in no use"

@@ -241,7 +241,7 @@ extension Precondition {
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
             .thinPool, .blankDevice, .physicalVolume:
             true
-        case .device, .file, .vacant, .text, .noSession: false
+        case .device, .file, .unopened, .vacant, .text, .noSession: false
         }
     }
 }

@@ -96,7 +96,7 @@ extension FakeWorld {
     }
 
     /// Whether a target stack hands the file out.
-    private func isOpen(_ path: HostPath) -> Bool {
+    func isOpen(_ path: HostPath) -> Bool {
         guard case .directory(let directory) = path.root else { return false }
         return targets.openPaths.contains("\(directory)/\(path.relative)")
     }

@@ -204,6 +204,9 @@ package struct FakeWorld: Equatable, Sendable {
             guard let volume = lvm[group, name], volume.uuid == uuid,
                 !volume.tags.contains(where: { $0.hasPrefix(Marks.prefix) })
             else { throw Self.unmet(action) }
+        case .require(.unopened(let path)):
+            guard !isOpen(path) else { throw Self.unmet(action) }
+            _ = try perform(.require(.file(path, size: nil)))
         case .require(.device(let group, let name, _, let uuid)):
             guard let uuid, deviceUUID("/dev/\(group)/\(name)") == uuid else { throw Self.unmet(action) }
         case .require(.tgtIdle(let port, let tid, let iqn, let initiator)):
@@ -266,7 +269,7 @@ extension HostAction {
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
             .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),
             .cloneFile(let path, _), .removeFile(let path), .keepReservations(let path, _, _),
-            .require(.file(let path, _)), .require(.vacant(let path)), .require(.text(let path, _)),
+            .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)), .require(.text(let path, _)),
             .require(.noSession(let path)):
             path.root
         }

@@ -241,7 +241,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         guard target != file else {
             // What is shown from now on is looked at once more: a file of ours, not one that somebody put in its place.
             let completes = change.before.lastingOperation != nil && change.after.lastingOperation == nil
-            return conditions + (completes ? [.require(.file(file, size: nil))] : []) + [finished]
+            let begins = change.before.restoration == nil && change.after.restoration != nil
+            return conditions + (completes ? [.require(.file(file, size: nil))] : [])
+                + (begins ? [.require(.unopened(file))] : []) + [finished]
         }
         var moving = change.after
         moving.operation = change.after.lastingOperation == nil ? Marks.moving : Marks.movingUnfilled
