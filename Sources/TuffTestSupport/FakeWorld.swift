@@ -269,8 +269,8 @@ extension HostAction {
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
             .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),
             .cloneFile(let path, _), .removeFile(let path), .keepReservations(let path, _, _),
-            .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)), .require(.text(let path, _)),
-            .require(.noSession(let path)):
+            .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
+            .require(.text(let path, _)), .require(.noSession(let path)):
             path.root
         }
     }

@@ -73,11 +73,12 @@ import TuffModel
     func opened() async throws {
         try folder.write("pool/a", [1])
         try folder.write("pool/b", [0, 0])
-        let holder = open(folder.at("pool/b"), O_RDWR)
+        let holder = open(folder.at("pool/b"), O_RDWR | O_CLOEXEC)
         let error = await copy()
         #expect(error?.code == .preconditionFailed && error?.sentence.contains("in use") == true)
         close(holder)
-        #expect(await copy() == nil)
+        // Children that other tests start have it open until they become another program.
+        for _ in 0..<100 where await copy() != nil { usleep(50_000) }
         #expect(try bytes("b") == [1, 0])
     }
 
