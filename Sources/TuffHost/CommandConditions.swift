@@ -17,6 +17,7 @@ struct CommandConditions {
             guard !volume.tags.contains("tuff:protect") else { throw failed(condition, "it is protected") }
             // Empty, or "unknown" for what is inactive and therefore not open.
             guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
+            try await demandNoDependents(of: name, in: group, condition)
         case .unfinished(let group, let name, let uid, let operation):
             _ = try await logicalVolume(
                 "\(group)/\(name)", nil, ["tuff:uid=\(uid)", "tuff:op=\(operation)"], condition)
@@ -130,13 +131,36 @@ struct CommandConditions {
 
     private struct LayoutReport: Decodable {
         struct Part: Decodable { var lv: [Row] }
-        struct Row: Decodable { var segtype: String }
+        struct Row: Decodable {
+            var name: String
+            var segtype: String
+            var origin: String
+
+            enum CodingKeys: String, CodingKey {
+                case name = "lv_name"
+                case segtype, origin
+            }
+        }
         var report: [Part]
     }
 
-    private func thinPool(_ path: String, _ condition: Precondition) async throws(HostError) {
+    /// What LVM would remove along with a volume, since `--yes` answers that question too.
+    private func demandNoDependents(
+        of name: String, in group: String, _ condition: Precondition
+    ) async throws(HostError) {
+        let rows = try await layout(["-S", "lv_name=\"\(name)\" || origin=\"\(name)\"", "--", group], condition)
+        guard let own = rows.first(where: { $0.name == name }) else { throw failed(condition, "it is gone") }
+        let dependent = rows.first { $0.origin == name && !(own.segtype == "thin" && $0.segtype == "thin") }
+        if let dependent {
+            throw failed(condition, "\(group)/\(dependent.name) is a snapshot of it and would go with it")
+        }
+    }
+
+    private func layout(
+        _ selection: [String], _ condition: Precondition
+    ) async throws(HostError) -> [LayoutReport.Row] {
         let command = Command(
-            "lvm", ["lvs", "--reportformat", "json", "-o", "segtype", "--", path], effect: .reads,
+            "lvm", ["lvs", "--reportformat", "json", "-o", "lv_name,segtype,origin"] + selection, effect: .reads,
             outputLimit: 1 << 20)
         let output = try await commands.run(command)
         guard output.status == 0 else {
@@ -144,10 +168,13 @@ struct CommandConditions {
         }
         guard let report = try? JSONDecoder().decode(LayoutReport.self, from: Data(output.standardOutput)) else {
             throw HostError(
-                .malformed, "Nothing was done: lvm lvs printed no segment type for \(path)",
-                subject: command.description)
+                .malformed, "Nothing was done: lvm lvs printed no segment types", subject: command.description)
         }
-        let types = report.report.flatMap(\.lv).map(\.segtype)
+        return report.report.flatMap(\.lv)
+    }
+
+    private func thinPool(_ path: String, _ condition: Precondition) async throws(HostError) {
+        let types = try await layout(["--", path], condition).map(\.segtype)
         guard types == ["thin-pool"] else { throw failed(condition, "it is \(types.joined(separator: ", "))") }
     }
 

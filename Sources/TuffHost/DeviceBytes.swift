@@ -70,6 +70,9 @@ struct DeviceBytes: ~Copyable {
         if writable, tuff_is_open_elsewhere(opened.raw) == 1 {
             throw HostError(.preconditionFailed, "Nothing was written: \(name) is in use", subject: name)
         }
+        // After a write-back that failed the kernel keeps what was to be written as if it were on the disk. Compared with that,
+        // an interrupted copy would look complete; what is read is to come from the disk.
+        if writable { posix_fadvise(opened.raw, 0, 0, POSIX_FADV_DONTNEED) }
         path = name
         size = UInt64(max(0, status.st_size))
         self.status = status

@@ -92,7 +92,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The file is a plain one of ours, and nobody else has it open: what may be written over.
     case unopened(HostPath)
     /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what may
-    /// be destroyed.
+    /// be destroyed. Nor does any other volume come from it that would go with it: a copy-on-write snapshot, or a thin one of
+    /// a thick origin.
     case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
     /// The volume carries our uid and the mark of this unfinished work in its tags: it was never shown to anybody.
     case unfinished(group: String, name: String, uid: UID, operation: String)

@@ -118,7 +118,8 @@ extension PlanningPass {
         func fail(_ reason: Reason, _ sentence: String, _ field: String) -> Result<DesiredExport, LocatedObstacle> {
             .failure(LocatedObstacle(obstacle: Obstacle(reason, sentence), field: field))
         }
-        if let obstacle = suspension(of: stored) {
+        // A line of the volume's that is blocked for another reason must not hand out what is not wiped or not copied yet.
+        if let obstacle = suspension(of: stored) ?? unfinishedContent(stored) {
             return .failure(LocatedObstacle(obstacle: obstacle, field: "spec.volume"))
         }
         guard let size = stored.size, let iqn = stored.marks.iqn else {

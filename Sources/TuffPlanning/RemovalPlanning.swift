@@ -69,6 +69,11 @@ extension PlanningPass {
                     reason: .nameTaken, uid: stored.uid))
             return
         }
+        if removal.risk == .destroysData, let obstacle = snapshotObstacle(stored) {
+            builder.add(
+                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            return
+        }
         let after = withdrawals[stored.uid]?.after.map { [$0] } ?? []
         builder.add(
             PlannedChange(
@@ -109,11 +114,14 @@ extension PlanningPass {
         return suspension(of: stored)
     }
 
-    /// LVM removes the copy-on-write snapshots of what it removes.
+    /// LVM removes with a volume its copy-on-write snapshots, and thin ones where a thick volume is their external origin;
+    /// thin snapshots of a thin volume live on.
     private func snapshotObstacle(_ stored: StoredVolume) -> Obstacle? {
         guard case .logicalVolume(let name, let volume) = stored.location,
             let group = observed.volumeGroups.entries[name]?.value,
-            let snapshot = group.logicalVolumes.first(where: { $0.origin == volume && $0.layout != .thin })
+            let snapshot = group.logicalVolumes.first(where: {
+                $0.origin == volume && !(stored.backend.isThin && $0.layout == .thin)
+            })
         else { return nil }
         return Obstacle(
             .inUse,

@@ -102,6 +102,7 @@ extension PlanningPass {
             resource: ResourceID(.snapshot, name), stored: snapshot, size: size, after: after, sharesBlocks: true)
         if let obstacle = stateObstacle(stored) ?? stateObstacle(snapshot) ?? unfinishedContent(snapshot)
             ?? userObstacle(stored) ?? restoreCapacity(stored, from: snapshot)
+            ?? bystanderObstacle(stored, from: snapshot)
         {
             return missing(obstacle)
         }

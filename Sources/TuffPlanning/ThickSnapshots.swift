@@ -39,6 +39,39 @@ extension PlanningPass {
                 + "it grows when that is gone (tuff trash purge \(snapshot.name) where it is in the trash)")
     }
 
+    /// What is written over in a thick volume goes first into every snapshot of it, other people's too, and one whose room
+    /// is full is lost. So rolling back asks of each of them that it can take all that may be written.
+    func bystanderObstacle(_ stored: StoredVolume, from source: StoredVolume) -> Obstacle? {
+        // What was begun is not given up: the worst of it was asked for before.
+        guard stored.marks.restoration == nil, case .thick = stored.backend,
+            case .logicalVolume(let name, let volume) = stored.location,
+            case .known(let group?) = observed.volumeGroups[name]
+        else { return nil }
+        let snapshots = group.logicalVolumes.filter { $0.origin == volume && $0.isThickSnapshot && !$0.isOverflowed }
+        let own = snapshots.first { $0.uuid == source.uuid }
+        let worst = min(stored.size ?? .zero, own.map(usedRoom) ?? .zero)
+        for other in snapshots where other.uuid != source.uuid {
+            // Of a snapshot that is not active nobody can tell how full it is: LVM then shows no percentage.
+            let free = other.dataPercent == nil ? .zero : max(other.size - usedRoom(other), .zero)
+            // The volume itself and a chunk table: one so large can never overflow.
+            if other.size > stored.size ?? .zero || free >= worst { continue }
+            return Obstacle(
+                .insufficientCapacity,
+                "rolling back may write \(worst), which the snapshot \(group.name)/\(other.name) has to keep as well, and it has "
+                    + (other.dataPercent == nil
+                        ? "room that cannot be told while it is inactive" : "\(free) of room left")
+                    + "; enlarge it with lvextend, or remove it")
+        }
+        return nil
+    }
+
+    /// What a copy-on-write snapshot holds, at most.
+    private func usedRoom(_ snapshot: LogicalVolume) -> ByteCount {
+        guard let percent = snapshot.dataPercent else { return snapshot.size }
+        let bytes = (Double(snapshot.size.bytes) * min(percent, 100) / 100).rounded(.up)
+        return ByteCount(Int64(exactly: bytes) ?? snapshot.size.bytes)
+    }
+
     /// Why the bytes of a thick snapshot cannot be read: there is nothing of it any more, or its device would bring one that is
     /// out of use.
     func snapshotObstacle(toRead source: StoredVolume) -> Obstacle? {

@@ -166,7 +166,7 @@ package struct FakeWorld: Equatable, Sendable {
             if lvm[group]?.isLocked == true { return .hangs }
             guard let volume = lvm[group, name], volume.uuid == uuid, volume.tags.contains("tuff:uid=\(uid)"),
                 volume.tags.contains("tuff:until=\(until)"), !volume.tags.contains("tuff:protect"),
-                !volume.active || !isOpen(group, volume)
+                !volume.active || !isOpen(group, volume), lvm.snapshots(of: name, in: group).isEmpty
             else { throw Self.unmet(action) }
         case .require(.unfinished(let group, let name, let uid, let operation)):
             if lvm[group]?.isLocked == true { return .hangs }

@@ -59,17 +59,22 @@ struct PreconditionTests {
                 "lvm", "echo \"$@\" >\(folder.at("arguments")); cat \(folder.at("report")); exit \(status)")
             return await self.check(.thinPool(group: "vg0", name: "tp"))
         }
-        #expect(try await check(report(#"{"segtype":"thin-pool"}"#)) == nil)
-        #expect(folder.read("arguments") == "lvs --reportformat json -o segtype -- vg0/tp\n")
-        #expect(try await check(report(#"{"segtype":"linear"}"#))?.code == .preconditionFailed)
+        #expect(try await check(report(#"{"lv_name":"tp", "segtype":"thin-pool", "origin":""}"#)) == nil)
+        #expect(folder.read("arguments") == "lvs --reportformat json -o lv_name,segtype,origin -- vg0/tp\n")
+        #expect(
+            try await check(report(#"{"lv_name":"tp", "segtype":"linear", "origin":""}"#))?.code == .preconditionFailed)
         #expect(try await check(report())?.code == .preconditionFailed)
         #expect(try await check("", status: 5)?.code == .preconditionFailed)
         #expect(try await check("{")?.code == .malformed)
     }
 
-    private func expired(_ report: String, status: Int = 0) async throws -> HostError? {
+    /// `lvm` answers a question about one volume with `report`, and the one about what depends on it with `others`.
+    private func expired(_ report: String, status: Int = 0, others: String? = nil) async throws -> HostError? {
         try folder.write("report", report)
-        try folder.tool("lvm", "cat \(folder.at("report")); exit \(status)")
+        let alone = #"{"lv_name":"t-a", "segtype":"linear", "origin":""}"#
+        try folder.write("others", others ?? self.report(alone))
+        let files = "case \"$*\" in *segtype*) cat \(folder.at("others"));; *) cat \(folder.at("report"));; esac"
+        try folder.tool("lvm", "\(files); exit \(status)")
         let until = try #require(Instant(text: "2026-11-30T12:00:00Z"))
         return await check(.expiredVolume(group: "vg0", name: "t-a", uuid: "AbC", uid: uid, until: until))
     }
@@ -89,6 +94,22 @@ struct PreconditionTests {
         #expect(try await expired(report(row(uuid: "xyz", tags: tags, open: "")))?.code == .preconditionFailed)
         #expect(try await expired(report(row(tags: tags, open: "")), status: 5)?.code == .preconditionFailed)
         #expect(try await expired(report())?.code == .malformed)
+    }
+
+    @Test("A volume that others come from, which LVM would remove with it, does not pass; thin snapshots live on")
+    func dependents() async throws {
+        let tags = "tuff:uid=\(uid),tuff:until=2026-11-30T12:00:00Z"
+        func check(_ type: String, _ dependent: String) async throws -> HostError? {
+            let own = "{\"lv_name\":\"t-a\", \"segtype\":\"\(type)\", \"origin\":\"\"}"
+            let other = "{\"lv_name\":\"x\", \"segtype\":\"\(dependent)\", \"origin\":\"t-a\"}"
+            return try await expired(report(row(tags: tags, open: "")), others: report(own, other))
+        }
+        #expect(try await check("linear", "snapshot")?.code == .preconditionFailed)
+        #expect(try await check("linear", "thin")?.code == .preconditionFailed, "of an external origin")
+        #expect(try await check("thin", "snapshot")?.code == .preconditionFailed)
+        #expect(try await check("thin", "thin") == nil)
+        #expect(try await expired(report(row(tags: tags, open: "")), others: report())?.code == .preconditionFailed)
+        #expect(try await expired(report(row(tags: tags, open: "")), others: "{")?.code == .malformed)
     }
 
     @Test("Another uuid, uid or size, a missing volume: nothing is done")

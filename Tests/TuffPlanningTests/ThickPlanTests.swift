@@ -65,6 +65,32 @@ import TuffTestSupport
         }
     }
 
+    /// Whatever its own line is blocked for: what it shows is of earlier volumes, and what its initiator wrote would be wiped
+    /// when the line is mended.
+    @Test(arguments: [Marks.wiping, Marks.copying], ["smaller", "other pool", "no room"])
+    func whatIsNotCompleteIsNotHandedOut(operation: String, obstacle: String) throws {
+        var attached = desired()
+        attached.attachments = Sample.desired(attached: ["db"]).attachments
+        switch obstacle {
+        case "smaller": attached.volumes["db"]?.spec.size = Sample.gibi(5)
+        case "no room": attached.volumes["db"]?.spec.size = Sample.gibi(500)
+        default:
+            attached.pools["other"] = Sample.declared(
+                "other", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0"))))
+            attached.volumes["db"]?.spec.placement = .pool("other")
+        }
+        let plan = plan(attached, try observed([thick(operation: operation)]))
+        #expect(
+            !plan.steps.contains {
+                switch $0.step {
+                case .export, .volume(.activate): true
+                default: false
+                }
+            }, "\(plan.steps)")
+        let attachment = try #require(plan.changes.first { $0.resource.kind == .attachment })
+        #expect(attachment.action == .blocked)
+    }
+
     @Test func aPoolThatWipesNothingMakesVolumesAtOnce() throws {
         let plan = plan(desired(wipe: .none), try observed())
         guard plan.steps.count == 1, case .volume(.create(_, _, _, let marks)) = plan.steps[0].step else {

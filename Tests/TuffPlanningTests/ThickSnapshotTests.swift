@@ -133,6 +133,54 @@ import TuffTestSupport
         #expect(there.isEmpty, "\(there.steps)")
     }
 
+    /// LVM removes an origin's snapshots with it, ours in the trash and a person's alike.
+    @Test func aVolumeThatHasOneIsNotDestroyedAtOnce() throws {
+        var empty = desired()
+        empty.volumes = [:]
+        empty.snapshots = [:]
+        var volume = thick()
+        var marks = Sample.marks()
+        marks.policy = RemovalPolicy(keepFor: TimeSpan(seconds: 0))
+        volume.tags = marks.tags
+        let foreign = LogicalVolume(
+            name: "byhand", uuid: "uuid-hand", size: Sample.gibi(1), layout: .linear, active: true, origin: "v-db",
+            dataPercent: 1)
+        for other in [snapshot(), foreign] {
+            let plan = plan(empty, try observed([volume, other])) {
+                $0.prune = true
+                $0.allowDestroy = true
+                $0.allowRemovals = 2
+            }
+            #expect(!steps(plan).contains { if case .purge = $0 { true } else { false } }, "\(other.name)")
+            #expect(change(plan, .volume, "db")?.reason == .inUse)
+        }
+        let alone = plan(empty, try observed([volume])) {
+            $0.prune = true
+            $0.allowDestroy = true
+            $0.allowRemovals = 1
+        }
+        #expect(steps(alone).contains { if case .purge = $0 { true } else { false } })
+    }
+
+    /// What rolling back writes over goes into every other snapshot of the volume first.
+    @Test(arguments: [(2, 10.0, true), (2, nil, false), (1, 95, false), (11, nil, true)])
+    func rollingBackAsksOfOtherSnapshotsThatTheyHoldIt(gibi: Int, full: Double?, fits: Bool) throws {
+        var restore = desired()
+        restore.restores["undo"] = Sample.declared(
+            "undo", RestoreSpec(volume: "db", volumeUID: Sample.uid, from: .snapshot("before")))
+        let other = LogicalVolume(
+            name: "byhand", uuid: "uuid-hand", size: Sample.gibi(Int64(gibi)), layout: .linear, active: full != nil,
+            origin: "v-db", dataPercent: full)
+        // The source holds 10 % of 2 GiB.
+        let plan = plan(restore, try observed([thick(), snapshot(), other])) { $0.allowDestroy = true }
+        #expect(plan.isEmpty == !fits)
+        if !fits {
+            let change = try #require(change(plan, .restore, "undo"))
+            #expect(
+                change.reason == .insufficientCapacity && change.summary.contains("vg0/byhand"), "\(change.summary)")
+        }
+    }
+
     @Test func rollingBackToItKeepsNothingAndAsks() throws {
         var restore = desired()
         restore.restores["undo"] = Sample.declared(

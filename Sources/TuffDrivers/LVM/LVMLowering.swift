@@ -191,6 +191,9 @@ extension LVMDriver {
             let ours = ["-S", "lv_tags={\"tuff:uid=\(uid)\"}", "--", "\(group)/\(name)"]
             let record = Marks.record(ofCompleted: operation).map { ["--addtag", $0] } ?? []
             return [
+                // A selection that matches nothing ends well, and what waits for this would go on.
+                .require(.logicalVolume(group: group, name: name, uuid: nil, uid: uid, size: length)),
+                .require(.unfinished(group: group, name: name, uid: uid, operation: operation)),
                 .run(change(["lvchange", "-qq", "--deltag", mark] + record + unfinished)),
                 .run(change(["lvchange", "-qq", "--activate", "n"] + ours)),
             ]
