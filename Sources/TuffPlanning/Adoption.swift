@@ -104,7 +104,7 @@ extension PlanningPass {
             return Obstacle(
                 .nameTaken, "target name \(marks.iqn ?? "") belongs to \(other.location) already")
         }
-        return index.volume(marks.uid).map {
+        return index.bearer(of: marks.uid).map {
             Obstacle(.nameTaken, "\($0.location) has the marks of this volume; it seems to be a copy of it")
         }
     }

@@ -188,6 +188,9 @@ extension PlanningPass {
     private func volume(
         of access: AcceptedExports.Access, _ accepted: AcceptedExports
     ) -> Result<StoredVolume, Missing> {
+        if let obstacle = twinObstacle(.volume(access.volume), [.live]) {
+            return .failure(Missing(obstacle.reason, obstacle.sentence))
+        }
         var found = index.live(.volume(access.volume), context.stack)
         if found.isEmpty, let former = access.formerName, !accepted.access.contains(where: { $0.volume == former }) {
             found = index.live(.volume(former), context.stack)

@@ -72,6 +72,13 @@ extension PlanningPass {
         let mine = index.volumes.filter {
             $0.marks.stack == context.stack && standings.contains($0.standing) && kinds.contains($0.marks.kind)
         }
+        let twins = index.twins.first { same in
+            same.contains {
+                $0.marks.stack == context.stack && kinds.contains($0.marks.kind)
+                    && ($0.uid.description == text || ($0.marks.name == text && standings.contains($0.standing)))
+            }
+        }
+        if let twins { throw OrderError(twins.twinSentence, help: "take the tags off the copy") }
         // By uid first: nobody names a volume like another's uid by accident.
         if let found = mine.first(where: { $0.uid.description == text }) { return found }
         for standing in standings {

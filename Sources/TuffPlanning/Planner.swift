@@ -106,6 +106,7 @@ struct PlanningPass {
         planUnsupported(desired)
         planStrayTargets(desired)
         planDamaged()
+        planTwins()
         var plan = builder.plan(context: context)
         plan.refusal = Guard(changes: plan.changes, pass: self).refusal
         if plan.refusal == nil, !plan.steps.isEmpty {

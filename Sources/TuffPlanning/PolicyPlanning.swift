@@ -49,7 +49,8 @@ extension PlanningPass {
 
     /// The volume as it is before this plan; one that is not there yet has nothing to keep.
     private mutating func policyOrigin(_ volume: String) -> StoredVolume? {
-        if let stored = index.live(.volume(volume), context.stack).first { return stored }
+        let found = index.live(.volume(volume), context.stack)
+        if !found.isEmpty { return found.count == 1 ? found[0] : nil }
         guard case .available(let stored, _)? = outcome(of: .volume(volume)) else { return nil }
         return index.volume(stored.uid)
     }

@@ -116,6 +116,7 @@ extension PlanningPass {
         let role = Marks.Role.snapshot(declared.metadata.name), former = former(role, declared.metadata)
         guard let volume = outcome(of: .volume(declared.spec.volume)) else { return nil }
         for name in [role, former].compactMap({ $0 }) {
+            if let obstacle = twinObstacle(name, [.live]) { return stop(declared, .blocked, obstacle) }
             let found = index.live(name, context.stack)
             guard let stored = found.first else { continue }
             guard found.count == 1 else {
@@ -124,6 +125,7 @@ extension PlanningPass {
             return planStored(stored, declared, of: volume, .update)
         }
         for name in [role, former].compactMap({ $0 }) {
+            if let obstacle = twinObstacle(name) { return stop(declared, .blocked, obstacle) }
             guard let stored = index.trashed(name, context.stack).first else { continue }
             if let obstacle = loss(of: name.resource, besides: stored.uid) { return stop(declared, .blocked, obstacle) }
             return planStored(stored, declared, of: volume, .untrash)

@@ -7,6 +7,8 @@ package struct StorageIndex: Sendable {
     private var trashedByName: [Key: [StoredVolume]] = [:]
     private var releasedByName: [Key: [StoredVolume]] = [:]
     private(set) package var volumes: [StoredVolume] = []
+    /// Objects of one uid, several each. None of them is among `volumes`: whatever is meant for one might hit another.
+    private(set) package var twins: [[StoredVolume]] = []
     /// Objects under our prefix whose marks cannot be read, with the reason.
     private(set) package var damaged: [(location: VolumeLocation, sentence: String)] = []
     /// Names in use per volume group or directory, ours and foreign.
@@ -27,6 +29,11 @@ package struct StorageIndex: Sendable {
             if case .known(let directory) = entry { add(directory) }
         }
         for volume in volumes {
+            // A copy keeps the target's name taken as well as its own.
+            if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
+        }
+        separateTwins()
+        for volume in volumes {
             byUID[volume.uid] = volume
             let key = Key(role: volume.marks.role, stack: volume.marks.stack)
             switch volume.standing {
@@ -34,8 +41,16 @@ package struct StorageIndex: Sendable {
             case .trashed: trashedByName[key, default: []].append(volume)
             case .released: releasedByName[key, default: []].append(volume)
             }
-            if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
         }
+    }
+
+    private mutating func separateTwins() {
+        var seen: Set<UID> = [], repeated: Set<UID> = []
+        for volume in volumes where !seen.insert(volume.uid).inserted { repeated.insert(volume.uid) }
+        guard !repeated.isEmpty else { return }
+        twins = Dictionary(grouping: volumes.filter { repeated.contains($0.uid) }, by: \.uid)
+            .sorted { $0.key < $1.key }.map(\.value)
+        volumes.removeAll { repeated.contains($0.uid) }
     }
 
     private mutating func add(_ group: VolumeGroup) {
@@ -97,7 +112,20 @@ package struct StorageIndex: Sendable {
         releasedByName[Key(role: role, stack: stack)] ?? []
     }
 
+    /// The one object with this uid.
     package func volume(_ uid: UID) -> StoredVolume? { byUID[uid] }
+
+    /// Something that bears this uid, alone or not.
+    package func bearer(of uid: UID) -> StoredVolume? {
+        byUID[uid] ?? twins.lazy.compactMap(\.first).first { $0.uid == uid }
+    }
+
+    /// Objects of one uid of which one says that it is this.
+    func twins(_ role: Marks.Role, _ stack: String, _ standings: Set<StoredVolume.Standing>) -> [StoredVolume]? {
+        twins.first { same in
+            same.contains { $0.marks.role == role && $0.marks.stack == stack && standings.contains($0.standing) }
+        }
+    }
 
     /// Everything that has a name in a group or directory, ours and foreign.
     var places: Set<VolumeLocation> { taken }

@@ -19,6 +19,7 @@ extension PlanningPass {
         case .failure(let none): return stop(resource, declared, .blocked, none.obstacle, at: none.field)
         }
         for name in [role, former].compactMap({ $0 }) {
+            if let obstacle = twinObstacle(name, [.live]) { return stop(resource, declared, .blocked, obstacle) }
             let found = index.live(name, context.stack)
             guard let stored = found.first else { continue }
             guard found.count == 1 else {
@@ -27,6 +28,7 @@ extension PlanningPass {
             return planStored(stored, declared, resource, pool, .update)
         }
         for name in [role, former].compactMap({ $0 }) {
+            if let obstacle = twinObstacle(name) { return stop(resource, declared, .blocked, obstacle) }
             if let outcome = planReturn(name, declared, resource, pool) { return outcome }
         }
         return planCreation(declared, resource, pool, former: former, notes)
@@ -296,6 +298,9 @@ extension PlanningPass {
 
     /// Whose a thing is that has the name a new volume would get, and what to do.
     func whose(_ location: VolumeLocation) -> String {
+        if let twins = index.twins.first(where: { $0.contains { $0.location == location } }) {
+            return "is there: \(twins.twinSentence)"
+        }
         guard let other = index.volumes.first(where: { $0.location == location }) else {
             let marks = location.isBlockDevice ? "no tags" : "no sidecar"
             return

@@ -22,12 +22,12 @@ struct Aftermath {
             switch step {
             case .volume(.purge(let location, let uid, _, _)):
                 if let fault = unseen(location) { return fault }
-                if let there = index.volume(uid) { return "\(there.location) is still there" }
+                if let there = index.bearer(of: uid) { return "\(there.location) is still there" }
             case .volume(.relabel(let change)) where !purged.contains(change.uid):
                 if let left = left(of: change) { return left }
             case .volume(.disown(let location, _, let marks)):
                 if let fault = unseen(location) { return fault }
-                if index.volume(marks.uid) != nil { return "\(location) still has marks of ours" }
+                if index.bearer(of: marks.uid) != nil { return "\(location) still has marks of ours" }
             case .volume, .pool: break
             case .export(let step):
                 if let left = left(of: step) { return left }

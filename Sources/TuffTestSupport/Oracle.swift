@@ -138,6 +138,7 @@ package struct Oracle: Sendable {
             found += filled(new, predecessor(of: new, in: before), intent)
         }
         if !midway { stamps = [:] }
+        found += twins(before, after, intent)
         found += exports(before, after, intent)
         found += devices(before, after, intent)
         var withdrawn: Set<String> = []

@@ -98,7 +98,7 @@ import TuffTestSupport
     }
 
     @Test func twoObjectsThatClaimOneNameBlock() {
-        var twin = Sample.volume()
+        var twin = Sample.volume(uid: Sample.uid(40))
         twin.name = "twin"
         let plan = plan(Sample.desired(), Sample.observed([Sample.volume(), twin]))
         #expect(change(plan)?.reason == .nameTaken)

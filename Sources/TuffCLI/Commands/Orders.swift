@@ -122,7 +122,7 @@ struct Forget: AsyncParsableCommand {
                 "the ledger knows no \(resource) of stack '\(stack.stack)'", help: "there is nothing to forget")
         }
         let index = StorageIndex(observed)
-        if let uid = entry.uid, let stored = index.volume(uid) {
+        if let uid = entry.uid, let stored = index.bearer(of: uid) {
             throw Failure(
                 "\(resource) is not lost: it is \(stored.location); nothing was changed",
                 help: "'tuff release \(resource)' lets go of what is there")
