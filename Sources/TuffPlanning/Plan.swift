@@ -97,6 +97,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let notDeclared = Reason(rawValue: "NotDeclared")
     /// A snapshot that a policy took of a volume which no document declares any more.
     package static let volumeNotDeclared = Reason(rawValue: "VolumeNotDeclared")
+    /// A snapshot that a policy took of a volume which is lost, or cannot be made out.
+    package static let volumeUnseen = Reason(rawValue: "VolumeUnseen")
     /// A snapshot that its policy's rule keeps no longer.
     package static let expired = Reason(rawValue: "Expired")
     package static let noPortal = Reason(rawValue: "NoPortal")

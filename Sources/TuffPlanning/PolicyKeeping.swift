@@ -22,6 +22,9 @@ extension PlanningPass {
         case deselected
         /// The policy is declared, and the volume is not.
         case volumeGone
+        /// The policy is declared, and its volume is not to be seen: lost, or with marks that cannot be read. These may be
+        /// all that is left of it.
+        case volumeUnseen
         /// The policy is not declared, or was renamed.
         case policyGone
     }
@@ -31,7 +34,9 @@ extension PlanningPass {
             !isDeclared(stored.marks.role)
         else { return .none }
         guard let policy = snapshotPolicies[occasion.policy] else { return .policyGone }
-        guard let volume = declaredVolume(stored.marks.origin) else { return .volumeGone }
+        guard let volume = declaredVolume(stored.marks.origin) else {
+            return isOutOfSight(stored.marks.origin) ? .volumeUnseen : .volumeGone
+        }
         return policy.spec.volumes.includes(volume.metadata) ? .policy : .deselected
     }
 
@@ -41,6 +46,17 @@ extension PlanningPass {
             origin.standing == .live || index.live(origin.marks.role, context.stack).isEmpty
         else { return nil }
         return volumes[name] ?? heirs[origin.marks.role].flatMap { volumes[$0.name] }
+    }
+
+    /// Whether nothing here bears this uid for certain, and nobody let go of it either: not seen is not gone. Of what the
+    /// ledger does not know, nothing is known.
+    private func isOutOfSight(_ uid: UID?) -> Bool {
+        guard let uid else { return true }
+        guard index.volume(uid) == nil else { return false }
+        let entry = observed.ledger.entries.first { $0.uid == uid && $0.stack == context.stack }
+        guard let entry, index.bearer(of: uid) == nil else { return true }
+        let role = Marks.Role.volume(entry.resource.name)
+        return entry.standing != .purged && (isDeclared(role) || heirs[role] != nil)
     }
 
     /// It is not removed though no document names it.
@@ -54,11 +70,15 @@ extension PlanningPass {
 
     /// Policies' snapshots that are not the guard's business: they come and go with their policy or their volume.
     func isUnguarded(_ stored: StoredVolume) -> Bool {
-        [.policy, .deselected, .volumeGone].contains(custody(of: stored))
+        [.policy, .deselected, .volumeGone, .volumeUnseen].contains(custody(of: stored))
     }
 
     func removalReason(_ stored: StoredVolume) -> Reason {
-        custody(of: stored) == .volumeGone ? .volumeNotDeclared : .notDeclared
+        switch custody(of: stored) {
+        case .volumeGone: .volumeNotDeclared
+        case .volumeUnseen: .volumeUnseen
+        case .none, .policy, .deselected, .policyGone: .notDeclared
+        }
     }
 
     /// Why it is listed.
@@ -69,6 +89,8 @@ extension PlanningPass {
         case .none, .policy: "\(stored.location) is ours and no document declares it"
         case .policyGone: "\(what), which no document declares"
         case .volumeGone: "\(what) of a volume that no document declares"
+        case .volumeUnseen:
+            "\(what) of a volume (uid \(stored.marks.origin?.description ?? "unknown")) that cannot be seen now; it is kept"
         case .deselected: "\(what), which does not select its volume any more"
         }
     }

@@ -7,12 +7,19 @@ extension PlanningPass {
             switch volume.standing {
             case .released: break
             case .live where isKeptByPolicy(volume): break
+            case .live where custody(of: volume) == .volumeUnseen: list(volume, abandonment(of: volume))
             case .live where !isDeclared(volume.marks.role) && !isBeingRenamed(volume.marks.role):
                 planRemoval(of: volume)
             case .live: break
             case .trashed: planTrashed(volume)
             }
         }
+    }
+
+    private mutating func list(_ stored: StoredVolume, _ sentence: String) {
+        builder.add(
+            PlannedChange(
+                stored.marks.role.resource, .orphan, sentence, reason: removalReason(stored), uid: stored.uid))
     }
 
     /// Why nothing at all may be removed in this pass.
@@ -48,11 +55,7 @@ extension PlanningPass {
     private mutating func planRemoval(of stored: StoredVolume) {
         let resource = stored.marks.role.resource
         guard context.consent.prune else {
-            builder.add(
-                PlannedChange(
-                    resource, .orphan, "\(abandonment(of: stored)); \(fate(of: stored))", reason: removalReason(stored),
-                    uid: stored.uid))
-            return
+            return list(stored, "\(abandonment(of: stored)); \(fate(of: stored))")
         }
         let obstacle =
             removalObstacle() ?? standingObstacle(stored) ?? accessObstacle(stored) ?? wantedObstacle(stored)

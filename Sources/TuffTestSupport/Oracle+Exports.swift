@@ -99,7 +99,7 @@ extension Oracle {
         for object in mine where !blocked.contains(object.label) {
             if object.isLive {
                 count[object.label, default: 0] += 1
-                if intent.volumes[object.label] == nil, intent.prune, care(object, view, intent) != .named {
+                if intent.volumes[object.label] == nil, intent.prune, !mayStay(object, view, intent) {
                     say("\(object.place) is undeclared")
                 }
                 // A name that a person gave is kept; one of ours must be the right one.

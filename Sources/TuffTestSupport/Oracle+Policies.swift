@@ -16,22 +16,31 @@ extension Oracle {
         return newer.count >= keep
     }
 
-    enum Care { case named, notNamed, volumeGone }
+    enum Care { case named, notNamed, volumeGone, volumeLost }
 
     /// What a declared policy has to do with a snapshot that it took and no document names; nil: nothing.
     func care(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Care? {
         guard let run = object.run, !run.isKept, let policy = intent.policies[run.policy],
             intent.volumes[object.label] == nil
         else { return nil }
-        guard let origin = view.objects.first(where: { $0.uid == object.mark("from") }) else { return .volumeGone }
-        let heir = intent.volumes.first { $0.value.formerName == origin.label }?.key
-        guard let name = intent.volumes[origin.label] == nil ? heir : origin.label else { return .volumeGone }
-        return policy.volumes.contains(name) ? .named : .notNamed
+        guard let uid = object.mark("from"), let label = labels[uid] else { return .volumeLost }
+        let heir = intent.volumes.first { $0.value.formerName == label }?.key
+        guard let name = intent.volumes[label] == nil ? heir : label, !gone.contains(uid) else { return .volumeGone }
+        let isSelected = policy.volumes.contains(name)
+        // People may have taken the volume after the guard counted what the policy does not name.
+        guard view.objects.contains(where: { $0.uid == uid }) else { return isSelected ? .volumeLost : .volumeGone }
+        return isSelected ? .named : .notNamed
+    }
+
+    /// It may stay though nobody names it: its policy keeps it, or its volume is not to be seen, which may be a loss.
+    func mayStay(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Bool {
+        guard let care = care(object, view, intent) else { return false }
+        return care == .named || !view.objects.contains { $0.uid == object.mark("from") }
     }
 
     /// It is no removal to be counted: it is its policy's, or its volume's, which counts itself.
     func isUncounted(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Bool {
-        [.named, .volumeGone].contains(care(object, view, intent))
+        [.named, .volumeGone, .volumeLost].contains(care(object, view, intent))
     }
 
     /// A snapshot that nobody declared is a policy's, of a volume it names, for a time that has come, and the only one.

@@ -47,7 +47,9 @@ package struct Oracle: Sendable {
     /// What each image held at some time of this pass.
     private var stamps: [String: Set<UInt64>] = [:]
     /// Uids that people ordered or policy allowed to go.
-    private var gone: Set<String> = []
+    private(set) var gone: Set<String> = []
+    /// The last name of everything that was ever seen, by uid.
+    private(set) var labels: [String: String] = [:]
 
     package init() {}
 
@@ -73,6 +75,7 @@ package struct Oracle: Sendable {
         for object in view.objects {
             guard let uid = object.uid else { continue }
             everSeen.insert(uid)
+            labels[uid] = object.label
             if let iqn = object.mark("iqn"), object.stack == "default" { ownTargets.insert(iqn) }
             if !midway, object.isLive, object.mark("op") != "create", object.content != nil {
                 known["\(object.stack)/\(object.label)"] = uid
@@ -115,7 +118,7 @@ package struct Oracle: Sendable {
             }
             found += changed(
                 old, new, intent, clockIsBehind, isExpired: isExpired,
-                isPolicys: care(old, before, intent) == .named)
+                isPolicys: [.named, .volumeLost].contains(care(old, before, intent)))
             found += rolledBack(old, new, before, after, intent)
             if old.isLive, !new.isLive, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
@@ -345,7 +348,8 @@ package struct Oracle: Sendable {
         if !leaving.isEmpty {
             let most = min(max((all.count + 4) / 5, 1), 3)
             if going.count > most || (all.count >= 2 && going == all) {
-                found.append(Violation(.removal, "\(going.count) of \(all.count) volumes went, unasked"))
+                let names = "\(going.sorted()) of \(all.sorted())"
+                found.append(Violation(.removal, "\(going.count) of \(all.count) volumes went, unasked: \(names)"))
             }
         }
         let granted = Set(before.access.filter(\.isMarked).map(\.attachment))

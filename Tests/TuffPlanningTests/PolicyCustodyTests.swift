@@ -102,6 +102,60 @@ import TuffTestSupport
         #expect(plan(nothing, volumes, Self.prune).refusal?.reason == .tooManyRemovals)
     }
 
+    /// The ledger's memory of the volume of `taken`, under a name.
+    private func remembered(_ name: String = "db", _ standing: Ledger.Entry.Standing = .live) -> Ledger {
+        var ledger = Ledger()
+        ledger.record(
+            Ledger.Entry(
+                stack: "default", resource: ResourceID(.volume, name), standing: standing, uid: Sample.uid,
+                place: "vg0/v-\(name)", seen: Sample.context().now))
+        return ledger
+    }
+
+    private func staysAsItIs(_ plan: Plan, _ count: Int = 7) -> Bool {
+        let listed = snapshots(plan, .orphan)
+        return snapshots(plan, .trash).isEmpty && snapshots(plan, .purge).isEmpty && listed.count == count
+            && listed.allSatisfy { $0.reason == .volumeUnseen && $0.summary.contains("cannot be seen now") }
+    }
+
+    @Test func aVolumeThatVanishedLeavesItsSnapshotsWhereTheyAre() {
+        let left = (3...9).map { taken($0) }
+        for ledger in [remembered(), Ledger()] {
+            #expect(staysAsItIs(plan(desired(keep: 1), left, ledger: ledger, Self.prune)))
+        }
+        // Renamed by the documents before anything saw it.
+        var renamed = desired(["database"])
+        renamed.volumes["database"]!.metadata.annotations = ["tuff.dev/renamed-from": "db"]
+        #expect(staysAsItIs(plan(renamed, left, ledger: remembered(), Self.prune)))
+    }
+
+    @Test func aVolumeWhoseMarksAreDamagedKeepsItsSnapshots() {
+        var damaged = Sample.volume()
+        damaged.tags.append("tuff:vol=other")
+        let volumes = [damaged] + (3...9).map { taken($0) }
+        for ledger in [remembered(), Ledger()] {
+            #expect(staysAsItIs(plan(desired(keep: 1), volumes, ledger: ledger, Self.prune)))
+        }
+    }
+
+    @Test func aVolumeThatIsThereTwiceKeepsItsSnapshots() {
+        var copy = Sample.volume()
+        copy.name = "copy"
+        let volumes = [Sample.volume(), copy] + (3...9).map { taken($0) }
+        #expect(staysAsItIs(plan(desired(keep: 1), volumes, ledger: remembered(), Self.prune)))
+        #expect(staysAsItIs(plan(desired([], keep: 1), volumes, ledger: remembered(), Self.prune)))
+    }
+
+    @Test func whatPeopleLetGoOfLeavesNothingThatIsKept() {
+        let left = (3...9).map { taken($0) }
+        // No document names the volume any more, and it went by itself.
+        #expect(snapshots(plan(desired([]), left, ledger: remembered(), Self.prune), .trash).count == 7)
+        // It was purged, and a new one has its name.
+        let new = Sample.volume(uid: Sample.uid(40))
+        let purged = plan(desired(), [new] + left, ledger: remembered("db", .purged), Self.prune)
+        #expect(snapshots(purged, .trash).count == 7)
+    }
+
     @Test func aVolumeThatIsRenamedKeepsItsSnapshotsAndItsSchedule() throws {
         var renamed = desired(["database"], keep: 2)
         renamed.volumes["database"]!.metadata.annotations = ["tuff.dev/renamed-from": "db"]
