@@ -23,7 +23,8 @@ struct Guard {
         let removing = changes.filter(\.isGuarded)
         planned = removing.count
         var live: Set<ResourceID> = []
-        for volume in pass.ownVolumes where volume.standing == .live && !pass.isUnguarded(volume) {
+        for volume in pass.ownVolumes
+        where volume.standing == .live && pass.isAtHome(volume) && !pass.isUnguarded(volume) {
             live.insert(ResourceID(volume.marks.kind, volume.marks.name))
         }
         let capabilities = ExportCapabilities.of(context.config.targetDriver)

@@ -46,6 +46,8 @@ struct PlanningPass {
     var portals: [String: [Portal]]
     /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
     var foreignBackends: Set<StorageBackend> = []
+    /// Pools that were seen here once, by their place.
+    let formerPools: [String: [Ledger.Entry]]
     /// Devices that pools of this plan are made of.
     var claimed: [DeviceNumber: String] = [:]
     /// Snapshots that something is still to be made from or rolled back to, and what that is.
@@ -68,6 +70,9 @@ struct PlanningPass {
         portals = desired.volumes.compactMapValues(\.spec.portals)
         sharing = desired.volumes.mapValues(\.spec.sharing)
         index = StorageIndex(observed)
+        formerPools = Dictionary(
+            grouping: observed.ledger.entries.filter { $0.resource.kind == .pool && $0.stack == context.stack },
+            by: \.place)
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
@@ -201,9 +206,19 @@ struct PlanningPass {
         return elsewhere
     }
 
-    /// Stored volumes that a plan of this stack and this node may take something from.
+    /// Stored volumes of this stack that are not in another node's pools.
     var ownVolumes: [StoredVolume] {
         index.volumes.filter { $0.marks.stack == context.stack && !foreignBackends.contains($0.backend) }
+    }
+
+    /// Whether it lives in a pool of this node: one that a document declares, or that the ledger remembers and that is still
+    /// the same. Anything else is somebody's copy or another host's disks, plugged in to save what is on them.
+    func isAtHome(_ stored: StoredVolume) -> Bool {
+        guard let known = formerPools[stored.backend.description] else { return poolsByBackend[stored.backend] != nil }
+        return known.contains { pool in
+            guard let uuid = pool.uuid, let group = stored.groupUUID else { return true }
+            return uuid.prefix { $0 != "/" } == group
+        }
     }
 
     private mutating func planUnsupported(_ desired: DesiredState) {

@@ -26,7 +26,9 @@ extension PlanningPass {
             return
         }
         let taken = Dictionary(
-            grouping: ownVolumes.filter { $0.marks.kind == .snapshot && $0.marks.occasion?.policy == name }
+            grouping: ownVolumes.filter {
+                $0.marks.kind == .snapshot && $0.marks.occasion?.policy == name && isAtHome($0)
+            }
         ) { $0.marks.origin }
         var next: Instant?
         var count = 0

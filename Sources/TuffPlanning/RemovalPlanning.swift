@@ -4,6 +4,11 @@ extension PlanningPass {
     /// Volumes of this stack that no document declares, and those whose time in the trash is over.
     mutating func planRemovals() {
         for volume in ownVolumes {
+            // Without any pool the documents are wrong, which is told instead.
+            guard isAtHome(volume) || pools.isEmpty else {
+                listStranger(volume)
+                continue
+            }
             switch volume.standing {
             case .released: break
             case .live where isKeptByPolicy(volume): break
@@ -14,6 +19,29 @@ extension PlanningPass {
             case .trashed: planTrashed(volume)
             }
         }
+    }
+
+    /// What is ours and in no pool of this node is told, where no document's line tells it, and left as it is: not even its
+    /// way into the trash is finished.
+    private mutating func listStranger(_ stored: StoredVolume) {
+        let role = stored.marks.role
+        switch stored.standing {
+        case .released: return
+        case .live where isDeclared(role) || isBeingRenamed(role): return
+        case .trashed where comesBack(stored): return
+        case .live, .trashed: break
+        }
+        list(
+            stored,
+            "\(stored.location) has marks of this stack, and \(stored.backend) is no pool that this node has; nothing is "
+                + "taken from there")
+    }
+
+    /// Its document brings it back from the trash.
+    private func comesBack(_ stored: StoredVolume) -> Bool {
+        let role = stored.marks.role
+        return isDeclared(role) && index.live(role, context.stack).isEmpty
+            && index.trashed(role, context.stack).first == stored
     }
 
     private mutating func list(_ stored: StoredVolume, _ sentence: String) {
@@ -180,12 +208,9 @@ extension PlanningPass {
     }
 
     private mutating func planTrashed(_ stored: StoredVolume) {
-        let role = stored.marks.role, resource = role.resource
-        // Its document brings it back; that is told with the document.
-        if isDeclared(role), index.live(role, context.stack).isEmpty, index.trashed(role, context.stack).first == stored
-        {
-            return
-        }
+        let resource = stored.marks.role.resource
+        // That is told with the document.
+        if comesBack(stored) { return }
         guard let until = stored.marks.until else { return }
         // What expires is over from the moment at which it comes here.
         let isOver = until < context.now || (until == context.now && isExpiring(stored))
@@ -196,13 +221,13 @@ extension PlanningPass {
         finished.operation = stored.marks.lastingOperation
         let home = stored.location(under: finished)
         // Somebody activated it by hand, or the host did at its start.
-        let comesBack = stored.location.isBlockDevice && stored.active && !stored.isThickSnapshot
-        guard stored.size != nil, comesBack || home != stored.location || finished != stored.marks else { return }
+        let isUp = stored.location.isBlockDevice && stored.active && !stored.isThickSnapshot
+        guard stored.size != nil, isUp || home != stored.location || finished != stored.marks else { return }
         var obstacle = stateObstacle(stored)
         if home != stored.location, index.isTaken(home) {
             obstacle = obstacle ?? Obstacle(.nameTaken, "\(home) exists and is not this volume; rename that one")
         }
-        if comesBack { obstacle = obstacle ?? accessObstacle(stored) }
+        if isUp { obstacle = obstacle ?? accessObstacle(stored) }
         if let obstacle {
             builder.add(
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))

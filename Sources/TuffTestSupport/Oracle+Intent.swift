@@ -66,6 +66,8 @@ extension Oracle {
         package var runDue = false
         package var restores: [Restore] = []
         package var stack = "default"
+        /// Groups and directories of this node's pools.
+        package var homes: Set<String> = []
         package var now: Int64 = 0
         package var volumes: [String: Volume] = [:]
         package var attachments: [String: Attachment] = [:]

@@ -105,8 +105,10 @@ package struct Oracle: Sendable {
                 found += foreign(old, before, after, intent)
                 continue
             }
-            guard old.stack == intent.stack else {
-                if after.object(old.key) != old { found.append(Violation(.foreign, "\(old.place) of another stack")) }
+            guard old.stack == intent.stack, intent.homes.contains(old.home) else {
+                if after.object(old.key) != old {
+                    found.append(Violation(.foreign, "\(old.place) of another stack, or in no pool of this node"))
+                }
                 continue
             }
             let isExpired = isExpired(old, after, intent) && !clockIsBehind

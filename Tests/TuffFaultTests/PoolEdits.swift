@@ -15,6 +15,24 @@ extension Simulation {
         world.lvm.plugIn(foreignDevice) { $0.signatures = [DeviceSignature(type: "ext4", offset: 1080)] }
     }
 
+    /// A dead host's group, which no document speaks of, with what was in its trash too long.
+    static func plugInRescued(_ world: inout FakeWorld) {
+        var marks = Sample.marks("rescued", uid: Sample.uid(8))
+        marks.until = Instant(text: "2026-01-01T00:00:00Z")
+        world.lvm.addGroup("rescue", size: ByteCount(1 << 30))
+        try? world.lvm.create("t-\(marks.uid)", in: "rescue", size: ByteCount(16 << 20), tags: marks.tags)
+    }
+
+    func homes() -> Set<String> {
+        Set(
+            desired.pools.values.map { pool in
+                switch pool.spec.storage {
+                case .thinPool(let group, _), .thick(let group): group
+                case .directory(let path): path
+                }
+            })
+    }
+
     /// The consent that an edit comes with.
     static func consent(_ edit: Edit) -> Consent {
         var consent = pruning

@@ -65,6 +65,7 @@ struct Simulation {
             try? world.targets.meddle(.makeDirectory(.target(path)))
         }
         Self.plugIn(&world)
+        Self.plugInRescued(&world)
         machine = FakeMachine(world)
         ledger = SimulatedLedger(machine, mutant: mutant)
         var pool = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0")))
@@ -199,6 +200,7 @@ struct Simulation {
     func intent(_ consent: Consent, _ order: Order?, _ context: PlanContext) -> Oracle.Intent {
         var intent = Oracle.Intent()
         intent.now = context.now.secondsSince1970
+        intent.homes = homes()
         intent.prune = consent.prune
         intent.destroy = consent.allowDestroy
         intent.runDue = consent.runDue
