@@ -129,7 +129,10 @@ extension PlanningPass {
         guard stored.standing == .trashed else {
             return addNothing(stored, "it is in use, not in the trash (\(stored.location))")
         }
-        let change = relabelling(stored) { $0.until = nil }
+        let change = relabelling(stored) {
+            $0.until = nil
+            $0.endExpiry()
+        }
         if stored.size == nil {
             return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone"))
         }

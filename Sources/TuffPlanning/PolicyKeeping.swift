@@ -62,9 +62,11 @@ extension PlanningPass {
     /// It is not removed though no document names it.
     func isKeptByPolicy(_ stored: StoredVolume) -> Bool { custody(of: stored) == .policy }
 
-    /// What a policy's expiry left in the trash, having been cut short.
+    /// What a policy's expiry left in the trash, having been cut short; what --prune put there has a time to be kept for.
     func isExpiring(_ stored: StoredVolume) -> Bool {
-        guard let occasion = stored.marks.occasion, !occasion.isKept else { return false }
+        guard let occasion = stored.marks.occasion, !occasion.isKept, stored.marks.policy == Marks.expiry else {
+            return false
+        }
         return context.consent.runDue && snapshotPolicies[occasion.policy] != nil
     }
 
@@ -174,6 +176,7 @@ extension PlanningPass {
         guard context.consent.runDue else { return add(.due, summary, .expired) }
         var gone = stored.marks
         gone.until = context.now
+        gone.policy = Marks.expiry
         let trash = stored.location(under: gone)
         let obstacle =
             removalObstacle() ?? purgeObstacle(stored)
@@ -191,5 +194,15 @@ extension PlanningPass {
                 resource, .purge, summary, risk: .destroysData, reason: .expired, location: declared.location,
                 uid: stored.uid), steps.map { (.volume($0), key(of: stored.location)) },
             after: after.map { [$0] } ?? [])
+    }
+}
+
+extension Marks {
+    /// Stored on what expires, and on nothing else that a policy took.
+    fileprivate static var expiry: RemovalPolicy { RemovalPolicy(.trash, keepFor: TimeSpan(seconds: 0)) }
+
+    /// What expired and was brought back is kept in the trash as long as others when it comes there again.
+    mutating func endExpiry() {
+        if occasion != nil, policy == Self.expiry { policy = RemovalPolicy() }
     }
 }

@@ -210,6 +210,7 @@ extension PlanningPass {
         after.operation = stored.marks.lastingOperation
         // Whoever names it in a document wants it for as long as that is there.
         after.occasion?.isKept = true
+        after.endExpiry()
         let home = stored.location(under: after, formerName: stored.marks.name == role.name ? nil : stored.marks.name)
         guard after != stored.marks || home != stored.location else {
             builder.add(

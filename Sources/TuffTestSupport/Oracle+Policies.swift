@@ -5,8 +5,8 @@ extension Oracle {
         guard !old.isProtected, intent.runDue, intent.volumes[old.label] == nil, let run = old.run, !run.isKept,
             let policy = intent.policies[run.policy]
         else { return false }
-        // What was begun, by this pass or an earlier one, is finished.
-        if let deadline = old.deadline { return deadline <= intent.now }
+        // What was begun, by this pass or an earlier one, is finished; what --prune put in the trash is not the policy's to take.
+        if let deadline = old.deadline { return old.isKeptForNoTime && deadline <= intent.now }
         guard old.isLive, let keep = policy.keep else { return false }
         let newer = after.objects.filter { other in
             guard let its = other.run else { return false }

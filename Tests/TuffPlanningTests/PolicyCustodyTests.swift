@@ -169,10 +169,46 @@ import TuffTestSupport
     // MARK: What is destroyed
 
     @Test func anExpiryThatWasCutShortIsFinishedWithTheSameConsent() {
-        let half = taken(7) { $0.until = Instant(text: "2026-11-22T09:20:00Z") }
+        let half = taken(7) {
+            $0.until = Instant(text: "2026-11-22T09:20:00Z")
+            $0.policy = RemovalPolicy(.trash, keepFor: TimeSpan(seconds: 0))
+        }
         let volumes = [Sample.volume(), half, taken(9)]
         #expect(snapshots(plan(desired(keep: 1), volumes), .purge).compactMap(\.uid) == [Sample.uid(7)])
         #expect(plan(desired(keep: 1), volumes, { _ in }).isEmpty)
+    }
+
+    @Test func whatPruneTrashedIsNotDestroyedByAScheduleAlone() throws {
+        let trashed = taken(7) { $0.until = Instant(text: "2026-11-22T09:20:00Z") }
+        let volumes = [Sample.volume(), trashed, taken(9)]
+        let run = plan(desired(keep: 1), volumes)
+        #expect(run.isEmpty)
+        #expect(snapshots(run, .orphan).first?.summary.contains("--prune destroys it") == true)
+        #expect(snapshots(plan(desired(keep: 1), volumes, Self.prune), .purge).count == 1)
+    }
+
+    @Test func anExpiryLeavesWhatTellsItFromTheTrash() throws {
+        let first = plan(desired(keep: 1), [Sample.volume(), taken(7), taken(9)])
+        guard case .volume(.relabel(let change))? = first.steps.first?.step else {
+            Issue.record("\(first.steps)")
+            return
+        }
+        // The controller dies here.
+        let half = taken(7) { $0 = change.after }
+        let second = plan(desired(keep: 1), [Sample.volume(), half, taken(9)])
+        #expect(snapshots(second, .purge).compactMap(\.uid) == [Sample.uid(7)])
+        // Brought back by a person or by a document, it has its week in the trash again.
+        let order = try Planner.plan(
+            .restore(change.after.name), observed: Sample.observed([Sample.volume(), half]), context: Sample.context())
+        var named = desired()
+        named.snapshots[change.after.name] = Sample.declared(change.after.name, SnapshotSpec(volume: "db"))
+        for plan in [order, plan(named, [Sample.volume(), half, taken(9)])] {
+            guard case .volume(.relabel(let back))? = plan.steps.first?.step else {
+                Issue.record("\(plan.changes)")
+                continue
+            }
+            #expect(back.after.until == nil && back.after.policy == RemovalPolicy())
+        }
     }
 
     @Test func whatExpiredIsNotRemembered() {
