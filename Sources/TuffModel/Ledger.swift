@@ -64,6 +64,8 @@ package struct Ledger: Hashable, Codable, Sendable {
     package var removals: [Removal] = []
     /// When the last pass observed.
     package var lastPass: Instant?
+    /// What the clock showed when a person last said that it is right; nil: nobody did.
+    package var clockConfirmed: Instant?
 
     package init() {}
 
@@ -79,9 +81,10 @@ package struct Ledger: Hashable, Codable, Sendable {
     }
 
     /// Takes back what a clock that was ahead left: times of the last pass, of removals and of handovers that are yet to
-    /// come.
+    /// come. It is a person's word that the clock is right now.
     package mutating func forgetTimes(after now: Instant) {
         if let lastPass, lastPass > now { self.lastPass = now }
+        clockConfirmed = now
         removals.removeAll { $0.at > now }
         for index in entries.indices where entries[index].sharedSince.map({ $0 > now }) == true {
             entries[index].sharedSince = now

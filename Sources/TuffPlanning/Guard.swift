@@ -24,7 +24,7 @@ struct Guard {
         planned = removing.count
         var live: Set<ResourceID> = []
         for volume in pass.ownVolumes
-        where volume.standing == .live && pass.isAtHome(volume) && !pass.isUnguarded(volume) {
+        where volume.standing == .live && pass.isAtHome(volume) && !pass.isOutsideShares(volume) {
             live.insert(ResourceID(volume.marks.kind, volume.marks.name))
         }
         let capabilities = ExportCapabilities.of(context.config.targetDriver)

@@ -174,8 +174,8 @@ package struct PlannedChange: Hashable, Codable, Sendable {
 }
 
 extension PlannedChange {
-    /// Whether it counts for the guard. What policies took goes with its policy's rule or with its volume, which counts
-    /// itself.
+    /// Whether it counts for the guard. What a policy took of a volume that is removed does not, since the volume counts
+    /// itself; what a policy that is gone or does not select the volume any more has left, does.
     package var isGuarded: Bool { action.removes && reason != .volumeNotDeclared }
 }
 

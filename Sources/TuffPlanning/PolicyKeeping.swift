@@ -70,8 +70,9 @@ extension PlanningPass {
         return context.consent.runDue && snapshotPolicies[occasion.policy] != nil
     }
 
-    /// Policies' snapshots that are not the guard's business: they come and go with their policy or their volume.
-    func isUnguarded(_ stored: StoredVolume) -> Bool {
+    /// A declared policy took it. The guard takes its shares of what people declared, which a hundred of these must not
+    /// enlarge; that they go is counted all the same where the policy does not select the volume any more.
+    func isOutsideShares(_ stored: StoredVolume) -> Bool {
         [.policy, .deselected, .volumeGone, .volumeUnseen].contains(custody(of: stored))
     }
 

@@ -34,7 +34,9 @@ extension PlanningPass {
         var count = 0
         for volume in selected {
             guard let origin = policyOrigin(volume) else { continue }
-            let points = taken[origin.uid] ?? []
+            let all = taken[origin.uid] ?? []
+            let points = all.filter { !isAhead($0) }
+            for volume in all where volume.standing == .live && isAhead(volume) { tellAhead(volume, declared) }
             let verdict = verdict(declared, calendar, origin, points)
             if case .waiting(_, let start?) = verdict { next = min(next ?? start, start) }
             let run = PolicyRun(
@@ -47,6 +49,26 @@ extension PlanningPass {
             PlannedChange(
                 ResourceID(.snapshotPolicy, name), .unchanged,
                 "\(selected.count) volumes, \(count) snapshots\(coming)", location: declared.location))
+    }
+
+    /// Taken by a clock that was ahead, as a person's word says. It tells nothing of what is due, and is judged when its time
+    /// has come.
+    private func isAhead(_ stored: StoredVolume) -> Bool {
+        guard let time = stored.marks.occasion?.time, let confirmed = observed.ledger.clockConfirmed else {
+            return false
+        }
+        let tolerated = context.now.secondsSince1970 + Self.clockTolerance
+        return time > confirmed && time > context.now && confirmed.secondsSince1970 <= tolerated
+    }
+
+    private mutating func tellAhead(_ stored: StoredVolume, _ declared: Declared<SnapshotPolicySpec>) {
+        // A document that names it has a line of its own.
+        guard custody(of: stored) == .policy, let time = stored.marks.occasion?.time else { return }
+        builder.add(
+            PlannedChange(
+                stored.marks.role.resource, .unchanged,
+                "\(stored.size ?? .zero) of \(time), taken by a clock that was ahead; kept at least until then "
+                    + "(\(stored.location))", location: declared.location, uid: stored.uid))
     }
 
     /// The volume as it is before this plan; one that is not there yet has nothing to keep.
@@ -171,7 +193,8 @@ extension PlanningPass {
         else { return nil }
         return Obstacle(
             .clockBehind,
-            "the clock says \(context.now), and one of \(last) is there already; none is taken until that time is past")
+            "the clock says \(context.now), and one of \(last) is there already; none is taken and none expires until that time "
+                + "is past. If it was ahead then and is right now: tuff forget clock")
     }
 
     /// What a snapshot can be taken of now.

@@ -114,6 +114,7 @@ import TuffTestSupport
         ledger.forgetTimes(after: context.now)
         #expect(ledger.lastPass == context.now)
         #expect(ledger.removals.map(\.resource.name) == ["b"])
+        #expect(ledger.clockConfirmed == context.now)
     }
 
     @Test func aRenamedVolumeIsNotLostUnderItsOldName() {

@@ -110,6 +110,35 @@ import TuffTestSupport
         #expect(plan.changes.contains { $0.reason == .clockBehind })
     }
 
+    @Test func aPersonsWordAboutTheClockEndsTheWaitForOneOfTheFuture() throws {
+        let ahead = taken("2026-12-24T12:00:00Z", number: 1)
+        let volumes = [ahead, taken("2026-11-22T07:00:00Z", number: 2), taken("2026-11-22T08:00:00Z", number: 3)]
+        var ledger = Ledger()
+        ledger.lastPass = Instant(text: "2026-11-22T09:20:00Z")
+        func run(at time: String = "2026-11-22T09:30:00Z") -> Plan {
+            plan(desired(policy(keep: 2)), volumes, at: time, prune: true) { $0.ledger = ledger }
+        }
+        let blocked = run()
+        #expect(blocked.isEmpty)
+        let line = try #require(blocked.changes.first { $0.reason == .clockBehind })
+        #expect(line.summary.contains("tuff forget clock"))
+        ledger.forgetTimes(after: Instant(text: "2026-11-22T09:25:00Z")!)
+        let after = run()
+        #expect(occasions(after) == ["hourly 2026-11-22T09:00:00Z"])
+        #expect(purged(after) == [Sample.uid(2)])
+        #expect(after.counts.blocked == 0)
+        #expect(after.changes.contains { $0.uid == Sample.uid(1) && $0.summary.contains("a clock that was ahead") })
+        // When its time has come it is one like others.
+        #expect(occasions(run(at: "2026-12-24T12:30:00Z")).isEmpty)
+    }
+
+    @Test func aClockThatGoesBackAfterThatWordIsNotTrusted() {
+        var ledger = Ledger()
+        ledger.forgetTimes(after: Instant(text: "2026-11-25T09:25:00Z")!)
+        let plan = plan(desired(policy()), [taken("2026-11-24T12:00:00Z", number: 1)]) { $0.ledger = ledger }
+        #expect(plan.isEmpty && plan.changes.contains { $0.reason == .clockBehind })
+    }
+
     @Test func aVolumeOfTheSamePlanHasNothingToKeepYet() {
         let plan = Planner.plan(
             desired: desired(policy()), observed: Sample.observed(), context: Sample.context { $0.runDue = true })
