@@ -175,9 +175,9 @@ import TuffTestSupport
         let plan = plan(restore, try observed([thick(), snapshot(), other])) { $0.allowDestroy = true }
         #expect(plan.isEmpty == !fits)
         if !fits {
-            let change = try #require(change(plan, .restore, "undo"))
+            let line = try #require(change(plan, .restore, "undo"))
             #expect(
-                change.reason == .insufficientCapacity && change.summary.contains("vg0/byhand"), "\(change.summary)")
+                line.reason == .insufficientCapacity && line.summary.contains("vg0/byhand"), "\(line.summary)")
         }
     }
 
