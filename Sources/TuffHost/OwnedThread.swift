@@ -6,7 +6,7 @@ import Synchronization
 /// there would stop the whole program.
 ///
 /// A thread that has done its work waits for more, a few of them: making one costs more than most requests to a worker.
-enum OwnedThread {
+package enum OwnedThread {
     typealias Work = @Sendable () -> Void
 
     /// Where a thread waits, and what for.
@@ -97,7 +97,7 @@ enum OwnedThread {
 
     /// Runs work on a thread of its own and waits for it without holding the caller's. Nil when no thread could be
     /// had. Cancellation of the waiting task changes nothing.
-    static func run<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value? {
+    package static func run<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value? {
         await withCheckedContinuation { continuation in
             if !start({ continuation.resume(returning: work()) }) { continuation.resume(returning: nil) }
         }

@@ -10,7 +10,8 @@ package struct Tuff: AsyncParsableCommand {
         abstract: "Block storage as declared: volumes and iSCSI attachments from YAML onto LVM and directories.",
         discussion: """
             Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 some \
-            resources failed or are blocked, 11 locked by another process, 64 usage, 130 interrupted.
+            resources failed or are blocked, 10 repository missing, 11 locked by another process, 12 wrong key, 64 usage, \
+            130 interrupted.
             """,
         version: TuffVersion.current,
         groupedSubcommands: [
@@ -21,6 +22,7 @@ package struct Tuff: AsyncParsableCommand {
                 subcommands: [
                     ImportCommand.self, Release.self, TrashCommand.self, Detach.self, Unprotect.self, Forget.self,
                 ]),
+            CommandGroup(name: "Backup", subcommands: [BackupCommand.self]),
             CommandGroup(name: "Boot", subcommands: [ExportsCommand.self]),
             CommandGroup(
                 name: "Help", subcommands: [Doctor.self, SchemaCommand.self, Completion.self, VersionCommand.self]),

@@ -4,7 +4,9 @@ package enum ExitStatus {
     package static let failed: Int32 = 1
     package static let changesPending: Int32 = 2
     package static let partly: Int32 = 3
+    package static let repositoryMissing: Int32 = 10
     package static let locked: Int32 = 11
+    package static let wrongKey: Int32 = 12
     package static let usage: Int32 = 64
     package static let interrupted: Int32 = 130
 }

@@ -1,0 +1,171 @@
+import ArgumentParser
+import Glibc
+import TuffModel
+import TuffRepository
+
+struct BackupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup", abstract: "Back up devices and images to a repository, and get them back.",
+        discussion: "A repository is a directory; docs/repository-format.md describes it. Exit code 10: there is none.",
+        subcommands: [BackupInit.self, BackupRun.self, BackupList.self, BackupRestore.self])
+}
+
+struct RepositoryOption: ParsableArguments {
+    @Option(
+        name: .customLong("repository"), help: ArgumentHelp("The repository.", valueName: "dir"), completion: .directory
+    )
+    var path: String
+
+    func open() throws(Failure) -> Repository {
+        try failing { () throws(RepositoryError) in try Repository.open(try DirectoryStore(path)) }
+    }
+}
+
+/// Turns what a repository throws into the end of a command.
+func failing<Value>(_ body: () throws(RepositoryError) -> Value) throws(Failure) -> Value {
+    do throws(RepositoryError) { return try body() } catch { throw Failure(error) }
+}
+
+extension Failure {
+    init(_ error: RepositoryError) {
+        let code =
+            switch error.code {
+            case .notFound: ExitStatus.repositoryMissing
+            case .locked: ExitStatus.locked
+            case .wrongKey: ExitStatus.wrongKey
+            case .damaged, .newer, .full, .refused, .failed: ExitStatus.failed
+            }
+        self.init(error.description, code: code)
+    }
+}
+
+/// The time of day in the form of restore points.
+func currentTime() -> String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return Instant(secondsSince1970: Int64(now.tv_sec)).description
+}
+
+struct BackupInit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "init", abstract: "Make a repository in a directory, which is made if it is not there.")
+
+    @OptionGroup var repository: RepositoryOption
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        try failing { () throws(RepositoryError) in
+            let store = try DirectoryStore(repository.path, making: true)
+            _ = try Repository.create(in: store, now: currentTime())
+        }
+        Console.talk("Made a repository in \(repository.path).\n")
+    }
+}
+
+struct BackupRun: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Back up a device or file as it is now.",
+        discussion: "It must not change meanwhile: give a snapshot, or what nobody has open.")
+
+    @OptionGroup var repository: RepositoryOption
+    @Option(help: ArgumentHelp("The block device or regular file.", valueName: "path"), completion: .file())
+    var source: String
+    @Option(help: ArgumentHelp("Restore points of one name belong together.", valueName: "name"))
+    var name: String
+    @Option(
+        help: ArgumentHelp(
+            "Read only these: 'offset length' a line, in bytes, what may differ from the last restore point of the name.",
+            valueName: "file"), completion: .file())
+    var changedRanges: String?
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let repository = try repository.open()
+        let path = source
+        let source = try failing { () throws(RepositoryError) in try DeviceSource(path) }
+        var request = Backup.Request(
+            series: Series(name: name), time: currentTime(), program: "tuff \(TuffVersion.current)")
+        request.parent = try failing { () throws(RepositoryError) in
+            try repository.points().points.last { $0.record.series == request.series }
+        }
+        if let changedRanges {
+            let text = String(decoding: try Files.read(changedRanges), as: UTF8.self)
+            request.changed = try failing { () throws(RepositoryError) in
+                try ChangedRanges.parse(text, size: source.size)
+            }
+        }
+        let progress = JobProgress()
+        let wanted = request
+        let point = try await Job(total: source.size, progress: progress, json: form.format == .json).run {
+            () throws(RepositoryError) in
+            try Backup(of: source, to: repository, wanted, progress: progress)
+                .run(threads: SystemThreads.natural, finished: currentTime)
+        }
+        try form.show(PointsView([point], heading: "Backed up"), global.output)
+    }
+}
+
+struct BackupList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ls", abstract: "List restore points, oldest first.")
+
+    @OptionGroup var repository: RepositoryOption
+    @Option(help: ArgumentHelp("Only those of this name.", valueName: "name"))
+    var name: String?
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let repository = try repository.open()
+        let found = try failing { () throws(RepositoryError) in try repository.points() }
+        let points = found.points.filter { name == nil || $0.record.series.name == name }
+        try form.show(PointsView(points), global.output)
+        for damage in found.damaged { Console.talk(Failure(damage).text(global.errors)) }
+        if !found.damaged.isEmpty { throw Failure(nil) }
+    }
+}
+
+struct BackupRestore: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore", abstract: "Write a restore point to a device or file.",
+        discussion: """
+            A file that is not there is made, sparse; one that is there, or a device, is compared with the restore point, \
+            and only what differs is written.
+            """)
+
+    @OptionGroup var repository: RepositoryOption
+    @Option(help: ArgumentHelp("Whose restore point.", valueName: "name"))
+    var name: String?
+    @Option(help: ArgumentHelp("latest, a time such as 2026-11-22T03:00:00Z, or an ID.", valueName: "which"))
+    var at = "latest"
+    @Option(help: ArgumentHelp("The block device or file to write.", valueName: "path"), completion: .file())
+    var to: String
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let repository = try repository.open()
+        let choice: PointChoice =
+            if at == "latest" {
+                .latest
+            } else if let time = Instant(text: at) {
+                .notAfter(time.description)
+            } else {
+                .id(at)
+            }
+        guard name != nil || choice != .latest else {
+            throw Failure.usage("whose latest restore point? Give --name NAME, or --at ID")
+        }
+        let (point, target) = try failing { () throws(RepositoryError) in
+            let point = try choice.choose(among: repository.points().points, series: name)
+            return (point, try DeviceTarget(to, size: point.record.size))
+        }
+        let progress = JobProgress()
+        let written = try await Job(total: point.record.size, progress: progress, json: form.format == .json).run {
+            () throws(RepositoryError) in
+            try Restore(point, of: repository, to: target, progress: progress).run(threads: SystemThreads.natural)
+        }
+        try form.show(RestoredView(point, to: to, written: written), global.output)
+    }
+}

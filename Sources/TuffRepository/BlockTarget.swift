@@ -1,0 +1,81 @@
+import CTuffHost
+import Glibc
+
+/// Where a restore writes, from several threads at once.
+package protocol BlockTarget: Sendable {
+    /// Whether all of it is zero, so that zeros need not be written nor anything be read.
+    var isBlank: Bool { get }
+    /// Fills `buffer` with what is there.
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError)
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError)
+    /// Makes all of it durable.
+    func finish() throws(RepositoryError)
+}
+
+/// A device or a regular file, which is made and sparse where it is not there.
+package final class DeviceTarget: BlockTarget {
+    package let isBlank: Bool
+    private let path: String
+    private let descriptor: Int32
+
+    /// Opens a target for a volume of `size` bytes. A device must be as large; beyond the volume's size it stays as it is.
+    /// A file that is there must be a regular one, and becomes exactly as large.
+    package init(_ path: String, size: UInt64) throws(RepositoryError) {
+        self.path = path
+        let made = tuff_open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, 0o600)
+        isBlank = made >= 0
+        // A device that is mounted or held by somebody refuses O_EXCL without O_CREAT (open(2)).
+        descriptor = made >= 0 ? made : tuff_open_at(AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_EXCL, 0)
+        guard descriptor >= 0 else { throw .system(errno, "cannot open \(path) for writing") }
+        do throws(RepositoryError) { try Self.prepare(descriptor, path, size) } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    private static func prepare(_ descriptor: Int32, _ path: String, _ size: UInt64) throws(RepositoryError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .system(errno, "cannot look at \(path)") }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            guard ftruncate(descriptor, off_t(size)) == 0 else {
+                throw .system(errno, "cannot set the size of \(path)")
+            }
+        case S_IFBLK:
+            var bytes: UInt64 = 0
+            guard tuff_device_size(descriptor, &bytes) == 0 else {
+                throw .system(errno, "cannot ask the size of \(path)")
+            }
+            guard bytes >= size else {
+                throw RepositoryError(.refused, "\(path) has \(bytes) bytes, less than the \(size) of the volume")
+            }
+        default: throw RepositoryError(.refused, "\(path) is neither a block device nor a regular file")
+        }
+    }
+
+    package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+        var done = 0
+        while done < buffer.count {
+            let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system(errno, "cannot read \(path) at byte \(Int(offset) + done)") }
+            done += count
+        }
+    }
+
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + done)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system(errno, "cannot write \(path) at byte \(Int(offset) + done)") }
+            done += count
+        }
+    }
+
+    package func finish() throws(RepositoryError) {
+        guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(path)") }
+    }
+}

@@ -1,0 +1,201 @@
+import Synchronization
+
+/// Where a block or node is: its pack, and the record in it.
+struct Location: Hashable, Sendable {
+    let pack: FileID
+    let entry: PackEntry
+}
+
+/// Numbers of an index file's layout that follow from how much is in it (docs/repository-format.md, "Index files").
+struct IndexLayout: Equatable {
+    static let content = Format.page - Format.proof
+    static let entry = PackEntry.byteCount + 4
+    static let entriesPerPage = content / entry
+    static let packsPerPage = content / FileID.byteCount
+    static let fencesPerPage = content / 8
+    static let footer = 48
+    /// Of one index file; more than 100 TiB of distinct blocks.
+    static let mostEntries: UInt64 = 1 << 31
+
+    let entries: Int
+    let packs: Int
+
+    var entryPages: Int { (entries + Self.entriesPerPage - 1) / Self.entriesPerPage }
+    var packPages: Int { (packs + Self.packsPerPage - 1) / Self.packsPerPage }
+    var fencePages: Int { (entryPages + Self.fencesPerPage - 1) / Self.fencesPerPage }
+    /// Number of the first page of each kind; the header is page 0.
+    var firstPackPage: Int { 1 + entryPages }
+    var firstFencePage: Int { firstPackPage + packPages }
+    var size: UInt64 {
+        UInt64(firstFencePage + fencePages) * UInt64(Format.page) + UInt64(Self.footer + Format.proof)
+    }
+}
+
+/// One index file, looked up on disk: of its pages only fences, packs and those last asked for are in memory.
+final class IndexFile: Sendable {
+    let id: FileID
+    let layout: IndexLayout
+    /// The packs that entries refer to by number.
+    let packs: [FileID]
+    private let fences: [UInt64]
+    private let reader: any StoreReader
+    private let seal: FileSeal
+    /// Pages that proved themselves. Random ones give way when there are too many.
+    private let cache = Mutex<[Int: [UInt8]]>([:])
+    private static let cached = 2_048
+
+    static func path(_ id: FileID) -> String { "index/\(id)" }
+
+    init(_ id: FileID, store: any Store, custody: Custody) throws(RepositoryError) {
+        self.id = id
+        reader = try store.open(Self.path(id))
+        seal = custody.seal(.index, id)
+        layout = try Self.layout(reader, id: id, seal: seal)
+        packs = try Self.pages(
+            layout.firstPackPage, layout.packPages, id, reader, seal, width: FileID.byteCount, count: layout.packs
+        )
+        .map { bytes in bytes.withUnsafeBytes { FileID($0) } }
+        fences = try Self.pages(
+            layout.firstFencePage, layout.fencePages, id, reader, seal, width: 8, count: layout.entryPages
+        )
+        .map { bytes in bytes.withUnsafeBytes { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) } }
+        guard zip(fences, fences.dropFirst()).allSatisfy({ $0 <= $1 }) else {
+            throw Self.damaged(id, "its fences are in disorder")
+        }
+    }
+
+    /// Every place where the block or node of this name is.
+    func find(_ name: ContentName, node: Bool) throws(RepositoryError) -> [Location] {
+        // The first page that may hold it is the one before the first whose fence is no less.
+        var page = max(0, fences.partitioningIndex { $0 >= name.prefix } - 1)
+        var found: [Location] = []
+        while page < fences.count, page == 0 || fences[page] <= name.prefix {
+            for entry in try matches(name, inPage: page) where (entry.1.coding == .node) == node {
+                found.append(Location(pack: packs[entry.0], entry: entry.1))
+            }
+            page += 1
+        }
+        return found
+    }
+
+    /// The entries of a page, in order, with their packs' numbers.
+    func entries(ofPage index: Int) throws(RepositoryError) -> [(pack: Int, entry: PackEntry)] {
+        let bytes = try page(index)
+        let count = min(IndexLayout.entriesPerPage, layout.entries - index * IndexLayout.entriesPerPage)
+        var entries: [(pack: Int, entry: PackEntry)] = []
+        entries.reserveCapacity(count)
+        for slot in 0..<count { entries.append(try entry(slot, of: bytes)) }
+        return entries
+    }
+
+    private func matches(_ name: ContentName, inPage index: Int) throws(RepositoryError) -> [(Int, PackEntry)] {
+        let bytes = try page(index)
+        let count = min(IndexLayout.entriesPerPage, layout.entries - index * IndexLayout.entriesPerPage)
+        func nameAt(_ slot: Int) -> ContentName {
+            bytes.withUnsafeBytes { ContentName(UnsafeRawBufferPointer(rebasing: $0[(slot * IndexLayout.entry)...])) }
+        }
+        var slot = (0..<count).partitioningIndex { nameAt($0) >= name }
+        var found: [(Int, PackEntry)] = []
+        while slot < count, nameAt(slot) == name {
+            found.append(try entry(slot, of: bytes))
+            slot += 1
+        }
+        return found
+    }
+
+    private func entry(_ slot: Int, of page: [UInt8]) throws(RepositoryError) -> (pack: Int, entry: PackEntry) {
+        let (entry, number) = page.withUnsafeBytes { bytes in
+            let slot = UnsafeRawBufferPointer(rebasing: bytes[(slot * IndexLayout.entry)...])
+            return (
+                PackEntry(slot),
+                UInt32(littleEndian: slot.loadUnaligned(fromByteOffset: PackEntry.byteCount, as: UInt32.self))
+            )
+        }
+        guard let entry, Int(number) < packs.count else { throw Self.damaged(id, "an entry is impossible") }
+        return (Int(number), entry)
+    }
+
+    /// The content of an entry page, numbered from 0.
+    private func page(_ index: Int) throws(RepositoryError) -> [UInt8] {
+        if let page = cache.withLock({ $0[index] }) { return page }
+        let page = try Self.page(1 + index, id, reader, seal)
+        cache.withLock { cache in
+            if cache.count >= Self.cached, let victim = cache.randomElement() { cache[victim.key] = nil }
+            cache[index] = page
+        }
+        return page
+    }
+
+    private static func page(
+        _ number: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal
+    ) throws(RepositoryError) -> [UInt8] {
+        let piece = try reader.read(at: UInt64(number * Format.page), count: Format.page)
+        guard let content = piece.withUnsafeBytes({ seal.open($0, at: UInt64(number)) }) else {
+            throw damaged(id, "page \(number) does not prove itself")
+        }
+        return content
+    }
+
+    /// The first `count` items of `width` bytes of consecutive pages.
+    private static func pages(
+        _ first: Int, _ pages: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal, width: Int, count: Int
+    ) throws(RepositoryError) -> [ArraySlice<UInt8>] {
+        var items: [ArraySlice<UInt8>] = []
+        items.reserveCapacity(count)
+        for number in first..<(first + pages) {
+            let content = try page(number, id, reader, seal)
+            for offset in stride(from: 0, to: content.count - width + 1, by: width) where items.count < count {
+                items.append(content[offset..<(offset + width)])
+            }
+        }
+        return items
+    }
+
+    private static func layout(
+        _ reader: any StoreReader, id: FileID, seal: FileSeal
+    ) throws(RepositoryError) -> IndexLayout {
+        let footer = IndexLayout.footer + Format.proof
+        guard reader.size >= UInt64(Format.page + footer) else { throw damaged(id, "it is too short") }
+        let begin = try reader.read(at: 0, count: Format.header)
+        try FileHeader(kind: .index, id: id).verify(begin, path: path(id))
+        let piece = try reader.read(at: reader.size - UInt64(footer), count: footer)
+        guard let content = piece.withUnsafeBytes({ seal.open($0, at: Format.lastPosition) }) else {
+            throw damaged(id, "its footer does not prove itself")
+        }
+        let (entries, packs) = content.withUnsafeBytes {
+            (
+                UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)),
+                UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+            )
+        }
+        guard entries <= IndexLayout.mostEntries else { throw damaged(id, "it claims \(entries) entries") }
+        let layout = IndexLayout(entries: Int(entries), packs: Int(packs))
+        guard layout.size == reader.size else {
+            throw damaged(id, "it has \(reader.size) bytes instead of \(layout.size)")
+        }
+        return layout
+    }
+
+    private static func damaged(_ id: FileID, _ what: String) -> RepositoryError {
+        RepositoryError(.damaged, "\(path(id)) is damaged: \(what); `tuff backup check` tells how to make it again")
+    }
+}
+
+extension RandomAccessCollection {
+    /// The first index whose element satisfies what all behind it do as well.
+    func partitioningIndex(_ belongs: (Element) throws -> Bool) rethrows -> Index {
+        var low = startIndex
+        var count = distance(from: low, to: endIndex)
+        while count > 0 {
+            let half = count / 2
+            let middle = index(low, offsetBy: half)
+            if try belongs(self[middle]) {
+                count = half
+            } else {
+                low = index(after: middle)
+                count -= half + 1
+            }
+        }
+        return low
+    }
+}

@@ -1,0 +1,66 @@
+/// Writes one index file from entries that come in the order of their names.
+final class IndexWriter {
+    let id = FileID()
+    private let writer: any StoreWriter
+    private let seal: FileSeal
+    private var page: [UInt8] = []
+    private var pages: UInt64 = 1
+    private var entries = 0
+    private var fences: [UInt64] = []
+    private var packs: [FileID] = []
+    private var numbers: [FileID: UInt32] = [:]
+    private var last: ContentName?
+
+    init(store: any Store, custody: Custody) throws(RepositoryError) {
+        writer = try store.create()
+        seal = custody.seal(.index, id)
+        let header = FileHeader(kind: .index, id: id).bytes
+        try writer.write(header + [UInt8](repeating: 0, count: Format.page - header.count))
+    }
+
+    func append(_ location: Location) throws(RepositoryError) {
+        let name = location.entry.name
+        precondition(last.map { $0 <= name } ?? true, "entries of an index come in the order of their names")
+        last = name
+        if page.isEmpty { fences.append(name.prefix) }
+        page += location.entry.bytes + littleEndian(number(of: location.pack))
+        entries += 1
+        if page.count == IndexLayout.entriesPerPage * IndexLayout.entry { try endPage() }
+    }
+
+    /// Writes what follows the entries and gives the file its name, durably.
+    func finish() throws(RepositoryError) -> FileID {
+        if !page.isEmpty { try endPage() }
+        let layout = IndexLayout(entries: entries, packs: packs.count)
+        for pack in packs { try add(pack.bytes) }
+        if !page.isEmpty { try endPage() }
+        for fence in fences { try add(withUnsafeBytes(of: fence.bigEndian) { Array($0) }) }
+        if !page.isEmpty { try endPage() }
+        let footer = littleEndian(UInt64(layout.entries)) + littleEndian(UInt32(layout.packs))
+        let padding = [UInt8](repeating: 0, count: IndexLayout.footer - footer.count)
+        try writer.write(seal.close(footer + padding, at: Format.lastPosition))
+        try writer.place(at: IndexFile.path(id))
+        return id
+    }
+
+    private func number(of pack: FileID) -> UInt32 {
+        if let number = numbers[pack] { return number }
+        let number = UInt32(packs.count)
+        packs.append(pack)
+        numbers[pack] = number
+        return number
+    }
+
+    /// Items of packs and fences divide a page's content without rest.
+    private func add(_ item: [UInt8]) throws(RepositoryError) {
+        page += item
+        if page.count + item.count > IndexLayout.content { try endPage() }
+    }
+
+    private func endPage() throws(RepositoryError) {
+        page += [UInt8](repeating: 0, count: IndexLayout.content - page.count)
+        try writer.write(seal.close(page, at: pages))
+        page.removeAll(keepingCapacity: true)
+        pages += 1
+    }
+}

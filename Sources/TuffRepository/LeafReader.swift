@@ -1,0 +1,129 @@
+/// One thread of a backup: reads leaves of the source and stores what the repository does not have of them.
+final class LeafReader {
+    private let shape: TreeShape
+    private let source: any BlockSource
+    private let changed: [Range<UInt64>]?
+    private let repository: Repository
+    private let index: RepositoryIndex
+    private let shared: SharedWork
+    private let progress: JobProgress
+    /// The tree of the point that is compared with, where it has the same leaves.
+    private let parent: TreeReader?
+    private let compressor: Compressor
+    private let blocks: Packs
+    private let nodes: Packs
+    private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.leaf, alignment: 4_096)
+    private var counts = RestorePoint.Counts()
+
+    init(
+        shape: TreeShape, source: any BlockSource, request: Backup.Request, repository: Repository,
+        index: RepositoryIndex, shared: SharedWork, progress: JobProgress
+    ) throws(RepositoryError) {
+        self.shape = shape
+        self.source = source
+        changed = request.changed
+        self.repository = repository
+        self.index = index
+        self.shared = shared
+        self.progress = progress
+        parent = try request.parent.map { point throws(RepositoryError) in
+            try TreeReader(point, repository: repository, index: index)
+        }
+        compressor = Compressor(level: request.level)
+        blocks = Packs(.blockPack, repository: repository, index: index)
+        nodes = Packs(.nodePack, repository: repository, index: index)
+    }
+
+    deinit { room.deallocate() }
+
+    /// Deals with one leaf; its name, nil if all of it is zero.
+    func store(_ leaf: Int) throws(RepositoryError) -> ContentName? {
+        let offset = UInt64(leaf) * UInt64(Format.leaf)
+        let count = Int(min(UInt64(Format.leaf), shape.size - offset))
+        defer { progress.add(UInt64(count)) }
+        let wanted = wantedBlocks(offset, count)
+        if wanted == 0, let parent { return try parent.nameOfLeaf(leaf) }
+        let children = shape.children(level: 0, index: leaf)
+        if wanted == .max, source.isHole(at: offset, count: count) {
+            counts.zero += UInt64(children)
+            return nil
+        }
+        let before = try knownBefore(leaf)
+        var names = before ?? Array(repeating: nil, count: children)
+        try read(wanted, offset, count)
+        for child in 0..<children where wanted & (1 << UInt32(child)) != 0 {
+            let begin = child * Format.block
+            let block = UnsafeRawBufferPointer(rebasing: room[begin..<min(begin + Format.block, count)])
+            names[child] = try store(block, before: before?[child])
+        }
+        return try nodes.store(Node(level: 0, children: names))
+    }
+
+    /// Places what is open and adds up.
+    func finish() throws(RepositoryError) {
+        try blocks.finish()
+        try nodes.finish()
+        counts.stored = blocks.bytes + nodes.bytes
+        shared.add(counts)
+    }
+
+    /// A bit for each block of a leaf that has to be read; all of them where there is no list of changes.
+    private func wantedBlocks(_ offset: UInt64, _ count: Int) -> UInt32 {
+        guard let changed else { return .max }
+        let leaf = offset..<(offset + UInt64(count))
+        var bits: UInt32 = 0
+        // Ranges are sorted and apart: the first that ends behind the leaf's begin may touch it.
+        var next = changed.partitioningIndex { $0.upperBound > leaf.lowerBound }
+        while next < changed.count, changed[next].lowerBound < leaf.upperBound {
+            let range = changed[next].clamped(to: leaf)
+            let first = (range.lowerBound - offset) / UInt64(Format.block)
+            let last = (range.upperBound - 1 - offset) / UInt64(Format.block)
+            for block in first...last { bits |= 1 << UInt32(block) }
+            next += 1
+        }
+        return bits
+    }
+
+    /// Names that the parent has for the blocks of this leaf; nil where it has no such leaf.
+    private func knownBefore(_ leaf: Int) throws(RepositoryError) -> [ContentName?]? {
+        guard let parent, leaf < parent.shape.leaves,
+            parent.shape.children(level: 0, index: leaf) == shape.children(level: 0, index: leaf)
+        else { return nil }
+        return try parent.leaf(leaf) ?? Array(repeating: nil, count: shape.children(level: 0, index: leaf))
+    }
+
+    /// Reads the wanted blocks of a leaf into the room, neighbours in one go.
+    private func read(_ wanted: UInt32, _ offset: UInt64, _ count: Int) throws(RepositoryError) {
+        var block = 0
+        while block * Format.block < count {
+            guard wanted & (1 << UInt32(block)) != 0 else {
+                block += 1
+                continue
+            }
+            var end = block + 1
+            while end < Format.fanOut, wanted & (1 << UInt32(end)) != 0 { end += 1 }
+            let range = (block * Format.block)..<min(end * Format.block, count)
+            try source.read(
+                at: offset + UInt64(range.lowerBound), into: UnsafeMutableRawBufferPointer(rebasing: room[range]))
+            counts.read += UInt64(range.count)
+            block = end
+        }
+    }
+
+    private func store(_ block: UnsafeRawBufferPointer, before: ContentName?) throws(RepositoryError) -> ContentName? {
+        guard !isZero(block) else {
+            counts.zero += 1
+            return nil
+        }
+        let name = repository.custody.name(ofBlock: block)
+        if name == before { return name }
+        guard try index.claim(name, node: false) else { return name }
+        counts.new += 1
+        if let frame = compressor.compress(block) {
+            try blocks.append(frame, name: name, length: block.count, coding: .compressedBlock)
+        } else {
+            try blocks.append(block, name: name, length: block.count, coding: .block)
+        }
+        return name
+    }
+}

@@ -1,0 +1,172 @@
+/// Where a block or node lies in a pack: an entry of the pack's table.
+struct PackEntry: Hashable, Sendable {
+    static let byteCount = 44
+
+    let name: ContentName
+    /// Of the record in its file, and the length of its stored form.
+    let offset: UInt32
+    let stored: UInt32
+    /// Of the block or node.
+    let length: Int
+    let coding: Format.Coding
+
+    init(name: ContentName, offset: UInt32, stored: UInt32, length: Int, coding: Format.Coding) {
+        self.name = name
+        self.offset = offset
+        self.stored = stored
+        self.length = length
+        self.coding = coding
+    }
+
+    var bytes: [UInt8] {
+        name.bytes + littleEndian(offset) + littleEndian(stored)
+            + littleEndian(UInt32(length) | UInt32(coding.rawValue) << 24)
+    }
+
+    /// Reads the first 44 bytes; nil if no such record can be.
+    init?(_ bytes: UnsafeRawBufferPointer) {
+        name = ContentName(bytes)
+        offset = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 32, as: UInt32.self))
+        stored = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 36, as: UInt32.self))
+        let word = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 40, as: UInt32.self))
+        guard let coding = Format.Coding(rawValue: UInt8(word >> 24)) else { return nil }
+        self.coding = coding
+        length = Int(word & 0xff_ffff)
+        guard (1...Format.block).contains(length), offset >= Format.header,
+            UInt64(offset) + UInt64(stored) <= Pack.largest, stored <= length + Format.proof
+        else { return nil }
+    }
+}
+
+enum Pack {
+    /// Bytes of the largest pack that is read, and of those that are written before a new one is begun.
+    static let largest: UInt64 = 64 << 20
+    static let target = 16 << 20
+    static let mostRecords = 65_536
+    static let trailer = Array("TUFFPACKEND.".utf8)
+
+    static func path(_ id: FileID) -> String {
+        let name = id.description
+        return "packs/\(name.prefix(2))/\(name)"
+    }
+}
+
+/// Writes one pack: records, then the table. Nothing of it can be seen before `finish`.
+final class PackWriter {
+    let id = FileID()
+    private(set) var entries: [PackEntry] = []
+    private let writer: any StoreWriter
+    private let seal: FileSeal
+    private let isEncrypted: Bool
+    private var offset = Format.header
+    /// What was not given to the writer yet: records come in pieces too small for a system call each.
+    private var pending: [UInt8]
+    private static let portion = 1 << 20
+
+    init(_ kind: Format.Kind, store: any Store, custody: Custody) throws(RepositoryError) {
+        writer = try store.create()
+        seal = custody.seal(kind, id)
+        isEncrypted = custody.isEncrypted
+        pending = FileHeader(kind: kind, id: id).bytes
+        pending.reserveCapacity(Self.portion + Format.block + Format.proof)
+    }
+
+    var isFull: Bool { offset >= Pack.target || entries.count >= Pack.mostRecords }
+
+    /// Bytes so far.
+    var size: Int { offset }
+
+    func append(
+        _ stored: UnsafeRawBufferPointer, name: ContentName, length: Int, coding: Format.Coding
+    ) throws(RepositoryError) {
+        let before = pending.count
+        if isEncrypted {
+            pending += seal.close(stored, at: UInt64(offset))
+        } else {
+            pending.append(contentsOf: stored)
+        }
+        let count = pending.count - before
+        entries.append(
+            PackEntry(name: name, offset: UInt32(offset), stored: UInt32(count), length: length, coding: coding))
+        offset += count
+        if pending.count >= Self.portion { try flush() }
+    }
+
+    /// Writes the table and gives the pack its name, durably.
+    func finish() throws(RepositoryError) {
+        var table: [UInt8] = []
+        table.reserveCapacity(entries.count * PackEntry.byteCount)
+        for entry in entries { table += entry.bytes }
+        let piece = seal.close(table, at: Format.lastPosition)
+        pending += piece + littleEndian(UInt32(piece.count)) + Pack.trailer
+        try flush()
+        try writer.place(at: Pack.path(id))
+    }
+
+    private func flush() throws(RepositoryError) {
+        try writer.write(pending)
+        pending.removeAll(keepingCapacity: true)
+    }
+}
+
+/// Reads records of one pack whose entries an index gave, and its own table.
+struct PackReader: Sendable {
+    let id: FileID
+    private let path: String
+    private let reader: any StoreReader
+    private let custody: Custody
+
+    init(_ id: FileID, store: any Store, custody: Custody) throws(RepositoryError) {
+        self.id = id
+        path = Pack.path(id)
+        reader = try store.open(path)
+        self.custody = custody
+    }
+
+    /// The stored bytes of records that lie one behind the other.
+    func read(_ offset: UInt32, count: Int, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+        try reader.read(at: UInt64(offset), into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+    }
+
+    /// The entries of the table and the pack's kind, after all that the format demands of them was checked.
+    func table() throws(RepositoryError) -> (Format.Kind, [PackEntry]) {
+        let trailer = 4 + Pack.trailer.count
+        guard reader.size >= UInt64(Format.header + Format.proof + trailer), reader.size <= Pack.largest + (4 << 20)
+        else {
+            throw RepositoryError(.damaged, "\(path) has \(reader.size) bytes, which no pack has")
+        }
+        let end = try reader.read(at: reader.size - UInt64(trailer), count: trailer)
+        let count = end.withUnsafeBytes { Int(UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self))) }
+        guard end.dropFirst(4).elementsEqual(Pack.trailer), count >= Format.proof,
+            (count - Format.proof).isMultiple(of: PackEntry.byteCount),
+            (count - Format.proof) / PackEntry.byteCount <= Pack.mostRecords,
+            UInt64(count + trailer + Format.header) <= reader.size
+        else { throw RepositoryError(.damaged, "\(path) does not end as a pack does") }
+        let begin = try reader.read(at: 0, count: Format.header)
+        guard let kind = Format.Kind(rawValue: begin[10]), [.blockPack, .nodePack].contains(kind) else {
+            throw RepositoryError(.damaged, "\(path) does not begin as a pack does")
+        }
+        try FileHeader(kind: kind, id: id).verify(begin, path: path)
+        let start = reader.size - UInt64(trailer + count)
+        let piece = try reader.read(at: start, count: count)
+        guard let table = piece.withUnsafeBytes({ custody.seal(kind, id).open($0, at: Format.lastPosition) }) else {
+            throw RepositoryError(.damaged, "the table of \(path) is damaged")
+        }
+        return (kind, try entries(table, end: start))
+    }
+
+    private func entries(_ table: [UInt8], end: UInt64) throws(RepositoryError) -> [PackEntry] {
+        var next = UInt64(Format.header)
+        var entries: [PackEntry] = []
+        for offset in stride(from: 0, to: table.count, by: PackEntry.byteCount) {
+            let entry = table[offset...].withUnsafeBytes { PackEntry($0) }
+            guard let entry, UInt64(entry.offset) == next else {
+                throw RepositoryError(.damaged, "the table of \(path) is impossible at entry \(entries.count)")
+            }
+            entries.append(entry)
+            next += UInt64(entry.stored)
+        }
+        guard next == end else { throw RepositoryError(.damaged, "\(path) has bytes that its table does not name") }
+        return entries
+    }
+}

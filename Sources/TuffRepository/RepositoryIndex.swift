@@ -1,0 +1,81 @@
+import Synchronization
+
+/// All index files of a repository, and what a backup adds to them, as one index.
+final class RepositoryIndex: Sendable {
+    private struct State {
+        var files: [IndexFile]
+        /// Names that this process has stored or is storing and that no index file has yet.
+        var claimed: Set<Key> = []
+        /// Where those of them are whose packs are finished.
+        var finished: [Location] = []
+    }
+
+    private struct Key: Hashable {
+        let name: ContentName
+        let isNode: Bool
+    }
+
+    private let store: any Store
+    private let custody: Custody
+    private let state: Mutex<State>
+    /// Finished entries that are written as an index file of their own: 32 MiB of memory, 16 GiB of blocks.
+    private static let portion = 256 * 1_024
+
+    init(store: any Store, custody: Custody) throws(RepositoryError) {
+        self.store = store
+        self.custody = custody
+        var files: [IndexFile] = []
+        for file in try store.list("index") {
+            guard let id = FileID(file.name) else { continue }
+            do throws(RepositoryError) {
+                files.append(try IndexFile(id, store: store, custody: custody))
+            } catch  where error.code == .notFound {
+                continue  // Merged since it was listed.
+            }
+        }
+        state = Mutex(State(files: files))
+    }
+
+    /// Where a block or node is; nil if no index file has it.
+    func find(_ name: ContentName, node: Bool) throws(RepositoryError) -> Location? {
+        for file in state.withLock({ $0.files }) {
+            if let location = try file.find(name, node: node).first { return location }
+        }
+        return nil
+    }
+
+    /// Whether the caller has to store this block or node: true once for each that is not in the repository.
+    func claim(_ name: ContentName, node: Bool) throws(RepositoryError) -> Bool {
+        let key = Key(name: name, isNode: node)
+        if state.withLock({ $0.claimed.contains(key) }) { return false }
+        guard try find(name, node: node) == nil else { return false }
+        return state.withLock { $0.claimed.insert(key).inserted }
+    }
+
+    /// Says that a pack is at its place.
+    func add(_ pack: PackWriter) throws(RepositoryError) {
+        let isDue = state.withLock { state in
+            state.finished += pack.entries.map { Location(pack: pack.id, entry: $0) }
+            return state.finished.count >= Self.portion
+        }
+        if isDue { try flush() }
+    }
+
+    /// Writes an index file of what is finished, durably.
+    func flush() throws(RepositoryError) {
+        let finished = state.withLock { state in
+            defer { state.finished = [] }
+            return state.finished
+        }
+        guard !finished.isEmpty else { return }
+        let writer = try IndexWriter(store: store, custody: custody)
+        for location in finished.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
+        let file = try IndexFile(try writer.finish(), store: store, custody: custody)
+        state.withLock { state in
+            state.files.append(file)
+            for location in finished {
+                state.claimed.remove(Key(name: location.entry.name, isNode: location.entry.coding == .node))
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import FoundationEssentials
+
+/// Whose restore points belong together: what `latest` chooses among.
+package struct Series: Hashable, Codable, Sendable {
+    /// Of the volume, or what `--name` says.
+    package var name: String
+    /// Of declared volumes only.
+    package var stack: String?
+    package var node: String?
+    package var uid: String?
+
+    package init(name: String, stack: String? = nil, node: String? = nil, uid: String? = nil) {
+        self.name = name
+        self.stack = stack
+        self.node = node
+        self.uid = uid
+    }
+}
+
+/// A moment of a volume, complete in itself (docs/repository-format.md, "Restore points").
+package struct RestorePoint: Hashable, Sendable {
+    package let id: FileID
+    package let record: Record
+
+    /// What is stored of it, as JSON.
+    package struct Record: Hashable, Codable, Sendable {
+        package var series: Series
+        /// Of the snapshot or of the begin of reading, and of its own completion; RFC 3339, UTC.
+        package var time: String
+        package var finished: String
+        /// Bytes of the volume.
+        package var size: UInt64
+        /// Name of the root of its tree.
+        package var root: String
+        /// The point it was compared with.
+        package var parent: String?
+        package var policy: String?
+        package var labels: [String: String]?
+        /// The volume's YAML.
+        package var document: String?
+        package var commit: String?
+        package var counts: Counts
+        package var program: String
+    }
+
+    /// What making it took.
+    package struct Counts: Hashable, Codable, Sendable {
+        /// Blocks of the volume, those that are all zero, and those that were not in the repository before.
+        package var blocks: UInt64 = 0
+        package var zero: UInt64 = 0
+        package var new: UInt64 = 0
+        /// Bytes read from the source, and bytes that were added to the repository.
+        package var read: UInt64 = 0
+        package var stored: UInt64 = 0
+    }
+
+    static let largest = 16 << 20
+
+    static func path(_ id: FileID) -> String { "points/\(id)" }
+
+    /// Root and shape of its tree; throws `damaged` if there can be no such volume.
+    func tree() throws(RepositoryError) -> (root: ContentName, shape: TreeShape) {
+        guard let root = ContentName(record.root), let shape = TreeShape(size: record.size) else {
+            throw RepositoryError(.damaged, "restore point \(id) has an impossible size or root")
+        }
+        return (root, shape)
+    }
+
+    static func read(_ id: FileID, store: any Store, custody: Custody) throws(RepositoryError) -> RestorePoint {
+        let bytes = try store.contents(path(id), limit: largest)
+        try FileHeader(kind: .point, id: id).verify(bytes, path: path(id))
+        let piece = Array(bytes.dropFirst(Format.header))
+        guard let content = piece.withUnsafeBytes({ custody.seal(.point, id).open($0, at: 0) }),
+            let record = try? JSONDecoder().decode(Record.self, from: Data(content))
+        else { throw RepositoryError(.damaged, "restore point \(id) does not prove itself") }
+        return RestorePoint(id: id, record: record)
+    }
+
+    /// Places a new one. From now on it is listed.
+    static func write(_ record: Record, store: any Store, custody: Custody) throws(RepositoryError) -> RestorePoint {
+        let id = FileID()
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let content = try? encoder.encode(record), content.count <= largest - Format.header - Format.proof else {
+            throw RepositoryError(.refused, "what is to be said of the restore point is larger than 16 MiB")
+        }
+        let piece = custody.seal(.point, id).close(Array(content), at: 0)
+        try store.place(FileHeader(kind: .point, id: id).bytes + piece, at: path(id))
+        return RestorePoint(id: id, record: record)
+    }
+}

@@ -1,0 +1,107 @@
+import Crypto
+import FoundationEssentials
+
+/// How a repository proves, and where it is encrypted hides, what it holds: names and pieces
+/// (docs/repository-format.md, "Blocks, nodes and names" and "Header and pieces").
+package struct Custody: Sendable {
+    /// Of the repository; part of what every piece proves.
+    let id: FileID
+    private let repositoryKey: SymmetricKey?
+    private let nameKey: SymmetricKey?
+
+    /// A repository that is not encrypted.
+    init(plain id: FileID) {
+        self.id = id
+        repositoryKey = nil
+        nameKey = nil
+    }
+
+    /// An encrypted one, whose key a slot gave.
+    init(_ id: FileID, key: SymmetricKey) {
+        self.id = id
+        repositoryKey = key
+        nameKey = HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: key, salt: id.bytes, info: Array("tuff names".utf8), outputByteCount: 32)
+    }
+
+    var isEncrypted: Bool { repositoryKey != nil }
+
+    func name(ofBlock bytes: UnsafeRawBufferPointer) -> ContentName {
+        guard let nameKey else {
+            var hash = SHA256()
+            hash.update(bufferPointer: bytes)
+            return hash.finalize().withUnsafeBytes { ContentName($0) }
+        }
+        var code = HMAC<SHA256>(key: nameKey)
+        code.update(data: bytes)
+        return code.finalize().withUnsafeBytes { ContentName($0) }
+    }
+
+    func name(ofNode bytes: [UInt8]) -> ContentName {
+        (Array("tuff node\0".utf8) + bytes).withUnsafeBytes { name(ofBlock: $0) }
+    }
+
+    /// What closes and opens the pieces of one file.
+    func seal(_ kind: Format.Kind, _ file: FileID) -> FileSeal {
+        let context = id.bytes + [kind.rawValue] + file.bytes
+        let key = repositoryKey.map {
+            HKDF<SHA256>.deriveKey(
+                inputKeyMaterial: $0, salt: id.bytes + file.bytes, info: Array("tuff piece".utf8) + [kind.rawValue],
+                outputByteCount: 32)
+        }
+        return FileSeal(context: context, key: key)
+    }
+}
+
+/// Closes and opens the pieces of one file. A position may be used once in the life of a file.
+struct FileSeal: Sendable {
+    fileprivate let context: [UInt8]
+    fileprivate let key: SymmetricKey?
+
+    /// The piece of `content`: as long as it and `Format.proof`.
+    func close(_ content: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8] {
+        guard let key else { return Array(content) + proof(of: content, at: position) }
+        // Sealing fails for contents beyond 2^36 bytes only; the largest piece has 16 MiB.
+        guard let box = try? AES.GCM.seal(content, using: key, nonce: nonce(position)) else {
+            preconditionFailure("AES-GCM refused \(content.count) bytes")
+        }
+        return Array(box.ciphertext) + Array(box.tag)
+    }
+
+    func close(_ content: [UInt8], at position: UInt64) -> [UInt8] {
+        content.withUnsafeBytes { close($0, at: position) }
+    }
+
+    /// The content of a piece; nil if it does not prove itself.
+    func open(_ piece: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8]? {
+        guard piece.count >= Format.proof else { return nil }
+        let content = UnsafeRawBufferPointer(rebasing: piece.dropLast(Format.proof))
+        let proof = piece.suffix(Format.proof)
+        guard let key else {
+            return proof.elementsEqual(self.proof(of: content, at: position)) ? Array(content) : nil
+        }
+        guard let box = try? AES.GCM.SealedBox(nonce: nonce(position), ciphertext: content, tag: proof),
+            let opened = try? AES.GCM.open(box, using: key)
+        else { return nil }
+        return Array(opened)
+    }
+
+    private func proof(of content: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(data: context + littleEndian(position))
+        hash.update(bufferPointer: content)
+        return Array(hash.finalize().prefix(Format.proof))
+    }
+
+    private func nonce(_ position: UInt64) -> AES.GCM.Nonce {
+        guard let nonce = try? AES.GCM.Nonce(data: littleEndian(position) + [0, 0, 0, 0]) else {
+            preconditionFailure("12 bytes are a nonce")
+        }
+        return nonce
+    }
+}
+
+/// The bytes of a number as the format writes them.
+func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
+    withUnsafeBytes(of: number.littleEndian) { Array($0) }
+}

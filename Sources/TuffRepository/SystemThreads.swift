@@ -1,0 +1,61 @@
+import Glibc
+import Synchronization
+
+/// Threads of the system, made for one job and joined at its end.
+package struct SystemThreads: Threads {
+    /// As many as the machine has processors that this process may use, at most 16: beyond that the medium is the limit.
+    package static var natural: SystemThreads {
+        SystemThreads(count: min(16, max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    }
+
+    private let count: Int
+
+    package init(count: Int) { self.count = count }
+
+    package func perform(_ body: @escaping @Sendable () throws(RepositoryError) -> Void) throws(RepositoryError) {
+        let failure = Mutex<RepositoryError?>(nil)
+        let task = Task { () throws(RepositoryError) in
+            try body()
+        } failed: { error in
+            failure.withLock { if $0 == nil { $0 = error } }
+        }
+        var threads: [pthread_t] = []
+        for _ in 1..<max(1, count) {
+            var thread = pthread_t()
+            let argument = Unmanaged.passRetained(task)
+            let status = pthread_create(
+                &thread, nil,
+                { argument in
+                    // The argument is the task retained above; a thread always gets it.
+                    Unmanaged<Task>.fromOpaque(argument!).takeRetainedValue().run()
+                    return nil
+                }, argument.toOpaque())
+            // With fewer threads the work takes longer and is the same.
+            guard status == 0 else {
+                argument.release()
+                break
+            }
+            threads.append(thread)
+        }
+        task.run()
+        for thread in threads { pthread_join(thread, nil) }
+        if let failure = failure.withLock({ $0 }) { throw failure }
+    }
+
+    private final class Task: Sendable {
+        private let body: @Sendable () throws(RepositoryError) -> Void
+        private let failed: @Sendable (RepositoryError) -> Void
+
+        init(
+            _ body: @escaping @Sendable () throws(RepositoryError) -> Void,
+            failed: @escaping @Sendable (RepositoryError) -> Void
+        ) {
+            self.body = body
+            self.failed = failed
+        }
+
+        func run() {
+            do throws(RepositoryError) { try body() } catch { failed(error) }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import CZstd
+
+/// One thread's context for compressing blocks, made once: making one costs more than compressing a block.
+final class Compressor {
+    private let context: OpaquePointer
+    /// Room for a block's frame in the worst case.
+    private let room: UnsafeMutableRawBufferPointer
+    private let level: Int32
+
+    /// `level` is zstd's, 1 to 19.
+    init(level: Int) {
+        guard let context = ZSTD_createCCtx() else { preconditionFailure("no memory for compressing") }
+        self.context = context
+        self.level = Int32(level)
+        room = .allocate(byteCount: ZSTD_compressBound(Format.block), alignment: 16)
+    }
+
+    deinit {
+        ZSTD_freeCCtx(context)
+        room.deallocate()
+    }
+
+    /// The frame of a block, valid until the next call; nil if it is no shorter than the block.
+    func compress(_ block: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        let count = ZSTD_compressCCtx(context, room.baseAddress, room.count, block.baseAddress, block.count, level)
+        guard ZSTD_isError(count) == 0, count < block.count else { return nil }
+        return UnsafeRawBufferPointer(rebasing: room[..<count])
+    }
+}
+
+/// One thread's context for decompressing blocks.
+final class Decompressor {
+    private let context: OpaquePointer
+
+    init() {
+        guard let context = ZSTD_createDCtx() else { preconditionFailure("no memory for decompressing") }
+        self.context = context
+    }
+
+    deinit { ZSTD_freeDCtx(context) }
+
+    /// Fills all of `block` from one frame; false if the frame is damaged or yields more or less.
+    func decompress(_ frame: UnsafeRawBufferPointer, into block: UnsafeMutableRawBufferPointer) -> Bool {
+        let count = ZSTD_decompressDCtx(context, block.baseAddress, block.count, frame.baseAddress, frame.count)
+        return ZSTD_isError(count) == 0 && count == block.count
+    }
+}

@@ -1,0 +1,134 @@
+import Synchronization
+import TuffRepository
+
+/// A repository in memory that counts what is done to it and can be made to fail.
+final class MemoryStore: Store {
+    /// What can go wrong with the call of a number.
+    enum Fault: Sendable {
+        /// This call and none after it fails, or this and every one after it.
+        case once(Int)
+        case forEver(from: Int)
+    }
+
+    private struct State {
+        var files: [String: [UInt8]] = [:]
+        var calls = 0
+        var clock: Int64 = 0
+        var times: [String: Int64] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let fault: Fault?
+
+    init(_ files: [String: [UInt8]] = [:], fault: Fault? = nil) {
+        self.fault = fault
+        state.withLock { $0.files = files }
+    }
+
+    /// What is durable: every file at its place.
+    var files: [String: [UInt8]] { state.withLock { $0.files } }
+    /// Calls that change something so far.
+    var calls: Int { state.withLock { $0.calls } }
+
+    fileprivate func change(_ body: (inout [String: [UInt8]]) -> Void) throws(RepositoryError) {
+        let fails = state.withLock { state in
+            state.calls += 1
+            switch fault {
+            case .once(let number): return state.calls == number
+            case .forEver(let number): return state.calls >= number
+            case nil: return false
+            }
+        }
+        if fails { throw RepositoryError(.full, "no space", cause: "injected") }
+        state.withLock { body(&$0.files) }
+    }
+
+    func list(_ directory: String) throws(RepositoryError) -> [StoredFile] {
+        state.withLock { state in
+            state.files.compactMap { path, bytes in
+                guard path.hasPrefix(directory + "/") else { return nil }
+                return StoredFile(
+                    name: String(path.dropFirst(directory.count + 1)), size: UInt64(bytes.count),
+                    modified: state.times[path] ?? 0)
+            }
+        }
+    }
+
+    func open(_ path: String) throws(RepositoryError) -> any StoreReader {
+        guard let bytes = files[path] else { throw RepositoryError(.notFound, "\(path) is not there") }
+        return Reader(bytes: bytes)
+    }
+
+    func create() throws(RepositoryError) -> any StoreWriter {
+        try change { _ in }
+        return Writer(store: self)
+    }
+
+    func remove(_ path: String) throws(RepositoryError) { try change { $0[path] = nil } }
+    func sync(directory: String) throws(RepositoryError) { try change { _ in } }
+    func touch(_ path: String) throws(RepositoryError) -> Bool { files[path] != nil }
+
+    func now() throws(RepositoryError) -> Int64 {
+        state.withLock { state in
+            state.clock += 1
+            return state.clock
+        }
+    }
+
+    private struct Reader: StoreReader {
+        let bytes: [UInt8]
+        var size: UInt64 { UInt64(bytes.count) }
+
+        func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+            guard offset <= size, UInt64(buffer.count) <= size - offset else {
+                throw RepositoryError(.damaged, "it ends too early")
+            }
+            let begin = Int(offset)
+            buffer.copyBytes(from: bytes[begin..<(begin + buffer.count)])
+        }
+    }
+
+    private final class Writer: StoreWriter {
+        private let store: MemoryStore
+        private var bytes: [UInt8] = []
+
+        init(store: MemoryStore) { self.store = store }
+
+        func write(_ bytes: UnsafeRawBufferPointer) throws(RepositoryError) {
+            try store.change { _ in }
+            self.bytes += bytes
+        }
+
+        func place(at path: String) throws(RepositoryError) {
+            let bytes = bytes
+            try store.change { $0[path] = bytes }
+        }
+    }
+}
+
+/// A volume in memory: what is backed up, and what a restore writes.
+final class MemoryVolume: BlockSource, BlockTarget {
+    private let content: Mutex<[UInt8]>
+    let isBlank: Bool
+
+    init(_ bytes: [UInt8], isBlank: Bool = false) {
+        content = Mutex(bytes)
+        self.isBlank = isBlank
+    }
+
+    var bytes: [UInt8] { content.withLock { $0 } }
+    var size: UInt64 { UInt64(bytes.count) }
+    func isHole(at offset: UInt64, count: Int) -> Bool { false }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+        let begin = Int(offset)
+        content.withLock { buffer.copyBytes(from: $0[begin..<(begin + buffer.count)]) }
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError) {
+        let begin = Int(offset)
+        content.withLock { $0.replaceSubrange(begin..<(begin + bytes.count), with: bytes) }
+    }
+
+    func finish() throws(RepositoryError) {}
+}

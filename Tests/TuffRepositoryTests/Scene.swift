@@ -1,0 +1,55 @@
+import Testing
+import TuffRepository
+import TuffTestSupport
+
+/// What several suites need: volumes made of a seed, and one line for a backup and a restore.
+enum Scene {
+    static let time = "2026-11-22T09:30:00Z"
+
+    static func repository(_ store: any Store) throws -> Repository { try Repository.create(in: store, now: time) }
+
+    @discardableResult
+    static func backUp(
+        _ bytes: [UInt8], to repository: Repository, name: String = "v", changed: [Range<UInt64>]? = nil,
+        threads: Int = 2
+    ) throws -> RestorePoint {
+        var request = Backup.Request(series: Series(name: name), time: time, program: "test")
+        request.parent = try repository.points().points.last { $0.record.series.name == name }
+        request.changed = changed
+        return try Backup(of: MemoryVolume(bytes), to: repository, request, progress: JobProgress())
+            .run(threads: SystemThreads(count: threads), finished: { time })
+    }
+
+    static func restore(_ point: RestorePoint, of repository: Repository, over old: [UInt8]? = nil) throws -> [UInt8] {
+        let size = Int(point.record.size)
+        let target = MemoryVolume(old ?? [UInt8](repeating: 0, count: size), isBlank: old == nil)
+        _ = try Restore(point, of: repository, to: target, progress: JobProgress())
+            .run(threads: SystemThreads(count: 2))
+        return target.bytes
+    }
+
+    /// Blocks that are zero, random, compressible or the same as another, and now and then a short last one.
+    static func volume(_ random: inout SeededGenerator, blocks: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for _ in 0..<blocks {
+            switch random.next() % 4 {
+            case 0: bytes += [UInt8](repeating: 0, count: Format.block)
+            case 1:
+                let word = random.next()
+                bytes += [UInt8](repeating: UInt8(truncatingIfNeeded: word | 1), count: Format.block)
+            case 2:
+                var block = [UInt8](repeating: 0, count: Format.block)
+                for index in stride(from: 0, to: block.count, by: 8) {
+                    let word = random.next()
+                    for shift in 0..<8 { block[index + shift] = UInt8(truncatingIfNeeded: word >> (8 * UInt64(shift))) }
+                }
+                bytes += block
+            default:
+                guard bytes.count >= Format.block else { continue }
+                bytes += bytes[..<Format.block]
+            }
+        }
+        if random.next() % 2 == 0 { bytes += [1, 2, 3] }
+        return bytes
+    }
+}
