@@ -31,6 +31,9 @@ package struct FileID: Hashable, Sendable, Comparable, CustomStringConvertible {
     package var description: String { hexadecimal(bytes) }
 
     package static func < (one: Self, other: Self) -> Bool { (one.high, one.low) < (other.high, other.low) }
+
+    /// A number that is as random as the ID, for choosing samples.
+    var number: UInt64 { low }
 }
 
 /// The name of a block or a node: the hash of its bytes (docs/repository-format.md, "Blocks, nodes and names").

@@ -66,12 +66,20 @@ final class IndexFile: Sendable {
 
     /// Every place where the block or node of this name is.
     func find(_ name: ContentName, node: Bool) throws(RepositoryError) -> [Location] {
+        try findNumbered(name, node: node).map(\.location)
+    }
+
+    /// The same, with the number of each entry in the file.
+    func findNumbered(
+        _ name: ContentName, node: Bool
+    ) throws(RepositoryError) -> [(number: Int, location: Location)] {
         // The first page that may hold it is the one before the first whose fence is no less.
         var page = max(0, fences.partitioningIndex { $0 >= name.prefix } - 1)
-        var found: [Location] = []
+        var found: [(number: Int, location: Location)] = []
         while page < fences.count, page == 0 || fences[page] <= name.prefix {
-            for entry in try matches(name, inPage: page) where (entry.1.coding == .node) == node {
-                found.append(Location(pack: packs[entry.0], entry: entry.1))
+            for match in try matches(name, inPage: page) where (match.entry.coding == .node) == node {
+                let number = page * IndexLayout.entriesPerPage + match.slot
+                found.append((number, Location(pack: packs[match.pack], entry: match.entry)))
             }
             page += 1
         }
@@ -88,16 +96,19 @@ final class IndexFile: Sendable {
         return entries
     }
 
-    private func matches(_ name: ContentName, inPage index: Int) throws(RepositoryError) -> [(Int, PackEntry)] {
+    private func matches(
+        _ name: ContentName, inPage index: Int
+    ) throws(RepositoryError) -> [(slot: Int, pack: Int, entry: PackEntry)] {
         let bytes = try page(index)
         let count = min(IndexLayout.entriesPerPage, layout.entries - index * IndexLayout.entriesPerPage)
         func nameAt(_ slot: Int) -> ContentName {
             bytes.withUnsafeBytes { ContentName(UnsafeRawBufferPointer(rebasing: $0[(slot * IndexLayout.entry)...])) }
         }
         var slot = (0..<count).partitioningIndex { nameAt($0) >= name }
-        var found: [(Int, PackEntry)] = []
+        var found: [(slot: Int, pack: Int, entry: PackEntry)] = []
         while slot < count, nameAt(slot) == name {
-            found.append(try entry(slot, of: bytes))
+            let (pack, entry) = try entry(slot, of: bytes)
+            found.append((slot, pack, entry))
             slot += 1
         }
         return found

@@ -115,13 +115,20 @@ struct PackReader: Sendable {
     private let path: String
     private let reader: any StoreReader
     private let custody: Custody
+    private let blockSeal: FileSeal
+    private let nodeSeal: FileSeal
 
     init(_ id: FileID, store: any Store, custody: Custody) throws(RepositoryError) {
         self.id = id
         path = Pack.path(id)
         reader = try store.open(path)
         self.custody = custody
+        blockSeal = custody.seal(.blockPack, id)
+        nodeSeal = custody.seal(.nodePack, id)
     }
+
+    /// What opens the records of the pack, if it is of this kind.
+    func seal(_ kind: Format.Kind) -> FileSeal { kind == .nodePack ? nodeSeal : blockSeal }
 
     /// The stored bytes of records that lie one behind the other.
     func read(_ offset: UInt32, count: Int, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {

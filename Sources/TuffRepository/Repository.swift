@@ -58,6 +58,15 @@ package struct Repository: Sendable {
         return Repository(store: store, custody: Custody(plain: id), description: description)
     }
 
+    /// Every pack there is, in the order of their IDs.
+    func packs() throws(RepositoryError) -> [FileID] {
+        var packs: [FileID] = []
+        for byte in UInt8.min...UInt8.max {
+            packs += try store.list("packs/\(hexadecimal([byte]))").compactMap { FileID($0.name) }
+        }
+        return packs.sorted()
+    }
+
     /// Every restore point, oldest first, and what is wrong with those that cannot be read.
     package func points() throws(RepositoryError) -> (points: [RestorePoint], damaged: [RepositoryError]) {
         var points: [RestorePoint] = []

@@ -18,12 +18,15 @@ final class RepositoryIndex: Sendable {
     private let store: any Store
     private let custody: Custody
     private let state: Mutex<State>
+    /// Packs that what is stored now must not rely on.
+    private let doomed: Set<FileID>
     /// Finished entries that are written as an index file of their own: 32 MiB of memory, 16 GiB of blocks.
     private static let portion = 256 * 1_024
 
     init(store: any Store, custody: Custody) throws(RepositoryError) {
         self.store = store
         self.custody = custody
+        doomed = Set(try Mark.list(store, custody).flatMap(\.packs))
         var files: [IndexFile] = []
         for file in try store.list("index") {
             guard let id = FileID(file.name) else { continue }
@@ -36,19 +39,33 @@ final class RepositoryIndex: Sendable {
         state = Mutex(State(files: files))
     }
 
-    /// Where a block or node is; nil if no index file has it.
-    func find(_ name: ContentName, node: Bool) throws(RepositoryError) -> Location? {
-        for file in state.withLock({ $0.files }) {
-            if let location = try file.find(name, node: node).first { return location }
+    var files: [IndexFile] { state.withLock { $0.files } }
+
+    /// Where a block or node is, best first: packs that stay come before those on their way out.
+    func find(_ name: ContentName, node: Bool) throws(RepositoryError) -> [Location] {
+        var staying: [Location] = []
+        var leaving: [Location] = []
+        for file in files {
+            for location in try file.find(name, node: node) {
+                if doomed.contains(location.pack) { leaving.append(location) } else { staying.append(location) }
+            }
         }
-        return nil
+        return staying + leaving
+    }
+
+    /// Whether it is in a pack that stays.
+    private func holds(_ name: ContentName, node: Bool) throws(RepositoryError) -> Bool {
+        for file in files {
+            if try file.find(name, node: node).contains(where: { !doomed.contains($0.pack) }) { return true }
+        }
+        return false
     }
 
     /// Whether the caller has to store this block or node: true once for each that is not in the repository.
     func claim(_ name: ContentName, node: Bool) throws(RepositoryError) -> Bool {
         let key = Key(name: name, isNode: node)
         if state.withLock({ $0.claimed.contains(key) }) { return false }
-        guard try find(name, node: node) == nil else { return false }
+        guard try !holds(name, node: node) else { return false }
         return state.withLock { $0.claimed.insert(key).inserted }
     }
 

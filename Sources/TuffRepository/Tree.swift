@@ -32,6 +32,19 @@ package struct TreeShape: Hashable, Sendable {
         return min(Format.fanOut, below - index * Format.fanOut)
     }
 
+    /// Bytes of the volume beneath a node.
+    func range(level: Int, index: Int) -> Range<UInt64> {
+        // At most nine levels: 32^9 blocks of 2^16 bytes are 2^61.
+        let span = UInt64(Format.block) << UInt64(5 * (level + 1))
+        let begin = UInt64(index) * span
+        return begin..<min(size, begin + span)
+    }
+
+    func range(ofBlock index: Int) -> Range<UInt64> {
+        let begin = UInt64(index) * UInt64(Format.block)
+        return begin..<(begin + UInt64(length(ofBlock: index)))
+    }
+
     /// Bytes of a block.
     func length(ofBlock index: Int) -> Int {
         Int(min(UInt64(Format.block), size - UInt64(index) * UInt64(Format.block)))

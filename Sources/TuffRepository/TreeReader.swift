@@ -9,7 +9,9 @@ final class TreeReader {
     private var path: [(index: Int, node: Node?)?]
     private var packs: [FileID: PackReader] = [:]
     private var order: [FileID] = []
-    private var room: UnsafeMutableRawBufferPointer
+    private let room: UnsafeMutableRawBufferPointer
+    /// A record of an encrypted repository, opened.
+    private let opened = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.block + Format.proof, alignment: 16)
     private static let openPacks = 32
 
     init(_ point: RestorePoint, repository: Repository, index: RepositoryIndex) throws(RepositoryError) {
@@ -20,7 +22,10 @@ final class TreeReader {
         room = .allocate(byteCount: Format.leaf + Format.fanOut * Format.proof, alignment: 4_096)
     }
 
-    deinit { room.deallocate() }
+    deinit {
+        room.deallocate()
+        opened.deallocate()
+    }
 
     /// Names of the blocks beneath a node of level 0; nil if all of them are zero.
     func leaf(_ index: Int) throws(RepositoryError) -> [ContentName?]? { try node(0, index)?.children }
@@ -42,26 +47,33 @@ final class TreeReader {
         return node
     }
 
-    private func read(_ name: ContentName, _ level: Int, _ count: Int) throws(RepositoryError) -> Node {
-        guard let location = try index.find(name, node: true) else {
-            throw RepositoryError(.damaged, "node \(name) is in no index")
-        }
-        let bytes = try record(location)
-        guard repository.custody.name(ofNode: Array(bytes)) == name, let node = Node(bytes, level: level, count: count)
-        else { throw RepositoryError(.damaged, "node \(name) in pack \(location.pack) is damaged") }
-        return node
+    /// A node whose place is known otherwise than by walking down to it; nil if it is damaged or gone.
+    func node(named name: ContentName, level: Int, children: Int) throws(RepositoryError) -> Node? {
+        do throws(RepositoryError) {
+            return try read(name, level, children)
+        } catch  where error.code == .damaged || error.code == .notFound { return nil }
     }
 
-    /// Fills `buffers`, one for each name, with blocks; each is checked. What was stored together is read together.
+    private func read(_ name: ContentName, _ level: Int, _ count: Int) throws(RepositoryError) -> Node {
+        var last = RepositoryError(.damaged, "node \(name) is in no index")
+        for location in try index.find(name, node: true) {
+            do throws(RepositoryError) {
+                let bytes = try content(of: location, at: try record(location))
+                guard repository.custody.name(ofNode: Array(bytes)) == name,
+                    let node = Node(bytes, level: level, count: count)
+                else { throw RepositoryError(.damaged, "node \(name) in pack \(location.pack) is damaged") }
+                return node
+            } catch { last = error }
+        }
+        throw last
+    }
+
+    /// Fills buffers, one for each name, with blocks; each is checked. What was stored together is read together.
     func read(_ blocks: [(name: ContentName, into: UnsafeMutableRawBufferPointer)]) throws(RepositoryError) {
         var located: [(Location, ContentName, UnsafeMutableRawBufferPointer)] = []
         for (name, buffer) in blocks {
-            guard let location = try index.find(name, node: false) else {
+            guard let location = try index.find(name, node: false).first else {
                 throw RepositoryError(.damaged, "block \(name) is in no index")
-            }
-            guard location.entry.length == buffer.count else {
-                throw RepositoryError(
-                    .damaged, "block \(name) has \(location.entry.length) bytes instead of \(buffer.count)")
             }
             located.append((location, name, buffer))
         }
@@ -70,34 +82,80 @@ final class TreeReader {
             var end = begin + 1
             var bytes = Int(located[begin].0.entry.stored)
             while end < located.count, located[end].0.pack == located[begin].0.pack,
-                located[end].0.entry.offset == located[end - 1].0.entry.offset + located[end - 1].0.entry.stored
+                located[end].0.entry.offset == located[end - 1].0.entry.offset + located[end - 1].0.entry.stored,
+                end - begin < Format.fanOut
             {
                 bytes += Int(located[end].0.entry.stored)
                 end += 1
             }
-            let first = located[begin].0
-            try pack(first.pack).read(first.entry.offset, count: bytes, into: room)
-            var offset = 0
-            for (location, name, buffer) in located[begin..<end] {
-                let stored = UnsafeRawBufferPointer(rebasing: room[offset..<(offset + Int(location.entry.stored))])
-                offset += stored.count
-                try unpack(stored, location, name, into: buffer)
-            }
+            try read(located[begin..<end], bytes: bytes)
             begin = end
         }
     }
 
+    /// Records that lie one behind the other. One that cannot be read or is damaged may have another copy.
+    private func read(
+        _ run: ArraySlice<(Location, ContentName, UnsafeMutableRawBufferPointer)>, bytes: Int
+    ) throws(RepositoryError) {
+        guard let first = run.first?.0 else { return }
+        let isThere: Bool
+        do throws(RepositoryError) {
+            try pack(first.pack).read(first.entry.offset, count: bytes, into: room)
+            isThere = true
+        } catch  where error.code == .damaged || error.code == .notFound { isThere = false }
+        var offset = 0
+        for (location, name, buffer) in run {
+            let stored = UnsafeRawBufferPointer(rebasing: room[offset..<(offset + Int(location.entry.stored))])
+            offset += stored.count
+            if isThere, try unpack(stored, location, name, into: buffer) { continue }
+            try readElsewhere(name, into: buffer, not: location)
+            // The other copy was read into the same room.
+            if isThere { try pack(first.pack).read(first.entry.offset, count: bytes, into: room) }
+        }
+    }
+
+    private func readElsewhere(
+        _ name: ContentName, into buffer: UnsafeMutableRawBufferPointer, not bad: Location
+    ) throws(RepositoryError) {
+        for location in try index.find(name, node: false) where location != bad {
+            do throws(RepositoryError) {
+                if try unpack(try record(location), location, name, into: buffer) { return }
+            } catch  where error.code == .damaged || error.code == .notFound { continue }
+        }
+        throw RepositoryError(.damaged, "block \(name) in pack \(bad.pack) is damaged")
+    }
+
+    /// Fills the buffer from a record; false if that is not the block of this name.
     private func unpack(
         _ stored: UnsafeRawBufferPointer, _ location: Location, _ name: ContentName,
         into buffer: UnsafeMutableRawBufferPointer
-    ) throws(RepositoryError) {
-        let isWhole =
-            location.entry.coding == .compressedBlock
-            ? decompressor.decompress(stored, into: buffer) : stored.count == buffer.count
-        if isWhole, location.entry.coding == .block { buffer.copyMemory(from: stored) }
-        guard isWhole, repository.custody.name(ofBlock: UnsafeRawBufferPointer(buffer)) == name else {
-            throw RepositoryError(.damaged, "block \(name) in pack \(location.pack) is damaged")
+    ) throws(RepositoryError) -> Bool {
+        guard location.entry.length == buffer.count else { return false }
+        let content: UnsafeRawBufferPointer
+        do throws(RepositoryError) {
+            content = try self.content(of: location, at: stored)
+        } catch  where error.code == .damaged { return false }
+        if location.entry.coding == .compressedBlock {
+            guard decompressor.decompress(content, into: buffer) else { return false }
+        } else {
+            guard content.count == buffer.count else { return false }
+            buffer.copyMemory(from: content)
         }
+        return repository.custody.name(ofBlock: UnsafeRawBufferPointer(buffer)) == name
+    }
+
+    /// What a record holds: itself, or what its seal opens to, valid until the next call.
+    private func content(
+        of location: Location, at stored: UnsafeRawBufferPointer
+    ) throws(RepositoryError) -> UnsafeRawBufferPointer {
+        guard repository.custody.isEncrypted else { return stored }
+        let kind: Format.Kind = location.entry.coding == .node ? .nodePack : .blockPack
+        let seal = try pack(location.pack).seal(kind)
+        guard let content = seal.open(stored, at: UInt64(location.entry.offset)) else {
+            throw RepositoryError(.damaged, "a record of pack \(location.pack) does not prove itself")
+        }
+        opened.copyBytes(from: content)
+        return UnsafeRawBufferPointer(rebasing: opened[..<content.count])
     }
 
     private func record(_ location: Location) throws(RepositoryError) -> UnsafeRawBufferPointer {

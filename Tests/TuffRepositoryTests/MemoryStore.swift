@@ -13,7 +13,7 @@ final class MemoryStore: Store {
     private struct State {
         var files: [String: [UInt8]] = [:]
         var calls = 0
-        var clock: Int64 = 0
+        var clock: Int64 = 1_000
         var times: [String: Int64] = [:]
     }
 
@@ -27,10 +27,16 @@ final class MemoryStore: Store {
 
     /// What is durable: every file at its place.
     var files: [String: [UInt8]] { state.withLock { $0.files } }
+    var bytes: Int { files.values.reduce(0) { $0 + $1.count } }
+
+    func passTime(_ nanoseconds: Int64) { state.withLock { $0.clock += nanoseconds } }
+
     /// Calls that change something so far.
     var calls: Int { state.withLock { $0.calls } }
 
-    fileprivate func change(_ body: (inout [String: [UInt8]]) -> Void) throws(RepositoryError) {
+    fileprivate func change(
+        at path: String? = nil, _ body: (inout [String: [UInt8]]) -> Void
+    ) throws(RepositoryError) {
         let fails = state.withLock { state in
             state.calls += 1
             switch fault {
@@ -40,7 +46,10 @@ final class MemoryStore: Store {
             }
         }
         if fails { throw RepositoryError(.full, "no space", cause: "injected") }
-        state.withLock { body(&$0.files) }
+        state.withLock { state in
+            body(&state.files)
+            if let path { state.times[path] = state.clock }
+        }
     }
 
     func list(_ directory: String) throws(RepositoryError) -> [StoredFile] {
@@ -101,7 +110,7 @@ final class MemoryStore: Store {
 
         func place(at path: String) throws(RepositoryError) {
             let bytes = bytes
-            try store.change { $0[path] = bytes }
+            try store.change(at: path) { $0[path] = bytes }
         }
     }
 }

@@ -1,0 +1,115 @@
+/// Looks whether everything that is listed can be restored.
+package struct Check: Sendable {
+    /// What was found. Nothing is changed.
+    package struct Report: Hashable, Sendable {
+        package var points = 0
+        package var packs = 0
+        /// Blocks and nodes whose content was read and checked.
+        package var read: UInt64 = 0
+        /// What is wrong with the files of the repository, a sentence each.
+        package var damage: [String] = []
+        /// The restore points that are hurt, and where.
+        package var hurt: [Hurt] = []
+        /// Files that nothing needs, such as those of an interrupted backup. No harm; prune removes them.
+        package var strays: [String] = []
+
+        package var isWhole: Bool { damage.isEmpty && hurt.isEmpty }
+    }
+
+    package struct Hurt: Hashable, Sendable {
+        package let point: RestorePoint
+        /// Bytes of the volume that cannot be restored, in order.
+        package let ranges: [Range<UInt64>]
+    }
+
+    private let repository: Repository
+
+    package init(of repository: Repository) { self.repository = repository }
+
+    /// - Parameter share: of the packs whose content is read and checked, 0 to 100 %; which of them `seed` chooses.
+    package func run(readShare share: Int, seed: UInt64, progress: JobProgress) throws(RepositoryError) -> Report {
+        var report = Report()
+        let found = try repository.points()
+        report.points = found.points.count
+        report.damage += found.damaged.map(\.description)
+        let index: RepositoryIndex
+        do throws(RepositoryError) {
+            index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        } catch  where error.code == .damaged {
+            report.damage.append(error.description)
+            return report
+        }
+        var visitor = Visitor(index: index)
+        for id in try repository.packs() {
+            report.packs += 1
+            let reads = share > 0 && (id.number ^ seed) % 100 < UInt64(share)
+            try look(at: id, reads: reads, index, &visitor, &report)
+            progress.add(1)
+        }
+        visitor.knowsPacks = true
+        var walk = TreeWalk(repository, index)
+        for point in found.points {
+            do throws(RepositoryError) {
+                try walk.walk(point, &visitor)
+            } catch  where error.code == .damaged { report.damage.append(error.description) }
+            if !visitor.ranges.isEmpty { report.hurt.append(Hurt(point: point, ranges: visitor.take())) }
+        }
+        return report
+    }
+
+    /// A pack's table, that the index says the same, and perhaps its records.
+    private func look(
+        at id: FileID, reads: Bool, _ index: RepositoryIndex, _ visitor: inout Visitor, _ report: inout Report
+    ) throws(RepositoryError) {
+        let entries: [PackEntry]
+        do throws(RepositoryError) {
+            let reader = try PackReader(id, store: repository.store, custody: repository.custody)
+            entries = try reader.table().1
+            visitor.packs.insert(id)
+        } catch  where error.code == .damaged || error.code == .notFound {
+            report.damage.append(error.description)
+            return
+        }
+        var isKnown = false
+        let checker = reads ? RecordChecker(repository) : nil
+        for entry in entries {
+            let location = Location(pack: id, entry: entry)
+            let places = try index.find(entry.name, node: entry.coding == .node)
+            if places.contains(location) { isKnown = true }
+            guard let checker else { continue }
+            report.read += 1
+            if try !checker.isSound(location) {
+                visitor.bad.insert(location)
+                report.damage.append(
+                    "\(Pack.path(id)): the record of \(entry.name) at byte \(entry.offset) is damaged")
+            }
+        }
+        if !isKnown { report.strays.append(Pack.path(id)) }
+    }
+
+    private struct Visitor: TreeWalk.Visitor {
+        let index: RepositoryIndex
+        /// Packs whose table is sound, and records in them that are not.
+        var packs: Set<FileID> = []
+        var bad: Set<Location> = []
+        var knowsPacks = false
+        var ranges: [Range<UInt64>] = []
+
+        func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
+            try index.find(name, node: isNode).contains { packs.contains($0.pack) && !bad.contains($0) }
+        }
+
+        mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) {
+            if let last = ranges.last, last.upperBound == range.lowerBound {
+                ranges[ranges.count - 1] = last.lowerBound..<range.upperBound
+            } else {
+                ranges.append(range)
+            }
+        }
+
+        mutating func take() -> [Range<UInt64>] {
+            defer { ranges = [] }
+            return ranges
+        }
+    }
+}

@@ -1,0 +1,40 @@
+/// Marks: packs on their way out (docs/repository-format.md, "Marks").
+struct Mark: Hashable {
+    let id: FileID
+    let packs: [FileID]
+    /// By the clock of the file system, nanoseconds.
+    let made: Int64
+
+    static let largest = 16 << 20
+
+    static func path(_ id: FileID) -> String { "marks/\(id)" }
+
+    static func list(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [Mark] {
+        var marks: [Mark] = []
+        for file in try store.list("marks") {
+            guard let id = FileID(file.name) else { continue }
+            do throws(RepositoryError) {
+                let bytes = try store.contents(path(id), limit: largest)
+                try FileHeader(kind: .marks, id: id).verify(bytes, path: path(id))
+                let piece = Array(bytes.dropFirst(Format.header))
+                guard let content = piece.withUnsafeBytes({ custody.seal(.marks, id).open($0, at: 0) }),
+                    content.count.isMultiple(of: FileID.byteCount)
+                else { throw RepositoryError(.damaged, "\(path(id)) does not prove itself") }
+                let packs = stride(from: 0, to: content.count, by: FileID.byteCount).map { offset in
+                    content[offset...].withUnsafeBytes { FileID($0) }
+                }
+                marks.append(Mark(id: id, packs: packs, made: file.modified))
+            } catch  where error.code == .notFound {
+                continue  // Removed since it was listed.
+            }
+        }
+        return marks
+    }
+
+    static func write(_ packs: [FileID], _ store: any Store, _ custody: Custody) throws(RepositoryError) {
+        let id = FileID()
+        let content = packs.flatMap(\.bytes)
+        let piece = custody.seal(.marks, id).close(content, at: 0)
+        try store.place(FileHeader(kind: .marks, id: id).bytes + piece, at: path(id))
+    }
+}

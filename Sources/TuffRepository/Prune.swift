@@ -1,0 +1,210 @@
+/// Takes restore points away, and what then nothing needs: marked first, destroyed a day later.
+///
+/// To be run under an exclusive lease. Whatever is thrown, and if the process dies: every restore point that is listed is
+/// whole, and pruning again goes on.
+package struct Prune: Sendable {
+    package struct Report: Hashable, Sendable {
+        package var removedPoints: [RestorePoint] = []
+        /// Packs that were marked now, and those marked before that were destroyed; with their bytes.
+        package var marked = 0
+        package var markedBytes: UInt64 = 0
+        package var destroyed = 0
+        package var destroyedBytes: UInt64 = 0
+        /// Bytes copied out of packs that were mostly dead.
+        package var copied: UInt64 = 0
+
+        package init() {}
+    }
+
+    /// Nanoseconds between marking and destroying: a restore that began before has this long.
+    static let patience: Int64 = 24 * 3600 * 1_000_000_000
+    /// A pack of which less than this share of its bytes is alive is copied.
+    private static let copiedBelow = 0.5
+
+    private let repository: Repository
+    private let waits: Int64
+
+    /// - Parameter atOnce: destroy what is marked without waiting a day. Only when nobody restores.
+    package init(_ repository: Repository, atOnce: Bool = false) {
+        self.repository = repository
+        waits = atOnce ? 0 : Self.patience
+    }
+
+    package func run(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
+        var report = Report()
+        for point in points { try repository.store.remove(RestorePoint.path(point.id)) }
+        if !points.isEmpty { try repository.store.sync(directory: "points") }
+        report.removedPoints = points
+        let found = try repository.points()
+        // What a damaged point needs is not known: nothing can be called dead.
+        if let damaged = found.damaged.first {
+            throw RepositoryError(
+                .damaged, "nothing was pruned, since what a damaged restore point needs is not known: \(damaged)")
+        }
+        try markDead(found.points, &report)
+        try destroy(found.points, &report)
+        return report
+    }
+
+    // MARK: Marking
+
+    private func markDead(_ points: [RestorePoint], _ report: inout Report) throws(RepositoryError) {
+        let index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        let doomed = Set(try Mark.list(repository.store, repository.custody).flatMap(\.packs))
+        var alive = try Alive(points, repository, index)
+        var dead: [FileID] = []
+        for pack in try repository.packs() where !doomed.contains(pack) {
+            let bytes = alive.bytes[pack] ?? 0
+            let size = try repository.store.open(Pack.path(pack)).size
+            if bytes == 0 {
+                dead.append(pack)
+            } else if Double(bytes) < Self.copiedBelow * Double(size) {
+                report.copied += bytes
+                alive.toCopy.insert(pack)
+                dead.append(pack)
+            } else {
+                continue
+            }
+            report.marked += 1
+            report.markedBytes += size
+        }
+        // Copies are durable and in the index before what they were copied from is marked.
+        try copy(alive, index)
+        if !dead.isEmpty { try Mark.write(dead, repository.store, repository.custody) }
+    }
+
+    private func copy(_ alive: Alive, _ index: RepositoryIndex) throws(RepositoryError) {
+        guard !alive.toCopy.isEmpty else { return }
+        let checker = RecordChecker(repository)
+        let blocks = Packs(.blockPack, repository: repository, index: index)
+        let nodes = Packs(.nodePack, repository: repository, index: index)
+        for location in try alive.locations(in: alive.toCopy).sorted(by: {
+            ($0.pack, $0.entry.offset) < ($1.pack, $1.entry.offset)
+        }) {
+            guard let stored = try checker.stored(location) else {
+                throw RepositoryError(
+                    .damaged,
+                    "\(Pack.path(location.pack)) holds a damaged record; 'tuff backup check --read-data' says whose")
+            }
+            let entry = location.entry
+            let packs = entry.coding == .node ? nodes : blocks
+            try packs.append(stored, name: entry.name, length: entry.length, coding: entry.coding)
+        }
+        try blocks.finish()
+        try nodes.finish()
+        try index.flush()
+    }
+
+    // MARK: Destroying
+
+    private func destroy(_ points: [RestorePoint], _ report: inout Report) throws(RepositoryError) {
+        let store = repository.store
+        let now = try store.now()
+        let due = try Mark.list(store, repository.custody).filter { now - $0.made >= waits }
+        guard !due.isEmpty else { return }
+        let packs = Set(due.flatMap(\.packs))
+        let index = try RepositoryIndex(store: store, custody: repository.custody)
+        // Looked at again: what a listed point needs and nothing else holds is not destroyed, whoever marked it.
+        let alive = try Alive(points, repository, index)
+        if let needed = packs.first(where: { (alive.bytes[$0] ?? 0) > 0 }) {
+            throw RepositoryError(
+                .damaged,
+                "pack \(needed) is marked to be destroyed, and a restore point needs it: nothing was destroyed")
+        }
+        for pack in packs.sorted() {
+            do throws(RepositoryError) {
+                report.destroyedBytes += try store.open(Pack.path(pack)).size
+            } catch  where error.code == .notFound {
+                continue  // Destroyed by a run that ended before it wrote the index.
+            }
+            try store.remove(Pack.path(pack))
+            report.destroyed += 1
+        }
+        try rewrite(index, without: packs)
+        for mark in due { try store.remove(Mark.path(mark.id)) }
+        try store.sync(directory: "marks")
+    }
+
+    /// One index file instead of all, which does not name these packs.
+    private func rewrite(_ index: RepositoryIndex, without packs: Set<FileID>) throws(RepositoryError) {
+        let old = index.files
+        let writer = try IndexWriter(store: repository.store, custody: repository.custody)
+        var merge = try IndexMerge(old)
+        while let location = try merge.next() {
+            if !packs.contains(location.pack) { try writer.append(location) }
+        }
+        _ = try writer.finish()
+        for file in old { try repository.store.remove(IndexFile.path(file.id)) }
+        try repository.store.sync(directory: "index")
+    }
+}
+
+/// Which entries of the index restore points need: one of each name, a bit for each entry.
+private struct Alive {
+    private var files: [IndexFile]
+    private var bits: [[UInt64]]
+    /// Bytes of records that are needed, of each pack.
+    private(set) var bytes: [FileID: UInt64] = [:]
+    var toCopy: Set<FileID> = []
+
+    init(_ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex) throws(RepositoryError) {
+        files = index.files
+        bits = files.map { Array(repeating: 0, count: ($0.layout.entries + 63) / 64) }
+        var visitor = Visitor(index: index, alive: self)
+        var walk = TreeWalk(repository, index)
+        for point in points { try walk.walk(point, &visitor) }
+        if let lost = visitor.lost {
+            throw RepositoryError(
+                .damaged,
+                "nothing was pruned: restore point \(lost) is damaged; 'tuff backup check' says where")
+        }
+        self = visitor.alive
+    }
+
+    /// Every needed entry of these packs.
+    func locations(in packs: Set<FileID>) throws(RepositoryError) -> [Location] {
+        var result: [Location] = []
+        for (number, file) in files.enumerated() {
+            for page in 0..<file.layout.entryPages {
+                for (slot, item) in try file.entries(ofPage: page).enumerated() {
+                    let entry = page * IndexLayout.entriesPerPage + slot
+                    let pack = file.packs[item.pack]
+                    guard packs.contains(pack), bits[number][entry / 64] & (1 << UInt64(entry % 64)) != 0 else {
+                        continue
+                    }
+                    result.append(Location(pack: pack, entry: item.entry))
+                }
+            }
+        }
+        return result
+    }
+
+    /// Takes note of the one copy that is kept; false if there is none.
+    fileprivate mutating func note(
+        _ name: ContentName, isNode: Bool, _ index: RepositoryIndex
+    ) throws(RepositoryError) -> Bool {
+        guard let best = try index.find(name, node: isNode).first else { return false }
+        for (number, file) in files.enumerated() {
+            for (entry, location) in try file.findNumbered(name, node: isNode) where location == best {
+                if bits[number][entry / 64] & (1 << UInt64(entry % 64)) == 0 {
+                    bits[number][entry / 64] |= 1 << UInt64(entry % 64)
+                    bytes[best.pack, default: 0] += UInt64(best.entry.stored)
+                }
+                return true
+            }
+        }
+        return false
+    }
+
+    private struct Visitor: TreeWalk.Visitor {
+        let index: RepositoryIndex
+        var alive: Alive
+        var lost: FileID?
+
+        mutating func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
+            try alive.note(name, isNode: isNode, index)
+        }
+
+        mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { lost = point.id }
+    }
+}

@@ -1,0 +1,57 @@
+/// Visits everything that restore points need, each node once however many points share it.
+struct TreeWalk {
+    /// What is told of a block or a node.
+    protocol Visitor {
+        /// A node or block that a point needs, at `offset` of its volume, `count` bytes of it beneath. Asked only once for
+        /// each node that was whole; false: what is beneath cannot be looked at.
+        mutating func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool
+        /// A stretch of the point's volume that cannot be read.
+        mutating func lost(_ range: Range<UInt64>, of point: RestorePoint)
+    }
+
+    private let repository: Repository
+    private let index: RepositoryIndex
+    /// Nodes beneath which nothing is lost.
+    private var whole: Set<ContentName> = []
+
+    init(_ repository: Repository, _ index: RepositoryIndex) {
+        self.repository = repository
+        self.index = index
+    }
+
+    mutating func walk(_ point: RestorePoint, _ visitor: inout some Visitor) throws(RepositoryError) {
+        let reader = try TreeReader(point, repository: repository, index: index)
+        let (root, shape) = try point.tree()
+        guard root != .zero, !shape.nodes.isEmpty else { return }
+        _ = try walk(root, shape.nodes.count - 1, 0, shape, reader, point, &visitor)
+    }
+
+    /// Whether all beneath a node is there.
+    private mutating func walk(
+        _ name: ContentName, _ level: Int, _ position: Int, _ shape: TreeShape, _ reader: TreeReader,
+        _ point: RestorePoint, _ visitor: inout some Visitor
+    ) throws(RepositoryError) -> Bool {
+        // The same node may stand at an end that is shorter: its number of children is part of its bytes and name.
+        if whole.contains(name) { return true }
+        let children = shape.children(level: level, index: position)
+        guard try visitor.visit(name, isNode: true),
+            let node = try reader.node(named: name, level: level, children: children)
+        else {
+            visitor.lost(shape.range(level: level, index: position), of: point)
+            return false
+        }
+        var isWhole = true
+        for (slot, child) in node.children.enumerated() {
+            guard let child else { continue }
+            let index = position * Format.fanOut + slot
+            if level > 0 {
+                if try !walk(child, level - 1, index, shape, reader, point, &visitor) { isWhole = false }
+            } else if try !visitor.visit(child, isNode: false) {
+                visitor.lost(shape.range(ofBlock: index), of: point)
+                isWhole = false
+            }
+        }
+        if isWhole { whole.insert(name) }
+        return isWhole
+    }
+}
