@@ -60,7 +60,7 @@ let package = Package(
             name: "TuffCLI",
             dependencies: [
                 "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffRepository",
-                argumentParser, systemPackage, crypto,
+                "TuffSchedule", argumentParser, systemPackage, crypto,
             ],
             swiftSettings: strict
         ),

@@ -26,10 +26,13 @@ package struct Backup: Sendable {
     private let request: Request
     private let shape: TreeShape
     private let index: RepositoryIndex
+    private let lease: Lease?
     private let progress: JobProgress
 
+    /// - Parameter lease: a shared one; nil only where nobody else can reach the repository.
     package init(
-        of source: any BlockSource, to repository: Repository, _ request: Request, progress: JobProgress
+        of source: any BlockSource, to repository: Repository, _ request: Request, lease: Lease?,
+        progress: JobProgress
     ) throws(RepositoryError) {
         guard let shape = TreeShape(size: source.size) else {
             throw RepositoryError(.refused, "a volume of \(source.size) bytes is larger than the format can hold")
@@ -41,6 +44,7 @@ package struct Backup: Sendable {
         self.source = source
         self.request = request
         self.shape = shape
+        self.lease = lease
         self.progress = progress
         index = try RepositoryIndex(store: repository.store, custody: repository.custody)
     }
@@ -57,6 +61,7 @@ package struct Backup: Sendable {
             while let leaf = shared.next() {
                 let name = try reader.store(leaf)
                 shared.set(name, leaf)
+                try lease?.keep()
             }
             try reader.finish()
         }
@@ -64,6 +69,9 @@ package struct Backup: Sendable {
         let root = try storeUpper(shared.names, &counts)
         try index.flush()
         counts.blocks = UInt64(shape.blocks)
+        // This process may have slept, and been taken for dead, for as long as it likes.
+        try lease?.demand()
+        try index.demandUnchangedMarks()
         return try RestorePoint.write(
             RestorePoint.Record(
                 series: request.series, time: request.time, finished: finished(), size: source.size,

@@ -12,6 +12,8 @@ package struct Check: Sendable {
         package var hurt: [Hurt] = []
         /// Files that nothing needs, such as those of an interrupted backup. No harm; prune removes them.
         package var strays: [String] = []
+        /// Records that were read and are damaged.
+        package var bad: Set<Location> = []
 
         package var isWhole: Bool { damage.isEmpty && hurt.isEmpty }
     }
@@ -80,6 +82,7 @@ package struct Check: Sendable {
             report.read += 1
             if try !checker.isSound(location) {
                 visitor.bad.insert(location)
+                report.bad.insert(location)
                 report.damage.append(
                     "\(Pack.path(id)): the record of \(entry.name) at byte \(entry.offset) is damaged")
             }

@@ -8,7 +8,7 @@ package final class DirectoryStore: Store {
     private let root: Int32
 
     /// Directories of a repository that every one of them has.
-    private static let directories = ["packs", "index", "points", "marks", "leases", "keys", "temporary"]
+    private static let directories = ["packs", "index", "points", "marks", "leases", "keys", "hurt", "temporary"]
 
     /// Opens the directory; with `making` it is made, with all that a repository has, where it is not there.
     package init(_ path: String, making: Bool = false) throws(RepositoryError) {

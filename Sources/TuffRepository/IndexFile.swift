@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Where a block or node is: its pack, and the record in it.
-struct Location: Hashable, Sendable {
+package struct Location: Hashable, Sendable {
     let pack: FileID
     let entry: PackEntry
 }

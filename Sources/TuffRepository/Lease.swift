@@ -52,6 +52,9 @@ package final class Lease: Sendable {
 
     private let store: any Store
     private let path: String
+    /// When it was last touched, by this machine's monotonic clock, nanoseconds.
+    private let touched: Atomic<Int64>
+    private static let pause: Int64 = 60 * 1_000_000_000
     /// The file's name.
     let id: FileID
 
@@ -59,6 +62,7 @@ package final class Lease: Sendable {
         self.store = store
         self.id = id
         path = Self.path(id)
+        touched = Atomic(Self.monotonic())
     }
 
     private static func path(_ id: FileID) -> String { "leases/\(id)" }
@@ -111,8 +115,29 @@ package final class Lease: Sendable {
         return living
     }
 
-    /// To be called about once a minute. False: somebody took us for dead and removed it.
-    package func touch() throws(RepositoryError) -> Bool { try store.touch(path) }
+    /// To be called often by those who work under it: touches the file once a minute.
+    func keep() throws(RepositoryError) {
+        let last = touched.load(ordering: .relaxed)
+        let now = Self.monotonic()
+        guard now - last > Self.pause,
+            touched.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged
+        else { return }
+        try demand()
+    }
+
+    /// Throws `locked` if somebody took us for dead and removed it: what we did since may not be relied on.
+    func demand() throws(RepositoryError) {
+        guard try store.touch(path) else {
+            throw RepositoryError(
+                .locked, "this process stood still for so long that its lease was taken away; run it again")
+        }
+    }
+
+    private static func monotonic() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+    }
 
     package func giveBack() { try? store.remove(path) }
 }

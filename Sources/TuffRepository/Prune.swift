@@ -58,7 +58,7 @@ package struct Prune: Sendable {
             let size = try repository.store.open(Pack.path(pack)).size
             if bytes == 0 {
                 dead.append(pack)
-            } else if Double(bytes) < Self.copiedBelow * Double(size) {
+            } else if Double(bytes) < Self.copiedBelow * Double(alive.all[pack] ?? 0) {
                 report.copied += bytes
                 alive.toCopy.insert(pack)
                 dead.append(pack)
@@ -145,11 +145,20 @@ private struct Alive {
     private var bits: [[UInt64]]
     /// Bytes of records that are needed, of each pack.
     private(set) var bytes: [FileID: UInt64] = [:]
+    /// Bytes of all records that the index names, of each pack.
+    private(set) var all: [FileID: UInt64] = [:]
     var toCopy: Set<FileID> = []
 
     init(_ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex) throws(RepositoryError) {
         files = index.files
         bits = files.map { Array(repeating: 0, count: ($0.layout.entries + 63) / 64) }
+        for file in files {
+            for page in 0..<file.layout.entryPages {
+                for item in try file.entries(ofPage: page) {
+                    all[file.packs[item.pack], default: 0] += UInt64(item.entry.stored)
+                }
+            }
+        }
         var visitor = Visitor(index: index, alive: self)
         var walk = TreeWalk(repository, index)
         for point in points { try walk.walk(point, &visitor) }

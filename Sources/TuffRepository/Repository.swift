@@ -67,6 +67,11 @@ package struct Repository: Sendable {
         return packs.sorted()
     }
 
+    /// Points that a check found to lack something. What is compared with them would lack it too.
+    package func hurtPoints() throws(RepositoryError) -> Set<FileID> {
+        Set(try store.list("hurt").compactMap { FileID($0.name) })
+    }
+
     /// Every restore point, oldest first, and what is wrong with those that cannot be read.
     package func points() throws(RepositoryError) -> (points: [RestorePoint], damaged: [RepositoryError]) {
         var points: [RestorePoint] = []

@@ -39,6 +39,14 @@ final class RepositoryIndex: Sendable {
         state = Mutex(State(files: files))
     }
 
+    /// Throws `locked` if packs have been marked since this index was opened that it did not know to be on their way out.
+    func demandUnchangedMarks() throws(RepositoryError) {
+        guard try Mark.list(store, custody).flatMap(\.packs).allSatisfy(doomed.contains) else {
+            throw RepositoryError(
+                .locked, "the repository was pruned meanwhile, and what this backup relied on may go; run it again")
+        }
+    }
+
     var files: [IndexFile] { state.withLock { $0.files } }
 
     /// Where a block or node is, best first: packs that stay come before those on their way out.

@@ -14,9 +14,12 @@ enum Scene {
         threads: Int = 2
     ) throws -> RestorePoint {
         var request = Backup.Request(series: Series(name: name), time: time, program: "test")
-        request.parent = try repository.points().points.last { $0.record.series.name == name }
+        let hurt = try repository.hurtPoints()
+        request.parent = try repository.points().points.last {
+            $0.record.series.name == name && !hurt.contains($0.id)
+        }
         request.changed = changed
-        return try Backup(of: MemoryVolume(bytes), to: repository, request, progress: JobProgress())
+        return try Backup(of: MemoryVolume(bytes), to: repository, request, lease: nil, progress: JobProgress())
             .run(threads: SystemThreads(count: threads), finished: { time })
     }
 

@@ -7,7 +7,9 @@ struct BackupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup", abstract: "Back up devices and images to a repository, and get them back.",
         discussion: "A repository is a directory; docs/repository-format.md describes it. Exit code 10: there is none.",
-        subcommands: [BackupInit.self, BackupRun.self, BackupList.self, BackupRestore.self])
+        subcommands: [
+            BackupInit.self, BackupRun.self, BackupList.self, BackupRestore.self, BackupCheck.self, BackupPrune.self,
+        ])
 }
 
 struct RepositoryOption: ParsableArguments {
@@ -86,10 +88,19 @@ struct BackupRun: AsyncParsableCommand {
         let source = try failing { () throws(RepositoryError) in try DeviceSource(path) }
         var request = Backup.Request(
             series: Series(name: name), time: currentTime(), program: "tuff \(TuffVersion.current)")
-        request.parent = try failing { () throws(RepositoryError) in
-            try repository.points().points.last { $0.record.series == request.series }
+        let (last, isHurt) = try failing { () throws(RepositoryError) in
+            let last = try repository.points().points.last { $0.record.series == request.series }
+            return (
+                last, try last.map { point throws(RepositoryError) in try repository.hurtPoints().contains(point.id) }
+            )
         }
+        request.parent = isHurt == true ? nil : last
         if let changedRanges {
+            guard isHurt != true else {
+                throw Failure(
+                    "the last restore point of '\(name)' is damaged, and what did not change may be lost in it",
+                    help: "back up once without --changed-ranges, which stores anew what is lost")
+            }
             let text = String(decoding: try Files.read(changedRanges), as: UTF8.self)
             request.changed = try failing { () throws(RepositoryError) in
                 try ChangedRanges.parse(text, size: source.size)
@@ -97,9 +108,11 @@ struct BackupRun: AsyncParsableCommand {
         }
         let progress = JobProgress()
         let wanted = request
+        let lease = try repository.lease(.shared, command: "tuff backup run --name \(name)")
+        defer { lease.giveBack() }
         let point = try await Job(total: source.size, progress: progress, json: form.format == .json).run {
             () throws(RepositoryError) in
-            try Backup(of: source, to: repository, wanted, progress: progress)
+            try Backup(of: source, to: repository, wanted, lease: lease, progress: progress)
                 .run(threads: SystemThreads.natural, finished: currentTime)
         }
         try form.show(PointsView([point], heading: "Backed up"), global.output)

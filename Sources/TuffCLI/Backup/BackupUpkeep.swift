@@ -1,0 +1,133 @@
+import ArgumentParser
+import Glibc
+import TuffModel
+import TuffRepository
+import TuffSchedule
+
+struct BackupCheck: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Look whether every restore point can be restored.",
+        discussion: "Exit 1 if not; then each restore point that is hurt is named, with the bytes that are lost.")
+
+    @OptionGroup var repository: RepositoryOption
+    @Flag(help: "Read and check all data, not only that everything is where it should be.")
+    var readData = false
+    @Option(help: ArgumentHelp("Of all data only this share, another one each time, such as 5%.", valueName: "share"))
+    var sample: Percentage?
+    @Flag(
+        help: ArgumentHelp(
+            "Afterwards make the index anew, without what is damaged or gone.",
+            discussion:
+                "The next backups then store anew what they still have of it, which heals earlier restore points."))
+    var repair = false
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let repository = try repository.open()
+        let share = sample.map { Int($0.percent) } ?? (readData ? 100 : 0)
+        let report = try failing { () throws(RepositoryError) in
+            try Check(of: repository).run(readShare: share, seed: .random(in: .min ... .max), progress: JobProgress())
+        }
+        try form.show(CheckView(report), global.output)
+        if repair {
+            let lease = try repository.lease(.exclusive, command: "tuff backup check --repair")
+            defer { lease.giveBack() }
+            try failing { () throws(RepositoryError) in try IndexRepair(repository).run(after: report) }
+            Console.talk("The index is made anew. Back up what was hurt, and check again.\n")
+        }
+        if !report.isWhole { throw Failure(nil) }
+    }
+}
+
+extension Percentage: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard argument.hasSuffix("%"), let number = Int(argument.dropLast()), (1...100).contains(number)
+        else { return nil }
+        self = Percentage(number)
+    }
+}
+
+struct BackupPrune: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune", abstract: "Take restore points away by keep rules, and what then nothing needs.",
+        discussion: """
+            The rules hold for each name apart; hours, days and so on are of UTC. Without any rule nothing is taken away, and \
+            what nothing needs is marked. What is marked is destroyed by the first prune after a day, so that no restore \
+            loses what it reads.
+            """)
+
+    @OptionGroup var repository: RepositoryOption
+    @Option(help: ArgumentHelp("Only restore points of this name.", valueName: "name")) var name: String?
+    @Option(help: ArgumentHelp("Keep the newest so many.", valueName: "count")) var keepLast: Int?
+    @Option(help: ArgumentHelp("Keep the newest of so many hours.", valueName: "count")) var keepHourly: Int?
+    @Option(help: ArgumentHelp("Keep the newest of so many days.", valueName: "count")) var keepDaily: Int?
+    @Option(help: ArgumentHelp("Keep the newest of so many weeks.", valueName: "count")) var keepWeekly: Int?
+    @Option(help: ArgumentHelp("Keep the newest of so many months.", valueName: "count")) var keepMonthly: Int?
+    @Option(help: ArgumentHelp("Keep the newest of so many years.", valueName: "count")) var keepYearly: Int?
+    @Flag(name: .customShort("n"), help: "Say what would be taken away, and change nothing.") var dryRun = false
+    @Flag(help: "Destroy what is marked without waiting for a day. Only when nobody restores.") var atOnce = false
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly].compactMap(\.self)
+        guard counts.allSatisfy({ $0 > 0 }) else { throw ValidationError("keep rules count from 1 on") }
+    }
+
+    func run() async throws {
+        let repository = try repository.open()
+        let removed = try chosen(repository)
+        if dryRun {
+            try form.show(PointsView(removed, heading: "Would be taken away"), global.output)
+            return
+        }
+        let lease = try repository.lease(.exclusive, command: "tuff backup prune")
+        defer { lease.giveBack() }
+        let report = try failing { () throws(RepositoryError) in
+            // Chosen again: there may be newer ones now.
+            try Prune(repository, atOnce: atOnce).run(removing: removed)
+        }
+        try form.show(PruneView(report), global.output)
+    }
+
+    private func chosen(_ repository: Repository) throws(Failure) -> [RestorePoint] {
+        var rule = KeepRule()
+        (rule.last, rule.hourly, rule.daily) = (keepLast, keepHourly, keepDaily)
+        (rule.weekly, rule.monthly, rule.yearly) = (keepWeekly, keepMonthly, keepYearly)
+        guard rule != KeepRule() else { return [] }
+        let points = try failing { () throws(RepositoryError) in try repository.points().points }
+            .filter { name == nil || $0.record.series.name == name }
+        guard let now = Instant(text: currentTime()) else { preconditionFailure("currentTime is an instant's text") }
+        var removed: [RestorePoint] = []
+        for (_, series) in Dictionary(grouping: points, by: \.record.series) {
+            let judged = Retention(
+                of: series.compactMap { point in
+                    Instant(text: point.record.time).map { RetentionPoint(id: point.id.description, time: $0) }
+                }, by: rule, in: .utc, now: now)
+            if let future = judged.fromTheFuture {
+                throw Failure(
+                    "restore point \(future.id) is from \(future.time), later than this clock's \(now)",
+                    help: "set the clock; nothing was taken away")
+            }
+            let dead = Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
+            removed += series.filter { dead.contains($0.id.description) }
+        }
+        return removed.sorted { ($0.record.time, $0.id) < ($1.record.time, $1.id) }
+    }
+}
+
+extension Repository {
+    /// Gets a lease for this process.
+    func lease(_ kind: Lease.Kind, command: String) throws(Failure) -> Lease {
+        var name = [CChar](repeating: 0, count: 256)
+        gethostname(&name, name.count - 1)
+        let host = name.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let pid = getpid()
+        let holder = Lease.Holder(
+            kind: kind, host: host, boot: ProcessTable.bootID(), pid: pid, started: ProcessTable.start(of: pid) ?? 0,
+            command: command, since: currentTime())
+        let store = store
+        return try failing { () throws(RepositoryError) in try Lease.take(holder, in: store) }
+    }
+}

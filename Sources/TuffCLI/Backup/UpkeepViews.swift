@@ -1,0 +1,87 @@
+import TuffModel
+import TuffRepository
+
+/// What a check of a repository found.
+struct CheckView: View {
+    private let report: Check.Report
+
+    init(_ report: Check.Report) { self.report = report }
+
+    var kind: String { "RepositoryCheck" }
+
+    func text(_ style: Style) -> String {
+        var text = "\(report.points) restore points, \(report.packs) packs, \(report.read) records read.\n"
+        for damage in report.damage { text += style.paint("damaged:", .red) + " \(damage)\n" }
+        for hurt in report.hurt {
+            let point = hurt.point
+            let bytes = hurt.ranges.reduce(0) { $0 + UInt64($1.count) }
+            text += "'\(Layout.printable(point.record.series.name))' of \(point.record.time) "
+            text += "(\(point.id.description.prefix(8))) lost \(ByteCount(Int64(clamping: bytes))):\n"
+            for range in hurt.ranges { text += "  bytes \(range.lowerBound) to \(range.upperBound - 1)\n" }
+        }
+        if !report.hurt.isEmpty {
+            text +=
+                "To heal what can be healed: 'tuff backup check --read-data --repair', then back up these volumes again.\n"
+        }
+        if !report.strays.isEmpty {
+            text += "\(report.strays.count) packs are needed by nothing; 'tuff backup prune' removes them.\n"
+        }
+        if report.isWhole { text += "Everything that is listed can be restored.\n" }
+        return text
+    }
+
+    var body: [String: Tree] {
+        [
+            "points": .int(report.points), "packs": .int(report.packs), "read": .int(Int64(clamping: report.read)),
+            "whole": .bool(report.isWhole), "damage": .list(report.damage.map { .text($0) }),
+            "strays": .list(report.strays.map { .text($0) }),
+            "hurt": .list(
+                report.hurt.map { hurt in
+                    .object([
+                        "id": .text(hurt.point.id), "name": .text(hurt.point.record.series.name),
+                        "time": .text(hurt.point.record.time),
+                        "ranges": .list(
+                            hurt.ranges.map { range in
+                                .object([
+                                    "offset": .int(Int64(clamping: range.lowerBound)),
+                                    "length": .int(Int64(clamping: range.count)),
+                                ])
+                            }),
+                    ])
+                }),
+        ]
+    }
+}
+
+/// What pruning a repository did.
+struct PruneView: View {
+    private let report: Prune.Report
+
+    init(_ report: Prune.Report) { self.report = report }
+
+    var kind: String { "RepositoryPrune" }
+
+    func text(_ style: Style) -> String {
+        var text = "\(report.removedPoints.count) restore points taken away.\n"
+        if report.copied > 0 { text += "\(Self.size(report.copied)) copied out of packs that were mostly dead.\n" }
+        if report.marked > 0 {
+            text +=
+                "\(report.marked) packs marked (\(Self.size(report.markedBytes))): the first prune after a day destroys them.\n"
+        }
+        if report.destroyed > 0 {
+            text += "\(report.destroyed) packs destroyed (\(Self.size(report.destroyedBytes))).\n"
+        }
+        return text
+    }
+
+    var body: [String: Tree] {
+        [
+            "removed": .list(report.removedPoints.map { .text($0.id) }), "marked": .int(report.marked),
+            "markedBytes": .int(Int64(clamping: report.markedBytes)), "destroyed": .int(report.destroyed),
+            "destroyedBytes": .int(Int64(clamping: report.destroyedBytes)),
+            "copied": .int(Int64(clamping: report.copied)),
+        ]
+    }
+
+    private static func size(_ bytes: UInt64) -> String { ByteCount(Int64(clamping: bytes)).description }
+}

@@ -1,0 +1,44 @@
+/// Makes the index anew from the packs that are there, and takes note of the restore points that lack something.
+///
+/// To be run under an exclusive lease. The new files are durable before the old ones go.
+package struct IndexRepair: Sendable {
+    private let repository: Repository
+    /// Entries that are sorted at a time: some 30 MiB of memory.
+    private static let portion = 256 * 1_024
+
+    package init(_ repository: Repository) { self.repository = repository }
+
+    /// - Parameter report: of a check. Records that it found damaged are left out, and every pack whose table is.
+    package func run(after report: Check.Report) throws(RepositoryError) {
+        try takeNote(report)
+        let bad = report.bad
+        let old = try repository.store.list("index").compactMap { FileID($0.name) }
+        var pending: [Location] = []
+        for id in try repository.packs() {
+            do throws(RepositoryError) {
+                let reader = try PackReader(id, store: repository.store, custody: repository.custody)
+                pending += try reader.table().1.map { Location(pack: id, entry: $0) }.filter { !bad.contains($0) }
+            } catch  where error.code == .damaged || error.code == .notFound { continue }
+            if pending.count >= Self.portion { try write(&pending) }
+        }
+        try write(&pending)
+        for id in old { try repository.store.remove(IndexFile.path(id)) }
+        try repository.store.sync(directory: "index")
+    }
+
+    /// Before the index changes: a backup that then compares with a hurt point would take what is lost for stored.
+    private func takeNote(_ report: Check.Report) throws(RepositoryError) {
+        let hurt = Set(report.hurt.map(\.point.id))
+        let noted = try repository.hurtPoints()
+        for id in hurt.subtracting(noted).sorted() { try repository.store.place([], at: "hurt/\(id)") }
+        for id in noted.subtracting(hurt).sorted() { try repository.store.remove("hurt/\(id)") }
+    }
+
+    private func write(_ pending: inout [Location]) throws(RepositoryError) {
+        guard !pending.isEmpty else { return }
+        let writer = try IndexWriter(store: repository.store, custody: repository.custody)
+        for location in pending.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
+        _ = try writer.finish()
+        pending = []
+    }
+}
