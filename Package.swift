@@ -14,6 +14,7 @@ let strict: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -23,7 +24,8 @@ let package = Package(
     dependencies: [
         // The command line: subcommands, help texts and shell completions that users already know.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        // SHA-256 and HMAC for uids, plan digests and secret fingerprints; the repository's AES-GCM later.
+        // SHA-256 and HMAC for uids, plan digests and secret fingerprints; AES-GCM, HKDF and scrypt of
+        // encrypted backup repositories.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         // Children started with posix_spawn and reaped without blocking a cooperative thread.
         // Its Foundation trait stays off: Foundation would quadruple the binary.
@@ -40,7 +42,7 @@ let package = Package(
         // Compresses blocks of backups: the best ratio for its speed (RFC 8878).
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(
-            name: "TuffRepository", dependencies: ["CTuffHost", "CZstd", crypto], swiftSettings: strict),
+            name: "TuffRepository", dependencies: ["CTuffHost", "CZstd", crypto, cryptoExtras], swiftSettings: strict),
         .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
         .target(name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML"], swiftSettings: strict),
         .target(name: "TuffPlanning", dependencies: ["TuffModel", "TuffSchedule", crypto], swiftSettings: strict),

@@ -25,14 +25,49 @@ package struct Repository: Sendable {
     private static let file = "repository"
 
     /// Makes a repository in an empty place. Two that try at once: one succeeds.
-    package static func create(in store: any Store, now: String) throws(RepositoryError) -> Repository {
+    ///
+    /// - Parameter secret: opens the first key slot of an encrypted repository; nil: it is not encrypted. That cannot change later.
+    package static func create(
+        in store: any Store, secret: RepositorySecret? = nil, now: String
+    ) throws(RepositoryError) -> Repository {
         let id = FileID()
-        let description = Description(created: now, encryption: .none, id: id.description)
-        try store.place(ProvenLine.file(description), at: file)
-        return Repository(store: store, custody: Custody(plain: id), description: description)
+        let description = Description(
+            created: now, encryption: secret == nil ? .none : .aes256GCM, id: id.description)
+        let file = ProvenLine.file(description)
+        guard let secret else {
+            try store.place(file, at: Self.file)
+            return Repository(store: store, custody: Custody(plain: id), description: description)
+        }
+        let key = SymmetricKey(size: .bits256)
+        // A repository without a slot could never be opened: the slot comes first.
+        _ = try KeySlot.add(
+            key, under: secret, label: "first", now: now, description: ProvenLine.line(file, path: Self.file), in: store
+        )
+        try store.place(file, at: Self.file)
+        return Repository(store: store, custody: Custody(id, key: key), description: description)
     }
 
-    package static func open(_ store: any Store) throws(RepositoryError) -> Repository {
+    /// - Parameter secret: needed for an encrypted repository only; asked for it after its file was read.
+    package static func open(_ store: any Store, secret: RepositorySecret? = nil) throws(RepositoryError) -> Repository
+    {
+        let (description, line, id) = try describe(store)
+        guard description.encryption == .aes256GCM else {
+            return Repository(store: store, custody: Custody(plain: id), description: description)
+        }
+        guard let secret else {
+            throw RepositoryError(.wrongKey, "the repository is encrypted and no key was given")
+        }
+        for slot in try KeySlot.list(store) {
+            guard let key = try slot.open(secret, description: line) else { continue }
+            return Repository(store: store, custody: Custody(id, key: key), description: description)
+        }
+        throw RepositoryError(.wrongKey, "the key opens none of the repository's key slots")
+    }
+
+    /// What the repository is, before anything of it is opened.
+    private static func describe(
+        _ store: any Store
+    ) throws(RepositoryError) -> (Description, line: [UInt8], id: FileID) {
         let bytes: [UInt8]
         do throws(RepositoryError) {
             bytes = try store.contents(file, limit: 4_096)
@@ -52,10 +87,29 @@ package struct Repository: Sendable {
             description.format == "tuff-repository", description.version == Int(Format.version),
             description.blockSize == Format.block, let id = FileID(description.id)
         else { throw RepositoryError(.damaged, "the file \(file) describes no repository") }
-        guard description.encryption == .none else {
-            throw RepositoryError(.wrongKey, "the repository is encrypted, which this version cannot read")
+        return (description, line, id)
+    }
+
+    /// The key slots of an encrypted repository, oldest first.
+    package func keySlots() throws(RepositoryError) -> [KeySlot] { try KeySlot.list(store) }
+
+    /// Lets another secret open the repository.
+    package func addKey(_ secret: RepositorySecret, label: String, now: String) throws(RepositoryError) -> KeySlot {
+        guard let key = custody.key else { throw RepositoryError(.refused, "the repository is not encrypted") }
+        return try KeySlot.add(
+            key, under: secret, label: label, now: now, description: try Self.describe(store).line, in: store)
+    }
+
+    /// Takes a key slot away. To be called under an exclusive lease: two that each take the other's leave none.
+    package func removeKey(_ id: FileID) throws(RepositoryError) {
+        let slots = try KeySlot.list(store)
+        guard slots.contains(where: { $0.id == id }) else {
+            throw RepositoryError(.notFound, "the repository has no key slot \(id)")
         }
-        return Repository(store: store, custody: Custody(plain: id), description: description)
+        guard slots.count > 1 else {
+            throw RepositoryError(.refused, "without its last key slot nobody could open the repository ever again")
+        }
+        try KeySlot.remove(id, in: store)
     }
 
     /// Every pack there is, in the order of their IDs.

@@ -26,6 +26,9 @@ package struct Custody: Sendable {
 
     var isEncrypted: Bool { repositoryKey != nil }
 
+    /// What key slots wrap.
+    var key: SymmetricKey? { repositoryKey }
+
     func name(ofBlock bytes: UnsafeRawBufferPointer) -> ContentName {
         guard let nameKey else {
             var hash = SHA256()

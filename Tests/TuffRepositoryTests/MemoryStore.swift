@@ -31,6 +31,8 @@ final class MemoryStore: Store {
 
     func passTime(_ nanoseconds: Int64) { state.withLock { $0.clock += nanoseconds } }
 
+    func replace(_ path: String, with bytes: [UInt8]) { state.withLock { $0.files[path] = bytes } }
+
     /// Calls that change something so far.
     var calls: Int { state.withLock { $0.calls } }
 

@@ -8,6 +8,13 @@ enum Scene {
 
     static func repository(_ store: any Store) throws -> Repository { try Repository.create(in: store, now: time) }
 
+    /// An encrypted one; deriving its key takes a while.
+    static func encrypted(_ store: any Store) throws -> Repository {
+        try Repository.create(in: store, secret: secret, now: time)
+    }
+
+    static let secret: RepositorySecret? = try? RepositorySecret(Array("correct horse\n".utf8))
+
     @discardableResult
     static func backUp(
         _ bytes: [UInt8], to repository: Repository, name: String = "v", changed: [Range<UInt64>]? = nil,
@@ -24,6 +31,12 @@ enum Scene {
     }
 
     static func restore(_ point: RestorePoint, of repository: Repository, over old: [UInt8]? = nil) throws -> [UInt8] {
+        try restoring(point, of: repository, over: old)
+    }
+
+    static func restoring(
+        _ point: RestorePoint, of repository: Repository, over old: [UInt8]? = nil
+    ) throws(RepositoryError) -> [UInt8] {
         let size = Int(point.record.size)
         let target = MemoryVolume(old ?? [UInt8](repeating: 0, count: size), isBlank: old == nil)
         _ = try Restore(point, of: repository, to: target, progress: JobProgress())

@@ -9,6 +9,7 @@ struct BackupCommand: AsyncParsableCommand {
         discussion: "A repository is a directory; docs/repository-format.md describes it. Exit code 10: there is none.",
         subcommands: [
             BackupInit.self, BackupRun.self, BackupList.self, BackupRestore.self, BackupCheck.self, BackupPrune.self,
+            BackupKey.self,
         ])
 }
 
@@ -18,8 +19,17 @@ struct RepositoryOption: ParsableArguments {
     )
     var path: String
 
+    @Option(
+        help: ArgumentHelp(
+            "Opens an encrypted repository: a file of at most 1 KiB that nobody else may read.", valueName: "file"),
+        completion: .file())
+    var keyFile: String?
+
     func open() throws(Failure) -> Repository {
-        try failing { () throws(RepositoryError) in try Repository.open(try DirectoryStore(path)) }
+        let secret = try keyFile.map { path throws(Failure) in try KeyFile.read(path) }
+        return try failing { () throws(RepositoryError) in
+            try Repository.open(try DirectoryStore(path), secret: secret)
+        }
     }
 }
 
@@ -50,17 +60,19 @@ func currentTime() -> String {
 
 struct BackupInit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "init", abstract: "Make a repository in a directory, which is made if it is not there.")
+        commandName: "init", abstract: "Make a repository in a directory, which is made if it is not there.",
+        discussion: "With --key-file it is encrypted, for ever; without, never.")
 
     @OptionGroup var repository: RepositoryOption
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
+        let secret = try repository.keyFile.map { path throws(Failure) in try KeyFile.read(path) }
         try failing { () throws(RepositoryError) in
             let store = try DirectoryStore(repository.path, making: true)
-            _ = try Repository.create(in: store, now: currentTime())
+            _ = try Repository.create(in: store, secret: secret, now: currentTime())
         }
-        Console.talk("Made a repository in \(repository.path).\n")
+        Console.talk("Made \(secret == nil ? "a" : "an encrypted") repository in \(repository.path).\n")
     }
 }
 

@@ -1,0 +1,116 @@
+import ArgumentParser
+import Glibc
+import TuffModel
+import TuffRepository
+
+struct BackupKey: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "key", abstract: "Add, list and take away the keys of an encrypted repository.",
+        discussion:
+            "Each key opens a slot that wraps the one key of the repository: what is stored is not written anew.",
+        subcommands: [BackupKeyAdd.self, BackupKeyList.self, BackupKeyRemove.self])
+}
+
+struct BackupKeyAdd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add", abstract: "Let another key open the repository.")
+
+    @OptionGroup var repository: RepositoryOption
+    @Option(help: ArgumentHelp("The other key.", valueName: "file"), completion: .file())
+    var newKeyFile: String
+    @Option(help: ArgumentHelp("For people: whose key it is.", valueName: "text"))
+    var label = ""
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let repository = try repository.open()
+        let secret = try KeyFile.read(newKeyFile)
+        let slot = try failing { () throws(RepositoryError) in
+            try repository.addKey(secret, label: label, now: currentTime())
+        }
+        Console.talk("Added key slot \(slot.id).\n")
+    }
+}
+
+struct BackupKeyList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the key slots.")
+
+    @OptionGroup var repository: RepositoryOption
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let repository = try repository.open()
+        let slots = try failing { () throws(RepositoryError) in try repository.keySlots() }
+        try form.show(KeySlotsView(slots), global.output)
+    }
+}
+
+struct BackupKeyRemove: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm", abstract: "Take a key slot away. The last one stays.",
+        discussion:
+            "Whoever had the key and read the repository may have kept its inner key: make a new repository then.")
+
+    @OptionGroup var repository: RepositoryOption
+    @Argument(help: ArgumentHelp("The slot's ID, as key list shows it.", valueName: "id"))
+    var slot: String
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        guard let id = FileID(slot) else { throw Failure.usage("'\(Layout.printable(slot))' is no ID of a key slot") }
+        let repository = try repository.open()
+        let lease = try repository.lease(.exclusive, command: "tuff backup key rm")
+        defer { lease.giveBack() }
+        try failing { () throws(RepositoryError) in try repository.removeKey(id) }
+        Console.talk("Took away key slot \(id).\n")
+    }
+}
+
+struct KeySlotsView: View {
+    private let slots: [KeySlot]
+
+    init(_ slots: [KeySlot]) { self.slots = slots }
+
+    var kind: String { "KeySlots" }
+
+    func text(_ style: Style) -> String {
+        guard !slots.isEmpty else { return "The repository is not encrypted.\n" }
+        let rows = slots.map { [$0.id.description, $0.record.created, Layout.printable($0.record.label)] }
+        return Layout.table([["ID", "CREATED", "LABEL"]] + rows)
+    }
+
+    var body: [String: Tree] {
+        [
+            "items": .list(
+                slots.map { slot in
+                    .object([
+                        "id": .text(slot.id), "created": .text(slot.record.created),
+                        "label": .text(slot.record.label),
+                    ])
+                })
+        ]
+    }
+}
+
+/// Key files: read at the moment they are needed, and only if nobody else may read them.
+enum KeyFile {
+    static func read(_ path: String) throws(Failure) -> RepositorySecret {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw Failure("\(path) cannot be opened: \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw Failure("\(path) is no regular file")
+        }
+        guard status.st_mode & 0o077 == 0 else {
+            throw Failure("others than its owner may read \(path)", help: "chmod 600 \(path)")
+        }
+        var buffer = [UInt8](repeating: 0, count: 1_026)
+        let count = Glibc.read(descriptor, &buffer, buffer.count)
+        guard count >= 0 else { throw Failure("\(path) cannot be read: \(String(cString: strerror(errno)))") }
+        defer { for index in buffer.indices { buffer[index] = 0 } }
+        let content = Array(buffer[..<count])
+        return try failing { () throws(RepositoryError) in try RepositorySecret(content) }
+    }
+}

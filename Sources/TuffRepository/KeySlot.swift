@@ -1,0 +1,102 @@
+import Crypto
+import CryptoExtras
+import FoundationEssentials
+
+/// What a user proves with: the content of a key file. Nothing prints it.
+package struct RepositorySecret: Sendable {
+    fileprivate let bytes: [UInt8]
+
+    /// - Parameter content: of a key file; one newline at its end does not belong to it.
+    package init(_ content: [UInt8]) throws(RepositoryError) {
+        bytes = content.last == UInt8(ascii: "\n") ? content.dropLast() : content
+        guard (1...1_024).contains(bytes.count) else {
+            throw RepositoryError(.refused, "a key file holds 1 to 1,024 bytes")
+        }
+    }
+}
+
+/// One of several wrappings of the repository key (docs/repository-format.md, "Key slots").
+package struct KeySlot: Sendable {
+    package let id: FileID
+    package let record: Record
+
+    package struct Record: Hashable, Codable, Sendable {
+        package var created: String
+        var kdf = "scrypt"
+        package var label: String
+        var n = 32_768
+        var p = 1
+        var r = 8
+        var salt: String
+        var wrapped: String
+    }
+
+    private static let largest = 4_096
+    private static let nonce = 12
+    private static let keySize = 32
+
+    private static func path(_ id: FileID) -> String { "keys/\(id)" }
+
+    /// Every slot that can be read.
+    static func list(_ store: any Store) throws(RepositoryError) -> [KeySlot] {
+        var slots: [KeySlot] = []
+        for file in try store.list("keys") {
+            guard let id = FileID(file.name) else { continue }
+            let bytes = try store.contents(path(id), limit: largest)
+            let line = try ProvenLine.line(bytes, path: path(id))
+            guard let record = try? JSONDecoder().decode(Record.self, from: Data(line)) else {
+                throw RepositoryError(.damaged, "\(path(id)) describes no key slot")
+            }
+            slots.append(KeySlot(id: id, record: record))
+        }
+        return slots.sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }
+    }
+
+    /// Wraps the repository key under another secret, durably.
+    static func add(
+        _ key: SymmetricKey, under secret: RepositorySecret, label: String, now: String, description: [UInt8],
+        in store: any Store
+    ) throws(RepositoryError) -> KeySlot {
+        let id = FileID()
+        let salt = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
+        var record = Record(created: now, label: label, salt: hexadecimal(salt), wrapped: "")
+        let slotKey = try derive(secret, record)
+        guard
+            let box = try? AES.GCM.seal(
+                key.withUnsafeBytes { Array($0) }, using: slotKey, nonce: AES.GCM.Nonce(),
+                authenticating: description + id.bytes),
+            let combined = box.combined
+        else { preconditionFailure("AES-GCM refused 32 bytes") }
+        record.wrapped = hexadecimal(combined)
+        try store.place(ProvenLine.file(record), at: path(id))
+        return KeySlot(id: id, record: record)
+    }
+
+    /// The repository key; nil if the secret does not open this slot.
+    func open(_ secret: RepositorySecret, description: [UInt8]) throws(RepositoryError) -> SymmetricKey? {
+        guard let wrapped = hexadecimal(record.wrapped), wrapped.count == Self.nonce + Self.keySize + Format.proof,
+            let box = try? AES.GCM.SealedBox(combined: wrapped)
+        else { throw RepositoryError(.damaged, "\(Self.path(id)) holds no wrapped key") }
+        let slotKey = try Self.derive(secret, record)
+        guard let key = try? AES.GCM.open(box, using: slotKey, authenticating: description + id.bytes) else {
+            return nil
+        }
+        return SymmetricKey(data: key)
+    }
+
+    static func remove(_ id: FileID, in store: any Store) throws(RepositoryError) {
+        try store.remove(path(id))
+        try store.sync(directory: "keys")
+    }
+
+    /// The bounds keep a slot that somebody else wrote from taking all memory or no time.
+    private static func derive(_ secret: RepositorySecret, _ record: Record) throws(RepositoryError) -> SymmetricKey {
+        guard record.kdf == "scrypt", record.r == 8, record.p == 1, (1 << 14...1 << 20).contains(record.n),
+            record.n.nonzeroBitCount == 1, let salt = hexadecimal(record.salt), salt.count == 32,
+            let key = try? KDF.Scrypt.deriveKey(
+                from: secret.bytes, salt: salt, outputByteCount: keySize, rounds: record.n, blockSize: record.r,
+                parallelism: record.p)
+        else { throw RepositoryError(.damaged, "a key slot asks for a derivation that this format does not have") }
+        return key
+    }
+}
