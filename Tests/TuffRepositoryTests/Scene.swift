@@ -55,9 +55,10 @@ enum Scene {
                 bytes += [UInt8](repeating: UInt8(truncatingIfNeeded: word | 1), count: Format.block)
             case 2:
                 var block = [UInt8](repeating: 0, count: Format.block)
-                for index in stride(from: 0, to: block.count, by: 8) {
-                    let word = random.next()
-                    for shift in 0..<8 { block[index + shift] = UInt8(truncatingIfNeeded: word >> (8 * UInt64(shift))) }
+                block.withUnsafeMutableBytes { block in
+                    for index in stride(from: 0, to: block.count, by: 8) {
+                        block.storeBytes(of: random.next(), toByteOffset: index, as: UInt64.self)
+                    }
                 }
                 bytes += block
             default:
