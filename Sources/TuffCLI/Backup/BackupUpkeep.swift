@@ -65,7 +65,8 @@ struct BackupPrune: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Keep the newest of so many weeks.", valueName: "count")) var keepWeekly: Int?
     @Option(help: ArgumentHelp("Keep the newest of so many months.", valueName: "count")) var keepMonthly: Int?
     @Option(help: ArgumentHelp("Keep the newest of so many years.", valueName: "count")) var keepYearly: Int?
-    @Flag(name: .customShort("n"), help: "Say what would be taken away, and change nothing.") var dryRun = false
+    @Flag(name: [.customShort("n"), .long], help: "Say what would be taken away, and change nothing.") var dryRun =
+        false
     @Flag(help: "Destroy what is marked without waiting for a day. Only when nobody restores.") var atOnce = false
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
