@@ -43,6 +43,13 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(
             name: "TuffRepository", dependencies: ["CTuffHost", "CZstd", crypto, cryptoExtras], swiftSettings: strict),
+        // Decompresses what Cinder may be told to write (`backup_compression_algorithm = bzip2`); dpkg itself needs it.
+        .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
+        .target(
+            name: "TuffCinder",
+            dependencies: ["TuffModel", "TuffRepository", "CTuffHost", "CBzip2", "CZlib", "CZstd", crypto],
+            swiftSettings: strict
+        ),
         .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
         .target(name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML"], swiftSettings: strict),
         .target(name: "TuffPlanning", dependencies: ["TuffModel", "TuffSchedule", crypto], swiftSettings: strict),
@@ -62,7 +69,7 @@ let package = Package(
             name: "TuffCLI",
             dependencies: [
                 "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffRepository",
-                "TuffSchedule", argumentParser, systemPackage, crypto,
+                "TuffSchedule", "TuffCinder", argumentParser, systemPackage, crypto,
             ],
             swiftSettings: strict
         ),
@@ -100,6 +107,13 @@ let package = Package(
         .testTarget(
             name: "TuffRepositoryTests",
             dependencies: ["TuffRepository", "TuffTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TuffCinderTests",
+            dependencies: [
+                "TuffCinder", "TuffRepository", "TuffTestSupport", "CBzip2", "CZlib", "CZstd", crypto,
+            ],
             swiftSettings: strict
         ),
         .testTarget(

@@ -117,7 +117,7 @@ package final class JobProgress: Sendable {
     /// Bytes of the volume that are dealt with.
     package var done: UInt64 { bytes.load(ordering: .relaxed) }
 
-    func add(_ count: UInt64) { bytes.add(count, ordering: .relaxed) }
+    package func add(_ count: UInt64) { bytes.add(count, ordering: .relaxed) }
 }
 
 /// What the threads of a backup share: which leaf is next, and what became of each.

@@ -191,7 +191,8 @@ extension stat {
 }
 
 extension RepositoryError {
-    static func system(_ number: Int32, _ sentence: String) -> RepositoryError {
+    /// A system call that failed with `number` of errno(3).
+    package static func system(_ number: Int32, _ sentence: String) -> RepositoryError {
         let code: Code =
             switch number {
             case ENOENT: .notFound

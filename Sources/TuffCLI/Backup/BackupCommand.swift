@@ -133,16 +133,22 @@ struct BackupRun: AsyncParsableCommand {
 
 struct BackupList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ls", abstract: "List restore points, oldest first.")
+        commandName: "ls", abstract: "List restore points, oldest first.",
+        discussion: "With --cinder the backups of OpenStack Cinder in a directory (posix and NFS drivers).")
 
-    @OptionGroup var repository: RepositoryOption
+    @OptionGroup var place: BackupPlace
     @Option(help: ArgumentHelp("Only those of this name.", valueName: "name"))
     var name: String?
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
+    func validate() throws {
+        try place.validate(onlyRepository: ["--name": name])
+    }
+
     func run() async throws {
-        let repository = try repository.open()
+        if let cinder = place.cinder { return try CinderJob(path: cinder, form: form, global: global).list() }
+        let repository = try place.open()
         let found = try failing { () throws(RepositoryError) in try repository.points() }
         let points = found.points.filter { name == nil || $0.record.series.name == name }
         try form.show(PointsView(points), global.output)
@@ -156,21 +162,35 @@ struct BackupRestore: AsyncParsableCommand {
         commandName: "restore", abstract: "Write a restore point to a device or file.",
         discussion: """
             A file that is not there is made, sparse; one that is there, or a device, is compared with the restore point, \
-            and only what differs is written.
+            and only what differs is written. With --cinder a backup of OpenStack Cinder and what it builds on, oldest \
+            first, every object proven by its length and MD5 digest; a file that is made has its name only when that is \
+            done, while a device or file that is there is written meanwhile.
             """)
 
-    @OptionGroup var repository: RepositoryOption
+    @OptionGroup var place: BackupPlace
     @Option(help: ArgumentHelp("Whose restore point.", valueName: "name"))
     var name: String?
-    @Option(help: ArgumentHelp("latest, a time such as 2026-11-22T03:00:00Z, or an ID.", valueName: "which"))
-    var at = "latest"
+    @Option(
+        help: ArgumentHelp("latest (the default), a time such as 2026-11-22T03:00:00Z, or an ID.", valueName: "which"))
+    var at: String?
+    @Option(help: ArgumentHelp("With --cinder: Cinder's id of the backup.", valueName: "uuid"))
+    var backup: String?
     @Option(help: ArgumentHelp("The block device or file to write.", valueName: "path"), completion: .file())
     var to: String
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
+    func validate() throws {
+        try place.validate(onlyRepository: ["--name": name, "--at": at], onlyCinder: ["--backup": backup])
+        if place.cinder != nil, backup == nil { throw ValidationError("which backup? Give --backup UUID") }
+    }
+
     func run() async throws {
-        let repository = try repository.open()
+        if let cinder = place.cinder, let backup {
+            return try await CinderJob(path: cinder, form: form, global: global).restore(backup, to: to)
+        }
+        let repository = try place.open()
+        let at = at ?? "latest"
         let choice: PointChoice =
             if at == "latest" {
                 .latest

@@ -1,0 +1,85 @@
+import ArgumentParser
+import TuffCinder
+import TuffModel
+import TuffRepository
+
+/// Where the backups are: our repository, or Cinder's directory.
+struct BackupPlace: ParsableArguments {
+    @Option(help: ArgumentHelp("The repository.", valueName: "dir"), completion: .directory)
+    var repository: String?
+    @Option(
+        help: ArgumentHelp(
+            "Cinder's backup_posix_path, or where its backup_share is mounted; only ever read.", valueName: "dir"),
+        completion: .directory)
+    var cinder: String?
+
+    /// - Parameters: options that go with one of the two only, by name.
+    func validate(onlyRepository: [String: String?], onlyCinder: [String: String?] = [:]) throws {
+        guard (repository == nil) != (cinder == nil) else {
+            throw ValidationError(
+                repository == nil ? "give --repository DIR or --cinder DIR" : "give --repository or --cinder, not both")
+        }
+        let wrong = (cinder == nil ? onlyCinder : onlyRepository).filter { $0.value != nil }.keys.min()
+        if let wrong {
+            throw ValidationError("\(wrong) does not go with \(cinder == nil ? "--repository" : "--cinder")")
+        }
+    }
+
+    func open() throws(Failure) -> Repository {
+        try failing { () throws(RepositoryError) in try Repository.open(try DirectoryStore(repository ?? "")) }
+    }
+}
+
+/// What the backup commands do with a directory of Cinder's.
+struct CinderJob {
+    let path: String
+    let form: TextOrJSONOption
+    let global: GlobalOptions
+
+    func list() throws(Failure) {
+        let backups = try open()
+        let list = backups.list()
+        try form.show(CinderBackupsView(list), global.output)
+        let damages = list.compactMap { if case .damaged(let reason) = $0.state { reason } else { nil } }
+        for damage in damages { Console.talk(Failure(damage).text(global.errors)) }
+        if !damages.isEmpty { throw Failure(nil) }
+    }
+
+    func restore(_ text: String, to path: String) async throws(Failure) {
+        guard let id = CinderID(text) else {
+            throw Failure.usage("\(PrintedText.quoted(text)) is no UUID; 'tuff backup ls --cinder DIR' shows them")
+        }
+        let backups = try open()
+        let (chain, size) = try failing { () throws(RepositoryError) in
+            let chain = try backups.chain(id)
+            try chain.checkFiles()
+            return (chain, try chain.size())
+        }
+        let isNew = NewFileTarget.isFree(path)
+        let target: any BlockTarget = try failing { () throws(RepositoryError) in
+            if isNew { try NewFileTarget(path, size: size) } else { try DeviceTarget(path, size: size) }
+        }
+        let progress = JobProgress()
+        let written: UInt64
+        do throws(Failure) {
+            written = try await Job(total: chain.total, progress: progress, json: form.format == .json).run {
+                () throws(RepositoryError) in
+                try CinderRestore(chain, size: size, to: target, progress: progress).run(threads: SystemThreads.natural)
+            }
+        } catch {
+            var failure = error
+            failure.help =
+                isNew
+                ? "nothing was made at \(Layout.printable(path))"
+                : "\(Layout.printable(path)) was there before and now has parts of the backup: use none of it"
+            throw failure
+        }
+        try form.show(CinderRestoredView(chain, to: path, size: size, written: written), global.output)
+    }
+
+    private func open() throws(Failure) -> CinderBackups {
+        let backups = try failing { () throws(RepositoryError) in try CinderBackups(try CinderDirectory(path)) }
+        for sentence in backups.unread { Console.talk("warning: \(sentence); backups in it are not seen\n") }
+        return backups
+    }
+}

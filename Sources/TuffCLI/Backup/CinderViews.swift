@@ -1,0 +1,98 @@
+package import TuffCinder
+import TuffModel
+
+/// Backups of Cinder's, oldest first.
+package struct CinderBackupsView: View {
+    private let backups: [CinderBackup]
+
+    package init(_ backups: [CinderBackup]) { self.backups = backups }
+
+    package var kind: String { "CinderBackups" }
+
+    package func text(_ style: Style) -> String {
+        guard !backups.isEmpty else { return "There is no backup of Cinder's.\n" }
+        let rows = backups.map { backup in
+            [
+                backup.id.description, backup.created ?? "-", Self.name(backup),
+                backup.size.map(Self.size) ?? "-", backup.own.map(Self.size) ?? "-", Self.kind(backup),
+                Self.state(backup),
+            ]
+        }
+        return Layout.table([["BACKUP", "CREATED", "VOLUME", "SIZE", "OWN", "KIND", "STATE"]] + rows)
+    }
+
+    package var body: [String: Tree] {
+        [
+            "items": .list(
+                backups.map { backup in
+                    .object([
+                        "backup": .text(backup.id), "volume": .text(backup.volume), "state": .text(Self.state(backup)),
+                        "reason": .text(Self.reason(backup)), "created": .text(backup.created),
+                        "name": .text(backup.name.flatMap { $0.isEmpty ? nil : $0 }),
+                        "volumeName": .text(backup.volumeName.flatMap { $0.isEmpty ? nil : $0 }),
+                        "parent": .text(backup.parent),
+                        "size": backup.size.map { .int(Int64(clamping: $0)) } ?? .null,
+                        "own": backup.own.map { .int(Int64(clamping: $0)) } ?? .null,
+                    ])
+                })
+        ]
+    }
+
+    private static func name(_ backup: CinderBackup) -> String {
+        guard let name = backup.volumeName, !name.isEmpty else { return backup.volume.description }
+        return name.count > 36 ? name.prefix(35) + "…" : name
+    }
+
+    private static func kind(_ backup: CinderBackup) -> String {
+        guard backup.created != nil else { return "-" }
+        return backup.parent == nil ? "full" : "incremental"
+    }
+
+    private static func state(_ backup: CinderBackup) -> String {
+        switch backup.state {
+        case .complete: "complete"
+        case .incomplete: "incomplete"
+        case .damaged: "damaged"
+        }
+    }
+
+    private static func reason(_ backup: CinderBackup) -> String? {
+        guard case .damaged(let reason) = backup.state else { return nil }
+        return reason
+    }
+
+    private static func size(_ bytes: UInt64) -> String { ByteCount(Int64(clamping: bytes)).description }
+}
+
+/// What a restore of a backup of Cinder's did.
+struct CinderRestoredView: View {
+    private let chain: CinderChain
+    private let target: String
+    private let size: UInt64
+    private let written: UInt64
+
+    init(_ chain: CinderChain, to target: String, size: UInt64, written: UInt64) {
+        self.chain = chain
+        self.target = target
+        self.size = size
+        self.written = written
+    }
+
+    var kind: String { "CinderRestored" }
+
+    func text(_ style: Style) -> String {
+        let backups = chain.count == 1 ? "a full backup" : "from a chain of \(chain.count)"
+        let size = ByteCount(Int64(clamping: size)), written = ByteCount(Int64(clamping: written))
+        return
+            "\(Layout.printable(target)) is Cinder's backup \(chain.backup) of \(Layout.printable(chain.created)), "
+            + "\(backups): \(size); \(written) were written, every object was checked.\n"
+    }
+
+    var body: [String: Tree] {
+        [
+            "backup": .text(chain.backup), "volume": .text(chain.volume), "to": .text(target),
+            "size": .int(Int64(clamping: size)), "written": .int(Int64(clamping: written)),
+            "layers": .int(Int64(chain.count)),
+        ]
+    }
+}

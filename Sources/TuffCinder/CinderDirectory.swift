@@ -1,0 +1,207 @@
+import CTuffHost
+import Glibc
+import TuffModel
+package import TuffRepository
+
+/// The directory beneath which Cinder keeps its backups (`backup_posix_path`, or the mount of `backup_share`), and what
+/// lies there by name. It is only ever read, and no symbolic link beneath it is followed.
+package final class CinderDirectory: Sendable {
+    /// As the user named it, for sentences.
+    package let path: String
+    private let root: Int32
+
+    /// Directories beneath the root that are looked into: Cinder's own containers are three deep, `ab/cd/<backup>`.
+    private static let depth = 4
+
+    package init(_ path: String) throws(RepositoryError) {
+        self.path = path
+        root = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard root >= 0 else { throw .system(errno, "cannot open \(path)") }
+    }
+
+    deinit { close(root) }
+
+    /// The files of one backup in one directory.
+    struct Listing: Sendable {
+        let prefix: CinderPrefix
+        /// Relative to the root; "." for the root itself.
+        let directory: String
+        var hasMetadata = false
+        var hasHashes = false
+        /// Files with an object's name, and the highest number among them: their names being all different, they are 1 to
+        /// `objects` when both are the same.
+        var objects = 0
+        var highest = 0
+        /// A file that cannot be of a backup as Cinder writes it, with what is wrong.
+        var odd: String?
+
+        func path(_ name: String) -> String { directory == "." ? name : "\(directory)/\(name)" }
+    }
+
+    struct Scan: Sendable {
+        var listings: [Listing] = []
+        /// Directories that could not be read, as sentences.
+        var unread: [String] = []
+    }
+
+    func scan() throws(RepositoryError) -> Scan {
+        var scan = Scan()
+        try list(".", depth: 0, into: &scan)
+        return scan
+    }
+
+    private func list(_ directory: String, depth: Int, into scan: inout Scan) throws(RepositoryError) {
+        let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else { return try unread(directory, depth, &scan) }
+        guard let stream = fdopendir(descriptor) else {
+            close(descriptor)
+            return try unread(directory, depth, &scan)
+        }
+        defer { closedir(stream) }
+        var listings: [CinderPrefix: Listing] = [:]
+        var deeper: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else { break }
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name != ".", name != ".." else { continue }
+            let kind = Self.kind(of: name, told: entry.pointee.d_type, in: descriptor)
+            if let (prefix, rest) = CinderPrefix.split(name) {
+                listings[prefix, default: Listing(prefix: prefix, directory: directory)].add(rest, kind)
+            } else if kind == S_IFDIR, depth < Self.depth {
+                deeper.append(directory == "." ? name : "\(directory)/\(name)")
+            }
+        }
+        if errno != 0 { try unread(directory, depth, &scan) }
+        scan.listings += listings.values.sorted { $0.prefix.text < $1.prefix.text }
+        for name in deeper.sorted() { try list(name, depth: depth + 1, into: &scan) }
+    }
+
+    private func unread(_ directory: String, _ depth: Int, _ scan: inout Scan) throws(RepositoryError) {
+        let error = RepositoryError.system(errno, "cannot list \(described(directory))")
+        guard depth > 0 else { throw error }
+        // Somebody's lost+found must not keep anybody from his backups.
+        scan.unread.append(error.description)
+    }
+
+    /// The type of an entry as of `st_mode`; 0 if it is gone.
+    private static func kind(of name: String, told: UInt8, in descriptor: Int32) -> mode_t {
+        switch Int(told) {
+        case Int(DT_REG): return S_IFREG
+        case Int(DT_DIR): return S_IFDIR
+        case Int(DT_UNKNOWN):
+            var status = stat()
+            return fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_mode & S_IFMT : 0
+        default: return S_IFLNK
+        }
+    }
+
+    /// Opens a regular file beneath the root.
+    func open(_ name: String) throws(RepositoryError) -> CinderFile {
+        // A FIFO must not hold us up.
+        let descriptor = tuff_open_beneath(root, name, O_RDONLY | O_NONBLOCK, 0)
+        guard descriptor >= 0 else {
+            let number = errno
+            switch number {
+            case ENOENT: throw RepositoryError(.damaged, "\(described(name)) is missing")
+            case ELOOP: throw RepositoryError(.damaged, "\(described(name)) is a symbolic link")
+            default: throw .system(number, "cannot open \(described(name))")
+            }
+        }
+        return try CinderFile(descriptor, described(name))
+    }
+
+    /// The length of a regular file beneath the root, which is not opened.
+    func size(_ name: String) throws(RepositoryError) -> UInt64 {
+        var status = stat()
+        guard fstatat(root, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+            throw errno == ENOENT
+                ? RepositoryError(.damaged, "\(described(name)) is missing")
+                : .system(errno, "cannot look at \(described(name))")
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw RepositoryError(.damaged, "\(described(name)) is no regular file")
+        }
+        return UInt64(clamping: status.st_size)
+    }
+
+    /// A path beneath the root for a sentence. Names of directories are other people's.
+    func described(_ name: String) -> String {
+        var text = path + "/"
+        for scalar in name.unicodeScalars { text += PrintedText.spelled(scalar) }
+        return name == "." ? path : text
+    }
+}
+
+extension CinderDirectory.Listing {
+    fileprivate mutating func add(_ rest: Substring, _ kind: mode_t) {
+        let number = CinderPrefix.number(rest)
+        guard kind == S_IFREG else {
+            odd = odd ?? "its file that ends in \(PrintedText.quoted(rest)) is no regular file"
+            return
+        }
+        if let number {
+            objects += 1
+            highest = max(highest, number)
+        } else if rest == "_metadata" {
+            hasMetadata = true
+        } else if rest == "_sha256file" {
+            hasHashes = true
+        } else {
+            odd = odd ?? "no backup has a file that ends in \(PrintedText.quoted(rest))"
+        }
+    }
+}
+
+/// A regular file that is open for reading.
+final class CinderFile: Sendable {
+    let size: UInt64
+    let path: String
+    private let descriptor: Int32
+
+    fileprivate init(_ descriptor: Int32, _ path: String) throws(RepositoryError) {
+        self.descriptor = descriptor
+        self.path = path
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw RepositoryError(.damaged, "\(path) is no regular file")
+        }
+        size = UInt64(clamping: status.st_size)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Up to as many bytes as `buffer` has room for; 0 at the end.
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) -> Int {
+        while true {
+            let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(clamping: offset))
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .system(errno, "cannot read \(path)") }
+            return count
+        }
+    }
+
+    /// All of it.
+    func contents(limit: Int) throws(RepositoryError) -> [UInt8] {
+        guard size <= UInt64(limit) else {
+            throw RepositoryError(.refused, "\(path) has \(size) bytes; more than \(limit) are not read")
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(size))
+        var done = 0
+        while done < bytes.count {
+            let from = done
+            let (count, failure) = bytes.withUnsafeMutableBytes { room -> (Int, RepositoryError?) in
+                do throws(RepositoryError) {
+                    return (try read(at: UInt64(from), into: .init(rebasing: room[from...])), nil)
+                } catch { return (0, error) }
+            }
+            if let failure { throw failure }
+            guard count > 0 else { throw RepositoryError(.damaged, "\(path) became shorter while it was read") }
+            done += count
+        }
+        return bytes
+    }
+}

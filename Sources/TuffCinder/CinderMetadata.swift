@@ -1,0 +1,317 @@
+import FoundationEssentials
+import TuffModel
+import TuffRepository
+
+/// How an object is compressed.
+enum CinderCompression: UInt8, Sendable {
+    case none
+    /// A zlib stream (RFC 1950). Cinder calls it `zlib` and `gzip` alike; it never writes a gzip file.
+    case zlib
+    case bzip2
+    /// A Zstandard frame (RFC 8878).
+    case zstd
+
+    /// Nil for a name that Cinder does not write.
+    init?(name: String) {
+        switch name {
+        case "none": self = .none
+        case "zlib", "gzip": self = .zlib
+        case "bz2", "bzip2": self = .bzip2
+        case "zstd": self = .zstd
+        default: return nil
+        }
+    }
+}
+
+/// What the metadata says of one object. Its number is its place in the list, from 1.
+struct CinderObject: Sendable {
+    /// Bytes of the volume.
+    let range: Range<UInt64>
+    let compression: CinderCompression
+    /// Of the uncompressed bytes.
+    let md5: MD5Text
+}
+
+/// An MD5 digest.
+struct MD5Text: Hashable, Sendable {
+    private let high: UInt64
+    private let low: UInt64
+
+    /// Nil for anything but 32 hexadecimal digits.
+    init?(_ text: String) {
+        guard text.utf8.count == 32, !text.contains("+"), !text.contains("-"),
+            let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        (self.high, self.low) = (high, low)
+    }
+
+    init(_ bytes: some Sequence<UInt8>) {
+        var words: (UInt64, UInt64) = (0, 0)
+        for (index, byte) in bytes.enumerated() {
+            if index < 8 { words.0 = words.0 << 8 | UInt64(byte) } else { words.1 = words.1 << 8 | UInt64(byte) }
+        }
+        (high, low) = words
+    }
+}
+
+/// What is used of a `_metadata` file, version 1.0.0. Of the volume's own record in it, which has its CHAP secret in clear
+/// (`provider_auth`), nothing but size and name is ever looked at, and no error quotes it.
+struct CinderMetadata: Sendable {
+    let backup: CinderID
+    let volume: CinderID
+    /// Nil in a full backup.
+    let parent: CinderID?
+    /// What the user called the backup; empty for nothing.
+    let name: String
+    let volumeName: String
+    /// As RFC 3339 where Cinder's form was understood, else as it stands there.
+    let created: String
+    /// Of the volume at the time of the backup, bytes.
+    let size: UInt64?
+    /// In the order of their numbers and of their offsets, without overlaps.
+    let objects: [CinderObject]
+
+    /// Bytes in its objects, uncompressed; no more than 2⁶³, since they do not overlap.
+    var own: UInt64 { objects.reduce(0) { $0 + UInt64($1.range.count) } }
+
+    /// Where the last object ends.
+    var end: UInt64 { objects.last?.range.upperBound ?? 0 }
+
+    /// The largest file that is read, in bytes: 200 bytes an object make some 1.3 million objects, which as a full
+    /// backup is more than a file system holds, and as an incremental one of a TiB every 26th block of 32 KiB.
+    static let limit = 256 << 20
+
+    /// - Parameter file: the path for sentences.
+    init(_ bytes: [UInt8], prefix: CinderPrefix, file: String) throws(RepositoryError) {
+        let raw: RawMetadata
+        do {
+            raw = try JSONDecoder().decode(RawMetadata.self, from: Data(bytes))
+        } catch let error as Unfit {
+            throw RepositoryError(.damaged, "\(file): \(error.reason)")
+        } catch let DecodingError.typeMismatch(_, context) {
+            throw RepositoryError(.damaged, "\(file): \(Self.place(context)) is not of the type that Cinder writes")
+        } catch let DecodingError.valueNotFound(_, context) {
+            throw RepositoryError(.damaged, "\(file): \(Self.place(context)) is null")
+        } catch let DecodingError.keyNotFound(key, _) {
+            throw RepositoryError(.damaged, "\(file): there is no \(PrintedText.quoted(key.stringValue))")
+        } catch {
+            // The decoder's own words may quote the text, and with it the secret.
+            throw RepositoryError(.damaged, "\(file) is cut off, or no JSON")
+        }
+        do throws(Unfit) {
+            guard CinderID(raw.backup) == prefix.backup, CinderID(raw.volume) == prefix.volume else {
+                throw Unfit("is of another backup or volume than its name says")
+            }
+            backup = prefix.backup
+            volume = prefix.volume
+            parent = try raw.parent.map { text throws(Unfit) in
+                guard let id = CinderID(text) else {
+                    throw Unfit("its parent's id is no UUID: \(PrintedText.quoted(text))")
+                }
+                return id
+            }
+            name = raw.name ?? ""
+            created = Self.time(raw.created ?? "")
+            objects = try Self.numbered(raw.objects, prefix)
+            let record = try Self.volumeRecord(raw.volumeRecord)
+            volumeName = record?.display_name ?? ""
+            size = try record?.size.map { gibibytes throws(Unfit) in
+                // Cinder keeps a 32-bit number.
+                guard (0...Int64(Int32.max)).contains(gibibytes) else { throw Unfit("the volume's size is impossible") }
+                return UInt64(gibibytes) << 30
+            }
+        } catch {
+            throw RepositoryError(.damaged, "\(file): \(error.reason)")
+        }
+    }
+
+    /// Checks names and offsets, which later steps rely on.
+    private static func numbered(
+        _ entries: [RawMetadata.Entry], _ prefix: CinderPrefix
+    ) throws(Unfit) -> [CinderObject] {
+        var objects: [CinderObject] = []
+        objects.reserveCapacity(entries.count)
+        var end: UInt64 = 0
+        for (index, entry) in entries.enumerated() {
+            let name = prefix.object(index + 1)
+            guard entry.name == name else {
+                throw Unfit("object \(index + 1) is named \(PrintedText.quoted(entry.name.suffix(60))), not \(name)")
+            }
+            let (upper, overflow) = entry.offset.addingReportingOverflow(entry.length)
+            guard entry.length > 0, !overflow, upper <= UInt64(Int64.max) else {
+                throw Unfit("object \(index + 1) has the impossible length \(entry.length) at \(entry.offset)")
+            }
+            guard entry.offset >= end else {
+                throw Unfit("object \(index + 1) begins at \(entry.offset), before the end of the one before it")
+            }
+            guard let compression = CinderCompression(name: entry.compression) else {
+                throw Unfit(
+                    "object \(index + 1) has the unknown compression \(PrintedText.quoted(entry.compression))")
+            }
+            guard let md5 = MD5Text(entry.md5) else { throw Unfit("object \(index + 1) has no MD5 digest") }
+            objects.append(CinderObject(range: entry.offset..<upper, compression: compression, md5: md5))
+            end = upper
+        }
+        return objects
+    }
+
+    private static func volumeRecord(_ text: String?) throws(Unfit) -> RawVolume.Base? {
+        guard let text else { return nil }
+        do {
+            return try JSONDecoder().decode(RawVolume.self, from: Data(text.utf8)).base
+        } catch {
+            // Nothing of it, nor where it is wrong: the secret is in it.
+            throw Unfit("the volume's own record in it (volume_meta) is not what Cinder writes")
+        }
+    }
+
+    /// `objects[3].length`, of names that are ours.
+    private static func place(_ context: DecodingError.Context) -> String {
+        let text = context.codingPath.reduce(into: "") { text, key in
+            text += key.intValue.map { "[\($0)]" } ?? (text.isEmpty ? key.stringValue : ".\(key.stringValue)")
+        }
+        return text.isEmpty ? "the whole" : PrintedText.quoted(text)
+    }
+
+    /// `2026-08-21 10:00:00+00:00`, with or without fractions and zone, as RFC 3339.
+    static func time(_ text: String) -> String {
+        let bytes = Array(text.utf8)
+        guard bytes.count >= 19, bytes[10] == UInt8(ascii: " ") || bytes[10] == UInt8(ascii: "T") else { return text }
+        var rest = bytes[19...]
+        if rest.first == UInt8(ascii: ".") { rest = rest.dropFirst().drop { (0x30...0x39).contains($0) } }
+        guard rest.isEmpty || rest.elementsEqual("+00:00".utf8) || rest.elementsEqual("Z".utf8) else { return text }
+        let time = String(
+            decoding: bytes[..<10] + [UInt8(ascii: "T")] + bytes[11..<19] + [UInt8(ascii: "Z")], as: UTF8.self)
+        return Instant(text: time)?.description ?? text
+    }
+}
+
+/// Why a file is not what Cinder writes, without the file's name.
+private struct Unfit: Error {
+    let reason: String
+
+    init(_ reason: String) { self.reason = reason }
+}
+
+/// The file as it stands there.
+private struct RawMetadata: Decodable {
+    struct Entry {
+        let name: String
+        let offset: UInt64
+        let length: UInt64
+        let compression: String
+        let md5: String
+    }
+
+    let backup: String
+    let volume: String
+    let name: String?
+    let created: String?
+    let parent: String?
+    let objects: [Entry]
+    let volumeRecord: String?
+
+    private enum Key: String, CodingKey {
+        case version
+        case backup = "backup_id"
+        case volume = "volume_id"
+        case name = "backup_name"
+        case created = "created_at"
+        case parent = "parent_id"
+        case objects
+        case volumeRecord = "volume_meta"
+    }
+
+    private enum EntryKey: String, CodingKey { case offset, length, compression, md5 }
+
+    /// Any key at all: the names of objects are keys.
+    private struct NameKey: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    init(from decoder: any Decoder) throws {
+        let all = try decoder.container(keyedBy: Key.self)
+        let version = try all.decode(String.self, forKey: .version)
+        guard version == "1.0.0" else {
+            throw Unfit("it has version \(PrintedText.quoted(version)); only 1.0.0 is known")
+        }
+        backup = try all.decode(String.self, forKey: .backup)
+        volume = try all.decode(String.self, forKey: .volume)
+        name = try all.decodeIfPresent(String.self, forKey: .name)
+        created = try all.decodeIfPresent(String.self, forKey: .created)
+        guard all.contains(.parent) else { throw Unfit("there is no 'parent_id'") }
+        parent = try all.decodeIfPresent(String.self, forKey: .parent)
+        volumeRecord = try all.decodeIfPresent(String.self, forKey: .volumeRecord)
+        var list = try all.nestedUnkeyedContainer(forKey: .objects)
+        var entries: [Entry] = []
+        while !list.isAtEnd {
+            let map = try list.nestedContainer(keyedBy: NameKey.self)
+            let keys = map.allKeys
+            guard keys.count == 1, let key = keys.first else {
+                throw Unfit("object \(entries.count + 1) has \(keys.count) names instead of one")
+            }
+            let fields = try map.nestedContainer(keyedBy: EntryKey.self, forKey: key)
+            entries.append(
+                Entry(
+                    name: key.stringValue, offset: try fields.decode(UInt64.self, forKey: .offset),
+                    length: try fields.decode(UInt64.self, forKey: .length),
+                    compression: try fields.decode(String.self, forKey: .compression),
+                    md5: try fields.decode(String.self, forKey: .md5)))
+        }
+        objects = entries
+    }
+}
+
+/// The JSON within the JSON (cinder/backup/driver.py): of all its fields only these.
+private struct RawVolume: Decodable {
+    struct Base: Decodable {
+        let size: Int64?
+        let display_name: String?
+    }
+
+    let base: Base?
+
+    private enum CodingKeys: String, CodingKey { case base = "volume-base-metadata" }
+}
+
+/// What a `_sha256file` says of the volume's size; the digests themselves are for making the next incremental backup.
+enum CinderHashes {
+    /// A larger one, of a volume of some 28 GiB and up, is not read.
+    static let limit = 64 << 20
+
+    /// The volume's last byte lies in this range of sizes: the last block may be short.
+    static func sizes(_ bytes: [UInt8], prefix: CinderPrefix, file: String) throws(RepositoryError) -> ClosedRange<
+        UInt64
+    > {
+        guard let raw = try? JSONDecoder().decode(Raw.self, from: Data(bytes)), raw.version == "1.0.0",
+            CinderID(raw.backup_id) == prefix.backup, CinderID(raw.volume_id) == prefix.volume,
+            raw.chunk_size > 0, raw.chunk_size <= 1 << 40, raw.sha256s.count > 0
+        else {
+            throw RepositoryError(.damaged, "\(file) is cut off, or not what Cinder writes")
+        }
+        let upper = UInt64(raw.sha256s.count) * UInt64(raw.chunk_size)
+        return upper - UInt64(raw.chunk_size) + 1...upper
+    }
+
+    private struct Raw: Decodable {
+        let version: String
+        let backup_id: String
+        let volume_id: String
+        let chunk_size: Int64
+        let sha256s: Counted
+    }
+
+    /// The length of a list, whose elements are not kept.
+    private struct Counted: Decodable {
+        let count: Int
+
+        init(from decoder: any Decoder) throws {
+            let list = try decoder.unkeyedContainer()
+            count = list.count ?? 0
+        }
+    }
+}

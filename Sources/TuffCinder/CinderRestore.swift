@@ -1,0 +1,125 @@
+import Glibc
+import Synchronization
+package import TuffRepository
+
+/// Writes the volume of a backup of Cinder's somewhere.
+///
+/// Every object is decompressed in pieces, written where it belongs, and proven by length and digest at its end; layers
+/// go one after another, oldest first. What is zero in a later layer is written over what an earlier one had there, which
+/// Cinder's own restore into a new volume leaves.
+package struct CinderRestore: Sendable {
+    /// Bytes in one go.
+    static let piece = 1 << 20
+    /// What is compared, and left alone where it is there already.
+    static let block = 64 << 10
+
+    private let chain: CinderChain
+    private let size: UInt64
+    private let target: any BlockTarget
+    private let progress: JobProgress
+
+    /// - Parameter size: the volume's, which the target has at least.
+    package init(_ chain: CinderChain, size: UInt64, to target: any BlockTarget, progress: JobProgress) {
+        self.chain = chain
+        self.size = size
+        self.target = target
+        self.progress = progress
+    }
+
+    /// Bytes that were written; the rest was there already.
+    package func run(threads: some Threads) throws(RepositoryError) -> UInt64 {
+        let written = Atomic<UInt64>(0)
+        for (depth, layer) in chain.layers.enumerated() {
+            // Objects of one layer do not overlap, so their order does not matter.
+            let next = Atomic<Int>(0)
+            let failed = Atomic<Bool>(false)
+            try threads.perform { () throws(RepositoryError) in
+                let writer = PieceWriter(target, isBlank: target.isBlank && depth == 0)
+                defer { written.add(writer.written, ordering: .relaxed) }
+                while !failed.load(ordering: .relaxed) {
+                    let index = next.add(1, ordering: .relaxed).oldValue
+                    guard index < layer.metadata.objects.count else { return }
+                    do throws(RepositoryError) { try restore(index, of: layer, with: writer) } catch {
+                        failed.store(true, ordering: .relaxed)
+                        throw error
+                    }
+                }
+            }
+        }
+        let writer = PieceWriter(target, isBlank: target.isBlank)
+        try writer.clear(chain.covered..<max(size, chain.covered))
+        written.add(writer.written, ordering: .relaxed)
+        try target.finish()
+        return written.load(ordering: .relaxed)
+    }
+
+    private func restore(_ index: Int, of layer: CinderLayer, with writer: PieceWriter) throws(RepositoryError) {
+        let object = layer.metadata.objects[index]
+        let stream = ObjectStream(object, in: try chain.directory.open(layer.path(ofObject: index + 1)))
+        var offset = object.range.lowerBound
+        while true {
+            let count = try stream.read(into: writer.bytes)
+            guard count > 0 else { return }
+            try writer.write(count, at: offset)
+            offset += UInt64(count)
+            progress.add(UInt64(count))
+        }
+    }
+}
+
+/// One thread's buffers, and the way into the target.
+private final class PieceWriter {
+    /// What is to be written.
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: CinderRestore.piece, alignment: 4_096)
+    private(set) var written: UInt64 = 0
+
+    private let target: any BlockTarget
+    private let isBlank: Bool
+    /// What is there; zeros in a blank target.
+    private let there = UnsafeMutableRawBufferPointer.allocate(byteCount: CinderRestore.piece, alignment: 4_096)
+
+    init(_ target: any BlockTarget, isBlank: Bool) {
+        self.target = target
+        self.isBlank = isBlank
+        there.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    deinit {
+        bytes.deallocate()
+        there.deallocate()
+    }
+
+    /// Writes the first `count` of `bytes`, but only blocks that differ from what is there, neighbours in one go.
+    func write(_ count: Int, at offset: UInt64) throws(RepositoryError) {
+        if !isBlank { try target.read(at: offset, into: .init(rebasing: there[..<count])) }
+        var differing: Range<Int>?
+        for begin in stride(from: 0, to: count, by: CinderRestore.block) {
+            let end = min(begin + CinderRestore.block, count)
+            if memcmp(bytes.baseAddress! + begin, there.baseAddress! + begin, end - begin) != 0 {
+                differing = (differing?.lowerBound ?? begin)..<end
+            } else {
+                try flush(&differing, at: offset)
+            }
+        }
+        try flush(&differing, at: offset)
+    }
+
+    private func flush(_ range: inout Range<Int>?, at offset: UInt64) throws(RepositoryError) {
+        guard let wanted = range else { return }
+        try target.write(.init(rebasing: bytes[wanted]), at: offset + UInt64(wanted.lowerBound))
+        written += UInt64(wanted.count)
+        range = nil
+    }
+
+    /// Makes a range zero.
+    func clear(_ range: Range<UInt64>) throws(RepositoryError) {
+        guard !isBlank, !range.isEmpty else { return }
+        bytes.initializeMemory(as: UInt8.self, repeating: 0)
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let count = Int(min(UInt64(CinderRestore.piece), range.upperBound - offset))
+            try write(count, at: offset)
+            offset += UInt64(count)
+        }
+    }
+}

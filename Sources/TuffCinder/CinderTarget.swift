@@ -1,0 +1,76 @@
+import CTuffHost
+import Glibc
+import Synchronization
+package import TuffRepository
+
+/// A file that has its name only once it is complete.
+package final class NewFileTarget: BlockTarget {
+    package let isBlank = true
+    private let path: String
+    private let temporary: String
+    private let descriptor: Int32
+    private let isPlaced = Atomic<Bool>(false)
+
+    /// Makes a file of `size` bytes, all of them holes, beside `path`, which must be free.
+    package init(_ path: String, size: UInt64) throws(RepositoryError) {
+        self.path = path
+        let folder = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+        let number = UInt64.random(in: .min ... .max)
+        temporary = "\(folder).tuff-restore-\(String(number, radix: 16))"
+        descriptor = tuff_open_at(AT_FDCWD, temporary, O_RDWR | O_CREAT | O_EXCL, 0o600)
+        guard descriptor >= 0 else { throw .system(errno, "cannot make a file beside \(path)") }
+        guard ftruncate(descriptor, off_t(clamping: size)) == 0 else {
+            let error = RepositoryError.system(errno, "cannot make a file of \(size) bytes beside \(path)")
+            close(descriptor)
+            unlink(temporary)
+            throw error
+        }
+    }
+
+    deinit {
+        close(descriptor)
+        if !isPlaced.load(ordering: .relaxed) { unlink(temporary) }
+    }
+
+    package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+        var done = 0
+        while done < buffer.count {
+            let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system(errno, "cannot read \(temporary)") }
+            done += count
+        }
+    }
+
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + done)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system(errno, "cannot write \(temporary)") }
+            done += count
+        }
+    }
+
+    /// Gives the file its name, which must still be free.
+    package func finish() throws(RepositoryError) {
+        guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(temporary)") }
+        if tuff_rename_new(AT_FDCWD, temporary, AT_FDCWD, path) != 0 {
+            // A file system that cannot rename without replacing (NFS) can link without replacing.
+            guard errno == EINVAL, link(temporary, path) == 0 else { throw .system(errno, "cannot make \(path)") }
+            unlink(temporary)
+        }
+        isPlaced.store(true, ordering: .relaxed)
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let directory = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw .system(errno, "cannot open \(folder)") }
+        defer { close(directory) }
+        guard fsync(directory) == 0 else { throw .system(errno, "cannot sync \(folder)") }
+    }
+
+    /// Whether there is nothing at `path`, not even a symbolic link.
+    package static func isFree(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) != 0 && errno == ENOENT
+    }
+}
