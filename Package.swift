@@ -112,8 +112,9 @@ let package = Package(
         .testTarget(
             name: "TuffCinderTests",
             dependencies: [
-                "TuffCinder", "TuffRepository", "TuffTestSupport", "CBzip2", "CZlib", "CZstd", crypto,
+                "TuffCinder", "TuffCLI", "TuffRepository", "TuffTestSupport", "CBzip2", "CZlib", "CZstd", crypto,
             ],
+            exclude: ["Golden"],
             swiftSettings: strict
         ),
         .testTarget(

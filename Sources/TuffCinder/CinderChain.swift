@@ -167,7 +167,10 @@ package struct CinderChain: Sendable {
     /// Bytes that are read of all objects, uncompressed.
     package let total: UInt64
 
-    private var newest: CinderLayer { layers[layers.count - 1] }
+    /// Whether the newest backup has its list of digests, by which the whole result is proven.
+    package var hasDigests: Bool { newest.listing.hasHashes }
+
+    var newest: CinderLayer { layers[layers.count - 1] }
     package var backup: CinderID { newest.metadata.backup }
     package var volume: CinderID { newest.metadata.volume }
     package var created: String { newest.metadata.created }
@@ -233,18 +236,19 @@ package struct CinderChain: Sendable {
             }
             return covered
         }
-        let path = listing.path(listing.prefix.hashes)
-        let file = try directory.open(path)
-        guard file.size <= UInt64(CinderHashes.limit) else { return leastSize }
-        let sizes = try CinderHashes.sizes(
-            try file.contents(limit: CinderHashes.limit), prefix: listing.prefix, file: directory.described(path))
-        guard covered >= sizes.lowerBound else {
+        let extent = try DigestList(listing, in: directory).read { _, _, _ in }
+        try expect(extent)
+        return leastSize
+    }
+
+    /// Checks that the objects reach as far as the list of digests.
+    func expect(_ extent: DigestList.Extent) throws(RepositoryError) {
+        guard covered >= extent.sizes.lowerBound else {
             throw RepositoryError(
                 .damaged,
-                "the objects of backup \(layers[0].metadata.backup) end at \(covered), but "
-                    + "\(directory.described(path)) has digests up to \(sizes.upperBound)")
+                "the objects of backup \(layers[0].metadata.backup) end at \(covered), but backup \(backup) has digests "
+                    + "up to \(extent.sizes.upperBound)")
         }
-        return leastSize
     }
 
     /// Looks at the file of every object, so that what is missing or cut off is told before the first byte is written.

@@ -96,7 +96,7 @@ struct CinderMetadata: Sendable {
             throw RepositoryError(.damaged, "\(file): there is no \(PrintedText.quoted(key.stringValue))")
         } catch {
             // The decoder's own words may quote the text, and with it the secret.
-            throw RepositoryError(.damaged, "\(file) is cut off, or no JSON")
+            throw RepositoryError(.damaged, "\(file) is cut off, no JSON, or has a number that cannot be")
         }
         do throws(Unfit) {
             guard CinderID(raw.backup) == prefix.backup, CinderID(raw.volume) == prefix.volume else {
@@ -114,7 +114,7 @@ struct CinderMetadata: Sendable {
             created = Self.time(raw.created ?? "")
             objects = try Self.numbered(raw.objects, prefix)
             let record = try Self.volumeRecord(raw.volumeRecord)
-            volumeName = record?.display_name ?? ""
+            volumeName = record?.name ?? ""
             size = try record?.size.map { gibibytes throws(Unfit) in
                 // Cinder keeps a 32-bit number.
                 guard (0...Int64(Int32.max)).contains(gibibytes) else { throw Unfit("the volume's size is impossible") }
@@ -270,48 +270,15 @@ private struct RawMetadata: Decodable {
 private struct RawVolume: Decodable {
     struct Base: Decodable {
         let size: Int64?
-        let display_name: String?
+        let name: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case size
+            case name = "display_name"
+        }
     }
 
     let base: Base?
 
     private enum CodingKeys: String, CodingKey { case base = "volume-base-metadata" }
-}
-
-/// What a `_sha256file` says of the volume's size; the digests themselves are for making the next incremental backup.
-enum CinderHashes {
-    /// A larger one, of a volume of some 28 GiB and up, is not read.
-    static let limit = 64 << 20
-
-    /// The volume's last byte lies in this range of sizes: the last block may be short.
-    static func sizes(_ bytes: [UInt8], prefix: CinderPrefix, file: String) throws(RepositoryError) -> ClosedRange<
-        UInt64
-    > {
-        guard let raw = try? JSONDecoder().decode(Raw.self, from: Data(bytes)), raw.version == "1.0.0",
-            CinderID(raw.backup_id) == prefix.backup, CinderID(raw.volume_id) == prefix.volume,
-            raw.chunk_size > 0, raw.chunk_size <= 1 << 40, raw.sha256s.count > 0
-        else {
-            throw RepositoryError(.damaged, "\(file) is cut off, or not what Cinder writes")
-        }
-        let upper = UInt64(raw.sha256s.count) * UInt64(raw.chunk_size)
-        return upper - UInt64(raw.chunk_size) + 1...upper
-    }
-
-    private struct Raw: Decodable {
-        let version: String
-        let backup_id: String
-        let volume_id: String
-        let chunk_size: Int64
-        let sha256s: Counted
-    }
-
-    /// The length of a list, whose elements are not kept.
-    private struct Counted: Decodable {
-        let count: Int
-
-        init(from decoder: any Decoder) throws {
-            let list = try decoder.unkeyedContainer()
-            count = list.count ?? 0
-        }
-    }
 }

@@ -1,3 +1,4 @@
+import Crypto
 import Glibc
 import Synchronization
 package import TuffRepository
@@ -6,7 +7,8 @@ package import TuffRepository
 ///
 /// Every object is decompressed in pieces, written where it belongs, and proven by length and digest at its end; layers
 /// go one after another, oldest first. What is zero in a later layer is written over what an earlier one had there, which
-/// Cinder's own restore into a new volume leaves.
+/// Cinder's own restore into a new volume leaves. At the end all of it is read back and compared with the newest
+/// backup's list of digests, since offsets and parents have no checksum of their own.
 package struct CinderRestore: Sendable {
     /// Bytes in one go.
     static let piece = 1 << 20
@@ -49,8 +51,53 @@ package struct CinderRestore: Sendable {
         let writer = PieceWriter(target, isBlank: target.isBlank)
         try writer.clear(chain.covered..<max(size, chain.covered))
         written.add(writer.written, ordering: .relaxed)
+        if chain.hasDigests { try prove() }
         try target.finish()
         return written.load(ordering: .relaxed)
+    }
+
+    /// Bytes that `progress` will have counted at the end.
+    package static func total(_ chain: CinderChain) -> UInt64 {
+        let (sum, overflow) = chain.total.addingReportingOverflow(chain.hasDigests ? chain.covered : 0)
+        return overflow ? .max : sum
+    }
+
+    /// Compares the result with what Cinder says it read.
+    private func prove() throws(RepositoryError) {
+        let list = try DigestList(chain.newest.listing, in: chain.directory)
+        var room: [UInt8] = []
+        var zero: SHA256.Digest?
+        let extent = try list.read { offset, length, digest throws(RepositoryError) in
+            // Said below, once the list has been read to its end.
+            guard offset < chain.covered else { return }
+            let count = Int(min(length, chain.covered - offset))
+            if room.count != count { room = [UInt8](repeating: 0, count: count) }
+            var failure: RepositoryError?
+            let found = room.withUnsafeMutableBytes { room -> SHA256.Digest? in
+                do throws(RepositoryError) { try target.read(at: offset, into: room) } catch { failure = error }
+                guard failure == nil else { return nil }
+                let isZero = room[0] == 0 && memcmp(room.baseAddress!, room.baseAddress! + 1, count - 1) == 0
+                // Much of a volume is zero, and all blocks but the last have one length.
+                if isZero, UInt64(count) == length {
+                    if zero == nil { zero = Self.digest(room) }
+                    return zero
+                }
+                return Self.digest(room)
+            }
+            if let failure { throw failure }
+            guard let found, DigestList.matches(found, digest) else {
+                throw list.unfit(
+                    "has another digest for the \(count) bytes at \(offset) than the chain of backups yields")
+            }
+            progress.add(UInt64(count))
+        }
+        try chain.expect(extent)
+    }
+
+    private static func digest(_ bytes: UnsafeMutableRawBufferPointer) -> SHA256.Digest {
+        var hasher = SHA256()
+        hasher.update(bufferPointer: UnsafeRawBufferPointer(bytes))
+        return hasher.finalize()
     }
 
     private func restore(_ index: Int, of layer: CinderLayer, with writer: PieceWriter) throws(RepositoryError) {

@@ -62,10 +62,12 @@ struct CinderJob {
         let progress = JobProgress()
         let written: UInt64
         do throws(Failure) {
-            written = try await Job(total: chain.total, progress: progress, json: form.format == .json).run {
-                () throws(RepositoryError) in
-                try CinderRestore(chain, size: size, to: target, progress: progress).run(threads: SystemThreads.natural)
-            }
+            written = try await Job(total: CinderRestore.total(chain), progress: progress, json: form.format == .json)
+                .run {
+                    () throws(RepositoryError) in
+                    try CinderRestore(chain, size: size, to: target, progress: progress).run(
+                        threads: SystemThreads.natural)
+                }
         } catch {
             var failure = error
             failure.help =

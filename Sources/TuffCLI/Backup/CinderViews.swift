@@ -85,14 +85,15 @@ struct CinderRestoredView: View {
         let size = ByteCount(Int64(clamping: size)), written = ByteCount(Int64(clamping: written))
         return
             "\(Layout.printable(target)) is Cinder's backup \(chain.backup) of \(Layout.printable(chain.created)), "
-            + "\(backups): \(size); \(written) were written, every object was checked.\n"
+            + "\(backups): \(size); \(written) were written. Every object was checked"
+            + (chain.hasDigests ? ", and the whole by Cinder's digests.\n" : "; there are no digests of the whole.\n")
     }
 
     var body: [String: Tree] {
         [
             "backup": .text(chain.backup), "volume": .text(chain.volume), "to": .text(target),
             "size": .int(Int64(clamping: size)), "written": .int(Int64(clamping: written)),
-            "layers": .int(Int64(chain.count)),
+            "layers": .int(Int64(chain.count)), "digests": .bool(chain.hasDigests),
         ]
     }
 }
