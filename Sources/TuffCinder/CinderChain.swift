@@ -44,7 +44,10 @@ package struct CinderBackups: Sendable {
     package func list() -> [CinderBackup] {
         var layers: [CinderID: Result<CinderLayer, RepositoryError>] = [:]
         for id in listings.keys {
-            layers[id] = Result { () throws(RepositoryError) in try layer(id) }
+            layers[id] = Result { () throws(RepositoryError) in
+                let found = try layer(id)
+                return CinderLayer(listing: found.listing, metadata: found.metadata.withoutObjects())
+            }
         }
         return listings.map { id, found in
             var backup = CinderBackup(
@@ -114,7 +117,7 @@ package struct CinderBackups: Sendable {
         let path = listing.path(prefix.metadata)
         let bytes = try directory.open(path).contents(limit: CinderMetadata.limit)
         let metadata = try CinderMetadata(bytes, prefix: prefix, file: directory.described(path))
-        let count = metadata.objects.count
+        let count = metadata.count
         guard listing.highest <= count else {
             throw RepositoryError(
                 .damaged,
@@ -183,16 +186,12 @@ package struct CinderChain: Sendable {
         guard covered > 0 else {
             throw RepositoryError(.damaged, "full backup \(layers[0].metadata.backup) has no objects")
         }
-        // A full backup has every byte of the volume: each object begins where the one before it ends.
-        var end: UInt64 = 0
-        for (index, object) in layers[0].metadata.objects.enumerated() {
-            guard object.range.lowerBound == end else {
-                throw RepositoryError(
-                    .damaged,
-                    "full backup \(layers[0].metadata.backup) lacks the bytes from \(end) on before object \(index + 1)"
-                )
-            }
-            end = object.range.upperBound
+        // A full backup has every byte of the volume.
+        if let gap = layers[0].metadata.firstGap {
+            throw RepositoryError(
+                .damaged,
+                "full backup \(layers[0].metadata.backup) lacks the bytes from \(gap.offset) on before object \(gap.object)"
+            )
         }
         var total = covered
         for layer in layers.dropFirst() {
