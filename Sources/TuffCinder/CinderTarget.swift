@@ -20,14 +20,13 @@ package final class NewFileTarget: BlockTarget {
         descriptor = tuff_open_at(AT_FDCWD, temporary, O_RDWR | O_CREAT | O_EXCL, 0o600)
         guard descriptor >= 0 else { throw .system(errno, "cannot make a file beside \(path)") }
         guard ftruncate(descriptor, off_t(clamping: size)) == 0 else {
-            let error = RepositoryError.system(errno, "cannot make a file of \(size) bytes beside \(path)")
-            close(descriptor)
-            unlink(temporary)
-            throw error
+            // The file is closed and removed by deinit, which runs once everything is initialised.
+            throw .system(errno, "cannot make a file of \(size) bytes beside \(path)")
         }
     }
 
     deinit {
+        guard descriptor >= 0 else { return }
         close(descriptor)
         if !isPlaced.load(ordering: .relaxed) { unlink(temporary) }
     }

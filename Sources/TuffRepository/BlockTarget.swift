@@ -27,10 +27,8 @@ package final class DeviceTarget: BlockTarget {
         // A device that is mounted or held by somebody refuses O_EXCL without O_CREAT (open(2)).
         descriptor = made >= 0 ? made : tuff_open_at(AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_EXCL, 0)
         guard descriptor >= 0 else { throw .system(errno, "cannot open \(path) for writing") }
-        do throws(RepositoryError) { try Self.prepare(descriptor, path, size) } catch {
-            close(descriptor)
-            throw error
-        }
+        // Closed by deinit if this throws: everything is initialised.
+        try Self.prepare(descriptor, path, size)
     }
 
     deinit { close(descriptor) }

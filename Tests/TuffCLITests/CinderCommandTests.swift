@@ -78,6 +78,7 @@ struct CinderCommandTests {
     @Test(arguments: [
         ("ls", "give --repository DIR or --cinder DIR"),
         ("ls --cinder a --repository b", "give --repository or --cinder, not both"),
+        ("ls --cinder a --key-file b", "--key-file does not go with --cinder"),
         ("ls --cinder a --name b", "--name does not go with --cinder"),
         ("restore --cinder a --to b", "which backup? Give --backup UUID"),
         ("restore --cinder a --to b --backup c", "'c' is no UUID"),

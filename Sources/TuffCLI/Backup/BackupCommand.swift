@@ -25,7 +25,9 @@ struct RepositoryOption: ParsableArguments {
         completion: .file())
     var keyFile: String?
 
-    func open() throws(Failure) -> Repository {
+    func open() throws(Failure) -> Repository { try Self.open(path, keyFile: keyFile) }
+
+    static func open(_ path: String, keyFile: String?) throws(Failure) -> Repository {
         let secret = try keyFile.map { path throws(Failure) in try KeyFile.read(path) }
         return try failing { () throws(RepositoryError) in
             try Repository.open(try DirectoryStore(path), secret: secret)
@@ -143,7 +145,7 @@ struct BackupList: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        try place.validate(onlyRepository: ["--name": name])
+        try place.validate(onlyRepository: ["--name": name, "--key-file": place.keyFile])
     }
 
     func run() async throws {
@@ -181,7 +183,8 @@ struct BackupRestore: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        try place.validate(onlyRepository: ["--name": name, "--at": at], onlyCinder: ["--backup": backup])
+        try place.validate(
+            onlyRepository: ["--name": name, "--at": at, "--key-file": place.keyFile], onlyCinder: ["--backup": backup])
         if place.cinder != nil, backup == nil { throw ValidationError("which backup? Give --backup UUID") }
     }
 

@@ -13,6 +13,12 @@ struct BackupPlace: ParsableArguments {
         completion: .directory)
     var cinder: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Opens an encrypted repository: a file of at most 1 KiB that nobody else may read.", valueName: "file"),
+        completion: .file())
+    var keyFile: String?
+
     /// - Parameters: options that go with one of the two only, by name.
     func validate(onlyRepository: [String: String?], onlyCinder: [String: String?] = [:]) throws {
         guard (repository == nil) != (cinder == nil) else {
@@ -25,9 +31,8 @@ struct BackupPlace: ParsableArguments {
         }
     }
 
-    func open() throws(Failure) -> Repository {
-        try failing { () throws(RepositoryError) in try Repository.open(try DirectoryStore(repository ?? "")) }
-    }
+    /// The repository, where it is one.
+    func open() throws(Failure) -> Repository { try RepositoryOption.open(repository ?? "", keyFile: keyFile) }
 }
 
 /// What the backup commands do with a directory of Cinder's.
