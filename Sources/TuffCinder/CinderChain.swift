@@ -28,7 +28,7 @@ package struct CinderBackup: Sendable {
 
 /// The backups beneath a directory.
 package struct CinderBackups: Sendable {
-    let directory: CinderDirectory
+    package let directory: CinderDirectory
     private let listings: [CinderID: [CinderDirectory.Listing]]
     /// Directories that could not be read, as sentences. What lies there is missing here.
     package let unread: [String]

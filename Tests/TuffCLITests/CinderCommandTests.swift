@@ -65,6 +65,17 @@ struct CinderCommandTests {
         #expect(over.code == 1 && over.err.contains("old was there before and now has parts of the backup"))
     }
 
+    @Test func nothingIsWrittenAmongTheBackups() throws {
+        let folder = try container()
+        let object = "cinder/shared/volume_\(Self.volume)_20260821100000_backup_\(Self.backup)-00001"
+        symlink("\(folder.path)/\(object)", "\(folder.path)/link")
+        for target in [object, "link", "cinder/new", "cinder/../cinder/shared/new"] {
+            let ended = try run(folder, ["restore", "--cinder", "cinder", "--backup", Self.backup, "--to", target])
+            #expect(ended.code == 64 && ended.err.contains("is among Cinder's backups"), "\(target): \(ended.err)")
+        }
+        #expect(folder.text(object) == "hello")
+    }
+
     @Test func aDamagedBackupIsListedAndFailsTheCommand() throws {
         let folder = try container(object: "hello")
         let prefix = "volume_\(Self.volume)_20260821100000_backup_\(Self.backup)"

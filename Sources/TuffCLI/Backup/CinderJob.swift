@@ -55,6 +55,9 @@ struct CinderJob {
             throw Failure.usage("\(PrintedText.quoted(text)) is no UUID; 'tuff backup ls --cinder DIR' shows them")
         }
         let backups = try open()
+        guard !backups.directory.holds(path) else {
+            throw Failure.usage("\(Layout.printable(path)) is among Cinder's backups, where nothing is written")
+        }
         let (chain, size) = try failing { () throws(RepositoryError) in
             let chain = try backups.chain(id)
             try chain.checkFiles()
