@@ -45,9 +45,9 @@ tell("stripped binary", os.path.getsize(tuff) / 1e6, "MB", 25)
 linked = subprocess.run(["ldd", tuff], capture_output=True, text=True, check=True).stdout
 names = sorted(line.split()[0].rsplit("/", 1)[-1] for line in linked.splitlines())
 print("linked:", " ".join(names))
-allowed = ("linux-vdso", "ld-linux", "libc.so", "libm.so", "libstdc++", "libgcc_s", "libyaml", "libz.so", "libzstd", "libpthread", "libdl")
+allowed = ("linux-vdso", "ld-linux", "libc.so", "libm.so", "libstdc++", "libgcc_s", "libyaml", "libz.so", "libbz2", "libzstd", "libpthread", "libdl")
 foreign = [name for name in names if not name.startswith(allowed)]
-tell("linked beyond libc, libstdc++, libyaml, zlib, zstd: " + " ".join(foreign), len(foreign), "", 0)
+tell("linked beyond libc, libstdc++, libyaml, zlib, bzip2, zstd: " + " ".join(foreign), len(foreign), "", 0)
 
 walls = {}
 with tempfile.TemporaryDirectory() as folder:
