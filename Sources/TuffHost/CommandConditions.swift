@@ -50,6 +50,7 @@ struct CommandConditions {
             guard tags.allSatisfy(group.tags.contains) else {
                 throw failed(condition, "its tags are '\(group.tags.joined(separator: ","))'")
             }
+        case .temporarySnapshot(let snapshot, let whole): try await temporary(snapshot, whole: whole, condition)
         case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
         case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
@@ -178,7 +179,7 @@ struct CommandConditions {
         guard types == ["thin-pool"] else { throw failed(condition, "it is \(types.joined(separator: ", "))") }
     }
 
-    private func failed(_ condition: Precondition, _ found: String, _ cause: String = "") -> HostError {
+    func failed(_ condition: Precondition, _ found: String, _ cause: String = "") -> HostError {
         var error = FileConditions.failed(condition, found)
         error.cause = cause.isEmpty ? nil : cause
         return error

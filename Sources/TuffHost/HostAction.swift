@@ -102,6 +102,9 @@ package enum Precondition: Hashable, Codable, Sendable {
     case restorable(group: String, name: String, uuid: String, uid: UID)
     /// The logical volume still has this uuid and not one tag under our prefix: what may be adopted.
     case unmarkedVolume(group: String, name: String, uuid: String)
+    /// The logical volume is this temporary snapshot of this origin by uuids and tags, a copy-on-write snapshot of LVM's, and
+    /// nobody holds it open. `whole`: its room was never full, so that every byte read from it was its origin's.
+    case temporarySnapshot(TemporarySnapshot, whole: Bool)
     /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
     case blankDevice(BlankDevice)
     /// The device is the physical volume of this uuid and nothing else, and nobody else has it open.
@@ -317,6 +320,9 @@ extension Precondition {
             "\(group)/\(name) still has our uid \(uid) and the mark tuff:op=\(operation)"
         case .restorable(let group, let name, let uuid, let uid):
             "\(group)/\(name) still has LVM uuid \(uuid) and our uid \(uid), is not protected, and nobody uses it"
+        case .temporarySnapshot(let snapshot, let whole):
+            "\(snapshot.location) is still the temporary snapshot \(snapshot.uid) of \(snapshot.group)/\(snapshot.origin), "
+                + (whole ? "and has not overflowed" : "and nobody uses it")
         case .unmarkedVolume(let group, let name, let uuid):
             "\(group)/\(name) still has LVM uuid \(uuid) and no tag of Tuff's"
         case .device(let group, let name, let uid, let uuid):

@@ -239,7 +239,7 @@ extension Precondition {
     fileprivate var needsCommand: Bool {
         switch self {
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
-            .thinPool, .blankDevice, .physicalVolume:
+            .thinPool, .temporarySnapshot, .blankDevice, .physicalVolume:
             true
         case .device, .file, .unopened, .vacant, .text, .noSession: false
         }

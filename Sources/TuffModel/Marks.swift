@@ -6,18 +6,21 @@ package struct Marks: Hashable, Codable, Sendable {
     package enum Role: Hashable, Codable, Sendable {
         case volume(String)
         case snapshot(String)
+        /// Taken of a thick volume in use for as long as the volume of this uid is copied from it.
+        case temporary(UID)
 
         /// The name its document has or had.
         package var name: String {
             switch self {
             case .volume(let name), .snapshot(let name): name
+            case .temporary(let purpose): purpose.description
             }
         }
 
         package var kind: Kind {
             switch self {
             case .volume: .volume
-            case .snapshot: .snapshot
+            case .snapshot, .temporary: .snapshot
             }
         }
 
@@ -28,6 +31,7 @@ package struct Marks: Hashable, Codable, Sendable {
             switch self {
             case .volume(let name): "v-\(name)"
             case .snapshot(let name): "s-\(name)"
+            case .temporary(let purpose): "c-\(purpose)"
             }
         }
 
@@ -35,6 +39,7 @@ package struct Marks: Hashable, Codable, Sendable {
             switch self {
             case .volume: .volume(name)
             case .snapshot: .snapshot(name)
+            case .temporary: self
             }
         }
     }
@@ -95,10 +100,22 @@ package struct Marks: Hashable, Codable, Sendable {
         operation.flatMap { $0.hasPrefix(Self.restorePrefix) ? String($0.dropFirst(Self.restorePrefix.count)) : nil }
     }
 
+    /// The same, after a temporary snapshot of its source with so much room overflowed: less is not tried again.
+    package static func copying(afterOverflowOf room: ByteCount) -> String { "\(overflowPrefix)\(room.bytes)" }
+    private static let overflowPrefix = "copy/"
+
+    /// Room of the largest temporary snapshot that overflowed while it was copied from, bytes.
+    package var overflowedRoom: ByteCount? {
+        operation.flatMap { $0.hasPrefix(Self.overflowPrefix) ? Int64($0.dropFirst(Self.overflowPrefix.count)) : nil }
+            .map { ByteCount($0) }
+    }
+
+    package var isCopying: Bool { operation == Self.copying || overflowedRoom != nil }
+
     /// Unfinished work that a new name or another standing does not end.
     package var lastingOperation: String? {
         if operation == Self.movingUnfilled { return Self.copying }
-        return [Self.wiping, Self.copying].contains(operation) || restoration != nil ? operation : nil
+        return operation == Self.wiping || isCopying || restoration != nil ? operation : nil
     }
 
     /// The tag that takes the place of `tuff:op=` when the work is complete, where it must be remembered for ever.
@@ -111,7 +128,8 @@ package struct Marks: Hashable, Codable, Sendable {
 
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
-        case adopted, done, due, from, iqn, lun, op, policy, protect, released, safety, serial, snap, stack, uid, until,
+        case adopted, done, due, from, iqn, lun, op, policy, protect, released, safety, serial, snap, stack, temp, uid,
+            until,
             vol
 
         var text: String { "\(self)" }
@@ -151,6 +169,7 @@ package struct Marks: Hashable, Codable, Sendable {
         switch role {
         case .volume(let name): result.append("tuff:vol=\(name)")
         case .snapshot(let name): result.append("tuff:snap=\(name)")
+        case .temporary(let purpose): result.append("tuff:temp=\(purpose)")
         }
         if let iqn { result.append("tuff:iqn=\(iqn)") }
         if let serial { result.append("tuff:serial=\(serial)") }
@@ -209,10 +228,13 @@ package struct Marks: Hashable, Codable, Sendable {
             return .damaged("tag tuff:uid= is \(value(.uid).map { "'\($0)'" } ?? "missing")")
         }
         let role: Role
-        switch (value(.vol), value(.snap)) {
-        case (let name?, nil): role = .volume(name)
-        case (nil, let name?): role = .snapshot(name)
-        default: return .damaged("exactly one of the tags tuff:vol= and tuff:snap= is needed")
+        switch (value(.vol), value(.snap), value(.temp)) {
+        case (let name?, nil, nil): role = .volume(name)
+        case (nil, let name?, nil): role = .snapshot(name)
+        case (nil, nil, let text?):
+            guard let purpose = UID(text) else { return .damaged("tag tuff:temp= has the value '\(text)'") }
+            role = .temporary(purpose)
+        default: return .damaged("exactly one of the tags tuff:vol=, tuff:snap= and tuff:temp= is needed")
         }
         guard let stack = value(.stack) else { return .damaged("tag tuff:stack= is missing") }
         // Whoever may tag a volume or write a sidecar could have written these; they become names in configfs, on
@@ -258,7 +280,7 @@ package struct Marks: Hashable, Codable, Sendable {
     private static func isSound(_ key: Key, _ value: String) -> Bool {
         switch key {
         case .vol, .snap, .stack: NameRule.isLabel(value)
-        case .from: UID(value) != nil
+        case .from, .temp: UID(value) != nil
         case .iqn: NameRule.isIQN(value)
         case .serial:
             (1...254).contains(value.utf8.count)

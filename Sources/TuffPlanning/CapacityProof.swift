@@ -61,7 +61,7 @@ struct CapacityProof {
                 allocated[.file(directory: directory.path, name: file.name)] = file.allocated
             }
         }
-        for volume in index.volumes {
+        for volume in index.volumes + index.temporaries {
             let size = volume.size ?? .zero
             let mapped =
                 volume.uuid.flatMap { used[$0] }.map { Self.share(size, $0, roundedUp: true) }

@@ -50,6 +50,8 @@ struct PlanningPass {
     let formerPools: [String: [Ledger.Entry]]
     /// Devices that pools of this plan are made of.
     var claimed: [DeviceNumber: String] = [:]
+    /// Temporary snapshots that this plan copies from.
+    var temporariesInUse: Set<UID> = []
     /// Snapshots that something is still to be made from or rolled back to, and what that is.
     var wantedSnapshots: [String: ResourceID] = [:]
     /// What policies' snapshots of this plan are called.
@@ -108,6 +110,7 @@ struct PlanningPass {
         planPolicies()
         planRemovals()
         planLeftGrowths()
+        planLeftTemporaries()
         planUnsupported(desired)
         planStrayTargets(desired)
         planDamaged()
@@ -146,6 +149,7 @@ struct PlanningPass {
         switch role {
         case .volume(let name): volumes[name] != nil
         case .snapshot(let name): snapshots[name] != nil
+        case .temporary: false
         }
     }
 
@@ -160,6 +164,7 @@ struct PlanningPass {
             outcomes[role] = isElsewhere(declared.spec.placement) ? nil : planVolume(declared)
         case .snapshot(let name):
             outcomes[role] = snapshots[name].map { planSnapshot($0) } ?? policySnapshot(name)
+        case .temporary: outcomes[role] = nil
         }
         return outcomes[role]
     }

@@ -15,6 +15,8 @@ package struct PoolState: Sendable {
     package var unit: ByteCount
     /// Thick pools: how new extents are kept from showing what they hold.
     package var wipe: LVMPoolSpec.Wipe?
+    /// Thick pools: room of the temporary snapshot from which a volume in use is copied, of that volume's size.
+    package var temporaryReserve: Percentage?
     /// Directories: files share blocks when asked to, so that a copy takes a moment and no room.
     package var sharesBlocks = false
     /// LVM's uuid of the group, and after a slash of the thin pool; nil where there is none or nothing was seen.
@@ -112,6 +114,7 @@ extension PoolState {
         obstacle = Self.obstacle(of: group)
         guard let poolName = lvm.thinPool else {
             wipe = lvm.wipe
+            temporaryReserve = lvm.tempSnapshotReserve
             // Real extents, less the reserve: nothing is promised that is not there.
             budget = PoolBudget(virtualFree: group.free - spec.reserve.of(group.size))
             budget.realFree = budget.virtualFree

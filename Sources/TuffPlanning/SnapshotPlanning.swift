@@ -10,6 +10,8 @@ struct CopySource {
     /// In the same thin pool, or the same directory of a file system that shares blocks, where a copy takes a moment and no
     /// room.
     var sharesBlocks = false
+    /// Room of the temporary snapshot from which it is read, since somebody uses it; nil: it is read itself.
+    var room: ByteCount?
 
     /// Why a volume of `wanted` cannot be made from it.
     func obstacle(for wanted: ByteCount) -> Obstacle? {
@@ -73,9 +75,14 @@ extension PlanningPass {
             case .directory: source.sharesBlocks = pool.sharesBlocks
             }
         }
-        let obstacle =
+        var obstacle =
             suspension(of: stored)
             ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored, into: pool))
+        // Bytes are read from what does not change meanwhile: a snapshot, or a volume that nobody has or gets.
+        if obstacle == nil, !source.sharesBlocks, let usage = usage(of: stored) {
+            source.room = temporaryRoom(stored)
+            if source.room == nil { obstacle = usage }
+        }
         return obstacle.map { .failure(MissingSource(obstacle: $0)) } ?? .success(source)
     }
 

@@ -50,6 +50,11 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes a volume hold the disk in an image, as far as it differs; the rest of a larger one reads zeros. It bears the
     /// mark of a copy that is not complete, is active, and nobody uses it.
     case fillFromImage(location: VolumeLocation, uid: UID, image: ImageSource)
+    /// Refuses when a temporary snapshot has overflowed, before what was filled from it is called complete.
+    case confirmWhole(TemporarySnapshot)
+    /// Removes a temporary snapshot, which holds nothing that anybody is to keep. Everything that says that it is one is
+    /// re-read immediately before.
+    case dropTemporary(TemporarySnapshot)
     /// Takes the device away. Refused while anybody has it open.
     case deactivate(location: VolumeLocation, uid: UID)
     /// Takes the mark of unfinished work off what still has this size, leaving what is to be remembered of it, and then
@@ -80,6 +85,7 @@ package enum VolumeStep: Hashable, Codable, Sendable {
             .purge(let location, _, _, _):
             location
         case .relabel(let change): change.from
+        case .confirmWhole(let snapshot), .dropTemporary(let snapshot): snapshot.location
         }
     }
 }

@@ -7,6 +7,8 @@ package struct StorageIndex: Sendable {
     private var trashedByName: [Key: [StoredVolume]] = [:]
     private var releasedByName: [Key: [StoredVolume]] = [:]
     private(set) package var volumes: [StoredVolume] = []
+    /// Snapshots that serve a copy and are nobody's: none of them is among `volumes`.
+    private(set) package var temporaries: [StoredVolume] = []
     /// Objects of one uid, several each. None of them is among `volumes`: whatever is meant for one might hit another.
     private(set) package var twins: [[StoredVolume]] = []
     /// Objects under our prefix whose marks cannot be read, with the reason.
@@ -33,6 +35,9 @@ package struct StorageIndex: Sendable {
             if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
         }
         separateTwins()
+        temporaries = volumes.filter(\.isTemporary)
+        if !temporaries.isEmpty { volumes.removeAll(where: \.isTemporary) }
+        for temporary in temporaries { byUID[temporary.uid] = temporary }
         for volume in volumes {
             byUID[volume.uid] = volume
             let key = Key(role: volume.marks.role, stack: volume.marks.stack)
@@ -137,6 +142,8 @@ package struct StorageIndex: Sendable {
 }
 
 extension StoredVolume {
+    package var isTemporary: Bool { if case .temporary = marks.role { true } else { false } }
+
     package enum Standing: Hashable, Sendable { case live, trashed, released }
 
     package var standing: Standing {

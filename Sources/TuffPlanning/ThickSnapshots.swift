@@ -33,6 +33,12 @@ extension PlanningPass {
             case .known(let group?) = observed.volumeGroups[name],
             let snapshot = group.logicalVolumes.first(where: { $0.origin == volume && $0.isThickSnapshot })
         else { return nil }
+        if index.temporaries.contains(where: { $0.uuid == snapshot.uuid }) {
+            return Obstacle(
+                .inUse,
+                "\(stored.location) is being copied from the temporary snapshot \(name)/\(snapshot.name), and LVM does not grow "
+                    + "a volume in use that has one; it grows when that is done")
+        }
         return Obstacle(
             .inUse,
             "\(stored.location) has the snapshot \(name)/\(snapshot.name), and LVM does not grow a volume in use that has one; "

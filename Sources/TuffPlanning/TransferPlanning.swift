@@ -2,21 +2,20 @@ import TuffModel
 
 /// Volumes whose content is copied byte by byte, since they share no thin pool with what they are made from.
 extension PlanningPass {
-    /// Why the bytes of `source` cannot be read now. They are read from what does not change meanwhile: a snapshot, or a
-    /// volume that nobody has or gets.
+    /// Why the bytes of `source` cannot be read now, whoever uses it.
     func transferObstacle(_ source: StoredVolume, into pool: PoolState) -> Obstacle? {
         if !source.location.isBlockDevice { return fileObstacle(source, into: pool) }
-        if let obstacle = unfinishedContent(source) ?? snapshotObstacle(toRead: source) { return obstacle }
-        if source.open {
-            return Obstacle(
-                .inUse, "\(source.location) is in use; take a Snapshot of it, and make this volume from that")
-        }
+        return unfinishedContent(source) ?? snapshotObstacle(toRead: source)
+    }
+
+    /// Who may change it while it is read.
+    func usage(of source: StoredVolume) -> Obstacle? {
+        guard source.location.isBlockDevice else { return nil }
+        let advice = "take a Snapshot of it, and make this volume from that\(temporaryHint(source))"
+        if source.open { return Obstacle(.inUse, "\(source.location) is in use; \(advice)") }
         let name = source.marks.name
         guard case .volume = source.marks.role, attachedVolumes.contains(name) else { return nil }
-        return Obstacle(
-            .inUse,
-            "Volume/\(name) is attached and may change while it is read; take a Snapshot of it, and make this volume from that"
-        )
+        return Obstacle(.inUse, "Volume/\(name) is attached and may change while it is read; \(advice)")
     }
 
     /// What is not all there is no source, and is attached to nobody.
@@ -68,6 +67,12 @@ extension PlanningPass {
                     + "read; bring it back, or remove this volume's document")
         }
         if let obstacle = pool.obstacle ?? suspension(of: stored) { return stop(obstacle.reason, obstacle.sentence) }
+        if let room = source.room {
+            let place = declared.location(of: "spec.source")
+            if let outcome = planOverflow(stored, of: source, room: room, place) { return outcome }
+            let isThere = temporary(for: stored.uid, of: source.stored).map { !$0.isOverflowed } ?? false
+            if !isThere, let obstacle = temporaryObstacle(source) { return stop(obstacle.reason, obstacle.sentence) }
+        }
         let summary = "finish copying \(source.size) of \(role.resource) (\(stored.location))"
         guard stored.location.isBlockDevice else {
             let size = declared.spec.size.roundedUp(to: pool.unit)
@@ -82,8 +87,20 @@ extension PlanningPass {
         of source: CopySource, to begun: StoredVolume, _ first: [VolumeStep], _ location: SourceLocation,
         _ summary: String, _ notes: [String]
     ) -> VolumeOutcome {
-        let from = source.stored
-        var steps = first
+        var from = source.stored, steps = first, temporary: TemporaryUse?
+        if let room = source.room {
+            switch temporaryUse(of: source, for: begun, room: room) {
+            case .success(let use):
+                (temporary, from) = (use, use.snapshot)
+                steps += use.first
+            case .failure(let missing):
+                builder.add(
+                    PlannedChange(
+                        begun.marks.role.resource, .blocked, missing.obstacle.sentence,
+                        reason: missing.obstacle.reason, location: location, uid: begun.uid))
+                return .unavailable(missing.obstacle.sentence)
+            }
+        }
         let bringing = bringing(from)
         steps += bringing.up
         if begun.location.isBlockDevice {
@@ -92,14 +109,24 @@ extension PlanningPass {
         var made = begun
         made.marks.operation = nil
         made.active = !begun.location.isBlockDevice
-        steps += [fillStep(begun, from: from, Marks.copying), completion(of: begun, as: made.marks)]
+        steps.append(fillStep(begun, from: from, begun.marks.operation ?? Marks.copying))
+        if let temporary { steps.append(.confirmWhole(temporary.handle)) }
+        steps.append(completion(of: begun, as: made.marks))
+        if let temporary { steps.append(.dropTemporary(temporary.handle)) }
         steps += bringing.down
         let last = builder.add(
             PlannedChange(
                 begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid,
-                notes: notes), steps.map { (.volume($0), key(of: $0)) },
-            after: [source.after, transfers[from.uid]].compactMap { $0 })
-        transfers[from.uid] = last
+                notes: notes + (temporary.map { [temporaryNote($0, of: source)] } ?? [])),
+            steps.map { (.volume($0), key(of: $0)) },
+            after: [source.after, transfers[source.stored.uid]].compactMap { $0 })
+        transfers[source.stored.uid] = last
         return .available(made, after: last)
+    }
+
+    private func temporaryNote(_ use: TemporaryUse, of source: CopySource) -> String {
+        let whence = use.first.isEmpty ? "from" : "from a temporary snapshot with \(source.room ?? .zero) of room,"
+        return
+            "\(source.resource) is in use: it is copied \(whence) \(use.snapshot.location), which goes when that is done"
     }
 }

@@ -123,7 +123,7 @@ extension PlanningPass {
                 location: declared.location, uid: stored.uid)
             return finishCreation(stored, size: size, change)
         }
-        if stored.marks.operation == Marks.copying, action == .update {
+        if stored.marks.isCopying, action == .update {
             return planResumedTransfer(stored, declared, pool)
         }
         guard let size = stored.size else {
@@ -193,7 +193,7 @@ extension PlanningPass {
                 uid: stored.uid, notes: notes),
             revision.steps.map { (.volume($0), key(of: $0)) })
         // What comes back incomplete is completed before anybody gets it.
-        if stored.marks.lastingOperation == Marks.copying { return .unavailable("its content is not complete yet") }
+        if stored.marks.isCopying { return .unavailable("its content is not complete yet") }
         return .available(revision.result, after: last)
     }
 
@@ -229,7 +229,7 @@ extension PlanningPass {
             ?? nameObstacle(location, iqn)
         obstacle =
             obstacle ?? source?.obstacle(for: wanted) ?? image?.obstacle(for: wanted)
-            ?? roomObstacle(toCopy: source, into: pool) ?? capacityObstacle(pool, wanted)
+            ?? roomObstacle(toCopy: source, into: pool) ?? capacityObstacle(pool, wanted) ?? temporaryObstacle(source)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")

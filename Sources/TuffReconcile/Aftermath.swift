@@ -36,6 +36,15 @@ struct Aftermath {
         return nil
     }
 
+    /// The first temporary snapshot that these steps were to remove and that is still there, or that nobody could look for.
+    func leftTemporary(of steps: [Step]) -> String? {
+        for case .volume(.dropTemporary(let snapshot)) in steps {
+            if let fault = unseen(snapshot.location) { return fault }
+            if let there = index.bearer(of: snapshot.uid) { return "\(there.location) is still there" }
+        }
+        return nil
+    }
+
     private func left(of change: Relabelling) -> String? {
         if let fault = unseen(change.to) { return fault }
         guard let there = index.volume(change.uid) else { return "\(change.from) is not there any more" }

@@ -19,7 +19,8 @@ struct Judgement {
         }
         let aftermath = Aftermath(observed)
         return plan.changes.enumerated().map { index, change in
-            let left = change.ends ? aftermath.left(of: stepsByChange[index] ?? []) : nil
+            let steps = stepsByChange[index] ?? []
+            let left = change.ends ? aftermath.left(of: steps) : aftermath.leftTemporary(of: steps)
             return report(change, outcomesByChange[index] ?? [], left: left)
         }
     }
@@ -34,21 +35,23 @@ struct Judgement {
         case .unsupported: report.verdict = .unsupported
         case .orphan: report.verdict = .orphan
         case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge:
-            change.ends ? judgeEnd(&report, outcomes, left: left) : judge(&report, outcomes)
+            change.ends ? judgeEnd(&report, outcomes, left: left) : judge(&report, outcomes, left: left)
         }
         return report
     }
 
     /// What was to be made or changed is as declared when the next plan leaves it alone.
-    private func judge(_ report: inout ChangeReport, _ outcomes: [StepOutcome]) {
+    private func judge(_ report: inout ChangeReport, _ outcomes: [StepOutcome], left remains: String?) {
         let after = remaining.changes.filter {
             $0.resource == report.resource && !$0.action.ends && $0.action != .orphan
         }
-        let isDone = !after.isEmpty && after.allSatisfy { $0.action == .unchanged }
+        let isDone = remains == nil && !after.isEmpty && after.allSatisfy { $0.action == .unchanged }
         let left = after.first { $0.action != .unchanged }
         settle(
             &report, outcomes, isDone: isDone,
-            otherwise: left.map { "carried out, and yet the next plan still says: \($0.summary)" }
+            otherwise: remains.map { "carried out, and yet \($0)" } ?? left.map {
+                "carried out, and yet the next plan still says: \($0.summary)"
+            }
                 ?? "carried out, and the next plan does not know it any more")
     }
 

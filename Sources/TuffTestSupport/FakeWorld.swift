@@ -173,6 +173,9 @@ package struct FakeWorld: Equatable, Sendable {
             guard let volume = lvm[group, name], volume.tags.contains("tuff:uid=\(uid)"),
                 volume.tags.contains("tuff:op=\(operation)")
             else { throw Self.unmet(action) }
+        case .require(.temporarySnapshot(let snapshot, let whole)):
+            if lvm[snapshot.group]?.isLocked == true { return .hangs }
+            guard isTemporary(snapshot, whole: whole) else { throw Self.unmet(action) }
         case .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup), .require(.thinPool):
             guard case .require(let condition) = action else { break }
             switch condition {
@@ -262,7 +265,8 @@ extension HostAction {
             .require(.logicalVolume),
             .require(.expiredVolume), .require(.unmarkedVolume), .require(.device), .require(.unfinished),
             .require(.restorable),
-            .require(.tgtIdle), .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup),
+            .require(.temporarySnapshot), .require(.tgtIdle), .require(.blankDevice), .require(.physicalVolume),
+            .require(.volumeGroup),
             .require(.thinPool):
             nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),

@@ -94,9 +94,9 @@ extension Oracle {
         var found: [Violation] = []
         func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
         let mine = view.objects.filter { $0.uid != nil && $0.stack == intent.stack }
-        found += policiesSettled(mine, intent, blocked)
+        found += policiesSettled(mine, intent, blocked) + temporariesSettled(mine, blocked)
         var count: [String: Int] = [:]
-        for object in mine where !blocked.contains(object.label) {
+        for object in mine where !blocked.contains(object.label) && !object.isTemporary {
             if object.isLive {
                 count[object.label, default: 0] += 1
                 if intent.volumes[object.label] == nil, intent.prune, !mayStay(object, view, intent) {
@@ -133,7 +133,9 @@ extension Oracle {
     }
 
     /// Whether it is a name that only the product gives.
-    private static func isOurs(_ name: String) -> Bool { ["v-", "s-", "p-", "t-"].contains { name.hasPrefix($0) } }
+    private static func isOurs(_ name: String) -> Bool {
+        ["v-", "s-", "p-", "t-", "c-"].contains { name.hasPrefix($0) }
+    }
 
     private func settledExports(
         _ view: OracleView, _ intent: Intent, _ mine: [OracleObject], _ blocked: Set<String>

@@ -40,7 +40,7 @@ extension Oracle {
 
     /// It is no removal to be counted: it is its policy's, or its volume's, which counts itself.
     func isUncounted(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Bool {
-        [.named, .volumeGone, .volumeLost].contains(care(object, view, intent))
+        object.isTemporary || [.named, .volumeGone, .volumeLost].contains(care(object, view, intent))
     }
 
     /// A snapshot that nobody declared is a policy's, of a volume it names, for a time that has come, and the only one.

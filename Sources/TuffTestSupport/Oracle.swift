@@ -51,6 +51,9 @@ package struct Oracle: Sendable {
     /// The last name of everything that was ever seen, by uid.
     private(set) var labels: [String: String] = [:]
 
+    /// Everything that each object was ever seen to hold, by uid.
+    var contents: [String: Set<UInt64>] = [:]
+
     package init() {}
 
     /// Restores that were carried out: name and uid of the volume.
@@ -76,6 +79,7 @@ package struct Oracle: Sendable {
             guard let uid = object.uid else { continue }
             everSeen.insert(uid)
             labels[uid] = object.label
+            hold(object)
             if let iqn = object.mark("iqn"), object.stack == "default" { ownTargets.insert(iqn) }
             if !midway, object.isLive, object.mark("op") != "create", object.content != nil {
                 known["\(object.stack)/\(object.label)"] = uid
@@ -111,6 +115,11 @@ package struct Oracle: Sendable {
                 }
                 continue
             }
+            if old.isTemporary, successor(of: old, in: after) == nil {
+                found += temporaryGone(old)
+                gone.insert(old.uid!)
+                continue
+            }
             let isExpired = isExpired(old, after, intent) && !clockIsBehind
             guard let new = successor(of: old, in: after) else {
                 found += isExpired ? [] : vanished(old, intent, clockIsBehind)
@@ -125,8 +134,12 @@ package struct Oracle: Sendable {
             if old.isLive, !new.isLive, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
         }
+        for view in [before, after] { hold(view) }
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
-            found += created(new, before, after, intent)
+            found += new.isTemporary ? taken(new, after, intent) : created(new, before, after, intent)
+        }
+        for new in after.objects where new.stack == intent.stack {
+            found += copied(new, predecessor(of: new, in: before))
         }
         for new in after.objects where new.showsEarlierData && new.uid != nil && new.stack == intent.stack {
             // A person may have grown it.
@@ -342,7 +355,7 @@ package struct Oracle: Sendable {
         }
         var found: [Violation] = []
         let counted = before.objects.filter {
-            $0.isLive && $0.stack == intent.stack && care($0, before, intent) == nil
+            $0.isLive && $0.stack == intent.stack && !$0.isTemporary && care($0, before, intent) == nil
         }
         let live = Set(counted.map(\.label))
         let going = Set(recent.filter(\.isVolume).map(\.name)).subtracting(live).union(leaving)

@@ -38,14 +38,16 @@ package struct OracleObject: Equatable, Sendable {
     /// What is not under our prefix.
     package var foreignTags: [String] { tags.filter { !$0.hasPrefix("tuff:") } }
     package var uid: String? { mark("uid") }
-    package var label: String { mark("vol") ?? mark("snap") ?? "?" }
+    package var label: String { mark("vol") ?? mark("snap") ?? mark("temp") ?? "?" }
     package var stack: String { mark("stack") ?? "?" }
     /// Parts of two contents: nobody is shown it.
     package var isHalfRestored: Bool { mark("op")?.hasPrefix("restore/") == true }
     /// Not wiped, or not filled yet: nobody is shown it.
-    package var isHidden: Bool { ["wipe", "copy", "move-copy"].contains(mark("op") ?? "") }
+    package var isHidden: Bool { ["wipe", "copy", "move-copy"].contains(operation) }
     /// Not made, or not filled yet.
-    package var isIncomplete: Bool { ["create", "copy", "move-copy"].contains(mark("op") ?? "") }
+    package var isIncomplete: Bool { ["create", "copy", "move-copy"].contains(operation) }
+    /// `copy/ROOM` is a copy whose temporary snapshot once overflowed.
+    private var operation: String { mark("op").map { $0.hasPrefix("copy/") ? "copy" : $0 } ?? "" }
     package var isTrashed: Bool { mark("until") != nil }
     package var isReleased: Bool { mark("released") != nil }
     package var isLive: Bool { uid != nil && !isTrashed && !isReleased }

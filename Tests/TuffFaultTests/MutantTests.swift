@@ -37,7 +37,7 @@ import TuffTestSupport
         [.declareAttached, .handOver], [.declareAttached, .handOver, .detach],
         [.declare, .snapshot, .write, .restore], [.declare, .snapshot, .write, .restore, .write, .attach],
         [.declareAttached, .snapshot, .write, .restore], [.declareAttached, .snapshot, .overflow, .cloneAway],
-        [.declare, .snapshot, .cloneAway], [.declarePool], [.declare, .declarePolicy],
+        [.declare, .snapshot, .cloneAway], [.declareAttached, .clone], [.declarePool], [.declare, .declarePolicy],
         [.declare, .declarePolicy, .expire],
         [.declare, .declarePolicy, .keepRun, .keepRun], [.declare, .declarePolicy, .remove],
     ]

@@ -34,7 +34,8 @@ struct Mutant: Sendable, CustomStringConvertible {
 
 extension Mutant {
     static let all: [Mutant] =
-        observing + planning + acting + remembering + thick + restoring + images + files + pools + policies
+        observing + planning + acting + remembering + thick + temporaries + restoring + images + files + pools
+        + policies
 
     private static func isRequirement(_ action: HostAction, _ matches: (Precondition) -> Bool) -> Bool {
         if case .require(let condition) = action { matches(condition) } else { false }

@@ -109,14 +109,14 @@ struct RandomWalk {
 
     /// Somebody at the machine, or another controller with the same documents, between two actions.
     private mutating func interference() -> (String, Interference?) {
-        let choice = Int.random(in: 0..<17, using: &generator)
-        guard choice < 12, let name = backends.keys.sorted().randomElement(using: &generator) else {
+        let choice = Int.random(in: 0..<18, using: &generator)
+        guard choice < 13, let name = backends.keys.sorted().randomElement(using: &generator) else {
             return ("alone", nil)
         }
         let before = Int.random(in: 0..<12, using: &generator)
         let machine = host.machine
         let seed = generator.next()
-        if choice == 11 {
+        if choice == 12 {
             var other = host
             other.oracle = Oracle()
             let second = other
@@ -142,12 +142,12 @@ struct Meddling: Sendable, CustomStringConvertible {
     var description: String {
         let words = [
             "rename", "exchange", "extend", "untag", "protect", "stranger", "login", "file exchanged", "trash re-dated",
-            "file put", "data on a device",
+            "file put", "data on a device", "much written",
         ]
         return "\(words[choice]) of \(name)"
     }
 
-    static let choices = 0..<11
+    static let choices = 0..<12
 
     /// The one that names the volume.
     private func sidecar(in world: FakeWorld) -> (uid: String, text: String)? {
@@ -193,6 +193,9 @@ struct Meddling: Sendable, CustomStringConvertible {
                 world.files[Simulation.directory, file] = nil
                 world.files.addFile(file, in: Simulation.directory, size: found.size, allocated: ByteCount(4096))
             }
+        case 11:
+            if let live { world.lvm.write(to: live.name, in: "vg0") }
+            if seed % 2 == 1 { _ = world.lvm.overflowTemporaries(in: "vg0") }
         case 10: world.lvm.putData(on: Simulation.blankDevices[Int(seed % 2)])
         case 9:
             // Nobody can tell a file that was moved from one put in its old place at that very moment.

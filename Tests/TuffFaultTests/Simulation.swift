@@ -71,7 +71,10 @@ struct Simulation {
         var pool = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0")))
         pool.overprovision = 4
         desired.pools["fast"] = Sample.declared("fast", pool)
-        var thick = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0")))
+        var groups = LVMPoolSpec(volumeGroup: "vg0")
+        // One in three copies nothing that is in use.
+        if seed % 3 != 0 { groups.tempSnapshotReserve = Percentage(50) }
+        var thick = PoolSpec(backend: .lvm(groups))
         thick.reserve = Percentage(0)
         desired.pools["slow"] = Sample.declared("slow", thick)
         desired.pools["dir"] = Sample.declared(

@@ -233,7 +233,7 @@ struct SurveyBuilder {
                 record(
                     name, SnapshotFacts(declared: nil, stored: stored, volumeName: volume), stack: stored.marks.stack))
         }
-        return records
+        return records + index.temporaries.map { TemporaryRecord.of($0, index) }
     }
 
     private func record(_ name: String, _ facts: SnapshotFacts, stack: String) -> ResourceRecord {

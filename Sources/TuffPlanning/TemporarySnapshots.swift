@@ -1,0 +1,208 @@
+import TuffModel
+
+/// Thick volumes in use are copied from a temporary snapshot, which is there for as long as the copy takes.
+///
+/// It is taken after the volume that is to be filled was made, and says in `tuff:temp=` which one that is: whatever dies when, a
+/// later pass finds both and goes on or removes it. It holds nothing that its origin does not, and costs a second write for each
+/// first one, so nothing but an unfinished copy keeps it, and no consent is needed to remove it.
+extension PlanningPass {
+    /// How the bytes of a volume in use are read.
+    struct TemporaryUse {
+        /// What is read.
+        var snapshot: StoredVolume
+        /// What makes it, where it is not there.
+        var first: [VolumeStep]
+        var handle: TemporarySnapshot
+    }
+
+    /// Room for a temporary snapshot of a volume; nil: its pool takes none.
+    func temporaryRoom(_ source: StoredVolume) -> ByteCount? {
+        guard case .thick = source.backend, case .volume = source.marks.role, let size = source.size,
+            let pool = poolsByBackend[source.backend], let share = pool.temporaryReserve
+        else { return nil }
+        // All of it takes a hundredth more, for LVM's table of what was kept (16 bytes for a chunk of 4 KiB): that never overflows.
+        let table = share.percent == 100 ? ByteCount(size.bytes / 100 + 8192) : .zero
+        return (share.of(size) + table).roundedUp(to: pool.unit)
+    }
+
+    /// What is said of a source in use where no temporary snapshot can be taken.
+    func temporaryHint(_ source: StoredVolume) -> String {
+        guard case .thick = source.backend, case .volume = source.marks.role, let pool = poolsByBackend[source.backend]
+        else { return "" }
+        return ", or give pool '\(pool.name)' a tempSnapshotReserve"
+    }
+
+    /// What is there already to copy into this volume from.
+    func temporary(for purpose: UID, of source: StoredVolume) -> StoredVolume? {
+        index.temporaries.first {
+            $0.marks.role == .temporary(purpose) && $0.marks.stack == context.stack && $0.isThickSnapshot
+                && $0.marks.origin == source.uid && $0.backend == source.backend
+        }
+    }
+
+    /// The logical volume itself, whose size is that of the room.
+    private func logicalVolume(_ stored: StoredVolume) -> LogicalVolume? {
+        guard case .logicalVolume(let name, let volume) = stored.location,
+            case .known(let group?) = observed.volumeGroups[name]
+        else { return nil }
+        return group.logicalVolumes.first { $0.name == volume }
+    }
+
+    private func handle(_ temporary: StoredVolume, of source: StoredVolume?) -> TemporarySnapshot? {
+        guard case .logicalVolume(let group, let name) = temporary.location,
+            case .temporary(let purpose) = temporary.marks.role, let originUID = temporary.marks.origin
+        else { return nil }
+        let origin = source?.location.objectName ?? logicalVolume(temporary)?.origin ?? ""
+        let uuid = source.map(\.uuid) ?? originUUID(of: temporary)
+        return TemporarySnapshot(
+            group: group, name: name, uid: temporary.uid, uuid: temporary.uuid, origin: origin, originUUID: uuid,
+            originUID: originUID, purpose: purpose)
+    }
+
+    private func originUUID(of temporary: StoredVolume) -> String? {
+        guard case .logicalVolume(let name, _) = temporary.location,
+            case .known(let group?) = observed.volumeGroups[name], let origin = logicalVolume(temporary)?.origin
+        else { return nil }
+        return group.logicalVolumes.first { $0.name == origin }?.uuid
+    }
+
+    /// Why no temporary snapshot can be taken for a new copy; takes its room where one can.
+    mutating func temporaryObstacle(_ source: CopySource?) -> Obstacle? {
+        guard let source, let room = source.room, let pool = poolsByBackend[source.stored.backend] else { return nil }
+        return pool.obstacle ?? pool.budget.exhausted ?? reserveObstacle(room, in: pool)
+    }
+
+    /// What goes on with, or begins anew, the copy into `begun` of a volume in use.
+    mutating func temporaryUse(
+        of source: CopySource, for begun: StoredVolume, room: ByteCount
+    ) -> Result<TemporaryUse, MissingSource> {
+        let there = temporary(for: begun.uid, of: source.stored)
+        if let there, !there.isOverflowed, let handle = handle(there, of: source.stored) {
+            temporariesInUse.insert(there.uid)
+            return .success(TemporaryUse(snapshot: there, first: [], handle: handle))
+        }
+        var first: [VolumeStep] = []
+        if let there, let handle = handle(there, of: source.stored) {
+            temporariesInUse.insert(there.uid)
+            first = [.dropTemporary(handle)]
+        }
+        let role = Marks.Role.temporary(begun.uid), place = source.stored.location.renamed(role.objectName)
+        if there == nil, index.isTaken(place) {
+            return .failure(MissingSource(obstacle: Obstacle(.nameTaken, "\(place) \(whose(place))")))
+        }
+        let marks = Marks(
+            uid: context.mintUID(for: ResourceID(.snapshot, "temporary/\(begun.uid)")), role: role,
+            stack: context.stack,
+            origin: source.stored.uid)
+        var snapshot = source.stored
+        snapshot.marks = marks
+        snapshot.location = place
+        snapshot.uuid = nil
+        snapshot.open = false
+        snapshot.isThickSnapshot = true
+        first.append(
+            .snapshotThick(
+                source: source.stored.location, sourceUID: source.stored.uid, sourceUUID: source.stored.uuid,
+                location: place, reserve: room, marks: marks))
+        guard let handle = handle(snapshot, of: source.stored) else {
+            return .failure(MissingSource(obstacle: Obstacle(.driverCannot, "\(place) is no logical volume")))
+        }
+        return .success(TemporaryUse(snapshot: snapshot, first: first, handle: handle))
+    }
+
+    // MARK: Overflow
+
+    /// A copy whose temporary snapshot overflowed begins again only with more room than that had: as much would be written
+    /// meanwhile as before, and each attempt reads all of the source and has its users write everything twice. So the
+    /// volume itself keeps how much was too little, and a person raises the share.
+    mutating func planOverflow(
+        _ stored: StoredVolume, of source: CopySource, room: ByteCount, _ location: SourceLocation
+    ) -> VolumeOutcome? {
+        let there = temporary(for: stored.uid, of: source.stored).flatMap { $0.isOverflowed ? $0 : nil }
+        let spent = max(there.flatMap(logicalVolume)?.size ?? .zero, stored.marks.overflowedRoom ?? .zero)
+        guard room <= spent else { return nil }
+        let pool = poolsByBackend[source.stored.backend]?.name ?? ""
+        let sentence =
+            "more was written to \(source.resource) while it was copied than its temporary snapshot had room for (\(spent)); "
+            + "give pool '\(pool)' a tempSnapshotReserve of more than now, \(room) of this volume (100% never overflows), or "
+            + "take \(source.resource) out of use"
+        guard let there, let handle = handle(there, of: source.stored) else {
+            builder.add(
+                PlannedChange(
+                    stored.marks.role.resource, .blocked, sentence, reason: .overflowed, location: location,
+                    uid: stored.uid))
+            return .unavailable(sentence)
+        }
+        temporariesInUse.insert(there.uid)
+        var after = stored.marks
+        after.operation = Marks.copying(afterOverflowOf: spent)
+        let change = Relabelling(
+            uuid: stored.uuid, from: stored.location, to: stored.location, before: stored.marks, after: after)
+        // Noted first: without the snapshot nothing else tells that it overflowed.
+        let steps: [VolumeStep] = [.relabel(change), .dropTemporary(handle)]
+        builder.add(
+            PlannedChange(
+                stored.marks.role.resource, .update,
+                "remove the temporary snapshot \(there.location), which overflowed: \(sentence)", risk: .online,
+                reason: .overflowed, location: location, uid: stored.uid),
+            steps.map { (.volume($0), key(of: $0)) })
+        return .unavailable(sentence)
+    }
+
+    // MARK: Leftovers
+
+    /// Removes temporary snapshots that serve no copy any more.
+    mutating func planLeftTemporaries() {
+        for temporary in index.temporaries
+        where temporary.marks.stack == context.stack && !temporariesInUse.contains(temporary.uid)
+            && !foreignBackends.contains(temporary.backend)
+        {
+            guard case .temporary(let purpose) = temporary.marks.role, isAtHome(temporary),
+                !isWanted(temporary, purpose),
+                let pool = poolsByBackend[temporary.backend]
+            else { continue }
+            planLeft(temporary, ResourceID(.pool, pool.name), purpose)
+        }
+    }
+
+    private mutating func planLeft(_ temporary: StoredVolume, _ pool: ResourceID, _ purpose: UID) {
+        var obstacle = stateObstacle(temporary)
+        if !temporary.isThickSnapshot {
+            obstacle = Obstacle(
+                .marksDamaged, "\(temporary.location) has the marks of a temporary snapshot and is none; take them off")
+        } else if temporary.open {
+            obstacle =
+                obstacle
+                ?? Obstacle(
+                    .inUse, "the temporary snapshot \(temporary.location) serves no copy any more, and is in use")
+        }
+        guard obstacle == nil, let handle = handle(temporary, of: nil) else {
+            let found = obstacle ?? Obstacle(.marksDamaged, "\(temporary.location) does not say what it was taken of")
+            builder.add(
+                PlannedChange(pool, .blocked, found.sentence, reason: found.reason, uid: temporary.uid))
+            return
+        }
+        let copy = index.volume(purpose).map { "\($0.marks.role.resource) is" } ?? "a volume (uid \(purpose)) is"
+        let size = logicalVolume(temporary)?.size ?? .zero
+        builder.add(
+            PlannedChange(
+                pool, .update,
+                "give back \(size) of the temporary snapshot \(temporary.location), from which \(copy) not copied any more",
+                risk: .online, uid: temporary.uid),
+            [(.volume(.dropTemporary(handle)), key(of: temporary.location))])
+    }
+
+    /// Whether the copy that it was taken for is still to be finished from it.
+    private func isWanted(_ temporary: StoredVolume, _ purpose: UID) -> Bool {
+        guard let copy = index.bearer(of: purpose) else { return unseenStorage != nil }
+        guard copy.standing == .live, copy.marks.isCopying, case .volume(let name) = copy.marks.role,
+            let role = volumes[name]?.spec.source?.role
+        else { return false }
+        // What cannot be told now is kept; what is read directly by now needs no snapshot.
+        guard case .available(let source, _)? = outcomes[role], source.uid == temporary.marks.origin else {
+            return index.live(role, context.stack).contains { $0.uid == temporary.marks.origin }
+        }
+        guard case .available? = outcomes[copy.marks.role] else { return true }
+        return false
+    }
+}

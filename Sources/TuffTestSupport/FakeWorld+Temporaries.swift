@@ -1,0 +1,26 @@
+import TuffModel
+
+extension FakeWorld {
+    /// What `Precondition.temporarySnapshot` asks of LVM.
+    func isTemporary(_ snapshot: TemporarySnapshot, whole: Bool) -> Bool {
+        guard let volume = lvm[snapshot.group, snapshot.name], snapshot.uuid == nil || volume.uuid == snapshot.uuid,
+            snapshot.tags.allSatisfy(volume.tags.contains), case .copyOnWrite(let origin) = volume.kind,
+            snapshot.originUUID.map({ lvm[snapshot.group, origin]?.uuid == $0 }) ?? (origin == snapshot.origin)
+        else { return false }
+        return whole ? volume.active && volume.dataPercent < 100 : !volume.active || !isOpen(snapshot.group, volume)
+    }
+}
+
+extension FakeLVM {
+    /// More is written to origins than any snapshot that serves a copy has room for.
+    /// - Returns: false where there is none, or none whose device is there.
+    package mutating func overflowTemporaries(in group: String) -> Bool {
+        let names =
+            self[group]?.volumes.values.filter { volume in
+                guard case .copyOnWrite = volume.kind else { return false }
+                return volume.active && volume.tags.contains { $0.hasPrefix("tuff:temp=") }
+            }.map(\.name).sorted() ?? []
+        for name in names { overflow(name, in: group) }
+        return !names.isEmpty
+    }
+}

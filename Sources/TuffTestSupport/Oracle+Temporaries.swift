@@ -1,0 +1,53 @@
+/// Snapshots that serve a copy of a volume in use: taken for one that is being filled, and gone with the last need for them.
+extension OracleObject {
+    var isTemporary: Bool { mark("temp") != nil }
+}
+
+extension Oracle {
+    mutating func hold(_ object: OracleObject) {
+        guard let uid = object.uid, let content = object.content else { return }
+        contents[uid, default: []].insert(content)
+    }
+
+    mutating func hold(_ view: OracleView) {
+        for object in view.objects { hold(object) }
+    }
+
+    func taken(_ new: OracleObject, _ after: OracleView, _ intent: Intent) -> [Violation] {
+        let what = "\(new.place) (for \(new.mark("temp") ?? ""))"
+        guard new.stack == intent.stack, new.isThickSnapshot else {
+            return [Violation(.foreign, "\(what) says that it is a temporary snapshot, and is none of this stack")]
+        }
+        let purpose = after.objects.first { $0.uid == new.mark("temp") }
+        guard let purpose, purpose.isHidden || purpose.content == new.content,
+            purpose.mark("from") == new.mark("from"), intent.volumes[purpose.label] != nil
+        else { return [Violation(.foreign, "\(what) serves no copy")] }
+        guard let origin = new.mark("from"), let content = new.content, contents[origin]?.contains(content) == true
+        else { return [Violation(.bytes, "\(what) is no snapshot of what its volume held")] }
+        return []
+    }
+
+    /// It holds nothing that its volume did not, so that it may go whenever the product likes; but nothing else may.
+    func temporaryGone(_ old: OracleObject) -> [Violation] {
+        old.isThickSnapshot && !old.isProtected
+            ? [] : [Violation(.removal, "\(old.place) is no temporary snapshot, and is gone")]
+    }
+
+    /// What was filled from another object holds, when it is first shown, what that held at some one moment.
+    func copied(_ new: OracleObject, _ old: OracleObject?) -> [Violation] {
+        guard let old, old.uid == new.uid, old.isHidden, old.mark("op") != "wipe", !new.isHidden, !new.isHalfRestored,
+            !old.isHalfRestored, let source = new.mark("from"), let content = new.content
+        else { return [] }
+        return contents[source]?.contains(content) == true
+            ? [] : [Violation(.bytes, "\(new.place) is shown, and \(source) never held what it holds")]
+    }
+
+    /// None is left, but for a copy that the pass said it could not finish.
+    func temporariesSettled(_ mine: [OracleObject], _ blocked: Set<String>) -> [Violation] {
+        mine.filter { old in
+            guard old.isTemporary, !blocked.contains(old.label) else { return false }
+            let purpose = mine.first { $0.uid == old.mark("temp") }
+            return !(purpose.map { $0.isHidden && blocked.contains($0.label) } ?? false)
+        }.map { Violation(.leaks, "the temporary snapshot \($0.place) is left") }
+    }
+}
