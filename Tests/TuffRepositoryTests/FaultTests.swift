@@ -37,7 +37,7 @@ struct FaultTests {
 
     @Test(
         "A repository file that was flipped, cut, swapped or removed is never restored from in silence",
-        arguments: 1...4)
+        arguments: 1...2)
     func damage(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let bytes = Scene.volume(&random, blocks: 60)

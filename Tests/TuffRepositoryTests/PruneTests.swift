@@ -23,7 +23,7 @@ struct PruneTests {
 
     @Test(
         "What is kept comes back, what was removed is gone a day later, and a second run finds nothing to do",
-        arguments: 1...4)
+        arguments: 1...2)
     func prunes(seed: UInt64) throws {
         let store = MemoryStore()
         let scene = try scene(seed, store)

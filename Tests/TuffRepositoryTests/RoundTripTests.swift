@@ -6,7 +6,7 @@ import TuffTestSupport
 struct RoundTripTests {
     @Test(
         "Volumes of every kind of block and any size come back bit for bit, from one thread or several",
-        arguments: 1...8)
+        arguments: 1...4)
     func comesBack(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let bytes = Scene.volume(&random, blocks: Int(random.next() % 90))
