@@ -50,7 +50,9 @@ struct CommandConditions {
             guard tags.allSatisfy(group.tags.contains) else {
                 throw failed(condition, "its tags are '\(group.tags.joined(separator: ","))'")
             }
-        case .temporarySnapshot(let snapshot, let whole): try await temporary(snapshot, whole: whole, condition)
+        case .temporarySnapshot(let snapshot): try await temporary(snapshot, condition)
+        case .wholeSnapshot(let group, let name, let uuid, let uid):
+            try await whole("\(group)/\(name)", uuid, uid, condition)
         case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
         case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume:
             throw HostError(.refused, "No command tells that \(condition.sentence)")

@@ -103,8 +103,11 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume still has this uuid and not one tag under our prefix: what may be adopted.
     case unmarkedVolume(group: String, name: String, uuid: String)
     /// The logical volume is this temporary snapshot of this origin by uuids and tags, a copy-on-write snapshot of LVM's, and
-    /// nobody holds it open. `whole`: its room was never full, so that every byte read from it was its origin's.
-    case temporarySnapshot(TemporarySnapshot, whole: Bool)
+    /// nobody holds it open.
+    case temporarySnapshot(TemporarySnapshot)
+    /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose room was
+    /// never full, so that every byte read from it was its origin's.
+    case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
     /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
     case blankDevice(BlankDevice)
     /// The device is the physical volume of this uuid and nothing else, and nobody else has it open.
@@ -308,6 +311,16 @@ extension HostPath {
 }
 
 extension Precondition {
+    /// Whether a tool tells it, and no file or device. Workers run no tools.
+    package var needsCommand: Bool {
+        switch self {
+        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
+            .thinPool, .temporarySnapshot, .wholeSnapshot, .blankDevice, .physicalVolume:
+            true
+        case .device, .file, .unopened, .vacant, .text, .noSession: false
+        }
+    }
+
     /// What must hold, for people.
     package var sentence: String {
         switch self {
@@ -320,9 +333,11 @@ extension Precondition {
             "\(group)/\(name) still has our uid \(uid) and the mark tuff:op=\(operation)"
         case .restorable(let group, let name, let uuid, let uid):
             "\(group)/\(name) still has LVM uuid \(uuid) and our uid \(uid), is not protected, and nobody uses it"
-        case .temporarySnapshot(let snapshot, let whole):
+        case .temporarySnapshot(let snapshot):
             "\(snapshot.location) is still the temporary snapshot \(snapshot.uid) of \(snapshot.group)/\(snapshot.origin), "
-                + (whole ? "and has not overflowed" : "and nobody uses it")
+                + "and nobody uses it"
+        case .wholeSnapshot(let group, let name, let uuid, let uid):
+            "\(group)/\(name) still has \(uuid.map { "LVM uuid \($0), " } ?? "")our uid \(uid), and has not overflowed"
         case .unmarkedVolume(let group, let name, let uuid):
             "\(group)/\(name) still has LVM uuid \(uuid) and no tag of Tuff's"
         case .device(let group, let name, let uid, let uuid):

@@ -235,17 +235,6 @@ package final class LinuxMachine: Machine {
     }
 }
 
-extension Precondition {
-    fileprivate var needsCommand: Bool {
-        switch self {
-        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
-            .thinPool, .temporarySnapshot, .blankDevice, .physicalVolume:
-            true
-        case .device, .file, .unopened, .vacant, .text, .noSession: false
-        }
-    }
-}
-
 extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {

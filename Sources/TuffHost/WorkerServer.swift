@@ -75,10 +75,7 @@ package enum WorkerServer {
     ) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .activate, .makeVolume, .identify, .growWiped, .require(.logicalVolume), .require(.expiredVolume),
-            .require(.unfinished), .require(.restorable), .require(.unmarkedVolume), .require(.tgtIdle),
-            .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup), .require(.thinPool),
-            .require(.temporarySnapshot):
+        case .run, .activate, .makeVolume, .identify, .growWiped:
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)

@@ -205,6 +205,14 @@ extension PlanningPass {
         whole.marks.operation = nil
         whole.marks.executed.append(key)
         whole.active = !stored.location.isBlockDevice
+        let up =
+            stored.active
+            ? [] : [VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)]
+        if from.isThickSnapshot {
+            // Its device comes with the volume's, and only then LVM tells whether it overflowed while nobody looked. So the
+            // volume is not marked before, since what is marked waits for a content that may be lost.
+            steps += up + [.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid)]
+        }
         if !isBegun {
             let safety = keepsSafety(stored) ? safetySnapshot(of: stored, for: declared.metadata.name, key) : nil
             if let safety {
@@ -226,10 +234,11 @@ extension PlanningPass {
                         kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) })
                     : relabelling(stored, as: begun.marks))
         }
-        if !stored.active { steps.append(.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)) }
-        // A thick snapshot's device came with the volume's.
-        let device = from.isThickSnapshot ? (up: [], down: []) : bringing(from)
-        steps += device.up
+        var device: (up: [VolumeStep], down: [VolumeStep]) = ([], [])
+        if !from.isThickSnapshot {
+            device = bringing(from)
+            steps += up + device.up
+        }
         steps += [fillStep(begun, from: from, operation), completion(of: begun, as: whole.marks)]
         steps += device.down
         let size = stored.size ?? .zero

@@ -50,8 +50,12 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes a volume hold the disk in an image, as far as it differs; the rest of a larger one reads zeros. It bears the
     /// mark of a copy that is not complete, is active, and nobody uses it.
     case fillFromImage(location: VolumeLocation, uid: UID, image: ImageSource)
-    /// Refuses when a temporary snapshot has overflowed, before what was filled from it is called complete.
-    case confirmWhole(TemporarySnapshot)
+    /// Refuses when what the same plan made is not there: a command that said it made it is not believed before the users of
+    /// what it is filled from pay for that.
+    case confirmMade(location: VolumeLocation, uid: UID)
+    /// Refuses when an active thick snapshot has overflowed: before what was filled from it is called complete, or before what
+    /// is to be written over is marked.
+    case confirmWhole(location: VolumeLocation, uid: UID, uuid: String?)
     /// Removes a temporary snapshot, which holds nothing that anybody is to keep. Everything that says that it is one is
     /// re-read immediately before.
     case dropTemporary(TemporarySnapshot)
@@ -81,11 +85,12 @@ package enum VolumeStep: Hashable, Codable, Sendable {
             .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
             .begin(let location, _, _, _, _), .fill(let location, _, _, _, _, _),
             .fillFromImage(let location, _, _), .deactivate(let location, _), .dropGrowth(let location),
+            .confirmMade(let location, _), .confirmWhole(let location, _, _),
             .activate(let location, _, _), .adopt(let location, _, _), .disown(let location, _, _),
             .purge(let location, _, _, _):
             location
         case .relabel(let change): change.from
-        case .confirmWhole(let snapshot), .dropTemporary(let snapshot): snapshot.location
+        case .dropTemporary(let snapshot): snapshot.location
         }
     }
 }

@@ -92,6 +92,9 @@ extension PlanningPass {
             switch temporaryUse(of: source, for: begun, room: room) {
             case .success(let use):
                 (temporary, from) = (use, use.snapshot)
+                if !first.isEmpty, !use.first.isEmpty {
+                    steps.append(.confirmMade(location: begun.location, uid: begun.uid))
+                }
                 steps += use.first
             case .failure(let missing):
                 builder.add(
@@ -110,7 +113,7 @@ extension PlanningPass {
         made.marks.operation = nil
         made.active = !begun.location.isBlockDevice
         steps.append(fillStep(begun, from: from, begun.marks.operation ?? Marks.copying))
-        if let temporary { steps.append(.confirmWhole(temporary.handle)) }
+        if temporary != nil { steps.append(.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid)) }
         steps.append(completion(of: begun, as: made.marks))
         if let temporary { steps.append(.dropTemporary(temporary.handle)) }
         steps += bringing.down

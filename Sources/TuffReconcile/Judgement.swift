@@ -35,18 +35,26 @@ struct Judgement {
         case .unsupported: report.verdict = .unsupported
         case .orphan: report.verdict = .orphan
         case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge:
-            change.ends ? judgeEnd(&report, outcomes, left: left) : judge(&report, outcomes, left: left)
+            change.ends
+                ? judgeEnd(&report, outcomes, left: left) : judge(&report, outcomes, left: left, waits: change.reason)
         }
         return report
     }
 
-    /// What was to be made or changed is as declared when the next plan leaves it alone.
-    private func judge(_ report: inout ChangeReport, _ outcomes: [StepOutcome], left remains: String?) {
+    /// What was to be made or changed is as declared when the next plan leaves it alone. A change that says itself what its
+    /// resource goes on waiting for did what it could where the next plan waits for that.
+    private func judge(
+        _ report: inout ChangeReport, _ outcomes: [StepOutcome], left remains: String?, waits reason: Reason?
+    ) {
         let after = remaining.changes.filter {
             $0.resource == report.resource && !$0.action.ends && $0.action != .orphan
         }
         let isDone = remains == nil && !after.isEmpty && after.allSatisfy { $0.action == .unchanged }
         let left = after.first { $0.action != .unchanged }
+        if remains == nil, let reason, let left, left.action == .blocked, left.reason == reason {
+            report.verdict = .blocked
+            return
+        }
         settle(
             &report, outcomes, isDone: isDone,
             otherwise: remains.map { "carried out, and yet \($0)" } ?? left.map {

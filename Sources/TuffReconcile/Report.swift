@@ -22,7 +22,8 @@ package struct ChangeReport: Hashable, Codable, Sendable {
         case skipped
         /// Not started, or not finished, because of an interrupt.
         case interrupted
-        /// Blocked, unsupported or an orphan in the plan: nothing was attempted.
+        /// Blocked, unsupported or an orphan in the plan: nothing was attempted. Blocked also where all that could be done was
+        /// done, and the rest goes on waiting for what the change says.
         case blocked, unsupported, orphan
         case unchanged
     }

@@ -2,12 +2,20 @@ import TuffModel
 
 extension FakeWorld {
     /// What `Precondition.temporarySnapshot` asks of LVM.
-    func isTemporary(_ snapshot: TemporarySnapshot, whole: Bool) -> Bool {
+    func isTemporary(_ snapshot: TemporarySnapshot) -> Bool {
         guard let volume = lvm[snapshot.group, snapshot.name], snapshot.uuid == nil || volume.uuid == snapshot.uuid,
             snapshot.tags.allSatisfy(volume.tags.contains), case .copyOnWrite(let origin) = volume.kind,
             snapshot.originUUID.map({ lvm[snapshot.group, origin]?.uuid == $0 }) ?? (origin == snapshot.origin)
         else { return false }
-        return whole ? volume.active && volume.dataPercent < 100 : !volume.active || !isOpen(snapshot.group, volume)
+        return !volume.active || !isOpen(snapshot.group, volume)
+    }
+
+    /// What `Precondition.wholeSnapshot` asks of LVM.
+    func isWhole(_ group: String, _ name: String, _ uuid: String?, _ uid: UID) -> Bool {
+        guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,
+            volume.tags.contains("tuff:uid=\(uid)"), case .copyOnWrite = volume.kind
+        else { return false }
+        return volume.active && volume.dataPercent < 100
     }
 }
 

@@ -173,9 +173,12 @@ package struct FakeWorld: Equatable, Sendable {
             guard let volume = lvm[group, name], volume.tags.contains("tuff:uid=\(uid)"),
                 volume.tags.contains("tuff:op=\(operation)")
             else { throw Self.unmet(action) }
-        case .require(.temporarySnapshot(let snapshot, let whole)):
+        case .require(.temporarySnapshot(let snapshot)):
             if lvm[snapshot.group]?.isLocked == true { return .hangs }
-            guard isTemporary(snapshot, whole: whole) else { throw Self.unmet(action) }
+            guard isTemporary(snapshot) else { throw Self.unmet(action) }
+        case .require(.wholeSnapshot(let group, let name, let uuid, let uid)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            guard isWhole(group, name, uuid, uid) else { throw Self.unmet(action) }
         case .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup), .require(.thinPool):
             guard case .require(let condition) = action else { break }
             switch condition {
@@ -261,20 +264,15 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .growWiped, .identify,
-            .require(.logicalVolume),
-            .require(.expiredVolume), .require(.unmarkedVolume), .require(.device), .require(.unfinished),
-            .require(.restorable),
-            .require(.temporarySnapshot), .require(.tgtIdle), .require(.blankDevice), .require(.physicalVolume),
-            .require(.volumeGroup),
-            .require(.thinPool):
-            nil
+        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .growWiped, .identify: nil
+        case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
+            .require(.text(let path, _)), .require(.noSession(let path)):
+            path.root
+        case .require: nil
         case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
             .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),
-            .cloneFile(let path, _), .removeFile(let path), .keepReservations(let path, _, _),
-            .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
-            .require(.text(let path, _)), .require(.noSession(let path)):
+            .cloneFile(let path, _), .removeFile(let path), .keepReservations(let path, _, _):
             path.root
         }
     }

@@ -194,7 +194,8 @@ struct Meddling: Sendable, CustomStringConvertible {
                 world.files.addFile(file, in: Simulation.directory, size: found.size, allocated: ByteCount(4096))
             }
         case 11:
-            if let live { world.lvm.write(to: live.name, in: "vg0") }
+            // By those who have it; nobody can keep safe what a program writes to a detached volume while that is rolled back.
+            if let live, world.isOpen("vg0", live) { world.lvm.write(to: live.name, in: "vg0") }
             if seed % 2 == 1 { _ = world.lvm.overflowTemporaries(in: "vg0") }
         case 10: world.lvm.putData(on: Simulation.blankDevices[Int(seed % 2)])
         case 9:

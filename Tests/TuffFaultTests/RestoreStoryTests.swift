@@ -60,6 +60,8 @@ import TuffTestSupport
         [.declareAttached, .snapshot, .overflow, .cloneAway], [.declareAttached, .snapshot, .extend],
         [.declare, .snapshot, .removeSnapshot, .expire], [.declareAttached, .snapshot, .remove],
         [.declareAttached, .snapshot, .removeSnapshot, .remove, .expire],
+        [.declareAttached, .snapshot, .write, .detach, .restore],
+        [.declareAttached, .snapshot, .write, .overflow, .detach, .restore],
     ]
 
     @Test(arguments: thickStories) func thickSnapshotsSurviveACrashAnywhere(_ story: [Edit]) async {

@@ -67,8 +67,8 @@ extension ThreadLabTests {
             await #expect(throws: HostError.self) { try await machine.perform(confirmation.1.actions) }
 
             let noted = try await apply(set)
-            #expect(
-                noted.changes.contains { $0.detail?.contains("tempSnapshotReserve") == true || $0.verdict == .failed })
+            #expect(noted.exitCode == 3)
+            #expect(noted.changes.contains { $0.verdict == .blocked && $0.summary.contains("tempSnapshotReserve") })
             #expect(try await temporaries() == [])
             let blocked = try await plan(set)
             #expect(blocked.isEmpty)

@@ -81,14 +81,15 @@ import TuffTestSupport
     @Test func aVolumeInUseIsCopiedFromASnapshotThatGoesWhenThatIsDone() throws {
         let plan = plan(desired(), try observed([thick()]))
         let steps = steps(plan)
-        try #require(steps.count == 7, "\(plan.changes)")
+        try #require(steps.count == 8, "\(plan.changes)")
         guard case .create(.thick("vg0"), Self.copy, Sample.gibi(12), let marks) = steps[0],
-            case .snapshotThick(Self.source, Sample.uid, "uuid-db", let place, Sample.gibi(2), let own) = steps[1],
-            case .activate(Self.copy, marks.uid, nil) = steps[2],
-            case .fill(Self.copy, marks.uid, place, own.uid, nil, "copy") = steps[3],
-            case .confirmWhole(let confirmed) = steps[4],
-            case .complete(Self.copy, marks.uid, Sample.gibi(12), "copy") = steps[5],
-            case .dropTemporary(confirmed) = steps[6]
+            case .confirmMade(Self.copy, marks.uid) = steps[1],
+            case .snapshotThick(Self.source, Sample.uid, "uuid-db", let place, Sample.gibi(2), let own) = steps[2],
+            case .activate(Self.copy, marks.uid, nil) = steps[3],
+            case .fill(Self.copy, marks.uid, place, own.uid, nil, "copy") = steps[4],
+            case .confirmWhole(place, own.uid, nil) = steps[5],
+            case .complete(Self.copy, marks.uid, Sample.gibi(12), "copy") = steps[6],
+            case .dropTemporary(let confirmed) = steps[7]
         else {
             Issue.record("\(steps)")
             return
@@ -124,7 +125,7 @@ import TuffTestSupport
         _ percent: Int, _ extents: Int
     ) throws {
         let steps = steps(plan(desired(reserve: percent), try observed([thick()])))
-        guard case .snapshotThick(_, _, _, _, let room, _)? = steps.dropFirst().first else {
+        guard case .snapshotThick(_, _, _, _, let room, _)? = steps.dropFirst(2).first else {
             Issue.record("\(steps)")
             return
         }
@@ -159,8 +160,8 @@ import TuffTestSupport
         let steps = steps(plan)
         guard steps.count == 5, case .activate(Self.copy, _, _) = steps[0],
             case .fill(Self.copy, Self.copyUID, Self.temporary, Self.temporaryUID, "uuid-temp", "copy") = steps[1],
-            case .confirmWhole(let snapshot) = steps[2], case .complete = steps[3],
-            case .dropTemporary(snapshot) = steps[4]
+            case .confirmWhole(Self.temporary, Self.temporaryUID, "uuid-temp") = steps[2], case .complete = steps[3],
+            case .dropTemporary(let snapshot) = steps[4]
         else {
             Issue.record("\(steps)")
             return

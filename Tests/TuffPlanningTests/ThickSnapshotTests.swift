@@ -189,6 +189,23 @@ import TuffTestSupport
         #expect(asked.isEmpty && change(asked, .restore, "undo")?.reason == .consentNeeded)
         let allowed = plan(restore, try observed([thick(), snapshot()])) { $0.allowDestroy = true }
         #expect(change(allowed, .restore, "undo")?.risk == .destroysData)
-        #expect(steps(allowed).count == 3)
+        #expect(steps(allowed).count == 4)
+    }
+
+    /// It may have overflowed while nobody looked, which LVM tells of what is active. A volume that is marked first would wait
+    /// for what is lost.
+    @Test func aVolumeIsMarkedOnlyWhenItsSnapshotIsSeenToBeWhole() throws {
+        var restore = desired()
+        restore.restores["undo"] = Sample.declared(
+            "undo", RestoreSpec(volume: "db", volumeUID: Sample.uid, from: .snapshot("before")))
+        let steps = steps(
+            plan(restore, try observed([thick(active: false), snapshot(full: nil)])) { $0.allowDestroy = true })
+        guard steps.count == 5, case .activate(Self.volume, Sample.uid, _) = steps[0],
+            case .confirmWhole(Self.taken, _, let uuid?) = steps[1], case .begin(Self.volume, _, _, _, nil) = steps[2],
+            case .fill = steps[3], case .complete = steps[4], uuid == "uuid-before"
+        else {
+            Issue.record("\(steps)")
+            return
+        }
     }
 }

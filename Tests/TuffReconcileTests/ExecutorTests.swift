@@ -111,7 +111,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 case .deactivate: "deactivate"
                 case .complete: "complete"
                 case .dropGrowth, .dropTemporary: "drop"
-                case .confirmWhole: "confirm"
+                case .confirmMade, .confirmWhole: "confirm"
                 case .activate: "activate"
                 case .relabel: "relabel"
                 case .adopt: "adopt"

@@ -180,6 +180,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .copyImage(image, to: .file(file)),
             ]
         case .activate: return []
+        case .confirmMade: return [.require(.file(file, size: nil))]
         case .relabel(let change): return relabel(change, file)
         case .purge(_, let uid, _, let until):
             let sidecar = HostPath(file.root, Sidecar.path(of: uid))

@@ -58,8 +58,8 @@ extension LVMDriver {
                             .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
-            case .extendThick, .wipe, .begin, .fill, .fillFromImage, .deactivate, .complete, .dropGrowth, .confirmWhole,
-                .dropTemporary:
+            case .extendThick, .wipe, .begin, .fill, .fillFromImage, .deactivate, .complete, .dropGrowth, .confirmMade,
+                .confirmWhole, .dropTemporary:
                 batches.append(LoweredBatch(steps: [index], actions: Self.thick(step)))
             case .activate(let location, let uid, let uuid):
                 let (group, name) = Self.place(location)
@@ -203,13 +203,16 @@ extension LVMDriver {
                 .run(
                     change(["lvremove", "-qq", "--yes", "-S", "lv_tags={\"tuff-growth\"}", "--", "\(group)/\(name)"]))
             ]
-        case .confirmWhole(let snapshot): return [.require(.temporarySnapshot(snapshot, whole: true))]
+        case .confirmMade(_, let uid):
+            return [.require(.logicalVolume(group: group, name: name, uuid: nil, uid: uid, size: nil))]
+        case .confirmWhole(_, let uid, let uuid):
+            return [.require(.wholeSnapshot(group: group, name: name, uuid: uuid, uid: uid))]
         case .dropTemporary(let snapshot):
             // LVM selects once more under the group's lock. What somebody holds open it refuses to remove.
             var terms = ["lv_tags={" + snapshot.tags.map { "\"\($0)\"" }.joined(separator: " && ") + "}"]
             if let uuid = snapshot.uuid { terms.insert("lv_uuid=\"\(uuid)\"", at: 0) }
             return [
-                .require(.temporarySnapshot(snapshot, whole: false)),
+                .require(.temporarySnapshot(snapshot)),
                 .run(
                     change(
                         ["lvremove", "-qq", "--yes", "-S", terms.joined(separator: " && "), "--", "\(group)/\(name)"])),
