@@ -79,9 +79,15 @@ struct DeviceBytes: ~Copyable {
         self.file = opened
     }
 
-    func wipe(_ method: WipeMethod, _ progress: () -> Bool) throws(HostError) {
+    /// What is told how far the work has come: bytes done, of how many.
+    typealias Telling = (_ done: UInt64, _ total: UInt64) -> Void
+
+    func wipe(
+        _ method: WipeMethod, _ progress: () -> Bool, told: Telling = { _, _ in }
+    ) throws(HostError) {
         var offset: UInt64 = 0
         while offset < size {
+            told(offset, size)
             guard progress() else { throw HostError(.failed, "The controller ended while \(path) was wiped") }
             let length = min(Self.piece, size - offset)
             switch method {
@@ -97,11 +103,14 @@ struct DeviceBytes: ~Copyable {
     }
 
     /// Begins with the bytes of `source`, and reads zeros after them.
-    func copy(from source: borrowing DeviceBytes, _ progress: () -> Bool) throws(HostError) {
+    func copy(
+        from source: borrowing DeviceBytes, _ progress: () -> Bool, told: Telling = { _, _ in }
+    ) throws(HostError) {
         source.settle()
         let theirs = source.file.raw, end = source.size
         let hole = { (offset: UInt64) in offset < end ? Self.nextData(theirs, offset) : .max }
-        try fill(source.size, of: source.path, progress, nextData: hole) { (buffer, count, offset) throws(HostError) in
+        try fill(source.size, of: source.path, progress, told, nextData: hole) {
+            (buffer, count, offset) throws(HostError) in
             try source.read(&buffer, count, at: offset)
         }
         try source.requireUnchanged()
@@ -133,12 +142,15 @@ struct DeviceBytes: ~Copyable {
 
     /// Begins with the bytes of the disk in an image, and reads zeros after them. Nothing is written unless the image has
     /// the SHA-256 that is declared for it.
-    func copy(_ image: ImageSource, in roots: HostRoots, _ progress: () -> Bool) throws(HostError) {
+    func copy(
+        _ image: ImageSource, in roots: HostRoots, _ progress: () -> Bool, told: Telling = { _, _ in }
+    ) throws(HostError) {
         let file = try OpenedImage(image, in: roots)
         if let wanted = image.sha256 { try file.require(sha256: wanted, progress) }
         var disk: DiskImage<OpenedImage>
         do throws(ImageError) { disk = try DiskImage(file, as: image.imageFormat) } catch { throw file.failure(error) }
-        try fill(disk.size, of: "the disk in \(image.path)", progress) { (buffer, count, offset) throws(HostError) in
+        try fill(disk.size, of: "the disk in \(image.path)", progress, told) {
+            (buffer, count, offset) throws(HostError) in
             do throws(ImageError) {
                 try buffer.filled(count) { part throws(ImageError) in try disk.read(at: offset, into: part) }
             } catch {
@@ -150,7 +162,7 @@ struct DeviceBytes: ~Copyable {
 
     /// Writes what `read` gives of `sourceSize` bytes, where it differs from what is there, and zeros after them.
     private func fill(
-        _ sourceSize: UInt64, of source: String, _ progress: () -> Bool,
+        _ sourceSize: UInt64, of source: String, _ progress: () -> Bool, _ told: Telling,
         nextData: (UInt64) -> UInt64 = { $0 }, read: (inout [UInt8], Int, UInt64) throws(HostError) -> Void
     ) throws(HostError) {
         guard sourceSize <= size else {
@@ -159,6 +171,7 @@ struct DeviceBytes: ~Copyable {
         var theirs = [UInt8](repeating: 0, count: Self.block), ours = theirs
         var offset: UInt64 = 0, unsynced = 0
         while offset < size {
+            told(offset, size)
             guard progress() else { throw HostError(.failed, "The controller ended while \(path) was filled") }
             // Holes on both sides are equal.
             let data = min(nextData(offset), Self.nextData(file.raw, offset))

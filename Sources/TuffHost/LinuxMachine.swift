@@ -105,7 +105,11 @@ package final class LinuxMachine: Machine {
         return image
     }
 
-    package func perform(_ actions: [HostAction]) async throws(HostError) {
+    package func perform(_ actions: [HostAction]) async throws(HostError) { try await perform(actions) { _ in } }
+
+    package func perform(
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void
+    ) async throws(HostError) {
         var rest = actions[...]
         while let first = rest.first {
             switch first {
@@ -126,7 +130,7 @@ package final class LinuxMachine: Machine {
             case .growWiped(let group, let name, let uid, let uuid, let from, let to, let method):
                 let growth = ThickGrowth(commands: commands, group: group, name: name, uid: uid)
                 try await growth.run(uuid: uuid, from: from, to: to) { device throws(HostError) in
-                    guard case .performed = try await ask(.perform([[.wipe(device, method)]])) else {
+                    guard case .performed = try await ask(.perform([[.wipe(device, method)]]), telling: telling) else {
                         throw Self.confused
                     }
                 }
@@ -143,7 +147,9 @@ package final class LinuxMachine: Machine {
                 rest.removeFirst()
             default:
                 let batch = rest.prefix { !$0.needsCommand }
-                guard case .performed = try await ask(.perform([batch.map(completed)])) else { throw Self.confused }
+                guard case .performed = try await ask(.perform([batch.map(completed)]), telling: telling) else {
+                    throw Self.confused
+                }
                 rest = rest.dropFirst(batch.count)
             }
         }
@@ -207,8 +213,10 @@ package final class LinuxMachine: Machine {
         }
     }
 
-    func ask(_ work: WorkerRequest.Work) async throws(HostError) -> WorkerReply {
-        switch try await workers.ask(WorkerRequest(roots: roots, work: work)) {
+    func ask(
+        _ work: WorkerRequest.Work, telling: @escaping @Sendable (DataProgress) -> Void = { _ in }
+    ) async throws(HostError) -> WorkerReply {
+        switch try await workers.ask(WorkerRequest(roots: roots, work: work), telling: telling) {
         case .failed(let error), .stopped(_, let error): throw error
         case let reply: return reply
         }

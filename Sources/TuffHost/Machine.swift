@@ -131,11 +131,27 @@ package protocol Machine: Sendable {
     /// is unknown, even for a failed precondition of ours the next step is to observe.
     func perform(_ actions: [HostAction]) async throws(HostError)
 
+    /// The same, and tells now and then how far an action has come that takes long, from whatever thread.
+    func perform(
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void
+    ) async throws(HostError)
+
     /// Carries out sequences that have nothing to do with each other, each as `perform` does: that one fails stops no
     /// other. Much cheaper than one by one where sequences are short.
     ///
     /// - Returns: an outcome for each sequence.
     func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome]
+}
+
+/// How far an action has come that reads and writes all of a volume.
+package struct DataProgress: Hashable, Sendable {
+    package var done: ByteCount
+    package var total: ByteCount
+
+    package init(done: ByteCount, total: ByteCount) {
+        self.done = done
+        self.total = total
+    }
 }
 
 /// What came of one of several sequences of actions.
@@ -151,6 +167,11 @@ extension Machine {
     package func look(at device: String) async throws(HostError) -> CandidateDevice {
         throw HostError(.notFound, "\(device) does not exist")
     }
+
+    /// For machines of tests, whose work takes no time.
+    package func perform(
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void
+    ) async throws(HostError) { try await perform(actions) }
 
     package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
         await performOneByOne(sequences)

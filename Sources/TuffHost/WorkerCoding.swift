@@ -159,17 +159,21 @@ enum RequestCoding: ByteForm {
 
 /// How far the work has come.
 enum ProgressCoding: ByteForm {
-    static func encode(done: Int) -> [UInt8] {
+    static func encode(_ progress: WorkerProgress) -> [UInt8] {
         var result: [UInt8] = []
-        put(Int64(done), &result)
+        put(Int64(progress.sequences), &result)
+        put(progress.moved?.done.bytes ?? 0, &result)
+        put(progress.moved?.total.bytes ?? 0, &result)
         return result
     }
 
     /// Nil for bytes that `encode` does not make.
-    static func decode(_ body: [UInt8]) -> Int? {
+    static func decode(_ body: [UInt8]) -> WorkerProgress? {
         var rest = body[...]
-        guard let done = number(&rest), done >= 0, rest.isEmpty else { return nil }
-        return Int(done)
+        guard let sequences = number(&rest), let done = number(&rest), let total = number(&rest), rest.isEmpty,
+            sequences >= 0, done >= 0, done <= total
+        else { return nil }
+        return WorkerProgress(sequences: Int(sequences), bytes: UInt64(done), of: UInt64(total))
     }
 }
 

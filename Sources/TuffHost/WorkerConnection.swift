@@ -40,9 +40,13 @@ final class WorkerConnection: Sendable {
 
     /// Sends a request and waits for its answer. Blocks: for owned threads only.
     ///
-    /// - Parameter deadline: longest silence, in seconds.
+    /// - Parameters:
+    ///   - deadline: longest silence, in seconds.
+    ///   - telling: told how far an action has come that takes long.
     /// - Returns: the answer, and how many sequences the worker last said were done.
-    func exchange(_ request: [UInt8], deadline: Double) -> (Result<WorkerReply, WorkerFault>, done: Int) {
+    func exchange(
+        _ request: [UInt8], deadline: Double, telling: (DataProgress) -> Void = { _ in }
+    ) -> (Result<WorkerReply, WorkerFault>, done: Int) {
         var done = 0
         let result = Result { () throws(WorkerFault) in
             try send(request, deadline)
@@ -53,7 +57,8 @@ final class WorkerConnection: Sendable {
                 let body = try receive(length, deadline)
                 if kind == .progress {
                     guard let told = ProgressCoding.decode(body) else { throw .garbled }
-                    done = told
+                    done = told.sequences
+                    if let moved = told.moved { telling(moved) }
                     continue
                 }
                 guard let reply = WorkerReply(kind, body) else { throw .garbled }

@@ -70,15 +70,19 @@ final class WorkerPool: Sendable {
         state.withLock { $0.stuck.values.sorted { ($0.since, $0.request) < ($1.since, $1.request) } }
     }
 
-    func ask(_ request: WorkerRequest) async throws(HostError) -> WorkerReply {
+    func ask(
+        _ request: WorkerRequest, telling: @escaping @Sendable (DataProgress) -> Void = { _ in }
+    ) async throws(HostError) -> WorkerReply {
         var done = 0
-        return try await ask(request, done: &done)
+        return try await ask(request, done: &done, telling: telling)
     }
 
     /// Asks a worker. A request that certainly reached nobody is sent once more.
     ///
     /// - Parameter done: set to the number of sequences that the worker last said were done, for when it fails.
-    func ask(_ request: WorkerRequest, done: inout Int) async throws(HostError) -> WorkerReply {
+    func ask(
+        _ request: WorkerRequest, done: inout Int, telling: @escaping @Sendable (DataProgress) -> Void = { _ in }
+    ) async throws(HostError) -> WorkerReply {
         try refuseHanging(request)
         guard let message = try? request.message() else {
             throw HostError(.failed, "Cannot write down a request for the worker: \(request.summary)")
@@ -87,7 +91,7 @@ final class WorkerPool: Sendable {
         var last: HostError?
         for _ in 0..<2 {
             let connection = try await acquire()
-            let outcome = await OwnedThread.run { connection.exchange(message, deadline: deadline) }
+            let outcome = await OwnedThread.run { connection.exchange(message, deadline: deadline, telling: telling) }
             done = outcome?.done ?? 0
             switch outcome?.0 {
             case nil:

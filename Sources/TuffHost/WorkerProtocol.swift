@@ -108,12 +108,28 @@ package enum WorkerReply: Codable, Sendable {
     case failed(HostError)
 }
 
+/// How far a worker has come with a request.
+struct WorkerProgress: Equatable, Sendable {
+    /// Sequences of actions that are done.
+    var sequences: Int
+    /// Of the action at work, where it takes long.
+    var moved: DataProgress?
+
+    /// Read while the work goes on, the two numbers may be of different actions: more done than there is is all of it.
+    init(sequences: Int, bytes: UInt64, of total: UInt64) {
+        self.sequences = sequences
+        let whole = Int64(clamping: total)
+        moved =
+            whole > 0 ? DataProgress(done: ByteCount(min(Int64(clamping: bytes), whole)), total: ByteCount(whole)) : nil
+    }
+}
+
 /// The messages on a worker's two descriptors: one byte of kind, four bytes of length (little endian), the body.
 /// Both ends are the same program, so the form carries no version.
 enum WorkerFrame: UInt8 {
     /// A `WorkerRequest` in the form of `RequestCoding`.
     case request = 1
-    /// The work goes on: how many sequences of actions are done, in the form of `ProgressCoding`.
+    /// The work goes on, and how far it has come: a `WorkerProgress` in the form of `ProgressCoding`.
     case progress = 2
     /// JSON of a `WorkerReply`.
     case reply = 3

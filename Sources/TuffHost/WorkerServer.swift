@@ -18,7 +18,8 @@ package enum WorkerServer {
             watch.done(0)
             guard
                 let message = try? handle(
-                    request, progress: watch.note, mayBegin: watch.mayBegin, done: watch.done
+                    request, progress: watch.note, mayBegin: watch.mayBegin, done: watch.done,
+                    told: { watch.moved($0, of: $1) }
                 ).message()
             else { return 1 }
             guard watch.send(message) else { return 0 }
@@ -29,7 +30,7 @@ package enum WorkerServer {
     /// the controller is gone, and nothing more is begun. `done` is told how many sequences of actions are.
     package static func handle(
         _ request: WorkerRequest, progress: () -> Bool = { true }, mayBegin: () -> Bool = { true },
-        done: (Int) -> Void = { _ in }
+        done: (Int) -> Void = { _ in }, told: (UInt64, UInt64) -> Void = { _, _ in }
     ) -> WorkerReply {
         let roots = request.roots
         do throws(HostError) {
@@ -38,7 +39,7 @@ package enum WorkerServer {
                 let open = OpenRoots(roots)
                 for (index, sequence) in sequences.enumerated() {
                     done(index)
-                    do throws(HostError) { try perform(sequence, open, progress, mayBegin) } catch {
+                    do throws(HostError) { try perform(sequence, open, progress, mayBegin, told) } catch {
                         return .stopped(done: index, error)
                     }
                 }
@@ -60,29 +61,32 @@ package enum WorkerServer {
     }
 
     private static func perform(
-        _ sequence: [HostAction], _ roots: OpenRoots, _ progress: () -> Bool, _ mayBegin: () -> Bool
+        _ sequence: [HostAction], _ roots: OpenRoots, _ progress: () -> Bool, _ mayBegin: () -> Bool,
+        _ told: DeviceBytes.Telling
     ) throws(HostError) {
         for action in sequence {
             guard mayBegin() else {
                 throw HostError(.failed, "The controller ended before '\(action)' was begun")
             }
-            try perform(action, roots, progress)
+            try perform(action, roots, progress, told)
+            told(0, 0)
         }
     }
 
     private static func perform(
-        _ action: HostAction, _ roots: OpenRoots, _ progress: () -> Bool
+        _ action: HostAction, _ roots: OpenRoots, _ progress: () -> Bool, _ told: DeviceBytes.Telling
     ) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
         case .run, .activate, .makeVolume, .identify, .growWiped:
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
-        case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress)
+        case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress, told: told)
         case .copyBytes(let source, let target):
-            try DeviceBytes(target, in: roots).copy(from: DeviceBytes(source, in: roots, writable: false), progress)
+            try DeviceBytes(target, in: roots).copy(
+                from: DeviceBytes(source, in: roots, writable: false), progress, told: told)
         case .copyImage(let image, let target):
-            try DeviceBytes(target, in: roots).copy(image, in: roots.roots, progress)
+            try DeviceBytes(target, in: roots).copy(image, in: roots.roots, progress, told: told)
         case .cloneFile(let source, let target): try files.clone(source, to: target, progress)
         case .makeDirectory(let path): try tree.makeDirectory(path)
         case .removeDirectory(let path): try tree.removeDirectory(path)

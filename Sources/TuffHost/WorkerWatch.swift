@@ -16,6 +16,9 @@ final class WorkerWatch: Sendable {
     private let output: Int32
     private let steps = Atomic<UInt>(0)
     private let sequences = Atomic<Int>(0)
+    /// Of the action at work, bytes; 0 of 0: it has none to speak of.
+    private let done = Atomic<UInt64>(0)
+    private let total = Atomic<UInt64>(0)
     private let isAlone = Atomic(false)
     /// Held while a message is being sent, so that none cuts into another.
     private let sending = Mutex(())
@@ -43,7 +46,16 @@ final class WorkerWatch: Sendable {
     }
 
     /// To be told how many sequences of actions are done, before the next one's first action is noted.
-    func done(_ count: Int) { sequences.store(count, ordering: .relaxed) }
+    func done(_ count: Int) {
+        moved(0, of: 0)
+        sequences.store(count, ordering: .relaxed)
+    }
+
+    /// To be told how far an action has come that takes long.
+    func moved(_ bytes: UInt64, of whole: UInt64) {
+        total.store(whole, ordering: .relaxed)
+        done.store(bytes, ordering: .relaxed)
+    }
 
     /// False when nobody reads any more. On a socket without SIGPIPE, because a test's worker shares our process.
     func send(_ bytes: [UInt8]) -> Bool {
@@ -99,8 +111,10 @@ final class WorkerWatch: Sendable {
             if poll(&poller, 1, Self.pause) > 0 { break }
             let now = steps.load(ordering: .acquiring)
             if now != told {
-                let done = sequences.load(ordering: .relaxed)
-                guard send(WorkerFrame.progress.message(ProgressCoding.encode(done: done))) else { break }
+                let report = WorkerProgress(
+                    sequences: sequences.load(ordering: .relaxed), bytes: done.load(ordering: .relaxed),
+                    of: total.load(ordering: .relaxed))
+                guard send(WorkerFrame.progress.message(ProgressCoding.encode(report))) else { break }
             }
             told = now
         }

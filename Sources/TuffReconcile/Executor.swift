@@ -239,7 +239,9 @@ struct Executor {
             if interrupted() { break }
             let start = clock.now
             do {
-                try await reconciler.machine.perform(batch.actions)
+                // Steps of one change that take long are alone in their batch.
+                let change = group.steps[batch.steps.first ?? 0].change, events = events
+                try await reconciler.machine.perform(batch.actions) { events(.progress(change: change, $0)) }
                 let seconds = Self.seconds(start.duration(to: clock.now)) / Double(batch.steps.count)
                 for step in batch.steps { outcomes[step] = .finished(seconds: seconds) }
             } catch {

@@ -1,3 +1,4 @@
+package import TuffHost
 package import TuffModel
 package import TuffPlanning
 
@@ -99,6 +100,8 @@ package struct ApplyReport: Hashable, Codable, Sendable {
 /// What happens while a plan is carried out, for progress on standard error.
 package enum ExecutionEvent: Sendable {
     case started(change: Int)
+    /// How far a step of it has come that reads and writes all of a volume.
+    case progress(change: Int, DataProgress)
     case finished(change: Int, seconds: Double)
     case failed(change: Int, HostError)
     case skipped(change: Int, because: ResourceID)

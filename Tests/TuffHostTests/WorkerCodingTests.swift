@@ -83,11 +83,13 @@ struct WorkerCodingTests {
     @Test("What the work has come to is told as a number, and nothing else is taken for one")
     func progress() {
         for number in [0, 1, 255, 1 << 40] {
-            #expect(ProgressCoding.decode(ProgressCoding.encode(done: number)) == number)
+            let progress = WorkerProgress(sequences: number, bytes: UInt64(number), of: UInt64(number) + 7)
+            #expect(ProgressCoding.decode(ProgressCoding.encode(progress)) == progress)
         }
         #expect(ProgressCoding.decode([]) == nil)
-        #expect(ProgressCoding.decode(ProgressCoding.encode(done: 1) + [0]) == nil)
-        #expect(ProgressCoding.decode([UInt8](repeating: 255, count: 8)) == nil)
+        #expect(
+            ProgressCoding.decode(ProgressCoding.encode(WorkerProgress(sequences: 1, bytes: 0, of: 0)) + [0]) == nil)
+        #expect(ProgressCoding.decode([UInt8](repeating: 255, count: 24)) == nil)
     }
 
     @Test("The controller's end keeps the work from beginning another action")

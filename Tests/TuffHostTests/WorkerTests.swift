@@ -197,8 +197,9 @@ struct WorkerTests {
         if pid == 0 {
             // Only calls that are safe between fork and exit in a process with threads.
             let low = fcntl(STDIN_FILENO, F_DUPFD, 200)
-            let high = fcntl(STDIN_FILENO, F_DUPFD, 210)
-            tuff_close_from(210)
+            // Other tests have descriptors open meanwhile, so that no fixed number is free.
+            let high = fcntl(STDIN_FILENO, F_DUPFD, low + 1)
+            tuff_close_from(low + 1)
             _exit(low >= 0 && fcntl(low, F_GETFD) >= 0 && fcntl(high, F_GETFD) == -1 ? 0 : 1)
         }
         var status: Int32 = -1

@@ -23,6 +23,17 @@ package enum Console {
 
     package static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
 
+    /// How standard error shows work that takes long: a line that is written over needs a terminal that can do that.
+    static func progressForm(besideJSON: Bool) -> ProgressTalk.Form {
+        if besideJSON { return .json }
+        guard isTerminal(.standardError), (getenv("TERM").map { String(cString: $0) } ?? "dumb") != "dumb" else {
+            return .lines
+        }
+        var size = winsize()
+        let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        return .terminal(isKnown ? Int(size.ws_col) : 80)
+    }
+
     /// A line from the terminal, empty at its end; nil when a signal came first. Looks twenty times a second rather
     /// than blocking a thread of the cooperative pool; a terminal hands out whole lines, so that reading does not wait.
     static func answer(orInterruptedBy interrupts: Interrupts) async -> String? {

@@ -68,12 +68,17 @@ struct Pass {
     ) async throws(Failure) -> ApplyReport {
         let style = global.errors
         let interrupts = interrupts
+        let clock = ContinuousClock(), start = clock.now
+        let talk = ProgressTalk(
+            plan, style, Console.progressForm(besideJSON: form.format == .json),
+            now: { start.duration(to: clock.now) / .seconds(1) }, talk: { Console.talk($0) })
+        defer { talk.end() }
         let report: ApplyReport
         do throws(HostError) {
             report = try await session.reconciler.apply(
                 plan, desired: desired, order: order, observed: observed,
                 interrupted: { interrupts.isInterrupted },
-                events: { Console.talk(ProgressText.line($0, of: plan, style)) },
+                events: { talk.tell($0) },
                 settled: { now throws(HostError) in
                     if order == nil { try record(desired, plan.context, now) }
                 })

@@ -1,4 +1,4 @@
-import TuffHost
+package import TuffHost
 package import TuffModel
 package import TuffPlanning
 package import TuffReconcile
@@ -132,11 +132,27 @@ extension Tree {
 
 /// One line per event of a running apply, for standard error.
 package enum ProgressText {
+    /// `42 %, 8.4 GiB of 20 GiB`; never 100 % before all of it is done.
+    package static func share(_ moved: DataProgress) -> String {
+        let percent = Int(Double(moved.done.bytes) / Double(max(moved.total.bytes, 1)) * 100)
+        let isAll = moved.done >= moved.total
+        return "\(isAll ? 100 : min(percent, 99)) %, \(rounded(moved.done)) of \(rounded(moved.total))"
+    }
+
+    /// One decimal of the largest unit that it has one of.
+    private static func rounded(_ count: ByteCount) -> String {
+        var value = Double(count.bytes), unit = "bytes"
+        for next in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 { (value, unit) = (value / 1024, next) }
+        let tenths = Int((value * 10).rounded(.down))
+        return "\(tenths / 10)" + (tenths % 10 == 0 ? "" : ".\(tenths % 10)") + " \(unit)"
+    }
+
     package static func line(_ event: ExecutionEvent, of plan: Plan, _ style: Style) -> String {
         func name(_ change: Int) -> String { plan.changes[change].resource.description }
         let line =
             switch event {
             case .started(let change): "\(name(change)): \(plan.changes[change].summary)"
+            case .progress(let change, let moved): "\(name(change)): \(share(moved))"
             case .finished(let change, let seconds): "\(name(change)): done after \(Layout.duration(seconds))"
             case .failed(let change, let error): "\(name(change)): FAILED: \(error.sentence)"
             case .skipped(let change, let cause): "\(name(change)): skipped, it waits for \(cause)"
@@ -145,7 +161,7 @@ package enum ProgressText {
             }
         let ink: Style.Ink? =
             switch event {
-            case .started: nil
+            case .started, .progress: nil
             case .finished: .green
             case .failed: .red
             case .skipped, .stopping: .yellow
