@@ -1,4 +1,3 @@
-import FoundationEssentials
 import TuffModel
 
 /// The preconditions that only a tool can tell.
@@ -81,22 +80,18 @@ struct CommandConditions {
         var open: String
     }
 
-    private struct Report: Decodable {
-        struct Group: Decodable { var lv: [Row] }
-        struct Row: Decodable {
-            var uuid: String
-            var size: String
-            var tags: String
-            var open: String
+    private struct VolumeRow: Decodable {
+        var uuid: String
+        var size: String
+        var tags: String
+        var open: String
 
-            enum CodingKeys: String, CodingKey {
-                case uuid = "lv_uuid"
-                case size = "lv_size"
-                case tags = "lv_tags"
-                case open = "lv_device_open"
-            }
+        enum CodingKeys: String, CodingKey {
+            case uuid = "lv_uuid"
+            case size = "lv_size"
+            case tags = "lv_tags"
+            case open = "lv_device_open"
         }
-        var report: [Group]
     }
 
     /// The volume of this name, which must have this uuid and carry these tags.
@@ -114,9 +109,8 @@ struct CommandConditions {
         guard output.status == 0 else {
             throw failed(condition, "lvm lvs ended with status \(output.status)", output.standardError)
         }
-        guard let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)),
-            report.report.count == 1, report.report[0].lv.count == 1,
-            let row = report.report[0].lv.first, let size = Int64(row.size)
+        guard let rows = LVMReport<VolumeRow>.rows(output.standardOutput), rows.count == 1, let row = rows.first,
+            let size = Int64(row.size)
         else {
             throw HostError(
                 .malformed, "Nothing was done: lvm lvs did not print one logical volume for \(path)",
@@ -132,19 +126,15 @@ struct CommandConditions {
         return volume
     }
 
-    private struct LayoutReport: Decodable {
-        struct Part: Decodable { var lv: [Row] }
-        struct Row: Decodable {
-            var name: String
-            var segtype: String
-            var origin: String
+    private struct LayoutRow: Decodable {
+        var name: String
+        var segtype: String
+        var origin: String
 
-            enum CodingKeys: String, CodingKey {
-                case name = "lv_name"
-                case segtype, origin
-            }
+        enum CodingKeys: String, CodingKey {
+            case name = "lv_name"
+            case segtype, origin
         }
-        var report: [Part]
     }
 
     /// What LVM would remove along with a volume, since `--yes` answers that question too.
@@ -161,7 +151,7 @@ struct CommandConditions {
 
     private func layout(
         _ selection: [String], _ condition: Precondition
-    ) async throws(HostError) -> [LayoutReport.Row] {
+    ) async throws(HostError) -> [LayoutRow] {
         let command = Command(
             "lvm", ["lvs", "--reportformat", "json", "-o", "lv_name,segtype,origin"] + selection, effect: .reads,
             outputLimit: 1 << 20)
@@ -169,11 +159,11 @@ struct CommandConditions {
         guard output.status == 0 else {
             throw failed(condition, "lvm lvs ended with status \(output.status)", output.standardError)
         }
-        guard let report = try? JSONDecoder().decode(LayoutReport.self, from: Data(output.standardOutput)) else {
+        guard let rows = LVMReport<LayoutRow>.rows(output.standardOutput) else {
             throw HostError(
                 .malformed, "Nothing was done: lvm lvs printed no segment types", subject: command.description)
         }
-        return report.report.flatMap(\.lv)
+        return rows
     }
 
     private func thinPool(_ path: String, _ condition: Precondition) async throws(HostError) {
@@ -189,18 +179,14 @@ struct CommandConditions {
 }
 
 extension CommandConditions {
-    private struct GroupReport: Decodable {
-        struct Part: Decodable { var vg: [Row] }
-        struct Row: Decodable {
-            var uuid: String
-            var tags: String
+    private struct GroupRow: Decodable {
+        var uuid: String
+        var tags: String
 
-            enum CodingKeys: String, CodingKey {
-                case uuid = "vg_uuid"
-                case tags = "vg_tags"
-            }
+        enum CodingKeys: String, CodingKey {
+            case uuid = "vg_uuid"
+            case tags = "vg_tags"
         }
-        var report: [Part]
     }
 
     private func volumeGroup(
@@ -213,8 +199,7 @@ extension CommandConditions {
         guard output.status == 0 else {
             throw failed(condition, "lvm vgs ended with status \(output.status)", output.standardError)
         }
-        guard let report = try? JSONDecoder().decode(GroupReport.self, from: Data(output.standardOutput)),
-            report.report.count == 1, report.report[0].vg.count == 1, let row = report.report[0].vg.first
+        guard let rows = LVMReport<GroupRow>.rows(output.standardOutput), rows.count == 1, let row = rows.first
         else {
             throw HostError(
                 .malformed, "Nothing was done: lvm vgs did not print one volume group for \(name)",

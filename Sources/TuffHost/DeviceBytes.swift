@@ -193,6 +193,13 @@ struct DeviceBytes: ~Copyable {
         try sync()
     }
 
+    /// Nothing was read, which is no error of the system's where the end comes before the size that was told.
+    private func unread(_ got: Int, at offset: UInt64) -> HostError {
+        got < 0
+            ? .system(errno, "Cannot read \(path) at \(offset)", subject: path)
+            : HostError(.failed, "\(path) ends at \(offset), and is said to have \(size) bytes", subject: path)
+    }
+
     private func read(_ buffer: inout [UInt8], _ count: Int, at offset: UInt64) throws(HostError) {
         var done = 0
         while done < count {
@@ -200,7 +207,7 @@ struct DeviceBytes: ~Copyable {
                 pread(file.raw, $0.baseAddress! + done, count - done, off_t(offset) + off_t(done))
             }
             if got < 0, errno == EINTR { continue }
-            guard got > 0 else { throw .system(errno, "Cannot read \(path) at \(offset)", subject: path) }
+            guard got > 0 else { throw unread(got, at: offset + UInt64(done)) }
             done += got
         }
     }
@@ -260,7 +267,7 @@ struct DeviceBytes: ~Copyable {
             let wanted = Int(min(UInt64(Self.block), start + length - offset))
             let count = buffer.withUnsafeMutableBytes { pread(file.raw, $0.baseAddress, wanted, off_t(offset)) }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "Cannot read \(path) back", subject: path) }
+            guard count > 0 else { throw unread(count, at: offset) }
             let isZero = buffer.withUnsafeBytes { !$0.prefix(count).contains { $0 != 0 } }
             if !isZero { try zero(offset, UInt64(count)) }
             offset += UInt64(count)

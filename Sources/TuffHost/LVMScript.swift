@@ -1,5 +1,5 @@
-import CTuffHost
 import FoundationEssentials
+import CTuffHost
 import Glibc
 import TuffModel
 
@@ -123,9 +123,9 @@ struct LVMScript {
         let query = Command(
             "lvm", ["lvs", "--reportformat", "json", "-o", "lv_tags", "--", group], effect: .reads)
         guard let output = try? await commands.run(query), output.status == 0,
-            let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput))
+            let rows = LVMReport<Row>.rows(output.standardOutput)
         else { return creations.map { _ in .failed(error) } }
-        let tags = Set(report.report.flatMap(\.lv).flatMap { $0.tags.split(separator: ",") })
+        let tags = Set(rows.flatMap { $0.tags.split(separator: ",") })
         var blamed = false
         return creations.map { creation in
             if tags.contains("tuff:uid=\(creation.uid)") { return .performed }
@@ -137,13 +137,9 @@ struct LVMScript {
         }
     }
 
-    private struct Report: Decodable {
-        struct Group: Decodable { var lv: [Row] }
-        struct Row: Decodable {
-            var tags: String
-            enum CodingKeys: String, CodingKey { case tags = "lv_tags" }
-        }
-        var report: [Group]
+    private struct Row: Decodable {
+        var tags: String
+        enum CodingKeys: String, CodingKey { case tags = "lv_tags" }
     }
 
     private func expectSuccess(_ command: Command) async throws(HostError) {

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import TuffModel
 
 /// Asks LVM what the device mapper calls logical volumes that carry our uids.
@@ -23,10 +22,9 @@ struct LogicalVolumeNames {
                 .failed, "lvm lvs ended with status \(output.status)", cause: output.standardError,
                 subject: command.description)
         }
-        guard let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)) else {
+        guard let rows = LVMReport<Row>.rows(output.standardOutput) else {
             throw HostError(.malformed, "lvm lvs did not print a report on \(group)", subject: command.description)
         }
-        let rows = report.report.flatMap(\.lv)
         var found: [UID: String] = [:]
         for uid in uids {
             let ours = rows.filter { $0.tags.split(separator: ",").contains("tuff:uid=\(uid)") }
@@ -40,19 +38,15 @@ struct LogicalVolumeNames {
         return found
     }
 
-    private struct Report: Decodable {
-        struct Group: Decodable { var lv: [Row] }
-        struct Row: Decodable {
-            var group: String
-            var volume: String
-            var tags: String
+    private struct Row: Decodable {
+        var group: String
+        var volume: String
+        var tags: String
 
-            enum CodingKeys: String, CodingKey {
-                case group = "vg_uuid"
-                case volume = "lv_uuid"
-                case tags = "lv_tags"
-            }
+        enum CodingKeys: String, CodingKey {
+            case group = "vg_uuid"
+            case volume = "lv_uuid"
+            case tags = "lv_tags"
         }
-        var report: [Group]
     }
 }

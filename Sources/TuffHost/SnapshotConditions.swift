@@ -1,30 +1,25 @@
-import FoundationEssentials
 import TuffModel
 
 /// What is asked about copy-on-write snapshots: LVM's own word on whether something is one.
 extension CommandConditions {
-    private struct SnapshotReport: Decodable {
-        struct Part: Decodable { var lv: [Row] }
-        struct Row: Decodable {
-            var uuid: String
-            var tags: String
-            var layout: String
-            var origin: String
-            var originUUID: String
-            var dataPercent: String
-            var open: String
+    private struct SnapshotRow: Decodable {
+        var uuid: String
+        var tags: String
+        var layout: String
+        var origin: String
+        var originUUID: String
+        var dataPercent: String
+        var open: String
 
-            enum CodingKeys: String, CodingKey {
-                case uuid = "lv_uuid"
-                case tags = "lv_tags"
-                case layout = "lv_layout"
-                case origin
-                case originUUID = "origin_uuid"
-                case dataPercent = "data_percent"
-                case open = "lv_device_open"
-            }
+        enum CodingKeys: String, CodingKey {
+            case uuid = "lv_uuid"
+            case tags = "lv_tags"
+            case layout = "lv_layout"
+            case origin
+            case originUUID = "origin_uuid"
+            case dataPercent = "data_percent"
+            case open = "lv_device_open"
         }
-        var report: [Part]
     }
 
     /// Nobody has this temporary snapshot open, and it is one.
@@ -47,7 +42,7 @@ extension CommandConditions {
     /// A copy-on-write snapshot has an origin and the layout `linear` (measured with 2.03.16).
     private func snapshotRow(
         _ path: String, _ uuid: String?, _ demanded: [String], _ condition: Precondition
-    ) async throws(HostError) -> SnapshotReport.Row {
+    ) async throws(HostError) -> SnapshotRow {
         let command = Command(
             "lvm",
             [
@@ -58,8 +53,7 @@ extension CommandConditions {
         guard output.status == 0 else {
             throw failed(condition, "lvm lvs ended with status \(output.status)", output.standardError)
         }
-        guard let report = try? JSONDecoder().decode(SnapshotReport.self, from: Data(output.standardOutput)),
-            report.report.count == 1, report.report[0].lv.count == 1, let row = report.report[0].lv.first
+        guard let rows = LVMReport<SnapshotRow>.rows(output.standardOutput), rows.count == 1, let row = rows.first
         else {
             throw HostError(
                 .malformed, "Nothing was done: lvm lvs did not print one snapshot", subject: command.description)

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import TuffModel
 
 /// Grows a linear volume without showing what its new extents hold.
@@ -17,20 +16,16 @@ struct ThickGrowth {
 
     private var helper: String { "\(group)/x-\(uid)" }
 
-    private struct Report: Decodable {
-        struct Group: Decodable { var seg: [Row] }
-        struct Row: Decodable {
-            var group: String
-            var volume: String
-            var ranges: String
+    private struct Row: Decodable {
+        var group: String
+        var volume: String
+        var ranges: String
 
-            enum CodingKeys: String, CodingKey {
-                case group = "vg_uuid"
-                case volume = "lv_uuid"
-                case ranges = "seg_pe_ranges"
-            }
+        enum CodingKeys: String, CodingKey {
+            case group = "vg_uuid"
+            case volume = "lv_uuid"
+            case ranges = "seg_pe_ranges"
         }
-        var report: [Group]
     }
 
     func run(
@@ -63,12 +58,11 @@ struct ThickGrowth {
             ], effect: .reads, outputLimit: 1 << 20)
         let output = try await commands.run(query)
         guard output.status == 0,
-            let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)),
-            let first = report.report.first?.seg.first
+            let rows = LVMReport<Row>.rows(output.standardOutput), let first = rows.first
         else {
             throw HostError(.malformed, "lvm lvs did not tell the extents of \(helper)", subject: query.description)
         }
-        let ranges = report.report.flatMap(\.seg).flatMap { $0.ranges.split(separator: " ").map(String.init) }
+        let ranges = rows.flatMap { $0.ranges.split(separator: " ").map(String.init) }
         guard !ranges.isEmpty, ranges.allSatisfy({ $0.hasPrefix("/dev/") && $0.contains(":") }) else {
             throw HostError(.malformed, "lvm lvs tells extents '\(ranges)' of \(helper)", subject: query.description)
         }

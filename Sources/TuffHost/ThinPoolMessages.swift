@@ -1,4 +1,3 @@
-import FoundationEssentials
 import TuffModel
 
 /// What LVM wrote down for a thin pool and has not told the kernel.
@@ -13,18 +12,14 @@ struct ThinPoolMessages {
 
     private static let name = "tuff-settle"
 
-    private struct Report: Decodable {
-        struct Group: Decodable { var lv: [Row] }
-        struct Row: Decodable {
-            var group: String
-            var pool: String
+    private struct Row: Decodable {
+        var group: String
+        var pool: String
 
-            enum CodingKeys: String, CodingKey {
-                case group = "vg_name"
-                case pool = "pool_lv"
-            }
+        enum CodingKeys: String, CodingKey {
+            case group = "vg_name"
+            case pool = "pool_lv"
         }
-        var report: [Group]
     }
 
     /// - Returns: whether anything was done, so that trying again may help.
@@ -34,10 +29,8 @@ struct ThinPoolMessages {
             outputLimit: 1 << 20)
         // A volume that is missing makes the status 5 and takes nothing from the rest of the report.
         let output = try await commands.run(query)
-        guard let report = try? JSONDecoder().decode(Report.self, from: Data(output.standardOutput)) else {
-            return false
-        }
-        let pools = Set(report.report.flatMap(\.lv).filter { !$0.pool.isEmpty }.map { [$0.group, $0.pool] })
+        guard let rows = LVMReport<Row>.rows(output.standardOutput) else { return false }
+        let pools = Set(rows.filter { !$0.pool.isEmpty }.map { [$0.group, $0.pool] })
         for pool in pools.sorted(by: { $0.joined() < $1.joined() }) {
             // What an attempt that died left; usually there is none, and removing nothing is an error that does not count.
             _ = try await remove(from: pool[0])

@@ -69,14 +69,19 @@ extension ThreadLabTests {
                 Command("iscsi-perf", ["-i", Self.web1, url], effect: .reads, deadline: 12))
         }
         let acl = "\(target(name))/acls/\(Self.web1)/info"
-        var isThere = false
-        for _ in 0..<100 where !isThere {
-            isThere = (try? String(contentsOfFile: acl, encoding: .utf8))?.contains("LOGGED_IN") == true
-            if !isThere { try await Task.sleep(for: .milliseconds(50)) }
+        func waitForSession(_ wanted: Bool) async throws {
+            for _ in 0..<200 {
+                let text = try? String(contentsOfFile: acl, encoding: .utf8)
+                if (text?.contains("LOGGED_IN") == true) == wanted { return }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            Issue.record("the session is \(wanted ? "not there" : "still there")")
         }
-        try #require(isThere, "no session")
+        try await waitForSession(true)
         try await body()
         _ = await session.value
+        // The kernel takes its time over the end of a connection.
+        try await waitForSession(false)
     }
 
     private func free(_ path: String) -> Int {

@@ -223,7 +223,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .makeDirectory(folder), .setMode(folder, 0o700), .require(.vacant(file)),
                 .replaceFile(sidecar, Sidecar(file: file.relative, tags: begun.tags).text),
             ]
-        return from.conditions + claim + [
+        // What is kept of a file that is not rolled back then would be one more snapshot with every attempt.
+        let unused: [HostAction] = marks.safety == nil ? [] : [.require(.unopened(path))]
+        return from.conditions + unused + claim + [
             .cloneFile(path, to: file),
             .replaceFile(sidecar, Sidecar(file: file.relative, tags: finished.tags).text),
         ]

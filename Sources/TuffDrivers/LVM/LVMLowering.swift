@@ -27,12 +27,16 @@ extension LVMDriver {
                         steps: [index], actions: [.makeVolume(command, group: group, uid: marks.uid)]))
             case .copy(let source, let sourceUID, let sourceUUID, let location, let marks):
                 let (group, origin) = Self.place(source)
+                // What is kept of something that is not rolled back then would be one more snapshot with every attempt.
+                let condition: Precondition =
+                    marks.safety == nil
+                    ? .logicalVolume(group: group, name: origin, uuid: sourceUUID, uid: sourceUID, size: nil)
+                    : .restorable(group: group, name: origin, uuid: sourceUUID ?? "", uid: sourceUID)
                 batches.append(
                     LoweredBatch(
                         steps: [index],
                         actions: [
-                            .require(
-                                .logicalVolume(group: group, name: origin, uuid: sourceUUID, uid: sourceUID, size: nil)),
+                            .require(condition),
                             .run(Self.copy("\(group)/\(origin)", Self.place(location).name, marks)),
                         ]))
             case .snapshotThick(let source, let sourceUID, let sourceUUID, let location, let reserve, let marks):
