@@ -176,11 +176,11 @@ extension ThreadLabTests {
                 try fill(file, 0x45, count: mebi)
                 let again = try await plan(set)
                 #expect(again.isEmpty && line(again, .restore, "undo-\(name)")?.reason == .executed)
-                // The pass that was refused kept what it was about to write over as well.
+                // Where no blocks are shared, the pass that was refused kept what it was about to write over as well.
                 let kept = entries(folder).filter { $0.hasPrefix("t-") }
                 for name in kept { #expect(try bytes("\(folder)/\(name)", count: 8 * mebi) == [0x41]) }
                 let ends = try kept.map { try bytes("\(folder)/\($0)", from: 8 * mebi, count: 16 * mebi) }
-                #expect(Set(ends) == [[0x42], [0x42, 0x44]])
+                #expect(Set(ends) == (pool == "xfs" ? [[0x42, 0x44]] : [[0x42], [0x42, 0x44]]))
             }
         }
     }
