@@ -52,7 +52,7 @@ package struct CinderRestore: Sendable {
         try writer.clear(chain.covered..<max(size, chain.covered))
         written.add(writer.written, ordering: .relaxed)
         if chain.hasDigests { try prove() }
-        try target.finish()
+        try target.finish(size: max(size, chain.covered))
         return written.load(ordering: .relaxed)
     }
 

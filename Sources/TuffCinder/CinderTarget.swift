@@ -52,7 +52,7 @@ package final class NewFileTarget: BlockTarget {
     }
 
     /// Gives the file its name, which must still be free.
-    package func finish() throws(RepositoryError) {
+    package func finish(size: UInt64) throws(RepositoryError) {
         guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(temporary)") }
         if tuff_rename_new(AT_FDCWD, temporary, AT_FDCWD, path) != 0 {
             // A file system that cannot rename without replacing (NFS) can link without replacing.

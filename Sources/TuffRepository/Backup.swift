@@ -37,8 +37,11 @@ package struct Backup: Sendable {
         guard let shape = TreeShape(size: source.size) else {
             throw RepositoryError(.refused, "a volume of \(source.size) bytes is larger than the format can hold")
         }
-        guard request.changed == nil || request.parent?.record.size == source.size else {
-            throw RepositoryError(.refused, "a list of changes needs an earlier restore point of the same size")
+        // Spelled out: an optional chain here has the optimizer of Swift 6.3.1 fail ("outside of lifetime use").
+        if request.changed != nil {
+            guard let parent = request.parent, parent.record.size == source.size else {
+                throw RepositoryError(.refused, "a list of changes needs an earlier restore point of the same size")
+            }
         }
         self.repository = repository
         self.source = source
@@ -72,12 +75,15 @@ package struct Backup: Sendable {
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
         try index.demandUnchangedMarks()
-        return try RestorePoint.write(
+        let point = try RestorePoint.write(
             RestorePoint.Record(
                 series: request.series, time: request.time, finished: finished(), size: source.size,
                 root: (root ?? .zero).description, parent: request.parent?.id.description, counts: counts,
                 program: request.program),
             store: repository.store, custody: repository.custody)
+        // The point is there whatever becomes of this: a later backup tries again.
+        try? index.merge()
+        return point
     }
 
     /// Stores the levels above the leaves; the root's name, nil if all is zero.

@@ -1,15 +1,22 @@
 import CTuffHost
 import Glibc
+import Synchronization
 
 /// Where a restore writes, from several threads at once.
 package protocol BlockTarget: Sendable {
     /// Whether all of it is zero, so that zeros need not be written nor anything be read.
     var isBlank: Bool { get }
+    /// Whether what is written must come in order, from one thread.
+    var isStream: Bool { get }
     /// Fills `buffer` with what is there.
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError)
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError)
-    /// Makes all of it durable.
-    func finish() throws(RepositoryError)
+    /// Makes all of it durable. What was not written of the `size` bytes of the volume is zero.
+    func finish(size: UInt64) throws(RepositoryError)
+}
+
+extension BlockTarget {
+    package var isStream: Bool { false }
 }
 
 /// A device or a regular file, which is made and sparse where it is not there.
@@ -73,7 +80,61 @@ package final class DeviceTarget: BlockTarget {
         }
     }
 
-    package func finish() throws(RepositoryError) {
+    package func finish(size: UInt64) throws(RepositoryError) {
         guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(path)") }
+    }
+}
+
+/// A pipe or the like, which takes the volume from its begin to its end.
+package final class StreamTarget: BlockTarget {
+    package let isBlank = true
+    package let isStream = true
+    private let descriptor: Int32
+    /// Bytes that were given out.
+    private let position = Mutex<UInt64>(0)
+    private static let zeros = [UInt8](repeating: 0, count: 1 << 20)
+
+    /// - Parameter descriptor: stays the caller's.
+    package init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+        throw RepositoryError(.refused, "what was written to a stream cannot be read")
+    }
+
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError) {
+        try position.withLock { position throws(RepositoryError) in
+            precondition(offset >= position, "a stream is written in order, by one thread")
+            try fill(&position, to: offset)
+            try put(bytes)
+            position += UInt64(bytes.count)
+        }
+    }
+
+    package func finish(size: UInt64) throws(RepositoryError) {
+        try position.withLock { position throws(RepositoryError) in try fill(&position, to: size) }
+    }
+
+    private func fill(_ position: inout UInt64, to end: UInt64) throws(RepositoryError) {
+        while position < end {
+            let count = Int(min(UInt64(Self.zeros.count), end - position))
+            var failure: RepositoryError?
+            Self.zeros.withUnsafeBytes { zeros in
+                do throws(RepositoryError) {
+                    try put(UnsafeRawBufferPointer(rebasing: zeros[..<count]))
+                } catch { failure = error }
+            }
+            if let failure { throw failure }
+            position += UInt64(count)
+        }
+    }
+
+    private func put(_ bytes: UnsafeRawBufferPointer) throws(RepositoryError) {
+        var done = 0
+        while done < bytes.count {
+            let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system(errno, "cannot write to standard output") }
+            done += count
+        }
     }
 }

@@ -18,18 +18,6 @@ package enum ChangedRanges {
             let end = min(size, offset + length)
             if offset < end { ranges.append(offset..<end) }
         }
-        return joined(ranges)
-    }
-
-    private static func joined(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
-        var result: [Range<UInt64>] = []
-        for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-            if let last = result.last, range.lowerBound <= last.upperBound {
-                result[result.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
-            } else {
-                result.append(range)
-            }
-        }
-        return result
+        return ranges.joined()
     }
 }

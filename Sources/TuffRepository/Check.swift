@@ -103,16 +103,12 @@ package struct Check: Sendable {
         }
 
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) {
-            if let last = ranges.last, last.upperBound == range.lowerBound {
-                ranges[ranges.count - 1] = last.lowerBound..<range.upperBound
-            } else {
-                ranges.append(range)
-            }
+            ranges.append(range)
         }
 
         mutating func take() -> [Range<UInt64>] {
             defer { ranges = [] }
-            return ranges
+            return ranges.joined()
         }
     }
 }

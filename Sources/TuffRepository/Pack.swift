@@ -81,7 +81,7 @@ final class PackWriter {
     ) throws(RepositoryError) {
         let before = pending.count
         if isEncrypted {
-            pending += seal.close(stored, at: UInt64(offset))
+            seal.close(stored, at: UInt64(offset), onto: &pending)
         } else {
             pending.append(contentsOf: stored)
         }

@@ -22,11 +22,15 @@ package struct Prune: Sendable {
     private static let copiedBelow = 0.5
 
     private let repository: Repository
+    private let lease: Lease?
     private let waits: Int64
 
-    /// - Parameter atOnce: destroy what is marked without waiting a day. Only when nobody restores.
-    package init(_ repository: Repository, atOnce: Bool = false) {
+    /// - Parameters:
+    ///   - lease: an exclusive one; nil only where nobody else can reach the repository.
+    ///   - atOnce: destroy what is marked without waiting a day. Only when nobody restores.
+    package init(_ repository: Repository, lease: Lease?, atOnce: Bool = false) {
         self.repository = repository
+        self.lease = lease
         waits = atOnce ? 0 : Self.patience
     }
 
@@ -41,9 +45,18 @@ package struct Prune: Sendable {
             throw RepositoryError(
                 .damaged, "nothing was pruned, since what a damaged restore point needs is not known: \(damaged)")
         }
+        try removeTemporaries()
         try markDead(found.points, &report)
         try destroy(found.points, &report)
         return report
+    }
+
+    /// What writers that died left. A living one has its files for minutes, not for a day.
+    private func removeTemporaries() throws(RepositoryError) {
+        let now = try repository.store.now()
+        for file in try repository.store.list("temporary") where now - file.modified > Self.patience {
+            try repository.store.remove("temporary/\(file.name)")
+        }
     }
 
     // MARK: Marking
@@ -51,8 +64,10 @@ package struct Prune: Sendable {
     private func markDead(_ points: [RestorePoint], _ report: inout Report) throws(RepositoryError) {
         let index = try RepositoryIndex(store: repository.store, custody: repository.custody)
         let doomed = Set(try Mark.list(repository.store, repository.custody).flatMap(\.packs))
-        var alive = try Alive(points, repository, index)
+        var alive = try Alive(points, repository, index, lease)
         var dead: [FileID] = []
+        var sparse: [FileID] = []
+        var sizes: [FileID: UInt64] = [:]
         for pack in try repository.packs() where !doomed.contains(pack) {
             let bytes = alive.bytes[pack] ?? 0
             let size = try repository.store.open(Pack.path(pack)).size
@@ -60,16 +75,24 @@ package struct Prune: Sendable {
                 dead.append(pack)
             } else if Double(bytes) < Self.copiedBelow * Double(alive.all[pack] ?? 0) {
                 report.copied += bytes
-                alive.toCopy.insert(pack)
-                dead.append(pack)
+                sparse.append(pack)
             } else {
                 continue
             }
-            report.marked += 1
-            report.markedBytes += size
+            sizes[pack] = size
         }
+        alive.toCopy = Set(sparse)
         // Copies are durable and in the index before what they were copied from is marked.
-        try copy(alive, index)
+        do throws(RepositoryError) {
+            try copy(alive, index)
+            dead += sparse
+        } catch  where error.code == .full {
+            // On a full disk what holds nothing goes first; a later prune has the room.
+            report.copied = 0
+        }
+        try lease?.demand()
+        report.marked = dead.count
+        report.markedBytes = dead.reduce(0) { $0 + (sizes[$1] ?? 0) }
         if !dead.isEmpty { try Mark.write(dead, repository.store, repository.custody) }
     }
 
@@ -89,6 +112,7 @@ package struct Prune: Sendable {
             let entry = location.entry
             let packs = entry.coding == .node ? nodes : blocks
             try packs.append(stored, name: entry.name, length: entry.length, coding: entry.coding)
+            try lease?.keep()
         }
         try blocks.finish()
         try nodes.finish()
@@ -105,13 +129,16 @@ package struct Prune: Sendable {
         let packs = Set(due.flatMap(\.packs))
         let index = try RepositoryIndex(store: store, custody: repository.custody)
         // Looked at again: what a listed point needs and nothing else holds is not destroyed, whoever marked it.
-        let alive = try Alive(points, repository, index)
+        let alive = try Alive(points, repository, index, lease)
         if let needed = packs.first(where: { (alive.bytes[$0] ?? 0) > 0 }) {
             throw RepositoryError(
                 .damaged,
                 "pack \(needed) is marked to be destroyed, and a restore point needs it: nothing was destroyed")
         }
+        // This process may have slept, and been taken for dead, for as long as it likes.
+        try lease?.demand()
         for pack in packs.sorted() {
+            try lease?.keep()
             do throws(RepositoryError) {
                 report.destroyedBytes += try store.open(Pack.path(pack)).size
             } catch  where error.code == .notFound {
@@ -132,6 +159,7 @@ package struct Prune: Sendable {
         var merge = try IndexMerge(old)
         while let location = try merge.next() {
             if !packs.contains(location.pack) { try writer.append(location) }
+            try lease?.keep()
         }
         _ = try writer.finish()
         for file in old { try repository.store.remove(IndexFile.path(file.id)) }
@@ -149,7 +177,9 @@ private struct Alive {
     private(set) var all: [FileID: UInt64] = [:]
     var toCopy: Set<FileID> = []
 
-    init(_ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex) throws(RepositoryError) {
+    init(
+        _ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex, _ lease: Lease?
+    ) throws(RepositoryError) {
         files = index.files
         bits = files.map { Array(repeating: 0, count: ($0.layout.entries + 63) / 64) }
         for file in files {
@@ -159,9 +189,12 @@ private struct Alive {
                 }
             }
         }
-        var visitor = Visitor(index: index, alive: self)
+        var visitor = Visitor(index: index, lease: lease, alive: self)
         var walk = TreeWalk(repository, index)
-        for point in points { try walk.walk(point, &visitor) }
+        for point in points {
+            try walk.walk(point, &visitor)
+            try lease?.keep()
+        }
         if let lost = visitor.lost {
             throw RepositoryError(
                 .damaged,
@@ -207,11 +240,13 @@ private struct Alive {
 
     private struct Visitor: TreeWalk.Visitor {
         let index: RepositoryIndex
+        let lease: Lease?
         var alive: Alive
         var lost: FileID?
 
         mutating func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
-            try alive.note(name, isNode: isNode, index)
+            try lease?.keep()
+            return try alive.note(name, isNode: isNode, index)
         }
 
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { lost = point.id }

@@ -35,10 +35,12 @@ package struct Repository: Sendable {
             created: now, encryption: secret == nil ? .none : .aes256GCM, id: id.description)
         let file = ProvenLine.file(description)
         guard let secret else {
+            try Reserve(of: store).fill()
             try store.place(file, at: Self.file)
             return Repository(store: store, custody: Custody(plain: id), description: description)
         }
         let key = SymmetricKey(size: .bits256)
+        try Reserve(of: store).fill()
         // A repository without a slot could never be opened: the slot comes first.
         _ = try KeySlot.add(
             key, under: secret, label: "first", now: now, description: ProvenLine.line(file, path: Self.file), in: store

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// All index files of a repository, and what a backup adds to them, as one index.
@@ -8,6 +9,8 @@ final class RepositoryIndex: Sendable {
         var claimed: Set<Key> = []
         /// Where those of them are whose packs are finished.
         var finished: [Location] = []
+        /// When they were last written, by the monotonic clock.
+        var flushed = RepositoryIndex.seconds()
     }
 
     private struct Key: Hashable {
@@ -22,21 +25,32 @@ final class RepositoryIndex: Sendable {
     private let doomed: Set<FileID>
     /// Finished entries that are written as an index file of their own: 32 MiB of memory, 16 GiB of blocks.
     private static let portion = 256 * 1_024
+    /// Seconds after which fewer are: what is in no index when a backup dies, the next one stores again.
+    private static let patience: Int64 = 60
+    /// Index files after which some are merged: each is asked for a block that none has.
+    private static let mostFiles = 16
 
     init(store: any Store, custody: Custody) throws(RepositoryError) {
         self.store = store
         self.custody = custody
         doomed = Set(try Mark.list(store, custody).flatMap(\.packs))
-        var files: [IndexFile] = []
-        for file in try store.list("index") {
-            guard let id = FileID(file.name) else { continue }
+        state = Mutex(State(files: try Self.open(store, custody)))
+    }
+
+    /// One that was merged since it was listed is in another, which may not have been listed: then all is listed again.
+    private static func open(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [IndexFile] {
+        var last = RepositoryError(.failed, "the index changes faster than it can be read")
+        for _ in 0..<100 {
             do throws(RepositoryError) {
-                files.append(try IndexFile(id, store: store, custody: custody))
-            } catch  where error.code == .notFound {
-                continue  // Merged since it was listed.
-            }
+                var files: [IndexFile] = []
+                for file in try store.list("index") {
+                    guard let id = FileID(file.name) else { continue }
+                    files.append(try IndexFile(id, store: store, custody: custody))
+                }
+                return files
+            } catch  where error.code == .notFound { last = error }
         }
-        state = Mutex(State(files: files))
+        throw last
     }
 
     /// Throws `locked` if packs have been marked since this index was opened that it did not know to be on their way out.
@@ -81,7 +95,7 @@ final class RepositoryIndex: Sendable {
     func add(_ pack: PackWriter) throws(RepositoryError) {
         let isDue = state.withLock { state in
             state.finished += pack.entries.map { Location(pack: pack.id, entry: $0) }
-            return state.finished.count >= Self.portion
+            return state.finished.count >= Self.portion || Self.seconds() - state.flushed >= Self.patience
         }
         if isDue { try flush() }
     }
@@ -89,6 +103,7 @@ final class RepositoryIndex: Sendable {
     /// Writes an index file of what is finished, durably.
     func flush() throws(RepositoryError) {
         let finished = state.withLock { state in
+            state.flushed = Self.seconds()
             defer { state.finished = [] }
             return state.finished
         }
@@ -102,5 +117,35 @@ final class RepositoryIndex: Sendable {
                 state.claimed.remove(Key(name: location.entry.name, isNode: location.entry.coding == .node))
             }
         }
+    }
+
+    /// Makes one index file of small ones where there are many, as log-structured merge trees do: each entry is written again
+    /// when what it is with doubles, so a few times in all. To be called under a lease: prune makes files of its own.
+    func merge() throws(RepositoryError) {
+        let all = files.sorted { $0.layout.entries < $1.layout.entries }
+        guard all.count > Self.mostFiles else { return }
+        var chosen: [IndexFile] = []
+        var entries = 0
+        for file in all where all.count - chosen.count > Self.mostFiles / 2 || file.layout.entries <= entries {
+            chosen.append(file)
+            entries += file.layout.entries
+        }
+        let writer = try IndexWriter(store: store, custody: custody)
+        var merge = try IndexMerge(chosen)
+        while let location = try merge.next() { try writer.append(location) }
+        let merged = try IndexFile(try writer.finish(), store: store, custody: custody)
+        let replaced = Set(chosen.map(\.id))
+        state.withLock { state in
+            state.files.removeAll { replaced.contains($0.id) }
+            state.files.append(merged)
+        }
+        for file in chosen { try store.remove(IndexFile.path(file.id)) }
+        try store.sync(directory: "index")
+    }
+
+    private static func seconds() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return Int64(now.tv_sec)
     }
 }

@@ -1,15 +1,29 @@
+import Synchronization
+
 /// Writes a restore point's volume somewhere.
 package struct Restore: Sendable {
+    /// What came of it.
+    package struct Outcome: Hashable, Sendable {
+        /// Bytes that were written; the rest was there already.
+        package var written: UInt64 = 0
+        /// Bytes of the volume that could not be restored and became zeros, in order; empty unless that was asked for.
+        package var lost: [Range<UInt64>] = []
+    }
+
     private let point: RestorePoint
     private let repository: Repository
     private let target: any BlockTarget
     private let index: RepositoryIndex
     private let shape: TreeShape
     private let progress: JobProgress
+    private let keepsGoing: Bool
 
+    /// - Parameter keepingGoing: what is damaged becomes zeros, and ends nothing.
     package init(
-        _ point: RestorePoint, of repository: Repository, to target: any BlockTarget, progress: JobProgress
+        _ point: RestorePoint, of repository: Repository, to target: any BlockTarget, progress: JobProgress,
+        keepingGoing: Bool = false
     ) throws(RepositoryError) {
+        keepsGoing = keepingGoing
         self.point = point
         self.repository = repository
         self.target = target
@@ -18,20 +32,41 @@ package struct Restore: Sendable {
         index = try RepositoryIndex(store: repository.store, custody: repository.custody)
     }
 
-    /// Bytes that were written; the rest was there already.
-    package func run(threads: some Threads) throws(RepositoryError) -> UInt64 {
+    /// Every block is checked by its name, which the root of the tree proves, before a byte of it is written: what ends without
+    /// an error and without losses is the volume whose digest the root is.
+    package func run(threads: some Threads) throws(RepositoryError) -> Outcome {
         let shared = SharedWork(leaves: shape.leaves)
+        let outcome = Mutex(Outcome())
         try threads.perform { () throws(RepositoryError) in
-            let writer = try LeafWriter(point, repository: repository, index: index, target: target)
+            let writer = try LeafWriter(
+                point, repository: repository, index: index, target: target, keepsGoing: keepsGoing)
             while let leaf = shared.next() {
                 progress.add(try writer.write(leaf))
             }
-            var counts = RestorePoint.Counts()
-            counts.stored = writer.written
-            shared.add(counts)
+            outcome.withLock {
+                $0.written += writer.written
+                $0.lost += writer.lost
+            }
         }
-        try target.finish()
-        return shared.counts.stored
+        try target.finish(size: shape.size)
+        var result = outcome.withLock(\.self)
+        result.lost = result.lost.joined()
+        return result
+    }
+}
+
+extension [Range<UInt64>] {
+    /// In order, and those that touch as one.
+    func joined() -> [Range<UInt64>] {
+        var result: [Range<UInt64>] = []
+        for range in sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = result.last, range.lowerBound <= last.upperBound {
+                result[result.count - 1] = last.lowerBound..<Swift.max(last.upperBound, range.upperBound)
+            } else {
+                result.append(range)
+            }
+        }
+        return result
     }
 }
 
@@ -41,13 +76,17 @@ private final class LeafWriter {
     private let target: any BlockTarget
     private let tree: TreeReader
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.leaf, alignment: 4_096)
+    private let keepsGoing: Bool
     private(set) var written: UInt64 = 0
+    private(set) var lost: [Range<UInt64>] = []
 
     init(
-        _ point: RestorePoint, repository: Repository, index: RepositoryIndex, target: any BlockTarget
+        _ point: RestorePoint, repository: Repository, index: RepositoryIndex, target: any BlockTarget,
+        keepsGoing: Bool
     ) throws(RepositoryError) {
         self.repository = repository
         self.target = target
+        self.keepsGoing = keepsGoing
         tree = try TreeReader(point, repository: repository, index: index)
     }
 
@@ -58,11 +97,11 @@ private final class LeafWriter {
         let offset = UInt64(leaf) * UInt64(Format.leaf)
         let count = Int(min(UInt64(Format.leaf), tree.shape.size - offset))
         let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
-        let names = try tree.leaf(leaf)
+        let names = try names(of: leaf, at: offset, count)
         // What is there already, in a target that had something: only what differs is written.
         let isBlank = target.isBlank
         if !isBlank { try target.read(at: offset, into: bytes) }
-        var missing: [(name: ContentName, into: UnsafeMutableRawBufferPointer)] = []
+        var missing: [TreeReader.Wanted] = []
         var differing: [Range<Int>] = []
         for begin in stride(from: 0, to: count, by: Format.block) {
             let range = begin..<min(begin + Format.block, count)
@@ -83,9 +122,38 @@ private final class LeafWriter {
             }
             differing.append(range)
         }
-        try tree.read(missing)
+        try read(missing, into: bytes, at: offset)
         try write(differing, of: bytes, at: offset)
         return UInt64(count)
+    }
+
+    private func names(of leaf: Int, at offset: UInt64, _ count: Int) throws(RepositoryError) -> [ContentName?]? {
+        do throws(RepositoryError) {
+            return try tree.leaf(leaf)
+        } catch  where keepsGoing && error.isLoss {
+            lost.append(offset..<(offset + UInt64(count)))
+            return nil
+        }
+    }
+
+    /// Fills blocks of a leaf. Where one of them is damaged, each is read alone, and those that are lost become zeros.
+    private func read(
+        _ missing: [TreeReader.Wanted], into leaf: UnsafeMutableRawBufferPointer, at offset: UInt64
+    ) throws(RepositoryError) {
+        do throws(RepositoryError) {
+            try tree.read(missing)
+            return
+        } catch  where keepsGoing && error.isLoss {}
+        for wanted in missing {
+            do throws(RepositoryError) {
+                try tree.read([wanted])
+            } catch  where error.isLoss {
+                wanted.into.initializeMemory(as: UInt8.self, repeating: 0)
+                guard let block = wanted.into.baseAddress, let start = leaf.baseAddress else { continue }
+                let begin = offset + UInt64(block - start)
+                lost.append(begin..<(begin + UInt64(wanted.into.count)))
+            }
+        }
     }
 
     /// Writes ranges of a leaf, neighbours in one go.

@@ -61,32 +61,47 @@ struct FileSeal: Sendable {
     fileprivate let context: [UInt8]
     fileprivate let key: SymmetricKey?
 
-    /// The piece of `content`: as long as it and `Format.proof`.
-    func close(_ content: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8] {
-        guard let key else { return Array(content) + proof(of: content, at: position) }
+    /// Appends the piece of `content`: as long as it and `Format.proof`.
+    func close(_ content: UnsafeRawBufferPointer, at position: UInt64, onto bytes: inout [UInt8]) {
+        guard let key else {
+            bytes.append(contentsOf: content)
+            bytes += proof(of: content, at: position)
+            return
+        }
         // Sealing fails for contents beyond 2^36 bytes only; the largest piece has 16 MiB.
         guard let box = try? AES.GCM.seal(content, using: key, nonce: nonce(position)) else {
             preconditionFailure("AES-GCM refused \(content.count) bytes")
         }
-        return Array(box.ciphertext) + Array(box.tag)
+        // The nonce, which the position says, and then the piece, in one buffer: taken from there, it is copied once.
+        box.combined?.withUnsafeBytes { bytes.append(contentsOf: $0.dropFirst(AES.GCM.Nonce.byteCount)) }
     }
 
     func close(_ content: [UInt8], at position: UInt64) -> [UInt8] {
-        content.withUnsafeBytes { close($0, at: position) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(content.count + Format.proof)
+        content.withUnsafeBytes { close($0, at: position, onto: &bytes) }
+        return bytes
     }
 
     /// The content of a piece; nil if it does not prove itself.
     func open(_ piece: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8]? {
+        withContent(of: piece, at: position) { Array($0) }
+    }
+
+    /// What `body` makes of the content of a piece; nil if that does not prove itself.
+    func withContent<Value>(
+        of piece: UnsafeRawBufferPointer, at position: UInt64, _ body: (UnsafeRawBufferPointer) -> Value
+    ) -> Value? {
         guard piece.count >= Format.proof else { return nil }
         let content = UnsafeRawBufferPointer(rebasing: piece.dropLast(Format.proof))
-        let proof = piece.suffix(Format.proof)
+        let proof = UnsafeRawBufferPointer(rebasing: piece.suffix(Format.proof))
         guard let key else {
-            return proof.elementsEqual(self.proof(of: content, at: position)) ? Array(content) : nil
+            return proof.elementsEqual(self.proof(of: content, at: position)) ? body(content) : nil
         }
         guard let box = try? AES.GCM.SealedBox(nonce: nonce(position), ciphertext: content, tag: proof),
             let opened = try? AES.GCM.open(box, using: key)
         else { return nil }
-        return Array(opened)
+        return opened.withUnsafeBytes(body)
     }
 
     private func proof(of content: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8] {
@@ -102,6 +117,10 @@ struct FileSeal: Sendable {
         }
         return nonce
     }
+}
+
+extension AES.GCM.Nonce {
+    fileprivate static let byteCount = 12
 }
 
 /// The bytes of a number as the format writes them.

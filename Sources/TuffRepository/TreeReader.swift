@@ -68,8 +68,11 @@ final class TreeReader {
         throw last
     }
 
+    /// A block, and where to put it.
+    typealias Wanted = (name: ContentName, into: UnsafeMutableRawBufferPointer)
+
     /// Fills buffers, one for each name, with blocks; each is checked. What was stored together is read together.
-    func read(_ blocks: [(name: ContentName, into: UnsafeMutableRawBufferPointer)]) throws(RepositoryError) {
+    func read(_ blocks: [Wanted]) throws(RepositoryError) {
         var located: [(Location, ContentName, UnsafeMutableRawBufferPointer)] = []
         for (name, buffer) in blocks {
             guard let location = try index.find(name, node: false).first else {
@@ -151,11 +154,15 @@ final class TreeReader {
         guard repository.custody.isEncrypted else { return stored }
         let kind: Format.Kind = location.entry.coding == .node ? .nodePack : .blockPack
         let seal = try pack(location.pack).seal(kind)
-        guard let content = seal.open(stored, at: UInt64(location.entry.offset)) else {
+        let room = opened
+        let count = seal.withContent(of: stored, at: UInt64(location.entry.offset)) { content in
+            room.copyMemory(from: content)
+            return content.count
+        }
+        guard let count else {
             throw RepositoryError(.damaged, "a record of pack \(location.pack) does not prove itself")
         }
-        opened.copyBytes(from: content)
-        return UnsafeRawBufferPointer(rebasing: opened[..<content.count])
+        return UnsafeRawBufferPointer(rebasing: opened[..<count])
     }
 
     private func record(_ location: Location) throws(RepositoryError) -> UnsafeRawBufferPointer {

@@ -256,7 +256,7 @@ struct RefusalTests {
         let target = "\(scene.folder)/late"
         let file = try NewFileTarget(target, size: 10)
         try scene.write("somebody's", target)
-        #expect(throws: RepositoryError.self) { try file.finish() }
+        #expect(throws: RepositoryError.self) { try file.finish(size: 0) }
         #expect(try scene.text(target) == "somebody's")
     }
 }

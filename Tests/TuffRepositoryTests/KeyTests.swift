@@ -21,7 +21,7 @@ struct KeyTests {
         #expect(try Check(of: again).run(readShare: 100, seed: 0, progress: JobProgress()).isWhole)
         bytes[70_000] ^= 1
         let second = try Scene.backUp(bytes, to: again, name: "very-private-name")
-        _ = try Prune(again, atOnce: true).run(removing: [point])
+        _ = try Prune(again, lease: nil, atOnce: true).run(removing: [point])
         #expect(try Scene.restore(second, of: again) == bytes)
     }
 

@@ -141,5 +141,5 @@ final class MemoryVolume: BlockSource, BlockTarget {
         content.withLock { $0.replaceSubrange(begin..<(begin + bytes.count), with: bytes) }
     }
 
-    func finish() throws(RepositoryError) {}
+    func finish(size: UInt64) throws(RepositoryError) {}
 }

@@ -29,17 +29,17 @@ struct PruneTests {
         let scene = try scene(seed, store)
         let repository = try Repository.open(store)
         let before = store.bytes
-        let marked = try Prune(repository).run(removing: [scene[0].point, scene[1].point])
+        let marked = try Prune(repository, lease: nil).run(removing: [scene[0].point, scene[1].point])
         #expect(marked.marked > 0 && marked.destroyed == 0, "nothing goes on the day it is marked")
         #expect(try Scene.restore(scene[2].point, of: repository) == scene[2].bytes)
         store.passTime(Int64(25) * 3600 * 1_000_000_000)
-        let destroyed = try Prune(repository).run(removing: [])
+        let destroyed = try Prune(repository, lease: nil).run(removing: [])
         #expect(destroyed.destroyed == marked.marked && destroyed.marked == 0)
         #expect(store.bytes < before)
         #expect(try Scene.restore(scene[2].point, of: repository) == scene[2].bytes, "seed \(seed)")
         let check = try Check(of: repository).run(readShare: 100, seed: 0, progress: JobProgress())
         #expect(check.isWhole && check.strays.isEmpty && check.points == 1, "\(check)")
-        #expect(try Prune(repository).run(removing: []) == Prune.Report())
+        #expect(try Prune(repository, lease: nil).run(removing: []) == Prune.Report())
     }
 
     @Test("What was marked and is backed up again is stored again, so that destroying it hurts nobody")
@@ -47,11 +47,11 @@ struct PruneTests {
         let store = MemoryStore()
         let scene = try scene(9, store)
         let repository = try Repository.open(store)
-        _ = try Prune(repository).run(removing: scene.map(\.point))
+        _ = try Prune(repository, lease: nil).run(removing: scene.map(\.point))
         let again = try Scene.backUp(scene[1].bytes, to: repository)
         #expect(again.record.counts.new > 0)
         store.passTime(Int64(25) * 3600 * 1_000_000_000)
-        _ = try Prune(repository).run(removing: [])
+        _ = try Prune(repository, lease: nil).run(removing: [])
         #expect(try Scene.restore(again, of: repository) == scene[1].bytes)
     }
 
@@ -67,8 +67,9 @@ struct PruneTests {
         for number in 1... {
             let broken = MemoryStore(files, fault: forEver ? .forEver(from: number) : .once(number))
             do {
-                _ = try Prune(Repository.open(broken), atOnce: true).run(removing: [scene[0].point])
-                break
+                _ = try Prune(Repository.open(broken), lease: nil, atOnce: true).run(removing: [scene[0].point])
+                // Where there was no room for copies it did without.
+                if broken.calls < number { break }
             } catch {
                 #expect(error.code == .full)
                 failures += 1
@@ -78,7 +79,7 @@ struct PruneTests {
             for (point, bytes) in scene[1...] {
                 #expect(try Scene.restore(point, of: repository) == bytes, "call \(number)")
             }
-            _ = try Prune(repository, atOnce: true).run(removing: [])
+            _ = try Prune(repository, lease: nil, atOnce: true).run(removing: [])
             for (point, bytes) in scene[1...] {
                 #expect(try Scene.restore(point, of: repository) == bytes, "call \(number)")
             }

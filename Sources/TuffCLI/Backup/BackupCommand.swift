@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import SystemPackage
 import TuffModel
 import TuffRepository
 
@@ -177,14 +178,27 @@ struct BackupRestore: AsyncParsableCommand {
     var at: String?
     @Option(help: ArgumentHelp("With --cinder: Cinder's id of the backup.", valueName: "uuid"))
     var backup: String?
-    @Option(help: ArgumentHelp("The block device or file to write.", valueName: "path"), completion: .file())
+    @Option(
+        help: ArgumentHelp("The block device or file to write; - is standard output.", valueName: "path"),
+        completion: .file())
     var to: String
+    @Flag(
+        help:
+            "What is damaged becomes zeros, and is listed in the end; exit code 3 then. Without it the first damage is the end."
+    )
+    var keepGoing = false
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
         try place.validate(
-            onlyRepository: ["--name": name, "--at": at, "--key-file": place.keyFile], onlyCinder: ["--backup": backup])
+            onlyRepository: [
+                "--name": name, "--at": at, "--key-file": place.keyFile, "--keep-going": keepGoing ? "" : nil,
+                "--to -": to == "-" ? "" : nil,
+            ], onlyCinder: ["--backup": backup])
+        if to == "-", form.format == .json {
+            throw ValidationError("standard output is the volume; give --to PATH to have a report in JSON")
+        }
         if place.cinder != nil, backup == nil { throw ValidationError("which backup? Give --backup UUID") }
     }
 
@@ -205,15 +219,22 @@ struct BackupRestore: AsyncParsableCommand {
         guard name != nil || choice != .latest else {
             throw Failure.usage("whose latest restore point? Give --name NAME, or --at ID")
         }
-        let (point, target) = try failing { () throws(RepositoryError) in
+        if to == "-", Console.isTerminal(.standardOutput) {
+            throw Failure.usage("standard output is a terminal; pipe it into what takes the volume, or give --to PATH")
+        }
+        let (point, target) = try failing { () throws(RepositoryError) -> (RestorePoint, any BlockTarget) in
             let point = try choice.choose(among: repository.points().points, series: name)
-            return (point, try DeviceTarget(to, size: point.record.size))
+            return (point, to == "-" ? StreamTarget(STDOUT_FILENO) : try DeviceTarget(to, size: point.record.size))
         }
-        let progress = JobProgress()
-        let written = try await Job(total: point.record.size, progress: progress, json: form.format == .json).run {
+        let progress = JobProgress(), keepsGoing = keepGoing
+        let threads = target.isStream ? SystemThreads(count: 1) : .natural
+        let outcome = try await Job(total: point.record.size, progress: progress, json: form.format == .json).run {
             () throws(RepositoryError) in
-            try Restore(point, of: repository, to: target, progress: progress).run(threads: SystemThreads.natural)
+            try Restore(point, of: repository, to: target, progress: progress, keepingGoing: keepsGoing)
+                .run(threads: threads)
         }
-        try form.show(RestoredView(point, to: to, written: written), global.output)
+        let view = RestoredView(point, to: to == "-" ? "Standard output" : to, outcome)
+        if target.isStream { Console.talk(view.text(global.errors)) } else { try form.show(view, global.output) }
+        if !outcome.lost.isEmpty { throw Failure(nil, code: ExitStatus.partly) }
     }
 }

@@ -83,11 +83,12 @@ struct BackupPrune: AsyncParsableCommand {
             try form.show(PointsView(removed, heading: "Would be taken away"), global.output)
             return
         }
-        let lease = try repository.lease(.exclusive, command: "tuff backup prune")
-        defer { lease.giveBack() }
         let report = try failing { () throws(RepositoryError) in
-            // Chosen again: there may be newer ones now.
-            try Prune(repository, atOnce: atOnce).run(removing: removed)
+            try Reserve(of: repository.store).spend { () throws(RepositoryError) in
+                let lease = try repository.takeLease(.exclusive, command: "tuff backup prune")
+                defer { lease.giveBack() }
+                return try Prune(repository, lease: lease, atOnce: atOnce).run(removing: removed)
+            }
         }
         try form.show(PruneView(report), global.output)
     }
@@ -121,6 +122,11 @@ struct BackupPrune: AsyncParsableCommand {
 extension Repository {
     /// Gets a lease for this process.
     func lease(_ kind: Lease.Kind, command: String) throws(Failure) -> Lease {
+        try failing { () throws(RepositoryError) in try takeLease(kind, command: command) }
+    }
+
+    /// The same, where more is done that may fail so.
+    func takeLease(_ kind: Lease.Kind, command: String) throws(RepositoryError) -> Lease {
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
         let host = name.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
@@ -128,7 +134,6 @@ extension Repository {
         let holder = Lease.Holder(
             kind: kind, host: host, boot: ProcessTable.bootID(), pid: pid, started: ProcessTable.start(of: pid) ?? 0,
             command: command, since: currentTime())
-        let store = store
-        return try failing { () throws(RepositoryError) in try Lease.take(holder, in: store) }
+        return try Lease.take(holder, in: store)
     }
 }

@@ -92,7 +92,7 @@ struct CinderRestoredView: View {
     var body: [String: Tree] {
         [
             "backup": .text(chain.backup), "volume": .text(chain.volume), "to": .text(target),
-            "size": .int(Int64(clamping: size)), "written": .int(Int64(clamping: written)),
+            "sizeBytes": .int(Int64(clamping: size)), "writtenBytes": .int(Int64(clamping: written)),
             "layers": .int(Int64(chain.count)), "digests": .bool(chain.hasDigests),
         ]
     }

@@ -33,14 +33,14 @@ struct PointsView: View {
                     let record = point.record
                     return .object([
                         "id": .text(point.id), "time": .text(record.time), "finished": .text(record.finished),
-                        "name": .text(record.series.name), "size": .int(Int64(clamping: record.size)),
+                        "name": .text(record.series.name), "sizeBytes": .int(Int64(clamping: record.size)),
                         "root": .text(record.root), "parent": .text(record.parent),
                         "counts": .object([
                             "blocks": .int(Int64(clamping: record.counts.blocks)),
                             "zero": .int(Int64(clamping: record.counts.zero)),
                             "new": .int(Int64(clamping: record.counts.new)),
-                            "read": .int(Int64(clamping: record.counts.read)),
-                            "stored": .int(Int64(clamping: record.counts.stored)),
+                            "readBytes": .int(Int64(clamping: record.counts.read)),
+                            "storedBytes": .int(Int64(clamping: record.counts.stored)),
                         ]),
                     ])
                 })
@@ -50,31 +50,45 @@ struct PointsView: View {
     private static func size(_ bytes: UInt64) -> String { ByteCount(Int64(clamping: bytes)).description }
 }
 
-/// What a restore did.
+/// What a restore did: to a device or file, or to standard output.
 struct RestoredView: View {
     private let point: RestorePoint
     private let target: String
-    private let written: UInt64
+    private let outcome: Restore.Outcome
 
-    init(_ point: RestorePoint, to target: String, written: UInt64) {
+    init(_ point: RestorePoint, to target: String, _ outcome: Restore.Outcome) {
         self.point = point
         self.target = target
-        self.written = written
+        self.outcome = outcome
     }
 
     var kind: String { "Restored" }
 
     func text(_ style: Style) -> String {
-        let size = ByteCount(Int64(clamping: point.record.size)), new = ByteCount(Int64(clamping: written))
+        let size = ByteCount(Int64(clamping: point.record.size)), new = ByteCount(Int64(clamping: outcome.written))
+        let name = "'\(Layout.printable(point.record.series.name))' of \(point.record.time)"
+        guard outcome.lost.isEmpty else {
+            let bytes = outcome.lost.reduce(0) { $0 + UInt64($1.count) }
+            return "\(Layout.printable(target)) is NOT \(name): "
+                + "\(ByteCount(Int64(clamping: bytes))) of \(size) are lost, and zeros in their place:\n"
+                + outcome.lost.map { "  bytes \($0.lowerBound) to \($0.upperBound - 1)\n" }.joined()
+                + "Another restore point may have them ('tuff backup ls', and 'tuff backup check --read-data').\n"
+        }
         return
-            "\(Layout.printable(target)) is '\(Layout.printable(point.record.series.name))' of \(point.record.time): "
-            + "\(size), of which \(new) were written; every block was checked.\n"
+            "\(Layout.printable(target)) is \(name): \(size), of which \(new) were written; every block was checked.\n"
     }
 
     var body: [String: Tree] {
         [
-            "id": .text(point.id), "to": .text(target), "size": .int(Int64(clamping: point.record.size)),
-            "written": .int(Int64(clamping: written)), "root": .text(point.record.root),
+            "id": .text(point.id), "to": .text(target), "sizeBytes": .int(Int64(clamping: point.record.size)),
+            "writtenBytes": .int(Int64(clamping: outcome.written)), "root": .text(point.record.root),
+            "lost": .list(
+                outcome.lost.map {
+                    .map([
+                        "offsetBytes": .int(Int64(clamping: $0.lowerBound)),
+                        "lengthBytes": .int(Int64(clamping: $0.count)),
+                    ])
+                }),
         ]
     }
 }

@@ -32,7 +32,8 @@ struct CheckView: View {
 
     var body: [String: Tree] {
         [
-            "points": .int(report.points), "packs": .int(report.packs), "read": .int(Int64(clamping: report.read)),
+            "points": .int(report.points), "packs": .int(report.packs),
+            "readRecords": .int(Int64(clamping: report.read)),
             "whole": .bool(report.isWhole), "damage": .list(report.damage.map { .text($0) }),
             "strays": .list(report.strays.map { .text($0) }),
             "hurt": .list(
@@ -43,8 +44,8 @@ struct CheckView: View {
                         "ranges": .list(
                             hurt.ranges.map { range in
                                 .object([
-                                    "offset": .int(Int64(clamping: range.lowerBound)),
-                                    "length": .int(Int64(clamping: range.count)),
+                                    "offsetBytes": .int(Int64(clamping: range.lowerBound)),
+                                    "lengthBytes": .int(Int64(clamping: range.count)),
                                 ])
                             }),
                     ])
@@ -79,7 +80,7 @@ struct PruneView: View {
             "removed": .list(report.removedPoints.map { .text($0.id) }), "marked": .int(report.marked),
             "markedBytes": .int(Int64(clamping: report.markedBytes)), "destroyed": .int(report.destroyed),
             "destroyedBytes": .int(Int64(clamping: report.destroyedBytes)),
-            "copied": .int(Int64(clamping: report.copied)),
+            "copiedBytes": .int(Int64(clamping: report.copied)),
         ]
     }
 
