@@ -10,8 +10,6 @@ final class TreeReader {
     private var packs: [FileID: PackReader] = [:]
     private var order: [FileID] = []
     private let room: UnsafeMutableRawBufferPointer
-    /// A record of an encrypted repository, opened.
-    private let opened = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.block + Format.proof, alignment: 16)
     private static let openPacks = 32
 
     init(_ point: RestorePoint, repository: Repository, index: RepositoryIndex) throws(RepositoryError) {
@@ -22,10 +20,7 @@ final class TreeReader {
         room = .allocate(byteCount: Format.leaf + Format.fanOut * Format.proof, alignment: 4_096)
     }
 
-    deinit {
-        room.deallocate()
-        opened.deallocate()
-    }
+    deinit { room.deallocate() }
 
     /// Names of the blocks beneath a node of level 0; nil if all of them are zero.
     func leaf(_ index: Int) throws(RepositoryError) -> [ContentName?]? { try node(0, index)?.children }
@@ -58,10 +53,14 @@ final class TreeReader {
         var last = RepositoryError(.damaged, "node \(name) is in no index")
         for location in try index.find(name, node: true) {
             do throws(RepositoryError) {
-                let bytes = try content(of: location, at: try record(location))
-                guard repository.custody.name(ofNode: Array(bytes)) == name,
-                    let node = Node(bytes, level: level, count: count)
-                else { throw RepositoryError(.damaged, "node \(name) in pack \(location.pack) is damaged") }
+                let stored = try record(location)
+                let node = try withContent(of: location, at: stored) { bytes in
+                    repository.custody.name(ofNode: Array(bytes)) == name
+                        ? Node(bytes, level: level, count: count) : nil
+                }
+                guard case let node?? = node else {
+                    throw RepositoryError(.damaged, "node \(name) in pack \(location.pack) is damaged")
+                }
                 return node
             } catch { last = error }
         }
@@ -133,36 +132,28 @@ final class TreeReader {
         _ stored: UnsafeRawBufferPointer, _ location: Location, _ name: ContentName,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(RepositoryError) -> Bool {
-        guard location.entry.length == buffer.count else { return false }
-        let content: UnsafeRawBufferPointer
-        do throws(RepositoryError) {
-            content = try self.content(of: location, at: stored)
-        } catch  where error.code == .damaged { return false }
-        if location.entry.coding == .compressedBlock {
-            guard decompressor.decompress(content, into: buffer) else { return false }
-        } else {
-            guard content.count == buffer.count else { return false }
-            buffer.copyMemory(from: content)
-        }
+        guard location.entry.length == buffer.count,
+            try withContent(of: location, at: stored, { decode($0, location.entry.coding, into: buffer) }) == true
+        else { return false }
         return repository.custody.name(ofBlock: UnsafeRawBufferPointer(buffer)) == name
     }
 
-    /// What a record holds: itself, or what its seal opens to, valid until the next call.
-    private func content(
-        of location: Location, at stored: UnsafeRawBufferPointer
-    ) throws(RepositoryError) -> UnsafeRawBufferPointer {
-        guard repository.custody.isEncrypted else { return stored }
+    private func decode(
+        _ content: UnsafeRawBufferPointer, _ coding: Format.Coding, into buffer: UnsafeMutableRawBufferPointer
+    ) -> Bool {
+        if coding == .compressedBlock { return decompressor.decompress(content, into: buffer) }
+        guard content.count == buffer.count else { return false }
+        buffer.copyMemory(from: content)
+        return true
+    }
+
+    /// What `body` makes of what a record holds: itself, or what its seal opens to; nil if that does not prove itself.
+    private func withContent<Value>(
+        of location: Location, at stored: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Value
+    ) throws(RepositoryError) -> Value? {
+        guard repository.custody.isEncrypted else { return body(stored) }
         let kind: Format.Kind = location.entry.coding == .node ? .nodePack : .blockPack
-        let seal = try pack(location.pack).seal(kind)
-        let room = opened
-        let count = seal.withContent(of: stored, at: UInt64(location.entry.offset)) { content in
-            room.copyMemory(from: content)
-            return content.count
-        }
-        guard let count else {
-            throw RepositoryError(.damaged, "a record of pack \(location.pack) does not prove itself")
-        }
-        return UnsafeRawBufferPointer(rebasing: opened[..<count])
+        return try pack(location.pack).seal(kind).withContent(of: stored, at: UInt64(location.entry.offset), body)
     }
 
     private func record(_ location: Location) throws(RepositoryError) -> UnsafeRawBufferPointer {

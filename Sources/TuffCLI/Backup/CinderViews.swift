@@ -31,7 +31,7 @@ package struct CinderBackupsView: View {
                         "name": .text(backup.name.flatMap { $0.isEmpty ? nil : $0 }),
                         "volumeName": .text(backup.volumeName.flatMap { $0.isEmpty ? nil : $0 }),
                         "parent": .text(backup.parent),
-                        "size": backup.size.map { .int(Int64(clamping: $0)) } ?? .null,
+                        "sizeBytes": backup.size.map { .int(Int64(clamping: $0)) } ?? .null,
                         "own": backup.own.map { .int(Int64(clamping: $0)) } ?? .null,
                     ])
                 })
