@@ -142,8 +142,22 @@ package struct Repository: Sendable {
                 damaged.append(error)
             }
         }
-        points.sort { ($0.record.time, $0.id) < ($1.record.time, $1.id) }
-        return (points, damaged)
+        return (Self.ordered(points), damaged)
+    }
+
+    /// Oldest first. Of those of one second a point comes after the one that it was compared with.
+    private static func ordered(_ points: [RestorePoint]) -> [RestorePoint] {
+        let byID = Dictionary(points.map { ($0.id.description, $0) }, uniquingKeysWith: { first, _ in first })
+        /// Compared-with points of the same second before it; bounded, since what is read from a disk may go in circles.
+        func rank(_ point: RestorePoint) -> Int {
+            var rank = 0, last = point
+            while let parent = last.record.parent.flatMap({ byID[$0] }), parent.record.time == point.record.time,
+                rank < points.count
+            { (rank, last) = (rank + 1, parent) }
+            return rank
+        }
+        let ranked = points.map { ($0, rank($0)) }
+        return ranked.sorted { ($0.0.record.time, $0.1, $0.0.id) < ($1.0.record.time, $1.1, $1.0.id) }.map(\.0)
     }
 }
 

@@ -62,4 +62,16 @@ struct RoundTripTests {
         let point = try Scene.backUp(large, to: repository)
         #expect(try Scene.restore(point, of: repository) == large)
     }
+
+    @Test("Of backups of one second the last one is the latest")
+    func oneSecond() throws {
+        let repository = try Scene.repository(MemoryStore())
+        var made: [FileID] = []
+        for byte in 1...12 {
+            made.append(try Scene.backUp([UInt8](repeating: UInt8(byte), count: 9), to: repository).id)
+        }
+        #expect(try repository.points().points.map(\.id) == made)
+        let latest = try PointChoice.latest.choose(among: repository.points().points, series: "v")
+        #expect(latest.id == made.last)
+    }
 }
