@@ -72,22 +72,26 @@ package struct Check: Sendable {
             report.damage.append(error.description)
             return
         }
-        var isKnown = false
-        let checker = reads ? RecordChecker(repository) : nil
+        var known: [Location] = []
         for entry in entries {
             let location = Location(pack: id, entry: entry)
-            let places = try index.find(entry.name, node: entry.coding == .node)
-            if places.contains(location) { isKnown = true }
-            guard let checker else { continue }
+            if try index.find(entry.name, node: entry.coding == .node).contains(location) { known.append(location) }
+        }
+        if known.isEmpty { report.strays.append(Pack.path(id)) }
+        guard reads else { return }
+        let checker = RecordChecker(repository)
+        // What a repair left out of the index is not read by anybody any more. Where nothing of a pack is in it the index itself
+        // may be what is lost, and a repair needs to know what of the pack is sound.
+        for location in known.isEmpty ? entries.map({ Location(pack: id, entry: $0) }) : known {
             report.read += 1
             if try !checker.isSound(location) {
                 visitor.bad.insert(location)
                 report.bad.insert(location)
+                let entry = location.entry
                 report.damage.append(
                     "\(Pack.path(id)): the record of \(entry.name) at byte \(entry.offset) is damaged")
             }
         }
-        if !isKnown { report.strays.append(Pack.path(id)) }
     }
 
     private struct Visitor: TreeWalk.Visitor {

@@ -42,7 +42,7 @@ final class IndexFile: Sendable {
     private let seal: FileSeal
     /// Pages that proved themselves. Random ones give way when there are too many.
     private let cache = Mutex<[Int: [UInt8]]>([:])
-    private static let cached = 2_048
+    private static let cached = 512
 
     static func path(_ id: FileID) -> String { "index/\(id)" }
 

@@ -32,7 +32,7 @@ package struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertib
     }
 
     /// Whether it says that something stored is gone or not what it was, rather than that a medium or a system call failed.
-    var isLoss: Bool { code == .damaged || code == .notFound }
+    package var isLoss: Bool { code == .damaged || code == .notFound }
 
     package var description: String { cause.map { "\(sentence): \($0)" } ?? sentence }
 }

@@ -116,6 +116,9 @@ struct PruneTests {
         try Scene.backUp(scene[1].bytes, to: repository)
         try Scene.backUp(scene[2].bytes, to: repository)
         for (point, bytes) in scene { #expect(try Scene.restore(point, of: repository) == bytes) }
+        // The damaged record is there yet, and nobody reads it.
+        let healed = try Check(of: repository).run(readShare: 100, seed: 0, progress: JobProgress())
+        #expect(healed.isWhole, "\(healed)")
         files[pack] = nil
         let gone = try Check(of: Repository.open(MemoryStore(files))).run(
             readShare: 0, seed: 0, progress: JobProgress())

@@ -228,10 +228,17 @@ struct BackupRestore: AsyncParsableCommand {
         }
         let progress = JobProgress(), keepsGoing = keepGoing
         let threads = target.isStream ? SystemThreads(count: 1) : .natural
-        let outcome = try await Job(total: point.record.size, progress: progress, json: form.format == .json).run {
-            () throws(RepositoryError) in
+        let job = Job(total: point.record.size, progress: progress, json: form.format == .json)
+        let outcome = try await job.run { () throws(RepositoryError) in
             try Restore(point, of: repository, to: target, progress: progress, keepingGoing: keepsGoing)
                 .run(threads: threads)
+        } explaining: { error in
+            guard error.isLoss else { return Failure(error) }
+            return Failure(
+                "\(error). The target is not complete",
+                help:
+                    "--keep-going restores all that is left and lists what is not; 'tuff backup check --read-data' tells "
+                    + "which restore points are hurt")
         }
         let view = RestoredView(point, to: to == "-" ? "Standard output" : to, outcome)
         if target.isStream { Console.talk(view.text(global.errors)) } else { try form.show(view, global.output) }

@@ -10,8 +10,10 @@ struct Job {
     let progress: JobProgress
     let json: Bool
 
+    /// - Parameter explaining: what is said of a failure.
     func run<Value: Sendable>(
-        _ work: @escaping @Sendable () throws(RepositoryError) -> Value
+        _ work: @escaping @Sendable () throws(RepositoryError) -> Value,
+        explaining: (RepositoryError) -> Failure = { Failure($0) }
     ) async throws(Failure) -> Value {
         let isTerminal = !json && Console.isTerminal(.standardError)
         let teller = Task { await tell(isTerminal) }
@@ -22,7 +24,7 @@ struct Job {
         await teller.value
         switch result {
         case .success(let value): return value
-        case .failure(let error): throw Failure(error)
+        case .failure(let error): throw explaining(error)
         case nil: throw Failure("the machine has no thread left to work on")
         }
     }
