@@ -1,6 +1,6 @@
 # README's commands. Each installs the Debian packages it needs, builds, and runs.
 SHELL := /bin/bash
-.PHONY: all build release demo lab-demo test unit judge lab faults mutants bench lint imports deps-build clean
+.PHONY: all build release demo lab-demo test unit judge lab faults fuzz mutants bench lint imports deps-build clean
 
 SWIFT_BUILD := swift build
 BIN := .build/debug
@@ -39,6 +39,7 @@ unit: deps-build
 	$(SWIFT_BUILD) --build-tests
 	swift test --skip-build --filter 'TuffHostTests\.'
 	swift test --skip-build --skip 'TuffHostTests\.|TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.'
+	SCALE_GIB=2 swift test --skip-build --filter 'TuffRepositoryTests\.ScaleTests'
 	swift test --skip-build --filter 'TuffCLITests\.'
 	swift test --skip-build --filter 'TuffImagesTests\.'
 
@@ -57,9 +58,14 @@ lab: deps-build
 # Injected faults under the eye of an oracle: docs/reliability/README.md.
 MINUTES ?= 60
 faults: deps-build
-	@contrib/debian-packages judge lab
+	@contrib/debian-packages judge lab faults
 	$(SWIFT_BUILD) --build-tests
 	Tests/Faults/run $(MINUTES)
+
+# Hostile files for the readers of backups, so many seconds for each of six readers.
+SECONDS_EACH ?= 60
+fuzz: build
+	Tests/Fuzz/run $(SECONDS_EACH)
 
 # Controllers with one deliberate fault each, all of which the harness must notice.
 mutants: deps-build

@@ -12,6 +12,8 @@ package struct Backup: Sendable {
         package var parent: RestorePoint?
         /// zstd's level.
         package var level = 1
+        /// What is stored is indexed at least this often, so that a backup that is killed is not begun from nothing.
+        package var checkpoint: Duration = .seconds(60)
         package var program: String
 
         package init(series: Series, time: String, program: String) {
@@ -49,28 +51,36 @@ package struct Backup: Sendable {
         self.shape = shape
         self.lease = lease
         self.progress = progress
-        index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        index = try RepositoryIndex(
+            store: repository.store, custody: repository.custody, checkpoint: request.checkpoint, lease: lease)
     }
 
     /// Reads, stores, and lists the point when all of it is durable. `finished` says the time then.
     ///
     /// Whatever is thrown, and if the process dies: nothing is listed, and what was stored spares a later backup's work.
     package func run(threads: some Threads, finished: () -> String) throws(RepositoryError) -> RestorePoint {
+        // A damaged mark may name packs that are on their way out.
+        try index.demandUnchangedMarks()
         let shared = SharedWork(leaves: shape.leaves)
-        try threads.perform { () throws(RepositoryError) in
-            let reader = try LeafReader(
-                shape: shape, source: source, request: request, repository: repository, index: index, shared: shared,
-                progress: progress)
-            while let leaf = shared.next() {
-                let name = try reader.store(leaf)
-                shared.set(name, leaf)
-                try lease?.keep()
+        var counts = RestorePoint.Counts()
+        let root: ContentName?
+        do throws(RepositoryError) {
+            try threads.perform { () throws(RepositoryError) in
+                do throws(RepositoryError) {
+                    try self.storeLeaves(of: shared)
+                } catch {
+                    shared.stop()
+                    throw error
+                }
             }
-            try reader.finish()
+            counts = shared.counts
+            root = try storeUpper(shared.names, &counts)
+            try index.finish()
+        } catch {
+            // What is stored spares the next backup's work, if nobody may have destroyed it.
+            if error.code != .locked { try? index.flush() }
+            throw error
         }
-        var counts = shared.counts
-        let root = try storeUpper(shared.names, &counts)
-        try index.flush()
         counts.blocks = UInt64(shape.blocks)
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
@@ -84,6 +94,18 @@ package struct Backup: Sendable {
         // The point is there whatever becomes of this: a later backup tries again.
         try? index.merge()
         return point
+    }
+
+    private func storeLeaves(of shared: SharedWork) throws(RepositoryError) {
+        let reader = try LeafReader(
+            shape: shape, source: source, request: request, repository: repository, index: index, shared: shared,
+            progress: progress)
+        while let leaf = shared.next() {
+            let name = try reader.store(leaf)
+            shared.set(name, leaf)
+            try lease?.keep()
+        }
+        try reader.finish()
     }
 
     /// Stores the levels above the leaves; the root's name, nil if all is zero.
@@ -129,6 +151,7 @@ package final class JobProgress: Sendable {
 /// What the threads of a backup share: which leaf is next, and what became of each.
 final class SharedWork: Sendable {
     private let nextLeaf = Atomic<Int>(0)
+    private let stopped = Atomic<Bool>(false)
     private let leaves: Int
     private let results: Mutex<(names: [ContentName?], counts: RestorePoint.Counts)>
 
@@ -138,9 +161,14 @@ final class SharedWork: Sendable {
     }
 
     func next() -> Int? {
+        guard !isStopped else { return nil }
         let leaf = nextLeaf.add(1, ordering: .relaxed).oldValue
         return leaf < leaves ? leaf : nil
     }
+
+    /// A thread failed: what the others do is for nothing.
+    func stop() { stopped.store(true, ordering: .relaxed) }
+    var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
     func set(_ name: ContentName?, _ leaf: Int) { results.withLock { $0.names[leaf] = name } }
 

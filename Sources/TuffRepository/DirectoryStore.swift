@@ -112,8 +112,10 @@ package final class DirectoryStore: Store {
     /// Gives a file that was written its name, making the directory of packs that it may need.
     fileprivate func place(_ temporary: String, at path: String) throws(RepositoryError) {
         let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        if mkdirat(root, directory, 0o700) == 0, let parent = directory.lastIndex(of: "/") {
-            try sync(directory: String(directory[..<parent]))
+        if mkdirat(root, directory, 0o700) == 0 {
+            if let parent = directory.lastIndex(of: "/") { try sync(directory: String(directory[..<parent])) }
+        } else if errno != EEXIST {
+            throw .system(errno, "cannot make \(self.path)/\(directory)")
         }
         // A file system that cannot rename without replacing (NFS) can link without replacing.
         if tuff_rename_new(root, temporary, root, path) != 0 {

@@ -9,26 +9,46 @@ struct Mark: Hashable {
 
     static func path(_ id: FileID) -> String { "marks/\(id)" }
 
+    /// All of them; throws if one is damaged, since what is stored must not rely on packs that it may name.
     static func list(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [Mark] {
+        let (marks, damaged) = try listReadable(store, custody)
+        if let error = damaged.first?.error {
+            throw RepositoryError(.damaged, "\(error); 'tuff backup check --repair' removes it")
+        }
+        return marks
+    }
+
+    /// Those that can be read, and those that cannot.
+    static func listReadable(
+        _ store: any Store, _ custody: Custody
+    ) throws(RepositoryError) -> (marks: [Mark], damaged: [(id: FileID, error: RepositoryError)]) {
         var marks: [Mark] = []
+        var damaged: [(FileID, RepositoryError)] = []
         for file in try store.list("marks") {
             guard let id = FileID(file.name) else { continue }
             do throws(RepositoryError) {
-                let bytes = try store.contents(path(id), limit: largest)
-                try FileHeader(kind: .marks, id: id).verify(bytes, path: path(id))
-                let piece = Array(bytes.dropFirst(Format.header))
-                guard let content = piece.withUnsafeBytes({ custody.seal(.marks, id).open($0, at: 0) }),
-                    content.count.isMultiple(of: FileID.byteCount)
-                else { throw RepositoryError(.damaged, "\(path(id)) does not prove itself") }
-                let packs = stride(from: 0, to: content.count, by: FileID.byteCount).map { offset in
-                    content[offset...].withUnsafeBytes { FileID($0) }
-                }
-                marks.append(Mark(id: id, packs: packs, made: file.modified))
+                marks.append(Mark(id: id, packs: try packs(of: id, store, custody), made: file.modified))
             } catch  where error.code == .notFound {
                 continue  // Removed since it was listed.
+            } catch  where error.isDamage {
+                damaged.append((id, error))
             }
         }
-        return marks
+        return (marks, damaged)
+    }
+
+    private static func packs(
+        of id: FileID, _ store: any Store, _ custody: Custody
+    ) throws(RepositoryError) -> [FileID] {
+        let bytes = try store.contents(path(id), limit: largest)
+        try FileHeader(kind: .marks, id: id).verify(bytes, path: path(id))
+        let piece = Array(bytes.dropFirst(Format.header))
+        guard let content = piece.withUnsafeBytes({ custody.seal(.marks, id).open($0, at: 0) }),
+            content.count.isMultiple(of: FileID.byteCount)
+        else { throw RepositoryError(.damaged, "\(path(id)) does not prove itself") }
+        return stride(from: 0, to: content.count, by: FileID.byteCount).map { offset in
+            content[offset...].withUnsafeBytes { FileID($0) }
+        }
     }
 
     static func write(_ packs: [FileID], _ store: any Store, _ custody: Custody) throws(RepositoryError) {

@@ -18,12 +18,36 @@ package struct IndexRepair: Sendable {
             do throws(RepositoryError) {
                 let reader = try PackReader(id, store: repository.store, custody: repository.custody)
                 pending += try reader.table().1.map { Location(pack: id, entry: $0) }.filter { !bad.contains($0) }
-            } catch  where error.code == .damaged || error.code == .notFound { continue }
+            } catch  where error.isDamage || error.code == .notFound { continue }
             if pending.count >= Self.portion { try write(&pending) }
         }
         try write(&pending)
+        try copy(report.salvaged)
         for id in old { try repository.store.remove(IndexFile.path(id)) }
         try repository.store.sync(directory: "index")
+        // What packs it named is not known; prune finds them again.
+        for mark in try Mark.listReadable(repository.store, repository.custody).damaged {
+            try repository.store.remove(Mark.path(mark.id))
+        }
+        try repository.store.sync(directory: "marks")
+    }
+
+    /// Gives records of packs whose table is damaged a pack of their own. Prune then takes the old one away.
+    private func copy(_ records: [Location]) throws(RepositoryError) {
+        guard !records.isEmpty else { return }
+        let index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        let checker = RecordChecker(repository)
+        let blocks = Packs(.blockPack, repository: repository, index: index)
+        let nodes = Packs(.nodePack, repository: repository, index: index)
+        for location in records {
+            guard let stored = try checker.stored(location) else { continue }
+            let entry = location.entry
+            let packs = entry.coding == .node ? nodes : blocks
+            try packs.append(stored, name: entry.name, length: entry.length, coding: entry.coding)
+        }
+        try blocks.finish()
+        try nodes.finish()
+        try index.flush()
     }
 
     /// Before the index changes: a backup that then compares with a hurt point would take what is lost for stored.

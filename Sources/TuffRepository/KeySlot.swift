@@ -37,19 +37,32 @@ package struct KeySlot: Sendable {
 
     private static func path(_ id: FileID) -> String { "keys/\(id)" }
 
-    /// Every slot that can be read.
-    static func list(_ store: any Store) throws(RepositoryError) -> [KeySlot] {
+    /// Every slot that can be read, and what is wrong with the others: one damaged slot does not close a repository that
+    /// has another.
+    static func list(
+        _ store: any Store
+    ) throws(RepositoryError) -> (slots: [KeySlot], damaged: [RepositoryError]) {
         var slots: [KeySlot] = []
+        var damaged: [RepositoryError] = []
         for file in try store.list("keys") {
             guard let id = FileID(file.name) else { continue }
-            let bytes = try store.contents(path(id), limit: largest)
-            let line = try ProvenLine.line(bytes, path: path(id))
-            guard let record = try? JSONDecoder().decode(Record.self, from: Data(line)) else {
-                throw RepositoryError(.damaged, "\(path(id)) describes no key slot")
+            do throws(RepositoryError) {
+                slots.append(try read(id, store))
+            } catch  where error.code == .damaged {
+                damaged.append(error)
+            } catch  where error.code == .notFound {
+                continue  // Removed since it was listed.
             }
-            slots.append(KeySlot(id: id, record: record))
         }
-        return slots.sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }
+        return (slots.sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }, damaged)
+    }
+
+    private static func read(_ id: FileID, _ store: any Store) throws(RepositoryError) -> KeySlot {
+        let line = try ProvenLine.line(try store.contents(path(id), limit: largest), path: path(id))
+        guard let record = try? JSONDecoder().decode(Record.self, from: Data(line)) else {
+            throw RepositoryError(.damaged, "\(path(id)) describes no key slot")
+        }
+        return KeySlot(id: id, record: record)
     }
 
     /// Wraps the repository key under another secret, durably.

@@ -35,14 +35,16 @@ package final class Lease: Sendable {
             self.since = since
         }
 
-        /// Whether this process of this host and boot has ended, as far as the kernel here can tell.
-        fileprivate func hasEnded(seenFrom own: Holder) -> Bool {
-            guard host == own.host, boot == own.boot else { return false }
-            return ProcessTable.start(of: pid) != started
+        /// Whether the lease is nobody's any more. Of this host and boot the kernel knows, however long the process stood still
+        /// or the clock jumped; of others only their silence tells, in nanoseconds.
+        fileprivate func isGone(seenFrom own: Holder, silent: Int64) -> Bool {
+            guard host == own.host, boot == own.boot else { return silent > Lease.patience }
+            return !ProcessTable.isRunning(pid, since: started)
         }
 
-        fileprivate var sentence: String {
-            "\(command) (process \(pid) on \(host), since \(since))"
+        fileprivate var inTheWay: RepositoryError {
+            RepositoryError(
+                .locked, "the repository is in use by \(command) (process \(pid) on \(host), since \(since))")
         }
     }
 
@@ -68,21 +70,49 @@ package final class Lease: Sendable {
     private static func path(_ id: FileID) -> String { "leases/\(id)" }
 
     /// Gets a lease, or throws `locked` naming who is in the way.
-    package static func take(_ holder: Holder, in store: any Store) throws(RepositoryError) -> Lease {
-        let lease = Lease(store, FileID())
-        try store.place(ProvenLine.file(holder), at: lease.path)
-        do throws(RepositoryError) {
-            // Ours is listed before we look: of two that come at once at least one sees the other.
-            if let other = try others(of: lease.id, store, own: holder).first(where: {
-                $0.kind == .exclusive || holder.kind == .exclusive
-            }) {
-                throw RepositoryError(.locked, "the repository is in use by \(other.sentence)")
+    ///
+    /// - Parameter waiting: how long to try again. An exclusive lease is there meanwhile, so that no new backup begins.
+    package static func take(
+        _ holder: Holder, in store: any Store, waiting: Duration = .zero
+    ) throws(RepositoryError) -> Lease {
+        let deadline = ContinuousClock.now + waiting
+        var waiter: Lease?
+        while true {
+            let lease: Lease
+            if let waiter { lease = waiter } else { lease = try place(holder, in: store) }
+            let isOver = ContinuousClock.now >= deadline
+            do throws(RepositoryError) {
+                // Ours is listed before we look: of two that come at once at least one sees the other.
+                let others = try others(of: lease.id, store, own: holder)
+                let exclusive = others.first { $0.kind == .exclusive }
+                guard let other = exclusive ?? (holder.kind == .exclusive ? others.first : nil) else { return lease }
+                if isOver { throw other.inTheWay }
+                // Of two exclusive ones both give way, and try again after pauses that differ.
+                if holder.kind == .exclusive, exclusive == nil {
+                    waiter = lease
+                    try lease.keep()
+                } else {
+                    waiter = nil
+                    try store.remove(lease.path)
+                }
+            } catch {
+                lease.giveBack()
+                throw error
             }
-            return lease
+            usleep(.random(in: 50_000...150_000))
+        }
+    }
+
+    private static func place(_ holder: Holder, in store: any Store) throws(RepositoryError) -> Lease {
+        let lease = Lease(store, FileID())
+        do throws(RepositoryError) {
+            try store.place(ProvenLine.file(holder), at: lease.path)
         } catch {
-            try? store.remove(lease.path)
+            // It may have its place and not be durable, and would be in our own way.
+            lease.giveBack()
             throw error
         }
+        return lease
     }
 
     /// The living holders of other leases; the leases of the dead are removed.
@@ -106,7 +136,7 @@ package final class Lease: Sendable {
                 ?? Holder(
                     kind: .exclusive, host: "an unknown host", boot: "", pid: 0, started: 0,
                     command: "a process whose lease \(id) is damaged", since: "an unknown time")
-            if now - file.modified > patience || other.hasEnded(seenFrom: holder) {
+            if other.isGone(seenFrom: holder, silent: now - file.modified) {
                 try store.remove(path(id))
             } else {
                 living.append(other)
@@ -144,20 +174,42 @@ package final class Lease: Sendable {
 
 /// What /proc says of processes.
 package enum ProcessTable {
-    /// When a process started, in clock ticks after boot; nil if there is none.
-    package static func start(of pid: Int32) -> UInt64? {
+    /// When a process started, in clock ticks after boot; nil if there is none, or it may not be looked at.
+    package static func start(of pid: Int32) -> UInt64? { fields(of: pid).flatMap { UInt64($0[19]) } }
+
+    /// Whether a process that started then is there, and is no zombie.
+    static func isRunning(_ pid: Int32, since start: UInt64) -> Bool {
+        guard let fields = fields(of: pid) else {
+            // Others' processes may be hidden (proc(5), hidepid), which kill(2) tells from their not being there.
+            return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM)
+        }
+        return !["Z", "X"].contains(fields[0]) && UInt64(fields[19]) == start
+    }
+
+    /// What follows the program's name in /proc/PID/stat, from the state on.
+    private static func fields(of pid: Int32) -> [Substring]? {
         guard let text = contents("/proc/\(pid)/stat"),
             // The second field is the program's name in parentheses and may hold anything, parentheses too.
             let end = text.lastIndex(of: ")")
         else { return nil }
         let fields = text[text.index(after: end)...].split(separator: " ")
-        return fields.count > 19 ? UInt64(fields[19]) : nil
+        return fields.count > 19 ? fields : nil
     }
 
+    /// The kernel's boot ID, and the namespace of process numbers where it is not the machine's first: a container
+    /// numbers its processes anew under the same boot.
     package static func bootID() -> String {
-        contents("/proc/sys/kernel/random/boot_id")?.trimmingPrefix { $0.isWhitespace }.split(separator: "\n").first
+        let boot =
+            contents("/proc/sys/kernel/random/boot_id")?.trimmingPrefix { $0.isWhitespace }.split(separator: "\n").first
             .map(String.init) ?? ""
+        var link = [CChar](repeating: 0, count: 64)
+        let count = readlink("/proc/self/ns/pid", &link, link.count)
+        let space = String(decoding: link[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return space.isEmpty || space == firstNamespace ? boot : "\(boot) \(space)"
     }
+
+    /// PROC_PID_INIT_INO of linux/proc_ns.h.
+    private static let firstNamespace = "pid:[4026531836]"
 
     private static func contents(_ path: String) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -36,18 +36,25 @@ package struct Prune: Sendable {
 
     package func run(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
         var report = Report()
-        for point in points { try repository.store.remove(RestorePoint.path(point.id)) }
-        if !points.isEmpty { try repository.store.sync(directory: "points") }
-        report.removedPoints = points
         let found = try repository.points()
         // What a damaged point needs is not known: nothing can be called dead.
         if let damaged = found.damaged.first {
             throw RepositoryError(
-                .damaged, "nothing was pruned, since what a damaged restore point needs is not known: \(damaged)")
+                .damaged,
+                "nothing was pruned, since what a damaged restore point needs is not known: \(damaged); to give it up, "
+                    + "remove its file from the repository's directory 'points'")
         }
+        try lease?.demand()
+        let removed = Set(points.map(\.id))
+        // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is left
+        // of a chain when this is cut off must be its end.
+        report.removedPoints = found.points.filter { removed.contains($0.id) }
+        for point in report.removedPoints { try repository.store.remove(RestorePoint.path(point.id)) }
+        if !points.isEmpty { try repository.store.sync(directory: "points") }
+        let kept = found.points.filter { !removed.contains($0.id) }
         try removeTemporaries()
-        try markDead(found.points, &report)
-        try destroy(found.points, &report)
+        try markDead(kept, &report)
+        try destroy(kept, &report)
         return report
     }
 
@@ -126,15 +133,12 @@ package struct Prune: Sendable {
         let now = try store.now()
         let due = try Mark.list(store, repository.custody).filter { now - $0.made >= waits }
         guard !due.isEmpty else { return }
-        let packs = Set(due.flatMap(\.packs))
+        let marked = Set(due.flatMap(\.packs))
         let index = try RepositoryIndex(store: store, custody: repository.custody)
-        // Looked at again: what a listed point needs and nothing else holds is not destroyed, whoever marked it.
+        // Looked at again: what a listed point needs and nothing else holds is not destroyed, whoever marked it. Without
+        // its mark the pack is as good as any.
         let alive = try Alive(points, repository, index, lease)
-        if let needed = packs.first(where: { (alive.bytes[$0] ?? 0) > 0 }) {
-            throw RepositoryError(
-                .damaged,
-                "pack \(needed) is marked to be destroyed, and a restore point needs it: nothing was destroyed")
-        }
+        let packs = marked.filter { (alive.bytes[$0] ?? 0) == 0 }
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
         for pack in packs.sorted() {

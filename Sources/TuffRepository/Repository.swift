@@ -59,10 +59,14 @@ package struct Repository: Sendable {
         guard let secret else {
             throw RepositoryError(.wrongKey, "the repository is encrypted and no key was given")
         }
-        for slot in try KeySlot.list(store) {
-            guard let key = try slot.open(secret, description: line) else { continue }
-            return Repository(store: store, custody: Custody(id, key: key), description: description)
+        var (slots, damaged) = try KeySlot.list(store)
+        for slot in slots {
+            do throws(RepositoryError) {
+                guard let key = try slot.open(secret, description: line) else { continue }
+                return Repository(store: store, custody: Custody(id, key: key), description: description)
+            } catch { damaged.append(error) }
         }
+        if let damaged = damaged.first { throw damaged }
         throw RepositoryError(.wrongKey, "the key opens none of the repository's key slots")
     }
 
@@ -93,7 +97,7 @@ package struct Repository: Sendable {
     }
 
     /// The key slots of an encrypted repository, oldest first.
-    package func keySlots() throws(RepositoryError) -> [KeySlot] { try KeySlot.list(store) }
+    package func keySlots() throws(RepositoryError) -> [KeySlot] { try KeySlot.list(store).slots }
 
     /// Lets another secret open the repository.
     package func addKey(_ secret: RepositorySecret, label: String, now: String) throws(RepositoryError) -> KeySlot {
@@ -104,7 +108,7 @@ package struct Repository: Sendable {
 
     /// Takes a key slot away. To be called under an exclusive lease: two that each take the other's leave none.
     package func removeKey(_ id: FileID) throws(RepositoryError) {
-        let slots = try KeySlot.list(store)
+        let slots = try KeySlot.list(store).slots
         guard slots.contains(where: { $0.id == id }) else {
             throw RepositoryError(.notFound, "the repository has no key slot \(id)")
         }
@@ -138,7 +142,7 @@ package struct Repository: Sendable {
                 points.append(try RestorePoint.read(id, store: store, custody: custody))
             } catch  where error.code == .notFound {
                 continue  // Removed since it was listed.
-            } catch  where error.code == .damaged {
+            } catch  where error.isDamage {
                 damaged.append(error)
             }
         }

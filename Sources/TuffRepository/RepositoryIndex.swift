@@ -1,4 +1,3 @@
-import Glibc
 import Synchronization
 
 /// All index files of a repository, and what a backup adds to them, as one index.
@@ -9,8 +8,10 @@ final class RepositoryIndex: Sendable {
         var claimed: Set<Key> = []
         /// Where those of them are whose packs are finished.
         var finished: [Location] = []
-        /// When they were last written, by the monotonic clock.
-        var flushed = RepositoryIndex.seconds()
+        /// Index files that this process has written.
+        var own: [FileID] = []
+        /// When the last of them was written or the work began, by this machine's monotonic clock.
+        var written = ContinuousClock.now
     }
 
     private struct Key: Hashable {
@@ -25,32 +26,41 @@ final class RepositoryIndex: Sendable {
     private let doomed: Set<FileID>
     /// Finished entries that are written as an index file of their own: 32 MiB of memory, 16 GiB of blocks.
     private static let portion = 256 * 1_024
-    /// Seconds after which fewer are: what is in no index when a backup dies, the next one stores again.
-    private static let patience: Int64 = 60
     /// Index files after which some are merged: each is asked for a block that none has.
     private static let mostFiles = 16
+    /// After this long they are written too, so that work that is killed need not be done again; and after an eighth of the
+    /// time that the work takes, which bounds their number.
+    private let checkpoint: Duration
+    private let begin = ContinuousClock.now
+    private let lease: Lease?
 
-    init(store: any Store, custody: Custody) throws(RepositoryError) {
+    /// - Parameter lease: under which what is stored may be relied on.
+    init(
+        store: any Store, custody: Custody, checkpoint: Duration = .seconds(60), lease: Lease? = nil
+    ) throws(RepositoryError) {
         self.store = store
         self.custody = custody
-        doomed = Set(try Mark.list(store, custody).flatMap(\.packs))
-        state = Mutex(State(files: try Self.open(store, custody)))
+        self.checkpoint = checkpoint
+        self.lease = lease
+        // Whoever only reads may go on with a damaged mark: it says what not to rely on, not what is there.
+        doomed = Set(try Mark.listReadable(store, custody).marks.flatMap(\.packs))
+        state = Mutex(State(files: try Self.openAll(store, custody)))
     }
 
-    /// One that was merged since it was listed is in another, which may not have been listed: then all is listed again.
-    private static func open(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [IndexFile] {
-        var last = RepositoryError(.failed, "the index changes faster than it can be read")
+    private static func openAll(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [IndexFile] {
+        var files: [FileID: IndexFile] = [:]
+        // One that is gone was merged since it was listed, into one that the list may not have.
         for _ in 0..<100 {
+            let listed = try store.list("index").compactMap { FileID($0.name) }
+            files = files.filter { listed.contains($0.key) }
             do throws(RepositoryError) {
-                var files: [IndexFile] = []
-                for file in try store.list("index") {
-                    guard let id = FileID(file.name) else { continue }
-                    files.append(try IndexFile(id, store: store, custody: custody))
+                for id in listed where files[id] == nil {
+                    files[id] = try IndexFile(id, store: store, custody: custody)
                 }
-                return files
-            } catch  where error.code == .notFound { last = error }
+                return files.values.sorted { $0.id < $1.id }
+            } catch  where error.code == .notFound { continue }
         }
-        throw last
+        throw RepositoryError(.failed, "the index changes faster than it can be opened")
     }
 
     /// Throws `locked` if packs have been marked since this index was opened that it did not know to be on their way out.
@@ -93,9 +103,11 @@ final class RepositoryIndex: Sendable {
 
     /// Says that a pack is at its place.
     func add(_ pack: PackWriter) throws(RepositoryError) {
+        let now = ContinuousClock.now
         let isDue = state.withLock { state in
             state.finished += pack.entries.map { Location(pack: pack.id, entry: $0) }
-            return state.finished.count >= Self.portion || Self.seconds() - state.flushed >= Self.patience
+            return state.finished.count >= Self.portion
+                || now - state.written >= max(checkpoint, (now - begin) / 8)
         }
         if isDue { try flush() }
     }
@@ -103,7 +115,7 @@ final class RepositoryIndex: Sendable {
     /// Writes an index file of what is finished, durably.
     func flush() throws(RepositoryError) {
         let finished = state.withLock { state in
-            state.flushed = Self.seconds()
+            state.written = .now
             defer { state.finished = [] }
             return state.finished
         }
@@ -111,11 +123,34 @@ final class RepositoryIndex: Sendable {
         let writer = try IndexWriter(store: store, custody: custody)
         for location in finished.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
         let file = try IndexFile(try writer.finish(), store: store, custody: custody)
+        do throws(RepositoryError) {
+            try lease?.demand()
+        } catch {
+            // Whoever took our lease away may have destroyed these packs, and nobody may take them for stored.
+            try store.remove(IndexFile.path(file.id))
+            throw error
+        }
         state.withLock { state in
             state.files.append(file)
+            state.own.append(file.id)
             for location in finished {
                 state.claimed.remove(Key(name: location.entry.name, isNode: location.entry.coding == .node))
             }
+        }
+    }
+
+    /// Ends the work: writes what is left, and one index file in the place of those that were written meanwhile.
+    func finish() throws(RepositoryError) {
+        try flush()
+        let own = state.withLock { state in state.files.filter { state.own.contains($0.id) } }
+        guard own.count > 1 else { return }
+        do throws(RepositoryError) {
+            let writer = try IndexWriter(store: store, custody: custody)
+            var merge = try IndexMerge(own)
+            while let location = try merge.next() { try writer.append(location) }
+            try replace(own, by: writer.finish())
+        } catch  where error.code == .full {
+            // Then there are several, which are slower to look up and as good.
         }
     }
 
@@ -133,19 +168,17 @@ final class RepositoryIndex: Sendable {
         let writer = try IndexWriter(store: store, custody: custody)
         var merge = try IndexMerge(chosen)
         while let location = try merge.next() { try writer.append(location) }
-        let merged = try IndexFile(try writer.finish(), store: store, custody: custody)
-        let replaced = Set(chosen.map(\.id))
+        try replace(chosen, by: writer.finish())
+    }
+
+    private func replace(_ old: [IndexFile], by id: FileID) throws(RepositoryError) {
+        let merged = try IndexFile(id, store: store, custody: custody)
+        let replaced = Set(old.map(\.id))
         state.withLock { state in
             state.files.removeAll { replaced.contains($0.id) }
             state.files.append(merged)
         }
-        for file in chosen { try store.remove(IndexFile.path(file.id)) }
+        for file in old { try store.remove(IndexFile.path(file.id)) }
         try store.sync(directory: "index")
-    }
-
-    private static func seconds() -> Int64 {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return Int64(now.tv_sec)
     }
 }

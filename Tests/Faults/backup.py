@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Kills the program at random moments of backups, prunes and restores, fills its disk, and has many of it work at once; after
-each, everything that is listed must come back bit for bit.
+"""Kills the program at random moments of backups, prunes and restores, has system calls of it fail, fills its disk, and has many
+of it work at once; after each, everything that is listed must come back bit for bit.
 
-Usage: backup.py TUFF [--seed N] [--seconds N] [--log FILE] [--story kills|full|crowd]
+Usage: backup.py TUFF [--seed N] [--seconds N] [--log FILE] [--story kills|calls|full|crowd]
 
 Writes a line of JSON for each fault. Exit status 1: something was lost, or a check found damage. The full disk needs root, since
 it mounts a small tmpfs in a mount namespace of its own; it says so where that cannot be had.
@@ -25,7 +25,7 @@ parser.add_argument("tuff", type=lambda text: str(pathlib.Path(text).resolve()))
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--seconds", type=float, default=20)
 parser.add_argument("--log")
-parser.add_argument("--story", choices=["kills", "full", "crowd"])
+parser.add_argument("--story", choices=["kills", "calls", "full", "crowd"])
 options = parser.parse_args()
 BLOCK = 64 << 10
 faults = {}
@@ -158,6 +158,47 @@ def check(repository, what):
     note(f"check after {what}", "end", verdict or "ok")
 
 
+# What writes, as strace(1) names it. That openat fails is a file that cannot be made, or cannot be read.
+CALLS = ["write", "fsync", "renameat2", "mkdirat", "unlinkat", "openat", "openat2", "pread64", "getdents64", "newfstatat", "utimensat"]
+
+
+def calls(folder, deadline):
+    """Each system call of a backup and a prune fails, once or from then on: strace injects the error, the kernel does nothing."""
+    generator = random.Random(options.seed + 3)
+    repository = Repository(folder)
+    image = f"{folder}/image"
+    fill(image, generator, 96)
+    while time.monotonic() < deadline:
+        call, error = generator.choice(CALLS), generator.choice(["ENOSPC", "EIO"])
+        # Counted for each thread apart.
+        position = f"{generator.randrange(1, 30)}{generator.choice(['', '+'])}"
+        operation = generator.choice(["run", "run", "run", "prune"])
+        if operation == "run":
+            change(image, generator, generator.randrange(1, 40))
+            words = repository.words("run", "--source", image, "--name", "db")
+        else:
+            words = repository.words("prune", "--keep-last", str(generator.randrange(1, 4)), "--at-once")
+        trace = f"{folder}/trace"
+        done = subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", f"trace={call}", "-e",
+                               f"inject={call}:error={error}:when={position}", *words],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        if "INJECTED" not in pathlib.Path(trace).read_text(errors="replace"):
+            repository.learn(digest_of(image))
+            continue
+        repository.learn(digest_of(image))
+        what = f"{operation} with {call} failing"
+        # Without its libraries or the list of its descriptors a program cannot even begin (127); 10: it found no repository.
+        if done.returncode not in (0, 1, 10, 11, 127):
+            note(what, f"{error} at {position}", f"exit {done.returncode}: {done.stderr[-300:]}")
+            continue
+        verdict = repository.verify(some=2)
+        if not verdict and repository.run("run", "--source", image, "--name", "db", expect=(0, 1)).returncode:
+            verdict = "the next backup did not succeed"
+        repository.learn(digest_of(image))
+        note(what, f"{error} at {position}", verdict or "ok")
+    check(repository, "failing calls")
+
+
 def full(folder, deadline):
     """A disk that becomes full under backups; what is listed stays whole, and pruning makes room."""
     generator = random.Random(options.seed + 1)
@@ -235,9 +276,12 @@ def crowd(folder, deadline):
 
 
 def main():
-    stories = {"kills": kills, "full": full, "crowd": crowd}
+    stories = {"kills": kills, "calls": calls, "full": full, "crowd": crowd}
     chosen = [options.story] if options.story else list(stories)
-    shares = {"kills": 0.6, "full": 0.2, "crowd": 0.2}
+    shares = {"kills": 0.3, "calls": 0.4, "full": 0.15, "crowd": 0.15}
+    if "calls" in chosen and shutil.which("strace") is None:
+        print("backup.py: there is no strace: failing system calls are left out")
+        chosen.remove("calls")
     if "full" in chosen and os.environ.get("BACKUP_FAULTS_MOUNTS") is None:
         if os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode == 0:
             os.environ["BACKUP_FAULTS_MOUNTS"] = "private"

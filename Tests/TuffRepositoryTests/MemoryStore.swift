@@ -48,11 +48,18 @@ final class MemoryStore: Store {
             }
         }
         if fails { throw RepositoryError(.full, "no space", cause: "injected") }
-        state.withLock { state in
+        let files = state.withLock { state in
             body(&state.files)
             if let path { state.times[path] = state.clock }
+            return state.files
         }
+        if let path { watcher.withLock { $0 }?(path, files) }
     }
+
+    private let watcher = Mutex<(@Sendable (String, [String: [UInt8]]) -> Void)?>(nil)
+
+    /// From now on tells of each file that gets its place, and of all that are there then.
+    func watch(_ body: @escaping @Sendable (String, [String: [UInt8]]) -> Void) { watcher.withLock { $0 = body } }
 
     func list(_ directory: String) throws(RepositoryError) -> [StoredFile] {
         state.withLock { state in

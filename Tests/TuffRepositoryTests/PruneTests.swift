@@ -89,6 +89,18 @@ struct PruneTests {
         #expect(failures > 10)
     }
 
+    @Test("Of points of one second the newest stays the newest, wherever a prune is cut off", arguments: 1...8)
+    func oneSecond(_ seed: UInt64) throws {
+        let store = MemoryStore()
+        let scene = try scene(seed, store)
+        for last in 1...3 {
+            let broken = MemoryStore(store.files, fault: .once(last))
+            _ = try? Prune(Repository.open(broken), lease: nil).run(removing: [scene[1].point, scene[0].point])
+            let left = try Repository.open(MemoryStore(broken.files)).points().points
+            #expect(left.last?.id == scene[2].point.id, "\(last) calls")
+        }
+    }
+
     @Test("Check names the point and the bytes that a damaged record hurts, and nothing where all is well")
     func namesTheHurt() throws {
         let store = MemoryStore()

@@ -94,6 +94,7 @@ struct BackupRun: AsyncParsableCommand {
             "Read only these: 'offset length' a line, in bytes, what may differ from the last restore point of the name.",
             valueName: "file"), completion: .file())
     var changedRanges: String?
+    @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
@@ -101,6 +102,9 @@ struct BackupRun: AsyncParsableCommand {
         let repository = try repository.open()
         let path = source
         let source = try failing { () throws(RepositoryError) in try DeviceSource(path) }
+        // Before a point is chosen to compare with: a prune could take it away, and mark what only it needs.
+        let lease = try repository.lease(.shared, command: "tuff backup run --name \(name)", wait)
+        defer { lease.giveBack() }
         var request = Backup.Request(
             series: Series(name: name), time: currentTime(), program: "tuff \(TuffVersion.current)")
         let (last, isHurt) = try failing { () throws(RepositoryError) in
@@ -123,8 +127,6 @@ struct BackupRun: AsyncParsableCommand {
         }
         let progress = JobProgress()
         let wanted = request
-        let lease = try repository.lease(.shared, command: "tuff backup run --name \(name)")
-        defer { lease.giveBack() }
         let point = try await Job(total: source.size, progress: progress, json: form.format == .json).run {
             () throws(RepositoryError) in
             try Backup(of: source, to: repository, wanted, lease: lease, progress: progress)

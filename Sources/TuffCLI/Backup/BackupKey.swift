@@ -55,12 +55,13 @@ struct BackupKeyRemove: AsyncParsableCommand {
     @OptionGroup var repository: RepositoryOption
     @Argument(help: ArgumentHelp("The slot's ID, as key list shows it.", valueName: "id"))
     var slot: String
+    @OptionGroup var wait: LockOptions
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
         guard let id = FileID(slot) else { throw Failure.usage("'\(Layout.printable(slot))' is no ID of a key slot") }
         let repository = try repository.open()
-        let lease = try repository.lease(.exclusive, command: "tuff backup key rm")
+        let lease = try repository.lease(.exclusive, command: "tuff backup key rm", wait)
         defer { lease.giveBack() }
         try failing { () throws(RepositoryError) in try repository.removeKey(id) }
         Console.talk("Took away key slot \(id).\n")

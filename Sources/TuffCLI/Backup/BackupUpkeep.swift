@@ -20,6 +20,7 @@ struct BackupCheck: AsyncParsableCommand {
             discussion:
                 "The next backups then store anew what they still have of it, which heals earlier restore points."))
     var repair = false
+    @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
@@ -31,7 +32,7 @@ struct BackupCheck: AsyncParsableCommand {
         }
         try form.show(CheckView(report), global.output)
         if repair {
-            let lease = try repository.lease(.exclusive, command: "tuff backup check --repair")
+            let lease = try repository.lease(.exclusive, command: "tuff backup check --repair", wait)
             defer { lease.giveBack() }
             try failing { () throws(RepositoryError) in try IndexRepair(repository).run(after: report) }
             Console.talk("The index is made anew. Back up what was hurt, and check again.\n")
@@ -68,6 +69,7 @@ struct BackupPrune: AsyncParsableCommand {
     @Flag(name: [.customShort("n"), .long], help: "Say what would be taken away, and change nothing.") var dryRun =
         false
     @Flag(help: "Destroy what is marked without waiting for a day. Only when nobody restores.") var atOnce = false
+    @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
@@ -78,16 +80,23 @@ struct BackupPrune: AsyncParsableCommand {
 
     func run() async throws {
         let repository = try repository.open()
-        let removed = try chosen(repository)
         if dryRun {
-            try form.show(PointsView(removed, heading: "Would be taken away"), global.output)
+            try form.show(PointsView(try chosen(repository), heading: "Would be taken away"), global.output)
             return
         }
+        let command = "tuff backup prune"
+        let reserve = Reserve(of: repository.store)
+        let lease = try failing { () throws(RepositoryError) in
+            try reserve.spend { () throws(RepositoryError) in
+                try repository.takeLease(.exclusive, command: command, wait)
+            }
+        }
+        defer { lease.giveBack() }
+        // Under the lease: nobody adds one meanwhile.
+        let removed = try chosen(repository)
         let report = try failing { () throws(RepositoryError) in
-            try Reserve(of: repository.store).spend { () throws(RepositoryError) in
-                let lease = try repository.takeLease(.exclusive, command: "tuff backup prune")
-                defer { lease.giveBack() }
-                return try Prune(repository, lease: lease, atOnce: atOnce).run(removing: removed)
+            try reserve.spend { () throws(RepositoryError) in
+                try Prune(repository, lease: lease, atOnce: atOnce).run(removing: removed)
             }
         }
         try form.show(PruneView(report), global.output)
@@ -101,32 +110,42 @@ struct BackupPrune: AsyncParsableCommand {
         let points = try failing { () throws(RepositoryError) in try repository.points().points }
             .filter { name == nil || $0.record.series.name == name }
         guard let now = Instant(text: currentTime()) else { preconditionFailure("currentTime is an instant's text") }
-        var removed: [RestorePoint] = []
+        var removed: Set<FileID> = []
         for (_, series) in Dictionary(grouping: points, by: \.record.series) {
+            // Named by their order, so that of two within one second the later one is the newer.
             let judged = Retention(
-                of: series.compactMap { point in
-                    Instant(text: point.record.time).map { RetentionPoint(id: point.id.description, time: $0) }
+                of: series.enumerated().compactMap { number, point in
+                    Instant(text: point.record.time).map { RetentionPoint(id: Self.ordinal(number), time: $0) }
                 }, by: rule, in: .utc, now: now)
             if let future = judged.fromTheFuture {
+                let point = series.enumerated().first { Self.ordinal($0.offset) == future.id }?.element
                 throw Failure(
-                    "restore point \(future.id) is from \(future.time), later than this clock's \(now)",
+                    "restore point \(point?.id.description ?? "") is from \(future.time), later than this clock's \(now)",
                     help: "set the clock; nothing was taken away")
             }
             let dead = Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
-            removed += series.filter { dead.contains($0.id.description) }
+            removed.formUnion(series.enumerated().filter { dead.contains(Self.ordinal($0.offset)) }.map(\.element.id))
         }
-        return removed.sorted { ($0.record.time, $0.id) < ($1.record.time, $1.id) }
+        return points.filter { removed.contains($0.id) }
+    }
+
+    /// Sorts as the number does, up to the largest that there can be.
+    private static func ordinal(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 19 - digits.count)) + digits
     }
 }
 
 extension Repository {
     /// Gets a lease for this process.
-    func lease(_ kind: Lease.Kind, command: String) throws(Failure) -> Lease {
-        try failing { () throws(RepositoryError) in try takeLease(kind, command: command) }
+    func lease(_ kind: Lease.Kind, command: String, _ wait: LockOptions) throws(Failure) -> Lease {
+        try failing { () throws(RepositoryError) in try takeLease(kind, command: command, wait) }
     }
 
     /// The same, where more is done that may fail so.
-    func takeLease(_ kind: Lease.Kind, command: String) throws(RepositoryError) -> Lease {
+    func takeLease(
+        _ kind: Lease.Kind, command: String, _ wait: LockOptions
+    ) throws(RepositoryError) -> Lease {
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
         let host = name.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
@@ -134,6 +153,6 @@ extension Repository {
         let holder = Lease.Holder(
             kind: kind, host: host, boot: ProcessTable.bootID(), pid: pid, started: ProcessTable.start(of: pid) ?? 0,
             command: command, since: currentTime())
-        return try Lease.take(holder, in: store)
+        return try Lease.take(holder, in: store, waiting: .seconds(wait.timeout?.seconds ?? 0))
     }
 }
