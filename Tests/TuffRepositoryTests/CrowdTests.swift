@@ -81,6 +81,8 @@ private struct Crowd {
         try folder.write(volumes[number], to: "disk\(number)")
     }
 
+    var hasSaidSomething: Bool { runs > 8 && prunes > 0 }
+
     mutating func judge() { violations += keeper.violations(fresh: history) }
 }
 
@@ -91,14 +93,19 @@ struct CrowdTests {
         var random = SeededGenerator(seed: FaultBudget.seed)
         var crowd = try Crowd(&random)
         let deadline = FaultBudget.deadline()
-        while ContinuousClock.now < deadline || crowd.isBusy {
-            try crowd.turn(isOpen: ContinuousClock.now < deadline, &random)
+        /// Until the time is over; a slow machine is given more, for less would say nothing.
+        func isOpen() -> Bool {
+            let now = ContinuousClock.now
+            return now < deadline || (!crowd.hasSaidSomething && now < deadline + .seconds(60))
+        }
+        while isOpen() || crowd.isBusy {
+            try crowd.turn(isOpen: isOpen(), &random)
             usleep(2_000)
         }
         crowd.judge()
         FaultBudget.record(
             "backup-crowd", level: "L1", op: "run and prune",
             position: "\(crowd.runs) runs, \(crowd.prunes) prunes, \(crowd.killed) killed", crowd.violations)
-        #expect(crowd.runs > 8 && crowd.prunes > 0 && !crowd.keeper.order.isEmpty)
+        #expect(crowd.hasSaidSomething && !crowd.keeper.order.isEmpty)
     }
 }

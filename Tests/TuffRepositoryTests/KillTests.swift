@@ -55,7 +55,8 @@ struct KillTests {
         var killed = 0
         let deadline = FaultBudget.deadline()
         for round in 0... {
-            guard ContinuousClock.now < deadline else { break }
+            // However slow the machine is, some have to die.
+            guard ContinuousClock.now < deadline || (killed <= 5 && round < 200) else { break }
             let op = ["run", "run", "prune", "restore"][Int(random.next() % 4)]
             let keep = 1 + Int(random.next() % 4)
             if op == "run" { try scenery.change(&random) }
@@ -165,7 +166,7 @@ struct KillTests {
         let deadline = FaultBudget.deadline()
         var (tried, felt) = (0, 0)
         for fault in faults.shuffled(using: &random) {
-            guard ContinuousClock.now < deadline else { break }
+            guard ContinuousClock.now < deadline || tried < 20 else { break }
             try prepare()
             let command = commands[fault.command] ?? []
             let ended = try Processes.run(
@@ -177,7 +178,7 @@ struct KillTests {
             tried += 1
             if ended.code != 0 { felt += 1 }
         }
-        #expect(tried > 10 && felt > tried / 3, "of \(tried) faults only \(felt) were felt")
+        #expect(felt > tried / 3, "of \(tried) faults only \(felt) were felt")
     }
 
     /// What is wrong after a fault, and after the same command was run once more in peace.
