@@ -4,6 +4,8 @@ package struct Check: Sendable {
     package struct Report: Hashable, Sendable {
         package var points = 0
         package var packs = 0
+        /// Per cent of the packs of which every record was to be read.
+        package var share = 0
         /// Blocks and nodes whose content was read and checked.
         package var read: UInt64 = 0
         /// What is wrong with the files of the repository, a sentence each.
@@ -27,13 +29,26 @@ package struct Check: Sendable {
     }
 
     private let repository: Repository
+    private let lease: Lease?
 
-    package init(of repository: Repository) { self.repository = repository }
+    /// - Parameter lease: an exclusive one if a repair is to follow, which must find what the check saw; else none is needed.
+    package init(of repository: Repository, lease: Lease? = nil) {
+        self.repository = repository
+        self.lease = lease
+    }
+
+    /// Bytes of all packs, which is what the progress of a check goes up to.
+    package func size() throws(RepositoryError) -> UInt64 {
+        try repository.packFiles().reduce(0) { $0 + $1.size }
+    }
 
     /// - Parameter share: of the packs whose content is read and checked, 0 to 100 %; which of them `seed` chooses.
-    package func run(readShare share: Int, seed: UInt64, progress: JobProgress) throws(RepositoryError) -> Report {
+    package func run(
+        readShare share: Int, seed: UInt64, threads: some Threads = SystemThreads.natural, progress: JobProgress
+    ) throws(RepositoryError) -> Report {
         var report = Report()
         let found = try repository.points()
+        report.share = share
         report.points = found.points.count
         report.damage += found.damaged.map(\.description)
         report.damage += try KeySlot.list(repository.store).damaged.map(\.description)
@@ -45,13 +60,20 @@ package struct Check: Sendable {
             report.damage.append(error.description)
             return report
         }
-        var visitor = Visitor(index: index)
-        for id in try repository.packs() {
-            report.packs += 1
-            let reads = share > 0 && (id.number ^ seed) % 100 < UInt64(share)
-            try look(at: id, reads: reads, index, &visitor, &report)
-            progress.add(1)
+        var visitor = Visitor(index: index, lease: lease)
+        let packs = try repository.packFiles()
+        report.packs = packs.count
+        let looks = PackLooks(packs), lease = lease
+        try threads.perform { () throws(RepositoryError) in
+            let look = PackLook(repository, index)
+            while let pack = looks.next() {
+                let reads = share > 0 && (pack.id.number ^ seed) % 100 < UInt64(share)
+                looks.add(try look.at(pack.id, reads: reads))
+                progress.add(pack.size)
+                try lease?.keep()
+            }
         }
+        for seen in looks.inOrder { report.add(seen, &visitor) }
         report.damage += try lost(index, visitor.packs)
         var walk = TreeWalk(repository, index)
         for point in found.points {
@@ -79,68 +101,17 @@ package struct Check: Sendable {
         return damage
     }
 
-    /// A pack's table, that the index says the same, and perhaps its records.
-    private func look(
-        at id: FileID, reads: Bool, _ index: RepositoryIndex, _ visitor: inout Visitor, _ report: inout Report
-    ) throws(RepositoryError) {
-        let entries: [PackEntry]
-        do throws(RepositoryError) {
-            let reader = try PackReader(id, store: repository.store, custody: repository.custody)
-            entries = try reader.table().1
-            visitor.packs.insert(id)
-        } catch  where error.isDamage || error.code == .notFound {
-            report.damage.append(error.description)
-            if error.isDamage { try salvage(id, index, &visitor, &report) }
-            return
-        }
-        var known: [Location] = []
-        for entry in entries {
-            let location = Location(pack: id, entry: entry)
-            if try index.find(entry.name, node: entry.coding == .node).contains(location) { known.append(location) }
-        }
-        if known.isEmpty { report.strays.append(Pack.path(id)) }
-        guard reads else { return }
-        let checker = RecordChecker(repository)
-        // What a repair left out of the index is not read by anybody any more. Where nothing of a pack is in it the index itself
-        // may be what is lost, and a repair needs to know what of the pack is sound.
-        for location in known.isEmpty ? entries.map({ Location(pack: id, entry: $0) }) : known {
-            _ = try isSound(location, checker, &visitor, &report)
-        }
-    }
-
-    /// Reads all that the index knows of a pack whose own table cannot be read.
-    private func salvage(
-        _ id: FileID, _ index: RepositoryIndex, _ visitor: inout Visitor, _ report: inout Report
-    ) throws(RepositoryError) {
-        visitor.packs.insert(id)
-        let checker = RecordChecker(repository)
-        for location in try index.entries(ofPack: id) where try isSound(location, checker, &visitor, &report) {
-            report.salvaged.append(location)
-        }
-    }
-
-    private func isSound(
-        _ location: Location, _ checker: RecordChecker, _ visitor: inout Visitor, _ report: inout Report
-    ) throws(RepositoryError) -> Bool {
-        report.read += 1
-        if try checker.isSound(location) { return true }
-        visitor.bad.insert(location)
-        report.bad.insert(location)
-        let entry = location.entry
-        report.damage.append(
-            "\(Pack.path(location.pack)): the record of \(entry.name) at byte \(entry.offset) is damaged")
-        return false
-    }
-
-    private struct Visitor: TreeWalk.Visitor {
+    fileprivate struct Visitor: TreeWalk.Visitor {
         let index: RepositoryIndex
+        let lease: Lease?
         /// Packs whose table is sound, and records in them that are not.
         var packs: Set<FileID> = []
         var bad: Set<Location> = []
         var ranges: [Range<UInt64>] = []
 
         func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
-            try index.find(name, node: isNode).contains { packs.contains($0.pack) && !bad.contains($0) }
+            try lease?.keep()
+            return try index.find(name, node: isNode).contains { packs.contains($0.pack) && !bad.contains($0) }
         }
 
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) {
@@ -151,5 +122,17 @@ package struct Check: Sendable {
             defer { ranges = [] }
             return ranges.joined()
         }
+    }
+}
+
+extension Check.Report {
+    fileprivate mutating func add(_ seen: PackLook.Outcome, _ visitor: inout Check.Visitor) {
+        read += seen.read
+        damage += seen.damage
+        bad.formUnion(seen.bad)
+        visitor.bad.formUnion(seen.bad)
+        salvaged += seen.salvaged
+        if seen.isStray { strays.append(Pack.path(seen.id)) }
+        if seen.isThere { visitor.packs.insert(seen.id) }
     }
 }

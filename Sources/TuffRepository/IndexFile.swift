@@ -4,6 +4,8 @@ import Synchronization
 package struct Location: Hashable, Sendable {
     let pack: FileID
     let entry: PackEntry
+
+    var isNode: Bool { entry.coding == .node }
 }
 
 /// Numbers of an index file's layout that follow from how much is in it (docs/repository-format.md, "Index files").

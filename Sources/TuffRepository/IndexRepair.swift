@@ -3,13 +3,22 @@
 /// To be run under an exclusive lease. The new files are durable before the old ones go.
 package struct IndexRepair: Sendable {
     private let repository: Repository
+    private let lease: Lease?
     /// Entries that are sorted at a time: some 30 MiB of memory.
     private static let portion = 256 * 1_024
 
-    package init(_ repository: Repository) { self.repository = repository }
+    /// - Parameter lease: an exclusive one; nil only where nobody else can reach the repository.
+    package init(_ repository: Repository, lease: Lease?) {
+        self.repository = repository
+        self.lease = lease
+    }
 
-    /// - Parameter report: of a check. Records that it found damaged are left out, and every pack whose table is.
+    /// - Parameter report: of a check under the same lease that read all data: records that it found damaged are left out, and
+    ///   every pack whose table is. One that read less would take back what an earlier repair left out.
     package func run(after report: Check.Report) throws(RepositoryError) {
+        guard report.share == 100 else {
+            throw RepositoryError(.refused, "a repair needs a check that read all data")
+        }
         try takeNote(report)
         let bad = report.bad
         let old = try repository.store.list("index").compactMap { FileID($0.name) }
@@ -20,9 +29,11 @@ package struct IndexRepair: Sendable {
                 pending += try reader.table().1.map { Location(pack: id, entry: $0) }.filter { !bad.contains($0) }
             } catch  where error.isDamage || error.code == .notFound { continue }
             if pending.count >= Self.portion { try write(&pending) }
+            try lease?.keep()
         }
         try write(&pending)
         try copy(report.salvaged)
+        try lease?.demand()
         for id in old { try repository.store.remove(IndexFile.path(id)) }
         try repository.store.sync(directory: "index")
         // What packs it named is not known; prune finds them again.

@@ -38,6 +38,12 @@ struct PackEntry: Hashable, Sendable {
     }
 }
 
+/// A pack that is there, and its bytes.
+struct PackFile: Hashable, Sendable {
+    let id: FileID
+    let size: UInt64
+}
+
 enum Pack {
     /// Bytes of the largest pack that is read, and of those that are written before a new one is begun.
     static let largest: UInt64 = 64 << 20

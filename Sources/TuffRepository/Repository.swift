@@ -119,13 +119,17 @@ package struct Repository: Sendable {
     }
 
     /// Every pack there is, in the order of their IDs.
-    func packs() throws(RepositoryError) -> [FileID] {
-        var packs: [FileID] = []
+    func packFiles() throws(RepositoryError) -> [PackFile] {
+        var packs: [PackFile] = []
         for byte in UInt8.min...UInt8.max {
-            packs += try store.list("packs/\(hexadecimal([byte]))").compactMap { FileID($0.name) }
+            packs += try store.list("packs/\(hexadecimal([byte]))").compactMap { file in
+                FileID(file.name).map { PackFile(id: $0, size: file.size) }
+            }
         }
-        return packs.sorted()
+        return packs.sorted { $0.id < $1.id }
     }
+
+    func packs() throws(RepositoryError) -> [FileID] { try packFiles().map(\.id) }
 
     /// Points that a check found to lack something. What is compared with them would lack it too.
     package func hurtPoints() throws(RepositoryError) -> Set<FileID> {

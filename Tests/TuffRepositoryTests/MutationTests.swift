@@ -133,7 +133,7 @@ struct MutationTests {
         _ repository: Repository, _ known: [FileID: [UInt8]], _ check: Check.Report, _ before: Set<FileID>,
         _ violations: inout [String]
     ) throws(RepositoryError) {
-        try IndexRepair(repository).run(after: check)
+        try IndexRepair(repository, lease: nil).run(after: check)
         let repaired = try sound(repository, known, &violations)
         if !before.isSubset(of: repaired) { violations.append("repair lost a point") }
         // It shares most blocks with the others.

@@ -101,6 +101,31 @@ struct PruneTests {
         }
     }
 
+    @Test("A second repair does not take back what the first left out")
+    func repairedTwice() throws {
+        let store = MemoryStore()
+        let scene = try scene(2, store)
+        let pack = try #require(
+            store.files.keys.filter { $0.hasPrefix("packs/") }.max {
+                (store.files[$0]?.count ?? 0) < (store.files[$1]?.count ?? 0)
+            })
+        var files = store.files
+        files[pack]?[40] ^= 1
+        let repository = try Repository.open(MemoryStore(files))
+        for _ in 1...2 {
+            let check = try Check(of: repository).run(readShare: 100, seed: 0, progress: JobProgress())
+            #expect(!check.hurt.isEmpty)
+            try IndexRepair(repository, lease: nil).run(after: check)
+        }
+        let shallow = try Check(of: repository).run(readShare: 0, seed: 0, progress: JobProgress())
+        #expect(!shallow.hurt.isEmpty, "what is lost is still known to be")
+        #expect(throws: RepositoryError.self, "a check that did not read all knows too little for a repair") {
+            try IndexRepair(repository, lease: nil).run(after: shallow)
+        }
+        for (_, bytes) in scene { try Scene.backUp(bytes, to: repository) }
+        for (point, bytes) in scene { #expect(try Scene.restore(point, of: repository) == bytes) }
+    }
+
     @Test("Check names the point and the bytes that a damaged record hurts, and nothing where all is well")
     func namesTheHurt() throws {
         let store = MemoryStore()
@@ -123,7 +148,7 @@ struct PruneTests {
                 })
         }
         // Made anew without what is damaged, the index lets the next backup heal every point.
-        try IndexRepair(repository).run(after: deep)
+        try IndexRepair(repository, lease: nil).run(after: deep)
         try Scene.backUp(scene[0].bytes, to: repository)
         try Scene.backUp(scene[1].bytes, to: repository)
         try Scene.backUp(scene[2].bytes, to: repository)

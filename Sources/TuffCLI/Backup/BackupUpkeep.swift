@@ -10,13 +10,16 @@ struct BackupCheck: AsyncParsableCommand {
         discussion: "Exit 1 if not; then each restore point that is hurt is named, with the bytes that are lost.")
 
     @OptionGroup var repository: RepositoryOption
-    @Flag(help: "Read and check all data, not only that everything is where it should be.")
-    var readData = false
-    @Option(help: ArgumentHelp("Of all data only this share, another one each time, such as 5%.", valueName: "share"))
-    var sample: Percentage?
+    // A text: of what does not decode the parser makes the default, and `.scanningForValue` drops a value before another option.
+    @Option(
+        defaultAsFlag: "100%", parsing: .next,
+        help: ArgumentHelp(
+            "Read and check all data, or with =5% such a share, another one each time. Without it only that everything is where it should be.",
+            valueName: "share"))
+    var readData: String? = nil
     @Flag(
         help: ArgumentHelp(
-            "Afterwards make the index anew, without what is damaged or gone.",
+            "Read all data, and afterwards make the index anew, without what is damaged or gone.",
             discussion:
                 "The next backups then store anew what they still have of it, which heals earlier restore points."))
     var repair = false
@@ -24,28 +27,43 @@ struct BackupCheck: AsyncParsableCommand {
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
+    func validate() throws {
+        let share = try share
+        // A repair that had not read everything would take back into the index what an earlier one left out of it.
+        guard !repair || readData == nil || share == 100 else {
+            throw ValidationError("--repair reads all data; give --read-data without a share, or leave it out")
+        }
+    }
+
+    /// Per cent of the data that is read.
+    private var share: Int {
+        get throws {
+            guard let readData else { return repair ? 100 : 0 }
+            guard let share = Percentage(text: readData), share.percent > 0 else {
+                throw ValidationError("--read-data takes a share from 1% to 100%, as in =5%, and no '\(readData)'")
+            }
+            return share.percent
+        }
+    }
+
     func run() async throws {
         let repository = try repository.open()
-        let share = sample.map { Int($0.percent) } ?? (readData ? 100 : 0)
-        let report = try failing { () throws(RepositoryError) in
-            try Check(of: repository).run(readShare: share, seed: .random(in: .min ... .max), progress: JobProgress())
+        let lease = try repair ? repository.lease(.exclusive, command: "tuff backup check --repair", wait) : nil
+        defer { lease?.giveBack() }
+        let share = try share
+        let check = Check(of: repository, lease: lease)
+        let progress = JobProgress()
+        let total = try failing { () throws(RepositoryError) in try check.size() }
+        let report = try await Job(total: total, progress: progress, json: form.format == .json).run {
+            () throws(RepositoryError) in
+            try check.run(readShare: share, seed: .random(in: .min ... .max), progress: progress)
         }
         try form.show(CheckView(report), global.output)
         if repair {
-            let lease = try repository.lease(.exclusive, command: "tuff backup check --repair", wait)
-            defer { lease.giveBack() }
-            try failing { () throws(RepositoryError) in try IndexRepair(repository).run(after: report) }
+            try failing { () throws(RepositoryError) in try IndexRepair(repository, lease: lease).run(after: report) }
             Console.talk("The index is made anew. Back up what was hurt, and check again.\n")
         }
         if !report.isWhole { throw Failure(nil) }
-    }
-}
-
-extension Percentage: ExpressibleByArgument {
-    public init?(argument: String) {
-        guard argument.hasSuffix("%"), let number = Int(argument.dropLast()), (1...100).contains(number)
-        else { return nil }
-        self = Percentage(number)
     }
 }
 

@@ -10,7 +10,8 @@ struct CheckView: View {
     var kind: String { "RepositoryCheck" }
 
     func text(_ style: Style) -> String {
-        var text = "\(report.points) restore points, \(report.packs) packs, \(report.read) records read.\n"
+        var text = "\(Layout.counted(report.points, "restore point")), \(Layout.counted(report.packs, "pack")), "
+        text += "\(Layout.counted(Int(clamping: report.read), "record")) read.\n"
         for damage in report.damage { text += style.paint("damaged:", .red) + " \(damage)\n" }
         for hurt in report.hurt {
             let point = hurt.point
@@ -21,18 +22,28 @@ struct CheckView: View {
         }
         if !report.hurt.isEmpty {
             text +=
-                "To heal what can be healed: 'tuff backup check --read-data --repair', then back up these volumes again.\n"
+                "To heal what can be healed: 'tuff backup check --repair', then back up these volumes again.\n"
         }
         if !report.strays.isEmpty {
-            text += "\(report.strays.count) packs are needed by nothing; 'tuff backup prune' removes them.\n"
+            let packs = Layout.counted(report.strays.count, "pack")
+            text += "Needed by nothing: \(packs); 'tuff backup prune' removes what no restore point needs.\n"
         }
-        if report.isWhole { text += "Everything that is listed can be restored.\n" }
+        if report.isWhole { text += Self.praise(share: report.share) }
         return text
+    }
+
+    /// No more than was looked at.
+    private static func praise(share: Int) -> String {
+        switch share {
+        case 100: "Everything that is listed can be restored.\n"
+        case 0: "Everything is where it should be. Whether it is what it was, 'tuff backup check --read-data' tells.\n"
+        default: "Everything is where it should be, and of the data the \(share)% that were read are sound.\n"
+        }
     }
 
     var body: [String: Tree] {
         [
-            "points": .int(report.points), "packs": .int(report.packs),
+            "readPercent": .int(report.share), "points": .int(report.points), "packs": .int(report.packs),
             "readRecords": .int(Int64(clamping: report.read)),
             "whole": .bool(report.isWhole), "damage": .list(report.damage.map { .text($0) }),
             "strays": .list(report.strays.map { .text($0) }),
@@ -63,14 +74,14 @@ struct PruneView: View {
     var kind: String { "RepositoryPrune" }
 
     func text(_ style: Style) -> String {
-        var text = "\(report.removedPoints.count) restore points taken away.\n"
+        var text = "\(Layout.counted(report.removedPoints.count, "restore point")) taken away.\n"
         if report.copied > 0 { text += "\(Self.size(report.copied)) copied out of packs that were mostly dead.\n" }
         if report.marked > 0 {
             text +=
-                "\(report.marked) packs marked (\(Self.size(report.markedBytes))): the first prune after a day destroys them.\n"
+                "\(Layout.counted(report.marked, "pack")) marked (\(Self.size(report.markedBytes))): the first prune after a day destroys them.\n"
         }
         if report.destroyed > 0 {
-            text += "\(report.destroyed) packs destroyed (\(Self.size(report.destroyedBytes))).\n"
+            text += "\(Layout.counted(report.destroyed, "pack")) destroyed (\(Self.size(report.destroyedBytes))).\n"
         }
         return text
     }

@@ -152,7 +152,10 @@ enum TextOrJSON: String, CaseIterable, ExpressibleByArgument { case text, json }
 
 struct TextOrJSONOption: ParsableArguments {
     @Option(name: .customShort("o"), help: ArgumentHelp("text or json (docs/json.md).", valueName: "format"))
-    var format = TextOrJSON.text
+    private var chosen = TextOrJSON.text
+    @Flag(name: .customLong("json"), help: "The same as -o json.") private var json = false
+
+    var format: TextOrJSON { json ? .json : chosen }
 
     /// Shows a view in the chosen form on standard output.
     func show(_ view: some View, _ style: Style) throws(Failure) {

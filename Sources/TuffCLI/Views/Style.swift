@@ -29,6 +29,9 @@ package enum Layout {
         text + String(repeating: " ", count: max(0, width - text.count))
     }
 
+    /// `1 pack`, `2 packs`.
+    package static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
     /// Breaks at spaces so that no line is longer than `width`, unless a single word is.
     package static func wrap(_ text: String, width: Int) -> [String] {
         var lines: [String] = []
