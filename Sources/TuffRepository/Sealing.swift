@@ -104,6 +104,27 @@ struct FileSeal: Sendable {
         return opened.withUnsafeBytes(body)
     }
 
+    /// The same for a piece at `offset` of a buffer whose `headroom` bytes before it may be written over: where a piece is opened
+    /// for each block of a volume, the copies that this spares are a tenth of all the work.
+    func withContent<Value>(
+        of count: Int, at offset: Int, in buffer: UnsafeMutableRawBufferPointer, position: UInt64,
+        _ body: (UnsafeRawBufferPointer) -> Value
+    ) -> Value? {
+        let piece = UnsafeRawBufferPointer(rebasing: buffer[offset..<(offset + count)])
+        guard let key else { return withContent(of: piece, at: position, body) }
+        let box = UnsafeMutableRawBufferPointer(rebasing: buffer[(offset - Self.headroom)..<(offset + count)])
+        box.copyBytes(from: nonceBytes(position))
+        guard let start = box.baseAddress,
+            let sealed = try? AES.GCM.SealedBox(
+                combined: Data(bytesNoCopy: start, count: box.count, deallocator: .none)),
+            let opened = try? AES.GCM.open(sealed, using: key)
+        else { return nil }
+        return opened.withUnsafeBytes(body)
+    }
+
+    /// Room for the nonce, which is stored nowhere since the position says it.
+    static let headroom = AES.GCM.Nonce.byteCount
+
     private func proof(of content: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8] {
         var hash = SHA256()
         hash.update(data: context + littleEndian(position))
@@ -112,11 +133,13 @@ struct FileSeal: Sendable {
     }
 
     private func nonce(_ position: UInt64) -> AES.GCM.Nonce {
-        guard let nonce = try? AES.GCM.Nonce(data: littleEndian(position) + [0, 0, 0, 0]) else {
+        guard let nonce = try? AES.GCM.Nonce(data: nonceBytes(position)) else {
             preconditionFailure("12 bytes are a nonce")
         }
         return nonce
     }
+
+    private func nonceBytes(_ position: UInt64) -> [UInt8] { littleEndian(position) + [0, 0, 0, 0] }
 }
 
 extension AES.GCM.Nonce {

@@ -9,7 +9,9 @@ final class TreeReader {
     private var path: [(index: Int, node: Node?)?]
     private var packs: [FileID: PackReader] = [:]
     private var order: [FileID] = []
+    /// Where records are read to, behind what opening the first of them may write over.
     private let room: UnsafeMutableRawBufferPointer
+    private static let begin = FileSeal.headroom
     private static let openPacks = 32
 
     init(_ point: RestorePoint, repository: Repository, index: RepositoryIndex) throws(RepositoryError) {
@@ -17,7 +19,7 @@ final class TreeReader {
         self.repository = repository
         self.index = index
         path = Array(repeating: nil, count: shape.nodes.count)
-        room = .allocate(byteCount: Format.leaf + Format.fanOut * Format.proof, alignment: 4_096)
+        room = .allocate(byteCount: Self.begin + Format.leaf + Format.fanOut * Format.proof, alignment: 4_096)
     }
 
     deinit { room.deallocate() }
@@ -53,8 +55,8 @@ final class TreeReader {
         var last = RepositoryError(.damaged, "node \(name) is in no index")
         for location in try index.find(name, node: true) {
             do throws(RepositoryError) {
-                let stored = try record(location)
-                let node = try withContent(of: location, at: stored) { bytes in
+                try fetch(location)
+                let node = try withContent(of: location, at: Self.begin) { bytes in
                     repository.custody.name(ofNode: Array(bytes)) == name
                         ? Node(bytes, level: level, count: count) : nil
                 }
@@ -102,17 +104,20 @@ final class TreeReader {
         guard let first = run.first?.0 else { return }
         let isThere: Bool
         do throws(RepositoryError) {
-            try pack(first.pack).read(first.entry.offset, count: bytes, into: room)
+            try fetch(first, count: bytes)
             isThere = true
         } catch  where error.code == .damaged || error.code == .notFound { isThere = false }
-        var offset = 0
+        var offset = Self.begin
         for (location, name, buffer) in run {
-            let stored = UnsafeRawBufferPointer(rebasing: room[offset..<(offset + Int(location.entry.stored))])
-            offset += stored.count
-            if isThere, try unpack(stored, location, name, into: buffer) { continue }
+            // Opening it may write over the end of the one before, which is done with.
+            if isThere, try unpack(location, at: offset, name, into: buffer) {
+                offset += Int(location.entry.stored)
+                continue
+            }
+            offset += Int(location.entry.stored)
             try readElsewhere(name, into: buffer, not: location)
             // The other copy was read into the same room.
-            if isThere { try pack(first.pack).read(first.entry.offset, count: bytes, into: room) }
+            if isThere { try fetch(first, count: bytes) }
         }
     }
 
@@ -121,19 +126,19 @@ final class TreeReader {
     ) throws(RepositoryError) {
         for location in try index.find(name, node: false) where location != bad {
             do throws(RepositoryError) {
-                if try unpack(try record(location), location, name, into: buffer) { return }
+                try fetch(location)
+                if try unpack(location, at: Self.begin, name, into: buffer) { return }
             } catch  where error.code == .damaged || error.code == .notFound { continue }
         }
         throw RepositoryError(.damaged, "block \(name) in pack \(bad.pack) is damaged")
     }
 
-    /// Fills the buffer from a record; false if that is not the block of this name.
+    /// Fills the buffer from a record that lies at `offset` of the room; false if that is not the block of this name.
     private func unpack(
-        _ stored: UnsafeRawBufferPointer, _ location: Location, _ name: ContentName,
-        into buffer: UnsafeMutableRawBufferPointer
+        _ location: Location, at offset: Int, _ name: ContentName, into buffer: UnsafeMutableRawBufferPointer
     ) throws(RepositoryError) -> Bool {
         guard location.entry.length == buffer.count,
-            try withContent(of: location, at: stored, { decode($0, location.entry.coding, into: buffer) }) == true
+            try withContent(of: location, at: offset, { decode($0, location.entry.coding, into: buffer) }) == true
         else { return false }
         return repository.custody.name(ofBlock: UnsafeRawBufferPointer(buffer)) == name
     }
@@ -147,19 +152,25 @@ final class TreeReader {
         return true
     }
 
-    /// What `body` makes of what a record holds: itself, or what its seal opens to; nil if that does not prove itself.
+    /// What `body` makes of what the record at `offset` of the room holds: itself, or what its seal opens to; nil if that does not
+    /// prove itself.
     private func withContent<Value>(
-        of location: Location, at stored: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Value
+        of location: Location, at offset: Int, _ body: (UnsafeRawBufferPointer) -> Value
     ) throws(RepositoryError) -> Value? {
-        guard repository.custody.isEncrypted else { return body(stored) }
-        let kind: Format.Kind = location.entry.coding == .node ? .nodePack : .blockPack
-        return try pack(location.pack).seal(kind).withContent(of: stored, at: UInt64(location.entry.offset), body)
+        let count = Int(location.entry.stored)
+        guard repository.custody.isEncrypted else {
+            return body(UnsafeRawBufferPointer(rebasing: room[offset..<(offset + count)]))
+        }
+        let seal = try pack(location.pack).seal(location.isNode ? .nodePack : .blockPack)
+        return seal.withContent(
+            of: count, at: offset, in: room, position: UInt64(location.entry.offset), body)
     }
 
-    private func record(_ location: Location) throws(RepositoryError) -> UnsafeRawBufferPointer {
-        let count = Int(location.entry.stored)
-        try pack(location.pack).read(location.entry.offset, count: count, into: room)
-        return UnsafeRawBufferPointer(rebasing: room[..<count])
+    /// Reads a record, or several that lie one behind the other, to the begin of the room.
+    private func fetch(_ first: Location, count: Int? = nil) throws(RepositoryError) {
+        try pack(first.pack).read(
+            first.entry.offset, count: count ?? Int(first.entry.stored),
+            into: UnsafeMutableRawBufferPointer(rebasing: room[Self.begin...]))
     }
 
     private func pack(_ id: FileID) throws(RepositoryError) -> PackReader {
