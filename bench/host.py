@@ -60,4 +60,13 @@ with tempfile.TemporaryDirectory() as folder:
             tell("plan of 10,000 documents, wall", walls[count], "s", 1)
             tell("plan of 10,000 documents, peak memory", peak, "MiB", 250)
 tell("10,000 documents / 1,000 documents", walls[10000] / walls[1000], "x", 12)
+
+with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    pathlib.Path(f"{folder}/image").write_bytes(os.urandom(1 << 20))
+    backup = [tuff, "backup"]
+    subprocess.run([*backup, "init", "--repository", f"{folder}/r"], check=True, stderr=subprocess.DEVNULL)
+    one = [*backup, "run", "--repository", f"{folder}/r", "--source", f"{folder}/image", "--name", "db"]
+    for _ in range(1000):
+        subprocess.run(one, check=True, stdout=subprocess.DEVNULL)
+    tell("backup ls of 1,000 restore points, wall", run([*backup, "ls", "--repository", f"{folder}/r"], 5)[0] * 1000, "ms", 200)
 sys.exit(1 if failed else 0)

@@ -240,9 +240,9 @@ package struct CinderChain: Sendable {
         return leastSize
     }
 
-    /// Checks that the objects reach as far as the list of digests.
+    /// Checks that the objects reach as far as the list of digests, and no further: what it does not tell of is not proven by it.
     func expect(_ extent: DigestList.Extent) throws(RepositoryError) {
-        guard covered >= extent.sizes.lowerBound else {
+        guard extent.sizes.contains(covered) else {
             throw RepositoryError(
                 .damaged,
                 "the objects of backup \(layers[0].metadata.backup) end at \(covered), but backup \(backup) has digests "

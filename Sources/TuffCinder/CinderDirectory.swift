@@ -128,17 +128,7 @@ package final class CinderDirectory: Sendable {
     }
 
     /// Whether `path`, which need not be there, lies beneath the root, where nothing is ever written.
-    package func holds(_ path: String) -> Bool {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-        guard let root = Self.real(self.path), let place = Self.real(path) ?? Self.real(folder) else { return false }
-        return place == root || place.hasPrefix(root == "/" ? root : root + "/")
-    }
-
-    private static func real(_ path: String) -> String? {
-        guard let text = realpath(path, nil) else { return nil }
-        defer { free(text) }
-        return String(cString: text)
-    }
+    package func holds(_ path: String) -> Bool { RealPath.lies(path, beneath: self.path) }
 
     /// A path beneath the root for a sentence. Names of directories are other people's.
     func described(_ name: String) -> String {

@@ -90,6 +90,7 @@ package struct CinderRestore: Sendable {
                     "has another digest for the \(count) bytes at \(offset) than the chain of backups yields")
             }
             progress.add(UInt64(count))
+            try progress.demand()
         }
         try chain.expect(extent)
     }
@@ -110,6 +111,7 @@ package struct CinderRestore: Sendable {
             try writer.write(count, at: offset)
             offset += UInt64(count)
             progress.add(UInt64(count))
+            try progress.demand()
         }
     }
 }

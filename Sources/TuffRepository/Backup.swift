@@ -52,7 +52,8 @@ package struct Backup: Sendable {
         self.lease = lease
         self.progress = progress
         index = try RepositoryIndex(
-            store: repository.store, custody: repository.custody, checkpoint: request.checkpoint, lease: lease)
+            store: repository.store, custody: repository.custody, checkpoint: request.checkpoint, lease: lease,
+            existing: Set(try repository.packs()))
     }
 
     /// Reads, stores, and lists the point when all of it is durable. `finished` says the time then.
@@ -61,26 +62,23 @@ package struct Backup: Sendable {
     package func run(threads: some Threads, finished: () -> String) throws(RepositoryError) -> RestorePoint {
         // A damaged mark may name packs that are on their way out.
         try index.demandUnchangedMarks()
-        let shared = SharedWork(leaves: shape.leaves)
-        var counts = RestorePoint.Counts()
-        let root: ContentName?
+        let shared = SharedWork(shape)
         do throws(RepositoryError) {
             try threads.perform { () throws(RepositoryError) in
                 do throws(RepositoryError) {
                     try self.storeLeaves(of: shared)
                 } catch {
-                    shared.stop()
+                    shared.leaves.stop()
                     throw error
                 }
             }
-            counts = shared.counts
-            root = try storeUpper(shared.names, &counts)
             try index.finish()
         } catch {
             // What is stored spares the next backup's work, if nobody may have destroyed it.
             if error.code != .locked { try? index.flush() }
             throw error
         }
+        var counts = shared.counts
         counts.blocks = UInt64(shape.blocks)
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
@@ -88,7 +86,7 @@ package struct Backup: Sendable {
         let point = try RestorePoint.write(
             RestorePoint.Record(
                 series: request.series, time: request.time, finished: finished(), size: source.size,
-                root: (root ?? .zero).description, parent: request.parent?.id.description, counts: counts,
+                root: (shared.tree.root ?? .zero).description, parent: request.parent?.id.description, counts: counts,
                 program: request.program),
             store: repository.store, custody: repository.custody)
         // The point is there whatever becomes of this: a later backup tries again.
@@ -100,33 +98,18 @@ package struct Backup: Sendable {
         let reader = try LeafReader(
             shape: shape, source: source, request: request, repository: repository, index: index, shared: shared,
             progress: progress)
-        while let leaf = shared.next() {
-            let name = try reader.store(leaf)
-            shared.set(name, leaf)
-            try lease?.keep()
+        do throws(RepositoryError) {
+            while let leaf = shared.leaves.next() {
+                try progress.demand()
+                try reader.store(leaf)
+                try lease?.keep()
+            }
+        } catch {
+            // What is in packs that are open spares the next backup's work too.
+            if error.code == .interrupted { try reader.finish() }
+            throw error
         }
         try reader.finish()
-    }
-
-    /// Stores the levels above the leaves; the root's name, nil if all is zero.
-    private func storeUpper(
-        _ leaves: [ContentName?], _ counts: inout RestorePoint.Counts
-    ) throws(RepositoryError) -> ContentName? {
-        let packs = Packs(.nodePack, repository: repository, index: index)
-        var below = leaves
-        var level = 0
-        while below.count > 1 {
-            level += 1
-            var names: [ContentName?] = []
-            for begin in stride(from: 0, to: below.count, by: Format.fanOut) {
-                let end = min(below.count, begin + Format.fanOut)
-                names.append(try packs.store(Node(level: level, children: Array(below[begin..<end]))))
-            }
-            below = names
-        }
-        try packs.finish()
-        counts.stored += packs.bytes
-        return below.first ?? nil
     }
 }
 
@@ -136,9 +119,10 @@ package protocol Threads: Sendable {
     func perform(_ body: @escaping @Sendable () throws(RepositoryError) -> Void) throws(RepositoryError)
 }
 
-/// How far a job is; written by its threads, read by whoever shows it.
+/// How far a job is, written by its threads and read by whoever shows it; and whether somebody wants it to end.
 package final class JobProgress: Sendable {
     private let bytes = Atomic<UInt64>(0)
+    private let isCancelled = Atomic<Bool>(false)
 
     package init() {}
 
@@ -146,43 +130,55 @@ package final class JobProgress: Sendable {
     package var done: UInt64 { bytes.load(ordering: .relaxed) }
 
     package func add(_ count: UInt64) { bytes.add(count, ordering: .relaxed) }
+
+    /// Has the job end with `interrupted` as soon as it looks.
+    package func cancel() { isCancelled.store(true, ordering: .relaxed) }
+
+    package func demand() throws(RepositoryError) {
+        guard isCancelled.load(ordering: .relaxed) else { return }
+        throw RepositoryError(.interrupted, "interrupted; run it again, and it goes on with what it has done")
+    }
 }
 
-/// What the threads of a backup share: which leaf is next, and what became of each.
-final class SharedWork: Sendable {
-    private let nextLeaf = Atomic<Int>(0)
-    private let stopped = Atomic<Bool>(false)
-    private let leaves: Int
-    private let results: Mutex<(names: [ContentName?], counts: RestorePoint.Counts)>
+/// Hands the leaves of a volume out to threads, in order.
+final class LeafQueue: Sendable {
+    private let count: Int
+    private let following = Atomic<Int>(0)
+    private let isStopped = Atomic<Bool>(false)
 
-    init(leaves: Int) {
-        self.leaves = leaves
-        results = Mutex((Array(repeating: nil, count: leaves), RestorePoint.Counts()))
-    }
+    init(_ shape: TreeShape) { count = shape.leaves }
 
     func next() -> Int? {
-        guard !isStopped else { return nil }
-        let leaf = nextLeaf.add(1, ordering: .relaxed).oldValue
-        return leaf < leaves ? leaf : nil
+        guard !isStopped.load(ordering: .relaxed) else { return nil }
+        let leaf = following.add(1, ordering: .relaxed).oldValue
+        return leaf < count ? leaf : nil
     }
 
     /// A thread failed: what the others do is for nothing.
-    func stop() { stopped.store(true, ordering: .relaxed) }
-    var isStopped: Bool { stopped.load(ordering: .relaxed) }
+    func stop() { isStopped.store(true, ordering: .relaxed) }
+}
 
-    func set(_ name: ContentName?, _ leaf: Int) { results.withLock { $0.names[leaf] = name } }
+/// What the threads of a backup share.
+final class SharedWork: Sendable {
+    let leaves: LeafQueue
+    let tree: TreeBuilder
+    private let total = Mutex(RestorePoint.Counts())
+
+    init(_ shape: TreeShape) {
+        leaves = LeafQueue(shape)
+        tree = TreeBuilder(shape)
+    }
 
     func add(_ counts: RestorePoint.Counts) {
-        results.withLock {
-            $0.counts.zero += counts.zero
-            $0.counts.new += counts.new
-            $0.counts.read += counts.read
-            $0.counts.stored += counts.stored
+        total.withLock {
+            $0.zero += counts.zero
+            $0.new += counts.new
+            $0.read += counts.read
+            $0.stored += counts.stored
         }
     }
 
-    var names: [ContentName?] { results.withLock { $0.names } }
-    var counts: RestorePoint.Counts { results.withLock { $0.counts } }
+    var counts: RestorePoint.Counts { total.withLock { $0 } }
 }
 
 /// One thread's packs of one kind: one is open, and placed when it is full.

@@ -82,6 +82,17 @@ package final class DeviceTarget: BlockTarget {
 
     package func finish(size: UInt64) throws(RepositoryError) {
         guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(path)") }
+        if isBlank { try syncFolder() }
+    }
+
+    /// A file that was made has its name only when the directory is durable too.
+    private func syncFolder() throws(RepositoryError) {
+        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let directory = tuff_open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0)
+        guard directory >= 0 else { throw .system(errno, "cannot open \(folder)") }
+        defer { close(directory) }
+        // EINVAL: a file system that has nothing to sync there (fsync(2)).
+        guard fsync(directory) == 0 || errno == EINVAL else { throw .system(errno, "cannot write \(folder)") }
     }
 }
 

@@ -1,23 +1,36 @@
 /// Which bytes of a source may differ from an earlier restore point.
 package enum ChangedRanges {
     /// Reads one `offset length` a line, in bytes, as `thin_delta` and dirty bitmaps can be made to say it; empty lines and
-    /// what follows a # are nothing. In any order; overlapping is no error, since more may always be read.
+    /// what follows a # are nothing. Lines end as on Unix or as on Windows. In any order; overlapping is no error, since more may
+    /// always be read.
     ///
     /// - Returns: sorted ranges that neither overlap nor touch, cut at `size`.
-    package static func parse(_ text: String, size: UInt64) throws(RepositoryError) -> [Range<UInt64>] {
+    /// - Throws: `refused`, naming the line. What is not understood is never left out: it would be missing in the backup.
+    package static func parse(_ text: [UInt8], size: UInt64) throws(RepositoryError) -> [Range<UInt64>] {
         var ranges: [Range<UInt64>] = []
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let content = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace)
-            if content.isEmpty { continue }
-            guard content.count == 2, let offset = UInt64(content[0]), let length = UInt64(content[1]),
-                !offset.addingReportingOverflow(length).overflow
-            else {
-                throw RepositoryError(
-                    .refused, "line \(index + 1) of the changed ranges is not 'offset length' in bytes")
+        var number = 0
+        var rest = text[...]
+        while !rest.isEmpty {
+            number += 1
+            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+            rest = rest.dropFirst(line.count + 1)
+            guard let range = range(line) else {
+                throw RepositoryError(.refused, "line \(number) of the changed ranges is not 'offset length' in bytes")
             }
-            let end = min(size, offset + length)
-            if offset < end { ranges.append(offset..<end) }
+            let end = min(size, range.upperBound)
+            if range.lowerBound < end { ranges.append(range.lowerBound..<end) }
         }
         return ranges.joined()
+    }
+
+    /// What a line says; empty where it says nothing, nil where it is not understood.
+    private static func range(_ line: ArraySlice<UInt8>) -> Range<UInt64>? {
+        let words = line.prefix { $0 != UInt8(ascii: "#") }.split { [0x20, 0x09, 0x0d].contains($0) }
+        if words.isEmpty { return 0..<0 }
+        guard words.count == 2, let offset = UInt64(String(decoding: words[0], as: UTF8.self)),
+            let length = UInt64(String(decoding: words[1], as: UTF8.self)),
+            !offset.addingReportingOverflow(length).overflow
+        else { return nil }
+        return offset..<(offset + length)
     }
 }

@@ -12,6 +12,10 @@ package struct Check: Sendable {
         package var damage: [String] = []
         /// The restore points that are hurt, and where.
         package var hurt: [Hurt] = []
+        /// Whether some of the index could not be read, so that `hurt` says nothing.
+        package var isIndexBroken = false
+        /// Files that no repository has.
+        package var unknown: [String] = []
         /// Files that nothing needs, such as those of an interrupted backup. No harm; prune removes them.
         package var strays: [String] = []
         /// Records that were read and are damaged.
@@ -48,39 +52,39 @@ package struct Check: Sendable {
     ) throws(RepositoryError) -> Report {
         var report = Report()
         let found = try repository.points()
-        report.share = share
         report.points = found.points.count
         report.damage += found.damaged.map(\.description)
         report.damage += try KeySlot.list(repository.store).damaged.map(\.description)
         report.damage += try Mark.listReadable(repository.store, repository.custody).damaged.map(\.error.description)
-        let index: RepositoryIndex
-        do throws(RepositoryError) {
-            index = try RepositoryIndex(store: repository.store, custody: repository.custody)
-        } catch  where error.isDamage {
-            report.damage.append(error.description)
-            return report
-        }
-        var visitor = Visitor(index: index, lease: lease)
+        report.unknown = try repository.unknownFiles()
+        let index = try RepositoryIndex(store: repository.store, custody: repository.custody, .sorting)
+        report.damage += index.broken.map(\.description)
+        report.isIndexBroken = !index.broken.isEmpty
+        var visitor = PointVisitor(index: index, lease: lease)
         let packs = try repository.packFiles()
         report.packs = packs.count
         let looks = PackLooks(packs), lease = lease
         try threads.perform { () throws(RepositoryError) in
             let look = PackLook(repository, index)
-            while let pack = looks.next() {
-                let reads = share > 0 && (pack.id.number ^ seed) % 100 < UInt64(share)
-                looks.add(try look.at(pack.id, reads: reads))
-                progress.add(pack.size)
-                try lease?.keep()
+            do throws(RepositoryError) {
+                while let pack = looks.next() {
+                    try progress.demand()
+                    let reads = share > 0 && (pack.id.number ^ seed) % 100 < UInt64(share)
+                    looks.add(try look.at(pack.id, reads: reads))
+                    progress.add(pack.size)
+                    try lease?.keep()
+                }
+            } catch {
+                looks.stop()
+                throw error
             }
         }
         for seen in looks.inOrder { report.add(seen, &visitor) }
+        report.share = share
         report.damage += try lost(index, visitor.packs)
-        var walk = TreeWalk(repository, index)
-        for point in found.points {
-            do throws(RepositoryError) {
-                try walk.walk(point, &visitor)
-            } catch  where error.isDamage { report.damage.append(error.description) }
-            if !visitor.ranges.isEmpty { report.hurt.append(Hurt(point: point, ranges: visitor.take())) }
+        // Without all of the index nobody knows what the points lack.
+        if index.broken.isEmpty {
+            report.hurt = try visitor.visit(found.points, of: repository, progress, &report.damage)
         }
         return report
     }
@@ -88,45 +92,64 @@ package struct Check: Sendable {
     /// Packs that the index names and that are gone: a backup would take their content for stored.
     private func lost(_ index: RepositoryIndex, _ packs: Set<FileID>) throws(RepositoryError) -> [String] {
         var named = Set(index.files.flatMap(\.packs)).subtracting(packs)
-        // Destroyed by a prune that has not written its index yet, or damaged, which is told already.
+        // Destroyed by a prune, now or since the index was opened.
+        named.subtract(index.doomed)
         for mark in try Mark.listReadable(repository.store, repository.custody).marks { named.subtract(mark.packs) }
         var damage: [String] = []
         for pack in named.sorted() {
             do throws(RepositoryError) {
                 _ = try repository.store.open(Pack.path(pack))
             } catch  where error.code == .notFound {
-                damage.append("the index names \(Pack.path(pack)), which is gone; 'check --repair' makes it anew")
+                damage.append(
+                    "the index names \(Pack.path(pack)), which is gone; 'tuff backup check --repair' makes the index anew"
+                )
             }
         }
         return damage
     }
+}
 
-    fileprivate struct Visitor: TreeWalk.Visitor {
-        let index: RepositoryIndex
-        let lease: Lease?
-        /// Packs whose table is sound, and records in them that are not.
-        var packs: Set<FileID> = []
-        var bad: Set<Location> = []
-        var ranges: [Range<UInt64>] = []
+/// What restore points lack, by an index and the packs that it may be believed on.
+struct PointVisitor: TreeWalk.Visitor {
+    let index: RepositoryIndex
+    let lease: Lease?
+    /// Packs whose table is sound, and records in them that are not.
+    var packs: Set<FileID> = []
+    var bad: Set<Location> = []
+    private var ranges: [Range<UInt64>] = []
 
-        func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
-            try lease?.keep()
-            return try index.find(name, node: isNode).contains { packs.contains($0.pack) && !bad.contains($0) }
-        }
-
-        mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) {
-            ranges.append(range)
-        }
-
-        mutating func take() -> [Range<UInt64>] {
-            defer { ranges = [] }
-            return ranges.joined()
-        }
+    init(index: RepositoryIndex, lease: Lease?) {
+        self.index = index
+        self.lease = lease
     }
+
+    /// The points that lack something.
+    mutating func visit(
+        _ points: [RestorePoint], of repository: Repository, _ progress: JobProgress, _ damage: inout [String]
+    ) throws(RepositoryError) -> [Check.Hurt] {
+        var hurt: [Check.Hurt] = []
+        var walk = TreeWalk(repository, index)
+        for point in points {
+            try progress.demand()
+            do throws(RepositoryError) {
+                try walk.walk(point, &self)
+            } catch  where error.isDamage { damage.append(error.description) }
+            if !ranges.isEmpty { hurt.append(Check.Hurt(point: point, ranges: ranges.joined())) }
+            ranges = []
+        }
+        return hurt
+    }
+
+    func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
+        try lease?.keep()
+        return try index.find(name, node: isNode).contains { packs.contains($0.pack) && !bad.contains($0) }
+    }
+
+    mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { ranges.append(range) }
 }
 
 extension Check.Report {
-    fileprivate mutating func add(_ seen: PackLook.Outcome, _ visitor: inout Check.Visitor) {
+    fileprivate mutating func add(_ seen: PackLook.Outcome, _ visitor: inout PointVisitor) {
         read += seen.read
         damage += seen.damage
         bad.formUnion(seen.bad)

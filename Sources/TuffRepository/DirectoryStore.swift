@@ -35,8 +35,10 @@ package final class DirectoryStore: Store {
     package func list(_ directory: String) throws(RepositoryError) -> [StoredFile] {
         let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
         guard descriptor >= 0, let stream = fdopendir(descriptor) else {
-            if errno == ENOENT { return [] }
-            throw .system(errno, "cannot list \(path)/\(directory)")
+            // Of the directories of packs those are there that were needed; all others every repository has.
+            guard errno == ENOENT else { throw .system(errno, "cannot list \(path)/\(directory)") }
+            if !Self.directories.contains(directory) { return [] }
+            throw RepositoryError(.damaged, "the directory \(path)/\(directory) is gone, and with it what it held")
         }
         defer { closedir(stream) }
         var files: [StoredFile] = []
@@ -47,9 +49,13 @@ package final class DirectoryStore: Store {
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
             var status = stat()
-            // What was removed since it was listed is not there.
-            guard fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG
-            else { continue }
+            guard fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+                // What was removed since it was listed is not there. Of anything else nobody knows that: a point that were
+                // left out would have prune destroy what it needs.
+                if errno == ENOENT { continue }
+                throw .system(errno, "cannot look at \(path)/\(directory)/\(name)")
+            }
+            guard status.st_mode & S_IFMT == S_IFREG else { continue }
             files.append(StoredFile(name: name, size: UInt64(status.st_size), modified: status.modified))
         }
         guard errno == 0 else { throw .system(errno, "cannot list \(path)/\(directory)") }
@@ -147,7 +153,7 @@ private final class DirectoryReader: StoreReader {
         while done < buffer.count {
             let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .system(errno, "cannot read \(path)") }
+            guard count >= 0 else { throw .reading(errno, "cannot read \(path)") }
             guard count > 0 else { throw RepositoryError(.damaged, "\(path) ends too early, at \(Int(offset) + done)") }
             done += count
         }
@@ -193,6 +199,14 @@ extension stat {
 }
 
 extension RepositoryError {
+    /// A read that failed with `number` of errno(3).
+    fileprivate static func reading(_ number: Int32, _ sentence: String) -> RepositoryError {
+        var error = system(number, sentence)
+        // What disks say of a bad sector, and checksumming file systems of bytes that changed.
+        if [EIO, EUCLEAN, EBADMSG].contains(number) { error.code = .unreadable }
+        return error
+    }
+
     /// A system call that failed with `number` of errno(3).
     package static func system(_ number: Int32, _ sentence: String) -> RepositoryError {
         let code: Code =

@@ -6,6 +6,8 @@ struct Mark: Hashable {
     let made: Int64
 
     static let largest = 16 << 20
+    /// Packs that one mark names at most, which is 16 TiB of them.
+    static let most = 1_000_000
 
     static func path(_ id: FileID) -> String { "marks/\(id)" }
 

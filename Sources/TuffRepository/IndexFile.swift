@@ -52,7 +52,9 @@ final class IndexFile: Sendable {
         self.id = id
         reader = try store.open(Self.path(id))
         seal = custody.seal(.index, id)
-        layout = try Self.layout(reader, id: id, seal: seal)
+        do throws(RepositoryError) {
+            layout = try Self.layout(reader, id: id, seal: seal)
+        } catch  where error.isLoss { throw Self.damaged(id, error.description) }
         packs = try Self.pages(
             layout.firstPackPage, layout.packPages, id, reader, seal, width: FileID.byteCount, count: layout.packs
         )
@@ -95,7 +97,25 @@ final class IndexFile: Sendable {
         var entries: [(pack: Int, entry: PackEntry)] = []
         entries.reserveCapacity(count)
         for slot in 0..<count { entries.append(try entry(slot, of: bytes)) }
+        // A file that proves itself may have been written by anybody where nothing is encrypted.
+        guard zip(entries, entries.dropFirst()).allSatisfy({ $0.entry.name <= $1.entry.name }),
+            entries.first.map({ $0.entry.name.prefix == fences[index] }) ?? true
+        else { throw Self.damaged(id, "its entries are in disorder") }
         return entries
+    }
+
+    /// Bytes of the records that it names, of each pack.
+    func bytesOfPacks() throws(RepositoryError) -> [FileID: UInt64] {
+        var bytes: [UInt64] = Array(repeating: 0, count: packs.count)
+        for page in 0..<layout.entryPages {
+            for item in try entries(ofPage: page) { bytes[item.pack] += UInt64(item.entry.stored) }
+        }
+        return Dictionary(zip(packs, bytes), uniquingKeysWith: +)
+    }
+
+    /// Reads all of it; throws if anything does not prove itself.
+    func verify() throws(RepositoryError) {
+        for page in 0..<layout.entryPages { _ = try entries(ofPage: page) }
     }
 
     private func matches(
@@ -142,7 +162,10 @@ final class IndexFile: Sendable {
     private static func page(
         _ number: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal
     ) throws(RepositoryError) -> [UInt8] {
-        let piece = try reader.read(at: UInt64(number * Format.page), count: Format.page)
+        let piece: [UInt8]
+        do throws(RepositoryError) {
+            piece = try reader.read(at: UInt64(number * Format.page), count: Format.page)
+        } catch  where error.isDamage { throw damaged(id, error.description) }
         guard let content = piece.withUnsafeBytes({ seal.open($0, at: UInt64(number)) }) else {
             throw damaged(id, "page \(number) does not prove itself")
         }
@@ -189,8 +212,11 @@ final class IndexFile: Sendable {
         return layout
     }
 
-    private static func damaged(_ id: FileID, _ what: String) -> RepositoryError {
-        RepositoryError(.damaged, "\(path(id)) is damaged: \(what); `tuff backup check` tells how to make it again")
+    fileprivate static func damaged(_ id: FileID, _ what: String) -> RepositoryError {
+        RepositoryError(
+            .brokenIndex,
+            "\(path(id)) is damaged: \(what). What it tells of may be whole: 'tuff backup check --repair' makes the index anew"
+        )
     }
 }
 

@@ -42,6 +42,10 @@ struct IndexMerge {
             guard let best else { return nil }
             try cursors[best.index].advance()
             guard best.location != last else { continue }
+            guard last.map({ $0.order < best.location.order }) ?? true else {
+                throw RepositoryError(
+                    .brokenIndex, "entries of the index are in disorder; 'tuff backup check --repair' makes it anew")
+            }
             last = best.location
             return best.location
         }

@@ -15,18 +15,43 @@ package struct IndexRepair: Sendable {
 
     /// - Parameter report: of a check under the same lease that read all data: records that it found damaged are left out, and
     ///   every pack whose table is. One that read less would take back what an earlier repair left out.
-    package func run(after report: Check.Report) throws(RepositoryError) {
+    /// - Returns: the report as it would be now: what restore points lack by the index that was made.
+    @discardableResult
+    package func run(
+        after report: Check.Report, progress: JobProgress = JobProgress()
+    ) throws(RepositoryError) -> Check.Report {
         guard report.share == 100 else {
             throw RepositoryError(.refused, "a repair needs a check that read all data")
         }
-        try takeNote(report)
-        let bad = report.bad
+        let points = try repository.points().points
+        // Before the index changes: a backup that then compares with a hurt point would take what is lost for stored. Where the
+        // index is broken each may be hurt.
+        try takeNote(of: Set(report.isIndexBroken ? points.map(\.id) : report.hurt.map(\.point.id)), forgetting: false)
+        try makeIndex(report)
+        // What packs a damaged mark named is not known; prune finds them again.
+        for mark in try Mark.listReadable(repository.store, repository.custody).damaged {
+            try repository.store.remove(Mark.path(mark.id))
+        }
+        try repository.store.sync(directory: "marks")
+        var left = report
+        var visitor = PointVisitor(
+            index: try RepositoryIndex(store: repository.store, custody: repository.custody), lease: lease)
+        visitor.packs = Set(try repository.packs())
+        left.hurt = try visitor.visit(points, of: repository, progress, &left.damage)
+        left.isIndexBroken = false
+        try takeNote(of: Set(left.hurt.map(\.point.id)), forgetting: true)
+        return left
+    }
+
+    private func makeIndex(_ report: Check.Report) throws(RepositoryError) {
         let old = try repository.store.list("index").compactMap { FileID($0.name) }
         var pending: [Location] = []
         for id in try repository.packs() {
             do throws(RepositoryError) {
                 let reader = try PackReader(id, store: repository.store, custody: repository.custody)
-                pending += try reader.table().1.map { Location(pack: id, entry: $0) }.filter { !bad.contains($0) }
+                pending += try reader.table().1.map { Location(pack: id, entry: $0) }.filter {
+                    !report.bad.contains($0)
+                }
             } catch  where error.isDamage || error.code == .notFound { continue }
             if pending.count >= Self.portion { try write(&pending) }
             try lease?.keep()
@@ -36,17 +61,13 @@ package struct IndexRepair: Sendable {
         try lease?.demand()
         for id in old { try repository.store.remove(IndexFile.path(id)) }
         try repository.store.sync(directory: "index")
-        // What packs it named is not known; prune finds them again.
-        for mark in try Mark.listReadable(repository.store, repository.custody).damaged {
-            try repository.store.remove(Mark.path(mark.id))
-        }
-        try repository.store.sync(directory: "marks")
     }
 
     /// Gives records of packs whose table is damaged a pack of their own. Prune then takes the old one away.
     private func copy(_ records: [Location]) throws(RepositoryError) {
         guard !records.isEmpty else { return }
-        let index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        let index = try RepositoryIndex(
+            store: repository.store, custody: repository.custody, lease: lease, .sorting)
         let checker = RecordChecker(repository)
         let blocks = Packs(.blockPack, repository: repository, index: index)
         let nodes = Packs(.nodePack, repository: repository, index: index)
@@ -61,17 +82,16 @@ package struct IndexRepair: Sendable {
         try index.flush()
     }
 
-    /// Before the index changes: a backup that then compares with a hurt point would take what is lost for stored.
-    private func takeNote(_ report: Check.Report) throws(RepositoryError) {
-        let hurt = Set(report.hurt.map(\.point.id))
+    private func takeNote(of hurt: Set<FileID>, forgetting: Bool) throws(RepositoryError) {
         let noted = try repository.hurtPoints()
         for id in hurt.subtracting(noted).sorted() { try repository.store.place([], at: "hurt/\(id)") }
+        guard forgetting else { return }
         for id in noted.subtracting(hurt).sorted() { try repository.store.remove("hurt/\(id)") }
     }
 
     private func write(_ pending: inout [Location]) throws(RepositoryError) {
         guard !pending.isEmpty else { return }
-        let writer = try IndexWriter(store: repository.store, custody: repository.custody)
+        let writer = try IndexWriter(store: repository.store, custody: repository.custody, lease: lease)
         for location in pending.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
         _ = try writer.finish()
         pending = []

@@ -9,7 +9,7 @@ extension RepositoryIndex {
                     for item in try file.entries(ofPage: page) where item.pack == number {
                         locations.insert(Location(pack: id, entry: item.entry))
                     }
-                } catch  where error.code == .damaged { continue }
+                } catch  where error.isDamage { continue }
             }
         }
         return locations.sorted { $0.entry.offset < $1.entry.offset }
@@ -18,5 +18,5 @@ extension RepositoryIndex {
 
 extension RepositoryError {
     /// Whether a file other than `repository` is of no use. That one says the version; another's is damage.
-    var isDamage: Bool { [.damaged, .newer].contains(code) }
+    var isDamage: Bool { [.damaged, .newer, .unreadable, .brokenIndex].contains(code) }
 }

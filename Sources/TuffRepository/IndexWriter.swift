@@ -1,6 +1,8 @@
 /// Writes one index file from entries that come in the order of their names.
 final class IndexWriter {
     let id = FileID()
+    private let store: any Store
+    private let lease: Lease?
     private let writer: any StoreWriter
     private let seal: FileSeal
     private var page: [UInt8] = []
@@ -11,7 +13,10 @@ final class IndexWriter {
     private var numbers: [FileID: UInt32] = [:]
     private var last: ContentName?
 
-    init(store: any Store, custody: Custody) throws(RepositoryError) {
+    /// - Parameter lease: under which the packs that it names are there; nil only where nobody else can reach the repository.
+    init(store: any Store, custody: Custody, lease: Lease?) throws(RepositoryError) {
+        self.store = store
+        self.lease = lease
         writer = try store.create()
         seal = custody.seal(.index, id)
         let header = FileHeader(kind: .index, id: id).bytes
@@ -20,7 +25,11 @@ final class IndexWriter {
 
     func append(_ location: Location) throws(RepositoryError) {
         let name = location.entry.name
-        precondition(last.map { $0 <= name } ?? true, "entries of an index come in the order of their names")
+        guard last.map({ $0 <= name }) ?? true else {
+            throw RepositoryError(
+                .brokenIndex, "entries of the index are in disorder; 'tuff backup check --repair' makes it anew")
+        }
+        try lease?.keep()
         last = name
         if page.isEmpty { fences.append(name.prefix) }
         page += location.entry.bytes + littleEndian(number(of: location.pack))
@@ -28,7 +37,7 @@ final class IndexWriter {
         if page.count == IndexLayout.entriesPerPage * IndexLayout.entry { try endPage() }
     }
 
-    /// Writes what follows the entries and gives the file its name, durably.
+    /// Writes what follows the entries and gives the file its name, durably; takes it back where our lease was taken away.
     func finish() throws(RepositoryError) -> FileID {
         if !page.isEmpty { try endPage() }
         let layout = IndexLayout(entries: entries, packs: packs.count)
@@ -40,6 +49,13 @@ final class IndexWriter {
         let padding = [UInt8](repeating: 0, count: IndexLayout.footer - footer.count)
         try writer.write(seal.close(footer + padding, at: Format.lastPosition))
         try writer.place(at: IndexFile.path(id))
+        do throws(RepositoryError) {
+            try lease?.demand()
+        } catch {
+            // Whoever took it away may have destroyed these packs, and nobody may take them for stored.
+            try store.remove(IndexFile.path(id))
+            throw error
+        }
         return id
     }
 

@@ -26,6 +26,9 @@ package struct KeySlot: Sendable {
         package var label: String
         var n = 32_768
         var p = 1
+        /// Made with the repository key of what `wrapped` wraps: whoever has opened the repository knows by it which slots are
+        /// its own.
+        var proof: String
         var r = 8
         var salt: String
         var wrapped: String
@@ -72,7 +75,7 @@ package struct KeySlot: Sendable {
     ) throws(RepositoryError) -> KeySlot {
         let id = FileID()
         let salt = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
-        var record = Record(created: now, label: label, salt: hexadecimal(salt), wrapped: "")
+        var record = Record(created: now, label: label, proof: "", salt: hexadecimal(salt), wrapped: "")
         let slotKey = try derive(secret, record)
         guard
             let box = try? AES.GCM.seal(
@@ -81,8 +84,18 @@ package struct KeySlot: Sendable {
             let combined = box.combined
         else { preconditionFailure("AES-GCM refused 32 bytes") }
         record.wrapped = hexadecimal(combined)
+        record.proof = proof(key, id, record)
         try store.place(ProvenLine.file(record), at: path(id))
         return KeySlot(id: id, record: record)
+    }
+
+    /// Whether it wraps this repository key: one that was left by somebody else opens nothing.
+    func wraps(_ key: SymmetricKey) -> Bool { record.proof == Self.proof(key, id, record) }
+
+    private static func proof(_ key: SymmetricKey, _ id: FileID, _ record: Record) -> String {
+        var code = HMAC<SHA256>(key: key)
+        code.update(data: Array("tuff slot\0".utf8) + id.bytes + Array(record.wrapped.utf8))
+        return hexadecimal(code.finalize())
     }
 
     /// The repository key; nil if the secret does not open this slot.

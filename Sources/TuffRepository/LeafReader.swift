@@ -36,8 +36,17 @@ final class LeafReader {
 
     deinit { room.deallocate() }
 
-    /// Deals with one leaf; its name, nil if all of it is zero.
-    func store(_ leaf: Int) throws(RepositoryError) -> ContentName? {
+    /// Deals with one leaf, and with the nodes above it that are complete then.
+    func store(_ leaf: Int) throws(RepositoryError) {
+        var name = try nameOfStored(leaf), level = 0, index = leaf
+        while let above = shared.tree.add(name, level: level, index: index) {
+            name = try nodes.store(above.node)
+            (level, index) = (above.node.level, above.index)
+        }
+    }
+
+    /// Stores one leaf; its name, nil if all of it is zero.
+    private func nameOfStored(_ leaf: Int) throws(RepositoryError) -> ContentName? {
         let offset = UInt64(leaf) * UInt64(Format.leaf)
         let count = Int(min(UInt64(Format.leaf), shape.size - offset))
         defer { progress.add(UInt64(count)) }
@@ -89,7 +98,12 @@ final class LeafReader {
         guard let parent, leaf < parent.shape.leaves,
             parent.shape.children(level: 0, index: leaf) == shape.children(level: 0, index: leaf)
         else { return nil }
-        return try parent.leaf(leaf) ?? Array(repeating: nil, count: shape.children(level: 0, index: leaf))
+        do throws(RepositoryError) {
+            return try parent.leaf(leaf) ?? Array(repeating: nil, count: shape.children(level: 0, index: leaf))
+        } catch  where error.isLoss && changed == nil {
+            // All is read, and what is lost there is stored anew.
+            return nil
+        }
     }
 
     /// Reads the wanted blocks of a leaf into the room, neighbours in one go.

@@ -54,7 +54,7 @@ package final class Lease: Sendable {
 
     private let store: any Store
     private let path: String
-    /// When it was last touched, by this machine's monotonic clock, nanoseconds.
+    /// When it was last touched, by this machine's time since boot, nanoseconds.
     private let touched: Atomic<Int64>
     private static let pause: Int64 = 60 * 1_000_000_000
     /// The file's name.
@@ -126,8 +126,10 @@ package final class Lease: Sendable {
             let bytes: [UInt8]
             do throws(RepositoryError) {
                 bytes = try store.contents(path(id), limit: largest)
-            } catch  where error.code == .notFound {
-                continue  // Given back since it was listed.
+            } catch {
+                // Given back since it was listed, or somebody's that cannot be read: empty proves nothing.
+                if error.code == .notFound { continue }
+                bytes = []
             }
             let read = try? JSONDecoder().decode(Holder.self, from: Data(ProvenLine.line(bytes, path: path(id))))
             // One that nobody can read is somebody's until its time is over.
@@ -165,7 +167,8 @@ package final class Lease: Sendable {
 
     private static func monotonic() -> Int64 {
         var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
+        // It goes on while the machine sleeps, as other hosts' clocks do.
+        clock_gettime(CLOCK_BOOTTIME, &now)
         return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
     }
 

@@ -4,6 +4,7 @@ import Synchronization
 final class PackLooks: Sendable {
     private struct State {
         var next = 0
+        var isStopped = false
         var outcomes: [PackLook.Outcome] = []
     }
 
@@ -14,11 +15,14 @@ final class PackLooks: Sendable {
 
     func next() -> PackFile? {
         state.withLock { state in
-            guard state.next < packs.count else { return nil }
+            guard !state.isStopped, state.next < packs.count else { return nil }
             defer { state.next += 1 }
             return packs[state.next]
         }
     }
+
+    /// A thread failed: what the others do is for nothing.
+    func stop() { state.withLock { $0.isStopped = true } }
 
     func add(_ outcome: PackLook.Outcome) { state.withLock { $0.outcomes.append(outcome) } }
 
@@ -56,9 +60,13 @@ final class PackLook {
         do throws(RepositoryError) {
             entries = try PackReader(id, store: repository.store, custody: repository.custody).table().1
             outcome.isThere = true
-        } catch  where error.isDamage || error.code == .notFound {
+        } catch  where error.isDamage {
             outcome.damage.append(error.description)
-            if error.isDamage { try salvage(&outcome) }
+            try salvage(&outcome)
+            return outcome
+        } catch  where error.code == .notFound {
+            // Destroyed by a prune since it was listed, unless nobody had said that it would be.
+            if !index.doomed.contains(id) { outcome.damage.append(error.description) }
             return outcome
         }
         let all = entries.map { Location(pack: id, entry: $0) }
@@ -88,7 +96,9 @@ final class PackLook {
         _ location: Location, tells: Bool, _ outcome: inout Outcome
     ) throws(RepositoryError) -> Bool {
         outcome.read += 1
-        if try checker.isSound(location) { return true }
+        do throws(RepositoryError) {
+            if try checker.isSound(location) { return true }
+        } catch  where error.code == .notFound && index.doomed.contains(location.pack) { return false }
         outcome.bad.insert(location)
         guard tells else { return false }
         let entry = location.entry

@@ -6,31 +6,104 @@ package enum PointChoice: Hashable, Sendable {
     /// Its ID, or at least four digits that no other begins with.
     case id(String)
 
+    /// Digits of an ID that have to be given.
+    private static let leastDigits = 4
+
     /// The one that is meant among `points`, oldest first.
-    package func choose(among points: [RestorePoint], series: String?) throws(RepositoryError) -> RestorePoint {
+    ///
+    /// - Parameter damaged: points that cannot be read. Nobody knows whose they are and of when, so that one of them may be the
+    ///   latest: an older one in its place would be the wrong volume without a word.
+    package func choose(
+        among points: [RestorePoint], damaged: [DamagedPoint], series: String?
+    ) throws(RepositoryError) -> RestorePoint {
         let own = points.filter { series == nil || $0.record.series.name == series }
         let wanted = series.map { "of '\($0)' " } ?? ""
+        if case .id(let prefix) = self { return try choose(prefix, among: own, damaged, wanted) }
+        let candidates: [RestorePoint], missing: String
         switch self {
-        case .latest:
-            guard let last = own.last else {
-                throw RepositoryError(.notFound, "there is no restore point \(wanted)in the repository")
-            }
-            return last
         case .notAfter(let time):
-            guard let last = own.last(where: { $0.record.time <= time }) else {
-                throw RepositoryError(.notFound, "there is no restore point \(wanted)from \(time) or before")
-            }
-            return last
-        case .id(let prefix):
-            let found = own.filter { $0.id.description.hasPrefix(prefix) }
-            guard let point = found.first else {
-                throw RepositoryError(.notFound, "there is no restore point \(wanted)whose ID begins with \(prefix)")
-            }
-            guard found.count == 1 else {
-                throw RepositoryError(
-                    .refused, "\(found.count) restore points \(wanted)begin with \(prefix): give more of the ID")
-            }
-            return point
+            (candidates, missing) = (own.filter { $0.record.time <= time }, "\(wanted)from \(time) or before")
+        default:
+            (candidates, missing) = (own, "\(wanted)in the repository")
         }
+        if let lost = damaged.first {
+            throw RepositoryError(
+                .damaged,
+                "\(lost.error), and it may be the one that is wanted; choose one by its ID (--at ID), as 'tuff backup ls' shows it"
+            )
+        }
+        guard let last = candidates.last else {
+            throw RepositoryError(.notFound, "there is no restore point \(missing)")
+        }
+        return last
+    }
+
+    private func choose(
+        _ prefix: String, among points: [RestorePoint], _ damaged: [DamagedPoint], _ wanted: String
+    ) throws(RepositoryError) -> RestorePoint {
+        guard prefix.utf8.count >= Self.leastDigits, prefix.utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit })
+        else {
+            throw RepositoryError(
+                .refused,
+                "'\(prefix)' is neither 'latest', a time such as 2026-11-22T03:00:00Z nor an ID of at least "
+                    + "\(Self.leastDigits) digits")
+        }
+        let found = points.filter { $0.id.description.hasPrefix(prefix) }
+        let lost = damaged.filter { $0.id.description.hasPrefix(prefix) }
+        guard found.count + lost.count <= 1 else {
+            throw RepositoryError(
+                .refused,
+                "\(found.count + lost.count) restore points \(wanted)begin with \(prefix): give more of the ID")
+        }
+        if let lost = lost.first { throw lost.error }
+        guard let point = found.first else {
+            throw RepositoryError(.notFound, "there is no restore point \(wanted)whose ID begins with \(prefix)")
+        }
+        return point
+    }
+}
+
+/// A file of a restore point that cannot be read as one.
+package struct DamagedPoint: Hashable, Sendable, CustomStringConvertible {
+    package let id: FileID
+    package let error: RepositoryError
+
+    package var description: String { error.description }
+}
+
+extension RestorePoint {
+    /// The point that a list of changes is relative to: the last that was made of a series.
+    ///
+    /// - Parameter now: RFC 3339, UTC.
+    /// - Throws: `refused` where that is not certain. A list that is relative to another point leaves changes out of a backup, and
+    ///   nothing could ever tell.
+    package static func baseOfChanges(
+        _ series: Series, among points: [RestorePoint], damaged: [DamagedPoint], hurt: Set<FileID>, now: String
+    ) throws(RepositoryError) -> RestorePoint {
+        let way = "; back up once without --changed-ranges"
+        if let lost = damaged.first {
+            throw RepositoryError(
+                .refused,
+                "\(lost.error), and it may be the last of '\(series.name)', which the changes are relative to\(way)")
+        }
+        let own = points.filter { $0.record.series == series }
+        guard let last = own.last else {
+            throw RepositoryError(
+                .refused, "there is no restore point of '\(series.name)' that changes could be relative to\(way)")
+        }
+        // By a clock that was put back the newest is not the last: then another one has been compared with it, or it is of the future.
+        guard last.record.time <= now, !own.contains(where: { $0.record.parent == last.id.description }) else {
+            throw RepositoryError(
+                .refused,
+                "the clock was put back, and which restore point of '\(series.name)' was made last is not certain\(way)"
+            )
+        }
+        guard !hurt.contains(last.id) else {
+            throw RepositoryError(
+                .refused,
+                "the last restore point of '\(series.name)' is damaged, and what did not change may be lost in it\(way), which "
+                    + "stores anew what is lost")
+        }
+        return last
     }
 }

@@ -44,18 +44,28 @@ package struct Prune: Sendable {
                 "nothing was pruned, since what a damaged restore point needs is not known: \(damaged); to give it up, "
                     + "remove its file from the repository's directory 'points'")
         }
-        try lease?.demand()
         let removed = Set(points.map(\.id))
+        let kept = found.points.filter { !removed.contains($0.id) }
+        // Before anything is removed: whoever cannot tell what is alive removes nothing.
+        let index = try index()
+        var alive = try Alive(kept, repository, index, lease)
+        try lease?.demand()
         // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is left
         // of a chain when this is cut off must be its end.
         report.removedPoints = found.points.filter { removed.contains($0.id) }
         for point in report.removedPoints { try repository.store.remove(RestorePoint.path(point.id)) }
         if !points.isEmpty { try repository.store.sync(directory: "points") }
-        let kept = found.points.filter { !removed.contains($0.id) }
+        for id in try repository.hurtPoints().intersection(removed).sorted() {
+            try repository.store.remove("hurt/\(id)")
+        }
         try removeTemporaries()
-        try markDead(kept, &report)
+        try markDead(&alive, index, &report)
         try destroy(kept, &report)
         return report
+    }
+
+    private func index() throws(RepositoryError) -> RepositoryIndex {
+        try RepositoryIndex(store: repository.store, custody: repository.custody, lease: lease)
     }
 
     /// What writers that died left. A living one has its files for minutes, not for a day.
@@ -68,25 +78,20 @@ package struct Prune: Sendable {
 
     // MARK: Marking
 
-    private func markDead(_ points: [RestorePoint], _ report: inout Report) throws(RepositoryError) {
-        let index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+    private func markDead(
+        _ alive: inout Alive, _ index: RepositoryIndex, _ report: inout Report
+    ) throws(RepositoryError) {
         let doomed = Set(try Mark.list(repository.store, repository.custody).flatMap(\.packs))
-        var alive = try Alive(points, repository, index, lease)
         var dead: [FileID] = []
         var sparse: [FileID] = []
-        var sizes: [FileID: UInt64] = [:]
-        for pack in try repository.packs() where !doomed.contains(pack) {
+        for pack in alive.packs.keys.sorted() where !doomed.contains(pack) {
             let bytes = alive.bytes[pack] ?? 0
-            let size = try repository.store.open(Pack.path(pack)).size
             if bytes == 0 {
                 dead.append(pack)
             } else if Double(bytes) < Self.copiedBelow * Double(alive.all[pack] ?? 0) {
                 report.copied += bytes
                 sparse.append(pack)
-            } else {
-                continue
             }
-            sizes[pack] = size
         }
         alive.toCopy = Set(sparse)
         // Copies are durable and in the index before what they were copied from is marked.
@@ -99,8 +104,11 @@ package struct Prune: Sendable {
         }
         try lease?.demand()
         report.marked = dead.count
-        report.markedBytes = dead.reduce(0) { $0 + (sizes[$1] ?? 0) }
-        if !dead.isEmpty { try Mark.write(dead, repository.store, repository.custody) }
+        report.markedBytes = dead.reduce(0) { $0 + (alive.packs[$1] ?? 0) }
+        for begin in stride(from: 0, to: dead.count, by: Mark.most) {
+            try Mark.write(
+                Array(dead[begin..<min(dead.count, begin + Mark.most)]), repository.store, repository.custody)
+        }
     }
 
     private func copy(_ alive: Alive, _ index: RepositoryIndex) throws(RepositoryError) {
@@ -134,7 +142,7 @@ package struct Prune: Sendable {
         let due = try Mark.list(store, repository.custody).filter { now - $0.made >= waits }
         guard !due.isEmpty else { return }
         let marked = Set(due.flatMap(\.packs))
-        let index = try RepositoryIndex(store: store, custody: repository.custody)
+        let index = try index()
         // Looked at again: what a listed point needs and nothing else holds is not destroyed, whoever marked it. Without
         // its mark the pack is as good as any.
         let alive = try Alive(points, repository, index, lease)
@@ -159,7 +167,7 @@ package struct Prune: Sendable {
     /// One index file instead of all, which does not name these packs.
     private func rewrite(_ index: RepositoryIndex, without packs: Set<FileID>) throws(RepositoryError) {
         let old = index.files
-        let writer = try IndexWriter(store: repository.store, custody: repository.custody)
+        let writer = try IndexWriter(store: repository.store, custody: repository.custody, lease: lease)
         var merge = try IndexMerge(old)
         while let location = try merge.next() {
             if !packs.contains(location.pack) { try writer.append(location) }
@@ -168,91 +176,5 @@ package struct Prune: Sendable {
         _ = try writer.finish()
         for file in old { try repository.store.remove(IndexFile.path(file.id)) }
         try repository.store.sync(directory: "index")
-    }
-}
-
-/// Which entries of the index restore points need: one of each name, a bit for each entry.
-private struct Alive {
-    private var files: [IndexFile]
-    private var bits: [[UInt64]]
-    /// Bytes of records that are needed, of each pack.
-    private(set) var bytes: [FileID: UInt64] = [:]
-    /// Bytes of all records that the index names, of each pack.
-    private(set) var all: [FileID: UInt64] = [:]
-    var toCopy: Set<FileID> = []
-
-    init(
-        _ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex, _ lease: Lease?
-    ) throws(RepositoryError) {
-        files = index.files
-        bits = files.map { Array(repeating: 0, count: ($0.layout.entries + 63) / 64) }
-        for file in files {
-            for page in 0..<file.layout.entryPages {
-                for item in try file.entries(ofPage: page) {
-                    all[file.packs[item.pack], default: 0] += UInt64(item.entry.stored)
-                }
-            }
-        }
-        var visitor = Visitor(index: index, lease: lease, alive: self)
-        var walk = TreeWalk(repository, index)
-        for point in points {
-            try walk.walk(point, &visitor)
-            try lease?.keep()
-        }
-        if let lost = visitor.lost {
-            throw RepositoryError(
-                .damaged,
-                "nothing was pruned: restore point \(lost) is damaged; 'tuff backup check' says where")
-        }
-        self = visitor.alive
-    }
-
-    /// Every needed entry of these packs.
-    func locations(in packs: Set<FileID>) throws(RepositoryError) -> [Location] {
-        var result: [Location] = []
-        for (number, file) in files.enumerated() {
-            for page in 0..<file.layout.entryPages {
-                for (slot, item) in try file.entries(ofPage: page).enumerated() {
-                    let entry = page * IndexLayout.entriesPerPage + slot
-                    let pack = file.packs[item.pack]
-                    guard packs.contains(pack), bits[number][entry / 64] & (1 << UInt64(entry % 64)) != 0 else {
-                        continue
-                    }
-                    result.append(Location(pack: pack, entry: item.entry))
-                }
-            }
-        }
-        return result
-    }
-
-    /// Takes note of the one copy that is kept; false if there is none.
-    fileprivate mutating func note(
-        _ name: ContentName, isNode: Bool, _ index: RepositoryIndex
-    ) throws(RepositoryError) -> Bool {
-        guard let best = try index.find(name, node: isNode).first else { return false }
-        for (number, file) in files.enumerated() {
-            for (entry, location) in try file.findNumbered(name, node: isNode) where location == best {
-                if bits[number][entry / 64] & (1 << UInt64(entry % 64)) == 0 {
-                    bits[number][entry / 64] |= 1 << UInt64(entry % 64)
-                    bytes[best.pack, default: 0] += UInt64(best.entry.stored)
-                }
-                return true
-            }
-        }
-        return false
-    }
-
-    private struct Visitor: TreeWalk.Visitor {
-        let index: RepositoryIndex
-        let lease: Lease?
-        var alive: Alive
-        var lost: FileID?
-
-        mutating func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
-            try lease?.keep()
-            return try alive.note(name, isNode: isNode, index)
-        }
-
-        mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { lost = point.id }
     }
 }

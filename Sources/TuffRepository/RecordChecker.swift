@@ -26,7 +26,7 @@ final class RecordChecker {
         let count = Int(location.entry.stored)
         do throws(RepositoryError) {
             try pack.read(location.entry.offset, count: count, into: room)
-        } catch  where error.code == .damaged { return nil }
+        } catch  where error.code == .damaged || error.code == .unreadable { return nil }
         var stored = UnsafeRawBufferPointer(rebasing: room[..<count])
         if repository.custody.isEncrypted {
             let seal = pack.seal(location.entry.coding == .node ? .nodePack : .blockPack)

@@ -30,6 +30,10 @@ package struct Repository: Sendable {
     package static func create(
         in store: any Store, secret: RepositorySecret? = nil, now: String
     ) throws(RepositoryError) -> Repository {
+        do throws(RepositoryError) {
+            _ = try store.open(Self.file)
+            throw RepositoryError(.refused, "there is a repository here already")
+        } catch  where error.code == .notFound {}
         let id = FileID()
         let description = Description(
             created: now, encryption: secret == nil ? .none : .aes256GCM, id: id.description)
@@ -42,10 +46,15 @@ package struct Repository: Sendable {
         let key = SymmetricKey(size: .bits256)
         try Reserve(of: store).fill()
         // A repository without a slot could never be opened: the slot comes first.
-        _ = try KeySlot.add(
+        let slot = try KeySlot.add(
             key, under: secret, label: "first", now: now, description: ProvenLine.line(file, path: Self.file), in: store
         )
-        try store.place(file, at: Self.file)
+        do throws(RepositoryError) {
+            try store.place(file, at: Self.file)
+        } catch {
+            try? KeySlot.remove(slot.id, in: store)
+            throw error
+        }
         return Repository(store: store, custody: Custody(id, key: key), description: description)
     }
 
@@ -54,6 +63,13 @@ package struct Repository: Sendable {
     {
         let (description, line, id) = try describe(store)
         guard description.encryption == .aes256GCM else {
+            // Whoever can write to the medium can write 'none' there, and have the next backup in clear.
+            guard secret == nil else {
+                throw RepositoryError(
+                    .wrongKey,
+                    "a key was given, and the repository says that it is not encrypted: leave the key out if it never was; "
+                        + "otherwise somebody changed the file '\(file)'")
+            }
             return Repository(store: store, custody: Custody(plain: id), description: description)
         }
         guard let secret else {
@@ -66,8 +82,10 @@ package struct Repository: Sendable {
                 return Repository(store: store, custody: Custody(id, key: key), description: description)
             } catch { damaged.append(error) }
         }
-        if let damaged = damaged.first { throw damaged }
-        throw RepositoryError(.wrongKey, "the key opens none of the repository's key slots")
+        throw RepositoryError(
+            .wrongKey,
+            "the key opens none of the repository's key slots"
+                + (damaged.first.map { ", of which \(damaged.count) cannot be read: \($0)" } ?? ""))
     }
 
     /// What the repository is, before anything of it is opened.
@@ -96,8 +114,12 @@ package struct Repository: Sendable {
         return (description, line, id)
     }
 
-    /// The key slots of an encrypted repository, oldest first.
-    package func keySlots() throws(RepositoryError) -> [KeySlot] { try KeySlot.list(store).slots }
+    /// The key slots of an encrypted repository, oldest first. Others that lie there open nothing, such as one that was left by
+    /// an `init` that was cut off.
+    package func keySlots() throws(RepositoryError) -> [KeySlot] {
+        guard let key = custody.key else { return [] }
+        return try KeySlot.list(store).slots.filter { $0.wraps(key) }
+    }
 
     /// Lets another secret open the repository.
     package func addKey(_ secret: RepositorySecret, label: String, now: String) throws(RepositoryError) -> KeySlot {
@@ -108,7 +130,7 @@ package struct Repository: Sendable {
 
     /// Takes a key slot away. To be called under an exclusive lease: two that each take the other's leave none.
     package func removeKey(_ id: FileID) throws(RepositoryError) {
-        let slots = try KeySlot.list(store).slots
+        let slots = try keySlots()
         guard slots.contains(where: { $0.id == id }) else {
             throw RepositoryError(.notFound, "the repository has no key slot \(id)")
         }
@@ -131,15 +153,25 @@ package struct Repository: Sendable {
 
     func packs() throws(RepositoryError) -> [FileID] { try packFiles().map(\.id) }
 
+    /// Regular files in the repository's directories whose names no file of a repository has.
+    func unknownFiles() throws(RepositoryError) -> [String] {
+        var unknown: [String] = []
+        let packs = (UInt8.min...UInt8.max).map { "packs/\(hexadecimal([$0]))" }
+        for directory in ["index", "points", "marks", "leases", "keys", "hurt"] + packs {
+            unknown += try store.list(directory).filter { FileID($0.name) == nil }.map { "\(directory)/\($0.name)" }
+        }
+        return unknown.sorted()
+    }
+
     /// Points that a check found to lack something. What is compared with them would lack it too.
     package func hurtPoints() throws(RepositoryError) -> Set<FileID> {
         Set(try store.list("hurt").compactMap { FileID($0.name) })
     }
 
     /// Every restore point, oldest first, and what is wrong with those that cannot be read.
-    package func points() throws(RepositoryError) -> (points: [RestorePoint], damaged: [RepositoryError]) {
+    package func points() throws(RepositoryError) -> (points: [RestorePoint], damaged: [DamagedPoint]) {
         var points: [RestorePoint] = []
-        var damaged: [RepositoryError] = []
+        var damaged: [DamagedPoint] = []
         for file in try store.list("points") {
             guard let id = FileID(file.name) else { continue }
             do throws(RepositoryError) {
@@ -147,7 +179,7 @@ package struct Repository: Sendable {
             } catch  where error.code == .notFound {
                 continue  // Removed since it was listed.
             } catch  where error.isDamage {
-                damaged.append(error)
+                damaged.append(DamagedPoint(id: id, error: error))
             }
         }
         return (Self.ordered(points), damaged)

@@ -15,6 +15,12 @@ package struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertib
         case full
         /// What was asked for contradicts itself or would harm.
         case refused
+        /// The medium does not give back the bytes of a file: as good as damaged, and the next read may succeed.
+        case unreadable
+        /// A file of the index is damaged. What it tells of may be whole, and the tables of the packs say where it is.
+        case brokenIndex
+        /// The person or the system asked the program to stop.
+        case interrupted
         /// A system call failed otherwise.
         case failed
     }
@@ -32,7 +38,7 @@ package struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertib
     }
 
     /// Whether it says that something stored is gone or not what it was, rather than that a medium or a system call failed.
-    package var isLoss: Bool { code == .damaged || code == .notFound }
+    package var isLoss: Bool { [.damaged, .notFound, .unreadable].contains(code) }
 
     package var description: String { cause.map { "\(sentence): \($0)" } ?? sentence }
 }

@@ -8,6 +8,8 @@ final class RepositoryIndex: Sendable {
         var claimed: Set<Key> = []
         /// Where those of them are whose packs are finished.
         var finished: [Location] = []
+        /// Packs that this process has written.
+        var seen: Set<FileID> = []
         /// Index files that this process has written.
         var own: [FileID] = []
         /// When the last of them was written or the work began, by this machine's monotonic clock.
@@ -23,7 +25,7 @@ final class RepositoryIndex: Sendable {
     private let custody: Custody
     private let state: Mutex<State>
     /// Packs that what is stored now must not rely on.
-    private let doomed: Set<FileID>
+    let doomed: Set<FileID>
     /// Finished entries that are written as an index file of their own: 32 MiB of memory, 16 GiB of blocks.
     private static let portion = 256 * 1_024
     /// Index files after which some are merged: each is asked for a block that none has.
@@ -33,31 +35,59 @@ final class RepositoryIndex: Sendable {
     private let checkpoint: Duration
     private let begin = ContinuousClock.now
     private let lease: Lease?
+    /// The packs that are there when somebody begins to store: what others would hold is stored anew. nil: believe the index.
+    private let existing: Set<FileID>?
+    /// What is wrong with index files that were left out.
+    let broken: [RepositoryError]
 
-    /// - Parameter lease: under which what is stored may be relied on.
+    /// What to do about index files that are damaged.
+    enum Care {
+        /// The first is the end, and their pages are looked at when they are needed.
+        case trusting
+        /// Each is read from its begin to its end, and what is damaged is left out.
+        case sorting
+    }
+
+    /// - Parameters:
+    ///   - lease: under which what is stored may be relied on.
+    ///   - existing: the packs that are there, for whoever stores.
     init(
-        store: any Store, custody: Custody, checkpoint: Duration = .seconds(60), lease: Lease? = nil
+        store: any Store, custody: Custody, checkpoint: Duration = .seconds(60), lease: Lease? = nil,
+        existing: Set<FileID>? = nil, _ care: Care = .trusting
     ) throws(RepositoryError) {
         self.store = store
         self.custody = custody
         self.checkpoint = checkpoint
         self.lease = lease
+        self.existing = existing
         // Whoever only reads may go on with a damaged mark: it says what not to rely on, not what is there.
         doomed = Set(try Mark.listReadable(store, custody).marks.flatMap(\.packs))
-        state = Mutex(State(files: try Self.openAll(store, custody)))
+        var files: [IndexFile]
+        (files, broken) = try Self.openAll(store, custody, care)
+        state = Mutex(State(files: files))
     }
 
-    private static func openAll(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [IndexFile] {
+    private static func openAll(
+        _ store: any Store, _ custody: Custody, _ care: Care
+    ) throws(RepositoryError) -> ([IndexFile], broken: [RepositoryError]) {
         var files: [FileID: IndexFile] = [:]
+        var broken: [FileID: RepositoryError] = [:]
         // One that is gone was merged since it was listed, into one that the list may not have.
         for _ in 0..<100 {
             let listed = try store.list("index").compactMap { FileID($0.name) }
             files = files.filter { listed.contains($0.key) }
+            broken = broken.filter { listed.contains($0.key) }
             do throws(RepositoryError) {
-                for id in listed where files[id] == nil {
-                    files[id] = try IndexFile(id, store: store, custody: custody)
+                for id in listed where files[id] == nil && broken[id] == nil {
+                    do throws(RepositoryError) {
+                        let file = try IndexFile(id, store: store, custody: custody)
+                        if care == .sorting { try file.verify() }
+                        files[id] = file
+                    } catch  where care == .sorting && error.isDamage { broken[id] = error }
                 }
-                return files.values.sorted { $0.id < $1.id }
+                return (
+                    files.values.sorted { $0.id < $1.id }, broken.sorted { $0.key < $1.key }.map(\.value)
+                )
             } catch  where error.code == .notFound { continue }
         }
         throw RepositoryError(.failed, "the index changes faster than it can be opened")
@@ -88,9 +118,16 @@ final class RepositoryIndex: Sendable {
     /// Whether it is in a pack that stays.
     private func holds(_ name: ContentName, node: Bool) throws(RepositoryError) -> Bool {
         for file in files {
-            if try file.find(name, node: node).contains(where: { !doomed.contains($0.pack) }) { return true }
+            if try file.find(name, node: node).contains(where: { stays($0.pack) }) { return true }
         }
         return false
+    }
+
+    private func stays(_ pack: FileID) -> Bool {
+        if doomed.contains(pack) { return false }
+        // What this process has stored is younger than the list.
+        guard let existing, !existing.contains(pack) else { return true }
+        return state.withLock { $0.seen.contains(pack) }
     }
 
     /// Whether the caller has to store this block or node: true once for each that is not in the repository.
@@ -106,6 +143,7 @@ final class RepositoryIndex: Sendable {
         let now = ContinuousClock.now
         let isDue = state.withLock { state in
             state.finished += pack.entries.map { Location(pack: pack.id, entry: $0) }
+            state.seen.insert(pack.id)
             return state.finished.count >= Self.portion
                 || now - state.written >= max(checkpoint, (now - begin) / 8)
         }
@@ -120,16 +158,9 @@ final class RepositoryIndex: Sendable {
             return state.finished
         }
         guard !finished.isEmpty else { return }
-        let writer = try IndexWriter(store: store, custody: custody)
+        let writer = try IndexWriter(store: store, custody: custody, lease: lease)
         for location in finished.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
         let file = try IndexFile(try writer.finish(), store: store, custody: custody)
-        do throws(RepositoryError) {
-            try lease?.demand()
-        } catch {
-            // Whoever took our lease away may have destroyed these packs, and nobody may take them for stored.
-            try store.remove(IndexFile.path(file.id))
-            throw error
-        }
         state.withLock { state in
             state.files.append(file)
             state.own.append(file.id)
@@ -145,7 +176,7 @@ final class RepositoryIndex: Sendable {
         let own = state.withLock { state in state.files.filter { state.own.contains($0.id) } }
         guard own.count > 1 else { return }
         do throws(RepositoryError) {
-            let writer = try IndexWriter(store: store, custody: custody)
+            let writer = try IndexWriter(store: store, custody: custody, lease: lease)
             var merge = try IndexMerge(own)
             while let location = try merge.next() { try writer.append(location) }
             try replace(own, by: writer.finish())
@@ -165,7 +196,7 @@ final class RepositoryIndex: Sendable {
             chosen.append(file)
             entries += file.layout.entries
         }
-        let writer = try IndexWriter(store: store, custody: custody)
+        let writer = try IndexWriter(store: store, custody: custody, lease: lease)
         var merge = try IndexMerge(chosen)
         while let location = try merge.next() { try writer.append(location) }
         try replace(chosen, by: writer.finish())

@@ -10,9 +10,8 @@ package struct Restore: Sendable {
         package var lost: [Range<UInt64>] = []
     }
 
-    private let point: RestorePoint
+    package let point: RestorePoint
     private let repository: Repository
-    private let target: any BlockTarget
     private let index: RepositoryIndex
     private let shape: TreeShape
     private let progress: JobProgress
@@ -20,28 +19,34 @@ package struct Restore: Sendable {
 
     /// - Parameter keepingGoing: what is damaged becomes zeros, and ends nothing.
     package init(
-        _ point: RestorePoint, of repository: Repository, to target: any BlockTarget, progress: JobProgress,
-        keepingGoing: Bool = false
+        _ point: RestorePoint, of repository: Repository, progress: JobProgress, keepingGoing: Bool = false
     ) throws(RepositoryError) {
         keepsGoing = keepingGoing
         self.point = point
         self.repository = repository
-        self.target = target
         self.progress = progress
         shape = try point.tree().shape
         index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        // Before anything is written anywhere: without its root nothing of the volume can be restored.
+        if !keepsGoing { try TreeReader(point, repository: repository, index: index).readRoot() }
     }
 
     /// Every block is checked by its name, which the root of the tree proves, before a byte of it is written: what ends without
     /// an error and without losses is the volume whose digest the root is.
-    package func run(threads: some Threads) throws(RepositoryError) -> Outcome {
-        let shared = SharedWork(leaves: shape.leaves)
+    package func run(to target: any BlockTarget, threads: some Threads) throws(RepositoryError) -> Outcome {
+        let leaves = LeafQueue(shape)
         let outcome = Mutex(Outcome())
         try threads.perform { () throws(RepositoryError) in
             let writer = try LeafWriter(
                 point, repository: repository, index: index, target: target, keepsGoing: keepsGoing)
-            while let leaf = shared.next() {
-                progress.add(try writer.write(leaf))
+            do throws(RepositoryError) {
+                while let leaf = leaves.next() {
+                    try progress.demand()
+                    progress.add(try writer.write(leaf))
+                }
+            } catch {
+                leaves.stop()
+                throw error
             }
             outcome.withLock {
                 $0.written += writer.written

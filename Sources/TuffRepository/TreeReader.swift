@@ -24,6 +24,11 @@ final class TreeReader {
 
     deinit { room.deallocate() }
 
+    /// Reads the node at the top, where there is one that is not all zero.
+    func readRoot() throws(RepositoryError) {
+        if shape.nodes.count > 0 { _ = try node(shape.nodes.count - 1, 0) }
+    }
+
     /// Names of the blocks beneath a node of level 0; nil if all of them are zero.
     func leaf(_ index: Int) throws(RepositoryError) -> [ContentName?]? { try node(0, index)?.children }
 
@@ -48,7 +53,7 @@ final class TreeReader {
     func node(named name: ContentName, level: Int, children: Int) throws(RepositoryError) -> Node? {
         do throws(RepositoryError) {
             return try read(name, level, children)
-        } catch  where error.code == .damaged || error.code == .notFound { return nil }
+        } catch  where error.isLoss { return nil }
     }
 
     private func read(_ name: ContentName, _ level: Int, _ count: Int) throws(RepositoryError) -> Node {
@@ -106,7 +111,12 @@ final class TreeReader {
         do throws(RepositoryError) {
             try fetch(first, count: bytes)
             isThere = true
-        } catch  where error.code == .damaged || error.code == .notFound { isThere = false }
+        } catch  where error.isLoss { isThere = false }
+        // One bad sector must not cost its neighbours.
+        if !isThere, run.count > 1 {
+            for index in run.indices { try read(run[index...index], bytes: Int(run[index].0.entry.stored)) }
+            return
+        }
         var offset = Self.begin
         for (location, name, buffer) in run {
             // Opening it may write over the end of the one before, which is done with.
@@ -128,7 +138,7 @@ final class TreeReader {
             do throws(RepositoryError) {
                 try fetch(location)
                 if try unpack(location, at: Self.begin, name, into: buffer) { return }
-            } catch  where error.code == .damaged || error.code == .notFound { continue }
+            } catch  where error.isLoss { continue }
         }
         throw RepositoryError(.damaged, "block \(name) in pack \(bad.pack) is damaged")
     }

@@ -145,8 +145,8 @@ private enum Fuzz {
             counts: RestorePoint.Counts(), program: "")
         let point = RestorePoint(id: id, record: record)
         let repository = Repository(store: store, custody: custody, description: repository.description)
-        _ = try Restore(point, of: repository, to: Nowhere(), progress: JobProgress(), keepingGoing: true)
-            .run(threads: SystemThreads(count: 1))
+        _ = try Restore(point, of: repository, progress: JobProgress(), keepingGoing: true)
+            .run(to: Nowhere(), threads: SystemThreads(count: 1))
     }
 
     // MARK: Restore points, leases, keys, marks
@@ -155,7 +155,7 @@ private enum Fuzz {
         func read(_ file: [UInt8]) throws {
             let point = try RestorePoint.read(id, store: MemoryStore([RestorePoint.path(id): file]), custody: custody)
             _ = try point.tree()
-            _ = try PointChoice.notAfter("2026-11-22T09:30:00Z").choose(among: [point], series: nil)
+            _ = try PointChoice.notAfter("2026-11-22T09:30:00Z").choose(among: [point], damaged: [], series: nil)
         }
         each(
             { () throws in try read(bytes) },
@@ -216,7 +216,7 @@ private enum Fuzz {
         let size = try chain.size()
         guard CinderRestore.total(chain) < 1 << 22 else { return }
         _ = try CinderRestore(chain, size: size, to: Nowhere(), progress: JobProgress())
-            .run(threads: SystemThreads(count: 1))
+            .run(to: Nowhere(), threads: SystemThreads(count: 1))
     }
 
     private static func write(_ bytes: [UInt8], _ path: String) {

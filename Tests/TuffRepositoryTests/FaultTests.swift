@@ -73,7 +73,7 @@ struct FaultTests {
                         try Scene.restore(point, of: repository) == expected, "seed \(seed), round \(round), \(path)")
                 }
             } catch let error as RepositoryError {
-                #expect([.damaged, .newer, .notFound, .wrongKey].contains(error.code), "\(error)")
+                #expect([.damaged, .newer, .notFound, .wrongKey, .brokenIndex].contains(error.code), "\(error)")
                 refused += 1
             }
         }

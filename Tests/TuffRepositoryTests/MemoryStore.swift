@@ -33,6 +33,10 @@ final class MemoryStore: Store {
 
     func replace(_ path: String, with bytes: [UInt8]) { state.withLock { $0.files[path] = bytes } }
 
+    /// From now on these bytes of a file cannot be read, as on a disk with a bad sector; nil: they can again.
+    func spoil(_ path: String, _ range: Range<Int>?) { spoilt.withLock { $0[path] = range } }
+    private let spoilt = Mutex<[String: Range<Int>]>([:])
+
     /// Calls that change something so far.
     var calls: Int { state.withLock { $0.calls } }
 
@@ -74,7 +78,7 @@ final class MemoryStore: Store {
 
     func open(_ path: String) throws(RepositoryError) -> any StoreReader {
         guard let bytes = files[path] else { throw RepositoryError(.notFound, "\(path) is not there") }
-        return Reader(bytes: bytes)
+        return Reader(bytes: bytes, spoilt: spoilt.withLock { $0[path] })
     }
 
     func create() throws(RepositoryError) -> any StoreWriter {
@@ -95,14 +99,16 @@ final class MemoryStore: Store {
 
     private struct Reader: StoreReader {
         let bytes: [UInt8]
+        let spoilt: Range<Int>?
         var size: UInt64 { UInt64(bytes.count) }
 
         func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
             guard offset <= size, UInt64(buffer.count) <= size - offset else {
                 throw RepositoryError(.damaged, "it ends too early")
             }
-            let begin = Int(offset)
-            buffer.copyBytes(from: bytes[begin..<(begin + buffer.count)])
+            let range = Int(offset)..<(Int(offset) + buffer.count)
+            if let spoilt, spoilt.overlaps(range) { throw RepositoryError(.unreadable, "Input/output error") }
+            buffer.copyBytes(from: bytes[range])
         }
     }
 

@@ -38,8 +38,8 @@ struct RestoreOptionTests {
         let wrong = [3, 4, 40].filter { ($0 + 1) * Format.block <= bytes.count }
         for block in wrong { old[block * Format.block + 7] ^= 1 }
         let target = Watched(old)
-        let outcome = try Restore(point, of: repository, to: target, progress: JobProgress())
-            .run(threads: SystemThreads(count: 2))
+        let outcome = try Restore(point, of: repository, progress: JobProgress())
+            .run(to: target, threads: SystemThreads(count: 2))
         #expect(target.volume.bytes == bytes)
         #expect(outcome.written == UInt64(wrong.count * Format.block) && outcome.lost.isEmpty)
         let written = target.writes.withLock { $0.sorted { $0.lowerBound < $1.lowerBound } }
@@ -66,8 +66,8 @@ struct RestoreOptionTests {
         store.replace(path, with: content)
         let opened = try Repository.open(store)
         let target = MemoryVolume([UInt8](repeating: 0, count: bytes.count), isBlank: true)
-        let outcome = try Restore(point, of: opened, to: target, progress: JobProgress(), keepingGoing: true)
-            .run(threads: SystemThreads(count: 2))
+        let outcome = try Restore(point, of: opened, progress: JobProgress(), keepingGoing: true)
+            .run(to: target, threads: SystemThreads(count: 2))
         var expected = bytes
         for range in outcome.lost {
             for at in range { expected[Int(at)] = 0 }
@@ -90,8 +90,8 @@ struct RestoreOptionTests {
         let point = try Scene.backUp(bytes, to: repository, threads: 1)
         for path in store.files.keys where path.hasPrefix("packs/") { try store.remove(path) }
         let target = MemoryVolume([UInt8](repeating: 9, count: bytes.count))
-        let outcome = try Restore(point, of: repository, to: target, progress: JobProgress(), keepingGoing: true)
-            .run(threads: SystemThreads(count: 2))
+        let outcome = try Restore(point, of: repository, progress: JobProgress(), keepingGoing: true)
+            .run(to: target, threads: SystemThreads(count: 2))
         #expect(outcome.lost == [0..<UInt64(bytes.count)])
         #expect(target.bytes == [UInt8](repeating: 0, count: bytes.count))
     }
@@ -109,8 +109,8 @@ struct RestoreOptionTests {
         let received = Mutex<[UInt8]>([])
         let reader = OwnedReader(input) { part in received.withLock { $0 += part } }
         let target = StreamTarget(output)
-        _ = try Restore(point, of: repository, to: target, progress: JobProgress()).run(
-            threads: SystemThreads(count: 1))
+        _ = try Restore(point, of: repository, progress: JobProgress()).run(
+            to: target, threads: SystemThreads(count: 1))
         close(output)
         reader.join()
         #expect(received.withLock { $0 } == bytes)
@@ -127,8 +127,8 @@ struct RestoreOptionTests {
         signal(SIGPIPE, SIG_IGN)
         let target = StreamTarget(ends[1])
         #expect(throws: RepositoryError.self) {
-            try Restore(point, of: repository, to: target, progress: JobProgress()).run(
-                threads: SystemThreads(count: 1))
+            try Restore(point, of: repository, progress: JobProgress()).run(
+                to: target, threads: SystemThreads(count: 1))
         }
     }
 }

@@ -71,7 +71,7 @@ struct RoundTripTests {
             made.append(try Scene.backUp([UInt8](repeating: UInt8(byte), count: 9), to: repository).id)
         }
         #expect(try repository.points().points.map(\.id) == made)
-        let latest = try PointChoice.latest.choose(among: repository.points().points, series: "v")
+        let latest = try PointChoice.latest.choose(among: repository.points().points, damaged: [], series: "v")
         #expect(latest.id == made.last)
     }
 }

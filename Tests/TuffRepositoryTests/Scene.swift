@@ -40,8 +40,8 @@ enum Scene {
     ) throws(RepositoryError) -> [UInt8] {
         let size = Int(point.record.size)
         let target = MemoryVolume(old ?? [UInt8](repeating: 0, count: size), isBlank: old == nil)
-        _ = try Restore(point, of: repository, to: target, progress: JobProgress())
-            .run(threads: SystemThreads(count: 2))
+        _ = try Restore(point, of: repository, progress: JobProgress())
+            .run(to: target, threads: SystemThreads(count: 2))
         return target.bytes
     }
 

@@ -42,15 +42,17 @@ func failing<Value>(_ body: () throws(RepositoryError) -> Value) throws(Failure)
 }
 
 extension Failure {
-    init(_ error: RepositoryError) {
+    init(_ error: RepositoryError, help: String? = nil) {
         let code =
             switch error.code {
             case .notFound: ExitStatus.repositoryMissing
             case .locked: ExitStatus.locked
             case .wrongKey: ExitStatus.wrongKey
-            case .damaged, .newer, .full, .refused, .failed: ExitStatus.failed
+            case .interrupted: ExitStatus.interrupted
+            case .damaged, .unreadable, .brokenIndex, .newer, .full, .refused, .failed: ExitStatus.failed
             }
-        self.init(error.description, code: code)
+        // Names and leases come from a medium that others may write.
+        self.init(Layout.printable(error.description), help: help, code: code)
     }
 }
 
@@ -98,41 +100,55 @@ struct BackupRun: AsyncParsableCommand {
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
+    func validate() throws {
+        guard (1...255).contains(name.utf8.count),
+            !name.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
+        else { throw ValidationError("--name takes 1 to 255 bytes without control characters") }
+    }
+
     func run() async throws {
         let repository = try repository.open()
         let path = source
         let source = try failing { () throws(RepositoryError) in try DeviceSource(path) }
-        // Before a point is chosen to compare with: a prune could take it away, and mark what only it needs.
-        let lease = try repository.lease(.shared, command: "tuff backup run --name \(name)", wait)
+        // Before a point is chosen to compare with: a prune could take it away, and mark what only it needs. The name stays out of
+        // it: a lease is not encrypted.
+        let lease = try repository.lease(.shared, command: "tuff backup run", wait)
         defer { lease.giveBack() }
         var request = Backup.Request(
             series: Series(name: name), time: currentTime(), program: "tuff \(TuffVersion.current)")
-        let (last, isHurt) = try failing { () throws(RepositoryError) in
-            let last = try repository.points().points.last { $0.record.series == request.series }
-            return (
-                last, try last.map { point throws(RepositoryError) in try repository.hurtPoints().contains(point.id) }
-            )
-        }
-        request.parent = isHurt == true ? nil : last
-        if let changedRanges {
-            guard isHurt != true else {
-                throw Failure(
-                    "the last restore point of '\(name)' is damaged, and what did not change may be lost in it",
-                    help: "back up once without --changed-ranges, which stores anew what is lost")
-            }
-            let text = String(decoding: try Files.read(changedRanges), as: UTF8.self)
-            request.changed = try failing { () throws(RepositoryError) in
-                try ChangedRanges.parse(text, size: source.size)
-            }
-        }
+        let list = try changedRanges.map { file in [UInt8](try Files.read(file)) }
+        try failing { () throws(RepositoryError) in try choose(&request, list, repository, size: source.size) }
         let progress = JobProgress()
         let wanted = request
         let point = try await Job(total: source.size, progress: progress, json: form.format == .json).run {
             () throws(RepositoryError) in
             try Backup(of: source, to: repository, wanted, lease: lease, progress: progress)
                 .run(threads: SystemThreads.natural, finished: currentTime)
+        } explaining: { error in
+            Failure(
+                error,
+                help: error.isLoss && list != nil
+                    ? "the restore point that the changes are relative to is damaged; back up once without --changed-ranges"
+                    : nil)
         }
         try form.show(PointsView([point], heading: "Backed up"), global.output)
+    }
+
+    /// What the backup is compared with, and what is read of the source.
+    private func choose(
+        _ request: inout Backup.Request, _ list: [UInt8]?, _ repository: Repository, size: UInt64
+    ) throws(RepositoryError) {
+        let (points, damaged) = try repository.points()
+        let hurt = try repository.hurtPoints()
+        if let list {
+            request.parent = try RestorePoint.baseOfChanges(
+                request.series, among: points, damaged: damaged, hurt: hurt, now: request.time)
+            request.changed = try ChangedRanges.parse(list, size: size)
+            return
+        }
+        // All is read: an older one to compare with only means more to look up.
+        request.parent = points.last { $0.record.series == request.series && !hurt.contains($0.id) }
+        for point in damaged { Console.talk("warning: \(Layout.printable(point.description))\n") }
     }
 }
 
@@ -157,7 +173,7 @@ struct BackupList: AsyncParsableCommand {
         let found = try failing { () throws(RepositoryError) in try repository.points() }
         let points = found.points.filter { name == nil || $0.record.series.name == name }
         try form.show(PointsView(points), global.output)
-        for damage in found.damaged { Console.talk(Failure(damage).text(global.errors)) }
+        for damage in found.damaged { Console.talk(Failure(damage.error).text(global.errors)) }
         if !found.damaged.isEmpty { throw Failure(nil) }
     }
 }
@@ -224,20 +240,24 @@ struct BackupRestore: AsyncParsableCommand {
         if to == "-", Console.isTerminal(.standardOutput) {
             throw Failure.usage("standard output is a terminal; pipe it into what takes the volume, or give --to PATH")
         }
-        let (point, target) = try failing { () throws(RepositoryError) -> (RestorePoint, any BlockTarget) in
-            let point = try choice.choose(among: repository.points().points, series: name)
-            return (point, to == "-" ? StreamTarget(STDOUT_FILENO) : try DeviceTarget(to, size: point.record.size))
-        }
         let progress = JobProgress(), keepsGoing = keepGoing
+        // What is wrong with the repository is told before anything is done to the target.
+        let restore = try failing { () throws(RepositoryError) in
+            let (points, damaged) = try repository.points()
+            return try Restore(
+                try choice.choose(among: points, damaged: damaged, series: name), of: repository, progress: progress,
+                keepingGoing: keepsGoing)
+        }
+        let point = restore.point
+        let target = try target(of: point, in: repository)
         let threads = target.isStream ? SystemThreads(count: 1) : .natural
         let job = Job(total: point.record.size, progress: progress, json: form.format == .json)
         let outcome = try await job.run { () throws(RepositoryError) in
-            try Restore(point, of: repository, to: target, progress: progress, keepingGoing: keepsGoing)
-                .run(threads: threads)
+            try restore.run(to: target, threads: threads)
         } explaining: { error in
             guard error.isLoss else { return Failure(error) }
             return Failure(
-                "\(error). The target is not complete",
+                "\(Layout.printable(error.description)). The target is not complete",
                 help:
                     "--keep-going restores all that is left and lists what is not; 'tuff backup check --read-data' tells "
                     + "which restore points are hurt")
@@ -245,5 +265,17 @@ struct BackupRestore: AsyncParsableCommand {
         let view = RestoredView(point, to: to == "-" ? "Standard output" : to, outcome)
         if target.isStream { Console.talk(view.text(global.errors)) } else { try form.show(view, global.output) }
         if !outcome.lost.isEmpty { throw Failure(nil, code: ExitStatus.partly) }
+    }
+
+    private func target(of point: RestorePoint, in repository: Repository) throws(Failure) -> any BlockTarget {
+        if to == "-" { return StreamTarget(STDOUT_FILENO) }
+        guard !RealPath.lies(to, beneath: place.repository ?? "") else {
+            throw Failure.usage("\(to) is in the repository itself, which a restore must not change")
+        }
+        guard access(to, F_OK) == 0 || !RealPath.lies(to, beneath: "/dev") || RealPath.lies(to, beneath: "/dev/shm")
+        else {
+            throw Failure.usage("there is no device \(to), and no file is made beneath /dev")
+        }
+        return try failing { () throws(RepositoryError) in try DeviceTarget(to, size: point.record.size) }
     }
 }

@@ -58,10 +58,13 @@ struct BackupCheck: AsyncParsableCommand {
             () throws(RepositoryError) in
             try check.run(readShare: share, seed: .random(in: .min ... .max), progress: progress)
         }
-        try form.show(CheckView(report), global.output)
-        if repair {
-            try failing { () throws(RepositoryError) in try IndexRepair(repository, lease: lease).run(after: report) }
-            Console.talk("The index is made anew. Back up what was hurt, and check again.\n")
+        if !repair {
+            try form.show(CheckView(report), global.output)
+        } else {
+            let left = try await Job(total: total, progress: JobProgress(), json: form.format == .json).run {
+                () throws(RepositoryError) in try IndexRepair(repository, lease: lease).run(after: report)
+            }
+            try form.show(CheckView(left, isRepaired: true), global.output)
         }
         if !report.isWhole { throw Failure(nil) }
     }
@@ -125,26 +128,39 @@ struct BackupPrune: AsyncParsableCommand {
         (rule.last, rule.hourly, rule.daily) = (keepLast, keepHourly, keepDaily)
         (rule.weekly, rule.monthly, rule.yearly) = (keepWeekly, keepMonthly, keepYearly)
         guard rule != KeepRule() else { return [] }
-        let points = try failing { () throws(RepositoryError) in try repository.points().points }
-            .filter { name == nil || $0.record.series.name == name }
+        let (all, hurt) = try failing { () throws(RepositoryError) in
+            (try repository.points().points, try repository.hurtPoints())
+        }
+        let points = all.filter { name == nil || $0.record.series.name == name }
         guard let now = Instant(text: currentTime()) else { preconditionFailure("currentTime is an instant's text") }
         var removed: Set<FileID> = []
         for (_, series) in Dictionary(grouping: points, by: \.record.series) {
-            // Named by their order, so that of two within one second the later one is the newer.
-            let judged = Retention(
-                of: series.enumerated().compactMap { number, point in
-                    Instant(text: point.record.time).map { RetentionPoint(id: Self.ordinal(number), time: $0) }
-                }, by: rule, in: .utc, now: now)
-            if let future = judged.fromTheFuture {
-                let point = series.enumerated().first { Self.ordinal($0.offset) == future.id }?.element
-                throw Failure(
-                    "restore point \(point?.id.description ?? "") is from \(future.time), later than this clock's \(now)",
-                    help: "set the clock; nothing was taken away")
-            }
-            let dead = Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
-            removed.formUnion(series.enumerated().filter { dead.contains(Self.ordinal($0.offset)) }.map(\.element.id))
+            // One that lacks something takes no other's place, and goes when it would go anyway.
+            let whole = series.filter { !hurt.contains($0.id) }
+            removed.formUnion(
+                try Self.judged(series, by: rule, now).intersection(
+                    try Self.judged(whole, by: rule, now).union(series.filter { hurt.contains($0.id) }.map(\.id))))
         }
         return points.filter { removed.contains($0.id) }
+    }
+
+    /// Those of a series, oldest first, that the rule does not keep.
+    private static func judged(
+        _ series: [RestorePoint], by rule: KeepRule, _ now: Instant
+    ) throws(Failure) -> Set<FileID> {
+        // Named by their order, so that of two within one second the later one is the newer.
+        let judged = Retention(
+            of: series.enumerated().compactMap { number, point in
+                Instant(text: point.record.time).map { RetentionPoint(id: ordinal(number), time: $0) }
+            }, by: rule, in: .utc, now: now)
+        if let future = judged.fromTheFuture {
+            let point = series.enumerated().first { ordinal($0.offset) == future.id }?.element
+            throw Failure(
+                "restore point \(point?.id.description ?? "") is from \(future.time), later than this clock's \(now)",
+                help: "set the clock; nothing was taken away")
+        }
+        let dead = Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
+        return Set(series.enumerated().filter { dead.contains(ordinal($0.offset)) }.map(\.element.id))
     }
 
     /// Sorts as the number does, up to the largest that there can be.

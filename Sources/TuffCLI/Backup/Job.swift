@@ -16,16 +16,27 @@ struct Job {
         explaining: (RepositoryError) -> Failure = { Failure($0) }
     ) async throws(Failure) -> Value {
         let isTerminal = !json && Console.isTerminal(.standardError)
+        let interrupts: Interrupts
+        do { interrupts = try Interrupts.install() } catch { throw Failure(error.description) }
+        let watcher = Task { await watch(interrupts) }
         let teller = Task { await tell(isTerminal) }
         let result: Result<Value, RepositoryError>? = await OwnedThread.run {
             do throws(RepositoryError) { return .success(try work()) } catch { return .failure(error) }
         }
+        watcher.cancel()
         teller.cancel()
         await teller.value
         switch result {
         case .success(let value): return value
         case .failure(let error): throw explaining(error)
         case nil: throw Failure("the machine has no thread left to work on")
+        }
+    }
+
+    /// Has the work end where somebody asks for that: it stops between two blocks, and what is done stays done.
+    private func watch(_ interrupts: Interrupts) async {
+        while (try? await Task.sleep(for: .milliseconds(100))) != nil {
+            if interrupts.isInterrupted { return progress.cancel() }
         }
     }
 

@@ -4,8 +4,13 @@ import TuffRepository
 /// What a check of a repository found.
 struct CheckView: View {
     private let report: Check.Report
+    private let isRepaired: Bool
 
-    init(_ report: Check.Report) { self.report = report }
+    /// - Parameter isRepaired: the index has been made anew since; what is hurt is what still is.
+    init(_ report: Check.Report, isRepaired: Bool = false) {
+        self.report = report
+        self.isRepaired = isRepaired
+    }
 
     var kind: String { "RepositoryCheck" }
 
@@ -20,7 +25,15 @@ struct CheckView: View {
             text += "(\(point.id.description.prefix(8))) lost \(ByteCount(Int64(clamping: bytes))):\n"
             for range in hurt.ranges { text += "  bytes \(range.lowerBound) to \(range.upperBound - 1)\n" }
         }
-        if !report.hurt.isEmpty {
+        for name in report.unknown { text += "no file of a repository: \(Layout.printable(name))\n" }
+        if report.isIndexBroken {
+            text +=
+                "Without all of the index nobody knows what restore points lack: 'tuff backup check --repair' makes it anew.\n"
+        }
+        if isRepaired {
+            text +=
+                "The index is made anew. \(report.hurt.isEmpty ? "No restore point lacks anything." : "Now back up what is hurt.")\n"
+        } else if !report.hurt.isEmpty {
             text +=
                 "To heal what can be healed: 'tuff backup check --repair', then back up these volumes again.\n"
         }
@@ -45,7 +58,8 @@ struct CheckView: View {
         [
             "readPercent": .int(report.share), "points": .int(report.points), "packs": .int(report.packs),
             "readRecords": .int(Int64(clamping: report.read)),
-            "whole": .bool(report.isWhole), "damage": .list(report.damage.map { .text($0) }),
+            "whole": .bool(report.isWhole), "unknown": .list(report.unknown.map { .text($0) }),
+            "damage": .list(report.damage.map { .text($0) }),
             "strays": .list(report.strays.map { .text($0) }),
             "hurt": .list(
                 report.hurt.map { hurt in

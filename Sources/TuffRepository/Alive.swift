@@ -1,0 +1,105 @@
+/// Which entries of the index restore points need: one of each name, a bit for each entry.
+struct Alive {
+    private var files: [IndexFile]
+    private var bits: [[UInt64]]
+    /// The packs that are there, with their bytes.
+    private(set) var packs: [FileID: UInt64]
+    /// Bytes of records that are needed, of each pack.
+    private(set) var bytes: [FileID: UInt64] = [:]
+    /// Bytes of all records, of each pack.
+    private(set) var all: [FileID: UInt64] = [:]
+    var toCopy: Set<FileID> = []
+    private var checker: RecordChecker
+
+    /// - Throws: `damaged` if a point lacks something, unless a repair has taken note of that: somebody knows of it then, and what
+    ///   is lost needs no pack.
+    init(
+        _ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex, _ lease: Lease?
+    ) throws(RepositoryError) {
+        files = index.files
+        bits = files.map { Array(repeating: 0, count: ($0.layout.entries + 63) / 64) }
+        packs = Dictionary(
+            try repository.packFiles().map { ($0.id, $0.size) }, uniquingKeysWith: { first, _ in first })
+        checker = RecordChecker(repository)
+        for file in files {
+            // A pack's entries stand in one file together, and in several where merging them was cut off.
+            for (pack, bytes) in try file.bytesOfPacks() { all[pack] = max(all[pack] ?? 0, bytes) }
+        }
+        let noted = try repository.hurtPoints()
+        var visitor = Visitor(index: index, lease: lease, alive: self)
+        var walk = TreeWalk(repository, index)
+        for point in points {
+            try walk.walk(point, &visitor)
+            try lease?.keep()
+            if visitor.isHurt, !noted.contains(point.id) {
+                throw RepositoryError(
+                    .damaged,
+                    "nothing was pruned: restore point \(point.id) lacks something; 'tuff backup check --repair' tells what, "
+                        + "and takes note of it")
+            }
+            visitor.isHurt = false
+        }
+        self = visitor.alive
+    }
+
+    /// Every needed entry of these packs.
+    func locations(in packs: Set<FileID>) throws(RepositoryError) -> [Location] {
+        var result: [Location] = []
+        for (number, file) in files.enumerated() {
+            for page in 0..<file.layout.entryPages {
+                for (slot, item) in try file.entries(ofPage: page).enumerated() {
+                    let entry = page * IndexLayout.entriesPerPage + slot
+                    let pack = file.packs[item.pack]
+                    guard packs.contains(pack), bits[number][entry / 64] & (1 << UInt64(entry % 64)) != 0 else {
+                        continue
+                    }
+                    result.append(Location(pack: pack, entry: item.entry))
+                }
+            }
+        }
+        return result
+    }
+
+    /// Takes note of the one copy that is kept; false if there is none.
+    private mutating func note(
+        _ name: ContentName, isNode: Bool, _ index: RepositoryIndex
+    ) throws(RepositoryError) -> Bool {
+        guard let best = try best(of: index.find(name, node: isNode)) else { return false }
+        for (number, file) in files.enumerated() {
+            for (entry, location) in try file.findNumbered(name, node: isNode) where location == best {
+                if bits[number][entry / 64] & (1 << UInt64(entry % 64)) == 0 {
+                    bits[number][entry / 64] |= 1 << UInt64(entry % 64)
+                    bytes[best.pack, default: 0] += UInt64(best.entry.stored)
+                }
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Of several copies one that proves itself: the others may be destroyed.
+    private func best(of locations: [Location]) throws(RepositoryError) -> Location? {
+        let there = locations.filter { packs[$0.pack] != nil }
+        guard there.count > 1 else { return there.first }
+        for location in there {
+            do throws(RepositoryError) {
+                if try checker.isSound(location) { return location }
+            } catch  where error.isLoss { continue }
+        }
+        return nil
+    }
+
+    private struct Visitor: TreeWalk.Visitor {
+        let index: RepositoryIndex
+        let lease: Lease?
+        var alive: Alive
+        var isHurt = false
+
+        mutating func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
+            try lease?.keep()
+            return try alive.note(name, isNode: isNode, index)
+        }
+
+        mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { isHurt = true }
+    }
+}
