@@ -76,6 +76,13 @@ struct BackupCommandTests {
         ("check --repository r --read-data=0%", 64, "and no '0%'"),
         ("check --repository r --read-data=5% --repair", 64, "--repair reads all data"),
         ("prune --repository r --keep-last 0", 64, "keep rules count from 1 on"),
+        ("restore --repository r --name db --at 12 --to back", 1, "nor an ID of at least 4 digits"),
+        ("key list --repository r --key-file secret", 12, "says that it is not encrypted"),
+        ("init --repository r", 1, "there is a repository here already"),
+        (
+            "run --repository r --source disk --name db --changed-ranges disk", 1,
+            "no restore point of 'db' that changes"
+        ),
         ("run --repository r --source . --name db", 1, "neither a block device nor a regular file"),
     ])
     func whatCannotBeDoneIsSaid(_ command: String, _ code: Int32, _ message: String) throws {
@@ -83,5 +90,70 @@ struct BackupCommandTests {
         let ended = try expect(folder, command, code)
         #expect(ended.err.contains(message), "\(ended.err)")
         #expect(access("\(folder.path)/back", F_OK) != 0)
+    }
+
+    @Test func keysComeAndGoAndTheLastStays() throws {
+        let folder = try folder()
+        for name in ["one", "two", "three"] { try folder.write(name, name + "\n", mode: 0o600) }
+        try expect(folder, "init --repository e --key-file one", 0)
+        try expect(folder, "key add --repository e --key-file one --new-key-file two --label spare", 0)
+        let list = try expect(folder, "key list --repository e --key-file two", 0).out
+        let first = try #require(list.split(separator: "\n").first { $0.hasSuffix("first") }?.prefix(32))
+        #expect(list.contains("spare"))
+        let wrong = try expect(folder, "ls --repository e --key-file three", 12)
+        #expect(wrong.err.contains("the key opens none of the repository's key slots"))
+        #expect(try expect(folder, "ls --repository e", 12).err.contains("no key was given"))
+        try expect(folder, "key rm --repository e --key-file two \(first)", 0)
+        try expect(folder, "ls --repository e --key-file one", 12)
+        let spare = try #require(
+            try expect(folder, "key list --repository e --key-file two", 0).out.split(separator: "\n").last?.prefix(32))
+        #expect(try expect(folder, "key rm --repository e --key-file two \(spare)", 1).err.contains("last key slot"))
+    }
+
+    @Test func aRestoreTouchesNeitherTheRepositoryNorATargetThatItCannotFill() throws {
+        let folder = try folder()
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        for target in ["r/new", "./r/../r/repository", "\(folder.path)/r/points/x"] {
+            let ended = try expect(folder, "restore --repository r --name db --to \(target)", 64)
+            #expect(ended.err.contains("is in the repository itself"), "\(ended.err)")
+        }
+        let device = try expect(folder, "restore --repository r --name db --to /dev/tuff-no-such-device", 64)
+        #expect(device.err.contains("there is no device"))
+        // Without its index nothing can be restored, and what is there stays as it is.
+        try folder.write("old", String(repeating: "x", count: 200_000))
+        for name in try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/r/index") {
+            try folder.write("r/index/\(name)", "damaged")
+        }
+        let ended = try expect(folder, "restore --repository r --name db --to old", 1)
+        #expect(ended.err.contains("'tuff backup check --repair' makes the index anew"), "\(ended.err)")
+        #expect(folder.text("old").utf8.count == 200_000)
+        let repaired = try expect(folder, "check --repository r --repair", 1).out
+        #expect(repaired.contains("The index is made anew. No restore point lacks anything."), "\(repaired)")
+        try expect(folder, "restore --repository r --name db --to old", 0)
+        #expect(folder.text("old") == folder.text("disk"))
+    }
+
+    @Test(.timeLimit(.minutes(2))) func ctrlCEndsABackupThatGoesOnLater() throws {
+        let folder = try folder()
+        // Blocks that are like no other, of which a pack holds 256: the first is there long before the last is read.
+        var data = Data()
+        var block = (0..<65_536).map { _ in UInt8.random(in: 0...255) }
+        for number in 0..<6_000 {
+            withUnsafeBytes(of: number) { block.replaceSubrange(0..<8, with: $0) }
+            data.append(contentsOf: block)
+        }
+        try data.write(to: URL(filePath: "\(folder.path)/large"))
+        let running = try folder.start(["backup", "run", "--repository", "r", "--source", "large", "--name", "db"])
+        let packs = "\(folder.path)/r/packs"
+        while try FileManager.default.contentsOfDirectory(atPath: packs).isEmpty { usleep(1_000) }
+        running.signal(SIGINT)
+        let ended = running.wait()
+        #expect(ended.code == 130 && ended.err.contains("run it again, and it goes on"), "\(ended)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/r/leases").isEmpty)
+        let again = try expect(folder, "run --repository r --source large --name db --json", 0).out
+        let line = try #require(again.split(separator: "\n").first { $0.contains("\"new\":") })
+        let new = try #require(Int(line.filter(\.isNumber)))
+        #expect((1..<6_000).contains(new), "what was stored is not stored again: \(new)")
+        try expect(folder, "check --repository r --read-data", 0)
     }
 }

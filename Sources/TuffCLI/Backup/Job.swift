@@ -84,7 +84,12 @@ struct ProgressLine: Equatable {
         return hours > 0 ? "\(hours):\(two(rest / 60)):\(two(rest % 60))" : "\(rest / 60):\(two(rest % 60))"
     }
 
+    /// With one decimal, cut off: `12.3 GiB`.
     private static func size(_ bytes: UInt64) -> String {
-        ByteCount(Int64(clamping: bytes)).description
+        let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+        guard bytes >= 1 << 10 else { return "\(bytes) B" }
+        let index = (63 - bytes.leadingZeroBitCount) / 10
+        let unit = UInt64(1) << UInt64(10 * index)
+        return "\(bytes / unit).\(bytes % unit * 10 / unit) \(units[index - 1])"
     }
 }
