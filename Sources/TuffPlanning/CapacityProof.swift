@@ -35,6 +35,9 @@ struct CapacityProof {
     }
 
     private let observed: ObservedState
+    /// Volumes with work that was begun before this plan: it is gone on with whatever room there is by now, since giving it up would
+    /// leave them half done, and some of that room it has taken itself. With what they are.
+    private let begun: [UID: Marks]
     private var accounts: [Key: Account] = [:]
     private var chunks: [Key: ByteCount] = [:]
     private var volumes: [UID: Extent] = [:]
@@ -49,25 +52,54 @@ struct CapacityProof {
 
     init(_ desired: DesiredState, _ observed: ObservedState, _ index: StorageIndex, node: String) {
         self.observed = observed
+        begun = Dictionary(
+            index.volumes.lazy.filter { $0.marks.lastingOperation != nil }.map { ($0.uid, $0.marks) },
+            uniquingKeysWith: { first, _ in first })
         let pools = desired.pools.values.filter { $0.spec.node ?? node == node }
         for pool in pools.sorted(by: { $0.metadata.name < $1.metadata.name }) { open(pool.spec) }
-        var used: [String: Double] = [:]
-        for group in observed.volumeGroups.entries.values.lazy.compactMap(\.value) {
-            for volume in group.logicalVolumes where volume.layout == .thin { used[volume.uuid] = volume.dataPercent }
-        }
-        var allocated: [VolumeLocation: ByteCount] = [:]
-        for directory in observed.directories.entries.values.lazy.compactMap(\.value) {
-            for file in directory.files {
-                allocated[.file(directory: directory.path, name: file.name)] = file.allocated
-            }
-        }
+        let blocks = Blocks(observed)
         for volume in index.volumes + index.temporaries {
             let size = volume.size ?? .zero
-            let mapped =
-                volume.uuid.flatMap { used[$0] }.map { Self.share(size, $0, roundedUp: true) }
-                ?? allocated[volume.location].map { min($0, size) }
-            volumes[volume.uid] = Extent(size: size, mapped: mapped ?? size, backend: volume.backend)
+            // What nobody knows of unfinished work counts as not written: the more is to come.
+            let unknown = begun[volume.uid] != nil ? ByteCount.zero : blocks.bound(on: volume)
+            volumes[volume.uid] = Extent(
+                size: size, mapped: min(size, blocks.of(volume) ?? unknown), backend: volume.backend)
         }
+    }
+
+    /// What volumes have blocks for, as far as it was seen.
+    private struct Blocks {
+        private var used: [String: Double] = [:]
+        private var allocated: [VolumeLocation: ByteCount] = [:]
+        private var pools: [StorageBackend: ByteCount] = [:]
+
+        init(_ observed: ObservedState) {
+            for group in observed.volumeGroups.entries.values.lazy.compactMap(\.value) {
+                for volume in group.logicalVolumes {
+                    switch volume.layout {
+                    case .thin: used[volume.uuid] = volume.dataPercent
+                    case .thinPool:
+                        pools[.thinPool(group: group.name, pool: volume.name)] =
+                            volume.dataPercent.map { CapacityProof.share(volume.size, $0, roundedUp: true) }
+                    default: break
+                    }
+                }
+            }
+            for directory in observed.directories.entries.values.lazy.compactMap(\.value) {
+                for file in directory.files {
+                    allocated[.file(directory: directory.path, name: file.name)] = file.allocated
+                }
+            }
+        }
+
+        /// LVM tells it of active volumes only.
+        func of(_ volume: StoredVolume) -> ByteCount? {
+            volume.uuid.flatMap { used[$0] }.map { CapacityProof.share(volume.size ?? .zero, $0, roundedUp: true) }
+                ?? allocated[volume.location]
+        }
+
+        /// What it may have at most: no more than all of its pool together.
+        func bound(on volume: StoredVolume) -> ByteCount { pools[volume.backend] ?? volume.size ?? .zero }
     }
 
     private static func share(_ size: ByteCount, _ percent: Double, roundedUp: Bool) -> ByteCount {
@@ -119,24 +151,41 @@ struct CapacityProof {
 
     /// Why the plan must not be begun, by its worst moment: the first step at which something would run out.
     mutating func refusal(of plan: Plan) -> Refusal? {
+        var new: [(step: PlannedStep, key: Key, amount: ByteCount)] = []
         for planned in plan.steps {
             guard case .volume(let step) = planned.step else { continue }
             for (key, amount) in takes(step) where amount > .zero {
-                guard var account = accounts[key] else { continue }
-                account.taken = account.taken + amount
-                accounts[key] = account
-                guard account.taken > account.room else { continue }
-                let change = plan.changes[planned.change]
-                let place = change.location.map { ", \($0)" } ?? ""
-                return Refusal(
-                    .insufficientCapacity,
-                    "at its worst moment, \(change.resource) (\(change.summary)\(place)), the plan has taken "
-                        + "\(account.taken) of \(account.what), which has \(max(account.room, .zero)); \(account.reserve)",
-                    help: "make room there, or leave \(change.resource) out and apply the rest; what initiators write "
-                        + "meanwhile is not counted")
+                if goesOn(step) {
+                    // Others find less room for it, and it is never itself why nothing begins.
+                    accounts[key].map { accounts[key]?.taken = min(max($0.room, $0.taken), $0.taken + amount) }
+                } else {
+                    new.append((planned, key, amount))
+                }
             }
         }
+        for (planned, key, amount) in new {
+            guard var account = accounts[key] else { continue }
+            account.taken = account.taken + amount
+            accounts[key] = account
+            guard account.taken > account.room else { continue }
+            let change = plan.changes[planned.change]
+            let place = change.location.map { ", \($0)" } ?? ""
+            return Refusal(
+                .insufficientCapacity,
+                "at its worst moment, \(change.resource) (\(change.summary)\(place)), the plan has taken "
+                    + "\(account.taken) of \(account.what), which has \(max(account.room, .zero)); \(account.reserve)",
+                help: "make room there, or leave \(change.resource) out and apply the rest; what initiators write "
+                    + "meanwhile is not counted")
+        }
         return nil
+    }
+
+    /// Whether it goes on with what was begun before.
+    private func goesOn(_ step: VolumeStep) -> Bool {
+        switch step {
+        case .fill(_, let uid, _, _, _, _), .fillFromImage(_, let uid, _): begun[uid] != nil
+        default: false
+        }
     }
 
     /// What one step takes at most.
@@ -180,8 +229,10 @@ struct CapacityProof {
     /// Every block that is written may differ from what is there, and what is there may be shared with a snapshot.
     private mutating func write(_ amount: ByteCount, to uid: UID) -> [(Key, ByteCount)] {
         guard let target = volumes[uid] else { return [] }
-        let worst = min(target.size, amount + target.mapped)
-        volumes[uid]?.mapped = worst
+        let mapped = min(target.size, amount + target.mapped)
+        volumes[uid]?.mapped = mapped
+        // What an unfinished copy has is its own, and counted among what its pool has used.
+        let worst = begun[uid]?.isCopying == true ? mapped - target.mapped : mapped
         switch target.backend {
         case .thinPool(let group, let pool)?:
             let data = Key.data(group: group, pool: pool)

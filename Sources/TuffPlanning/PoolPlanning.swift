@@ -123,6 +123,7 @@ extension PoolState {
             budget = PoolBudget(virtualFree: usable)
         } else {
             budget = PoolBudget(virtualFree: Self.virtualFree(total: creation.size, spec, provisioned: .zero))
+            budget.ratio = spec.overprovision
         }
         budget.realFree = usable
     }

@@ -34,27 +34,51 @@ package struct Obstacle: Hashable, Sendable {
     }
 }
 
-/// Virtual and real room of a pool. Cinder's capacity filter is the reference for the virtual half:
-/// free = (total - reserved) x ratio - provisioned; the real half stops promises into a pool that is full.
+/// Virtual and real room of a pool. Cinder's capacity filter is the reference for both halves: what may be promised is
+/// (total - reserved) x ratio - provisioned, and no more than free space less the reserve x ratio.
 package struct PoolBudget: Sendable {
     package var virtualFree: ByteCount
     /// Free space less the reserve, as it is now; initiators fill it without asking.
     package var realFree = ByteCount.zero
+    /// How much may be promised of it: overprovision, 1 for what is not thin.
+    package var ratio = 1.0
     /// Set when the pool's real space is already within its reserve, or not known.
     package var exhausted: Obstacle?
+    /// What this plan has promised, of which nothing is written yet.
+    private var promised = ByteCount.zero
+
+    package init(virtualFree: ByteCount) { self.virtualFree = virtualFree }
+
+    /// What may still be promised, by which pools are weighed too: volumes spread over pools that are as empty, and a pool that
+    /// others have filled takes little whatever was promised of it.
+    package var room: ByteCount { min(virtualFree, realFree.scaled(by: ratio) - promised) }
 
     /// Takes `amount` from what may be promised; why not when it does not fit, and then takes nothing.
     package mutating func take(_ amount: ByteCount) -> Obstacle? {
-        if let exhausted { return exhausted }
-        guard amount <= virtualFree else {
-            let room = max(virtualFree, .zero)
-            return Obstacle(
-                .insufficientCapacity,
-                "needs \(amount) and only \(room) may still be promised (size less reserve, times overprovision, "
-                    + "less what is provisioned)")
-        }
+        if let obstacle = obstacle(to: amount) { return obstacle }
         virtualFree = virtualFree - amount
+        promised = promised + amount
         return nil
+    }
+
+    /// Why so much may not be promised.
+    package func obstacle(to amount: ByteCount) -> Obstacle? {
+        if let exhausted { return exhausted }
+        guard amount > room else { return nil }
+        let why =
+            amount > virtualFree
+            ? "size less reserve, times overprovision, less what is provisioned"
+            : "what is really free less reserve, times overprovision"
+        return Obstacle(
+            .insufficientCapacity, "needs \(amount) and only \(max(room, .zero)) may still be promised (\(why))")
+    }
+}
+
+extension ByteCount {
+    /// Cut off at what fits; nothing for what is negative or no number.
+    fileprivate func scaled(by ratio: Double) -> ByteCount {
+        let bytes = Double(bytes) * ratio
+        return bytes > 0 ? ByteCount(Int64(exactly: bytes.rounded(.down)) ?? .max) : .zero
     }
 }
 
@@ -134,6 +158,7 @@ extension PoolState {
             .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + $1.size }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: pool.size, spec, provisioned: provisioned))
+        budget.ratio = spec.overprovision
         if let used = pool.dataPercent {
             let free = Double(pool.size.bytes) * max(0, 100 - used) / 100
             budget.realFree = ByteCount(Int64(exactly: free.rounded(.down)) ?? 0) - spec.reserve.of(pool.size)
@@ -193,6 +218,7 @@ extension PoolState {
             .filter { !$0.tags.isEmpty && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: directory.size, spec, provisioned: provisioned))
+        budget.ratio = spec.overprovision
         obstacle = directory.exposure.map {
             Obstacle(.exposed, "\($0); whoever may write there decides what Tuff hands out")
         }
@@ -210,10 +236,7 @@ extension PoolState {
     }
 
     static func virtualFree(total: ByteCount, _ spec: PoolSpec, provisioned: ByteCount) -> ByteCount {
-        let usable = Double((total - spec.reserve.of(total)).bytes) * spec.overprovision
-        // Double(Int64.max) is 2^63, one more than fits; and what is no number promises nothing.
-        let room = usable > 0 ? Int64(exactly: usable.rounded(.down)) ?? .max : 0
-        return ByteCount(room) - provisioned
+        (total - spec.reserve.of(total)).scaled(by: spec.overprovision) - provisioned
     }
 
     private static func oneDecimal(_ value: Double) -> String {

@@ -160,12 +160,14 @@ extension PlanningPass {
         guard keepsSafety(stored), let declared = poolsByBackend[stored.backend], let pool = pools[declared.name] else {
             return nil
         }
-        if let obstacle = pool.obstacle ?? pool.budget.exhausted { return obstacle }
+        if let obstacle = pool.obstacle { return obstacle }
+        let isBegun = stored.marks.restoration != nil
+        if !isBegun, let obstacle = pool.budget.exhausted { return obstacle }
         let size = stored.size ?? .zero
         var worst = min(size, occupied(stored) + occupied(snapshot))
         if case .directory = stored.backend, !pool.sharesBlocks { worst = worst + occupied(stored) }
         // What was begun is not given up for want of room that it has taken itself.
-        if stored.marks.restoration == nil, worst > pool.budget.realFree {
+        if !isBegun, worst > pool.budget.realFree {
             return Obstacle(
                 .insufficientCapacity,
                 "rolling back may write \(worst), and pool '\(pool.name)' has \(max(pool.budget.realFree, .zero)) of real "

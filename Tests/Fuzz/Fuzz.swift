@@ -110,8 +110,12 @@ private enum Fuzz {
             _ = try file.find(name, node: true)
         }
         var merge = try IndexMerge([file])
-        while try merge.next() != nil {}
-        _ = try RepositoryIndex(store: store, custody: custody).entries(ofPack: id)
+        let writer = try IndexWriter(store: store, custody: custody, lease: nil)
+        while let location = try merge.next() { try writer.append(location) }
+        _ = try writer.finish()
+        let sorted = try RepositoryIndex(store: store, custody: custody, .sorting)
+        _ = try sorted.entries(ofPack: id)
+        _ = try Alive([], repository(store.files), sorted, nil)
     }
 
     // MARK: Trees

@@ -91,6 +91,7 @@ import TuffTestSupport
         var desired = DesiredState()
         desired.pools["dir"] = Sample.declared(
             "dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/tuff"))))
+        desired.pools["dir"]!.spec.overprovision = 2
         let image = ImageSource(path: "/srv/images/a.raw", format: .raw)
         for name in ["a", "b"] {
             var spec = VolumeSpec(size: Sample.gibi(10), placement: .pool("dir"))
@@ -106,5 +107,64 @@ import TuffTestSupport
         observed.directories.entries["/srv/tuff"] = .known(
             DirectoryPool(path: "/srv/tuff", size: Sample.gibi(100), free: Sample.gibi(40)))
         #expect(plan(desired, observed).refusal == nil)
+    }
+
+    @Test func whatWasBegunTakesOnlyWhatIsLeftOfItAndRefusesNothing() throws {
+        // 40 GiB, of which 4 are reserved. An unfinished copy has 6 of its 10 GiB.
+        func plan(_ number: Int, used: Double) throws -> Plan {
+            let (desired, db) = copies(number)
+            var copy = Sample.volume("copy-0", uid: Sample.uid(9), active: true) {
+                $0.operation = Marks.copying
+                $0.origin = Sample.uid
+            }
+            copy.dataPercent = 60
+            let observed = try observed([db, copy]) { group, pool in
+                pool.size = Sample.gibi(40)
+                pool.dataPercent = used
+                pool.chunkSize = ByteCount(64 << 10)
+                group.free = Sample.gibi(100)
+            }
+            return self.plan(desired, observed)
+        }
+        func goesOn(_ plan: Plan) -> Bool {
+            plan.steps.contains { planned in
+                guard case .volume(.fill(_, Sample.uid(9), _, _, _, _)) = planned.step else { return false }
+                return true
+            }
+        }
+        let tight = try plan(1, used: 85)
+        #expect(tight.refusal == nil && goesOn(tight), "2 GiB are free, and what was begun is not given up")
+        // 18 GiB are free: 4 for the rest of the first, and room for a second one.
+        let two = try plan(2, used: 45)
+        #expect(two.refusal == nil && goesOn(two))
+        let refusal = try #require(try plan(2, used: 60).refusal)
+        #expect(refusal.sentence.contains("Volume/copy-1"), "the new one is what does not fit: \(refusal)")
+    }
+
+    @Test func aSourceThatIsNotActiveHasNoMoreBlocksThanItsPool() throws {
+        var desired = Sample.desired()
+        desired.pools["fast"]!.spec.overprovision = 20
+        desired.pools["other"] = Sample.declared(
+            "other", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp1"))))
+        desired.pools["other"]!.spec.overprovision = 20
+        desired.volumes["db"]!.spec.size = Sample.gibi(1_000)
+        var spec = VolumeSpec(size: Sample.gibi(1_000), placement: .pool("other"))
+        spec.source = .volume("db")
+        desired.volumes["copy"] = Sample.declared("copy", spec)
+        var observed = try observed([Sample.volume(size: Sample.gibi(1_000))]) { group, pool in
+            pool.size = Sample.gibi(100)
+            pool.dataPercent = 10
+            pool.chunkSize = ByteCount(64 << 10)
+            pool.metadataSize = Sample.gibi(1)
+            group.logicalVolumes.append(pool)
+            group.logicalVolumes[group.logicalVolumes.count - 1].name = "tp1"
+            group.logicalVolumes[group.logicalVolumes.count - 1].uuid = "uuid-tp1"
+        }
+        #expect(plan(desired, observed).refusal == nil)
+        #expect(!plan(desired, observed).isEmpty)
+        var group = try #require(observed.volumeGroups["vg0"].value ?? nil)
+        group.logicalVolumes[group.logicalVolumes.firstIndex { $0.name == "tp0" } ?? 0].dataPercent = 95
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        #expect(plan(desired, observed).refusal != nil, "95 GiB may be its, and 80 are free")
     }
 }

@@ -66,7 +66,7 @@ import TuffTestSupport
         #expect(["a", "b", "c", "d"].map { place(plan, $0) } == ["vg-wide", "vg-fast", "vg-wide", nil])
         #expect(change(plan, "d")?.reason == .insufficientCapacity)
         let sentence = change(plan, "d")?.summary ?? ""
-        #expect(sentence.contains("'fast' is out: only 41 GiB may still be promised"), "\(sentence)")
+        #expect(sentence.contains("'fast' is out: needs 80 GiB and only 41 GiB may still be promised"), "\(sentence)")
         #expect(change(plan, "d")?.location == plan.changes.first { $0.resource.name == "d" }?.location)
     }
 
@@ -115,5 +115,43 @@ import TuffTestSupport
         let plan = plan(desired, observed())
         #expect(plan.isEmpty)
         #expect(change(plan, "db") == nil)
+    }
+
+    @Test func aCopyGoesElsewhereWhereItsSourcesPoolIsNotWanted() {
+        var desired = desired([("copy", 10)])
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(10), placement: .pool("slow")))
+        desired.volumes["copy"]!.spec.source = .volume("db")
+        let plan = plan(desired, observed(group("slow", 400, [Sample.volume()])))
+        #expect(place(plan, "copy") == "vg-wide")
+        #expect(plan.steps.contains { if case .volume(.fill) = $0.step { true } else { false } }, "byte by byte")
+    }
+
+    @Test func volumesSpreadOverOverprovisionedPoolsToo() {
+        var desired = DesiredState()
+        for name in ["fast", "wide"] {
+            desired.pools[name] = Sample.declared(
+                name,
+                PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg-\(name)", thinPool: "tp0"))),
+                labels: ["tier": "ssd"])
+            desired.pools[name]!.spec.overprovision = 10
+        }
+        for number in 0..<50 {
+            desired.volumes["v\(number)"] = Sample.declared(
+                "v\(number)", VolumeSpec(size: Sample.gibi(10), placement: .selector(Self.ssd)))
+        }
+        let plan = plan(desired, observed(group("fast", 100), group("wide", 100)))
+        let places = (0..<50).compactMap { place(plan, "v\($0)") }
+        #expect(places.filter { $0 == "vg-fast" }.count == 25 && places.count == 50)
+    }
+
+    @Test func noMoreIsPromisedThanWhatIsReallyFreeAllows() {
+        // Hardly anything is promised of it, and snapshots have filled it.
+        let filled = observed(group("wide", 200, used: 88, [Sample.volume()]))
+        #expect(change(plan(desired([("new", 90)]), filled), "new")?.reason == .insufficientCapacity)
+        #expect(place(plan(desired([("new", 4)]), filled), "new") == "vg-fast")
+        var explicit = desired([("new", 90)])
+        explicit.volumes["new"]!.spec.placement = .pool("wide")
+        let sentence = change(plan(explicit, filled), "new")?.summary ?? ""
+        #expect(sentence.contains("only 4 GiB may still be promised (what is really free"), "\(sentence)")
     }
 }

@@ -217,6 +217,12 @@ import TuffTestSupport
         // Blocks that neither of them has are equal.
         #expect(!plan(desired("undo"), try state(used: 80, mapped: 30)).isEmpty)
         #expect(plan(desired("undo"), try state(used: 80, mapped: 60)).isEmpty)
+        var begun = observed(active: true) { $0.operation = Marks.restoring(Self.key) }
+        var group = try #require(begun.volumeGroups["vg0"].value ?? nil)
+        group.logicalVolumes[0].dataPercent = 97
+        begun.volumeGroups.entries["vg0"] = .known(group)
+        let finishing = plan(desired("undo"), begun)
+        #expect(finishing.refusal == nil && !finishing.isEmpty, "what was begun is not given up")
     }
 
     @Test func copiesOfTheVolumeAreTakenBeforeIt() throws {
