@@ -122,6 +122,9 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var needsCheck: Bool
     /// Thin pools: whether dmeventd watches it; nil elsewhere.
     package var isMonitored: Bool?
+    /// Thin pools: whether a new chunk reads zeros where nothing was written to it yet. Nil elsewhere, and in inventories of
+    /// versions that did not ask.
+    package var zeroesChunks: Bool?
     /// Nil while inactive.
     package var device: DeviceNumber?
 
@@ -130,7 +133,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         suspended: Bool = false, open: Bool = false, pool: String? = nil, origin: String? = nil,
         dataPercent: Double? = nil, metadataPercent: Double? = nil, metadataSize: ByteCount? = nil,
         chunkSize: ByteCount? = nil, health: String = "", profile: String? = nil, whenFull: String? = nil,
-        needsCheck: Bool = false, isMonitored: Bool? = nil, device: DeviceNumber? = nil
+        needsCheck: Bool = false, isMonitored: Bool? = nil, zeroesChunks: Bool? = nil, device: DeviceNumber? = nil
     ) {
         self.name = name
         self.uuid = uuid
@@ -151,6 +154,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         self.whenFull = whenFull
         self.needsCheck = needsCheck
         self.isMonitored = isMonitored
+        self.zeroesChunks = zeroesChunks
         self.device = device
     }
 
@@ -191,6 +195,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
             whenFull: try container.decodeIfPresent(String.self, forKey: .whenFull),
             needsCheck: try container.decodeIfPresent(Bool.self, forKey: .needsCheck) ?? false,
             isMonitored: try container.decodeIfPresent(Bool.self, forKey: .isMonitored),
+            zeroesChunks: try container.decodeIfPresent(Bool.self, forKey: .zeroesChunks),
             device: try container.decodeIfPresent(DeviceNumber.self, forKey: .device))
     }
 }

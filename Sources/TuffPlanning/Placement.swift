@@ -63,7 +63,7 @@ extension PlanningPass {
         for (key, value) in selector.matchLabels.sorted(by: { $0.key < $1.key }) where pool.labels[key] != value {
             return "its label \(key) is \(pool.labels[key].map { "'\($0)'" } ?? "missing"), not '\(value)'"
         }
-        return (pool.obstacle ?? pool.budget.obstacle(to: wanted))?.sentence
+        return (pool.fillObstacle ?? pool.budget.obstacle(to: wanted))?.sentence
     }
 
     /// Whether every pool that the selector matches is another node's.

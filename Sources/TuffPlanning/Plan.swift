@@ -118,6 +118,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let needsCheck = Reason(rawValue: "NeedsCheck")
     package static let dataFull = Reason(rawValue: "DataFull")
     package static let metadataFull = Reason(rawValue: "MetadataFull")
+    /// New chunks of a thin pool show what earlier volumes left there.
+    package static let notZeroed = Reason(rawValue: "NotZeroed")
     package static let coarseChunks = Reason(rawValue: "CoarseChunks")
     package static let autoExtendOff = Reason(rawValue: "AutoExtendOff")
     package static let cannotGrow = Reason(rawValue: "CannotGrow")

@@ -30,6 +30,20 @@ extension PoolState {
         }
     }
 
+    /// Whether a pool hands out chunks with what earlier volumes wrote there. A filling leaves out what reads zeros already, and
+    /// a chunk reads zeros only as long as nothing is written to it: with the first block the rest of it would appear, in the
+    /// middle of what is then called complete (dm-thin, `schedule_zero`).
+    ///
+    /// Writing whole chunks would mend the filling alone, and not what an initiator reads in a blank volume.
+    static func staleness(of pool: LogicalVolume, in group: VolumeGroup) -> Obstacle? {
+        guard pool.zeroesChunks == false else { return nil }
+        let place = "\(group.name)/\(pool.name)"
+        return Obstacle(
+            .notZeroed,
+            "thin pool \(place) does not zero new chunks (zero is off), so that a volume there may show what earlier volumes "
+                + "held; 'lvchange --zero y \(place)' switches it on")
+    }
+
     /// What a person should know and act on.
     mutating func complain(
         _ pool: LogicalVolume, in group: VolumeGroup, _ spec: PoolSpec, _ observed: ObservedState
@@ -40,6 +54,7 @@ extension PoolState {
             let isMetadata = pool.metadataPercent.map { $0 >= limit } ?? false
             complaints.append(Obstacle(isMetadata ? .metadataFull : .dataFull, exhausted.sentence))
         }
+        if let stale { complaints.append(stale) }
         if let chunk = pool.chunkSize, chunk >= Self.coarseChunk {
             complaints.append(
                 Obstacle(

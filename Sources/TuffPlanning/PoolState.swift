@@ -7,6 +7,9 @@ package struct PoolState: Sendable {
     package var backend: StorageBackend
     /// Why nothing can be made or grown here; nil when all is well.
     package var obstacle: Obstacle?
+    /// Why nothing may read zeros here that nobody wrote: a thin pool that hands out chunks as earlier volumes left them. What is
+    /// there stays in use, and so do its snapshots, which share blocks or copy whole ones.
+    package var stale: Obstacle?
     /// What is wrong and stops nothing.
     package var complaints: [Obstacle] = []
     /// What may still be promised to new and growing volumes.
@@ -21,6 +24,9 @@ package struct PoolState: Sendable {
     package var sharesBlocks = false
     /// LVM's uuid of the group, and after a slash of the thin pool; nil where there is none or nothing was seen.
     package var uuid: String?
+
+    /// Why no volume can be made, grown or filled here. Both would count on what was never written to read zeros.
+    package var fillObstacle: Obstacle? { obstacle ?? stale }
 }
 
 /// A reason and the sentence that goes with it.
@@ -154,6 +160,7 @@ extension PoolState {
         }
         uuid = "\(group.uuid)/\(pool.uuid)"
         obstacle = obstacle ?? Self.obstacle(of: pool, in: group)
+        stale = Self.staleness(of: pool, in: group)
         let provisioned = group.logicalVolumes.lazy
             .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + $1.size }

@@ -160,7 +160,7 @@ extension PlanningPass {
         guard keepsSafety(stored), let declared = poolsByBackend[stored.backend], let pool = pools[declared.name] else {
             return nil
         }
-        if let obstacle = pool.obstacle { return obstacle }
+        if let obstacle = pool.fillObstacle { return obstacle }
         let isBegun = stored.marks.restoration != nil
         if !isBegun, let obstacle = pool.budget.exhausted { return obstacle }
         let size = stored.size ?? .zero

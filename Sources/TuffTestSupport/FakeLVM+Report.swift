@@ -28,7 +28,10 @@ extension FakeLVM {
         let volumes = group.volumes.values.sorted { $0.name < $1.name }
         let pools: [[String]] = volumes.compactMap { volume in
             guard case .thinPool(_, let chunkSize) = volume.kind else { return nil }
-            return [volume.uuid, "\(chunkSize.bytes)", volume.isMonitored ? "monitored" : "not monitored"]
+            return [
+                volume.uuid, "\(chunkSize.bytes)", volume.isMonitored ? "monitored" : "not monitored",
+                volume.zeroesChunks ? "1" : "0",
+            ]
         }
         let sections = [
             Self.section("vg", [Self.row(LVMReportDecoder.groupColumns, Self.cells(group))]),

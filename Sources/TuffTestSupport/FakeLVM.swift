@@ -36,6 +36,7 @@ package struct FakeLVM: Equatable, Sendable {
         package var whenFull = "queue"
         package var needsCheck = false
         package var isMonitored = true
+        package var zeroesChunks = true
         /// Stands for the bytes: unique when made, and again after each write. An oracle compares it.
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.

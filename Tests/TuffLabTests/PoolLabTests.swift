@@ -195,6 +195,24 @@ struct PoolLabTests {
         try await dispose()
     }
 
+    /// A chunk that somebody used and gave back is handed out as it is. What that pool's first volume would be filled with is
+    /// refused until the command that the refusal names was given.
+    @Test func aPoolThatDoesNotZeroTakesNothingNew() async throws {
+        for disk in devices { try blank(disk) }
+        try await lvm("vgcreate", "-qq", "--yes", "made", devices[0])
+        try await lvm("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-Zn", "-L", "512m", "-n", "tp", "made")
+        let text =
+            thread.document("Pool", "new", "lvm: {volumeGroup: made, thinPool: tp}, overprovision: 4")
+            + thread.document("Volume", "db", "size: 64Mi, pool: new")
+        let (plan, _, _) = try await look(text)
+        #expect(plan.isEmpty && plan.changes.contains { $0.resource.kind == .volume && $0.reason == .notZeroed })
+        #expect(try pool(plan).notes.contains { $0.contains("lvchange --zero y made/tp") })
+        try await lvm("lvchange", "-qq", "--zero", "y", "made/tp")
+        let report = try await apply(text)
+        #expect(report.exitCode == 0 && report.remaining.isEmpty, "\(report.changes)")
+        try await dispose()
+    }
+
     /// Power fails after each step; the next pass takes up what is there.
     @Test func anInterruptedCreationIsFinished() async throws {
         for disk in devices { try blank(disk) }

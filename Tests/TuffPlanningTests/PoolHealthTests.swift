@@ -62,6 +62,8 @@ import TuffTestSupport
         #expect(try complaints(observed { $0.metadataPercent = 93 }) == [.metadataFull])
         #expect(try complaints(observed { $0.chunkSize = ByteCount(512 << 10) }) == [.coarseChunks])
         #expect(try complaints(observed { $0.chunkSize = ByteCount(256 << 10) }).isEmpty)
+        #expect(try complaints(observed { $0.zeroesChunks = false }) == [.notZeroed])
+        #expect(try complaints(observed { $0.zeroesChunks = true }).isEmpty)
         let change = try pool(observed { $0.chunkSize = ByteCount(8 << 20) }, growing: false).0
         #expect(change.action == .unchanged && change.notes.contains { $0.contains("8 MiB") })
     }

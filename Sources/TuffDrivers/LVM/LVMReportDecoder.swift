@@ -16,7 +16,7 @@ package enum LVMReportDecoder {
         "lv_health_status", "lv_kernel_major", "lv_kernel_minor", "lv_profile", "lv_when_full", "lv_check_needed",
     ]
     package static let deviceColumns = ["pv_uuid"]
-    package static let segmentColumns = ["lv_uuid", "chunk_size", "seg_monitor"]
+    package static let segmentColumns = ["lv_uuid", "chunk_size", "seg_monitor", "zero"]
     package static let nameColumns = ["vg_name", "vg_uuid"]
 
     /// Most bytes of a report: some 80,000 logical volumes.

@@ -93,12 +93,13 @@ struct LVMReportGroup {
             metadataSize: try cells.optionalSize(12), chunkSize: pieces[volumeUUID]?.chunkSize,
             health: try cells.text(13), profile: try cells.optional(16), whenFull: try cells.optional(17),
             needsCheck: try cells.flag(18) == true, isMonitored: pieces[volumeUUID]?.isMonitored,
-            device: try cells.device(14, 15))
+            zeroesChunks: pieces[volumeUUID]?.zeroesChunks, device: try cells.device(14, 15))
     }
 
     private struct ThinPoolPiece {
         var chunkSize: ByteCount
         var isMonitored: Bool
+        var zeroesChunks: Bool
     }
 
     /// What only segments say, by the uuid of the thin pool.
@@ -106,9 +107,13 @@ struct LVMReportGroup {
         var result: [String: ThinPoolPiece] = [:]
         for row in rows {
             let cells = Cells(row, LVMReportDecoder.segmentColumns, of: "a segment of \(name)")
+            guard let zeroesChunks = try cells.flag(3) else {
+                throw HostError(.malformed, "LVM cannot tell whether a thin pool of \(name) zeroes new chunks")
+            }
             // A text for people, and the only one there is; what it says is only ever told, and asked for once more.
             let piece = ThinPoolPiece(
-                chunkSize: try cells.size(1), isMonitored: try cells.text(2) == "monitored")
+                chunkSize: try cells.size(1), isMonitored: try cells.text(2) == "monitored",
+                zeroesChunks: zeroesChunks)
             guard result.updateValue(piece, forKey: try cells.nonEmpty(0)) == nil else {
                 throw LVMReportDecoder.contradiction("a thin pool of \(name) has two segments")
             }

@@ -44,7 +44,7 @@ struct LVMReportTests {
                     name: "tp0", uuid: "LG5IrJ-cPo4-Svng-LKEF-NDiQ-UAMc-B5bRr8", size: ByteCount(1 << 30),
                     layout: .thinPool, active: true, open: true, dataPercent: 9.77, metadataPercent: 11.82,
                     metadataSize: ByteCount(4 << 20), chunkSize: ByteCount(64 << 10),
-                    whenFull: "queue", isMonitored: true, device: DeviceNumber(major: 254, minor: 5)))
+                    whenFull: "queue", isMonitored: true, zeroesChunks: true, device: DeviceNumber(major: 254, minor: 5)))
         #expect(
             group.logicalVolumes[4]
                 == LogicalVolume(
@@ -131,6 +131,8 @@ struct LVMReportTests {
         (#""data_percent":"9.77""#, #""data_percent":"977.0""#),
         (#""lv_active_locally":"1""#, #""lv_active_locally":"active""#),
         (#""lv_active_locally":"1""#, #""lv_active_locally":"-1""#),
+        (#""zero":"1""#, #""zero":"-1""#),
+        (#""zero":"1""#, #""zero":"zero""#),
         (#""vg_free":"3074424832""#, #""vg_free":"9074424832""#),
         (#""vg_extent_size":"4194304""#, #""vg_extent_size":"0""#),
         (#""pv": ["#, #""lv": ["#),
