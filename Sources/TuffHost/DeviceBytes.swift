@@ -88,7 +88,7 @@ struct DeviceBytes: ~Copyable {
         var offset: UInt64 = 0
         while offset < size {
             told(offset, size)
-            guard progress() else { throw HostError(.failed, "The controller ended while \(path) was wiped") }
+            guard progress() else { throw interruption("wiping") }
             let length = min(Self.piece, size - offset)
             switch method {
             case .zero: try zero(offset, length)
@@ -172,7 +172,7 @@ struct DeviceBytes: ~Copyable {
         var offset: UInt64 = 0, unsynced = 0
         while offset < size {
             told(offset, size)
-            guard progress() else { throw HostError(.failed, "The controller ended while \(path) was filled") }
+            guard progress() else { throw interruption("filling") }
             // Holes on both sides are equal.
             let data = min(nextData(offset), Self.nextData(file.raw, offset))
             guard data < size else { break }
@@ -191,6 +191,10 @@ struct DeviceBytes: ~Copyable {
             offset += UInt64(length)
         }
         try sync()
+    }
+
+    private func interruption(_ work: String) -> HostError {
+        HostError(.interrupted, "Stopped \(work) \(path); the next pass goes on with it", subject: path)
     }
 
     /// Nothing was read, which is no error of the system's where the end comes before the size that was told.

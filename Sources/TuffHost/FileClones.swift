@@ -18,7 +18,7 @@ extension FileVerbs {
         let size = try requireOurs(from.raw, source.path).st_size
         // What waits in memory is written in pieces, each a sign of life; FICLONE itself is silent until it is done.
         for offset in stride(from: 0, to: Int64(size), by: 64 << 20) {
-            guard progress() else { throw HostError(.failed, "The controller ended before \(place.path) was made") }
+            guard progress() else { throw HostError(.interrupted, "Stopped before \(place.path) was made") }
             _ = tuff_write_back(from.raw, offset, 64 << 20)
         }
         let file = try openAnew(place)

@@ -105,10 +105,19 @@ package final class LinuxMachine: Machine {
         return image
     }
 
-    package func perform(_ actions: [HostAction]) async throws(HostError) { try await perform(actions) { _ in } }
+    package func perform(_ actions: [HostAction]) async throws(HostError) {
+        try await perform(actions, { _ in }, nil)
+    }
 
     package func perform(
-        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) {
+        try await perform(actions, telling, isOver)
+    }
+
+    private func perform(
+        _ actions: [HostAction], _ telling: @escaping @Sendable (DataProgress) -> Void, _ isOver: WorkerEnd?
     ) async throws(HostError) {
         var rest = actions[...]
         while let first = rest.first {
@@ -130,9 +139,7 @@ package final class LinuxMachine: Machine {
             case .growWiped(let group, let name, let uid, let uuid, let from, let to, let method):
                 let growth = ThickGrowth(commands: commands, group: group, name: name, uid: uid)
                 try await growth.run(uuid: uuid, from: from, to: to) { device throws(HostError) in
-                    guard case .performed = try await ask(.perform([[.wipe(device, method)]]), telling: telling) else {
-                        throw Self.confused
-                    }
+                    try await work([.wipe(device, method)], telling, isOver)
                 }
                 rest.removeFirst()
             case .require(let condition) where condition.concernsDevice:
@@ -147,9 +154,7 @@ package final class LinuxMachine: Machine {
                 rest.removeFirst()
             default:
                 let batch = rest.prefix { !$0.needsCommand }
-                guard case .performed = try await ask(.perform([batch.map(completed)]), telling: telling) else {
-                    throw Self.confused
-                }
+                try await work(batch.map(completed), telling, isOver)
                 rest = rest.dropFirst(batch.count)
             }
         }
@@ -213,10 +218,20 @@ package final class LinuxMachine: Machine {
         }
     }
 
+    /// Has a worker carry out actions.
+    private func work(
+        _ actions: [HostAction], _ telling: @escaping @Sendable (DataProgress) -> Void, _ isOver: WorkerEnd?
+    ) async throws(HostError) {
+        guard case .performed = try await ask(.perform([actions]), telling: telling, until: isOver) else {
+            throw Self.confused
+        }
+    }
+
     func ask(
-        _ work: WorkerRequest.Work, telling: @escaping @Sendable (DataProgress) -> Void = { _ in }
+        _ work: WorkerRequest.Work, telling: @escaping @Sendable (DataProgress) -> Void = { _ in },
+        until isOver: WorkerEnd? = nil
     ) async throws(HostError) -> WorkerReply {
-        switch try await workers.ask(WorkerRequest(roots: roots, work: work), telling: telling) {
+        switch try await workers.ask(WorkerRequest(roots: roots, work: work), telling: telling, until: isOver) {
         case .failed(let error), .stopped(_, let error): throw error
         case let reply: return reply
         }

@@ -131,9 +131,15 @@ package protocol Machine: Sendable {
     /// is unknown, even for a failed precondition of ours the next step is to observe.
     func perform(_ actions: [HostAction]) async throws(HostError)
 
-    /// The same, and tells now and then how far an action has come that takes long, from whatever thread.
+    /// The same, for actions that read or write all of a volume, which may take hours.
+    ///
+    /// - Parameters:
+    ///   - telling: told now and then how far such an action has come, from whatever thread.
+    ///   - isOver: asked some times a second, from whatever thread. Once true, such an action ends at its next block, which
+    ///     throws `interrupted` when that has happened. Commands are finished all the same.
     func perform(
-        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
     ) async throws(HostError)
 
     /// Carries out sequences that have nothing to do with each other, each as `perform` does: that one fails stops no
@@ -170,7 +176,8 @@ extension Machine {
 
     /// For machines of tests, whose work takes no time.
     package func perform(
-        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
     ) async throws(HostError) { try await perform(actions) }
 
     package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {

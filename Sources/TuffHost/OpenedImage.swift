@@ -66,7 +66,7 @@ final class OpenedImage: ImageFile {
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         var offset: UInt64 = 0
         while offset < length {
-            guard progress() else { throw HostError(.failed, "The controller ended while \(path) was read") }
+            guard progress() else { throw HostError(.interrupted, "Stopped reading the image \(path)", subject: path) }
             let count = Int(min(UInt64(buffer.count), length - offset))
             try fill(&buffer, count, at: offset)
             buffer.withUnsafeBytes { hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[..<count])) }

@@ -14,6 +14,9 @@ enum WorkerFault: Error, Equatable {
     case garbled
 }
 
+/// Says whether somebody wants the worker to stop. Asked some times a second, from whatever thread.
+typealias WorkerEnd = @Sendable () -> Bool
+
 /// The controller's end of one worker's socket. Closed when nobody holds it any more, which ends an idle worker and
 /// keeps a stuck one from beginning another action once it can go on.
 final class WorkerConnection: Sendable {
@@ -26,6 +29,10 @@ final class WorkerConnection: Sendable {
     /// The worker is gone. Set and asked under the pool's lock.
     let hasEnded = Atomic(false)
     private let descriptor: Int32
+    private let stopped = Atomic(false)
+
+    /// Most milliseconds until somebody who wants the worker to stop is heard.
+    private static let attention: Int32 = 100
 
     init(_ descriptor: consuming OwnedDescriptor, id: Int) {
         self.descriptor = descriptor.release()
@@ -38,23 +45,34 @@ final class WorkerConnection: Sendable {
     /// Closing alone would come too late, when the thread that waited for the answer lets go of it.
     func giveUp() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
+    /// The worker was asked to stop, and takes no other request.
+    var isStopped: Bool { stopped.load(ordering: .relaxed) }
+
+    /// Asks the worker to end what it does at its next block, and to answer all the same: only then it certainly writes
+    /// nothing any more.
+    private func stop() {
+        if !stopped.exchange(true, ordering: .relaxed) { shutdown(descriptor, Int32(SHUT_WR)) }
+    }
+
     /// Sends a request and waits for its answer. Blocks: for owned threads only.
     ///
     /// - Parameters:
     ///   - deadline: longest silence, in seconds.
     ///   - telling: told how far an action has come that takes long.
+    ///   - isOver: once true, the worker is asked to stop.
     /// - Returns: the answer, and how many sequences the worker last said were done.
     func exchange(
-        _ request: [UInt8], deadline: Double, telling: (DataProgress) -> Void = { _ in }
+        _ request: [UInt8], deadline: Double, telling: (DataProgress) -> Void = { _ in }, until isOver: WorkerEnd? = nil
     ) -> (Result<WorkerReply, WorkerFault>, done: Int) {
         var done = 0
         let result = Result { () throws(WorkerFault) in
             try send(request, deadline)
             while true {
-                guard let (kind, length) = WorkerFrame.header(try receive(WorkerFrame.headerSize, deadline)) else {
+                guard let (kind, length) = WorkerFrame.header(try receive(WorkerFrame.headerSize, deadline, isOver))
+                else {
                     throw .garbled
                 }
-                let body = try receive(length, deadline)
+                let body = try receive(length, deadline, isOver)
                 if kind == .progress {
                     guard let told = ProgressCoding.decode(body) else { throw .garbled }
                     done = told.sequences
@@ -76,14 +94,14 @@ final class WorkerConnection: Sendable {
             if count > 0 {
                 rest = rest.dropFirst(count)
             } else if errno == EAGAIN {
-                try wait(POLLOUT, deadline)
+                try wait(POLLOUT, deadline, nil)
             } else if errno != EINTR {
                 throw .undelivered
             }
         }
     }
 
-    private func receive(_ count: Int, _ deadline: Double) throws(WorkerFault) -> [UInt8] {
+    private func receive(_ count: Int, _ deadline: Double, _ isOver: WorkerEnd?) throws(WorkerFault) -> [UInt8] {
         var fault: WorkerFault?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             while filled < count, fault == nil {
@@ -91,7 +109,7 @@ final class WorkerConnection: Sendable {
                 if got > 0 {
                     filled += got
                 } else if got < 0, errno == EAGAIN {
-                    do throws(WorkerFault) { try wait(POLLIN, deadline) } catch { fault = error }
+                    do throws(WorkerFault) { try wait(POLLIN, deadline, isOver) } catch { fault = error }
                 } else if got == 0 || errno != EINTR {
                     fault = .ended
                 }
@@ -101,13 +119,15 @@ final class WorkerConnection: Sendable {
         return bytes
     }
 
-    private func wait(_ events: Int32, _ deadline: Double) throws(WorkerFault) {
+    private func wait(_ events: Int32, _ deadline: Double, _ isOver: WorkerEnd?) throws(WorkerFault) {
         let end = monotonicSeconds() + deadline
         while true {
             var poller = pollfd(fd: descriptor, events: Int16(events), revents: 0)
             let rest = end - monotonicSeconds()
             guard rest > 0 else { throw .overdue }
-            if poll(&poller, 1, Int32(min(rest * 1000 + 1, 60_000))) > 0 { return }
+            if isOver?() == true { stop() }
+            let longest = isOver == nil ? 60_000 : Self.attention
+            if poll(&poller, 1, min(Int32(min(rest * 1000 + 1, 60_000)), longest)) > 0 { return }
         }
     }
 }

@@ -71,17 +71,21 @@ final class WorkerPool: Sendable {
     }
 
     func ask(
-        _ request: WorkerRequest, telling: @escaping @Sendable (DataProgress) -> Void = { _ in }
+        _ request: WorkerRequest, telling: @escaping @Sendable (DataProgress) -> Void = { _ in },
+        until isOver: WorkerEnd? = nil
     ) async throws(HostError) -> WorkerReply {
         var done = 0
-        return try await ask(request, done: &done, telling: telling)
+        return try await ask(request, done: &done, telling: telling, until: isOver)
     }
 
     /// Asks a worker. A request that certainly reached nobody is sent once more.
     ///
-    /// - Parameter done: set to the number of sequences that the worker last said were done, for when it fails.
+    /// - Parameters:
+    ///   - done: set to the number of sequences that the worker last said were done, for when it fails.
+    ///   - isOver: once true, the worker is asked to stop, and ends with this request.
     func ask(
-        _ request: WorkerRequest, done: inout Int, telling: @escaping @Sendable (DataProgress) -> Void = { _ in }
+        _ request: WorkerRequest, done: inout Int, telling: @escaping @Sendable (DataProgress) -> Void = { _ in },
+        until isOver: WorkerEnd? = nil
     ) async throws(HostError) -> WorkerReply {
         try refuseHanging(request)
         guard let message = try? request.message() else {
@@ -91,14 +95,16 @@ final class WorkerPool: Sendable {
         var last: HostError?
         for _ in 0..<2 {
             let connection = try await acquire()
-            let outcome = await OwnedThread.run { connection.exchange(message, deadline: deadline, telling: telling) }
+            let outcome = await OwnedThread.run {
+                connection.exchange(message, deadline: deadline, telling: telling, until: isOver)
+            }
             done = outcome?.done ?? 0
             switch outcome?.0 {
             case nil:
                 release(connection)
                 throw HostError(.exhausted, "No thread is left for \(request.summary)")
             case .success(let reply):
-                release(connection)
+                if connection.isStopped { discard() } else { release(connection) }
                 return reply
             case .failure(.undelivered):
                 last = connection.startFault.withLock { $0 }
@@ -107,6 +113,8 @@ final class WorkerPool: Sendable {
                 let cause = connection.startFault.withLock { $0 }
                 discard()
                 if let cause { throw cause }
+                // A service manager ends workers itself, with the controller.
+                if isOver?() == true { throw HostError(.interrupted, "\(request.summary) was stopped") }
                 throw HostError(.failed, "The worker process ended in the middle of \(request.summary)")
             case .failure(.garbled):
                 discard()

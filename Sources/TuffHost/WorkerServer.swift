@@ -66,7 +66,8 @@ package enum WorkerServer {
     ) throws(HostError) {
         for action in sequence {
             guard mayBegin() else {
-                throw HostError(.failed, "The controller ended before '\(action)' was begun")
+                throw HostError(
+                    .interrupted, "'\(action)' was not begun, since the controller ended or was told to stop")
             }
             try perform(action, roots, progress, told)
             told(0, 0)

@@ -72,6 +72,8 @@ package struct HostError: Error, Hashable, Codable, Sendable, CustomStringConver
         case exhausted
         /// Refused by our own rules: a path outside the allowed roots, a world-readable secret.
         case refused
+        /// Somebody asked to stop while all of a volume was read or written. What is written stays, and is gone on with.
+        case interrupted
     }
 
     package var code: Code

@@ -81,7 +81,8 @@ extension PlanningPass {
                     "\(stored.location) was being filled, and \(missing.obstacle.sentence); bring the image back, or remove "
                         + "this volume's document"))
         }
-        if let obstacle = pool.fillObstacle ?? suspension(of: stored) ?? image.obstacle(for: size) { return stop(obstacle) }
+        let obstacle = pool.fillObstacle ?? suspension(of: stored) ?? image.obstacle(for: size)
+        if let obstacle { return stop(obstacle) }
         return addFilling(
             from: image, to: begun, isMade ? [] : [creation(of: begun)], declared,
             "finish filling \(size) from \(image.description) (\(stored.location))", [])

@@ -78,6 +78,14 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Destroys the data of something in the trash. Its uid and its deadline are re-read immediately before.
     case purge(location: VolumeLocation, uid: UID, uuid: String?, until: Instant)
 
+    /// Whether it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on with.
+    package var movesData: Bool {
+        switch self {
+        case .wipe, .fill, .fillFromImage, .extendThick: true
+        default: false
+        }
+    }
+
     package var location: VolumeLocation {
         switch self {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _),

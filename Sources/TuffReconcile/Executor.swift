@@ -4,11 +4,25 @@ import TuffPlanning
 
 /// Carries out the steps of one plan: ready steps of different exclusive keys side by side, steps of one key in order.
 ///
-/// It decides nothing. A step whose predecessor did not finish is skipped; an interrupt stops new steps, never running
-/// ones. One task owns all state; work runs in child tasks that only return outcomes.
+/// It decides nothing. A step whose predecessor did not finish is skipped; an interrupt stops new steps, and of those that
+/// run the ones that move data. One task owns all state; work runs in child tasks that only return outcomes.
 struct Executor {
-    /// How many groups of steps, or bundles of them, run at once. LVM serialises itself; more only helps targets.
-    static let width = 4
+    /// What is at work beside each other without waiting for each other: commands and settings, which take moments, and steps
+    /// that move data, which take hours.
+    private enum Work: CaseIterable {
+        case control, data
+
+        /// How many groups of steps, or bundles of them, run at once. LVM serialises itself; more only helps targets. Both
+        /// together are as many as there are workers.
+        var width: Int { 4 }
+    }
+
+    private enum Happening: Sendable {
+        case ended([(Group, [StepOutcome?])])
+        /// An interrupt may have come.
+        case woken
+    }
+
     /// How many targets go to the machine together. Their outcomes come together too, and an interrupt waits for all.
     static let bundle = 8
     /// How many volumes are made together.
@@ -24,6 +38,10 @@ struct Executor {
     private struct Group: Sendable {
         var key: ExclusiveKey
         var steps: [PlannedStep]
+
+        var work: Work {
+            if case .volume(let step) = steps[0].step, step.movesData { .data } else { .control }
+        }
     }
 
     struct Result {
@@ -36,11 +54,11 @@ struct Executor {
         var outcomes: [StepOutcome?]
         var running: Set<ExclusiveKey> = []
         /// Groups and bundles at work.
-        var tasks = 0
+        var tasks: [Work: Int] = [:]
         /// Keys under which something outlived its deadline and may still be at work, and whose it was: nothing more is
         /// started there in this pass.
         var fenced: [ExclusiveKey: ResourceID] = [:]
-        var inFlight: Set<Int> = []
+        var inFlight: [Int: Work] = [:]
         var started: Set<Int> = []
         /// Changes whose failure or skipping has been told.
         var failed: Set<Int> = []
@@ -53,30 +71,56 @@ struct Executor {
     func run() async -> Result {
         var progress = Progress(outcomes: Array(repeating: nil, count: plan.steps.count))
         for step in plan.steps { progress.remaining[step.change, default: 0] += 1 }
-        await withTaskGroup(of: [(Group, [StepOutcome?])].self) { tasks in
+        await withTaskGroup(of: Happening.self) { tasks in
+            if !plan.steps.isEmpty { tasks.addTask { await interrupt() } }
             while true {
-                if !progress.sawInterrupt, interrupted() {
-                    progress.sawInterrupt = true
-                    events(.stopping(running: progress.inFlight.count))
-                }
+                noteInterrupt(&progress)
                 skipUnreachable(&progress)
                 if !progress.sawInterrupt {
-                    for bundle in bundles(of: readyGroups(progress)) where progress.tasks < Self.width {
-                        progress.tasks += 1
+                    for bundle in next(progress) {
+                        progress.tasks[bundle[0].work, default: 0] += 1
                         for group in bundle { start(group, &progress) }
-                        tasks.addTask { Array(zip(bundle, await perform(bundle))) }
+                        tasks.addTask { .ended(Array(zip(bundle, await perform(bundle)))) }
                     }
                 }
-                guard let results = await tasks.next() else { break }
-                progress.tasks -= 1
+                guard progress.tasks.values.contains(where: { $0 > 0 }), let happening = await tasks.next() else {
+                    break
+                }
+                guard case .ended(let results) = happening else { continue }
+                // Before what it ended is forgotten, so that it is told of.
+                noteInterrupt(&progress)
+                if let work = results.first?.0.work { progress.tasks[work, default: 0] -= 1 }
                 for (group, outcomes) in results { finish(group, outcomes, &progress) }
             }
+            tasks.cancelAll()
         }
         var times = PhaseTimes()
         if let span = progress.spans[false] { times.storage = Self.seconds(span.first.duration(to: span.last)) }
         if let span = progress.spans[true] { times.export = Self.seconds(span.first.duration(to: span.last)) }
         return Result(
             outcomes: progress.outcomes.map { $0 ?? .notStarted }, times: times, sawInterrupt: progress.sawInterrupt)
+    }
+
+    /// Returns when an interrupt came, or nobody waits for one any more. It looks twenty times a second rather than to be told,
+    /// as everything does that waits for signals.
+    private func interrupt() async -> Happening {
+        while !interrupted(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
+        return .woken
+    }
+
+    private func noteInterrupt(_ progress: inout Progress) {
+        guard !progress.sawInterrupt, interrupted() else { return }
+        progress.sawInterrupt = true
+        let leaving = progress.inFlight.values.count { $0 == .data }
+        events(.stopping(running: progress.inFlight.count, leaving: leaving))
+    }
+
+    /// What is begun now: what takes moments first.
+    private func next(_ progress: Progress) -> [[Group]] {
+        let ready = bundles(of: readyGroups(progress))
+        return Work.allCases.flatMap { work in
+            ready.filter { $0[0].work == work }.prefix(max(work.width - progress.tasks[work, default: 0], 0))
+        }
     }
 
     private func finished(_ outcome: StepOutcome?) -> Bool {
@@ -88,7 +132,7 @@ struct Executor {
     private func readyGroups(_ progress: Progress) -> [Group] {
         var groups: [ExclusiveKey: [PlannedStep]] = [:]
         var member: [Int: ExclusiveKey] = [:]
-        for step in plan.steps where progress.outcomes[step.id] == nil && !progress.inFlight.contains(step.id) {
+        for step in plan.steps where progress.outcomes[step.id] == nil && progress.inFlight[step.id] == nil {
             guard let key = step.keys.first, !progress.running.contains(key), progress.fenced[key] == nil else {
                 continue
             }
@@ -136,7 +180,7 @@ struct Executor {
     }
 
     private func skipUnreachable(_ progress: inout Progress) {
-        for step in plan.steps where progress.outcomes[step.id] == nil && !progress.inFlight.contains(step.id) {
+        for step in plan.steps where progress.outcomes[step.id] == nil && progress.inFlight[step.id] == nil {
             if let key = step.keys.first, let cause = progress.fenced[key] {
                 settle(step, .skipped(because: cause), &progress)
                 continue
@@ -160,7 +204,7 @@ struct Executor {
         progress.running.insert(group.key)
         let now = clock.now
         for step in group.steps {
-            progress.inFlight.insert(step.id)
+            progress.inFlight[step.id] = group.work
             let isExport = if case .export = step.step { true } else { false }
             if progress.spans[isExport] == nil { progress.spans[isExport] = (now, now) }
             if progress.started.insert(step.change).inserted { events(.started(change: step.change)) }
@@ -172,7 +216,7 @@ struct Executor {
         progress.running.remove(group.key)
         let now = clock.now
         for (step, outcome) in zip(group.steps, outcomes) {
-            progress.inFlight.remove(step.id)
+            progress.inFlight[step.id] = nil
             let isExport = if case .export = step.step { true } else { false }
             progress.spans[isExport]?.last = now
             guard let outcome else { continue }
@@ -241,12 +285,15 @@ struct Executor {
             do {
                 // Steps of one change that take long are alone in their batch.
                 let change = group.steps[batch.steps.first ?? 0].change, events = events
-                try await reconciler.machine.perform(batch.actions) { events(.progress(change: change, $0)) }
+                let isOver = interrupted, isData = group.work == .data
+                try await reconciler.machine.perform(
+                    batch.actions, telling: { events(.progress(change: change, $0)) }, until: { isData && isOver() })
                 let seconds = Self.seconds(start.duration(to: clock.now)) / Double(batch.steps.count)
                 for step in batch.steps { outcomes[step] = .finished(seconds: seconds) }
             } catch {
                 let seconds = Self.seconds(start.duration(to: clock.now))
-                for step in batch.steps { outcomes[step] = .failed(error, seconds: seconds) }
+                let isStopped = error.code == .interrupted
+                for step in batch.steps { outcomes[step] = isStopped ? .notStarted : .failed(error, seconds: seconds) }
             }
         }
         return outcomes

@@ -130,7 +130,8 @@ package struct Reconciler: Sendable {
     /// - Parameters:
     ///   - observed: what the plan was made from.
     ///   - order: what the plan was made for, where that was no set of documents.
-    ///   - interrupted: asked before each step is started; true ends the pass after the running steps.
+    ///   - interrupted: asked some times a second, and before each step is started; true ends the pass after the running
+    ///     steps, of which those that move data end at once.
     ///   - events: told from whatever task runs a step.
     ///   - settled: told what the last look saw.
     /// - Throws: when the ledger cannot be written before anything is done, which then is not done, or after it.

@@ -8,7 +8,7 @@ package enum StepOutcome: Hashable, Codable, Sendable {
     case failed(HostError, seconds: Double)
     /// A step this one waits for did not finish; the named resource is why.
     case skipped(because: ResourceID)
-    /// An interrupt arrived before it was started.
+    /// An interrupt arrived before it was started, or ended it before it was finished.
     case notStarted
 }
 
@@ -105,6 +105,7 @@ package enum ExecutionEvent: Sendable {
     case finished(change: Int, seconds: Double)
     case failed(change: Int, HostError)
     case skipped(change: Int, because: ResourceID)
-    /// An interrupt was seen: running commands are finished, no new one is started.
-    case stopping(running: Int)
+    /// An interrupt was seen, `running` steps being at work: they are finished, but for those `leaving` that move data, which end
+    /// at their next block. No new step is started.
+    case stopping(running: Int, leaving: Int)
 }

@@ -110,6 +110,7 @@ enum Examples {
     static let events: [ExecutionEvent] = [
         .started(change: 5), .finished(change: 5, seconds: 1.7), .started(change: 4),
         .failed(change: 4, HostError(.failed, "lvcreate of vg0/v-db-data did not succeed")),
-        .skipped(change: 6, because: ResourceID(.volume, "db-data")), .stopping(running: 1),
+        .skipped(change: 6, because: ResourceID(.volume, "db-data")), .stopping(running: 1, leaving: 0),
+        .stopping(running: 3, leaving: 2),
     ]
 }

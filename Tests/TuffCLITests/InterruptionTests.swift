@@ -57,6 +57,29 @@ import TuffTestSupport
         #expect(ended.out.contains("interrupted"))
     }
 
+    /// A digest over 8 GiB, which takes longer than anybody who pressed Ctrl-C would wait.
+    @Test(arguments: [SIGINT, SIGTERM])
+    func aSignalEndsAFillingAtOnce(_ number: Int32) throws {
+        try folder.write("disk.raw", "")
+        try #require(truncate("\(folder.path)/disk.raw", 8 << 30) == 0)
+        let digest = String(repeating: "0", count: 64)
+        try folder.writeVolume(
+            size: "8Gi, source: {image: {path: \(folder.path)/disk.raw, format: raw, sha256: \"\(digest)\"}}")
+        let running = try folder.start(["apply", "-f", "volumes.yaml", "--auto-approve"] + folder.host)
+        var status = stat()
+        for _ in 0..<400 where stat("\(folder.path)/pool/v-db-data", &status) != 0 || status.st_size == 0 {
+            usleep(50_000)
+        }
+        #expect(status.st_size == 8 << 30, "the volume was not made")
+        usleep(300_000)
+        running.signal(number)
+        let ended = running.wait()
+        #expect(ended.code == 130, "\(ended.err)")
+        #expect(ended.err.contains("1 of copying or wiping left for the next pass"), "\(ended.err)")
+        #expect(!ended.err.contains("FAILED"), "\(ended.err)")
+        #expect(ended.out.contains("interrupted"))
+    }
+
     @Test func whatIsLeftBehindIsNamed() {
         let since = Instant(secondsSince1970: 1_795_339_800)
         let sentences = LeftBehind.sentences(

@@ -106,7 +106,7 @@ import TuffTestSupport
     @Test func anInterruptedApplySaysHowToCarryOn() {
         var report = Examples.done
         report.interrupted = true
-        #expect(ApplyView(report).text(Style()).contains("Interrupted: what was running was finished"))
+        #expect(ApplyView(report).text(Style()).contains("Interrupted: commands that ran were finished"))
     }
 }
 

@@ -23,11 +23,63 @@ import TuffModel
         let root = HostPath.Root.directory(folder.at("pool"))
         let copy = HostAction.copyBytes(from: .file(HostPath(root, "a")), to: .file(HostPath(root, "b")))
         let told = Mutex<[DataProgress]>([])
-        try await machine.perform([copy]) { progress in told.withLock { $0.append(progress) } }
+        try await machine.perform(
+            [copy], telling: { progress in told.withLock { $0.append(progress) } }, until: { false })
         let reports = told.withLock { $0 }
         #expect(!reports.isEmpty, "256 MiB were copied within the 0.2 s between two reports")
         #expect(reports.allSatisfy { $0.total == ByteCount(Int64(size)) && $0.done < $0.total })
         #expect(reports.map(\.done) == reports.map(\.done).sorted())
+    }
+
+    @Test("What moves data ends when somebody says so, and the next worker goes on with it")
+    func stops() async throws {
+        let folder = try Folder()
+        folder.directory("pool")
+        folder.directory("target")
+        let machine = folder.machine()
+        // Gone through within minutes, not within the moments that stopping takes.
+        let size: off_t = 64 << 30
+        try folder.write("pool/a", [], mode: 0o600)
+        #expect(truncate(folder.at("pool/a"), size) == 0)
+        try folder.write("pool/b", [UInt8](repeating: 7, count: 4096), mode: 0o600)
+        #expect(truncate(folder.at("pool/b"), 1 << 20) == 0)
+        let root = HostPath.Root.directory(folder.at("pool"))
+        var image = ImageSource(path: folder.at("pool/a"), format: .raw)
+        image.sha256 = String(repeating: "0", count: 64)
+        let begun = ContinuousClock.now
+        let fill = HostAction.copyImage(image, to: .file(HostPath(root, "b")))
+        let error = await failure { () throws(HostError) in
+            try await machine.perform([fill], telling: { _ in }, until: { ContinuousClock.now > begun + .seconds(1) })
+        }
+        #expect(error?.code == .interrupted, "\(String(describing: error))")
+        #expect(machine.stuckWorkers.isEmpty)
+        try await machine.perform([.makeDirectory(.target("after"))])
+        #expect(folder.names("target") == ["after"])
+    }
+
+    @Test("Nothing is begun for somebody who has stopped already")
+    func beginsNothing() async throws {
+        let folder = try Folder()
+        folder.directory("pool")
+        let machine = folder.machine()
+        try folder.write("pool/a", [UInt8](repeating: 1, count: 64 << 20), mode: 0o600)
+        try folder.write("pool/b", [UInt8](repeating: 2, count: 64 << 20), mode: 0o600)
+        let root = HostPath.Root.directory(folder.at("pool"))
+        let copy = HostAction.copyBytes(from: .file(HostPath(root, "a")), to: .file(HostPath(root, "b")))
+        let error = await failure { () throws(HostError) in
+            try await machine.perform([copy], telling: { _ in }, until: { true })
+        }
+        #expect(error?.code == .interrupted)
+        func last() -> UInt8 {
+            let file = open(folder.at("pool/b"), O_RDONLY)
+            defer { close(file) }
+            var byte: UInt8 = 0
+            #expect(pread(file, &byte, 1, off_t((64 << 20) - 1)) == 1)
+            return byte
+        }
+        #expect(last() == 2)
+        try await machine.perform([copy])
+        #expect(last() == 1)
     }
 
     @Test("Numbers of different moments do not exceed their whole")

@@ -18,6 +18,8 @@ final class RecordingMachine: Machine {
         var reluctance = 0
         var failing: Set<String> = []
         var code = HostError.Code.failed
+        /// What moves data goes on until somebody stops it.
+        var isSlow = false
     }
 
     let state = Mutex(State())
@@ -65,6 +67,19 @@ final class RecordingMachine: Machine {
             }
         }
         return outcomes
+    }
+
+    func perform(
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) {
+        let isSlow = state.withLock { $0.isSlow }
+        guard isSlow, let name = actions.first.map({ "\($0)" }), name.hasPrefix("write") else {
+            return try await perform(actions)
+        }
+        state.withLock { $0.log.append("+\(name)") }
+        while !isOver() { try? await Task.sleep(for: .milliseconds(10)) }
+        throw HostError(.interrupted, "stopped")
     }
 
     func perform(_ actions: [HostAction]) async throws(HostError) {
@@ -233,6 +248,59 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         #expect(log == ["a", "b", "c"].flatMap { ["+create /dev/vg0/v-\($0)", "-create /dev/vg0/v-\($0)"] })
         #expect(report.interrupted)
         #expect(report.exitCode == 130)
+    }
+
+    /// Thick volumes that are wiped for ever, and a volume that needs no wiping.
+    private func wiping(_ count: Int) -> DesiredState {
+        var desired = Sample.desired(volumes: ["z"], attached: ["z"])
+        desired.volumes["z"]!.spec.size = Sample.gibi(1)
+        desired.pools["slow"] = Sample.declared("slow", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))))
+        for index in 0..<count {
+            desired.volumes["w\(index)"] = Sample.declared(
+                "w\(index)", VolumeSpec(size: ByteCount(4 << 20), placement: .pool("slow")))
+        }
+        return desired
+    }
+
+    /// An interrupt that comes when `isDue` says so of what was logged, and after two minutes for certain.
+    private func interrupt(_ isDue: @escaping @Sendable ([String]) -> Bool) -> @Sendable () -> Bool {
+        let machine = machine, end = ContinuousClock.now + .seconds(120)
+        return { ContinuousClock.now > end || machine.state.withLock { isDue($0.log) } }
+    }
+
+    private func plan(_ desired: DesiredState) -> Plan {
+        var observed = Sample.observed(), group = Sample.group()
+        group.free = Sample.gibi(50)
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        return Planner.plan(desired: desired, observed: observed, context: Sample.context())
+    }
+
+    @Test func whatTakesHoursHoldsUpNothingElse() async throws {
+        machine.state.withLock { $0.isSlow = true }
+        let isExported: @Sendable ([String]) -> Bool = { $0.contains { $0.hasPrefix("-export") } }
+        let log = try await run(plan(wiping(6)), interrupted: interrupt(isExported)).log
+        #expect(log.count { $0.hasPrefix("+write") } == 4)
+        #expect(isExported(log), "the export waited for wipes of other volumes")
+    }
+
+    @Test func anInterruptIsToldAtOnceAndEndsWhatMovesData() async throws {
+        machine.state.withLock { $0.isSlow = true }
+        let told = Mutex<[String]>([])
+        let isWiping: @Sendable ([String]) -> Bool = { $0.count { $0.hasPrefix("+write") } == 2 }
+        let plan = plan(wiping(2))
+        let report = try await reconciler().apply(
+            plan, desired: DesiredState(), observed: Sample.observed(), interrupted: interrupt(isWiping)
+        ) { event in
+            switch event {
+            case .stopping(_, let leaving): told.withLock { $0.append("stopping, \(leaving)") }
+            case .failed(let change, _): told.withLock { $0.append("\(plan.changes[change].resource) failed") }
+            default: break
+            }
+        }
+        #expect(told.withLock { $0 } == ["stopping, 2"])
+        #expect(report.exitCode == 130)
+        #expect(report.changes.first { $0.resource.name == "w0" }?.verdict == .interrupted)
+        #expect(!machine.state.withLock { $0.log }.contains { $0.contains("complete") })
     }
 
     @Test func aCommandThatFailedAfterItsWorkIsJudgedByItsWork() async throws {

@@ -54,8 +54,8 @@ package struct ApplyView: View {
 
     private var advice: String? {
         if report.interrupted {
-            return "Interrupted: what was running was finished, nothing else was started. Run the same command again "
-                + "to carry on; it repeats only what is left."
+            return "Interrupted: commands that ran were finished, copies and wipes ended where they were, nothing else "
+                + "was started. Run the same command again to carry on; it repeats only what is left."
         }
         if count(.failed) + count(.skipped) > 0 {
             return "What is done stays done. Remove the cause of the failure, then run the same command again: it "
@@ -156,8 +156,10 @@ package enum ProgressText {
             case .finished(let change, let seconds): "\(name(change)): done after \(Layout.duration(seconds))"
             case .failed(let change, let error): "\(name(change)): FAILED: \(error.sentence)"
             case .skipped(let change, let cause): "\(name(change)): skipped, it waits for \(cause)"
-            case .stopping(let running):
-                "Stopping: \(Layout.count(running, "running step")) will be finished, nothing new is started."
+            case .stopping(let running, let leaving):
+                "Stopping: \(Layout.count(running - leaving, "running step")) will be finished, "
+                    + (leaving == 0 ? "" : "\(leaving) of copying or wiping left for the next pass, ")
+                    + "nothing new is started."
             }
         let ink: Style.Ink? =
             switch event {

@@ -44,7 +44,8 @@ struct LVMReportTests {
                     name: "tp0", uuid: "LG5IrJ-cPo4-Svng-LKEF-NDiQ-UAMc-B5bRr8", size: ByteCount(1 << 30),
                     layout: .thinPool, active: true, open: true, dataPercent: 9.77, metadataPercent: 11.82,
                     metadataSize: ByteCount(4 << 20), chunkSize: ByteCount(64 << 10),
-                    whenFull: "queue", isMonitored: true, zeroesChunks: true, device: DeviceNumber(major: 254, minor: 5)))
+                    whenFull: "queue", isMonitored: true, zeroesChunks: true, device: DeviceNumber(major: 254, minor: 5)
+                ))
         #expect(
             group.logicalVolumes[4]
                 == LogicalVolume(
