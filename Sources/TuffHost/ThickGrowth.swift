@@ -70,8 +70,13 @@ struct ThickGrowth {
         return (DevicePlace(group: group, name: "x-\(uid)", uid: uid, uuid: uuid), ranges)
     }
 
+    /// Without a discard, whatever lvm.conf says: what a device shows of discarded extents is not promised, and they were wiped to
+    /// be handed on.
     private var removal: Command {
-        Self.change(["lvremove", "-qq", "--yes", "-S", "lv_tags={\"\(Self.tag)\"}", "--", helper])
+        Self.change([
+            "lvremove", "-qq", "--yes", "--config", "devices/issue_discards=0", "-S", "lv_tags={\"\(Self.tag)\"}", "--",
+            helper,
+        ])
     }
 
     private func expectSuccess(_ arguments: [String]) async throws(HostError) {

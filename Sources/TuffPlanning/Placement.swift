@@ -46,7 +46,7 @@ extension PlanningPass {
         guard let best = fitting.first else {
             let reasons = Set(
                 pools.values.lazy.filter { selector.matches($0.labels) }.map {
-                    ($0.obstacle ?? $0.budget.exhausted)?.reason ?? .insufficientCapacity
+                    ($0.fillObstacle ?? $0.budget.exhausted)?.reason ?? .insufficientCapacity
                 })
             return Placement(
                 chosen: nil,
