@@ -28,8 +28,15 @@ package struct CinderRestore: Sendable {
         self.progress = progress
     }
 
-    /// Bytes that were written; the rest was there already.
-    package func run(threads: some Threads) throws(RepositoryError) -> UInt64 {
+    /// What came of it.
+    package struct Outcome: Hashable, Sendable {
+        /// Bytes that were written; the rest was there already.
+        package var written: UInt64
+        /// Bytes from the begin that Cinder's list of digests proves.
+        package var proven: UInt64
+    }
+
+    package func run(threads: some Threads) throws(RepositoryError) -> Outcome {
         let written = Atomic<UInt64>(0)
         for (depth, layer) in chain.layers.enumerated() {
             // Objects of one layer do not overlap, so their order does not matter.
@@ -51,9 +58,9 @@ package struct CinderRestore: Sendable {
         let writer = PieceWriter(target, isBlank: target.isBlank)
         try writer.clear(chain.covered..<max(size, chain.covered))
         written.add(writer.written, ordering: .relaxed)
-        if chain.hasDigests { try prove() }
+        let proven = chain.hasDigests ? try prove() : 0
         try target.finish(size: max(size, chain.covered))
-        return written.load(ordering: .relaxed)
+        return Outcome(written: written.load(ordering: .relaxed), proven: proven)
     }
 
     /// Bytes that `progress` will have counted at the end.
@@ -62,8 +69,8 @@ package struct CinderRestore: Sendable {
         return overflow ? .max : sum
     }
 
-    /// Compares the result with what Cinder says it read.
-    private func prove() throws(RepositoryError) {
+    /// Compares the result with what Cinder says it read; the bytes that it says something of.
+    private func prove() throws(RepositoryError) -> UInt64 {
         let list = try DigestList(chain.newest.listing, in: chain.directory)
         var room: [UInt8] = []
         var zero: SHA256.Digest?
@@ -93,6 +100,7 @@ package struct CinderRestore: Sendable {
             try progress.demand()
         }
         try chain.expect(extent)
+        return min(chain.covered, extent.sizes.upperBound)
     }
 
     private static func digest(_ bytes: UnsafeMutableRawBufferPointer) -> SHA256.Digest {

@@ -28,6 +28,11 @@ package final class NewFileTarget: BlockTarget {
     deinit {
         guard descriptor >= 0 else { return }
         close(descriptor)
+        abandon()
+    }
+
+    /// Removes what has no name yet. To be called where the program ends, which asks no object for its last words.
+    package func abandon() {
         if !isPlaced.load(ordering: .relaxed) { unlink(temporary) }
     }
 

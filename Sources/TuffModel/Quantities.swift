@@ -145,8 +145,11 @@ package struct TimeSpan: Hashable, Codable, Sendable, Comparable, CustomStringCo
     package init(seconds: Int64) { self.seconds = seconds }
 
     private static let units: [(Character, Int64)] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
+    /// 100 years: a deadline must be a time that can be written on an object, in four digits for the year, and read again.
+    private static let longest: Int64 = 36_525 * 86_400
 
-    /// Parses numbers each followed by one of `d h m s`, in that order, each at most once. Nil for anything else.
+    /// Parses numbers each followed by one of `d h m s`, in that order, each at most once. Nil for anything else, and for more than
+    /// 100 years.
     package init?(text: some StringProtocol) {
         var total: Int64 = 0
         var digits = ""
@@ -163,7 +166,7 @@ package struct TimeSpan: Hashable, Codable, Sendable, Comparable, CustomStringCo
             next = index + 1
             digits = ""
         }
-        guard digits.isEmpty, next > 0 else { return nil }
+        guard digits.isEmpty, next > 0, total <= Self.longest else { return nil }
         seconds = total
     }
 

@@ -118,7 +118,15 @@ extension PlanningPass {
             notes: [
                 "it was known as \(marks.iqn ?? "") LUN \(marks.lun ?? 0), serial \(marks.diskSerial); adopted again by a "
                     + "document that says so it is the same disk"
-            ], .disown(location: stored.location, uuid: uuid, marks: marks))
+            ]
+                // Their record is among the marks.
+                + (marks.executed.isEmpty
+                    ? []
+                    : [
+                        "\(marks.executed.count) Restore(s) were carried out on it, which is forgotten with its marks: remove their documents "
+                            + "before it is adopted again, or they roll it back once more"
+                    ]),
+            .disown(location: stored.location, uuid: uuid, marks: marks))
     }
 
     /// A document that `tuff import` wrote stands for a volume that is there; without its marks nothing is made in its place.

@@ -189,6 +189,14 @@ extension PlanningPass {
         }
         // Held open by somebody else is no obstacle: nothing but marks changes.
         if let obstacle = standingObstacle(stored) ?? exportObstacle(stored) { return add(stored, obstacle) }
+        if let operation = stored.marks.lastingOperation {
+            return add(
+                stored,
+                Obstacle(
+                    .unfinished,
+                    "work on it is unfinished (tuff:op=\(operation)): without its marks it would look whole; apply its documents "
+                        + "until it is"))
+        }
         if stored.marks.adopted, let uuid = stored.uuid { return planDisowning(stored, uuid) }
         if stored.size == nil { return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone")) }
         let change = relabelling(stored) { $0.released = true }

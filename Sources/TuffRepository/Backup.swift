@@ -136,7 +136,7 @@ package final class JobProgress: Sendable {
 
     package func demand() throws(RepositoryError) {
         guard isCancelled.load(ordering: .relaxed) else { return }
-        throw RepositoryError(.interrupted, "interrupted; run it again, and it goes on with what it has done")
+        throw RepositoryError(.interrupted, "interrupted")
     }
 }
 

@@ -220,7 +220,7 @@ private enum Fuzz {
         let size = try chain.size()
         guard CinderRestore.total(chain) < 1 << 22 else { return }
         _ = try CinderRestore(chain, size: size, to: Nowhere(), progress: JobProgress())
-            .run(to: Nowhere(), threads: SystemThreads(count: 1))
+            .run(threads: SystemThreads(count: 1))
     }
 
     private static func write(_ bytes: [UInt8], _ path: String) {

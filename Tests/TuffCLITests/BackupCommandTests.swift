@@ -148,7 +148,7 @@ struct BackupCommandTests {
         while try FileManager.default.contentsOfDirectory(atPath: packs).isEmpty { usleep(1_000) }
         running.signal(SIGINT)
         let ended = running.wait()
-        #expect(ended.code == 130 && ended.err.contains("run it again, and it goes on"), "\(ended)")
+        #expect(ended.code == 130 && ended.err.contains("run it again: what is stored"), "\(ended)")
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/r/leases").isEmpty)
         let again = try expect(folder, "run --repository r --source large --name db --json", 0).out
         let line = try #require(again.split(separator: "\n").first { $0.contains("\"new\":") })

@@ -60,6 +60,9 @@ struct CinderCommandTests {
         #expect(made.code == 1 && made.err.contains("MD5 digest is another"))
         #expect(made.err.contains("help: nothing was made at disk"))
         #expect(access("\(folder.path)/disk", F_OK) != 0)
+        for _ in 0..<20 { _ = try run(folder, command + ["disk"]) }
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasPrefix(".tuff") }
+        #expect(left.isEmpty, "temporary files were left: \(left)")
         try folder.write("old", "old")
         let over = try run(folder, command + ["old"])
         #expect(over.code == 1 && over.err.contains("old was there before and now has parts of the backup"))

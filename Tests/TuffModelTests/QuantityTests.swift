@@ -74,6 +74,9 @@ import TuffModel
         #expect(TimeSpan(text: "7d")?.seconds == 604800)
         #expect(TimeSpan(text: "1h30m")?.seconds == 5400)
         #expect(TimeSpan(text: "0s")?.seconds == 0)
+        // A deadline that could not be written on an object and read again.
+        #expect(TimeSpan(text: "36525d") != nil && TimeSpan(text: "36525d1s") == nil)
+        #expect(TimeSpan(text: "9999999d") == nil)
         for text in ["", "7", "d", "1m1h", "1h1h", "-1d", "1.5h", "1w"] { #expect(TimeSpan(text: text) == nil) }
         #expect(TimeSpan(seconds: 93_784).description == "1d2h3m4s")
     }

@@ -185,6 +185,25 @@ import TuffTestSupport
 
     // MARK: Releasing
 
+    @Test func unfinishedWorkIsNotLetGoAndWhatWasRolledBackIsToldOf() throws {
+        let (observed, order) = exported()
+        let (after, marks) = try adopted(observed, order)
+        let half = changed(after) { volume in
+            var begun = marks
+            begun.operation = Marks.restoring(RestoreKey.of("undo", marks.uid))
+            volume.tags = begun.tags
+        }
+        let refused = try self.order(.release("data"), half)
+        #expect(refused.isEmpty && refused.changes.first?.reason == .unfinished)
+        let done = changed(after) { volume in
+            var executed = marks
+            executed.executed = [RestoreKey.of("undo", marks.uid)]
+            volume.tags = executed.tags
+        }
+        let released = try self.order(.release("data"), done)
+        #expect(released.changes.first?.notes.contains { $0.contains("remove their documents") } == true)
+    }
+
     @Test func releaseTakesEveryMarkOffAndNothingElse() throws {
         let (observed, order) = exported()
         let (after, marks) = try adopted(observed, order)

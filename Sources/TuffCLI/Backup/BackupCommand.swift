@@ -125,11 +125,14 @@ struct BackupRun: AsyncParsableCommand {
             try Backup(of: source, to: repository, wanted, lease: lease, progress: progress)
                 .run(threads: SystemThreads.natural, finished: currentTime)
         } explaining: { error in
-            Failure(
-                error,
-                help: error.isLoss && list != nil
-                    ? "the restore point that the changes are relative to is damaged; back up once without --changed-ranges"
-                    : nil)
+            let help: String? =
+                switch error.code {
+                case .interrupted: "run it again: what is stored by now is not stored again"
+                case _ where error.isLoss && list != nil:
+                    "the restore point that the changes are relative to is damaged; back up once without --changed-ranges"
+                default: nil
+                }
+            return Failure(error, help: help)
         }
         try form.show(PointsView([point], heading: "Backed up"), global.output)
     }
@@ -217,6 +220,7 @@ struct BackupRestore: AsyncParsableCommand {
         if to == "-", form.format == .json {
             throw ValidationError("standard output is the volume; give --to PATH to have a report in JSON")
         }
+        if to.isEmpty { throw ValidationError("--to takes the path of a device or file, or -") }
         if place.cinder != nil, backup == nil { throw ValidationError("which backup? Give --backup UUID") }
     }
 
@@ -255,7 +259,12 @@ struct BackupRestore: AsyncParsableCommand {
         let outcome = try await job.run { () throws(RepositoryError) in
             try restore.run(to: target, threads: threads)
         } explaining: { error in
-            guard error.isLoss else { return Failure(error) }
+            guard error.isLoss else {
+                return Failure(
+                    error,
+                    help: error.code == .interrupted
+                        ? "the target is not complete; run it again, and only what differs is written" : nil)
+            }
             return Failure(
                 "\(Layout.printable(error.description)). The target is not complete",
                 help:

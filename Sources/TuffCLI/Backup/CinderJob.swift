@@ -64,19 +64,22 @@ struct CinderJob {
             return (chain, try chain.size())
         }
         let isNew = NewFileTarget.isFree(path)
-        let target: any BlockTarget = try failing { () throws(RepositoryError) in
-            if isNew { try NewFileTarget(path, size: size) } else { try DeviceTarget(path, size: size) }
+        let (new, target) = try failing { () throws(RepositoryError) -> (NewFileTarget?, any BlockTarget) in
+            guard isNew else { return (nil, try DeviceTarget(path, size: size)) }
+            let new = try NewFileTarget(path, size: size)
+            return (new, new)
         }
         let progress = JobProgress()
-        let written: UInt64
+        let outcome: CinderRestore.Outcome
         do throws(Failure) {
-            written = try await Job(total: CinderRestore.total(chain), progress: progress, json: form.format == .json)
+            outcome = try await Job(total: CinderRestore.total(chain), progress: progress, json: form.format == .json)
                 .run {
                     () throws(RepositoryError) in
                     try CinderRestore(chain, size: size, to: target, progress: progress).run(
                         threads: SystemThreads.natural)
                 }
         } catch {
+            new?.abandon()
             var failure = error
             failure.help =
                 isNew
@@ -84,7 +87,7 @@ struct CinderJob {
                 : "\(Layout.printable(path)) was there before and now has parts of the backup: use none of it"
             throw failure
         }
-        try form.show(CinderRestoredView(chain, to: path, size: size, written: written), global.output)
+        try form.show(CinderRestoredView(chain, to: path, size: size, outcome), global.output)
     }
 
     private func open() throws(Failure) -> CinderBackups {

@@ -69,30 +69,38 @@ struct CinderRestoredView: View {
     private let chain: CinderChain
     private let target: String
     private let size: UInt64
-    private let written: UInt64
+    private let outcome: CinderRestore.Outcome
 
-    init(_ chain: CinderChain, to target: String, size: UInt64, written: UInt64) {
+    init(_ chain: CinderChain, to target: String, size: UInt64, _ outcome: CinderRestore.Outcome) {
         self.chain = chain
         self.target = target
         self.size = size
-        self.written = written
+        self.outcome = outcome
     }
 
     var kind: String { "CinderRestored" }
 
     func text(_ style: Style) -> String {
         let backups = chain.count == 1 ? "a full backup" : "from a chain of \(chain.count)"
-        let size = ByteCount(Int64(clamping: size)), written = ByteCount(Int64(clamping: written))
+        let size = ByteCount(Int64(clamping: size)), written = ByteCount(Int64(clamping: outcome.written))
+        let proof =
+            switch outcome.proven {
+            case 0: "; there are no digests of the whole.\n"
+            case chain.covered...: ", and the whole by Cinder's digests.\n"
+            default:
+                ", and the first \(ByteCount(Int64(clamping: outcome.proven))) by Cinder's digests, which end there.\n"
+            }
         return
             "\(Layout.printable(target)) is Cinder's backup \(chain.backup) of \(Layout.printable(chain.created)), "
             + "\(backups): \(size); \(written) were written. Every object was checked"
-            + (chain.hasDigests ? ", and the whole by Cinder's digests.\n" : "; there are no digests of the whole.\n")
+            + proof
     }
 
     var body: [String: Tree] {
         [
             "backup": .text(chain.backup), "volume": .text(chain.volume), "to": .text(target),
-            "sizeBytes": .int(Int64(clamping: size)), "writtenBytes": .int(Int64(clamping: written)),
+            "sizeBytes": .int(Int64(clamping: size)), "writtenBytes": .int(Int64(clamping: outcome.written)),
+            "provenBytes": .int(Int64(clamping: outcome.proven)),
             "layers": .int(Int64(chain.count)), "digests": .bool(chain.hasDigests),
         ]
     }

@@ -32,6 +32,13 @@ extension Linker {
                     "has a spec.autoExtend.threshold of \(autoExtend.threshold), less than 50%",
                     help: "LVM extends pools from 50% on")
             }
+            if let autoExtend = pool.spec.autoExtend, autoExtend.threshold > Percentage(99) {
+                // The same: "Setting this to 100 disables automatic extension."
+                error(
+                    "out-of-range", .pool, pool, "spec.autoExtend.threshold",
+                    "has a spec.autoExtend.threshold of 100%, which LVM takes for never",
+                    help: "write 99% at most, or remove autoExtend")
+            }
         }
     }
 
