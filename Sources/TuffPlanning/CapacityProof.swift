@@ -214,9 +214,10 @@ struct CapacityProof {
         case .extendThick(.logicalVolume(let group, _), let uid, _, let from, let to, _):
             volumes[uid]?.size = to
             return [(.extents(group: group), to - from)]
-        case .extend(_, let uid, _, _, let to):
+        case .extend(_, let uid, _, let from, let to):
             volumes[uid]?.size = to
-            return []
+            guard case .thick(let group)? = volumes[uid]?.backend else { return [] }
+            return [(.extents(group: group), to - from)]
         case .fill(_, let uid, _, let source, _, _):
             return write(volumes[source]?.mapped ?? .zero, to: uid)
         case .fillFromImage(_, let uid, let image):

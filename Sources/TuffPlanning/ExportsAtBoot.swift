@@ -262,6 +262,7 @@ extension Plan {
             place[step.id] = result.steps.count
             step.id = result.steps.count
             step.after = step.after.compactMap { place[$0] }
+            step.behind = step.behind.compactMap { place[$0] }
             result.steps.append(step)
         }
         return result

@@ -68,8 +68,8 @@ extension PlanningPass {
         let isMade =
             stored.location.isBlockDevice
             || (stored.size ?? .zero) > .zero && stored.marks.operation == Marks.copying
-        if !isMade { begun.size = declared.spec.size.roundedUp(to: pool.unit) }
-        let size = begun.size ?? .zero
+        let wanted = declared.spec.size.roundedUp(to: pool.unit)
+        let size = isMade ? max(wanted, stored.size ?? .zero) : wanted
         let image: DeclaredImage
         switch declaredImage(declared.spec.source) {
         case .success(let found?): image = found
@@ -83,8 +83,18 @@ extension PlanningPass {
         }
         let obstacle = pool.fillObstacle ?? suspension(of: stored) ?? image.obstacle(for: size)
         if let obstacle { return stop(obstacle) }
+        var first: [VolumeStep] = []
+        if isMade {
+            switch enlargement(of: &begun, to: size, in: pool) {
+            case .failure(let obstacle): return stop(obstacle)
+            case .success(let steps): first = steps
+            }
+        } else {
+            begun.size = size
+            first = [creation(of: begun)]
+        }
         return addFilling(
-            from: image, to: begun, isMade ? [] : [creation(of: begun)], declared,
+            from: image, to: begun, first, declared,
             "finish filling \(size) from \(image.description) (\(stored.location))", [])
     }
 

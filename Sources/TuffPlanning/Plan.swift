@@ -189,14 +189,18 @@ package struct PlannedStep: Hashable, Codable, Sendable {
     package var change: Int
     package var step: Step
     package var keys: [ExclusiveKey]
+    /// Steps that must have succeeded.
     package var after: [Int]
+    /// Steps that must have ended, however: they want something in turn and need nothing of each other.
+    package var behind: [Int]
 
-    package init(id: Int, change: Int, step: Step, keys: [ExclusiveKey], after: [Int]) {
+    package init(id: Int, change: Int, step: Step, keys: [ExclusiveKey], after: [Int], behind: [Int] = []) {
         self.id = id
         self.change = change
         self.step = step
         self.keys = keys
         self.after = after
+        self.behind = behind
     }
 }
 

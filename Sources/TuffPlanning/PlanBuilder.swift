@@ -3,20 +3,23 @@ import TuffModel
 /// Collects changes and steps, and puts both in their final order.
 struct PlanBuilder {
     private var changes: [PlannedChange] = []
-    private var steps: [(change: Int, step: Step, keys: [ExclusiveKey], after: [Int])] = []
+    private var steps: [(change: Int, step: Step, keys: [ExclusiveKey], after: [Int], behind: [Int])] = []
     /// The last step of what makes a group or directory, without which nothing can be done in it.
     private var makers: [ExclusiveKey: Int] = [:]
 
-    /// Adds a change whose steps run one after another, the first of them after `after`.
+    /// Adds a change whose steps run one after another, the first of them after `after` succeeded and `behind` ended.
     /// - Returns: the id of its last step, nil when it has none.
     @discardableResult
-    mutating func add(_ change: PlannedChange, _ sequence: [(Step, ExclusiveKey)] = [], after: [Int] = []) -> Int? {
+    mutating func add(
+        _ change: PlannedChange, _ sequence: [(Step, ExclusiveKey)] = [], after: [Int] = [], behind: [Int] = []
+    ) -> Int? {
         changes.append(change)
-        var previous = after
+        var previous = after, ended = behind
         for (step, key) in sequence {
             let maker = makers[key].flatMap { previous.contains($0) ? nil : $0 }
-            steps.append((changes.count - 1, step, [key], previous + (maker.map { [$0] } ?? [])))
+            steps.append((changes.count - 1, step, [key], previous + (maker.map { [$0] } ?? []), ended))
             previous = [steps.count - 1]
+            ended = []
         }
         return sequence.isEmpty ? nil : steps.count - 1
     }
@@ -55,7 +58,8 @@ struct PlanBuilder {
             changes: order.map { changes[$0] },
             steps: steps.enumerated().map { id, entry in
                 PlannedStep(
-                    id: id, change: position[entry.change], step: entry.step, keys: entry.keys, after: entry.after)
+                    id: id, change: position[entry.change], step: entry.step, keys: entry.keys, after: entry.after,
+                    behind: entry.behind)
             })
     }
 }

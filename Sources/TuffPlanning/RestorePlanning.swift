@@ -241,21 +241,28 @@ extension PlanningPass {
             device = bringing(from)
             steps += up + device.up
         }
-        steps += [fillStep(begun, from: from, operation), completion(of: begun, as: whole.marks)]
+        steps.append(fillStep(begun, from: from, operation))
+        // It keeps what is written over meanwhile, and once full it shows that instead.
+        if from.isThickSnapshot {
+            steps.append(.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid))
+        }
+        steps.append(completion(of: begun, as: whole.marks))
         steps += device.down
         let size = stored.size ?? .zero
         if size > source.size {
             notes.append("the last \(size - source.size), which the snapshot does not have, become zeros")
         }
         let verb = isBegun ? "finish rolling" : "roll"
-        let before = [after, source.after, transfers[from.uid], transfers[stored.uid], withdrawals[stored.uid]?.after]
+        // What is still to be made of the volume's own content comes first and must succeed: it is written over here.
+        let before = [after, source.after, transfers[stored.uid], withdrawals[stored.uid]?.after]
         let last = builder.add(
             PlannedChange(
                 ResourceID(.restore, declared.metadata.name), .update,
                 "\(verb) Volume/\(declared.spec.volume) back to \(source.resource), \(size) (\(stored.location))",
                 risk: keepsSafety(stored) ? .online : .destroysData, location: declared.location, uid: stored.uid,
                 notes: notes), steps.map { (.volume($0), self.key(of: $0)) },
-            after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted())
+            after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted(),
+            behind: transfers[from.uid].map { [$0] } ?? [])
         transfers[from.uid] = last
         outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
     }

@@ -92,8 +92,12 @@ extension PlanningPass {
 
     /// What makes the device of a source appear, and what takes it away again. That of a thick snapshot is its origin's
     /// affair, whoever has that meanwhile.
+    ///
+    /// Nobody but copies needs the device of another snapshot, so one that is there was left by a copy that was cut short.
     func bringing(_ source: StoredVolume) -> (up: [VolumeStep], down: [VolumeStep]) {
-        guard !source.active, source.location.isBlockDevice else { return ([], []) }
+        var isLeft = false
+        if case .snapshot = source.marks.role { isLeft = !source.isThickSnapshot }
+        guard isLeft || !source.active, source.location.isBlockDevice else { return ([], []) }
         guard source.isThickSnapshot else {
             return (
                 [.activate(location: source.location, uid: source.uid, uuid: source.uuid)],

@@ -76,12 +76,27 @@ extension PlanningPass {
             if !isThere, let obstacle = temporaryObstacle(source) { return stop(obstacle.reason, obstacle.sentence) }
         }
         let summary = "finish copying \(source.size) of \(role.resource) (\(stored.location))"
+        let size = max(declared.spec.size.roundedUp(to: pool.unit), stored.size ?? .zero)
+        if let obstacle = source.obstacle(for: size) { return stop(obstacle.reason, obstacle.sentence) }
         guard stored.location.isBlockDevice else {
-            let size = declared.spec.size.roundedUp(to: pool.unit)
-            if let obstacle = source.obstacle(for: size) { return stop(obstacle.reason, obstacle.sentence) }
             return addResumedFile(stored, size: size, of: source, declared.location, summary)
         }
-        return addTransfer(of: source, to: stored, [], declared.location, summary, [])
+        var begun = stored
+        switch enlargement(of: &begun, to: size, in: pool) {
+        case .failure(let obstacle): return stop(obstacle.reason, obstacle.sentence)
+        case .success(let first): return addTransfer(of: source, to: begun, first, declared.location, summary, [])
+        }
+    }
+
+    /// What makes a volume that is not complete as large as its document says by now, since what it is made from may have grown
+    /// as well. Its new end needs no wiping: it is filled with the rest before anybody is shown it.
+    mutating func enlargement(
+        of begun: inout StoredVolume, to size: ByteCount, in pool: PoolState
+    ) -> Result<[VolumeStep], Obstacle> {
+        guard let now = begun.size, now < size else { return .success([]) }
+        if let obstacle = capacityObstacle(pool, size - now) { return .failure(obstacle) }
+        begun.size = size
+        return .success([.extend(location: begun.location, uid: begun.uid, uuid: begun.uuid, from: now, to: size)])
     }
 
     /// - Parameter first: what makes it, where it is not there.
@@ -115,7 +130,9 @@ extension PlanningPass {
         made.marks.operation = nil
         made.active = !begun.location.isBlockDevice
         steps.append(fillStep(begun, from: from, begun.marks.operation ?? Marks.copying))
-        if temporary != nil { steps.append(.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid)) }
+        if from.isThickSnapshot {
+            steps.append(.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid))
+        }
         steps.append(completion(of: begun, as: made.marks))
         if let temporary { steps.append(.dropTemporary(temporary.handle)) }
         steps += bringing.down
@@ -124,7 +141,7 @@ extension PlanningPass {
                 begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid,
                 notes: notes + (temporary.map { [temporaryNote($0, of: source)] } ?? [])),
             steps.map { (.volume($0), key(of: $0)) },
-            after: [source.after, transfers[source.stored.uid]].compactMap { $0 })
+            after: source.after.map { [$0] } ?? [], behind: transfers[source.stored.uid].map { [$0] } ?? [])
         transfers[source.stored.uid] = last
         return .available(made, after: last)
     }

@@ -373,7 +373,7 @@ extension PlanningPass {
                 + "'lvchange --refresh \(stored.location)' resumes it")
     }
 
-    private mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
+    mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
         pools[pool.name]?.budget.take(amount).map {
             Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
         }

@@ -4,7 +4,7 @@ import TuffPlanning
 
 /// Carries out the steps of one plan: ready steps of different exclusive keys side by side, steps of one key in order.
 ///
-/// It decides nothing. A step whose predecessor did not finish is skipped; an interrupt stops new steps, and of those that
+/// It decides nothing. A step is skipped where one it builds on did not finish; an interrupt stops new steps, and of those that
 /// run the ones that move data. One task owns all state; work runs in child tasks that only return outcomes.
 struct Executor {
     /// What is at work beside each other without waiting for each other: commands and settings, which take moments, and steps
@@ -141,7 +141,9 @@ struct Executor {
                 if case .target = key { return member[earlier] == key }
                 return false
             }
-            guard ready, joins(step, groups[key]) else { continue }
+            guard ready, step.behind.allSatisfy({ progress.outcomes[$0] != nil }), joins(step, groups[key]) else {
+                continue
+            }
             groups[key, default: []].append(step)
             member[step.id] = key
         }

@@ -40,6 +40,20 @@ import TuffTestSupport
         }
     }
 
+    @Test func anInterruptedFillingGrowsBeforeItIsGoneOnWith() throws {
+        var desired = desired()
+        desired.volumes["db"]!.spec.size = Sample.gibi(12)
+        let plan = plan(desired, observed([unfilled()], .known(.usable(size: Sample.gibi(11)))))
+        let place = VolumeLocation.logicalVolume(group: "vg0", name: "v-db")
+        #expect(
+            steps(plan).first
+                == .extend(
+                    location: place, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10), to: Sample.gibi(12)))
+        #expect(
+            steps(plan).last
+                == .complete(location: place, uid: Sample.uid, size: Sample.gibi(12), operation: Marks.copying))
+    }
+
     @Test func aVolumeIsMadeUnfinishedThenFilledThenComplete() throws {
         let plan = plan(desired(), observed())
         guard case .create(_, let location, Sample.gibi(10), let marks)? = steps(plan).first else {

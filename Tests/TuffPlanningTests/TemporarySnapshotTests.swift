@@ -148,7 +148,7 @@ import TuffTestSupport
         let drops = plan.steps.filter { if case .volume(.dropTemporary) = $0.step { true } else { false } }
         try #require(takes.count == 2 && drops.count == 2)
         func waits(_ step: PlannedStep, for id: Int) -> Bool {
-            step.id == id || step.after.contains { waits(plan.steps[$0], for: id) }
+            step.id == id || (step.after + step.behind).contains { waits(plan.steps[$0], for: id) }
         }
         #expect(waits(takes[1], for: drops[0].id))
     }

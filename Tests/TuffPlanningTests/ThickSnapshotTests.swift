@@ -106,7 +106,15 @@ import TuffTestSupport
         // In use, while its snapshot is read: nobody waits for that.
         clone.attachments = Sample.desired(attached: ["db"]).attachments
         let used = steps(plan(clone, try observed([thick(), snapshot()])))
-        #expect(used.contains { if case .fill(_, _, Self.taken, _, _, _) = $0 { true } else { false } })
+        // It may overflow in the last moment of that, and show what its origin holds by then.
+        for steps in [idle, used] {
+            let fill = try #require(
+                steps.firstIndex { if case .fill(_, _, Self.taken, _, _, _) = $0 { true } else { false } })
+            guard case .confirmWhole(Self.taken, _, _) = steps[fill + 1], case .complete = steps[fill + 2] else {
+                Issue.record("\(steps)")
+                continue
+            }
+        }
     }
 
     @Test func aVolumeThatHasOneDoesNotGrow() throws {
@@ -189,7 +197,7 @@ import TuffTestSupport
         #expect(asked.isEmpty && change(asked, .restore, "undo")?.reason == .consentNeeded)
         let allowed = plan(restore, try observed([thick(), snapshot()])) { $0.allowDestroy = true }
         #expect(change(allowed, .restore, "undo")?.risk == .destroysData)
-        #expect(steps(allowed).count == 4)
+        #expect(steps(allowed).count == 5)
     }
 
     /// It may have overflowed while nobody looked, which LVM tells of what is active. A volume that is marked first would wait
@@ -200,9 +208,10 @@ import TuffTestSupport
             "undo", RestoreSpec(volume: "db", volumeUID: Sample.uid, from: .snapshot("before")))
         let steps = steps(
             plan(restore, try observed([thick(active: false), snapshot(full: nil)])) { $0.allowDestroy = true })
-        guard steps.count == 5, case .activate(Self.volume, Sample.uid, _) = steps[0],
+        guard steps.count == 6, case .activate(Self.volume, Sample.uid, _) = steps[0],
             case .confirmWhole(Self.taken, _, let uuid?) = steps[1], case .begin(Self.volume, _, _, _, nil) = steps[2],
-            case .fill = steps[3], case .complete = steps[4], uuid == "uuid-before"
+            case .fill = steps[3], case .confirmWhole(Self.taken, _, _) = steps[4], case .complete = steps[5],
+            uuid == "uuid-before"
         else {
             Issue.record("\(steps)")
             return

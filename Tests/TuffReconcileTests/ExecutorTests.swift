@@ -283,6 +283,26 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         #expect(isExported(log), "the export waited for wipes of other volumes")
     }
 
+    @Test func aCopyThatFailsKeepsNoOtherCopyOfItsSourceFromBeingMade() async throws {
+        var desired = Sample.desired()
+        desired.pools["slow"] = Sample.declared("slow", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))))
+        for name in ["a", "b"] {
+            var spec = VolumeSpec(size: Sample.gibi(10), placement: .pool("slow"))
+            spec.source = .volume("db")
+            desired.volumes[name] = Sample.declared(name, spec)
+        }
+        var observed = Sample.observed([Sample.volume()]), group = Sample.group([Sample.volume()])
+        group.free = Sample.gibi(50)
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        let plan = Planner.plan(desired: desired, observed: observed, context: Sample.context())
+        machine.state.withLock { $0.failing = ["write /dev/vg0/v-a"] }
+        let log = try await run(plan).log
+        let failed = try #require(log.firstIndex(of: "-write /dev/vg0/v-a"))
+        let begun = try #require(log.firstIndex(of: "+create /dev/vg0/v-b"), "\(log)")
+        #expect(failed < begun && log.contains("-complete /dev/vg0/v-b"))
+        #expect(!log.contains("+complete /dev/vg0/v-a"))
+    }
+
     @Test func anInterruptIsToldAtOnceAndEndsWhatMovesData() async throws {
         machine.state.withLock { $0.isSlow = true }
         let told = Mutex<[String]>([])
