@@ -55,7 +55,10 @@ package final class DirectoryStore: Store {
                 if errno == ENOENT { continue }
                 throw .system(errno, "cannot look at \(path)/\(directory)/\(name)")
             }
-            guard status.st_mode & S_IFMT == S_IFREG else { continue }
+            // What has the name of a file of the repository and is none is damage, and not absence: whoever opens it is told.
+            guard status.st_mode & S_IFMT == S_IFREG || directory != "temporary" && FileID(name) != nil else {
+                continue
+            }
             files.append(StoredFile(name: name, size: UInt64(status.st_size), modified: status.modified))
         }
         guard errno == 0 else { throw .system(errno, "cannot list \(path)/\(directory)") }
@@ -65,7 +68,12 @@ package final class DirectoryStore: Store {
     package func open(_ path: String) throws(RepositoryError) -> any StoreReader {
         // A FIFO must not hold us up, and a device must not be read.
         let descriptor = tuff_open_beneath(root, path, O_RDONLY | O_NONBLOCK, 0)
-        guard descriptor >= 0 else { throw .system(errno, "cannot open \(self.path)/\(path)") }
+        guard descriptor >= 0 else {
+            var error = RepositoryError.system(errno, "cannot open \(self.path)/\(path)")
+            // A symbolic link, which nobody of ours makes.
+            if errno == ELOOP { error.code = .damaged }
+            throw error
+        }
         let reader = DirectoryReader(descriptor, "\(self.path)/\(path)")
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .system(errno, "cannot look at \(self.path)/\(path)") }

@@ -192,8 +192,9 @@ final class IndexFile: Sendable {
     ) throws(RepositoryError) -> IndexLayout {
         let footer = IndexLayout.footer + Format.proof
         guard reader.size >= UInt64(Format.page + footer) else { throw damaged(id, "it is too short") }
-        let begin = try reader.read(at: 0, count: Format.header)
+        let begin = try reader.read(at: 0, count: Format.page)
         try FileHeader(kind: .index, id: id).verify(begin, path: path(id))
+        guard begin[Format.header...].allSatisfy({ $0 == 0 }) else { throw damaged(id, "its first page is not empty") }
         let piece = try reader.read(at: reader.size - UInt64(footer), count: footer)
         guard let content = piece.withUnsafeBytes({ seal.open($0, at: Format.lastPosition) }) else {
             throw damaged(id, "its footer does not prove itself")

@@ -78,7 +78,7 @@ package struct Repository: Sendable {
         var (slots, damaged) = try KeySlot.list(store)
         for slot in slots {
             do throws(RepositoryError) {
-                guard let key = try slot.open(secret, description: line) else { continue }
+                guard let key = try slot.open(secret, description: line), slot.wraps(key) else { continue }
                 return Repository(store: store, custody: Custody(id, key: key), description: description)
             } catch { damaged.append(error) }
         }

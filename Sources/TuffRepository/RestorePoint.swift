@@ -60,7 +60,9 @@ package struct RestorePoint: Hashable, Sendable {
 
     /// Root and shape of its tree; throws `damaged` if there can be no such volume.
     func tree() throws(RepositoryError) -> (root: ContentName, shape: TreeShape) {
-        guard let root = ContentName(record.root), let shape = TreeShape(size: record.size) else {
+        guard let root = ContentName(record.root), let shape = TreeShape(size: record.size),
+            record.size > 0 || root == .zero
+        else {
             throw RepositoryError(.damaged, "restore point \(id) has an impossible size or root")
         }
         return (root, shape)

@@ -2,7 +2,8 @@
 ///
 /// Every call may block, and may be made from several threads at once.
 package protocol Store: Sendable {
-    /// The regular files of a directory, in no order; none if there is no such directory.
+    /// The regular files of a directory, in no order, and whatever else has the name of a file of the repository; none if there is
+    /// no such directory of packs.
     func list(_ directory: String) throws(RepositoryError) -> [StoredFile]
     /// Opens a regular file for reading.
     func open(_ path: String) throws(RepositoryError) -> any StoreReader

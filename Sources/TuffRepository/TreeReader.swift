@@ -69,7 +69,10 @@ final class TreeReader {
                     throw RepositoryError(.damaged, "node \(name) in pack \(location.pack) is damaged")
                 }
                 return node
-            } catch { last = error }
+            } catch {
+                last =
+                    error.code == .notFound ? RepositoryError(.damaged, "\(Pack.path(location.pack)) is gone") : error
+            }
         }
         throw last
     }

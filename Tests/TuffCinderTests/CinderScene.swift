@@ -217,7 +217,7 @@ final class CinderScene {
                 try DeviceTarget(path, size: size)
             }
         return try CinderRestore(chain, size: size, to: target, progress: JobProgress())
-            .run(threads: SystemThreads(count: threads))
+            .run(threads: SystemThreads(count: threads)).written
     }
 
     /// The sentence with which a restore is refused, which leaves nothing behind.

@@ -262,9 +262,10 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         return desired
     }
 
-    /// An interrupt that comes when `isDue` says so of what was logged, and after two minutes for certain.
+    /// An interrupt that comes when `isDue` says so of what was logged, and for certain after longer than all tests beside this one
+    /// keep the processors.
     private func interrupt(_ isDue: @escaping @Sendable ([String]) -> Bool) -> @Sendable () -> Bool {
-        let machine = machine, end = ContinuousClock.now + .seconds(120)
+        let machine = machine, end = ContinuousClock.now + .seconds(900)
         return { ContinuousClock.now > end || machine.state.withLock { isDue($0.log) } }
     }
 

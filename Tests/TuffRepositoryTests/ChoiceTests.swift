@@ -107,6 +107,13 @@ struct ChoiceTests {
         let store = try DirectoryStore(folder + "/r", making: true)
         #expect(try store.list("points").isEmpty)
         #expect(try store.list("packs/aa").isEmpty)
+        // What has the name of a restore point and is none is not as if it were not there: prune would destroy what it needs.
+        let name = "/r/points/" + FileID().description
+        symlink("/dev/null", folder + name)
+        #expect(try store.list("points").count == 1)
+        #expect(try Scene.repository(store).points().damaged.count == 1)
+        unlink(folder + name)
+        for file in ["repository", "reserve"] { unlink(folder + "/r/" + file) }
         rmdir(folder + "/r/points")
         do throws(RepositoryError) {
             _ = try store.list("points")
