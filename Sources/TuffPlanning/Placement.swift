@@ -1,4 +1,4 @@
-package import TuffModel
+import TuffModel
 
 /// Which pool a new volume gets that names none, and why.
 ///
@@ -8,8 +8,6 @@ package import TuffModel
 /// of the two (`PoolBudget.room`), and one whose real space is within its reserve takes nothing.
 struct Placement {
     var chosen: PoolState?
-    /// Why none was chosen: that of the matching pools where it is the same for all, such as that they cannot be seen.
-    var reason = Reason.insufficientCapacity
     /// How every pool of this node fared, the chosen one first.
     var explanation: String
 }
@@ -44,14 +42,7 @@ extension PlanningPass {
         let near = source.flatMap { source in fitting.firstIndex { $0.pool.backend == source } }
         if let near { fitting.insert(fitting.remove(at: near), at: 0) }
         guard let best = fitting.first else {
-            let reasons = Set(
-                pools.values.lazy.filter { selector.matches($0.labels) }.map {
-                    ($0.fillObstacle ?? $0.budget.exhausted)?.reason ?? .insufficientCapacity
-                })
-            return Placement(
-                chosen: nil,
-                reason: reasons.count == 1 ? reasons.first ?? .insufficientCapacity : .insufficientCapacity,
-                explanation: "no pool fits: " + others.joined(separator: "; "))
+            return Placement(chosen: nil, explanation: "no pool fits: " + others.joined(separator: "; "))
         }
         let rest = fitting.dropFirst().map { "'\($0.pool.name)' has \($0.room)" } + others
         let against = rest.isEmpty ? "" : "; " + rest.joined(separator: "; ")
@@ -69,27 +60,5 @@ extension PlanningPass {
     /// Whether every pool that the selector matches is another node's.
     func isElsewhere(_ selector: LabelSelector) -> Bool {
         !pools.values.contains { selector.matches($0.labels) } && labelsElsewhere.contains(where: selector.matches)
-    }
-}
-
-extension Planner {
-    /// Why a volume whose document names no pool is where it is, and how the pools of this node stand now. For whoever asks, and no
-    /// part of a plan: it changes with every block that an initiator writes.
-    package static func placement(
-        of name: String, desired: DesiredState, observed: ObservedState, context: PlanContext
-    ) -> [String] {
-        guard let declared = desired.volumes[name], case .selector(let selector) = declared.spec.placement else {
-            return []
-        }
-        var pass = PlanningPass(desired: desired, observed: observed, context: context)
-        _ = pass.run(desired)
-        guard let home = pass.home(of: [.volume(name)]),
-            let pool = pass.pools.values.first(where: { $0.backend == home })
-        else { return [] }
-        let standing =
-            selector.matches(pool.labels)
-            ? "it was placed in pool '\(pool.name)'" : "poolSelector does not match its pool '\(pool.name)' any more"
-        let now = pass.place(selector, declared.spec.size, source: nil).explanation
-        return ["\(standing); once placed, a volume stays", "another one like it now: \(now)"]
     }
 }

@@ -51,13 +51,13 @@ extension PlanningPass {
             if let pool = pools[name] { return .success((pool, [])) }
             return none(.dependencyBlocked, "pool '\(name)' is not on this node", "spec.pool")
         case .selector(let selector):
-            // Once placed, a volume stays, whatever becomes of labels (`Planner.placement` says so).
             if let home = home(of: roles) {
                 guard let pool = pools.values.first(where: { $0.backend == home }) else {
                     return none(
                         .moveNotSupported, "it lives in \(home), which is no declared pool", "spec.poolSelector")
                 }
-                return .success((pool, []))
+                let stays = "poolSelector does not match its pool '\(pool.name)' any more; once placed, a volume stays"
+                return .success((pool, selector.matches(pool.labels) ? [] : [stays]))
             }
             var source: StorageBackend?
             if let role = declared.spec.source?.role, case .available(let stored, _)? = outcome(of: role) {
@@ -65,7 +65,7 @@ extension PlanningPass {
             }
             let placement = place(selector, declared.spec.size, source: source)
             guard let chosen = placement.chosen else {
-                return none(placement.reason, placement.explanation, "spec.poolSelector")
+                return none(.insufficientCapacity, placement.explanation, "spec.poolSelector")
             }
             return .success((chosen, [placement.explanation]))
         }

@@ -19,7 +19,7 @@ struct Describe: AsyncParsableCommand {
         let id = ResourceID(try Kind(typed: parts[0]), parts[1])
         let survey = try await Looking(global: global, host: host, stack: stack).survey(documents.paths)
         survey.observed.warnOfUnseen(global.errors)
-        guard let record = survey.record(of: id) else {
+        guard let record = survey.records.first(where: { $0.id == id }) else {
             var hint = documents.paths.isEmpty ? "without -f only what exists is known" : nil
             if hint != nil, !survey.knowsDirectories { hint? += ". " + Survey.directoriesNeedNames }
             throw Failure("there is no \(id)", help: hint)

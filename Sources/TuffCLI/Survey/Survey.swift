@@ -5,7 +5,6 @@ package import TuffPlanning
 package struct Survey: Sendable {
     package var records: [ResourceRecord]
     package var observed: ObservedState
-    private let desired: DesiredState?
     package var context: PlanContext
     /// Nil: no documents were given, only what exists is shown.
     package var plan: Plan?
@@ -17,21 +16,11 @@ package struct Survey: Sendable {
     ) {
         self.ledgerError = ledgerError
         self.observed = observed
-        self.desired = desired
         self.context = context
         plan = desired.map { Planner.plan(desired: $0, observed: observed, context: context) }
         let builder = SurveyBuilder(
             desired: desired ?? DesiredState(), observed: observed, context: context, plan: plan)
         records = builder.records()
-    }
-
-    /// Everything about one resource, with what takes longer to find out than a list may take.
-    package func record(of id: ResourceID) -> ResourceRecord? {
-        guard var record = records.first(where: { $0.id == id }) else { return nil }
-        if id.kind == .volume, let desired {
-            record.notes += Planner.placement(of: id.name, desired: desired, observed: observed, context: context)
-        }
-        return record
     }
 
     package func records(of kind: Kind) -> [ResourceRecord] { records.filter { $0.id.kind == kind } }
