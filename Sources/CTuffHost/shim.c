@@ -235,6 +235,8 @@ int tuff_write_back(int file, int64_t offset, int64_t length) {
 
 int64_t tuff_next_data(int file, int64_t offset) { return lseek(file, offset, SEEK_DATA); }
 
+int64_t tuff_next_hole(int file, int64_t offset) { return lseek(file, offset, SEEK_HOLE); }
+
 int tuff_is_open_elsewhere(int file) {
     /* Who opens the file while the lease stands would have SIGIO sent, which ends a process; SIGURG does nothing. */
     if (fcntl(file, F_SETSIG, SIGURG) != 0) return 0;

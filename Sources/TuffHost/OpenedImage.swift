@@ -30,16 +30,37 @@ final class OpenedImage: ImageFile {
         length = UInt64(max(0, status.st_size))
     }
 
-    /// What its header says.
+    /// What its header and tables say.
     static func look(at source: ImageSource, in roots: HostRoots) throws(HostError) -> ObservedImage {
         let file = try OpenedImage(source, in: roots)
         do throws(ImageError) {
-            let disk = try DiskImage(file, as: source.imageFormat)
-            return .usable(size: ByteCount(Int64(clamping: disk.size)))
+            var disk = try DiskImage(file, as: source.imageFormat)
+            let content = try disk.content() ?? file.content()
+            return .usable(
+                size: ByteCount(Int64(clamping: disk.size)), content: ByteCount(Int64(clamping: content)))
         } catch {
             guard error.kind != .unreadable else { throw file.failure(error) }
             return .unusable(error.sentence)
         }
+    }
+
+    /// Bytes in blocks of 64 KiB that are no holes of the file. What comes after many pieces counts as one: an image is looked at
+    /// in every pass until its volume is complete, and that must not take long.
+    private func content() -> UInt64 {
+        let block = Int64(ImageContent.block), end = Int64(length)
+        var content: Int64 = 0, position: Int64 = 0
+        for _ in 0..<4096 {
+            let data = tuff_next_data(file.raw, position)
+            // ENXIO: nothing but a hole is left; anything else: the file system does not tell, and all of it may hold something.
+            guard data >= 0 else { return errno == ENXIO ? UInt64(content) : length }
+            let hole = tuff_next_hole(file.raw, data)
+            guard hole > data else { return length }
+            let first = max(position, data / block * block), last = min((hole + block - 1) / block * block, end)
+            content += max(0, last - first)
+            position = max(position, last)
+            guard position < end else { return UInt64(content) }
+        }
+        return UInt64(content + (end - position))
     }
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(ImageError) {

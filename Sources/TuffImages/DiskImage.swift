@@ -10,7 +10,7 @@ package struct DiskImage<File: ImageFile> {
     package let size: UInt64
     private let file: File
     /// Nil: the file's bytes are the disk's.
-    private var qcow2: Qcow2Image<File>?
+    var qcow2: Qcow2Image<File>?
 
     package init(_ file: File, as format: Format) throws(ImageError) {
         self.file = file

@@ -56,6 +56,14 @@ package struct Qcow2Image<File: ImageFile> {
         }
     }
 
+    /// Whether some of a second table's clusters may be stored.
+    mutating func hasTable(for cluster: UInt64) throws(ImageError) -> Bool {
+        try tables.entry(at: header.l1Offset + (cluster >> header.l2Bits) * 8, in: file) & Bits.offset != 0
+    }
+
+    /// Whether a cluster may hold anything but zeros.
+    mutating func isStored(_ cluster: UInt64) throws(ImageError) -> Bool { try source(of: cluster) != .zeros }
+
     private mutating func source(of cluster: UInt64) throws(ImageError) -> Source {
         // The header saw to it that the L1 table is in the file and covers the disk.
         let l1 = try tables.entry(at: header.l1Offset + (cluster >> header.l2Bits) * 8, in: file)

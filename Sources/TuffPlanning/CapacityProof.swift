@@ -221,8 +221,8 @@ struct CapacityProof {
         case .fill(_, let uid, _, let source, _, _):
             return write(volumes[source]?.mapped ?? .zero, to: uid)
         case .fillFromImage(_, let uid, let image):
-            guard case .known(.usable(let size)?) = observed.images[image] else { return [] }
-            return write(size, to: uid)
+            guard case .known(.usable(let size, let content)?) = observed.images[image] else { return [] }
+            return write(content ?? size, to: uid)
         default: return []
         }
     }

@@ -5,6 +5,8 @@ struct DeclaredImage {
     var source: ImageSource
     /// Of the disk in it.
     var size: ByteCount
+    /// What is written of it to an empty volume, at most.
+    var content: ByteCount
 
     var description: String { "image \(source.path) (\(source.format.rawValue), \(size))" }
 
@@ -31,7 +33,8 @@ extension PlanningPass {
             .failure(MissingSource(obstacle: Obstacle(.imageUnusable, sentence)))
         }
         switch observed.images[image] {
-        case .known(.usable(let size)?): return .success(DeclaredImage(source: image, size: size))
+        case .known(.usable(let size, let content)?):
+            return .success(DeclaredImage(source: image, size: size, content: min(size, content ?? size)))
         case .known(.unusable(let sentence)?): return missing("the image \(image.path) \(sentence)")
         case .known(nil): return missing("there is no image \(image.path)")
         case .unknown(let error): return missing("the image \(image.path) cannot be read: \(error)")

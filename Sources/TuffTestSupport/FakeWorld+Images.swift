@@ -37,7 +37,7 @@ extension FakeWorld {
 
     /// What `DeviceBytes.copy` does with an image: refused before anything is written, or all of it.
     mutating func copy(_ source: ImageSource, to place: BytesPlace) throws(HostError) {
-        guard case .usable(let size) = try image(source), let image = images[source.path] else {
+        guard case .usable(let size, _) = try image(source), let image = images[source.path] else {
             throw HostError(.refused, "the image \(source.path) cannot be read", subject: source.path)
         }
         guard source.sha256 == nil || source.sha256 == image.sha256 else {

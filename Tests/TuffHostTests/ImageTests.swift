@@ -42,7 +42,7 @@ import TuffModel
 
     @Test("What its header says is told, and what is wrong with it in a sentence")
     func look() async throws {
-        #expect(try await machine.image(raw()) == .usable(size: ByteCount(200_000)))
+        #expect(try await machine.image(raw()) == .usable(size: ByteCount(200_000), content: ByteCount(200_000)))
         let wrong = ImageSource(path: folder.at("images/disk.raw"), format: .qcow2)
         #expect(try await machine.image(wrong) == .unusable("does not begin as qcow2 does"))
         try folder.write("images/q", [0x51, 0x46, 0x49, 0xfb] + content)
@@ -51,6 +51,22 @@ import TuffModel
             return
         }
         #expect(sentence.contains("declared raw"))
+    }
+
+    @Test("Of a raw image the blocks that are no holes are what is written")
+    func holes() async throws {
+        let path = folder.at("images/sparse.raw")
+        let file = open(path, O_WRONLY | O_CREAT, 0o600)
+        ftruncate(file, 64 << 20)
+        #expect(try await machine.image(raw("images/sparse.raw")) == .usable(size: ByteCount(64 << 20), content: .zero))
+        // Two pieces in one block, and one that crosses from a block into the next.
+        for offset in [3 << 20, 3 << 20 + 32 << 10, 9 << 20 - 8] {
+            _ = content.withUnsafeBytes { pwrite(file, $0.baseAddress, 16, off_t(offset)) }
+        }
+        close(file)
+        #expect(
+            try await machine.image(raw("images/sparse.raw"))
+                == .usable(size: ByteCount(64 << 20), content: ByteCount(3 << 16)))
     }
 
     @Test("Only plain files beneath the allowed roots are opened, without following links")

@@ -58,6 +58,11 @@ struct JudgedImageTests {
         let expected = try await workshop.judged("disk.qcow2")
         let file = MemoryFile(try workshop.read("disk.qcow2"))
         var image = try DiskImage(file, as: .qcow2)
+        let content = try #require(try image.content())
+        let filled = stride(from: 0, to: expected.count, by: 65536).filter { start in
+            expected[start..<min(start + 65536, expected.count)].contains { $0 != 0 }
+        }
+        #expect(content <= image.size && content >= min(UInt64(filled.count * 65536), image.size))
         try #require(image.size == UInt64(expected.count))
         var position = 0
         while position < expected.count {

@@ -38,6 +38,17 @@ import TuffTestSupport
         }
     }
 
+    @Test func whatAnImageHoldsIsInItsTables() throws {
+        var image = try DiskImage(MemoryFile(Self.small()), as: .qcow2)
+        #expect(try image.content() == 64 << 10, "one cluster of 512 bytes makes a block be written")
+        var empty = try DiskImage(
+            MemoryFile(Self.small { $0.replaceSubrange(1024..<1032, with: [UInt8](repeating: 0, count: 8)) }),
+            as: .qcow2)
+        #expect(try empty.content() == 0)
+        var raw = try DiskImage(MemoryFile([1, 2, 3]), as: .raw)
+        #expect(try raw.content() == nil)
+    }
+
     @Test func theSmallestImageIsRead() throws {
         var image = try DiskImage(MemoryFile(Self.small()), as: .qcow2)
         #expect(image.size == 64 << 10)

@@ -75,6 +75,9 @@ int tuff_write_back(int file, int64_t offset, int64_t length);
 /* The first byte from OFFSET on that is not in a hole (SEEK_DATA of lseek(2)), -1 with ENXIO where only a hole follows. */
 int64_t tuff_next_data(int file, int64_t offset);
 
+/* The first byte from OFFSET on that is in a hole (SEEK_HOLE of lseek(2)), the end of FILE where there is none, -1 on error. */
+int64_t tuff_next_hole(int file, int64_t offset);
+
 /* 1 where somebody else has FILE open, which is open for writing here: a write lease is refused then (fcntl(2),
  * F_SETLEASE). 0 too where the file system knows no leases (NFS). */
 int tuff_is_open_elsewhere(int file);
