@@ -20,6 +20,7 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
         return ByteCount(difference.overflow ? (rhs.bytes > 0 ? .min : .max) : difference.partialValue)
     }
     package static func += (lhs: inout ByteCount, rhs: ByteCount) { lhs = lhs + rhs }
+    package static func -= (lhs: inout ByteCount, rhs: ByteCount) { lhs = lhs - rhs }
 
     private static let suffixes: [(String, Int64)] = [
         ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50),

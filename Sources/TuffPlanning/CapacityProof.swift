@@ -8,17 +8,35 @@ import TuffModel
 /// meanwhile is not in it.
 struct CapacityProof {
     /// Something that runs out.
-    private struct Account {
+    struct Account {
         /// `data of thin pool vg0/tp0`
         var what: String
         /// What may be taken, beyond the reserve.
         var room: ByteCount
+        /// What is kept free besides, which only the making of a pool may take.
+        var kept = ByteCount.zero
         var reserve: String
         var taken = ByteCount.zero
+        /// What work that was begun before may take, and whose.
+        var owed = ByteCount.zero
+        var creditors: [ResourceID] = []
+    }
+
+    /// What a step takes, and whether it may take of the reserve.
+    struct Take {
+        var key: Key
+        var amount: ByteCount
+        var ofReserve = false
+
+        init(_ key: Key, _ amount: ByteCount, ofReserve: Bool = false) {
+            self.key = key
+            self.amount = amount
+            self.ofReserve = ofReserve
+        }
     }
 
     /// Where a step takes what.
-    private enum Key: Hashable {
+    enum Key: Hashable {
         case data(group: String, pool: String)
         case metadata(group: String, pool: String)
         case extents(group: String)
@@ -37,8 +55,8 @@ struct CapacityProof {
     private let observed: ObservedState
     /// Volumes with work that was begun before this plan: it is gone on with whatever room there is by now, since giving it up would
     /// leave them half done, and some of that room it has taken itself. With what they are.
-    private let begun: [UID: Marks]
-    private var accounts: [Key: Account] = [:]
+    let begun: [UID: Marks]
+    var accounts: [Key: Account] = [:]
     private var chunks: [Key: ByteCount] = [:]
     private var volumes: [UID: Extent] = [:]
 
@@ -50,18 +68,29 @@ struct CapacityProof {
     /// What LVM writes of a logical volume besides names and tags, bytes of text; 500 were measured of a thin one.
     private static let entryCost: Int64 = 640
 
-    init(_ desired: DesiredState, _ observed: ObservedState, _ index: StorageIndex, node: String) {
+    /// - Parameter creations: what pools made in the plan come to, by name.
+    init(
+        _ desired: DesiredState, _ observed: ObservedState, _ index: StorageIndex,
+        creations: [String: PoolCreationPlan],
+        node: String
+    ) {
         self.observed = observed
         begun = Dictionary(
             index.volumes.lazy.filter { $0.marks.lastingOperation != nil }.map { ($0.uid, $0.marks) },
             uniquingKeysWith: { first, _ in first })
         let pools = desired.pools.values.filter { $0.spec.node ?? node == node }
-        for pool in pools.sorted(by: { $0.metadata.name < $1.metadata.name }) { open(pool.spec) }
+        for pool in pools.sorted(by: { $0.metadata.name < $1.metadata.name }) {
+            if let creation = creations[pool.metadata.name] {
+                open(pool.spec, creation)
+            } else {
+                open(pool.spec)
+            }
+        }
         let blocks = Blocks(observed)
         for volume in index.volumes + index.temporaries {
             let size = volume.size ?? .zero
-            // What nobody knows of unfinished work counts as not written: the more is to come.
-            let unknown = begun[volume.uid] != nil ? ByteCount.zero : blocks.bound(on: volume)
+            // What nobody knows of an unfinished copy counts as not written: the more is to come.
+            let unknown = volume.marks.isCopying ? ByteCount.zero : blocks.bound(on: volume)
             volumes[volume.uid] = Extent(
                 size: size, mapped: min(size, blocks.of(volume) ?? unknown), backend: volume.backend)
         }
@@ -108,18 +137,15 @@ struct CapacityProof {
     }
 
     private mutating func open(_ spec: PoolSpec) {
-        let reserve = "\(spec.reserve) is kept free"
         switch spec.storage {
         case .directory(let path):
             guard let directory = observed.directories.entries[path]?.value else { return }
-            accounts[.directory(path)] = Account(
-                what: "the file system of \(path)", room: directory.free - spec.reserve.of(directory.size),
-                reserve: reserve)
+            open(
+                .directory(path), "the file system of \(path)", free: directory.free, of: directory.size, spec.reserve)
         case .thick(let name):
             guard let group = observed.volumeGroups.entries[name]?.value else { return }
             openArea(group)
-            accounts[.extents(group: name)] = Account(
-                what: "volume group \(name)", room: group.free - spec.reserve.of(group.size), reserve: reserve)
+            open(.extents(group: name), "volume group \(name)", free: group.free, of: group.size, spec.reserve)
         case .thinPool(let name, let poolName):
             guard let group = observed.volumeGroups.entries[name]?.value,
                 let pool = group.logicalVolumes.first(where: { $0.name == poolName && $0.layout == .thinPool })
@@ -132,12 +158,43 @@ struct CapacityProof {
             for (key, what, size, used) in sides {
                 // A pool whose fill level is not known takes nothing; its volumes say so.
                 guard let size, let used else { continue }
-                accounts[key] = Account(
-                    what: "\(what) of thin pool \(name)/\(poolName)",
-                    room: size - Self.share(size, used, roundedUp: true) - spec.reserve.of(size), reserve: reserve)
+                let free = size - Self.share(size, used, roundedUp: true)
+                open(key, "\(what) of thin pool \(name)/\(poolName)", free: free, of: size, spec.reserve)
             }
             if let chunk = pool.chunkSize, chunk > .zero { chunks[.data(group: name, pool: poolName)] = chunk }
         }
+    }
+
+    /// A pool that is made in the same plan is empty, and as large as it will be.
+    private mutating func open(_ spec: PoolSpec, _ creation: PoolCreationPlan) {
+        switch spec.storage {
+        case .directory: return
+        case .thick(let name):
+            open(.extents(group: name), "volume group \(name)", free: creation.size, of: creation.size, spec.reserve)
+        case .thinPool(let name, let poolName):
+            guard let pool = creation.thinPool else { return }
+            let data = Key.data(group: name, pool: poolName)
+            open(data, "data of thin pool \(name)/\(poolName)", free: pool.size, of: pool.size, spec.reserve)
+            open(
+                .metadata(group: name, pool: poolName), "metadata of thin pool \(name)/\(poolName)",
+                free: pool.metadataSize, of: pool.metadataSize, spec.reserve)
+            chunks[data] = pool.chunkSize
+            // A group that is there has extents to run out of, whether or not a thick pool says so.
+            if let group = observed.volumeGroups.entries[name]?.value {
+                openArea(group)
+                if accounts[.extents(group: name)] == nil {
+                    open(
+                        .extents(group: name), "volume group \(name)", free: group.free, of: group.size, Percentage(0))
+                }
+            }
+        }
+    }
+
+    private mutating func open(
+        _ key: Key, _ what: String, free: ByteCount, of size: ByteCount, _ reserve: Percentage
+    ) {
+        let kept = reserve.of(size)
+        accounts[key] = Account(what: what, room: free - kept, kept: kept, reserve: "\(reserve) is kept free")
     }
 
     private mutating func openArea(_ group: VolumeGroup) {
@@ -149,55 +206,29 @@ struct CapacityProof {
 
     // MARK: The plan
 
-    /// Why the plan must not be begun, by its worst moment: the first step at which something would run out.
-    mutating func refusal(of plan: Plan) -> Refusal? {
-        var new: [(step: PlannedStep, key: Key, amount: ByteCount)] = []
-        for planned in plan.steps {
-            guard case .volume(let step) = planned.step else { continue }
-            for (key, amount) in takes(step) where amount > .zero {
-                if goesOn(step) {
-                    // Others find less room for it, and it is never itself why nothing begins.
-                    accounts[key].map { accounts[key]?.taken = min(max($0.room, $0.taken), $0.taken + amount) }
-                } else {
-                    new.append((planned, key, amount))
-                }
-            }
-        }
-        for (planned, key, amount) in new {
-            guard var account = accounts[key] else { continue }
-            account.taken = account.taken + amount
-            accounts[key] = account
-            guard account.taken > account.room else { continue }
-            let change = plan.changes[planned.change]
-            let place = change.location.map { ", \($0)" } ?? ""
-            return Refusal(
-                .insufficientCapacity,
-                "at its worst moment, \(change.resource) (\(change.summary)\(place)), the plan has taken "
-                    + "\(account.taken) of \(account.what), which has \(max(account.room, .zero)); \(account.reserve)",
-                help: "make room there, or leave \(change.resource) out and apply the rest; what initiators write "
-                    + "meanwhile is not counted")
-        }
-        return nil
-    }
-
-    /// Whether it goes on with what was begun before.
-    private func goesOn(_ step: VolumeStep) -> Bool {
-        switch step {
-        case .fill(_, let uid, _, _, _, _), .fillFromImage(_, let uid, _): begun[uid] != nil
-        default: false
-        }
-    }
-
     /// What one step takes at most.
-    private mutating func takes(_ step: VolumeStep) -> [(Key, ByteCount)] {
+    mutating func takes(_ step: Step) -> [Take] {
+        switch step {
+        case .volume(let step): takes(step)
+        case .pool(.createThinPool(let pool)):
+            [
+                Take(.extents(group: pool.group), pool.extents, ofReserve: true),
+                // The pool, its two parts and the spare are volumes in LVM's text.
+                Take(.area(group: pool.group), ByteCount(4 * Self.entryCost)),
+            ]
+        default: []
+        }
+    }
+
+    private mutating func takes(_ step: VolumeStep) -> [Take] {
         switch step {
         case .create(let backend, _, let size, let marks):
             volumes[marks.uid] = Extent(size: size, mapped: .zero, backend: backend)
             switch backend {
             case .thinPool(let group, let pool):
-                return [(.metadata(group: group, pool: pool), Self.deviceCost), entry(marks, in: group)]
+                return [Take(.metadata(group: group, pool: pool), Self.deviceCost), entry(marks, in: group)]
             case .thick(let group):
-                return [(.extents(group: group), size), entry(marks, in: group)]
+                return [Take(.extents(group: group), size), entry(marks, in: group)]
             case .directory: return []
             }
         case .copy(_, let source, _, let location, let marks):
@@ -206,18 +237,18 @@ struct CapacityProof {
             volumes[marks.uid] = from
             guard case .thinPool(let group, let pool)? = from.backend else { return [] }
             guard case .logicalVolume = location else { return [] }
-            return [(.metadata(group: group, pool: pool), Self.deviceCost), entry(marks, in: group)]
+            return [Take(.metadata(group: group, pool: pool), Self.deviceCost), entry(marks, in: group)]
         case .snapshotThick(_, let source, _, let location, let reserve, let marks):
             guard case .logicalVolume(let group, _) = location else { return [] }
             volumes[marks.uid] = volumes[source]
-            return [(.extents(group: group), reserve), entry(marks, in: group)]
+            return [Take(.extents(group: group), reserve), entry(marks, in: group)]
         case .extendThick(.logicalVolume(let group, _), let uid, _, let from, let to, _):
             volumes[uid]?.size = to
-            return [(.extents(group: group), to - from)]
+            return [Take(.extents(group: group), to - from)]
         case .extend(_, let uid, _, let from, let to):
             volumes[uid]?.size = to
             guard case .thick(let group)? = volumes[uid]?.backend else { return [] }
-            return [(.extents(group: group), to - from)]
+            return [Take(.extents(group: group), to - from)]
         case .fill(_, let uid, _, let source, _, _):
             return write(volumes[source]?.mapped ?? .zero, to: uid)
         case .fillFromImage(_, let uid, let image):
@@ -228,7 +259,7 @@ struct CapacityProof {
     }
 
     /// Every block that is written may differ from what is there, and what is there may be shared with a snapshot.
-    private mutating func write(_ amount: ByteCount, to uid: UID) -> [(Key, ByteCount)] {
+    private mutating func write(_ amount: ByteCount, to uid: UID) -> [Take] {
         guard let target = volumes[uid] else { return [] }
         let mapped = min(target.size, amount + target.mapped)
         volumes[uid]?.mapped = mapped
@@ -239,14 +270,14 @@ struct CapacityProof {
             let data = Key.data(group: group, pool: pool)
             let chunk = chunks[data] ?? ByteCount(64 << 10)
             let metadata = ByteCount((worst.bytes + chunk.bytes - 1) / chunk.bytes * Self.chunkCost)
-            return [(data, worst.roundedUp(to: chunk)), (.metadata(group: group, pool: pool), metadata)]
-        case .directory(let path)?: return [(.directory(path), worst)]
+            return [Take(data, worst.roundedUp(to: chunk)), Take(.metadata(group: group, pool: pool), metadata)]
+        case .directory(let path)?: return [Take(.directory(path), worst)]
         case .thick?, nil: return []
         }
     }
 
-    private func entry(_ marks: Marks, in group: String) -> (Key, ByteCount) {
+    private func entry(_ marks: Marks, in group: String) -> Take {
         let tags = marks.tags.reduce(0) { $0 + $1.utf8.count + 4 }
-        return (.area(group: group), ByteCount(Self.entryCost + Int64(tags)))
+        return Take(.area(group: group), ByteCount(Self.entryCost + Int64(tags)))
     }
 }

@@ -31,18 +31,25 @@ extension PlanningPass {
         return nil
     }
 
-    /// Why there is not the real room for a copy that shares no blocks with its source; takes it where there is.
+    /// Why there is not the real room for a copy that shares no blocks with its source; takes it of a directory where there is.
+    /// Of thin pools the proof of the whole plan takes it.
     mutating func roomObstacle(toCopy source: CopySource?, into pool: PoolState) -> Obstacle? {
-        guard let source, !source.sharesBlocks, case .directory = pool.backend else { return nil }
-        let amount = occupied(source.stored), free = pools[pool.name]?.budget.realFree ?? .zero
-        guard amount <= free else {
-            return Obstacle(
-                .insufficientCapacity,
-                "a copy of \(source.resource) takes \(amount), and pool '\(pool.name)' has \(max(free, .zero)) of real room "
-                    + "beyond its reserve")
-        }
-        pools[pool.name]?.budget.realFree = free - amount
+        guard let source, !source.sharesBlocks else { return nil }
+        let amount = occupied(source.stored)
+        if let obstacle = writingObstacle(amount, of: source.resource.description, into: pool) { return obstacle }
+        if case .directory = pool.backend { pools[pool.name]?.budget.realFree -= amount }
         return nil
+    }
+
+    /// Why so many bytes cannot be written to a new volume there, on which the plan would come to grief.
+    func writingObstacle(_ amount: ByteCount, of what: String, into pool: PoolState) -> Obstacle? {
+        if case .thick = pool.backend { return nil }
+        let free = pools[pool.name]?.budget.realFree ?? .zero
+        guard amount > free else { return nil }
+        return Obstacle(
+            .insufficientCapacity,
+            "a copy of \(what) takes \(amount), and pool '\(pool.name)' has \(max(free, .zero)) of real room beyond its "
+                + "reserve")
     }
 
     /// Bytes there are blocks for, as far as that is known, and otherwise all.

@@ -73,6 +73,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     /// Others than root and the user Tuff runs as could change it.
     package static let exposed = Reason(rawValue: "Exposed")
     package static let insufficientCapacity = Reason(rawValue: "InsufficientCapacity")
+    /// A pool that does not have the labels which a volume's selector asks for.
+    package static let notSelected = Reason(rawValue: "NotSelected")
     package static let secretUnavailable = Reason(rawValue: "SecretUnavailable")
     /// The image a volume is to be made from is missing, damaged, or of a sort that is not read.
     package static let imageUnusable = Reason(rawValue: "ImageUnusable")

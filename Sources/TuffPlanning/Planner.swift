@@ -56,6 +56,12 @@ struct PlanningPass {
     var wantedSnapshots: [String: ResourceID] = [:]
     /// What policies' snapshots of this plan are called.
     var runNames: Set<String> = []
+    /// What pools made in this plan come to, by name, and what thin pools among them take of groups that are there.
+    var creations: [String: PoolCreationPlan] = [:]
+    var claimedExtents: [String: ByteCount] = [:]
+    /// The volume whose placement somebody asked for, and how it was decided.
+    var question: String?
+    var answer: Placement?
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
@@ -116,11 +122,12 @@ struct PlanningPass {
         planDamaged()
         planTwins()
         var plan = builder.plan(context: context)
-        plan.refusal = Guard(changes: plan.changes, pass: self).refusal
-        if plan.refusal == nil, !plan.steps.isEmpty {
-            var proof = CapacityProof(desired, observed, index, node: context.config.node)
-            plan.refusal = proof.refusal(of: plan)
+        var unproven: Refusal?
+        if !plan.steps.isEmpty {
+            var proof = CapacityProof(desired, observed, index, creations: creations, node: context.config.node)
+            (plan, unproven) = proof.proven(plan)
         }
+        plan.refusal = Guard(changes: plan.changes, pass: self).refusal ?? unproven
         return plan
     }
 
@@ -208,6 +215,11 @@ struct PlanningPass {
             }
         }
         foreignBackends.subtract(poolsByBackend.keys)
+        for (group, taken) in claimedExtents {
+            for name in pools.keys where pools[name]?.backend == .thick(group: group) {
+                pools[name]?.budget.give(taken)
+            }
+        }
         return elsewhere
     }
 

@@ -36,6 +36,11 @@ extension PlanningPass {
             creation.steps.map { (.pool($0), key) })
         if let last { builder.wait(for: last, under: key) }
         state.expect(creation, declared.spec)
+        creations[state.name] = creation
+        // Pools of one plan share what is free in a group, and so do its thick volumes.
+        if let pool = creation.thinPool, group != nil {
+            claimedExtents[pool.group, default: .zero] += pool.extents
+        }
         return true
     }
 
@@ -68,7 +73,10 @@ extension PlanningPass {
         let maker = PoolMaker(
             pool: declared.metadata.name, lvm: lvm, create: create, autoExtend: declared.spec.autoExtend,
             context: context)
-        if let group { return maker.within(group, devices: observed.devices) }
+        if var group {
+            group.free -= claimedExtents[group.name] ?? .zero
+            return maker.within(group, devices: observed.devices)
+        }
         var members: [CandidateDevice] = []
         for path in create.devices {
             switch candidate(path, for: declared.metadata.name, maker) {
@@ -108,6 +116,16 @@ struct PoolCreationPlan {
     /// Of the thin pool, or what is free in the group of a thick one.
     var size: ByteCount
     var unit: ByteCount
+
+    var thinPool: NewThinPool? {
+        for case .createThinPool(let pool) in steps { return pool }
+        return nil
+    }
+}
+
+extension NewThinPool {
+    /// What it takes of its group: data, metadata, and a spare for repair of the metadata's size.
+    var extents: ByteCount { size + metadataSize + metadataSize }
 }
 
 extension Obstacle: Error {}
@@ -121,10 +139,10 @@ extension PoolState {
         if case .lvm(let lvm) = spec.backend, lvm.thinPool == nil {
             wipe = lvm.wipe
             budget = PoolBudget(virtualFree: usable)
+            budget.realFree = usable
         } else {
             budget = PoolBudget(virtualFree: Self.virtualFree(total: creation.size, spec, provisioned: .zero))
-            budget.ratio = spec.overprovision
+            budget.measure(free: creation.size, of: creation.size, spec)
         }
-        budget.realFree = usable
     }
 }

@@ -48,6 +48,8 @@ package struct PoolBudget: Sendable {
     package var realFree = ByteCount.zero
     /// How much may be promised of it: overprovision, 1 for what is not thin.
     package var ratio = 1.0
+    /// How much of its space, less the reserve, is really free: from 0 to 1. What is not thin has 1, since its promises are real.
+    package var freeShare = 1.0
     /// Set when the pool's real space is already within its reserve, or not known.
     package var exhausted: Obstacle?
     /// What this plan has promised, of which nothing is written yet.
@@ -55,9 +57,26 @@ package struct PoolBudget: Sendable {
 
     package init(virtualFree: ByteCount) { self.virtualFree = virtualFree }
 
-    /// What may still be promised, by which pools are weighed too: volumes spread over pools that are as empty, and a pool that
-    /// others have filled takes little whatever was promised of it.
+    /// What may still be promised.
     package var room: ByteCount { min(virtualFree, realFree.scaled(by: ratio) - promised) }
+
+    /// By which pools are weighed. It falls with every promise, so that volumes spread whatever plan they come in, and a pool
+    /// that initiators and snapshots have filled has little of it though hardly anything was promised.
+    package var score: ByteCount { virtualFree.scaled(by: freeShare) }
+
+    /// What is really free, less the reserve, of a pool in which more may be promised than there is.
+    package mutating func measure(free: ByteCount, of size: ByteCount, _ spec: PoolSpec) {
+        let reserve = spec.reserve.of(size), usable = size - reserve
+        ratio = spec.overprovision
+        realFree = free - reserve
+        freeShare = usable > .zero ? min(max(Double(realFree.bytes) / Double(usable.bytes), 0), 1) : 0
+    }
+
+    /// Room that something made in the same plan takes for good.
+    package mutating func give(_ amount: ByteCount) {
+        virtualFree = virtualFree - amount
+        realFree = realFree - amount
+    }
 
     /// Takes `amount` from what may be promised; why not when it does not fit, and then takes nothing.
     package mutating func take(_ amount: ByteCount) -> Obstacle? {
@@ -165,10 +184,8 @@ extension PoolState {
             .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + $1.size }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: pool.size, spec, provisioned: provisioned))
-        budget.ratio = spec.overprovision
         if let used = pool.dataPercent {
-            let free = Double(pool.size.bytes) * max(0, 100 - used) / 100
-            budget.realFree = ByteCount(Int64(exactly: free.rounded(.down)) ?? 0) - spec.reserve.of(pool.size)
+            budget.measure(free: pool.size.scaled(by: max(0, 100 - used) / 100), of: pool.size, spec)
         }
         let limit = Double(100 - spec.reserve.percent)
         for (what, used) in [("data", pool.dataPercent), ("metadata", pool.metadataPercent)] {
@@ -225,11 +242,10 @@ extension PoolState {
             .filter { !$0.tags.isEmpty && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: directory.size, spec, provisioned: provisioned))
-        budget.ratio = spec.overprovision
+        budget.measure(free: directory.free, of: directory.size, spec)
         obstacle = directory.exposure.map {
             Obstacle(.exposed, "\($0); whoever may write there decides what Tuff hands out")
         }
-        budget.realFree = directory.free - spec.reserve.of(directory.size)
         if directory.free <= spec.reserve.of(directory.size) {
             budget.exhausted = Obstacle(
                 .insufficientCapacity,

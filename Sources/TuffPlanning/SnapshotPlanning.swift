@@ -68,13 +68,8 @@ extension PlanningPass {
                     ? "\(role.resource) is not available, see its own line" : "there is no \(role.resource)")
         }
         var source = CopySource(resource: role.resource, stored: stored, size: size, after: after)
-        if stored.backend == pool.backend {
-            switch pool.backend {
-            case .thinPool: source.sharesBlocks = true
-            case .thick: source.sharesBlocks = sharingBlocks
-            case .directory: source.sharesBlocks = pool.sharesBlocks
-            }
-        }
+        source.sharesBlocks = sharesBlocks(pool, with: stored)
+        if case .thick = pool.backend, stored.backend == pool.backend { source.sharesBlocks = sharingBlocks }
         var obstacle =
             suspension(of: stored)
             ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored, into: pool))
@@ -84,6 +79,16 @@ extension PlanningPass {
             if source.room == nil { obstacle = usage }
         }
         return obstacle.map { .failure(MissingSource(obstacle: $0)) } ?? .success(source)
+    }
+
+    /// Whether a copy of what is stored takes a moment and no room in this pool.
+    func sharesBlocks(_ pool: PoolState, with stored: StoredVolume) -> Bool {
+        guard stored.backend == pool.backend else { return false }
+        return switch pool.backend {
+        case .thinPool: true
+        case .thick: false
+        case .directory: pool.sharesBlocks
+        }
     }
 
     /// Makes a volume that begins with the content of another, and grows it to its own size.

@@ -25,50 +25,13 @@ extension PlanningPass {
             guard found.count == 1 else {
                 return stop(resource, declared, .blocked, ambiguity(found, "say they are \(name.resource)"))
             }
-            return planStored(stored, declared, resource, pool, .update)
+            return planStored(stored, declared, resource, pool, .update, notes)
         }
         for name in [role, former].compactMap({ $0 }) {
             if let obstacle = twinObstacle(name) { return stop(resource, declared, .blocked, obstacle) }
-            if let outcome = planReturn(name, declared, resource, pool) { return outcome }
+            if let outcome = planReturn(name, declared, resource, pool, notes) { return outcome }
         }
         return planCreation(declared, resource, pool, former: former, notes)
-    }
-
-    private struct NoPool: Error {
-        var obstacle: Obstacle
-        var field: String
-    }
-
-    /// The pool it is to live in, and what to say about the choice.
-    private mutating func pool(
-        for declared: Declared<VolumeSpec>, _ roles: [Marks.Role]
-    ) -> Result<(PoolState, [String]), NoPool> {
-        func none(_ reason: Reason, _ sentence: String, _ field: String) -> Result<(PoolState, [String]), NoPool> {
-            .failure(NoPool(obstacle: Obstacle(reason, sentence), field: field))
-        }
-        switch declared.spec.placement {
-        case .pool(let name):
-            if let pool = pools[name] { return .success((pool, [])) }
-            return none(.dependencyBlocked, "pool '\(name)' is not on this node", "spec.pool")
-        case .selector(let selector):
-            if let home = home(of: roles) {
-                guard let pool = pools.values.first(where: { $0.backend == home }) else {
-                    return none(
-                        .moveNotSupported, "it lives in \(home), which is no declared pool", "spec.poolSelector")
-                }
-                let stays = "poolSelector does not match its pool '\(pool.name)' any more; once placed, a volume stays"
-                return .success((pool, selector.matches(pool.labels) ? [] : [stays]))
-            }
-            var source: StorageBackend?
-            if let role = declared.spec.source?.role, case .available(let stored, _)? = outcome(of: role) {
-                source = stored.backend
-            }
-            let placement = place(selector, declared.spec.size, source: source)
-            guard let chosen = placement.chosen else {
-                return none(.insufficientCapacity, placement.explanation, "spec.poolSelector")
-            }
-            return .success((chosen, [placement.explanation]))
-        }
     }
 
     /// Two objects that claim the same name: only a person can tell which is right.
@@ -79,7 +42,8 @@ extension PlanningPass {
 
     /// Brings back what the trash holds under a name, or what was released under it.
     private mutating func planReturn(
-        _ role: Marks.Role, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+        _ role: Marks.Role, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
+        _ notes: [String]
     ) -> VolumeOutcome? {
         let trashed = index.trashed(role, context.stack).first
         let released = index.released(role, context.stack)
@@ -88,17 +52,17 @@ extension PlanningPass {
         if let obstacle = loss(of: role.resource, besides: stored.uid) {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
-        if trashed != nil { return planStored(stored, declared, resource, pool, .untrash) }
+        if trashed != nil { return planStored(stored, declared, resource, pool, .untrash, notes) }
         guard released.count == 1 else {
             return stop(resource, declared, .blocked, ambiguity(released, "were released under this name"))
         }
-        return planStored(stored, declared, resource, pool, .adopt)
+        return planStored(stored, declared, resource, pool, .adopt, notes)
     }
 
     /// Compares a volume that is there, in use or in the trash or released, with its document.
     private mutating func planStored(
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
-        _ action: Action
+        _ action: Action, _ notes: [String]
     ) -> VolumeOutcome {
         guard stored.backend == pool.backend else {
             let obstacle = Obstacle(
@@ -141,6 +105,7 @@ extension PlanningPass {
         }
         var revision = VolumeRevision(stored, declared, action, wipe: pool.wipe)
         revision.grow(from: size, to: wanted)
+        revision.notes += notes
         if revision.renames, index.isTaken(revision.relabelling.to) {
             let obstacle = Obstacle(
                 .nameTaken,
@@ -229,6 +194,7 @@ extension PlanningPass {
             ?? nameObstacle(location, iqn)
         obstacle =
             obstacle ?? source?.obstacle(for: wanted) ?? image?.obstacle(for: wanted)
+            ?? image.flatMap { writingObstacle($0.content, of: $0.description, into: pool) }
             ?? roomObstacle(toCopy: source, into: pool) ?? capacityObstacle(pool, wanted) ?? temporaryObstacle(source)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked

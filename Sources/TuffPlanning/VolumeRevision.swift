@@ -7,7 +7,7 @@ struct VolumeRevision {
     let action: Action
     private(set) var relabelling: Relabelling
     private(set) var growth: (from: ByteCount, to: ByteCount)?
-    private(set) var notes: [String] = []
+    var notes: [String] = []
     /// Of a thick pool.
     private let wipe: LVMPoolSpec.Wipe?
 

@@ -137,8 +137,14 @@ import TuffTestSupport
         // 18 GiB are free: 4 for the rest of the first, and room for a second one.
         let two = try plan(2, used: 45)
         #expect(two.refusal == nil && goesOn(two))
-        let refusal = try #require(try plan(2, used: 60).refusal)
-        #expect(refusal.sentence.contains("Volume/copy-1"), "the new one is what does not fit: \(refusal)")
+        // 12 GiB are free: the second would fit alone, and waits for the first, which the plan goes on with.
+        let waiting = try plan(2, used: 60)
+        #expect(waiting.refusal == nil && goesOn(waiting))
+        let second = try #require(waiting.changes.first { $0.resource.name == "copy-1" })
+        #expect(second.action == .blocked && second.reason == .insufficientCapacity)
+        #expect(second.summary.contains("waits until Volume/copy-0 is finished"), "\(second.summary)")
+        #expect(waiting.steps.allSatisfy { $0.change != waiting.changes.firstIndex(of: second) })
+        #expect(waiting.steps.map(\.id) == Array(waiting.steps.indices))
     }
 
     @Test func aSourceThatIsNotActiveHasNoMoreBlocksThanItsPool() throws {
@@ -165,6 +171,104 @@ import TuffTestSupport
         var group = try #require(observed.volumeGroups["vg0"].value ?? nil)
         group.logicalVolumes[group.logicalVolumes.firstIndex { $0.name == "tp0" } ?? 0].dataPercent = 95
         observed.volumeGroups.entries["vg0"] = .known(group)
-        #expect(plan(desired, observed).refusal != nil, "95 GiB may be its, and 80 are free")
+        let copy = plan(desired, observed).changes.first { $0.resource.name == "copy" }
+        #expect(copy?.reason == .insufficientCapacity, "95 GiB may be its, and 80 are free: \(copy?.summary ?? "")")
+    }
+
+    @Test func whatComesAfterSomethingThatWaitsWaitsToo() throws {
+        var (desired, db) = copies(2)
+        desired.attachments["copy-on-web"] = Sample.declared(
+            "copy-on-web", AttachmentSpec(volume: "copy-1", initiator: Sample.initiator))
+        var copy = Sample.volume("copy-0", uid: Sample.uid(9)) {
+            $0.operation = Marks.copying
+            $0.origin = Sample.uid
+        }
+        // Nobody knows what an inactive volume has, so all 10 GiB may still come.
+        copy.dataPercent = nil
+        let plan = plan(
+            desired,
+            try observed([db, copy]) { group, pool in
+                pool.size = Sample.gibi(40)
+                pool.dataPercent = 60
+                pool.chunkSize = ByteCount(64 << 10)
+                group.free = Sample.gibi(100)
+            })
+        #expect(plan.refusal == nil)
+        let attachment = try #require(plan.changes.first { $0.resource.kind == .attachment })
+        #expect(attachment.action == .blocked && attachment.reason == .dependencyBlocked)
+        #expect(Set(plan.steps.map { plan.changes[$0.change].resource.name }) == ["copy-0"])
+        db.active = true
+    }
+
+    @Test func aPoolMadeInTheSamePlanHasRoomOfItsOwnToRunOutOf() throws {
+        func plan(_ images: Int) -> Plan {
+            var desired = PoolPlanTests.desired()
+            desired.pools["new"]!.spec.overprovision = 10
+            desired.volumes["db"] = nil
+            var observed = PoolPlanTests.observed()
+            let image = ImageSource(path: "/srv/images/a.raw", format: .raw)
+            observed.images.entries[image.key] = .known(.usable(size: Sample.gibi(60)))
+            for index in 0..<images {
+                var spec = VolumeSpec(size: Sample.gibi(60), placement: .pool("new"))
+                spec.source = .image(image)
+                desired.volumes["from-\(index)"] = Sample.declared("from-\(index)", spec)
+            }
+            return Planner.plan(desired: desired, observed: observed, context: PoolPlanTests.consenting)
+        }
+        // 180 GiB of two disks of 100, less a tenth.
+        #expect(plan(2).refusal == nil && !plan(2).isEmpty)
+        #expect(plan(3).refusal?.sentence.contains("data of thin pool vg1/tp1") == true)
+    }
+
+    @Test func aThinPoolAndThickVolumesOfOnePlanShareTheGroup() throws {
+        func plan(_ size: Int64, pools: [String] = ["new"]) -> Plan {
+            var desired = DesiredState()
+            for name in pools {
+                var lvm = LVMPoolSpec(volumeGroup: "vg1", thinPool: "tp-\(name)")
+                lvm.create = PoolCreation(devices: PoolPlanTests.paths)
+                lvm.create?.thinPoolSize = Percentage(60)
+                desired.pools[name] = Sample.declared(name, PoolSpec(backend: .lvm(lvm)))
+            }
+            var thick = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg1")))
+            thick.reserve = Percentage(0)
+            desired.pools["slow"] = Sample.declared("slow", thick)
+            desired.volumes["db"] = Sample.declared(
+                "db", VolumeSpec(size: Sample.gibi(size), placement: .pool("slow")))
+            var group = VolumeGroup(name: "vg1", uuid: "vg1", size: Sample.gibi(200), free: Sample.gibi(200))
+            group.physicalVolumes = ["pv-0", "pv-1"]
+            let devices = (0...1).map { index in
+                PoolPlanTests.blank(index) {
+                    $0.signatures = [DeviceSignature(type: "LVM2_member", offset: 536, uuid: "pv-\(index)")]
+                }
+            }
+            return Planner.plan(
+                desired: desired, observed: PoolPlanTests.observed(devices, groups: [group]),
+                context: PoolPlanTests.consenting)
+        }
+        func reason(_ plan: Plan, _ name: String) -> Reason? { plan.changes.first { $0.resource.name == name }?.reason }
+        // 120 GiB of the 200 go to the thin pool, and 120 MiB twice to its metadata.
+        #expect(reason(plan(79), "db") == nil && plan(79).refusal == nil)
+        #expect(reason(plan(80), "db") == .insufficientCapacity)
+        let two = plan(1, pools: ["new", "other"])
+        #expect(reason(two, "new") == nil && reason(two, "other") == .insufficientCapacity)
+    }
+
+    @Test func ofAnImageOnlyWhatItHoldsIsCharged() throws {
+        var desired = Sample.desired()
+        desired.pools["fast"]!.spec.overprovision = 10
+        let image = ImageSource(path: "/srv/images/a.qcow2", format: .qcow2)
+        var spec = VolumeSpec(size: Sample.gibi(200), placement: .pool("fast"))
+        spec.source = .image(image)
+        desired.volumes["db"] = Sample.declared("db", spec)
+        var observed = try observed { _, pool in
+            pool.size = Sample.gibi(100)
+            pool.dataPercent = 10
+            pool.metadataSize = Sample.gibi(1)
+        }
+        observed.images.entries[image.key] = .known(.usable(size: Sample.gibi(200), content: Sample.gibi(3)))
+        #expect(!plan(desired, observed).isEmpty && plan(desired, observed).refusal == nil)
+        observed.images.entries[image.key] = .known(.usable(size: Sample.gibi(200)))
+        let change = plan(desired, observed).changes.first { $0.resource.kind == .volume }
+        #expect(change?.reason == .insufficientCapacity, "\(change?.summary ?? "")")
     }
 }

@@ -154,4 +154,99 @@ import TuffTestSupport
         let sentence = change(plan(explicit, filled), "new")?.summary ?? ""
         #expect(sentence.contains("only 4 GiB may still be promised (what is really free"), "\(sentence)")
     }
+
+    @Test func laterPlansKeepSpreadingOverPoolsThatAreHalfFull() {
+        var stored: [String: [LogicalVolume]] = ["fast": [], "wide": []]
+        for number in 0..<10 {
+            var desired = desired([("v\(number)", 10)])
+            for name in ["fast", "wide"] { desired.pools[name]!.spec.overprovision = 10 }
+            // Snapshots fill both, so that what is really free bounds what may be promised.
+            let groups = stored.keys.sorted().map { group($0, 100, used: 70, stored[$0] ?? []) }
+            let plan = plan(desired, observed(groups[0], groups[1]))
+            let home = place(plan, "v\(number)").map { String($0.dropFirst(3)) } ?? ""
+            stored[home]?.append(Sample.volume("v\(number)", uid: Sample.uid(UInt8(number + 1))))
+        }
+        #expect(stored.mapValues(\.count) == ["fast": 5, "wide": 5])
+    }
+
+    @Test func aCopyIsPlacedWhereItsBytesFit() {
+        var desired = desired([("copy", 10)])
+        for name in ["fast", "wide"] { desired.pools[name]!.spec.overprovision = 100 }
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(10), placement: .pool("slow")))
+        desired.volumes["copy"]!.spec.source = .volume("db")
+        var db = Sample.volume(active: true)
+        db.dataPercent = 80
+        // Promises favour wide by far, and it has 4 GiB.
+        let wide = group("wide", 200, used: 88), slow = group("slow", 400, [db])
+        #expect(place(plan(desired, observed(wide, slow)), "copy") == "vg-fast")
+    }
+
+    @Test func aThickGroupIsNotPreferredForItsCopies() {
+        var desired = desired([("copy", 10)])
+        desired.pools["fast"]!.spec.backend = .lvm(LVMPoolSpec(volumeGroup: "vg-fast"))
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(10), placement: .pool("fast")))
+        desired.volumes["copy"]!.spec.source = .volume("db")
+        var thick = group("fast", 90)
+        thick.logicalVolumes = [
+            LogicalVolume(
+                name: "v-db", uuid: "uuid-db", size: Sample.gibi(10), tags: Sample.marks().tags, layout: .linear)
+        ]
+        thick.free = Sample.gibi(80)
+        #expect(place(plan(desired, observed(thick)), "copy") == "vg-wide")
+    }
+
+    @Test func whyNoPoolFitsIsToldApart() {
+        func reason(_ change: (inout DesiredState, inout ObservedState) -> Void) -> Reason? {
+            var desired = desired([("db", 10)]), observed = observed(group("wide", 200, used: 95))
+            change(&desired, &observed)
+            return self.change(plan(desired, observed), "db")?.reason
+        }
+        #expect(
+            reason { $1.volumeGroups.entries["vg-fast"] = .known(group("fast", 90, used: 95)) } == .insufficientCapacity
+        )
+        #expect(reason { $1.volumeGroups.entries["vg-fast"] = .unknown(HostError(.timeout, "hangs")) } == .unknown)
+        #expect(reason { $1.volumeGroups.entries["vg-fast"] = nil } == .poolMissing)
+        #expect(
+            reason { desired, _ in
+                for name in ["fast", "wide"] { desired.pools[name]!.metadata.labels = ["tier": "tape"] }
+            } == .notSelected)
+        let lost = Ledger.Entry(
+            stack: "default", resource: ResourceID(.pool, "fast"), uuid: "vg-fast/pool-fast", place: "vg-fast/tp0",
+            seen: Sample.context().now)
+        #expect(
+            reason { _, observed in
+                observed.volumeGroups.entries["vg-fast"] = nil
+                observed.ledger.entries = [lost]
+            } == .lost)
+    }
+
+    @Test func thatAVolumeIsLostIsNotHiddenByFullPools() {
+        var observed = observed(group("wide", 200, used: 95), group("fast", 90, used: 95))
+        observed.ledger.entries = [
+            Ledger.Entry(
+                stack: "default", resource: ResourceID(.volume, "db"), uid: Sample.uid(3), place: "vg-fast/v-db",
+                seen: Sample.context().now)
+        ]
+        #expect(change(plan(desired([("db", 10)]), observed), "db")?.reason == .lost)
+    }
+
+    @Test func theChoiceIsExplainedForVolumesThatAreThere() throws {
+        let observed = observed(group("fast", 90, [Sample.volume()]))
+        var desired = desired([("db", 10)])
+        func placement() throws -> Placement {
+            try #require(
+                Planner.placement(of: "db", desired: desired, observed: observed, context: Sample.context()))
+        }
+        let settled = try placement()
+        #expect(settled.chosen == "fast" && settled.isSettled)
+        #expect(settled.verdicts.map(\.pool) == ["fast", "wide", "slow"])
+        #expect(settled.verdicts.map(\.score) == [71, 180, 360].map(Sample.gibi))
+        #expect(settled.verdicts.map { $0.obstacle?.reason } == [nil, nil, .notSelected])
+        desired.pools["fast"]!.metadata.labels = ["tier": "hdd"]
+        #expect(try placement().explanation.contains("once placed, a volume stays"))
+        let notes = change(plan(desired, observed), "db")?.notes ?? []
+        #expect(notes.contains { $0.contains("once placed, a volume stays") }, "\(notes)")
+        desired.volumes["db"]!.spec.placement = .pool("fast")
+        #expect(Planner.placement(of: "db", desired: desired, observed: observed, context: Sample.context()) == nil)
+    }
 }
