@@ -98,6 +98,31 @@ import TuffTestSupport
         #expect(!text.contains("UID"))
     }
 
+    @Test func howAVolumeGotItsPool() throws {
+        var desired = World.desired()
+        desired.volumes["web-data"]!.spec.placement = .selector(LabelSelector(matchLabels: ["tier": "ssd"]))
+        desired.pools["fast"]!.metadata.labels = ["tier": "ssd"]
+        desired.pools["slow"] = Declared(
+            metadata: Metadata(name: "slow", labels: ["tier": "hdd"]),
+            spec: PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))), location: Examples.place(60))
+        let survey = Survey(desired: desired, observed: World.observed(), context: Examples.context)
+        let record = World.record(.volume, "web-data", in: survey)
+        let view = DescribeView(record, placement: survey.placement(of: record))
+        let lines = view.text(Style()).split(separator: "\n")
+        #expect(lines.contains { $0.hasPrefix("  fast") && $0.contains("it is there, and stays") }, "\(lines)")
+        #expect(
+            lines.contains { $0.hasPrefix("  slow") && $0.contains("-") && $0.contains("out: its label tier is 'hdd'") }
+        )
+        guard case .map(let placement)? = view.body["placement"], case .list(let pools)? = placement["pools"] else {
+            Issue.record("nothing structured")
+            return
+        }
+        #expect(placement["pool"] == "fast" && placement["settled"] == .bool(true) && pools.count == 2)
+        guard case .map(let slow)? = pools.last else { return }
+        #expect(slow["fits"] == .bool(false) && slow["reason"] == "NotSelected")
+        #expect(survey.placement(of: World.record(.volume, "db-data", in: survey)) == nil, "it names its pool")
+    }
+
     @Test func anAttachmentWithTheLinesForItsInitiator() {
         let view = DescribeView(World.record(.attachment, "web-on-web1"))
         expectGolden(view.text(Style()), "Golden/describe-attachment.txt")

@@ -24,6 +24,6 @@ struct Describe: AsyncParsableCommand {
             if hint != nil, !survey.knowsDirectories { hint? += ". " + Survey.directoriesNeedNames }
             throw Failure("there is no \(id)", help: hint)
         }
-        try form.show(DescribeView(record), global.output)
+        try form.show(DescribeView(record, placement: survey.placement(of: record)), global.output)
     }
 }

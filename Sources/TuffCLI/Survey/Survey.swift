@@ -7,6 +7,8 @@ package struct Survey: Sendable {
     package var observed: ObservedState
     package var context: PlanContext
     /// Nil: no documents were given, only what exists is shown.
+    package var desired: DesiredState?
+    /// Nil without documents.
     package var plan: Plan?
     /// Why it is not known what earlier passes saw; nil: it is.
     package var ledgerError: HostError?
@@ -17,6 +19,7 @@ package struct Survey: Sendable {
         self.ledgerError = ledgerError
         self.observed = observed
         self.context = context
+        self.desired = desired
         plan = desired.map { Planner.plan(desired: $0, observed: observed, context: context) }
         let builder = SurveyBuilder(
             desired: desired ?? DesiredState(), observed: observed, context: context, plan: plan)
@@ -24,6 +27,12 @@ package struct Survey: Sendable {
     }
 
     package func records(of kind: Kind) -> [ResourceRecord] { records.filter { $0.id.kind == kind } }
+
+    /// How a declared volume with a `poolSelector` got its pool, or would now. It takes as long as a plan, so it is for one.
+    package func placement(of record: ResourceRecord) -> Placement? {
+        guard record.id.kind == .volume, let desired else { return nil }
+        return Planner.placement(of: record.id.name, desired: desired, observed: observed, context: context)
+    }
 
     package var volumeFacts: [VolumeFacts] {
         records.compactMap { if case .volume(let facts) = $0.facts { facts } else { nil } }

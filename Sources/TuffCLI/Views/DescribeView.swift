@@ -1,11 +1,17 @@
 import TuffHost
 import TuffModel
+package import TuffPlanning
 
 /// Everything about one resource.
 package struct DescribeView: View {
     package var record: ResourceRecord
+    /// How a volume got its pool; nil: it is no volume with a `poolSelector`.
+    package var placement: Placement?
 
-    package init(_ record: ResourceRecord) { self.record = record }
+    package init(_ record: ResourceRecord, placement: Placement? = nil) {
+        self.record = record
+        self.placement = placement
+    }
 
     package var kind: String { "Description" }
 
@@ -14,6 +20,7 @@ package struct DescribeView: View {
         if case .attachment(let facts) = record.facts {
             body["initiatorCommands"] = .list(InitiatorCommands(facts).lines.map { .text($0) })
         }
+        if let placement { body["placement"] = PlacementTable(placement: placement).tree }
         return body
     }
 
@@ -34,7 +41,9 @@ package struct DescribeView: View {
         var text = style.paint("\(record.id)", .bold) + "\n\n"
         switch record.facts {
         case .pool(let pool): text += Layout.table(facts + Self.rows(pool), indent: "  ")
-        case .volume(let volume): text += Layout.table(facts, indent: "  ") + Self.text(volume)
+        case .volume(let volume):
+            text += Layout.table(facts, indent: "  ") + Self.text(volume)
+            if let placement { text += "\n" + PlacementTable(placement: placement).text }
         case .attachment(let attachment):
             text += Layout.table(facts + Self.rows(attachment), indent: "  ")
             text += InitiatorCommands(attachment).text
