@@ -46,11 +46,13 @@ unit: deps-build
 	swift test --skip-build --filter 'TuffCLITests\.'
 	swift test --skip-build --filter 'TuffImagesTests\.'
 
-# Outside judges: Python's jsonschema of schemas and validation, croniter and zoneinfo of schedules.
+# Outside judges: Python's jsonschema of schemas and validation, croniter and zoneinfo of schedules, and of repositories a second
+# reader that was written from docs/repository-format.md alone.
 judge: build
 	@contrib/debian-packages judge
 	/usr/bin/python3 Tests/Judge/judge.py $(BIN)/tuff
 	/usr/bin/python3 Tests/Judge/schedule.py
+	/usr/bin/python3 Tests/Judge/repository.py $(BIN)/tuff
 
 # The same contract suites and whole stories on a real kernel with LVM and LIO, in User Mode Linux.
 lab: deps-build
