@@ -88,6 +88,7 @@ extension FakeWorld {
             }
             lvm[device.group, device.name]?.content = read.content
             lvm[device.group, device.name]?.showsEarlierData = false
+            lvm.occupy(device.name, in: device.group, first: read.size)
         case .file(let path):
             guard !isOpen(path) else { throw HostError(.preconditionFailed, "\(path) is in use") }
             try files.fill(

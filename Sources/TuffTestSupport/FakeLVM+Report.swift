@@ -40,7 +40,9 @@ extension FakeLVM {
             Self.section(
                 "lv",
                 volumes.map {
-                    Self.row(LVMReportDecoder.volumeColumns, Self.cells($0, group, isOpen: isOpen(group.name, $0)))
+                    Self.row(
+                        LVMReportDecoder.volumeColumns,
+                        Self.cells($0, group, used: used($0, in: group), isOpen: isOpen(group.name, $0)))
                 }),
             Self.section("pvseg", []),
             Self.section("seg", pools.map { Self.row(LVMReportDecoder.segmentColumns, $0) }),
@@ -66,7 +68,7 @@ extension FakeLVM {
         ]
     }
 
-    private static func cells(_ volume: Volume, _ group: Group, isOpen: Bool) -> [String] {
+    private static func cells(_ volume: Volume, _ group: Group, used: Double, isOpen: Bool) -> [String] {
         var layout = "linear"
         var pool = ""
         var origin = ""
@@ -82,12 +84,14 @@ extension FakeLVM {
             layout = "thin,sparse"
             pool = name
             origin = source ?? ""
-            if volume.active { percents = ["0.00", ""] }
+            if volume.active {
+                percents = [percent(100 * Double(volume.mapped.bytes) / Double(volume.size.bytes)), ""]
+            }
         case .thinPool(let size, _):
             layout = "thin,pool"
             metadataSize = "\(size.bytes)"
             whenFull = volume.whenFull
-            if volume.active { percents = [percent(volume.dataPercent), percent(volume.metadataPercent)] }
+            if volume.active { percents = [percent(used), percent(volume.metadataPercent)] }
         }
         func flag(_ value: Bool) -> String { volume.active ? (value ? "1" : "0") : "-1" }
         let health = volume.health.isEmpty && group.missingDevices > 0 ? "partial" : volume.health

@@ -41,6 +41,9 @@ package struct FakeLVM: Equatable, Sendable {
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.
         package internal(set) var image: UInt64?
+        /// Thin volumes: what they have blocks for, and how much of that they share with nobody.
+        package internal(set) var mapped = ByteCount.zero
+        package internal(set) var own = ByteCount.zero
         /// Some of its extents hold what earlier volumes left there.
         package var showsEarlierData = false
 
@@ -208,6 +211,7 @@ package struct FakeLVM: Equatable, Sendable {
         try add(name, to: group, size: source.size, kind: .thin(pool: pool, origin: origin))
         self[group, name]?.skipsActivation = true
         self[group, name]?.content = source.content
+        self[group, name]?.mapped = source.mapped
     }
 
     /// `lvcreate -s -L` of a linear volume: its device is there if the origin's is.
@@ -315,6 +319,21 @@ package struct FakeLVM: Equatable, Sendable {
         let content = mint()
         self[group, name]?.content = content
         self[group, name]?.image = nil
+        occupy(name, in: group)
+    }
+
+    /// A thin volume gets blocks of its own for its first bytes; nil: for all.
+    mutating func occupy(_ name: String, in group: String, first: ByteCount? = nil) {
+        guard let volume = self[group, name], volume.pool != nil else { return }
+        let written = min(volume.size, first ?? volume.size)
+        self[group, name]?.mapped = max(volume.mapped, written)
+        self[group, name]?.own = max(volume.own, written)
+    }
+
+    /// How full a thin pool is: what somebody said, and what its volumes have. A full one takes no more, as here nothing fails.
+    func used(_ pool: Volume, in group: Group) -> Double {
+        let own = group.volumes.values.lazy.filter { $0.pool == pool.name }.reduce(ByteCount.zero) { $0 + $1.own }
+        return min(100, pool.dataPercent + 100 * Double(own.bytes) / Double(max(pool.size.bytes, 1)))
     }
 
     /// What a reboot leaves: thin pools are activated as lvm2's rules do at boot, nothing else is active or open.

@@ -50,6 +50,7 @@ extension FakeWorld {
                 size <= volume.size
             else { throw HostError(.preconditionFailed, "\(device.name) is not to be filled") }
             lvm.fill(device.name, in: device.group, from: image.stamp)
+            lvm.occupy(device.name, in: device.group, first: image.size)
         case .file(let path):
             guard case .directory(let directory) = path.root else {
                 throw HostError(.refused, "\(path) is in no directory pool")

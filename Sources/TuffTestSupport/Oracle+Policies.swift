@@ -50,7 +50,10 @@ extension Oracle {
             return [Violation(.foreign, "\(what) was taken and no policy asked for it")]
         }
         var found: [Violation] = []
-        let origin = before.objects.first { $0.uid == new.mark("from") && $0.isLive }
+        // One that this pass brings back from the trash is selected again, and a time may have come meanwhile.
+        let origin = (before.objects + after.objects).first { object in
+            object.uid == new.mark("from") && object.isLive && before.objects.contains { $0.uid == object.uid }
+        }
         if origin.map({ policy.volumes.contains($0.label) }) != true {
             found.append(Violation(.foreign, "\(what) was taken of what its policy does not name"))
         }

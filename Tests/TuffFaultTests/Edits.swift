@@ -16,6 +16,7 @@ enum Edit: String, CaseIterable, Sendable {
     case orderAdopt, orderLetGo
     case vanish, addStranger, write, loseLedger
     case declarePool, declareUsedPool, autoExtend, stopMonitoring
+    case place, relabelShelf, fillShelves
 
     /// Those that begin a sequence on a fresh host.
     static let first: [Edit] = [.declare, .declareAttached]
@@ -134,6 +135,7 @@ extension Simulation {
             ledger.contents = Ledger()
             oracle.forgetAll()
         case .declarePool, .declareUsedPool, .autoExtend, .stopMonitoring: return editPool(edit)
+        case .place, .relabelShelf, .fillShelves: return editPlacement(edit, name)
         case .login, .logout, .vanish, .addStranger, .write, .overflow: return byHand(edit, name, iqn, backend)
         }
         return true

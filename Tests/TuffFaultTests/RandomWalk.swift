@@ -36,6 +36,11 @@ struct RandomWalk {
         for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
             if host.edit(.declarePolicy, name, backend) { await host.settle() }
         }
+        // Copies that are to share what little room there is.
+        for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
+            _ = host.edit(.place, name, backend)
+            if Bool.random(using: &generator) { await host.settle() }
+        }
         record("start", host.takeViolations())
     }
 

@@ -66,6 +66,7 @@ struct Simulation {
         }
         Self.plugIn(&world)
         Self.plugInRescued(&world)
+        Self.addShelves(&world, &desired)
         machine = FakeMachine(world)
         ledger = SimulatedLedger(machine, mutant: mutant)
         var pool = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0")))
@@ -309,6 +310,9 @@ struct Simulation {
             outcome = await pass(consent)
             if let plan = outcome.plan, let refusal = outcome.refusal, refusal.reason == .tooManyRemovals {
                 consent.allowRemovals = plan.changes.count(where: \.isGuarded)
+                outcome = await pass(consent)
+            }
+            if let refusal = outcome.refusal, refusal.reason == .insufficientCapacity, leaveOut(refusal) {
                 outcome = await pass(consent)
             }
             if outcome.isFinished { break }
