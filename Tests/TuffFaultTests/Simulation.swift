@@ -301,20 +301,27 @@ struct Simulation {
         violations += oracle.judge(before, OracleView(machine.world), lastIntent)
     }
 
+    /// A pass as people make it: told why it is refused, they agree to its removals, or leave out what does not fit.
+    private mutating func attempt(_ consent: Consent) async -> Outcome {
+        var consent = consent
+        consent.allowRemovals = nil
+        var outcome = await pass(consent)
+        if let plan = outcome.plan, let refusal = outcome.refusal, refusal.reason == .tooManyRemovals {
+            consent.allowRemovals = plan.changes.count(where: \.isGuarded)
+            outcome = await pass(consent)
+        }
+        if let refusal = outcome.refusal, refusal.reason == .insufficientCapacity, leaveOut(refusal) {
+            outcome = await pass(consent)
+        }
+        return outcome
+    }
+
     /// At most three passes bring the host to what is declared or say why not, and one more does nothing.
     mutating func settle(_ consent: Consent = pruning) async {
         var consent = consent
         var outcome = Outcome()
         for _ in 0..<3 {
-            consent.allowRemovals = nil
-            outcome = await pass(consent)
-            if let plan = outcome.plan, let refusal = outcome.refusal, refusal.reason == .tooManyRemovals {
-                consent.allowRemovals = plan.changes.count(where: \.isGuarded)
-                outcome = await pass(consent)
-            }
-            if let refusal = outcome.refusal, refusal.reason == .insufficientCapacity, leaveOut(refusal) {
-                outcome = await pass(consent)
-            }
+            outcome = await attempt(consent)
             if outcome.isFinished { break }
         }
         consent.allowRemovals = nil
