@@ -101,8 +101,7 @@ package enum TgtDecoder {
                     ObservedBackstore(
                         name: unit.id, place: TgtNames.place(tid: target.tid, lun: unit.lun), path: unit.path,
                         enabled: unit.online,
-                        // Vendor and product are not told; ours are what we set, others' nobody's business.
-                        identity: unit.uid.map { _ in DiskIdentity(serial: unit.serial) }, size: unit.size,
+                        identity: identity(of: unit), size: unit.size,
                         sizeIsRounded: unit.sizeIsRounded ? true : nil, discard: unit.thin))
             }
             inventory.targets.append(observed(target, units, portals))
@@ -110,6 +109,12 @@ package enum TgtDecoder {
         inventory.backstores.sort { ($0.name, $0.place) < ($1.name, $1.place) }
         inventory.targets.sort { $0.iqn < $1.iqn }
         return inventory
+    }
+
+    /// Vendor and product are not told: ours are what we set, others' unknown.
+    private static func identity(of unit: TgtUnit) -> DiskIdentity {
+        unit.uid == nil
+            ? DiskIdentity(serial: unit.serial, vendor: "", product: "") : DiskIdentity(serial: unit.serial)
     }
 
     /// A LUN that we may have made and were stopped before naming: unnamed, in a target of ours. Whether somebody else
