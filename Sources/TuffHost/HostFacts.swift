@@ -16,10 +16,20 @@ package enum HostFacts {
         readSmallFile("/proc/sys/kernel/random/boot_id") ?? ""
     }
 
-    package static func now() -> Instant {
+    package static func now() -> Instant { Instant(secondsSince1970: seconds(CLOCK_REALTIME)) }
+
+    /// The clock beside the one that nobody sets.
+    package static func clock() -> ClockReading {
+        ClockReading(boot: thisBoot, uptime: seconds(CLOCK_BOOTTIME), civil: now())
+    }
+
+    /// No process outlives its boot.
+    private static let thisBoot = bootID()
+
+    private static func seconds(_ clock: clockid_t) -> Int64 {
         var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Instant(secondsSince1970: Int64(time.tv_sec))
+        clock_gettime(clock, &time)
+        return Int64(time.tv_sec)
     }
 
     /// When a process started, in clock ticks since boot (field 22 of proc(5)'s stat); nil when there is none.

@@ -72,7 +72,7 @@ package final class LinuxMachine: Machine {
         await LVMScript(commands: commands, stateDirectory: stateDirectory).settle()
     }
 
-    package func now() -> Instant { HostFacts.now() }
+    package func clock() -> ClockReading { HostFacts.clock() }
 
     package func read(_ command: Command) async throws(HostError) -> CommandOutput {
         guard command.effect == .reads else {

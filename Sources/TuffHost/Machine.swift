@@ -103,8 +103,8 @@ package struct FingerprintKey: Hashable, Codable, Sendable {
 ///
 /// Everything that may block (configfs, a directory pool on NFS) runs in a worker process behind this door.
 package protocol Machine: Sendable {
-    /// Now, by the machine's civil clock.
-    func now() -> Instant
+    /// The machine's clock, and what it can be judged by.
+    func clock() -> ClockReading
 
     /// Runs a command that changes nothing. Throws when it cannot be started, passes its deadline or floods its
     /// output; a non-zero status is returned, not thrown.
@@ -200,4 +200,9 @@ extension Machine {
         }
         return outcomes
     }
+}
+
+extension Machine {
+    /// Now, by the machine's civil clock.
+    package func now() -> Instant { clock().civil }
 }

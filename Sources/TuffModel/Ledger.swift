@@ -1,6 +1,6 @@
 /// What was once seen ready on this host. Not a state store: objects carry their own truth, and a ledger that is gone
 /// is rebuilt from their marks. It is used only to refuse: to make again what has vanished, to remove too much within
-/// a day, to purge by a clock that runs backwards.
+/// a day, to purge by a clock that runs backwards or jumped ahead.
 package struct Ledger: Hashable, Codable, Sendable {
     package static let currentVersion = 1
     /// How long a removal counts for the guard, in seconds.
@@ -64,6 +64,10 @@ package struct Ledger: Hashable, Codable, Sendable {
     package var removals: [Removal] = []
     /// When the last pass observed.
     package var lastPass: Instant?
+    /// The clock at the last pass that believed it; nil: none did since it was last confirmed.
+    package var clock: ClockReading?
+    /// By how many seconds it was found set ahead since then; nil: it was not.
+    package var clockLead: Int64?
     /// What the clock showed when a person last said that it is right; nil: nobody did.
     package var clockConfirmed: Instant?
 
@@ -81,10 +85,11 @@ package struct Ledger: Hashable, Codable, Sendable {
     }
 
     /// Takes back what a clock that was ahead left: times of the last pass, of removals and of handovers that are yet to
-    /// come. It is a person's word that the clock is right now.
+    /// come; and believes one that was set ahead. It is a person's word that the clock is right now.
     package mutating func forgetTimes(after now: Instant) {
         if let lastPass, lastPass > now { self.lastPass = now }
         clockConfirmed = now
+        (clock, clockLead) = (nil, nil)
         removals.removeAll { $0.at > now }
         for index in entries.indices where entries[index].sharedSince.map({ $0 > now }) == true {
             entries[index].sharedSince = now

@@ -1,6 +1,8 @@
 /// Everything one pass saw. Written whole by `tuff inventory`, read back by `plan --inventory`.
 package struct ObservedState: Equatable, Codable, Sendable {
     package var takenAt: Instant
+    /// The clock, and what it can be judged by; nil in inventories that do not say.
+    package var clock: ClockReading?
     /// LVM, by volume group name.
     package var volumeGroups: ObservationMap<VolumeGroup>
     /// Directory pools that the documents name, by path. A path nobody asked about has no entry.
@@ -21,7 +23,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var ledger: Ledger
 
     package init(
-        takenAt: Instant, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
+        takenAt: Instant, clock: ClockReading? = nil, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
         directories: ObservationMap<DirectoryPool> = ObservationMap(),
         targets: Observation<TargetInventory> = .known(TargetInventory()),
         secrets: ObservationMap<SecretFingerprint> = ObservationMap(),
@@ -31,6 +33,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
         timeZones: ObservationMap<ZoneFile> = ObservationMap(), ledger: Ledger = Ledger()
     ) {
         self.takenAt = takenAt
+        self.clock = clock
         self.volumeGroups = volumeGroups
         self.directories = directories
         self.targets = targets

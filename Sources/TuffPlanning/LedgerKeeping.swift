@@ -14,8 +14,10 @@ extension Ledger {
         for declared in desired.pools.values where declared.spec.node ?? context.config.node == context.config.node {
             next.see(declared, in: observed, context)
         }
-        let horizon = context.now.secondsSince1970 - Self.farewell
         next.dropFormerPools(desired, context)
+        // A clock that is in doubt ends nothing, the guard's day included.
+        guard next.believe(observed.clock) else { return next }
+        let horizon = context.now.secondsSince1970 - Self.farewell
         next.entries.removeAll { $0.standing == .purged && $0.seen.secondsSince1970 < horizon }
         next.removals.removeAll { $0.at.secondsSince1970 <= context.now.secondsSince1970 - Self.removalWindow }
         next.lastPass = max(lastPass ?? context.now, context.now)

@@ -111,6 +111,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let protected = Reason(rawValue: "Protected")
     /// The host's clock is behind what an earlier pass saw, so no deadline means anything.
     package static let clockBehind = Reason(rawValue: "ClockBehind")
+    /// The host's clock was set ahead by more than a day, so deadlines may have passed too early.
+    package static let clockAhead = Reason(rawValue: "ClockAhead")
     /// More would be removed at once than the guard lets pass.
     package static let tooManyRemovals = Reason(rawValue: "TooManyRemovals")
     /// The number given as consent is not the number of removals.

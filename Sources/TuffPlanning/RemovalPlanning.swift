@@ -58,14 +58,28 @@ extension PlanningPass {
                 "the documents give this node (\(context.config.node)) no pool, while it has held volumes; nothing is "
                     + "removed. Is this the right set of documents, and the right node name?")
         }
-        return clockObstacle()
+        if let obstacle = clockObstacle() { return obstacle }
+        guard observed.clock.flatMap(observed.ledger.doubt) == .settling, let last = observed.ledger.clock?.civil else {
+            return nil
+        }
+        return Obstacle(
+            .clockAhead,
+            "this host started a short while ago, and by its clock (\(context.now)) the last pass was more than a day ago "
+                + "(\(last)); nothing is removed before it has been up for an hour, in case the clock is yet to be set. If "
+                + "it is right: tuff forget clock")
     }
 
     /// Five minutes are a correction of the clock, not a fault; in seconds.
     static var clockTolerance: Int64 { 300 }
 
-    /// Deadlines mean nothing to a clock that runs backwards.
+    /// Deadlines mean nothing to a clock that runs backwards, or was set ahead.
     func clockObstacle() -> Obstacle? {
+        if case .jumped(let seconds)? = observed.clock.flatMap(observed.ledger.doubt) {
+            return Obstacle(
+                .clockAhead,
+                "the clock says \(context.now), and was set ahead by \(TimeSpan(seconds: seconds)) since the last pass that "
+                    + "could believe it; no deadline counts until it is right. If it is right now: tuff forget clock")
+        }
         guard let last = observed.ledger.lastPass,
             context.now.secondsSince1970 + Self.clockTolerance < last.secondsSince1970
         else { return nil }

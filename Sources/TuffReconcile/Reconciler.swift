@@ -51,8 +51,8 @@ package struct Reconciler: Sendable {
         let seen = await groups
         let devices = await candidates(for: desired.pools.values.compactMap { missing($0, in: seen) })
         var observed = ObservedState(
-            takenAt: machine.now(), volumeGroups: seen, directories: await folders, targets: await targets,
-            secrets: await secrets, devices: devices, profiles: profiles, ledger: known)
+            takenAt: machine.now(), clock: machine.clock(), volumeGroups: seen, directories: await folders,
+            targets: await targets, secrets: await secrets, devices: devices, profiles: profiles, ledger: known)
         observed.images = await images(neededBy: desired, observed, context)
         observed.timeZones = timeZones(neededBy: desired)
         return observed

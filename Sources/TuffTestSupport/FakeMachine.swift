@@ -24,6 +24,9 @@ package final class FakeMachine: Machine {
         /// The world before the last action that changed it, for stale reads.
         var earlier: FakeWorld
         var clock: Instant
+        /// What the clock said at the last boot, or would have, had nobody set it since.
+        var booted: Instant
+        var boots = 1
         var faults: FaultPlan
         var actions = 0
         var reads: [FaultPlan.Source: Int] = [:]
@@ -41,7 +44,14 @@ package final class FakeMachine: Machine {
         _ world: FakeWorld = FakeWorld(), faults: FaultPlan = FaultPlan(),
         clock: Instant = Instant(secondsSince1970: 1_795_339_800)
     ) {
-        state = Mutex(State(world: world, earlier: world, clock: clock, faults: faults))
+        state = Mutex(State(world: world, earlier: world, clock: clock, booted: clock, faults: faults))
+    }
+
+    /// A machine as another is now: what is there and what its clocks say. Faults, logs and work under way are not copied.
+    package convenience init(copying other: FakeMachine) {
+        let (world, clock, booted, boots) = other.state.withLock { ($0.world, $0.clock, $0.booted, $0.boots) }
+        self.init(world, clock: clock)
+        state.withLock { ($0.booted, $0.boots) = (booted, boots) }
     }
 
     // MARK: For tests
@@ -72,7 +82,16 @@ package final class FakeMachine: Machine {
 
     package func clearLog() { state.withLock { $0.log = [] } }
 
+    /// Time goes by.
     package func advance(seconds: Int64) { state.withLock { $0.clock.secondsSince1970 += seconds } }
+
+    /// Somebody sets the clock.
+    package func setClock(ahead seconds: Int64) {
+        state.withLock { state in
+            state.clock.secondsSince1970 += seconds
+            state.booted.secondsSince1970 += seconds
+        }
+    }
 
     /// A new controller process on the same machine. Children of the old one have finished by now.
     package func restartController() {
@@ -93,12 +112,20 @@ package final class FakeMachine: Machine {
             state.world.reboot()
             state.earlier = state.world
             state.clock.secondsSince1970 += 60
+            state.booted = state.clock
+            state.boots += 1
         }
     }
 
     // MARK: Machine
 
-    package func now() -> Instant { state.withLock { $0.clock } }
+    package func clock() -> ClockReading {
+        state.withLock { state in
+            ClockReading(
+                boot: "boot \(state.boots)", uptime: state.clock.secondsSince1970 - state.booted.secondsSince1970,
+                civil: state.clock)
+        }
+    }
 
     package func read(_ command: Command) async throws(HostError) -> CommandOutput {
         precondition(command.effect == .reads, "\(command) is no reading command")

@@ -14,7 +14,7 @@ private struct AnsweringMachine: Machine {
     var secretError: HostError?
     var space: FileSystemSpace?
 
-    func now() -> Instant { Examples.context.now }
+    func clock() -> ClockReading { ClockReading(boot: "this", uptime: 0, civil: Examples.context.now) }
 
     func read(_ command: Command) async throws(HostError) -> CommandOutput {
         guard let answer = answers[command.description] ?? answers[command.tool] else {

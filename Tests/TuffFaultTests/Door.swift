@@ -34,7 +34,7 @@ final class Door: Machine {
     /// The world before and after each act of others.
     var interruptions: [(FakeWorld, FakeWorld)] { state.withLock { $0.interruptions } }
 
-    func now() -> Instant { machine.now() }
+    func clock() -> ClockReading { machine.clock() }
 
     func read(_ command: Command) async throws(HostError) -> CommandOutput { try await machine.read(command) }
 

@@ -128,7 +128,7 @@ extension Simulation {
         case .declareFromImage, .changeImage, .loseImage: return editImage(edit, name, backend)
         case .declarePolicy, .removePolicy, .deselect, .keepRun: return policy(edit, name, backend)
         case .expire: machine.advance(seconds: 8 * 86400)
-        case .clockBack: machine.advance(seconds: -2 * 86400)
+        case .clockBack: machine.setClock(ahead: -2 * 86400)
         case .orderPurge, .orderRestore, .orderRelease, .orderUnprotect, .orderDetach: return true
         case .orderAdopt, .orderLetGo: return adopt(isGoing: edit == .orderLetGo)
         case .loseLedger:

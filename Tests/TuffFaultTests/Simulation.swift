@@ -86,7 +86,7 @@ struct Simulation {
     /// The same host once more, to go another way from here.
     func forked() -> Simulation {
         var copy = self
-        copy.machine = FakeMachine(machine.world, clock: machine.now())
+        copy.machine = FakeMachine(copying: machine)
         copy.ledger = SimulatedLedger(copy.machine, ledger.contents, mutant: mutant)
         return copy
     }

@@ -153,6 +153,63 @@ import TuffTestSupport
         #expect(kept(Sample.desired(), observed).entries == observed.ledger.entries)
     }
 
+    private func reading(_ boot: String = "one", up uptime: Int64, ahead seconds: Int64) -> ClockReading {
+        ClockReading(boot: boot, uptime: uptime, civil: context.now.advanced(by: TimeSpan(seconds: seconds)))
+    }
+
+    /// Whether each of these is believed, one after another.
+    private func believed(_ ledger: inout Ledger, _ readings: ClockReading...) -> [Bool] {
+        readings.map { ledger.believe($0) }
+    }
+
+    @Test func aClockThatIsSetAheadIsDoubtedUntilItIsRightOrConfirmed() {
+        var ledger = Ledger()
+        let first = believed(&ledger, reading(up: 1000, ahead: 0))
+        #expect(first == [true])
+        // Days may pass while nobody looks, and time servers may correct an hour.
+        #expect(ledger.doubt(reading(up: 1000 + 40 * 86400, ahead: 40 * 86400 + 3600)) == nil)
+        let jumped = reading(up: 1060, ahead: 365 * 86400)
+        #expect(ledger.doubt(jumped) == .jumped(seconds: 365 * 86400 - 60))
+        // Neither a week under the wrong clock nor a reboot makes it right.
+        let later = believed(
+            &ledger, jumped, jumped, reading(up: 1060 + 7 * 86400, ahead: 372 * 86400),
+            reading("two", up: 9000, ahead: 373 * 86400))
+        #expect(later == [false, false, false, false])
+        // Set back, it is as if nothing had been.
+        var corrected = ledger
+        let right = believed(&corrected, reading(up: 2000, ahead: 1000))
+        #expect(right == [true] && corrected.clockLead == nil)
+        ledger.forgetTimes(after: context.now)
+        let confirmed = believed(&ledger, reading("two", up: 9060, ahead: 373 * 86400))
+        #expect(confirmed == [true])
+    }
+
+    @Test func afterALongTimeOffTheClockHasAnHourToBeSet() {
+        var ledger = Ledger()
+        ledger.clock = reading(up: 1000, ahead: 0)
+        #expect(ledger.doubt(reading("two", up: 30, ahead: 3600)) == nil)
+        let early = reading("two", up: 30, ahead: 3 * 86400)
+        #expect(ledger.doubt(early) == .settling)
+        let results = believed(&ledger, early, reading("two", up: 3600, ahead: 3 * 86400 + 3570))
+        #expect(results == [false, true])
+    }
+
+    @Test func aClockInDoubtEndsNothingThatIsRemembered() {
+        var observed = Sample.observed()
+        observed.ledger.clock = reading(up: 0, ahead: -2 * 86400)
+        observed.ledger.removals = [
+            Ledger.Removal(
+                stack: "default", resource: ResourceID(.volume, "a"),
+                at: context.now.advanced(by: TimeSpan(seconds: -2 * 86400)))
+        ]
+        observed.clock = reading(up: 60, ahead: 0)
+        let doubted = kept(Sample.desired(), observed)
+        #expect(doubted.removals.count == 1 && doubted.lastPass == nil && doubted.clockLead == 2 * 86400 - 60)
+        observed.clock?.uptime = 2 * 86400
+        let believed = kept(Sample.desired(), observed)
+        #expect(believed.removals.isEmpty && believed.lastPass == context.now && believed.clockLead == nil)
+    }
+
     @Test func theClockOfTheLastPassNeverGoesBack() {
         var observed = Sample.observed()
         let later = context.now.advanced(by: TimeSpan(seconds: 999))

@@ -219,6 +219,22 @@ import TuffTestSupport
         #expect(change(plan, .volume, "web")?.reason == .clockBehind)
     }
 
+    @Test func aClockThatJumpedAheadRemovesNothing() {
+        var observed = Sample.observed([trashed(-1), Sample.volume("web", uid: Sample.uid(3))])
+        let now = Self.prune.now
+        observed.ledger.clock = ClockReading(
+            boot: "one", uptime: 500, civil: now.advanced(by: TimeSpan(seconds: -30 * 86400)))
+        for (boot, sentence) in [("one", "was set ahead by"), ("two", "started a short while ago")] {
+            observed.clock = ClockReading(boot: boot, uptime: 560, civil: now)
+            let plan = plan(Sample.desired(volumes: []), observed)
+            #expect(plan.isEmpty)
+            #expect(change(plan)?.reason == .clockAhead && change(plan)?.summary.contains(sentence) == true)
+            #expect(change(plan, .volume, "web")?.reason == .clockAhead)
+        }
+        observed.clock = ClockReading(boot: "one", uptime: 500 + 30 * 86400, civil: now)
+        #expect(!plan(Sample.desired(volumes: []), observed).isEmpty)
+    }
+
     @Test func anInterruptedRemovalIsFinishedByAnyPass() throws {
         var half = trashed()
         half.name = "v-db"

@@ -17,7 +17,7 @@ final class InterferedMachine: Machine {
         self.interference = Mutex(interference)
     }
 
-    func now() -> Instant { machine.now() }
+    func clock() -> ClockReading { machine.clock() }
     func read(_ command: Command) async throws(HostError) -> CommandOutput { try await machine.read(command) }
     func readTree(
         _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey

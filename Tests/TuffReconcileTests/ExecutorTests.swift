@@ -24,7 +24,7 @@ final class RecordingMachine: Machine {
 
     let state = Mutex(State())
 
-    func now() -> Instant { Sample.context().now }
+    func clock() -> ClockReading { ClockReading(boot: "this", uptime: 0, civil: Sample.context().now) }
     func read(_ command: Command) async throws(HostError) -> CommandOutput {
         throw HostError(.notFound, "no tools here")
     }
