@@ -19,6 +19,10 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
         let difference = lhs.bytes.subtractingReportingOverflow(rhs.bytes)
         return ByteCount(difference.overflow ? (rhs.bytes > 0 ? .min : .max) : difference.partialValue)
     }
+    package static func * (lhs: ByteCount, rhs: Int64) -> ByteCount {
+        let product = lhs.bytes.multipliedReportingOverflow(by: rhs)
+        return ByteCount(product.overflow ? ((lhs.bytes < 0) == (rhs < 0) ? .max : .min) : product.partialValue)
+    }
     package static func += (lhs: inout ByteCount, rhs: ByteCount) { lhs = lhs + rhs }
     package static func -= (lhs: inout ByteCount, rhs: ByteCount) { lhs = lhs - rhs }
 
@@ -90,6 +94,12 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
         guard remainder != 0 else { return self }
         let sum = bytes.addingReportingOverflow(unit.bytes - remainder)
         return sum.overflow ? ByteCount(.max) : ByteCount(sum.partialValue)
+    }
+
+    /// How many of `unit` hold this, the last perhaps not filled. A unit of nothing, which a hostile report may show, counts bytes.
+    package func pieces(of unit: ByteCount) -> Int64 {
+        let (quotient, remainder) = bytes.quotientAndRemainder(dividingBy: max(unit.bytes, 1))
+        return remainder > 0 ? quotient + 1 : quotient
     }
 
     package init(from decoder: any Decoder) throws {
@@ -191,6 +201,20 @@ package struct Instant: Hashable, Codable, Sendable, Comparable, CustomStringCon
 
     package init(secondsSince1970: Int64) { self.secondsSince1970 = secondsSince1970 }
 
+    /// What four digits of a year can say: differences of two never overflow.
+    private static let range: ClosedRange<Int64> = -62_167_219_200...253_402_300_799
+
+    /// Refuses times that `description` could not write.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        secondsSince1970 = try container.decode(Int64.self, forKey: .secondsSince1970)
+        guard Self.range.contains(secondsSince1970) else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .secondsSince1970, in: container,
+                debugDescription: "\(secondsSince1970) is not between the years 0 and 9999")
+        }
+    }
+
     package static func < (lhs: Instant, rhs: Instant) -> Bool { lhs.secondsSince1970 < rhs.secondsSince1970 }
 
     /// RFC 3339 in UTC: `2026-11-22T09:30:00Z`.
@@ -221,8 +245,10 @@ package struct Instant: Hashable, Codable, Sendable, Comparable, CustomStringCon
         guard description == text else { return nil }
     }
 
+    /// At the latest the end of the year 9999.
     package func advanced(by span: TimeSpan) -> Instant {
         let (sum, overflow) = secondsSince1970.addingReportingOverflow(span.seconds)
-        return Instant(secondsSince1970: overflow ? .max : sum)
+        let end = Self.range.upperBound
+        return Instant(secondsSince1970: overflow ? end : min(sum, max(end, secondsSince1970)))
     }
 }

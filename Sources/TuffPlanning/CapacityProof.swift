@@ -269,7 +269,7 @@ struct CapacityProof {
         case .thinPool(let group, let pool)?:
             let data = Key.data(group: group, pool: pool)
             let chunk = chunks[data] ?? ByteCount(64 << 10)
-            let metadata = ByteCount((worst.bytes + chunk.bytes - 1) / chunk.bytes * Self.chunkCost)
+            let metadata = ByteCount(Self.chunkCost) * worst.pieces(of: chunk)
             return [Take(data, worst.roundedUp(to: chunk)), Take(.metadata(group: group, pool: pool), metadata)]
         case .directory(let path)?: return [Take(.directory(path), worst)]
         case .thick?, nil: return []

@@ -37,7 +37,7 @@ extension PlanningPass {
         guard let source, !source.sharesBlocks else { return nil }
         let amount = occupied(source.stored)
         if let obstacle = writingObstacle(amount, of: source.resource.description, into: pool) { return obstacle }
-        if case .directory = pool.backend { pools[pool.name]?.budget.realFree -= amount }
+        if case .directory = pool.backend { spend(amount, in: pool.name) }
         return nil
     }
 

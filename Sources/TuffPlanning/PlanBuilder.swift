@@ -27,6 +27,9 @@ struct PlanBuilder {
     /// Everything that is added under this key from now on waits for a step.
     mutating func wait(for step: Int, under key: ExclusiveKey) { makers[key] = step }
 
+    /// Whether the change that was added last does nothing but say why.
+    var endsBlocked: Bool { changes.last.map { [.blocked, .unsupported].contains($0.action) } ?? false }
+
     /// Whether a step grows this thick volume.
     func grows(_ name: String) -> Bool {
         steps.contains { entry in

@@ -65,6 +65,8 @@ struct PlanningPass {
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
+    /// Room of pools that what is being planned has taken.
+    var held: [HeldRoom] = []
 
     init(desired: DesiredState, observed: ObservedState, context: PlanContext) {
         self.context = context
@@ -168,9 +170,9 @@ struct PlanningPass {
         switch role {
         case .volume(let name):
             guard let declared = volumes[name] else { break }
-            outcomes[role] = isElsewhere(declared.spec.placement) ? nil : planVolume(declared)
+            outcomes[role] = isElsewhere(declared.spec.placement) ? nil : holdingRoom { $0.planVolume(declared) }
         case .snapshot(let name):
-            outcomes[role] = snapshots[name].map { planSnapshot($0) } ?? policySnapshot(name)
+            outcomes[role] = snapshots[name].map { s in holdingRoom { $0.planSnapshot(s) } } ?? policySnapshot(name)
         case .temporary: outcomes[role] = nil
         }
         return outcomes[role]

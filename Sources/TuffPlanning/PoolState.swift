@@ -86,6 +86,16 @@ package struct PoolBudget: Sendable {
         return nil
     }
 
+    /// Really takes `amount`, which is written as the plan is carried out.
+    package mutating func spend(_ amount: ByteCount) { realFree = realFree - amount }
+
+    /// Undoes a `take` and a `spend`.
+    package mutating func giveBack(promised amount: ByteCount, spent: ByteCount) {
+        virtualFree = virtualFree + amount
+        promised = promised - amount
+        realFree = realFree + spent
+    }
+
     /// Why so much may not be promised.
     package func obstacle(to amount: ByteCount) -> Obstacle? {
         if let exhausted { return exhausted }

@@ -102,11 +102,10 @@ package struct ThinPoolSizes: Hashable, Sendable {
     /// - Returns: nil where `free` does not hold what is asked for.
     package init?(share: Percentage, of total: ByteCount, free: ByteCount, chunk: ByteCount, extent: ByteCount) {
         func metadata(for data: ByteCount) -> ByteCount {
-            let chunks = (data.bytes + chunk.bytes - 1) / chunk.bytes
-            let wanted = min(max(ByteCount(chunks * 64), Self.smallestMetadata), Self.largestMetadata)
+            let wanted = min(max(ByteCount(64) * data.pieces(of: chunk), Self.smallestMetadata), Self.largestMetadata)
             return wanted.roundedUp(to: extent)
         }
-        let wanted = ByteCount(share.of(total).bytes / extent.bytes * extent.bytes)
+        let wanted = extent * (share.of(total).bytes / max(extent.bytes, 1))
         let metadata = metadata(for: wanted)
         // 100 % means what is left beside the metadata.
         let room = share.percent == 100 ? min(wanted, free - metadata - metadata) : wanted
@@ -118,7 +117,6 @@ package struct ThinPoolSizes: Hashable, Sendable {
     /// What a device brings to a group. One extent less than it could be: a device that prefers another alignment has its
     /// data begin later.
     package static func room(on device: ByteCount) -> ByteCount {
-        let extents = max(0, (device - dataStart).bytes / extent.bytes - 1)
-        return ByteCount(extents * extent.bytes)
+        extent * max(0, (device - dataStart).bytes / extent.bytes - 1)
     }
 }

@@ -14,7 +14,7 @@ extension PlanningPass {
     }
 
     mutating func planRestores(_ desired: DesiredState) {
-        for name in desired.restores.keys.sorted() { planRestore(desired.restores[name]!) }
+        for name in desired.restores.keys.sorted() { holdingRoom { $0.planRestore(desired.restores[name]!) } }
         // Nobody gets what is half of one and half of the other.
         for (role, outcome) in outcomes {
             if case .available(let stored, _) = outcome, stored.marks.restoration != nil {
@@ -173,7 +173,7 @@ extension PlanningPass {
                 "rolling back may write \(worst), and pool '\(pool.name)' has \(max(pool.budget.realFree, .zero)) of real "
                     + "room beyond its reserve")
         }
-        pools[declared.name]?.budget.realFree = pool.budget.realFree - worst
+        spend(worst, in: declared.name)
         return nil
     }
 

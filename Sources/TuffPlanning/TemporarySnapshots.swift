@@ -20,9 +20,8 @@ extension PlanningPass {
         guard case .thick = source.backend, case .volume = source.marks.role, let size = source.size,
             let pool = poolsByBackend[source.backend], let share = pool.temporaryReserve
         else { return nil }
-        // All of it takes a hundredth more, for LVM's table of what was kept (16 bytes for a chunk of 4 KiB): that never overflows.
-        let table = share.percent == 100 ? ByteCount(size.bytes / 100 + 8192) : .zero
-        return (share.of(size) + table).roundedUp(to: pool.unit)
+        // One for all of it must never overflow.
+        return (share.percent == 100 ? Self.room(toKeep: size) : share.of(size)).roundedUp(to: pool.unit)
     }
 
     /// What is said of a source in use where no temporary snapshot can be taken.

@@ -11,9 +11,7 @@ extension PlanningPass {
                 "pool '\(pool.name)' is thick: a snapshot there needs 'reserve', room for what is written over while it lives"
             )
         }
-        return pools[pool.name]?.budget.take(reserve.roundedUp(to: pool.unit)).map {
-            Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
-        }
+        return capacityObstacle(pool, reserve.roundedUp(to: pool.unit))
     }
 
     /// What became of a snapshot whose room was too small. Taking it anew would be another moment under an old name.
@@ -59,8 +57,8 @@ extension PlanningPass {
         for other in snapshots where other.uuid != source.uuid {
             // Of a snapshot that is not active nobody can tell how full it is: LVM then shows no percentage.
             let free = other.dataPercent == nil ? .zero : max(other.size - usedRoom(other), .zero)
-            // The volume itself and a chunk table: one so large can never overflow.
-            if other.size > stored.size ?? .zero || free >= worst { continue }
+            // One that holds all of its volume can never overflow.
+            if other.size >= Self.room(toKeep: stored.size ?? .zero) || free >= Self.room(toKeep: worst) { continue }
             return Obstacle(
                 .insufficientCapacity,
                 "rolling back may write \(worst), which the snapshot \(group.name)/\(other.name) has to keep as well, and it has "
@@ -70,6 +68,10 @@ extension PlanningPass {
         }
         return nil
     }
+
+    /// Room in a copy-on-write snapshot for so many bytes that are written over, and for the kernel's table of them: 16 bytes for a
+    /// chunk of 4 KiB, and its header (drivers/md/dm-snap-persistent.c).
+    static func room(toKeep amount: ByteCount) -> ByteCount { amount + ByteCount(amount.bytes / 100 + 8192) }
 
     /// What a copy-on-write snapshot holds, at most.
     private func usedRoom(_ snapshot: LogicalVolume) -> ByteCount {

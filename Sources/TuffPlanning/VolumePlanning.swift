@@ -339,12 +339,6 @@ extension PlanningPass {
                 + "'lvchange --refresh \(stored.location)' resumes it")
     }
 
-    mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
-        pools[pool.name]?.budget.take(amount).map {
-            Obstacle($0.reason, "\($0.sentence) in pool '\(pool.name)'")
-        }
-    }
-
     /// Adds a change that does nothing but say why.
     private mutating func stop(
         _ resource: ResourceID, _ declared: Declared<VolumeSpec>, _ action: Action, _ obstacle: Obstacle,

@@ -37,8 +37,22 @@ import TuffModel
     @Test func sumsStopAtTheEndsOfTheRange() {
         #expect((ByteCount(.max) + ByteCount(1)).bytes == .max)
         #expect((ByteCount(.min) - ByteCount(1)).bytes == .min)
+        #expect((ByteCount(1 << 40) * (1 << 40)).bytes == .max && (ByteCount(1 << 40) * -(1 << 40)).bytes == .min)
+        #expect(ByteCount(.max).pieces(of: .zero) == .max && ByteCount(65).pieces(of: ByteCount(64)) == 2)
         #expect(ByteCount(-1536).description == "-1.5 KiB")
         #expect(ByteCount(.min).description.hasPrefix("-8191.99 PiB"))
+    }
+
+    @Test func storedTimesAreThoseThatCanBeWritten() throws {
+        func decode(_ seconds: Int64) throws -> Instant {
+            try JSONDecoder().decode(Instant.self, from: Data("{\"secondsSince1970\": \(seconds)}".utf8))
+        }
+        #expect(try decode(-62_167_219_200).description == "0000-01-01T00:00:00Z")
+        let last = try decode(253_402_300_799)
+        #expect(last.description == "9999-12-31T23:59:59Z" && last.advanced(by: TimeSpan(seconds: 1)) == last)
+        for seconds in [-62_167_219_201, 253_402_300_800, Int64.min, .max] {
+            #expect(throws: DecodingError.self) { try decode(seconds) }
+        }
     }
 
     @Test func storedSizesAreNeverNegative() throws {

@@ -56,6 +56,18 @@ import TuffTestSupport
         #expect(third.sentence.contains("30 GiB") && third.sentence.contains("26 GiB"))
     }
 
+    @Test(arguments: [0, 1, Int64.max])
+    func impossibleChunksOfAReportAreNoCrash(chunk: Int64) throws {
+        let (desired, db) = copies(1)
+        let plan = plan(
+            desired,
+            try observed([db]) { group, pool in
+                (pool.size, group.free, group.size) = (ByteCount(.max), ByteCount(.max), ByteCount(.max))
+                (pool.chunkSize, group.extentSize) = (ByteCount(chunk), ByteCount(chunk))
+            })
+        #expect(!plan.changes.isEmpty)
+    }
+
     @Test func theMetadataOfAThinPoolRunsOutToo() throws {
         let (desired, db) = copies(1)
         let observed = try observed([db]) { group, pool in

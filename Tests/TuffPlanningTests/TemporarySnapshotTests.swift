@@ -101,6 +101,16 @@ import TuffTestSupport
         #expect(change(plan)?.notes.contains { $0.contains("2 GiB of room") && $0.contains("c-\(marks.uid)") } == true)
     }
 
+    @Test func whatIsBlockedLeavesItsRoomToOthers() throws {
+        var both = desired()
+        both.volumes["late"] = Sample.declared(
+            "late", VolumeSpec(size: Sample.gibi(8), placement: .pool("fast")))
+        // Beside the reserve of 10 the copy's own 12 GiB would fit, and not the 2 GiB of the snapshot that it is read from.
+        let plan = plan(both, try observed([thick()], free: Sample.gibi(23)))
+        #expect(change(plan)?.reason == .insufficientCapacity)
+        #expect(change(plan, ResourceID(.volume, "late"))?.action == .create)
+    }
+
     @Test func oneThatNobodyUsesIsReadItself() throws {
         let plan = plan(desired(attached: false), try observed([thick(open: false)]))
         #expect(steps(plan).contains { if case .fill(_, _, Self.source, _, _, _) = $0 { true } else { false } })
