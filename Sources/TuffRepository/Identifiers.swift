@@ -63,6 +63,8 @@ package struct ContentName: Hashable, Sendable, Comparable, CustomStringConverti
 
     /// The first eight bytes as a number: what fences of an index hold.
     var prefix: UInt64 { a }
+    /// Two numbers that have nothing to do with each other, nor with the order of names.
+    var hashes: (UInt64, UInt64) { (b, c | 1) }
 
     func write(to bytes: UnsafeMutableRawBufferPointer, at offset: Int) {
         for (index, word) in [a, b, c, d].enumerated() {

@@ -42,14 +42,20 @@ final class IndexFile: Sendable {
     private let fences: [UInt64]
     private let reader: any StoreReader
     private let seal: FileSeal
-    /// Pages that proved themselves. Random ones give way when there are too many.
-    private let cache = Mutex<[Int: [UInt8]]>([:])
+    /// What it holds, where this process wrote it.
+    private let filter: NameFilter?
+    /// Pages that proved themselves, each at a place of its own, which it takes from the one before: names are asked for at random,
+    /// so that no page is worth more than another.
+    private let cache = Mutex<[(page: Int, content: [UInt8])?]>(Array(repeating: nil, count: cached))
     private static let cached = 512
 
     static func path(_ id: FileID) -> String { "index/\(id)" }
 
-    init(_ id: FileID, store: any Store, custody: Custody) throws(RepositoryError) {
+    init(
+        _ id: FileID, store: any Store, custody: Custody, filter: NameFilter? = nil
+    ) throws(RepositoryError) {
         self.id = id
+        self.filter = filter
         reader = try store.open(Self.path(id))
         seal = custody.seal(.index, id)
         do throws(RepositoryError) {
@@ -77,6 +83,7 @@ final class IndexFile: Sendable {
     func findNumbered(
         _ name: ContentName, node: Bool
     ) throws(RepositoryError) -> [(number: Int, location: Location)] {
+        if let filter, !filter.mayHold(name) { return [] }
         // The first page that may hold it is the one before the first whose fence is no less.
         var page = max(0, fences.partitioningIndex { $0 >= name.prefix } - 1)
         var found: [(number: Int, location: Location)] = []
@@ -150,13 +157,11 @@ final class IndexFile: Sendable {
 
     /// The content of an entry page, numbered from 0.
     private func page(_ index: Int) throws(RepositoryError) -> [UInt8] {
-        if let page = cache.withLock({ $0[index] }) { return page }
-        let page = try Self.page(1 + index, id, reader, seal)
-        cache.withLock { cache in
-            if cache.count >= Self.cached, let victim = cache.randomElement() { cache[victim.key] = nil }
-            cache[index] = page
-        }
-        return page
+        let place = index % Self.cached
+        if let kept = cache.withLock({ $0[place] }), kept.page == index { return kept.content }
+        let content = try Self.page(1 + index, id, reader, seal)
+        cache.withLock { $0[place] = (index, content) }
+        return content
     }
 
     private static func page(

@@ -12,9 +12,15 @@ final class IndexWriter {
     private var packs: [FileID] = []
     private var numbers: [FileID: UInt32] = [:]
     private var last: ContentName?
+    private var filter: NameFilter?
 
-    /// - Parameter lease: under which the packs that it names are there; nil only where nobody else can reach the repository.
-    init(store: any Store, custody: Custody, lease: Lease?) throws(RepositoryError) {
+    /// - Parameters:
+    ///   - filtering: so many names at most are to come, and a filter of them is wanted.
+    ///   - lease: under which the packs that it names are there; nil only where nobody else can reach the repository.
+    init(
+        store: any Store, custody: Custody, lease: Lease?, filtering names: Int? = nil
+    ) throws(RepositoryError) {
+        filter = names.flatMap { NameFilter(names: $0) }
         self.store = store
         self.lease = lease
         writer = try store.create()
@@ -31,6 +37,7 @@ final class IndexWriter {
         }
         try lease?.keep()
         last = name
+        filter?.insert(name)
         if page.isEmpty { fences.append(name.prefix) }
         page += location.entry.bytes + littleEndian(number(of: location.pack))
         entries += 1
@@ -57,6 +64,11 @@ final class IndexWriter {
             throw error
         }
         return id
+    }
+
+    /// Ends the file and opens it.
+    func reopened(_ custody: Custody) throws(RepositoryError) -> IndexFile {
+        try IndexFile(finish(), store: store, custody: custody, filter: filter)
     }
 
     private func number(of pack: FileID) -> UInt32 {

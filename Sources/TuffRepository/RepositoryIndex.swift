@@ -12,6 +12,8 @@ final class RepositoryIndex: Sendable {
         var seen: Set<FileID> = []
         /// Index files that this process has written.
         var own: [FileID] = []
+        /// Some of them are being made one.
+        var isMerging = false
         /// When the last of them was written or the work began, by this machine's monotonic clock.
         var written = ContinuousClock.now
     }
@@ -158,9 +160,9 @@ final class RepositoryIndex: Sendable {
             return state.finished
         }
         guard !finished.isEmpty else { return }
-        let writer = try IndexWriter(store: store, custody: custody, lease: lease)
+        let writer = try IndexWriter(store: store, custody: custody, lease: lease, filtering: finished.count)
         for location in finished.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
-        let file = try IndexFile(try writer.finish(), store: store, custody: custody)
+        let file = try writer.reopened(custody)
         state.withLock { state in
             state.files.append(file)
             state.own.append(file.id)
@@ -168,46 +170,67 @@ final class RepositoryIndex: Sendable {
                 state.claimed.remove(Key(name: location.entry.name, isNode: location.entry.coding == .node))
             }
         }
+        try mergeOwn()
+    }
+
+    /// Keeps the files of a backup that takes long few: each is an open file, and one to ask where its filter would be too large.
+    private func mergeOwn() throws(RepositoryError) {
+        let own = state.withLock { state -> [IndexFile] in
+            let own = state.files.filter { state.own.contains($0.id) }
+            guard !state.isMerging, own.count > Self.mostFiles else { return [] }
+            state.isMerging = true
+            return own
+        }
+        guard !own.isEmpty else { return }
+        defer { state.withLock { $0.isMerging = false } }
+        try unite(Self.smallest(of: own))
     }
 
     /// Ends the work: writes what is left, and one index file in the place of those that were written meanwhile.
     func finish() throws(RepositoryError) {
         try flush()
         let own = state.withLock { state in state.files.filter { state.own.contains($0.id) } }
-        guard own.count > 1 else { return }
-        do throws(RepositoryError) {
-            let writer = try IndexWriter(store: store, custody: custody, lease: lease)
-            var merge = try IndexMerge(own)
-            while let location = try merge.next() { try writer.append(location) }
-            try replace(own, by: writer.finish())
-        } catch  where error.code == .full {
-            // Then there are several, which are slower to look up and as good.
-        }
+        if own.count > 1 { try unite(own) }
     }
 
-    /// Makes one index file of small ones where there are many, as log-structured merge trees do: each entry is written again
-    /// when what it is with doubles, so a few times in all. To be called under a lease: prune makes files of its own.
-    func merge() throws(RepositoryError) {
-        let all = files.sorted { $0.layout.entries < $1.layout.entries }
-        guard all.count > Self.mostFiles else { return }
+    /// Puts one in the place of several. Where the disk is too full for that they stay, which are slower to look up and as good.
+    private func unite(_ files: [IndexFile]) throws(RepositoryError) {
+        do throws(RepositoryError) {
+            let writer = try IndexWriter(
+                store: store, custody: custody, lease: lease, filtering: files.map(\.layout.entries).reduce(0, +))
+            var merge = try IndexMerge(files)
+            while let location = try merge.next() { try writer.append(location) }
+            try replace(files, by: writer.reopened(custody))
+        } catch  where error.code == .full {}
+    }
+
+    /// Those to make one of, so that half as many are left: each entry is written again when what it is with doubles, as
+    /// in log-structured merge trees, so a few times in all.
+    private static func smallest(of files: [IndexFile]) -> [IndexFile] {
         var chosen: [IndexFile] = []
         var entries = 0
-        for file in all where all.count - chosen.count > Self.mostFiles / 2 || file.layout.entries <= entries {
+        for file in files.sorted(by: { $0.layout.entries < $1.layout.entries })
+        where files.count - chosen.count > mostFiles / 2 || file.layout.entries <= entries {
             chosen.append(file)
             entries += file.layout.entries
         }
-        let writer = try IndexWriter(store: store, custody: custody, lease: lease)
-        var merge = try IndexMerge(chosen)
-        while let location = try merge.next() { try writer.append(location) }
-        try replace(chosen, by: writer.finish())
+        return chosen
     }
 
-    private func replace(_ old: [IndexFile], by id: FileID) throws(RepositoryError) {
-        let merged = try IndexFile(id, store: store, custody: custody)
+    /// Makes one index file of small ones where there are many. To be called under a lease: prune makes files of its own.
+    func merge() throws(RepositoryError) {
+        let all = files
+        if all.count > Self.mostFiles { try unite(Self.smallest(of: all)) }
+    }
+
+    private func replace(_ old: [IndexFile], by merged: IndexFile) throws(RepositoryError) {
         let replaced = Set(old.map(\.id))
         state.withLock { state in
             state.files.removeAll { replaced.contains($0.id) }
             state.files.append(merged)
+            if !replaced.isDisjoint(with: state.own) {
+                state.own = state.own.filter { !replaced.contains($0) } + [merged.id]
+            }
         }
         for file in old { try store.remove(IndexFile.path(file.id)) }
         try store.sync(directory: "index")

@@ -1,0 +1,67 @@
+import Testing
+import TuffTestSupport
+
+@testable import TuffRepository
+
+@Suite("Filters of names")
+struct NameFilterTests {
+    private func names(_ count: Int, _ random: inout SeededGenerator) -> [ContentName] {
+        (0..<count).map { _ in
+            var bytes = (0..<4).map { _ in random.next() }
+            return bytes.withUnsafeMutableBytes { ContentName(UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    @Test("What is in it is always found, and hardly anything else", arguments: [1, 100, 20_000])
+    func members(count: Int) throws {
+        var random = SeededGenerator(seed: UInt64(count))
+        var filter = try #require(NameFilter(names: count))
+        let inside = names(count, &random), outside = names(20_000, &random)
+        for name in inside { filter.insert(name) }
+        #expect(inside.allSatisfy(filter.mayHold))
+        // A hundredth by the arithmetic; with one name hardly a bit is set.
+        #expect(outside.count(where: filter.mayHold) < 300)
+    }
+
+    @Test("There is none of what would take too much memory")
+    func bound() {
+        #expect(NameFilter(names: 1 << 24) != nil)
+        #expect(NameFilter(names: 1 << 24 + 1) == nil)
+    }
+}
+
+@Suite("The index of a backup that takes long")
+struct LongBackupTests {
+    /// Appends a block that no other number has.
+    private func append(_ number: Int, to pack: PackWriter, _ repository: Repository) throws -> ContentName {
+        let bytes = [UInt8](repeating: UInt8(number), count: Format.block)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)
+        defer { buffer.deallocate() }
+        buffer.copyBytes(from: bytes)
+        let name = repository.custody.name(ofBlock: UnsafeRawBufferPointer(buffer))
+        try pack.append(UnsafeRawBufferPointer(buffer), name: name, length: bytes.count, coding: .block)
+        return name
+    }
+
+    @Test("Has few files at any time, and forgets nothing")
+    func few() throws {
+        let store = MemoryStore()
+        let repository = try Scene.repository(store)
+        let index = try RepositoryIndex(store: store, custody: repository.custody)
+        var names: [ContentName] = []
+        for number in 0..<100 {
+            let pack = try PackWriter(.blockPack, store: store, custody: repository.custody)
+            names.append(try append(number + 1, to: pack, repository))
+            #expect(try index.claim(names[number], node: false))
+            try pack.finish()
+            try index.add(pack)
+            try index.flush()
+            #expect(index.files.count <= 16 && store.files.keys.count { $0.hasPrefix("index/") } <= 16)
+        }
+        for name in names { #expect(try !index.claim(name, node: false)) }
+        try index.finish()
+        #expect(index.files.count == 1)
+        let reopened = try RepositoryIndex(store: store, custody: repository.custody)
+        for name in names { #expect(try reopened.find(name, node: false).count == 1) }
+    }
+}
