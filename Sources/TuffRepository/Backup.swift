@@ -30,6 +30,8 @@ package struct Backup: Sendable {
     private let index: RepositoryIndex
     private let lease: Lease?
     private let progress: JobProgress
+    /// Packs that the index names are gone: nothing is taken for stored because an earlier restore point has it.
+    private let lacksPacks: Bool
 
     /// - Parameter lease: a shared one; nil only where nobody else can reach the repository.
     package init(
@@ -51,9 +53,18 @@ package struct Backup: Sendable {
         self.shape = shape
         self.lease = lease
         self.progress = progress
+        let packs = Set(try repository.packs())
         index = try RepositoryIndex(
             store: repository.store, custody: repository.custody, checkpoint: request.checkpoint, lease: lease,
-            existing: Set(try repository.packs()))
+            existing: packs)
+        let gone = index.packs.subtracting(packs).subtracting(index.doomed)
+        lacksPacks = !gone.isEmpty
+        if request.changed != nil, let pack = gone.min() {
+            throw RepositoryError(
+                .damaged,
+                "packs that the index names are gone (\(gone.count), \(Pack.path(pack)) for one), so what has not changed cannot "
+                    + "be relied on; back up without a list of changes, and see 'tuff backup check'")
+        }
     }
 
     /// Reads, stores, and lists the point when all of it is durable. `finished` says the time then.
@@ -72,6 +83,7 @@ package struct Backup: Sendable {
                     throw error
                 }
             }
+            try source.demandSameSize()
             try index.finish()
         } catch {
             // What is stored spares the next backup's work, if nobody may have destroyed it.
@@ -95,6 +107,8 @@ package struct Backup: Sendable {
     }
 
     private func storeLeaves(of shared: SharedWork) throws(RepositoryError) {
+        var request = request
+        if lacksPacks { request.parent = nil }
         let reader = try LeafReader(
             shape: shape, source: source, request: request, repository: repository, index: index, shared: shared,
             progress: progress)

@@ -9,39 +9,70 @@ package protocol BlockSource: Sendable {
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError)
     /// Whether `count` bytes from `offset` are known to be zero without reading them.
     func isHole(at offset: UInt64, count: Int) -> Bool
+    /// Asked when all was read: throws if it is not of the size any more that it had, since what was read is then no volume.
+    func demandSameSize() throws(RepositoryError)
 }
 
 /// A device or regular file. Its content must not change while it is read: a snapshot, or what nobody has open.
 package final class DeviceSource: BlockSource {
     package let size: UInt64
+    /// A device that this host has mounted or made something else of, which may write to it at any time.
+    package let isInUse: Bool
     private let path: String
     private let descriptor: Int32
     private let hasHoles: Bool
+    private let written: timespec
 
     package init(_ path: String) throws(RepositoryError) {
         self.path = path
         // A FIFO must not hold us up.
         descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw .system(errno, "cannot open \(path)") }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
+        guard descriptor >= 0 else { throw .outside(errno, "cannot open \(path)") }
+        let status: stat
+        do throws(RepositoryError) {
+            (size, status) = try Self.look(descriptor, path)
+        } catch {
             close(descriptor)
-            throw .system(errno, "cannot look at \(path)")
+            throw error
         }
-        var bytes: UInt64 = 0
-        switch status.st_mode & S_IFMT {
-        case S_IFREG: bytes = UInt64(status.st_size)
-        case S_IFBLK where tuff_device_size(descriptor, &bytes) == 0: break
-        default:
-            close(descriptor)
-            throw RepositoryError(.refused, "\(path) is neither a block device nor a regular file")
-        }
-        size = bytes
         hasHoles = status.st_mode & S_IFMT == S_IFREG
+        written = status.st_mtim
+        // A device that is mounted or held by somebody refuses O_EXCL without O_CREAT (open(2)).
+        let alone = hasHoles ? -1 : Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_EXCL)
+        isInUse = !hasHoles && alone < 0 && errno == EBUSY
+        if alone >= 0 { close(alone) }
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
     }
 
     deinit { close(descriptor) }
+
+    private static func look(
+        _ descriptor: Int32, _ path: String
+    ) throws(RepositoryError) -> (size: UInt64, status: stat) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .outside(errno, "cannot look at \(path)") }
+        var bytes: UInt64 = 0
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: bytes = UInt64(status.st_size)
+        case S_IFBLK where tuff_device_size(descriptor, &bytes) == 0: break
+        default: throw RepositoryError(.refused, "\(path) is neither a block device nor a regular file")
+        }
+        return (bytes, status)
+    }
+
+    package func demandSameSize() throws(RepositoryError) {
+        let now = try Self.look(descriptor, path).size
+        guard now != size else { return }
+        throw RepositoryError(
+            .failed,
+            "\(path) had \(size) bytes when its backup began and has \(now) now, so there is no restore point of it")
+    }
+
+    /// Whether a file was written to since it was opened, so that what was read of it may be of no single moment.
+    package var wasWritten: Bool {
+        guard hasHoles, let now = try? Self.look(descriptor, path).status.st_mtim else { return false }
+        return now.tv_sec != written.tv_sec || now.tv_nsec != written.tv_nsec
+    }
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
         var done = 0

@@ -33,7 +33,7 @@ package final class DeviceTarget: BlockTarget {
         isBlank = made >= 0
         // A device that is mounted or held by somebody refuses O_EXCL without O_CREAT (open(2)).
         descriptor = made >= 0 ? made : tuff_open_at(AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_EXCL, 0)
-        guard descriptor >= 0 else { throw .system(errno, "cannot open \(path) for writing") }
+        guard descriptor >= 0 else { throw .outside(errno, "cannot open \(path) for writing") }
         // Closed by deinit if this throws: everything is initialised.
         try Self.prepare(descriptor, path, size)
     }

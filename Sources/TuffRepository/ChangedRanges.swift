@@ -17,8 +17,14 @@ package enum ChangedRanges {
             guard let range = range(line) else {
                 throw RepositoryError(.refused, "line \(number) of the changed ranges is not 'offset length' in bytes")
             }
-            let end = min(size, range.upperBound)
-            if range.lowerBound < end { ranges.append(range.lowerBound..<end) }
+            // Its last range may be rounded up. One that begins behind the end is of another volume, or not in bytes.
+            guard range.lowerBound < size || range.isEmpty else {
+                throw RepositoryError(
+                    .refused,
+                    "line \(number) of the changed ranges begins at byte \(range.lowerBound), and the source has \(size) bytes: "
+                        + "the list is of something else, or not in bytes")
+            }
+            if !range.isEmpty { ranges.append(range.lowerBound..<min(size, range.upperBound)) }
         }
         return ranges.joined()
     }

@@ -14,7 +14,7 @@ package final class DirectoryStore: Store {
     package init(_ path: String, making: Bool = false) throws(RepositoryError) {
         self.path = path
         if making, mkdir(path, 0o700) != 0, errno != EEXIST {
-            throw .system(errno, "cannot make the directory \(path)")
+            throw .outside(errno, "cannot make the directory \(path)")
         }
         root = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard root >= 0 else {
@@ -224,5 +224,12 @@ extension RepositoryError {
             default: .failed
             }
         return RepositoryError(code, sentence, cause: String(cString: strerror(number)))
+    }
+
+    /// The same of what is no part of the repository: that it is not there says nothing of the repository.
+    package static func outside(_ number: Int32, _ sentence: String) -> RepositoryError {
+        var error = system(number, sentence)
+        if error.code == .notFound { error.code = .failed }
+        return error
     }
 }

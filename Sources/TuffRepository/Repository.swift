@@ -34,6 +34,7 @@ package struct Repository: Sendable {
             _ = try store.open(Self.file)
             throw RepositoryError(.refused, "there is a repository here already")
         } catch  where error.code == .notFound {}
+        guard try !isBeheaded(store) else { throw beheaded }
         let id = FileID()
         let description = Description(
             created: now, encryption: secret == nil ? .none : .aes256GCM, id: id.description)
@@ -89,6 +90,23 @@ package struct Repository: Sendable {
     }
 
     /// What the repository is, before anything of it is opened.
+    /// Whether it holds what a repository holds, without the file that says which it is.
+    private static func isBeheaded(_ store: any Store) throws(RepositoryError) -> Bool {
+        for directory in ["points", "index"] {
+            do throws(RepositoryError) {
+                if try !store.list(directory).isEmpty { return true }
+            } catch  where error.isLoss {}  // No such directory: then it is none.
+        }
+        return false
+    }
+
+    private static var beheaded: RepositoryError {
+        RepositoryError(
+            .damaged,
+            "here are restore points or an index without the file '\(file)', which belongs to them; put it back from a copy. A new "
+                + "repository is not made here, since nothing of this one could be read under another file")
+    }
+
     private static func describe(
         _ store: any Store
     ) throws(RepositoryError) -> (Description, line: [UInt8], id: FileID) {
@@ -97,6 +115,7 @@ package struct Repository: Sendable {
             bytes = try store.contents(file, limit: 4_096)
         } catch {
             guard error.code == .notFound else { throw error }
+            if try isBeheaded(store) { throw beheaded }
             throw RepositoryError(.notFound, "there is no repository here: \(error.sentence)")
         }
         // A newer program may have other fields: its version is looked at before anything else.

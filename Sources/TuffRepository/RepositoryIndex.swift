@@ -105,6 +105,9 @@ final class RepositoryIndex: Sendable {
 
     var files: [IndexFile] { state.withLock { $0.files } }
 
+    /// All packs that have something that it names.
+    var packs: Set<FileID> { files.reduce(into: []) { $0.formUnion($1.packs) } }
+
     /// Where a block or node is, best first: packs that stay come before those on their way out.
     func find(_ name: ContentName, node: Bool) throws(RepositoryError) -> [Location] {
         var staying: [Location] = []

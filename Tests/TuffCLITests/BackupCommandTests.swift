@@ -52,6 +52,46 @@ struct BackupCommandTests {
         #expect(try expect(folder, "prune --repository r --keep-last 1", 0).out == "0 restore points taken away.\n")
     }
 
+    @Test func aRepositoryThatLostItsFileIsNotMadeAnew() throws {
+        let folder = try folder()
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        #expect(rename("\(folder.path)/r/repository", "\(folder.path)/kept") == 0)
+        for command in ["ls --repository r", "init --repository r"] {
+            #expect(try expect(folder, command, 1).err.contains("put it back from a copy"))
+        }
+        #expect(rename("\(folder.path)/kept", "\(folder.path)/r/repository") == 0)
+        try expect(folder, "check --repository r --read-data", 0)
+    }
+
+    @Test func whatAPackThatIsGoneHeldIsStoredAnew() throws {
+        let folder = try folder()
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        let packs = "\(folder.path)/r/packs"
+        for name in try FileManager.default.subpathsOfDirectory(atPath: packs) where name.utf8.count > 3 {
+            unlink("\(packs)/\(name)")
+        }
+        try folder.write("changes", "0 10\n")
+        let refused = try expect(
+            folder, "run --repository r --source disk --name db --changed-ranges changes", 1)
+        #expect(refused.err.contains("packs that the index names are gone (2, packs/"), "\(refused.err)")
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        try expect(folder, "restore --repository r --name db --to back", 0)
+        #expect(folder.text("back") == folder.text("disk"))
+    }
+
+    @Test func aDamagedRestorePointSaysWhatCanBeDone() throws {
+        let folder = try folder()
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        let points = "\(folder.path)/r/points"
+        let name = try #require(try FileManager.default.contentsOfDirectory(atPath: points).first)
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        #expect(try expect(folder, "prune --repository r --keep-last 2 --dry-run", 0).out.contains("No restore point"))
+        #expect(truncate("\(points)/\(name)", 100) == 0)
+        for command in ["ls --repository r", "prune --repository r --keep-last 1 --dry-run"] {
+            #expect(try expect(folder, command, 1).err.contains("delete it to give this one up"))
+        }
+    }
+
     @Test func damageIsNamedRepairedAndHealedByTheNextBackup() throws {
         let folder = try folder()
         try expect(folder, "run --repository r --source disk --name db", 0)
@@ -84,6 +124,11 @@ struct BackupCommandTests {
             "no restore point of 'db' that changes"
         ),
         ("run --repository r --source . --name db", 1, "neither a block device nor a regular file"),
+        ("run --repository r --source nowhere --name db", 1, "cannot open nowhere"),
+        ("ls --repository .", 10, "there is no repository here"),
+        ("run --repository r --source /dev/vg9/s-before --name db", 1, "lvchange -ay -K GROUP/NAME"),
+        ("init --repository a/b/c", 1, "cannot make the directory a/b/c"),
+        ("prune --repository r --name nobody", 10, "no restore point of 'nobody'"),
     ])
     func whatCannotBeDoneIsSaid(_ command: String, _ code: Int32, _ message: String) throws {
         let folder = try folder()

@@ -20,7 +20,7 @@ struct ChoiceTests {
         "What is not understood in a list of changes is refused, and never left out",
         arguments: [
             "65536 8\r65600 8\n", "\u{FEFF}65536 8\n", "65536\n", "65536 8 9\n", "-1 8\n", "0x10 8\n",
-            "1 18446744073709551615\n", "a\0 1\n",
+            "1 18446744073709551615\n", "a\0 1\n", "1048576 1\n",
         ])
     func nonsense(_ text: String) {
         #expect(throws: RepositoryError.self) { try ChangedRanges.parse(Array(("0 1\n" + text).utf8), size: 1 << 20) }
@@ -109,9 +109,10 @@ struct ChoiceTests {
         #expect(try store.list("packs/aa").isEmpty)
         // What has the name of a restore point and is none is not as if it were not there: prune would destroy what it needs.
         let name = "/r/points/" + FileID().description
+        let repository = try Scene.repository(store)
         symlink("/dev/null", folder + name)
         #expect(try store.list("points").count == 1)
-        #expect(try Scene.repository(store).points().damaged.count == 1)
+        #expect(try repository.points().damaged.count == 1)
         unlink(folder + name)
         for file in ["repository", "reserve"] { unlink(folder + "/r/" + file) }
         rmdir(folder + "/r/points")

@@ -194,6 +194,7 @@ struct DamageTests {
 
     /// A source that asks for the end after so many reads.
     private final class Cancelling: BlockSource {
+        func demandSameSize() {}
         private let source: MemoryVolume
         private let progress: JobProgress
         private let last: UInt64

@@ -142,6 +142,7 @@ final class MemoryVolume: BlockSource, BlockTarget {
 
     var bytes: [UInt8] { content.withLock { $0 } }
     var size: UInt64 { UInt64(bytes.count) }
+    func demandSameSize() {}
     func isHole(at offset: UInt64, count: Int) -> Bool { false }
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {

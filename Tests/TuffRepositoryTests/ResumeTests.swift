@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 import Testing
 import TuffRepository
@@ -5,6 +6,7 @@ import TuffTestSupport
 
 /// A source that fails once so many bytes of it have been read, as a kill would end the backup there.
 private final class FailingSource: BlockSource {
+    func demandSameSize() {}
     private let volume: MemoryVolume
     private let left: Atomic<Int>
 
@@ -26,6 +28,46 @@ private final class FailingSource: BlockSource {
 
 @Suite("A backup that was cut off is not begun from nothing")
 struct ResumeTests {
+    /// A file from which half is cut off while it is read: the rest looks like a hole.
+    private final class Shrinking: BlockSource {
+        let file: DeviceSource
+        let path: String
+
+        init(_ path: String) throws {
+            self.path = path
+            file = try DeviceSource(path)
+        }
+
+        var size: UInt64 { file.size }
+        func isHole(at offset: UInt64, count: Int) -> Bool { file.isHole(at: offset, count: count) }
+        func demandSameSize() throws(RepositoryError) { try file.demandSameSize() }
+        func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+            try file.read(at: offset, into: buffer)
+            Glibc.truncate(path, off_t(size / 2))
+        }
+    }
+
+    @Test("A file that becomes shorter while it is read has no restore point")
+    func shrinking() throws {
+        var template = Array("/tmp/tuff-shrink-XXXXXX".utf8CString)
+        let descriptor = template.withUnsafeMutableBufferPointer { mkstemp($0.baseAddress!) }
+        try #require(descriptor >= 0)
+        let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        defer { unlink(path) }
+        let half = [UInt8](repeating: 7, count: Format.leaf)
+        for _ in 0..<2 { #expect(write(descriptor, half, half.count) == half.count) }
+        close(descriptor)
+        let repository = try Scene.repository(MemoryStore())
+        let backup = try Backup(
+            of: try Shrinking(path), to: repository, request(checkpoint: .seconds(60)), lease: nil,
+            progress: JobProgress())
+        let error = #expect(throws: RepositoryError.self) {
+            try backup.run(threads: SystemThreads(count: 1), finished: { Scene.time })
+        }
+        #expect(error?.sentence.contains("bytes when its backup began") == true)
+        #expect(try repository.points().points.isEmpty)
+    }
+
     private func request(checkpoint: Duration) -> Backup.Request {
         var request = Backup.Request(series: Series(name: "v"), time: Scene.time, program: "test")
         request.checkpoint = checkpoint

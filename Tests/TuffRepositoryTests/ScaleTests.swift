@@ -23,6 +23,7 @@ struct ScaleTests {
             }
         }
 
+        func demandSameSize() {}
         func isHole(at offset: UInt64, count: Int) -> Bool { false }
     }
 

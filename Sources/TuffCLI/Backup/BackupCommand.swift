@@ -109,7 +109,7 @@ struct BackupRun: AsyncParsableCommand {
     func run() async throws {
         let repository = try repository.open()
         let path = source
-        let source = try failing { () throws(RepositoryError) in try DeviceSource(path) }
+        let source = try self.device()
         // Before a point is chosen to compare with: a prune could take it away, and mark what only it needs. The name stays out of
         // it: a lease is not encrypted.
         let lease = try repository.lease(.shared, command: "tuff backup run", wait)
@@ -128,14 +128,42 @@ struct BackupRun: AsyncParsableCommand {
             let help: String? =
                 switch error.code {
                 case .interrupted: "run it again: what is stored by now is not stored again"
+                case .full: Self.roomHelp
                 case _ where error.isLoss && list != nil:
                     "the restore point that the changes are relative to is damaged; back up once without --changed-ranges"
                 default: nil
                 }
             return Failure(error, help: help)
         }
+        if source.wasWritten { warn("\(path) was written to while it was read") }
         try form.show(PointsView([point], heading: "Backed up"), global.output)
     }
+
+    private func device() throws(Failure) -> DeviceSource {
+        do throws(RepositoryError) {
+            let device = try DeviceSource(source)
+            if device.isInUse { warn("\(source) is in use on this host, mounted or part of another device") }
+            return device
+        } catch {
+            let isDevice = source.hasPrefix("/dev/") && access(source, F_OK) != 0
+            throw Failure(
+                error,
+                help: isDevice
+                    ? "a snapshot that Tuff took has a device only after 'lvchange -ay -K GROUP/NAME'; '-an' takes it away again"
+                    : nil)
+        }
+    }
+
+    /// Of a source that may change while it is read.
+    private func warn(_ what: String) {
+        Console.talk(
+            "warning: \(Layout.printable(what)): what is backed up may be of no single moment, as after a power cut or worse. "
+                + "A snapshot does not change\n")
+    }
+
+    private static let roomHelp =
+        "earlier restore points are whole, and what is stored by now spares the next run's work. 'tuff backup prune' with keep "
+        + "rules makes room, a day later, or with --at-once when nobody restores"
 
     /// What the backup is compared with, and what is read of the source.
     private func choose(
@@ -175,9 +203,9 @@ struct BackupList: AsyncParsableCommand {
         let repository = try place.open()
         let found = try failing { () throws(RepositoryError) in try repository.points() }
         let points = found.points.filter { name == nil || $0.record.series.name == name }
-        try form.show(PointsView(points), global.output)
-        for damage in found.damaged { Console.talk(Failure(damage.error).text(global.errors)) }
-        if !found.damaged.isEmpty { throw Failure(nil) }
+        let none = "There is no restore point\(name.map { " of '\(Layout.printable($0))'" } ?? "").\n"
+        try form.show(PointsView(points, none: none), global.output)
+        try found.damaged.report(global)
     }
 }
 

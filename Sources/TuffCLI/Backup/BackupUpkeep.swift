@@ -101,9 +101,19 @@ struct BackupPrune: AsyncParsableCommand {
 
     func run() async throws {
         let repository = try repository.open()
+        let found = try failing { () throws(RepositoryError) in try repository.points() }
+        if let name, !found.points.contains(where: { $0.record.series.name == name }) {
+            throw Failure(
+                "there is no restore point of '\(Layout.printable(name))'",
+                help: "'tuff backup ls' lists those there are",
+                code: ExitStatus.repositoryMissing)
+        }
         if dryRun {
-            try form.show(PointsView(try chosen(repository), heading: "Would be taken away"), global.output)
-            return
+            let none = "No restore point would be taken away, of \(found.points.count).\n"
+            try form.show(
+                PointsView(try chosen(repository), heading: "Would be taken away", none: none), global.output)
+            // While there is one, nothing is pruned at all.
+            return try found.damaged.report(global)
         }
         let command = "tuff backup prune"
         let reserve = Reserve(of: repository.store)

@@ -5,16 +5,19 @@ import TuffRepository
 struct PointsView: View {
     private let points: [RestorePoint]
     private let heading: String?
+    private let none: String
 
-    init(_ points: [RestorePoint], heading: String? = nil) {
+    /// - Parameter none: what is said where there are none.
+    init(_ points: [RestorePoint], heading: String? = nil, none: String = "There is no restore point.\n") {
         self.points = points
         self.heading = heading
+        self.none = none
     }
 
     var kind: String { "RestorePoints" }
 
     func text(_ style: Style) -> String {
-        guard !points.isEmpty else { return "There is no restore point.\n" }
+        guard !points.isEmpty else { return none }
         let rows = points.map { point in
             [
                 String(point.id.description.prefix(8)), point.record.time, Layout.printable(point.record.series.name),
@@ -90,5 +93,19 @@ struct RestoredView: View {
                     ])
                 }),
         ]
+    }
+}
+
+extension [DamagedPoint] {
+    /// Ends a command with what is wrong with restore points and what can be done; does nothing where nothing is.
+    func report(_ global: GlobalOptions) throws(Failure) {
+        guard !isEmpty else { return }
+        for damage in self {
+            let help =
+                "put the file 'points/\(damage.id)' back from a copy of the repository; or delete it to give this one up: until "
+                + "then nothing is pruned, since what it needs is not known"
+            Console.talk(Failure(damage.error, help: help).text(global.errors))
+        }
+        throw Failure(nil)
     }
 }

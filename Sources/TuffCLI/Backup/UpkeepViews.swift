@@ -92,7 +92,7 @@ struct PruneView: View {
         if report.copied > 0 { text += "\(Self.size(report.copied)) copied out of packs that were mostly dead.\n" }
         if report.marked > 0 {
             text +=
-                "\(Layout.counted(report.marked, "pack")) marked (\(Self.size(report.markedBytes))): the first prune after a day destroys them.\n"
+                "\(Layout.counted(report.marked, "pack")) marked (\(Self.size(report.markedBytes))): the first prune after a day destroys them, or --at-once.\n"
         }
         if report.destroyed > 0 {
             text += "\(Layout.counted(report.destroyed, "pack")) destroyed (\(Self.size(report.destroyedBytes))).\n"
