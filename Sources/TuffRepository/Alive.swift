@@ -62,9 +62,11 @@ struct Alive {
 
     /// Takes note of the one copy that is kept; false if there is none.
     private mutating func note(
-        _ name: ContentName, isNode: Bool, _ index: RepositoryIndex
+        _ name: ContentName, length: Int?, _ index: RepositoryIndex
     ) throws(RepositoryError) -> Bool {
-        guard let best = try best(of: index.find(name, node: isNode)) else { return false }
+        let isNode = length == nil
+        guard let best = try best(of: index.find(name, node: isNode)), best.entry.length == length ?? best.entry.length
+        else { return false }
         for (number, file) in files.enumerated() {
             for (entry, location) in try file.findNumbered(name, node: isNode) where location == best {
                 if bits[number][entry / 64] & (1 << UInt64(entry % 64)) == 0 {
@@ -95,9 +97,9 @@ struct Alive {
         var alive: Alive
         var isHurt = false
 
-        mutating func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
+        mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool {
             try lease?.keep()
-            return try alive.note(name, isNode: isNode, index)
+            return try alive.note(name, length: length, index)
         }
 
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { isHurt = true }

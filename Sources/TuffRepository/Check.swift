@@ -80,10 +80,11 @@ package struct Check: Sendable {
             }
         }
         for seen in looks.inOrder { report.add(seen, &visitor) }
+        if looks.hasLies { report.isIndexBroken = true }
         report.share = share
         report.damage += try lost(index, visitor.packs)
         // Without all of the index nobody knows what the points lack.
-        if index.broken.isEmpty {
+        if !report.isIndexBroken {
             report.hurt = try visitor.visit(found.points, of: repository, progress, &report.damage)
         }
         return report
@@ -117,6 +118,8 @@ struct PointVisitor: TreeWalk.Visitor {
     var packs: Set<FileID> = []
     var bad: Set<Location> = []
     private var ranges: [Range<UInt64>] = []
+    /// What is there in the place of a block of another length, and where that is.
+    private var misfit: (length: Int, at: UInt64?)?
 
     init(index: RepositoryIndex, lease: Lease?) {
         self.index = index
@@ -135,17 +138,32 @@ struct PointVisitor: TreeWalk.Visitor {
                 try walk.walk(point, &self)
             } catch  where error.isDamage { damage.append(error.description) }
             if !ranges.isEmpty { hurt.append(Check.Hurt(point: point, ranges: ranges.joined())) }
-            ranges = []
+            if let misfit, let offset = misfit.at { damage.append(Self.misfit(point, misfit.length, at: offset)) }
+            (ranges, misfit) = ([], nil)
         }
         return hurt
     }
 
-    func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool {
+    mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool {
         try lease?.keep()
-        return try index.find(name, node: isNode).contains { packs.contains($0.pack) && !bad.contains($0) }
+        let there = try index.find(name, node: length == nil).filter { packs.contains($0.pack) && !bad.contains($0) }
+        guard let length, !there.isEmpty else { return !there.isEmpty }
+        if there.contains(where: { $0.entry.length == length }) { return true }
+        if misfit == nil { misfit = (there[0].entry.length, nil) }
+        return false
     }
 
-    mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { ranges.append(range) }
+    mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) {
+        ranges.append(range)
+        if misfit != nil, misfit?.at == nil { misfit?.at = range.lowerBound }
+    }
+
+    /// A tree that nobody wrote so: no backup stores what would make it whole.
+    private static func misfit(_ point: RestorePoint, _ length: Int, at offset: UInt64) -> String {
+        "restore point \(point.id) of \(point.record.size) bytes names a block of \(length) bytes where one of another length must be, at "
+            + "byte \(offset): its size or its tree is not what a backup wrote. No backup heals it: 'tuff backup restore --keep-going' "
+            + "gets what is left of it, and 'tuff backup check --repair' has prune go on without what it lacks"
+    }
 }
 
 extension Check.Report {
@@ -154,6 +172,7 @@ extension Check.Report {
         damage += seen.damage
         bad.formUnion(seen.bad)
         visitor.bad.formUnion(seen.bad)
+        visitor.bad.formUnion(seen.denied)
         salvaged += seen.salvaged
         if seen.isStray { strays.append(Pack.path(seen.id)) }
         if seen.isThere { visitor.packs.insert(seen.id) }

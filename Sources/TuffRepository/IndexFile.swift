@@ -120,9 +120,13 @@ final class IndexFile: Sendable {
         return Dictionary(zip(packs, bytes), uniquingKeysWith: +)
     }
 
-    /// Reads all of it; throws if anything does not prove itself.
-    func verify() throws(RepositoryError) {
-        for page in 0..<layout.entryPages { _ = try entries(ofPage: page) }
+    /// Reads all of it, and tells what it says of each pack; throws if anything does not prove itself.
+    func verify() throws(RepositoryError) -> [FileID: EntryTally] {
+        var tallies: [EntryTally] = Array(repeating: EntryTally(), count: packs.count)
+        for page in 0..<layout.entryPages {
+            for item in try entries(ofPage: page) { tallies[item.pack].add(item.entry) }
+        }
+        return Dictionary(zip(packs, tallies).filter { $0.1.count > 0 }, uniquingKeysWith: +)
     }
 
     private func matches(

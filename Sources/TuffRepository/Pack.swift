@@ -165,16 +165,25 @@ struct PackReader: Sendable {
         guard let table = piece.withUnsafeBytes({ custody.seal(kind, id).open($0, at: Format.lastPosition) }) else {
             throw RepositoryError(.damaged, "the table of \(path) is damaged")
         }
-        return (kind, try entries(table, end: start))
+        return (kind, try entries(table, kind, end: start))
     }
 
-    private func entries(_ table: [UInt8], end: UInt64) throws(RepositoryError) -> [PackEntry] {
+    private func entries(
+        _ table: [UInt8], _ kind: Format.Kind, end: UInt64
+    ) throws(RepositoryError) -> [PackEntry] {
         var next = UInt64(Format.header)
         var entries: [PackEntry] = []
         for offset in stride(from: 0, to: table.count, by: PackEntry.byteCount) {
             let entry = table[offset...].withUnsafeBytes { PackEntry($0) }
             guard let entry, UInt64(entry.offset) == next else {
                 throw RepositoryError(.damaged, "the table of \(path) is impossible at entry \(entries.count)")
+            }
+            guard (entry.coding == .node) == (kind == .nodePack) else {
+                let (own, other) = kind == .nodePack ? ("nodes", "a block") : ("blocks", "a node")
+                throw RepositoryError(
+                    .damaged,
+                    "\(path) is a pack of \(own), and its table says that \(entry.name) in it is \(other); "
+                        + "'tuff backup check --repair' copies what proves itself")
             }
             entries.append(entry)
             next += UInt64(entry.stored)

@@ -5,6 +5,8 @@ final class PackLooks: Sendable {
     private struct State {
         var next = 0
         var isStopped = false
+        /// Entries of the index that tables of packs deny.
+        var denied = 0
         var outcomes: [PackLook.Outcome] = []
     }
 
@@ -24,7 +26,20 @@ final class PackLooks: Sendable {
     /// A thread failed: what the others do is for nothing.
     func stop() { state.withLock { $0.isStopped = true } }
 
-    func add(_ outcome: PackLook.Outcome) { state.withLock { $0.outcomes.append(outcome) } }
+    func add(_ outcome: PackLook.Outcome) {
+        var outcome = outcome
+        state.withLock { state in
+            state.denied += outcome.denied.count
+            if state.denied > Self.mostDenied { outcome.denied = [] }
+            state.outcomes.append(outcome)
+        }
+    }
+
+    /// Of an index that lies so much nothing is worth being held in memory.
+    private static let mostDenied = 100_000
+
+    /// Whether the index lies so much that it says nothing.
+    var hasLies: Bool { state.withLock { $0.denied > Self.mostDenied } }
 
     /// What was found, in the order of the packs' IDs, whichever thread was first.
     var inOrder: [PackLook.Outcome] { state.withLock { $0.outcomes }.sorted { $0.id < $1.id } }
@@ -41,6 +56,8 @@ final class PackLook {
         var read: UInt64 = 0
         var damage: [String] = []
         var bad: Set<Location> = []
+        /// What the index says of its records and its table does not.
+        var denied: Set<Location> = []
         var salvaged: [Location] = []
     }
 
@@ -70,10 +87,7 @@ final class PackLook {
             return outcome
         }
         let all = entries.map { Location(pack: id, entry: $0) }
-        var known: Set<Location> = []
-        for location in all where try index.find(location.entry.name, node: location.isNode).contains(location) {
-            known.insert(location)
-        }
+        let known = try known(all, &outcome)
         outcome.isStray = known.isEmpty
         guard reads else { return outcome }
         // What an earlier repair left out of the index hurts nobody, but the next one must know it as well, to leave it out again.
@@ -82,6 +96,29 @@ final class PackLook {
             _ = try isSound(location, tells: known.isEmpty || known.contains(location), &outcome)
         }
         return outcome
+    }
+
+    /// Those of a table's records that the index has; notes what it says of the pack beside.
+    private func known(_ table: [Location], _ outcome: inout Outcome) throws(RepositoryError) -> Set<Location> {
+        guard let tallies = index.tallies[outcome.id] else { return [] }
+        if tallies == [EntryTally(table.map(\.entry))] { return Set(table) }
+        // A repair left out what was damaged, or the index lies. What it says of these names is told by looking them up, and
+        // only where that is not all of it the whole index is read.
+        var said: Set<Location> = []
+        for location in table {
+            for isNode in [false, true] {
+                said.formUnion(try index.find(location.entry.name, node: isNode).filter { $0.pack == outcome.id })
+            }
+        }
+        if tallies != [EntryTally(said.map(\.entry))] { said.formUnion(try index.entries(ofPack: outcome.id)) }
+        let known = said.intersection(table)
+        outcome.denied = said.subtracting(known)
+        guard let first = outcome.denied.min(by: { $0.entry.name < $1.entry.name }) else { return known }
+        outcome.damage.append(
+            "of \(outcome.denied.count) records the index says that they are in \(Pack.path(outcome.id)), and the pack's own table "
+                + "has no such record: the first is \(first.entry.name), \(first.entry.length) bytes, at byte \(first.entry.offset); "
+                + "'tuff backup check --repair' makes the index anew")
+        return known
     }
 
     /// Reads all that the index knows of a pack whose own table cannot be read.

@@ -41,6 +41,8 @@ final class RepositoryIndex: Sendable {
     private let existing: Set<FileID>?
     /// What is wrong with index files that were left out.
     let broken: [RepositoryError]
+    /// What index files that were read say of each pack: one tally where they agree.
+    let tallies: [FileID: Set<EntryTally>]
 
     /// What to do about index files that are damaged.
     enum Care {
@@ -65,15 +67,16 @@ final class RepositoryIndex: Sendable {
         // Whoever only reads may go on with a damaged mark: it says what not to rely on, not what is there.
         doomed = Set(try Mark.listReadable(store, custody).marks.flatMap(\.packs))
         var files: [IndexFile]
-        (files, broken) = try Self.openAll(store, custody, care)
+        (files, broken, tallies) = try Self.openAll(store, custody, care)
         state = Mutex(State(files: files))
     }
 
     private static func openAll(
         _ store: any Store, _ custody: Custody, _ care: Care
-    ) throws(RepositoryError) -> ([IndexFile], broken: [RepositoryError]) {
+    ) throws(RepositoryError) -> ([IndexFile], broken: [RepositoryError], [FileID: Set<EntryTally>]) {
         var files: [FileID: IndexFile] = [:]
         var broken: [FileID: RepositoryError] = [:]
+        var said: [FileID: [FileID: EntryTally]] = [:]
         // One that is gone was merged since it was listed, into one that the list may not have.
         for _ in 0..<100 {
             let listed = try store.list("index").compactMap { FileID($0.name) }
@@ -83,12 +86,16 @@ final class RepositoryIndex: Sendable {
                 for id in listed where files[id] == nil && broken[id] == nil {
                     do throws(RepositoryError) {
                         let file = try IndexFile(id, store: store, custody: custody)
-                        if care == .sorting { try file.verify() }
+                        if care == .sorting { said[id] = try file.verify() }
                         files[id] = file
                     } catch  where care == .sorting && error.isDamage { broken[id] = error }
                 }
+                var tallies: [FileID: Set<EntryTally>] = [:]
+                for id in files.keys {
+                    for (pack, tally) in said[id] ?? [:] { tallies[pack, default: []].insert(tally) }
+                }
                 return (
-                    files.values.sorted { $0.id < $1.id }, broken.sorted { $0.key < $1.key }.map(\.value)
+                    files.values.sorted { $0.id < $1.id }, broken.sorted { $0.key < $1.key }.map(\.value), tallies
                 )
             } catch  where error.code == .notFound { continue }
         }

@@ -75,11 +75,18 @@ package struct RestorePoint: Hashable, Sendable {
         guard let content = piece.withUnsafeBytes({ custody.seal(.point, id).open($0, at: 0) }),
             let record = try? JSONDecoder().decode(Record.self, from: Data(content))
         else { throw RepositoryError(.damaged, "restore point \(id) does not prove itself") }
+        guard record.hasProperTimes else {
+            throw RepositoryError(
+                .damaged, "restore point \(id) has a time that is not of the form YYYY-MM-DDTHH:MM:SSZ")
+        }
         return RestorePoint(id: id, record: record)
     }
 
     /// Places a new one. From now on it is listed.
     static func write(_ record: Record, store: any Store, custody: Custody) throws(RepositoryError) -> RestorePoint {
+        guard record.hasProperTimes else {
+            throw RepositoryError(.refused, "times of a restore point are of the form YYYY-MM-DDTHH:MM:SSZ")
+        }
         let id = FileID()
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -89,5 +96,23 @@ package struct RestorePoint: Hashable, Sendable {
         let piece = custody.seal(.point, id).close(Array(content), at: 0)
         try store.place(FileHeader(kind: .point, id: id).bytes + piece, at: path(id))
         return RestorePoint(id: id, record: record)
+    }
+}
+
+extension RestorePoint.Record {
+    /// Whether its times are of the one form whose order as text is their order in time: by it `latest` is chosen.
+    var hasProperTimes: Bool { Self.isProper(time) && Self.isProper(finished) }
+
+    private static func isProper(_ time: String) -> Bool {
+        // In the place of each digit the largest that it may be; the numbers of two digits are looked at below.
+        let digits = Array(time.utf8)
+        guard digits.count == 20,
+            zip(digits, "9999-19-39T29:59:59Z".utf8).allSatisfy({ digit, form in
+                form >= UInt8(ascii: "0") && form <= UInt8(ascii: "9")
+                    ? digit >= UInt8(ascii: "0") && digit <= form : digit == form
+            })
+        else { return false }
+        func number(_ at: Int) -> Int { Int(digits[at] - 48) * 10 + Int(digits[at + 1] - 48) }
+        return (1...12).contains(number(5)) && (1...31).contains(number(8)) && number(11) < 24
     }
 }

@@ -2,17 +2,17 @@
 struct TreeWalk {
     /// What is told of a block or a node.
     protocol Visitor {
-        /// A node or block that a point needs, at `offset` of its volume, `count` bytes of it beneath. Asked only once for
-        /// each node that was whole; false: what is beneath cannot be looked at.
-        mutating func visit(_ name: ContentName, isNode: Bool) throws(RepositoryError) -> Bool
+        /// A block of so many bytes that a point needs, or a node where there is no length. Asked only once for each node that was
+        /// whole; false: what is beneath cannot be looked at.
+        mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool
         /// A stretch of the point's volume that cannot be read.
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint)
     }
 
     private let repository: Repository
     private let index: RepositoryIndex
-    /// Nodes beneath which nothing is lost.
-    private var whole: Set<ContentName> = []
+    /// Nodes beneath which nothing is lost, by level: in another place the same node would be none.
+    private var whole: [Set<ContentName>] = []
 
     init(_ repository: Repository, _ index: RepositoryIndex) {
         self.repository = repository
@@ -31,13 +31,16 @@ struct TreeWalk {
         _ name: ContentName, _ level: Int, _ position: Int, _ shape: TreeShape, _ reader: TreeReader,
         _ point: RestorePoint, _ visitor: inout some Visitor
     ) throws(RepositoryError) -> Bool {
-        // The same node may stand at an end that is shorter: its number of children is part of its bytes and name.
-        if whole.contains(name) { return true }
+        // At the end of a volume the same node may have fewer children or a shorter block beneath it than elsewhere.
+        let range = shape.range(level: level, index: position)
+        let isFull = range.count == Format.leaf << (5 * level)
+        while whole.count <= level { whole.append([]) }
+        if isFull, whole[level].contains(name) { return true }
         let children = shape.children(level: level, index: position)
-        guard try visitor.visit(name, isNode: true),
+        guard try visitor.visit(name, length: nil),
             let node = try reader.node(named: name, level: level, children: children)
         else {
-            visitor.lost(shape.range(level: level, index: position), of: point)
+            visitor.lost(range, of: point)
             return false
         }
         var isWhole = true
@@ -46,12 +49,12 @@ struct TreeWalk {
             let index = position * Format.fanOut + slot
             if level > 0 {
                 if try !walk(child, level - 1, index, shape, reader, point, &visitor) { isWhole = false }
-            } else if try !visitor.visit(child, isNode: false) {
+            } else if try !visitor.visit(child, length: shape.length(ofBlock: index)) {
                 visitor.lost(shape.range(ofBlock: index), of: point)
                 isWhole = false
             }
         }
-        if isWhole { whole.insert(name) }
+        if isWhole, isFull { whole[level].insert(name) }
         return isWhole
     }
 }

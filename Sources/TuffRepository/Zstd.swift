@@ -30,6 +30,9 @@ final class Compressor {
 
 /// One thread's context for decompressing blocks.
 final class Decompressor {
+    /// How frames of RFC 8878 begin.
+    private static let magic: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd]
+
     private let context: OpaquePointer
 
     init() {
@@ -39,8 +42,13 @@ final class Decompressor {
 
     deinit { ZSTD_freeDCtx(context) }
 
-    /// Fills all of `block` from one frame; false if the frame is damaged or yields more or less.
+    /// Fills all of `block` from one frame; false if the frame is damaged, yields more or less, or is not all there is.
+    ///
+    /// The library would go on with a second frame, skip what calls itself skippable, and take frames of its formats before 1.0.
     func decompress(_ frame: UnsafeRawBufferPointer, into block: UnsafeMutableRawBufferPointer) -> Bool {
+        guard frame.starts(with: Self.magic),
+            ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count
+        else { return false }
         let count = ZSTD_decompressDCtx(context, block.baseAddress, block.count, frame.baseAddress, frame.count)
         return ZSTD_isError(count) == 0 && count == block.count
     }

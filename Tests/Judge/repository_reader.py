@@ -15,7 +15,7 @@ BLOCK, FANOUT, TAG, HEADER, PAGE, MIB = 65536, 32, 16, 32, 4096, 1 << 20
 BLOCKS, NODES, INDEX, POINT, MARKS = 1, 2, 3, 4, 5  # kinds of files
 PLAIN, ZSTD, NODE = 0, 1, 2                         # codings of records
 FAR = 1 << 63                                       # position of tables and footers
-ID, NAME, TIME = "[0-9a-f]{32}", "[0-9a-f]{64}", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+ID, NAME, TIME = "[0-9a-f]{32}", "[0-9a-f]{64}", "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z"
 
 
 def must(true, sentence):
@@ -134,6 +134,7 @@ class Repository:
         table = self.piece(file, file.size - 16 - length, length, FAR)
         places = [self.place(table[i:i + 44], id, file.path) for i in range(0, len(table), 44)]
         begins, ends = [place[1] for place in places], [place[1] + place[2] for place in places]
+        must(all((place[4] == NODE) == (file.kind == NODES) for place in places), f"{file.path}: records of the other kind")
         must([HEADER] + ends == begins + [file.size - 16 - length], f"{file.path}: gaps between records")
         return places
 
@@ -161,8 +162,8 @@ class Repository:
         file = self.pack(id)
         content = self.piece(file, offset, stored, offset) if self.key else file.read(offset, stored)
         try:
-            must((coding == NODE) == (file.kind == NODES), f"{file.path}: the other kind of record at {offset}")
             if coding == ZSTD:  # a frame need not say what it yields, but if it does decompress() would trust it
+                must(content[:4] == b"\x28\xb5\x2f\xfd", f"{file.path}: no frame at {offset}")
                 must(zstandard.frame_content_size(content) in (-1, length), f"{file.path}: bad frame at {offset}")
                 content = zstandard.ZstdDecompressor().decompress(content, length, allow_extra_data=False)
         except zstandard.ZstdError as error:
