@@ -21,6 +21,7 @@ extension FakeFiles {
         }
         file.image = source.image
         file.allocated = source.allocated
+        file.blocks = source.blocks
         try set(target, .file(file))
     }
 
@@ -31,10 +32,25 @@ extension FakeFiles {
         guard case .file(var file)? = try entry(target), !file.isForeign, file.text == nil, size <= file.size else {
             throw HostError(.preconditionFailed, "\(target) is not to be filled")
         }
+        guard case .directory(let name) = target.root else { return }
+        try make(room: max(file.allocated, allocated), for: target.relative, in: name)
+        minted += 1
         file.content = content
         file.image = image
         file.allocated = max(file.allocated, allocated)
+        file.blocks = minted
         try set(target, .file(file))
+    }
+
+    /// Before a file gets blocks of its own for all that it is to have; what it had may be somebody else's as well.
+    func make(room: ByteCount, for name: String, in directory: String) throws(HostError) {
+        guard var found = directories[directory], let file = self[directory, name] else { return }
+        found.entries[name] = nil
+        // Its own come free as they are written over.
+        guard found.free >= room else {
+            throw HostError(
+                .exhausted, "Cannot write to \(directory)/\(name) (\(file.size))", cause: HostError.noBlocks)
+        }
     }
 
     /// Somebody died while the file was filled: it holds neither what it held nor what it was to hold.
@@ -62,7 +78,7 @@ extension FakeWorld {
                 let size = lvm[device.group, origin]?.size ?? volume.size
                 return (volume.content, volume.image, size, size)
             }
-            return (volume.content, volume.image, volume.size, volume.size)
+            return (volume.content, volume.image, volume.size, lvm.written(volume))
         case .file(let path):
             guard case .file(let file)? = try files.entry(path), !file.isForeign, file.text == nil else {
                 throw HostError(.preconditionFailed, "\(path) is no plain file of ours")
@@ -83,17 +99,27 @@ extension FakeWorld {
         switch target {
         case .device(let device):
             try requireAlone(device)
-            guard lvm[device.group, device.name].map({ $0.size >= read.size }) == true else {
+            guard let target = lvm[device.group, device.name], target.size >= read.size else {
                 throw HostError(.preconditionFailed, "the source is larger than \(device.name)")
+            }
+            guard lvm.occupy(device.name, in: device.group, first: max(read.allocated, target.mapped)) else {
+                lvm.spoil(device.name, in: device.group)
+                throw Self.noRoom(device)
             }
             lvm[device.group, device.name]?.content = read.content
             lvm[device.group, device.name]?.showsEarlierData = false
-            lvm.occupy(device.name, in: device.group, first: read.size)
         case .file(let path):
             guard !isOpen(path) else { throw HostError(.preconditionFailed, "\(path) is in use") }
             try files.fill(
                 path, with: read.content, image: read.image, size: read.size, allocated: read.allocated)
         }
+    }
+
+    /// A thin pool without blocks fails writes, at once or after it has waited for some.
+    static func noRoom(_ device: DevicePlace) -> HostError {
+        HostError(
+            .exhausted, "Cannot write to /dev/\(device.group)/\(device.name)", cause: HostError.noBlocks,
+            subject: "/dev/\(device.group)/\(device.name)")
     }
 
     /// Whether a target stack hands the file out.

@@ -8,6 +8,8 @@ package struct FakeFiles: Equatable, Sendable {
         package var size: ByteCount
         /// Bytes with blocks behind them. A new sparse file has none, which is what "blank" means.
         package var allocated = ByteCount.zero
+        /// Stands for them: files that share their blocks have the same.
+        var blocks: UInt64 = 0
         package var mode: UInt16 = 0o600
         /// Content of small text files; data files have none.
         package var text: String?
@@ -40,9 +42,16 @@ package struct FakeFiles: Equatable, Sendable {
         package var sharesBlocks = false
 
         package var free: ByteCount {
-            entries.values.reduce(size) { rest, entry in
-                if case .file(let file) = entry { rest - file.allocated } else { rest }
+            var rest = size, shared: [UInt64: ByteCount] = [:]
+            for entry in entries.values {
+                guard case .file(let file) = entry else { continue }
+                if file.blocks == 0 {
+                    rest = rest - file.allocated
+                } else {
+                    shared[file.blocks] = max(shared[file.blocks] ?? .zero, file.allocated)
+                }
             }
+            return shared.values.reduce(rest) { $0 - $1 }
         }
     }
 
@@ -81,6 +90,7 @@ package struct FakeFiles: Equatable, Sendable {
         file.content = minted
         file.image = nil
         file.allocated = min(file.size, max(file.allocated, bytes))
+        file.blocks = minted
         self[directory, name] = file
     }
 

@@ -94,7 +94,8 @@ extension FakeLVM {
             if volume.active { percents = [percent(used), percent(volume.metadataPercent)] }
         }
         func flag(_ value: Bool) -> String { volume.active ? (value ? "1" : "0") : "-1" }
-        let health = volume.health.isEmpty && group.missingDevices > 0 ? "partial" : volume.health
+        var health = volume.health.isEmpty && group.missingDevices > 0 ? "partial" : volume.health
+        if health.isEmpty, case .thinPool = volume.kind, volume.active, used >= 100 { health = "out_of_data" }
         return [
             volume.name, volume.uuid, "\(volume.size.bytes)", volume.tags.sorted().joined(separator: ","), layout,
             volume.active ? "1" : "0", flag(volume.suspended), flag(isOpen), pool, origin, percents[0], percents[1],

@@ -41,15 +41,16 @@ package struct FakeLVM: Equatable, Sendable {
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.
         package internal(set) var image: UInt64?
-        /// Thin volumes: what they have blocks for, and how much of that they share with nobody.
-        package internal(set) var mapped = ByteCount.zero
-        package internal(set) var own = ByteCount.zero
+        /// Thin volumes: what they have blocks for, from their beginning on.
+        var runs: [Run] = []
         /// Some of its extents hold what earlier volumes left there.
         package var showsEarlierData = false
 
         package var pool: String? {
             if case .thin(let pool, _) = kind { pool } else { nil }
         }
+
+        package var mapped: ByteCount { runs.reduce(.zero) { $0 + $1.length } }
     }
 
     package struct Group: Equatable, Sendable {
@@ -211,7 +212,7 @@ package struct FakeLVM: Equatable, Sendable {
         try add(name, to: group, size: source.size, kind: .thin(pool: pool, origin: origin))
         self[group, name]?.skipsActivation = true
         self[group, name]?.content = source.content
-        self[group, name]?.mapped = source.mapped
+        self[group, name]?.runs = source.runs
     }
 
     /// `lvcreate -s -L` of a linear volume: its device is there if the origin's is.
@@ -237,6 +238,10 @@ package struct FakeLVM: Equatable, Sendable {
         guard let found = self[group] else { throw Refusal(sentence: "Volume group \"\(group)\" not found") }
         guard found.volumes[name] == nil else {
             throw Refusal(sentence: "Logical Volume \"\(name)\" already exists in volume group \"\(group)\"")
+        }
+        if case .thin(let pool, _) = kind, isFull(pool, in: group) {
+            throw Refusal(
+                sentence: "Cannot create new thin volume, free space in thin pool \(group)/\(pool) reached threshold.")
         }
         let uuid = mintUUID()
         var volume = Volume(
@@ -314,26 +319,17 @@ package struct FakeLVM: Equatable, Sendable {
         self[group, name]?.showsEarlierData = false
     }
 
-    /// Somebody writes to the volume: its content changes for good.
+    /// Somebody writes to the volume: its content changes for good, as far as its pool has blocks.
     package mutating func write(to name: String, in group: String) {
-        let content = mint()
-        self[group, name]?.content = content
-        self[group, name]?.image = nil
+        spoil(name, in: group)
         occupy(name, in: group)
     }
 
-    /// A thin volume gets blocks of its own for its first bytes; nil: for all.
-    mutating func occupy(_ name: String, in group: String, first: ByteCount? = nil) {
-        guard let volume = self[group, name], volume.pool != nil else { return }
-        let written = min(volume.size, first ?? volume.size)
-        self[group, name]?.mapped = max(volume.mapped, written)
-        self[group, name]?.own = max(volume.own, written)
-    }
-
-    /// How full a thin pool is: what somebody said, and what its volumes have. A full one takes no more, as here nothing fails.
-    func used(_ pool: Volume, in group: Group) -> Double {
-        let own = group.volumes.values.lazy.filter { $0.pool == pool.name }.reduce(ByteCount.zero) { $0 + $1.own }
-        return min(100, pool.dataPercent + 100 * Double(own.bytes) / Double(max(pool.size.bytes, 1)))
+    /// Some of its bytes become others, all of them where it had blocks already.
+    mutating func spoil(_ name: String, in group: String) {
+        let content = mint()
+        self[group, name]?.content = content
+        self[group, name]?.image = nil
     }
 
     /// What a reboot leaves: thin pools are activated as lvm2's rules do at boot, nothing else is active or open.

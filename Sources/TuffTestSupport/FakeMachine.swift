@@ -337,7 +337,7 @@ package final class FakeMachine: Machine {
     private static func leaveHalfDone(_ action: HostAction, _ target: DevicePlace, _ state: inout State) {
         let showsEarlierData = state.world.lvm[target.group, target.name]?.showsEarlierData
         guard (try? state.world.perform(completed(action, state))) != nil else { return }
-        state.world.lvm.write(to: target.name, in: target.group)
+        state.world.lvm.spoil(target.name, in: target.group)
         state.world.lvm[target.group, target.name]?.showsEarlierData = showsEarlierData ?? false
     }
 

@@ -50,7 +50,10 @@ extension FakeWorld {
                 size <= volume.size
             else { throw HostError(.preconditionFailed, "\(device.name) is not to be filled") }
             lvm.fill(device.name, in: device.group, from: image.stamp)
-            lvm.occupy(device.name, in: device.group, first: image.size)
+            guard lvm.occupy(device.name, in: device.group, first: max(image.size, volume.mapped)) else {
+                lvm.spoil(device.name, in: device.group)
+                throw Self.noRoom(device)
+            }
         case .file(let path):
             guard case .directory(let directory) = path.root else {
                 throw HostError(.refused, "\(path) is in no directory pool")
@@ -75,10 +78,12 @@ extension FakeFiles {
             throw HostError(.preconditionFailed, "\(directory)/\(name) is not to be filled")
         }
         guard file.image != image.stamp else { return }
+        try make(room: max(file.allocated, image.size), for: name, in: directory)
         minted += 1
         file.content = minted
         file.image = image.stamp
         file.allocated = max(file.allocated, image.size)
+        file.blocks = minted
         self[directory, name] = file
     }
 }

@@ -22,6 +22,8 @@ package struct Oracle: Sendable {
         case identity = "I8"
         /// No session is cut and no disk is shown unprotected.
         case sessions = "I9"
+        /// What a plan was proven to have room for has room.
+        case room = "I10"
     }
 
     package struct Violation: Hashable, Sendable, CustomStringConvertible {

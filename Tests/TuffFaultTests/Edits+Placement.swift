@@ -10,7 +10,7 @@ extension Simulation {
     static func addShelves(_ world: inout FakeWorld, _ desired: inout DesiredState) {
         for name in shelves {
             try? world.lvm.addThinPool(
-                "tp-\(name)", in: "vg0", size: ByteCount(32 << 20), metadataSize: ByteCount(4 << 20))
+                "tp-\(name)", in: "vg0", size: ByteCount(28 << 20), metadataSize: ByteCount(4 << 20))
             var spec = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp-\(name)")))
             spec.overprovision = 3
             desired.pools[name] = Sample.declared(name, spec, labels: [label: "yes"])

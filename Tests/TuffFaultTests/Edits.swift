@@ -16,7 +16,7 @@ enum Edit: String, CaseIterable, Sendable {
     case orderAdopt, orderLetGo
     case vanish, addStranger, write, loseLedger
     case declarePool, declareUsedPool, autoExtend, stopMonitoring
-    case place, relabelShelf, fillShelves
+    case place, relabelShelf, fillShelves, crowd
 
     /// Those that begin a sequence on a fresh host.
     static let first: [Edit] = [.declare, .declareAttached]
@@ -136,6 +136,7 @@ extension Simulation {
             oracle.forgetAll()
         case .declarePool, .declareUsedPool, .autoExtend, .stopMonitoring: return editPool(edit)
         case .place, .relabelShelf, .fillShelves: return editPlacement(edit, name)
+        case .crowd: return crowdGroup()
         case .login, .logout, .vanish, .addStranger, .write, .overflow: return byHand(edit, name, iqn, backend)
         }
         return true

@@ -1,0 +1,25 @@
+/// What was proven to fit fits: a plan that was not refused has room for every one of its steps, as long as nobody else takes
+/// any between the look at the host and the act.
+extension Oracle {
+    /// Something that a pass did and that failed for lack of room.
+    package struct Shortage: Sendable {
+        package var home: String
+        /// Name of what was written to; nil: it was something that is made or grown.
+        package var name: String?
+        package var sentence: String
+
+        package init(home: String, name: String?, sentence: String) {
+            self.home = home
+            self.name = name
+            self.sentence = sentence
+        }
+    }
+
+    /// Work that an earlier pass began goes on with whatever room there is by now, since giving it up would leave it half done.
+    package func overcommitted(_ shortages: [Shortage], _ before: OracleView) -> [Violation] {
+        shortages.filter { shortage in
+            let begun = before.objects.first { $0.home == shortage.home && $0.name == shortage.name }
+            return begun.map { !$0.isIncomplete && !$0.isHalfRestored } ?? true
+        }.map { Violation(.room, "\($0.home) was to have room: \($0.sentence)") }
+    }
+}

@@ -1,0 +1,57 @@
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+/// What people said, in the oracle's own words.
+extension Simulation {
+    func intent(_ consent: Consent, _ order: Order?, _ context: PlanContext) -> Oracle.Intent {
+        var intent = Oracle.Intent()
+        intent.now = context.now.secondsSince1970
+        intent.homes = homes()
+        intent.prune = consent.prune
+        intent.destroy = consent.allowDestroy
+        intent.runDue = consent.runDue
+        for (name, policy) in desired.snapshotPolicies {
+            guard case .names(let names) = policy.spec.volumes else { continue }
+            intent.policies[name] = Oracle.Intent.Policy(volumes: Set(names), keep: policy.spec.keep?.last)
+        }
+        intent.removals = consent.allowRemovals
+        if consent.allowPoolCreate { intent.newGroups = offers() }
+        intent.recreate = Set(consent.recreate.map(\.name))
+        for (name, volume) in desired.volumes {
+            let home: String = if case .pool("dir") = volume.spec.placement { Self.directory } else { "vg0" }
+            intent.volumes[name] = Oracle.Intent.Volume(
+                home: home, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
+                endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,
+                mostInitiators: volume.spec.sharing == .handover ? 2 : 1, image: volume.spec.imagePath)
+        }
+        for (name, snapshot) in desired.snapshots {
+            intent.volumes[name] = Oracle.Intent.Volume(home: intent.volumes[snapshot.spec.volume]?.home ?? "vg0")
+        }
+        intent.restores = desired.restores.values.compactMap { restore in
+            guard case .snapshot(let snapshot) = restore.spec.from else { return nil }
+            return Oracle.Intent.Restore(
+                name: restore.metadata.name, volume: restore.spec.volume, uid: restore.spec.volumeUID.description,
+                snapshot: snapshot)
+        }
+        for (name, attachment) in desired.attachments {
+            intent.attachments[name] = Oracle.Intent.Attachment(
+                volume: attachment.spec.volume, initiator: attachment.spec.initiator,
+                demandsCHAP: attachment.spec.chap != nil)
+        }
+        let objects = OracleView(machine.world).objects
+        func uids(_ name: String) -> Set<String> {
+            Set(objects.filter { $0.uid == name || $0.label == name }.compactMap(\.uid))
+        }
+        switch order {
+        case .restore(let name)?, .purge(let name)?, .unprotect(let name)?, .release(let name)?:
+            intent.ordered = uids(name)
+        case .detach(let name, let force)?:
+            intent.detached = [name]
+            if force { intent.forced = [name] }
+        case .adopt(let adoptions)?: intent.adopted = Set(adoptions.map(\.uuid))
+        case .restoreExports?, .withdrawExports?, nil: break
+        }
+        return intent
+    }
+}
