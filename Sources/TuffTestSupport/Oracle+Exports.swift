@@ -45,19 +45,44 @@ extension Oracle {
         }
     }
 
-    /// A disk is shown to more initiators than its documents let it, and than it was before.
+    /// A disk is shown to more initiators, or written to by more, than its documents let it, and than before.
     private func crowded(_ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
-        func users(_ view: OracleView, _ iqn: String) -> Int {
-            view.access.count { $0.iqn == iqn && $0.isMapped && $0.isMarked }
+        func users(_ view: OracleView, _ iqn: String, writing: Bool = false) -> Int {
+            view.access.count { $0.iqn == iqn && $0.isMapped && $0.isMarked && ($0.writes || !writing) }
         }
-        return after.objects.compactMap { object in
-            guard object.stack == intent.stack, let iqn = object.mark("iqn") else { return nil }
+        return after.objects.flatMap { object -> [Violation] in
+            guard object.stack == intent.stack, let iqn = object.mark("iqn") else { return [] }
             // A new name may wait for something while its document counts already.
             let heir = intent.volumes.values.first { $0.formerName == object.label }
-            let limit = (intent.volumes[object.label] ?? heir)?.mostInitiators ?? 1
-            let number = users(after, iqn)
-            guard number > limit, number > users(before, iqn) else { return nil }
-            return Violation(.sessions, "\(number) initiators may use \(iqn) at once, and its documents let \(limit)")
+            let limit = (intent.volumes[object.label] ?? heir)?.limit ?? Intent.Limit()
+            var found: [Violation] = []
+            let number = users(after, iqn), writers = users(after, iqn, writing: true)
+            if number > limit.initiators, number > users(before, iqn) {
+                found.append(
+                    Violation(
+                        .sessions,
+                        "\(number) initiators may use \(iqn) at once, and its documents let \(limit.initiators)"))
+            }
+            if writers > limit.writers, writers > users(before, iqn, writing: true) {
+                found.append(
+                    Violation(
+                        .sessions,
+                        "\(writers) initiators may write to \(iqn) at once, and its documents let \(limit.writers)"))
+            }
+            return found
+        }
+    }
+
+    /// Nobody writes who is to read: read-only is what the attachment says when a pass calls itself finished.
+    func modes(_ view: OracleView, _ intent: Intent, _ mine: [OracleObject], _ blocked: Set<String>) -> [Violation] {
+        intent.attachments.sorted { $0.key < $1.key }.compactMap { name, attachment in
+            guard !blocked.contains(name), !blocked.contains(attachment.volume),
+                let iqn = mine.first(where: { $0.isLive && $0.label == attachment.volume })?.mark("iqn"),
+                let access = view.access.first(where: { $0.iqn == iqn && $0.initiator == attachment.initiator }),
+                access.isMapped, access.writes == attachment.isReadOnly
+            else { return nil }
+            let what = access.writes ? "may write, and is to read" : "only reads, and is to write"
+            return Violation(.convergence, "\(attachment.initiator) at \(iqn) \(what)")
         }
     }
 
@@ -154,6 +179,7 @@ extension Oracle {
                 say("\(name) has access marked '\(access?.tag ?? "")'")
             }
         }
+        found += modes(view, intent, mine, blocked)
         guard intent.prune else { return found }
         for access in view.access where access.isMarked && !blocked.contains(access.attachment) {
             guard let volume = mine.first(where: { $0.mark("iqn") == access.iqn }), !blocked.contains(volume.label)

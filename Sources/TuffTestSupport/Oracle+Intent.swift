@@ -6,20 +6,42 @@ extension Oracle {
             package var formerName: String?
             /// `protect: false` was written out.
             package var endsProtection: Bool
-            /// How many initiators may use it at once.
-            package var mostInitiators: Int
-            /// Path of the image it is made from.
-            package var image: String?
+            /// Who may use it at once.
+            package var limit: Limit
+            /// What it is made from.
+            package var image: Image?
 
             package init(
-                home: String, formerName: String? = nil, endsProtection: Bool = false, mostInitiators: Int = 1,
-                image: String? = nil
+                home: String, formerName: String? = nil, endsProtection: Bool = false, limit: Limit = Limit(),
+                image: Image? = nil
             ) {
                 self.image = image
                 self.home = home
                 self.formerName = formerName
                 self.endsProtection = endsProtection
-                self.mostInitiators = mostInitiators
+                self.limit = limit
+            }
+        }
+
+        /// An image, and what it must be where a digest is given.
+        package struct Image: Sendable {
+            package var path: String
+            package var digest: String?
+
+            package init(path: String, digest: String?) {
+                self.path = path
+                self.digest = digest
+            }
+        }
+
+        /// How many initiators may use a volume at once, and how many of them write.
+        package struct Limit: Sendable {
+            package var initiators: Int
+            package var writers: Int
+
+            package init(initiators: Int = 1, writers: Int = 1) {
+                self.initiators = initiators
+                self.writers = writers
             }
         }
 
@@ -27,8 +49,10 @@ extension Oracle {
             package var volume: String
             package var initiator: String
             package var demandsCHAP: Bool
+            package var isReadOnly: Bool
 
-            package init(volume: String, initiator: String, demandsCHAP: Bool) {
+            package init(volume: String, initiator: String, demandsCHAP: Bool, isReadOnly: Bool = false) {
+                self.isReadOnly = isReadOnly
                 self.volume = volume
                 self.initiator = initiator
                 self.demandsCHAP = demandsCHAP
@@ -74,6 +98,8 @@ extension Oracle {
         package var prune = false
         package var destroy = false
         package var removals: Int?
+        /// Groups of thick pools whose documents say that new extents show what they hold.
+        package var unwiped: Set<String> = []
         package var recreate: Set<String> = []
         /// Devices that declared pools may be made of, by the name of the volume group; empty without consent.
         package var newGroups: [String: Set<String>] = [:]

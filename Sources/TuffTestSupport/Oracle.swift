@@ -46,8 +46,8 @@ package struct Oracle: Sendable {
     private var everSeen: Set<String> = []
     /// Serial numbers that initiators have seen, by uid.
     private var shown: [String: String] = [:]
-    /// What each image held at some time of this pass.
-    private var stamps: [String: Set<UInt64>] = [:]
+    /// What each image held at some time of this pass, and the digest of that.
+    private var stamps: [String: [UInt64: String]] = [:]
     /// Uids that people ordered or policy allowed to go.
     private(set) var gone: Set<String> = []
     /// The last name of everything that was ever seen, by uid.
@@ -147,12 +147,12 @@ package struct Oracle: Sendable {
             // A person may have grown it.
             let old = before.object(new.key)
             let isTheirs = old?.showsEarlierData == true && old?.isHidden == false
-            if !new.isHidden, !isTheirs {
+            if !new.isHidden, !isTheirs, !intent.unwiped.contains(new.home) {
                 found.append(Violation(.bytes, "\(new.place) shows what earlier volumes left"))
             }
         }
         for (path, image) in Array(before.world.images) + Array(after.world.images) {
-            stamps[path, default: []].insert(image.stamp)
+            stamps[path, default: [:]][image.stamp] = image.sha256
         }
         for new in after.objects where new.stack == intent.stack {
             found += filled(new, predecessor(of: new, in: before), intent)
@@ -187,10 +187,12 @@ package struct Oracle: Sendable {
     /// What is made from an image is shown when it holds all of the image, as that was during the pass, and not before.
     private func filled(_ new: OracleObject, _ old: OracleObject?, _ intent: Intent) -> [Violation] {
         guard old.map(\.isIncomplete) ?? !everSeen.contains(new.uid ?? ""), !new.isIncomplete, new.mark("from") == nil,
-            let path = intent.volumes[new.label]?.image
+            let declared = intent.volumes[new.label]?.image
         else { return [] }
-        if let image = new.image, stamps[path]?.contains(image) == true { return [] }
-        return [Violation(.bytes, "\(new.place) is shown and does not hold \(path)")]
+        if let image = new.image, let digest = stamps[declared.path]?[image], digest == declared.digest ?? digest {
+            return []
+        }
+        return [Violation(.bytes, "\(new.place) is shown and does not hold \(declared.path)")]
     }
 
     private func successor(of old: OracleObject, in view: OracleView) -> OracleObject? {

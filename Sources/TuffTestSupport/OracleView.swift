@@ -78,6 +78,8 @@ package struct OracleAccess: Equatable, Sendable {
     package var initiator: String
     package var tag: String
     package var isMapped: Bool
+    /// Through one of its mappings at least.
+    package var writes: Bool
     package var hasUser: Bool
 
     package var isMarked: Bool { tag.hasPrefix("tuff:") || tag.hasPrefix("tuff!") }
@@ -180,7 +182,10 @@ package struct OracleView: Sendable {
                 access.append(
                     OracleAccess(
                         iqn: iqn, initiator: initiator, tag: acl.children["tag"]?.text ?? "",
-                        isMapped: acl.children.values.contains(where: \.live), hasUser: !["", "NULL"].contains(user)))
+                        isMapped: acl.children.values.contains(where: \.live),
+                        writes: acl.children.values.contains {
+                            $0.live && $0.children["write_protect"]?.text == "0"
+                        }, hasUser: !["", "NULL"].contains(user)))
             }
         }
         access.sort { ($0.iqn, $0.initiator) < ($1.iqn, $1.initiator) }

@@ -9,13 +9,14 @@ enum Edit: String, CaseIterable, Sendable {
     case snapshot, clone, cloneAway, removeSnapshot
     case restore, removeRestore, overflow
     case declarePolicy, removePolicy, deselect, keepRun
-    case declareFromImage, changeImage, loseImage
+    case declareFromImage, declareFromRaw, declareFromDigest, changeImage, loseImage
     case handOver, endHandover
+    case shareReaders, shareWriters, addSharer, removeSharer, swapWriter, unshare
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
     case orderAdopt, orderLetGo
     case vanish, addStranger, write, loseLedger
-    case declarePool, declareUsedPool, autoExtend, stopMonitoring
+    case declarePool, declareUsedPool, declareThickPool, declareMixedPool, autoExtend, stopMonitoring, changeWipe
     case place, relabelShelf, fillShelves, crowd
 
     /// Those that begin a sequence on a fresh host.
@@ -35,7 +36,7 @@ enum Edit: String, CaseIterable, Sendable {
     }
 
     var destroys: Bool { self == .keepForNoTime }
-    var makesPool: Bool { [.declarePool, .declareUsedPool].contains(self) }
+    var makesPool: Bool { [.declarePool, .declareUsedPool, .declareThickPool, .declareMixedPool].contains(self) }
 }
 
 extension Simulation {
@@ -53,36 +54,10 @@ extension Simulation {
         }
         // What is beside it has its own initiator, and all have secrets or none.
         if let other = attached(to: volume).first {
-            spec.initiator = free(beside: volume)
+            spec = sharer("", of: volume).spec
             spec.chap = other.spec.chap
         }
         return Sample.declared("\(volume)-on-web", spec)
-    }
-
-    private func attached(to volume: String) -> [Declared<AttachmentSpec>] {
-        desired.attachments.values.filter { $0.spec.volume == volume }.sorted { $0.metadata.name < $1.metadata.name }
-    }
-
-    /// An initiator that no attachment of the volume has.
-    private func free(beside volume: String) -> String {
-        let used = attached(to: volume).map(\.spec.initiator)
-        return Self.initiators.first { !used.contains($0) } ?? Self.initiators[0]
-    }
-
-    /// The second side of a live migration comes (`NAME-next`), or goes and the volume is unshared again.
-    private mutating func handOver(_ name: String, begins: Bool) -> Bool {
-        let next = "\(name)-next"
-        guard var declared = desired.volumes[name], (desired.attachments[next] == nil) == begins,
-            attached(to: name).count < 2 || !begins
-        else { return false }
-        declared.spec.sharing = begins ? .handover : .none
-        desired.volumes[name] = declared
-        desired.attachments[next] = nil
-        guard begins else { return true }
-        var spec = AttachmentSpec(volume: name, initiator: free(beside: name))
-        spec.chap = attached(to: name).first?.spec.chap
-        desired.attachments[next] = Sample.declared(next, spec)
-        return true
     }
 
     /// Does one thing to the volume `name`.
@@ -102,13 +77,15 @@ extension Simulation {
             for attachment in attached(to: name) { desired.attachments[attachment.metadata.name] = nil }
             forget(.volume(name))
         case .attach, .attachWithSecret:
-            let room = desired.volumes[name]?.spec.sharing == .handover ? 2 : 1
-            guard isDeclared, desired.attachments[access] == nil, attached(to: name).count < room else { return false }
+            guard isDeclared, desired.attachments[access] == nil, attached(to: name).count < seats(of: name) else {
+                return false
+            }
             desired.attachments[access] = attachment(name, secret: edit == .attachWithSecret)
         case .detach:
             guard desired.attachments.removeValue(forKey: access) != nil else { return false }
         case .rename: return rename(name)
         case .handOver, .endHandover: return handOver(name, begins: edit == .handOver)
+        case .shareReaders, .shareWriters, .addSharer, .removeSharer, .swapWriter, .unshare: return share(edit, name)
         case .snapshot, .clone, .removeSnapshot: return copy(edit, name, backend)
         case .restore: return restore(name)
         case .removeRestore: return desired.restores.removeValue(forKey: "\(name)-undo") != nil
@@ -118,6 +95,7 @@ extension Simulation {
             if edit == .disconnectOnRemove {
                 declared.spec.onRemove = .disconnect
             } else {
+                guard attached(to: declared.spec.volume).count < Self.initiators.count else { return false }
                 declared.spec.initiator = free(beside: declared.spec.volume)
             }
             desired.attachments[access] = declared
@@ -125,7 +103,8 @@ extension Simulation {
             guard var declared = desired.volumes[name] else { return false }
             change(&declared, edit)
             desired.volumes[name] = declared
-        case .declareFromImage, .changeImage, .loseImage: return editImage(edit, name, backend)
+        case .declareFromImage, .declareFromRaw, .declareFromDigest, .changeImage, .loseImage:
+            return editImage(edit, name, backend)
         case .declarePolicy, .removePolicy, .deselect, .keepRun: return policy(edit, name, backend)
         case .expire: machine.advance(seconds: 8 * 86400)
         case .clockBack: machine.setClock(ahead: -2 * 86400)
@@ -134,7 +113,9 @@ extension Simulation {
         case .loseLedger:
             ledger.contents = Ledger()
             oracle.forgetAll()
-        case .declarePool, .declareUsedPool, .autoExtend, .stopMonitoring: return editPool(edit)
+        case .declarePool, .declareUsedPool, .declareThickPool, .declareMixedPool, .autoExtend, .stopMonitoring,
+            .changeWipe:
+            return editPool(edit)
         case .place, .relabelShelf, .fillShelves: return editPlacement(edit, name)
         case .crowd: return crowdGroup()
         case .login, .logout, .vanish, .addStranger, .write, .overflow: return byHand(edit, name, iqn, backend)

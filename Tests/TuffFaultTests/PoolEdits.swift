@@ -5,12 +5,14 @@ import TuffTestSupport
 /// Pools that are to be made, of devices that are blank and of some that are not.
 extension Simulation {
     static let blankDevices = ["/dev/disk/by-id/blank-0", "/dev/disk/by-id/blank-1"]
+    static let thickDevice = "/dev/disk/by-id/blank-2"
+    static let spareDevice = "/dev/disk/by-id/blank-3"
     /// Nothing tells whose its bytes are, so that LVM itself would take it.
     static let usedDevice = "/dev/disk/by-id/used"
     static let foreignDevice = "/dev/disk/by-id/foreign"
 
     static func plugIn(_ world: inout FakeWorld) {
-        for path in blankDevices { world.lvm.plugIn(path) }
+        for path in blankDevices + [thickDevice, spareDevice] { world.lvm.plugIn(path) }
         world.lvm.plugIn(usedDevice) { $0.firstData = 1 << 27 }
         world.lvm.plugIn(foreignDevice) { $0.signatures = [DeviceSignature(type: "ext4", offset: 1080)] }
     }
@@ -65,6 +67,20 @@ extension Simulation {
             desired.pools["made"] = Self.pool("made", "vg1", Self.blankDevices)
             desired.volumes["within"] = Sample.declared(
                 "within", VolumeSpec(size: ByteCount(16 << 20), placement: .pool("made")))
+        case .declareThickPool:
+            guard desired.pools["thick"] == nil else { return false }
+            desired.pools["thick"] = Self.pool("thick", "vg3", [Self.thickDevice], thinPool: nil)
+            desired.volumes["inside"] = Sample.declared(
+                "inside", VolumeSpec(size: ByteCount(16 << 20), placement: .pool("thick")))
+        case .declareMixedPool:
+            // One of its devices is blank, which makes the other no less somebody's.
+            guard desired.pools["mixed"] == nil else { return false }
+            desired.pools["mixed"] = Self.pool("mixed", "vg4", [Self.spareDevice, Self.foreignDevice])
+        case .changeWipe:
+            guard case .lvm(var lvm)? = desired.pools["slow"]?.spec.backend else { return false }
+            let all: [LVMPoolSpec.Wipe] = [.zero, .discard, .none]
+            lvm.wipe = all[((all.firstIndex(of: lvm.wipe) ?? 0) + 1) % all.count]
+            desired.pools["slow"]?.spec.backend = .lvm(lvm)
         default:
             guard desired.pools["refused"] == nil else { return false }
             desired.pools["refused"] = Self.pool("refused", "vg2", [Self.usedDevice, Self.foreignDevice])
@@ -72,8 +88,10 @@ extension Simulation {
         return true
     }
 
-    private static func pool(_ name: String, _ group: String, _ devices: [String]) -> Declared<PoolSpec> {
-        var lvm = LVMPoolSpec(volumeGroup: group, thinPool: "tp")
+    private static func pool(_ name: String, _ group: String, _ devices: [String], thinPool: String? = "tp")
+        -> Declared<PoolSpec>
+    {
+        var lvm = LVMPoolSpec(volumeGroup: group, thinPool: thinPool)
         lvm.create = PoolCreation(devices: devices)
         return Sample.declared(name, PoolSpec(backend: .lvm(lvm)))
     }

@@ -24,7 +24,9 @@ struct RandomWalk {
             let name = "v\(index)"
             let backend = Simulation.Backend.allCases.randomElement(using: &generator) ?? .lvm
             backends[name] = backend
-            let edit = [.declareAttached, .declare, .declareFromImage].randomElement(using: &generator) ?? Edit.declare
+            let edit =
+                [.declareAttached, .declare, .declareFromImage, .declareFromRaw, .declareFromDigest]
+                .randomElement(using: &generator) ?? Edit.declare
             _ = host.edit(edit, name, backend)
         }
         await host.settle()

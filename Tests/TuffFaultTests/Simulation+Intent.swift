@@ -16,6 +16,11 @@ extension Simulation {
             intent.policies[name] = Oracle.Intent.Policy(volumes: Set(names), keep: policy.spec.keep?.last)
         }
         intent.removals = consent.allowRemovals
+        intent.unwiped = Set(
+            desired.pools.values.compactMap { pool in
+                guard case .lvm(let lvm) = pool.spec.backend, lvm.wipe == .none else { return nil }
+                return lvm.volumeGroup
+            })
         if consent.allowPoolCreate { intent.newGroups = offers() }
         intent.recreate = Set(consent.recreate.map(\.name))
         for (name, volume) in desired.volumes {
@@ -23,7 +28,8 @@ extension Simulation {
             intent.volumes[name] = Oracle.Intent.Volume(
                 home: home, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
                 endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,
-                mostInitiators: volume.spec.sharing == .handover ? 2 : 1, image: volume.spec.imagePath)
+                limit: Self.limit(volume.spec.sharing),
+                image: volume.spec.image.map { Oracle.Intent.Image(path: $0.path, digest: $0.sha256) })
         }
         for (name, snapshot) in desired.snapshots {
             intent.volumes[name] = Oracle.Intent.Volume(home: intent.volumes[snapshot.spec.volume]?.home ?? "vg0")
@@ -37,7 +43,7 @@ extension Simulation {
         for (name, attachment) in desired.attachments {
             intent.attachments[name] = Oracle.Intent.Attachment(
                 volume: attachment.spec.volume, initiator: attachment.spec.initiator,
-                demandsCHAP: attachment.spec.chap != nil)
+                demandsCHAP: attachment.spec.chap != nil, isReadOnly: attachment.spec.readOnly)
         }
         let objects = OracleView(machine.world).objects
         func uids(_ name: String) -> Set<String> {
@@ -53,5 +59,14 @@ extension Simulation {
         case .restoreExports?, .withdrawExports?, nil: break
         }
         return intent
+    }
+
+    private static func limit(_ sharing: VolumeSpec.Sharing) -> Oracle.Intent.Limit {
+        switch sharing {
+        case .none: Oracle.Intent.Limit(initiators: 1, writers: 1)
+        case .handover: Oracle.Intent.Limit(initiators: 2, writers: 2)
+        case .readers: Oracle.Intent.Limit(initiators: .max, writers: 1)
+        case .writers: Oracle.Intent.Limit(initiators: .max, writers: .max)
+        }
     }
 }

@@ -22,7 +22,6 @@ struct Simulation {
     }
 
     static let directory = "/srv/pool"
-    static let image = "/srv/images/debian.qcow2"
     static let secretFile = "/etc/tuff/secrets/web"
     static let canary = "canary-5e1f-never-printed"
     static let config = ControllerConfig(
@@ -56,7 +55,7 @@ struct Simulation {
         world.files.addDirectory(Self.directory, sharesBlocks: seed % 2 == 1)
         world.files.addFile("notes.txt", in: Self.directory, size: ByteCount(100), allocated: ByteCount(4096))
         world.secrets[Self.secretFile] = Self.canary
-        world.images[Self.image] = FakeImage(format: .qcow2, size: ByteCount(8 << 20), stamp: 1)
+        Self.addImages(&world)
         // The world is empty, so this has room.
         try? world.lvm.create("foreign", in: "vg0", pool: "tp0", size: Sample.gibi(1), tags: ["backup"])
         let other = Sample.marks("theirs", uid: Sample.uid(9), stack: "other")
@@ -319,11 +318,14 @@ struct Simulation {
         if case .volume(.purge) = planned.step { true } else { false }
     }
 
-    /// Nothing is done since a condition is read as unmet each time, or there is no room, and the report says which.
+    /// Nothing is done since a condition is read as unmet each time, or an image is not the one that was declared, or there is
+    /// no room, and the report says which.
     private static func isStalledWithReason(_ outcome: Outcome) -> Bool {
         let failed = outcome.report?.changes.filter { $0.verdict == .failed } ?? []
         return !failed.isEmpty
-            && failed.allSatisfy { $0.error.map { $0.code == .preconditionFailed || $0.isLackOfRoom } ?? false }
+            && failed.allSatisfy {
+                $0.error.map { [.preconditionFailed, .refused].contains($0.code) || $0.isLackOfRoom } ?? false
+            }
     }
 
     /// What was found since the last call.
