@@ -239,6 +239,9 @@ package struct FakeLVM: Equatable, Sendable {
         guard found.volumes[name] == nil else {
             throw Refusal(sentence: "Logical Volume \"\(name)\" already exists in volume group \"\(group)\"")
         }
+        if case .thin(let pool, _) = kind, found.volumes[pool]?.needsCheck == true {
+            throw Refusal(sentence: "Failed to suspend \(group)/\(pool) with queued messages.")
+        }
         if case .thin(let pool, _) = kind, isFull(pool, in: group) {
             throw Refusal(
                 sentence: "Cannot create new thin volume, free space in thin pool \(group)/\(pool) reached threshold.")

@@ -3,6 +3,8 @@ extension Oracle {
     package struct Intent: Sendable {
         package struct Volume: Sendable {
             package var home: String
+            /// What the pool of one that names none must be labelled with.
+            package var poolLabels: [String: String]?
             package var formerName: String?
             /// `protect: false` was written out.
             package var endsProtection: Bool
@@ -12,14 +14,29 @@ extension Oracle {
             package var image: Image?
 
             package init(
-                home: String, formerName: String? = nil, endsProtection: Bool = false, limit: Limit = Limit(),
+                home: String, poolLabels: [String: String]? = nil, formerName: String? = nil,
+                endsProtection: Bool = false, limit: Limit = Limit(),
                 image: Image? = nil
             ) {
                 self.image = image
                 self.home = home
+                self.poolLabels = poolLabels
                 self.formerName = formerName
                 self.endsProtection = endsProtection
                 self.limit = limit
+            }
+        }
+
+        /// Where volumes may be, and how that is labelled.
+        package struct Pool: Sendable {
+            package var home: String
+            package var thinPool: String?
+            package var labels: [String: String]
+
+            package init(home: String, thinPool: String? = nil, labels: [String: String]) {
+                self.home = home
+                self.thinPool = thinPool
+                self.labels = labels
             }
         }
 
@@ -79,6 +96,9 @@ extension Oracle {
             package var volumes: Set<String>
             /// How many it keeps of each; nil: all.
             package var keep: Int?
+            /// Seconds by which its midnight comes before that of UTC, and by which it may be late.
+            package var offset: Int64 = 0
+            package var jitter: Int64 = 0
 
             package init(volumes: Set<String>, keep: Int?) {
                 self.volumes = volumes
@@ -105,8 +125,9 @@ extension Oracle {
         package var newGroups: [String: Set<String>] = [:]
         /// Uids that an order by hand is about: purge, restore, release or unprotect.
         package var ordered: Set<String> = []
-        /// Uuids of logical volumes that an order adopts.
-        package var adopted: Set<String> = []
+        /// Uuids of logical volumes that an order adopts, and what initiators know each by: IQN, serial and LUN.
+        package var adopted: [String: [String]] = [:]
+        package var pools: [Pool] = []
         /// Attachments that `detach --force` cuts off, and that `detach` takes away.
         package var forced: Set<String> = []
         package var detached: Set<String> = []

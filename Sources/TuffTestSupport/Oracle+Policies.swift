@@ -57,8 +57,10 @@ extension Oracle {
         if origin.map({ policy.volumes.contains($0.label) }) != true {
             found.append(Violation(.foreign, "\(what) was taken of what its policy does not name"))
         }
-        // Midnight of this day: what was missed before is not made up for day by day.
-        if OracleObject.seconds(run.time) != intent.now - intent.now % 86400 {
+        // Midnight of this day: what was missed before is not made up for day by day. It may be late by as much as jitter lets it.
+        let midnight = intent.now - (intent.now + policy.offset) % 86400
+        let isLate = intent.now - midnight < policy.jitter && OracleObject.seconds(run.time) == midnight - 86400
+        if OracleObject.seconds(run.time) != midnight, !isLate {
             found.append(Violation(.foreign, "\(what) was not taken for the newest time that passed"))
         }
         for other in before.objects + after.objects

@@ -219,7 +219,12 @@ package struct Oracle: Sendable {
             new.tags = old.tags
         }
         // Adopted on somebody's order: marks are all that may be added.
-        if intent.adopted.contains(old.key), new.stack == intent.stack { new.tags = new.foreignTags }
+        if let identity = intent.adopted[old.key], new.stack == intent.stack {
+            guard new.identity == identity else {
+                return [Violation(.identity, "\(old.place) was adopted as \(new.identity), and not as \(identity)")]
+            }
+            new.tags = new.foreignTags
+        }
         if case .thinPool? = before.world.lvm[old.home, old.name]?.kind { new.active = old.active }
         return new == old ? [] : [Violation(.foreign, "\(old.place) is now \(new)")]
     }
@@ -266,6 +271,7 @@ package struct Oracle: Sendable {
             say(.removal, "its marks are gone")
             return found
         }
+        if old.mark("adopted") != nil, new.name != old.name { say(.identity, "adopted, and renamed to \(new.name)") }
         if new.identity != old.identity { say(.identity, "\(old.identity) became \(new.identity)") }
         if new.stack != old.stack { say(.foreign, "it went to stack \(new.stack)") }
         let isOrdered = intent.ordered.contains(old.uid!)
@@ -312,6 +318,7 @@ package struct Oracle: Sendable {
         guard new.stack == intent.stack, intent.volumes[new.label] != nil || keeps || isRun else {
             return found + [Violation(.foreign, "\(what) was made and nobody declared it")]
         }
+        found += misplaced(new, intent)
         if let source = new.mark("from") {
             // One that was not wiped or filled when a part of the pass began became other data since.
             let origins = (before.objects + after.objects).filter { $0.uid == source }

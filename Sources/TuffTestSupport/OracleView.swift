@@ -16,6 +16,8 @@ package struct OracleObject: Equatable, Sendable {
     package var tags: [String]
     package var active = false
     package var skipsActivation = false
+    /// Whose blocks it has; nil: it has extents, or is a file.
+    package var thinPool: String?
     /// Stands for the image whose disk it holds, every byte of it.
     package var image: UInt64?
     /// A snapshot whose device is its origin's affair.
@@ -109,6 +111,7 @@ package struct OracleView: Sendable {
                     size: volume.size.bytes, tags: volume.tags.sorted(), active: volume.active,
                     skipsActivation: volume.skipsActivation, image: volume.image,
                     showsEarlierData: volume.showsEarlierData)
+                object.thinPool = volume.pool
                 if case .copyOnWrite = volume.kind {
                     object.isThickSnapshot = true
                     object.isOverflowed = volume.dataPercent >= 100

@@ -8,13 +8,14 @@ enum Edit: String, CaseIterable, Sendable {
     case declare, declareAttached, remove, extend, attach, attachWithSecret, detach, disconnectOnRemove
     case snapshot, clone, cloneAway, removeSnapshot
     case restore, removeRestore, overflow
-    case declarePolicy, removePolicy, deselect, keepRun
+    case declarePolicy, declareZonedPolicy, removePolicy, deselect, keepRun
     case declareFromImage, declareFromRaw, declareFromDigest, changeImage, loseImage
     case handOver, endHandover
     case shareReaders, shareWriters, addSharer, removeSharer, swapWriter, unshare
     case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
-    case orderAdopt, orderLetGo
+    case orderAdopt, orderLetGo, orderAdoptServed, orderLetGoServed, serveByHand
+    case askForCheck, loseDevice, fillPool, nearlyFillPool
     case vanish, addStranger, write, loseLedger
     case declarePool, declareUsedPool, declareThickPool, declareMixedPool, autoExtend, stopMonitoring, changeWipe
     case place, relabelShelf, fillShelves, crowd
@@ -29,6 +30,8 @@ enum Edit: String, CaseIterable, Sendable {
         case .orderRelease: { .release($0) }
         case .orderAdopt: { _ in .adopt([Simulation.adoption]) }
         case .orderLetGo: { _ in .release(Simulation.adoption.name) }
+        case .orderAdoptServed: { _ in .adopt([Simulation.servedAdoption]) }
+        case .orderLetGoServed: { _ in .release(Simulation.servedAdoption.name) }
         case .orderUnprotect: { .unprotect($0) }
         case .orderDetach: { .detach(attachment: "\($0)-on-web", force: true) }
         default: nil
@@ -105,11 +108,16 @@ extension Simulation {
             desired.volumes[name] = declared
         case .declareFromImage, .declareFromRaw, .declareFromDigest, .changeImage, .loseImage:
             return editImage(edit, name, backend)
-        case .declarePolicy, .removePolicy, .deselect, .keepRun: return policy(edit, name, backend)
+        case .declarePolicy, .declareZonedPolicy, .removePolicy, .deselect, .keepRun:
+            return policy(edit, name, backend)
         case .expire: machine.advance(seconds: 8 * 86400)
         case .clockBack: machine.setClock(ahead: -2 * 86400)
         case .orderPurge, .orderRestore, .orderRelease, .orderUnprotect, .orderDetach: return true
-        case .orderAdopt, .orderLetGo: return adopt(isGoing: edit == .orderLetGo)
+        case .orderAdopt, .orderLetGo: return adopt(Self.adoption, isGoing: edit == .orderLetGo)
+        case .orderAdoptServed, .orderLetGoServed:
+            return adopt(Self.servedAdoption, isGoing: edit == .orderLetGoServed)
+        case .serveByHand: return serveByHand()
+        case .askForCheck, .loseDevice, .fillPool, .nearlyFillPool: return fall(edit)
         case .loseLedger:
             ledger.contents = Ledger()
             oracle.forgetAll()
@@ -120,20 +128,6 @@ extension Simulation {
         case .crowd: return crowdGroup()
         case .login, .logout, .vanish, .addStranger, .write, .overflow: return byHand(edit, name, iqn, backend)
         }
-        return true
-    }
-
-    /// With the document that speaks of it, so that the next pass does not remove what was just adopted.
-    private mutating func adopt(isGoing: Bool) -> Bool {
-        let adoption = Self.adoption
-        guard (desired.volumes[adoption.name] != nil) == isGoing else { return false }
-        guard !isGoing else {
-            desired.volumes[adoption.name] = nil
-            return true
-        }
-        var declared = Sample.declared(adoption.name, VolumeSpec(size: Sample.gibi(1), placement: .pool("fast")))
-        declared.metadata.annotations[Metadata.importedFromKey] = "\(adoption.group)/\(adoption.volume)"
-        desired.volumes[adoption.name] = declared
         return true
     }
 

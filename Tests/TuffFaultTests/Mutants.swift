@@ -13,6 +13,8 @@ struct Mutant: Sendable, CustomStringConvertible {
     var groups: (@Sendable (ObservationMap<VolumeGroup>) -> ObservationMap<VolumeGroup>)?
     var directories: (@Sendable (ObservationMap<DirectoryPool>) -> ObservationMap<DirectoryPool>)?
     var targets: (@Sendable (Observation<TargetInventory>) -> Observation<TargetInventory>)?
+    /// Bends what is read of documents.
+    var documents: (@Sendable (DesiredState) -> DesiredState)?
     var context: (@Sendable (PlanContext) -> PlanContext)?
     var plan: (@Sendable (Plan, ObservedState) -> Plan)?
     var exportSteps: (@Sendable ([ExportStep]) -> [ExportStep])?
@@ -35,7 +37,7 @@ struct Mutant: Sendable, CustomStringConvertible {
 extension Mutant {
     static let all: [Mutant] =
         observing + planning + acting + remembering + thick + temporaries + restoring + images + files + pools
-        + policies + room
+        + policies + room + sharing + placing + adopting
 
     private static func isRequirement(_ action: HostAction, _ matches: (Precondition) -> Bool) -> Bool {
         if case .require(let condition) = action { matches(condition) } else { false }

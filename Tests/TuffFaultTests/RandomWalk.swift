@@ -30,20 +30,38 @@ struct RandomWalk {
             _ = host.edit(edit, name, backend)
         }
         await host.settle()
+        await settleIn()
+        record("start", host.takeViolations())
+    }
+
+    /// What takes several changes to come about is there in some histories from the beginning.
+    private mutating func settleIn() async {
         // Something to go back to.
         for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
             if host.edit(.snapshot, name, backend) { await host.settle() }
             _ = host.edit(.write, name, backend)
         }
         for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
-            if host.edit(.declarePolicy, name, backend) { await host.settle() }
+            let edit = Bool.random(using: &generator) ? Edit.declarePolicy : .declareZonedPolicy
+            if host.edit(edit, name, backend) { await host.settle() }
         }
         // Copies that are to share what little room there is.
         for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
             _ = host.edit(.place, name, backend)
             if Bool.random(using: &generator) { await host.settle() }
         }
-        record("start", host.takeViolations())
+        for (name, backend) in backends.sorted(by: { $0.key < $1.key })
+        where Int.random(in: 0..<4, using: &generator) == 0 {
+            _ = host.edit(Bool.random(using: &generator) ? .shareReaders : .shareWriters, name, backend)
+            _ = host.edit(.addSharer, name, backend)
+            await host.settle()
+        }
+        guard Int.random(in: 0..<3, using: &generator) == 0, let order = Edit.orderAdoptServed.order,
+            host.edit(.orderAdoptServed, "v0", .lvm)
+        else { return }
+        _ = await host.pass(order: order("v0"))
+        if Bool.random(using: &generator) { _ = host.edit(.serveByHand, "v0", .lvm) }
+        await host.settle()
     }
 
     /// - Returns: whether the oracle had nothing to say.
@@ -63,6 +81,10 @@ struct RandomWalk {
     private mutating func step() async -> String {
         var done: [String] = []
         var order: Order?
+        if host.isUnwell, Bool.random(using: &generator) {
+            host.heal()
+            done.append("heal")
+        }
         for _ in 0..<Int.random(in: 1...3, using: &generator) {
             guard let name = backends.keys.sorted().randomElement(using: &generator),
                 let edit = Edit.allCases.randomElement(using: &generator), let backend = backends[name]

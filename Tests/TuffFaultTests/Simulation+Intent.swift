@@ -11,9 +11,14 @@ extension Simulation {
         intent.prune = consent.prune
         intent.destroy = consent.allowDestroy
         intent.runDue = consent.runDue
-        for (name, policy) in desired.snapshotPolicies {
-            guard case .names(let names) = policy.spec.volumes else { continue }
-            intent.policies[name] = Oracle.Intent.Policy(volumes: Set(names), keep: policy.spec.keep?.last)
+        intent.policies = policyIntents()
+        intent.pools = desired.pools.values.map { pool in
+            let labels = pool.metadata.labels
+            return switch pool.spec.storage {
+            case .thinPool(let group, let pool): Oracle.Intent.Pool(home: group, thinPool: pool, labels: labels)
+            case .thick(let group): Oracle.Intent.Pool(home: group, labels: labels)
+            case .directory(let path): Oracle.Intent.Pool(home: path, labels: labels)
+            }
         }
         intent.removals = consent.allowRemovals
         intent.unwiped = Set(
@@ -24,9 +29,11 @@ extension Simulation {
         if consent.allowPoolCreate { intent.newGroups = offers() }
         intent.recreate = Set(consent.recreate.map(\.name))
         for (name, volume) in desired.volumes {
+            var labels: [String: String]?
+            if case .selector(let selector) = volume.spec.placement { labels = selector.matchLabels }
             let home: String = if case .pool("dir") = volume.spec.placement { Self.directory } else { "vg0" }
             intent.volumes[name] = Oracle.Intent.Volume(
-                home: home, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
+                home: home, poolLabels: labels, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
                 endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,
                 limit: Self.limit(volume.spec.sharing),
                 image: volume.spec.image.map { Oracle.Intent.Image(path: $0.path, digest: $0.sha256) })
@@ -55,7 +62,8 @@ extension Simulation {
         case .detach(let name, let force)?:
             intent.detached = [name]
             if force { intent.forced = [name] }
-        case .adopt(let adoptions)?: intent.adopted = Set(adoptions.map(\.uuid))
+        case .adopt(let adoptions)?:
+            for adoption in adoptions { intent.adopted[adoption.uuid] = Self.identity(of: adoption) }
         case .restoreExports?, .withdrawExports?, nil: break
         }
         return intent

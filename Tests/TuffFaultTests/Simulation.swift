@@ -28,13 +28,6 @@ struct Simulation {
         node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: Sample.iqnBase)
     static let foreignTarget = "iqn.2003-01.org.linux-iscsi.storage1:foreign"
     static let initiators = [Sample.initiator] + ["web2", "web3"].map { "iqn.2004-10.com.example:\($0)" }
-    /// Somebody else's volume becomes ours: the one that every fresh host has.
-    static let adoption: Adoption = {
-        let world = Simulation(seed: 0).machine.world
-        return Adoption(
-            group: "vg0", volume: "foreign", uuid: world.lvm["vg0", "foreign"]?.uuid ?? "", name: "adopted",
-            identity: IdentityOverride())
-    }()
 
     private(set) var machine: FakeMachine
     private(set) var ledger: SimulatedLedger
@@ -63,6 +56,7 @@ struct Simulation {
         for path in ["core/iblock_0", "core/iblock_0/foreign", "iscsi", "iscsi/\(Self.foreignTarget)"] {
             try? world.targets.meddle(.makeDirectory(.target(path)))
         }
+        Self.addServed(&world)
         Self.plugIn(&world)
         Self.plugInRescued(&world)
         Self.addShelves(&world, &desired)
@@ -165,7 +159,8 @@ struct Simulation {
         _ order: Order?, _ context: PlanContext, _ reconciler: Reconciler, _ faults: FaultPlan,
         _ outcome: inout Outcome
     ) async throws(HostError) {
-        let desired = order == nil ? desired : DesiredState()
+        var desired = order == nil ? desired : DesiredState()
+        if let change = mutant?.documents { desired = change(desired) }
         let observed = try await reconciler.observe(desired, context: context)
         var plan: Plan
         if let order {
