@@ -12,7 +12,8 @@ extension PoolState {
             return Obstacle(
                 .needsCheck,
                 "the kernel asks for a check of the metadata of thin pool \(place) before anything more is written to it: "
-                    + "with its volumes out of use, 'lvchange -an \(place)' and 'lvconvert --repair \(place)'")
+                    + "with its volumes out of use and inactive, 'lvchange -an \(place)', and then \(checking(place)) "
+                    + "(it runs thin_check; where that finds damage, 'lvconvert --repair \(place)' goes before it)")
         }
         switch pool.health {
         case "": return nil
@@ -28,6 +29,12 @@ extension PoolState {
                     + "makes room, 'lvconvert --repair \(place)' mends")
         default: return Obstacle(.poolUnhealthy, "thin pool \(place) reports '\(pool.health)'")
         }
+    }
+
+    /// Activation runs thin_check(8), which alone takes the flag off, and that only when told: `lvconvert --repair` copies it
+    /// (LVM 2.03.16, thin-provisioning-tools 0.9.0).
+    private static func checking(_ place: String) -> String {
+        "lvchange -ay --config 'global/thin_check_options=\"--clear-needs-check-flag\"' \(place)"
     }
 
     /// Whether a pool hands out chunks with what earlier volumes wrote there. A filling leaves out what reads zeros already, and
