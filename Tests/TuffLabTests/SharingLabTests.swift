@@ -273,6 +273,42 @@ struct SharingLabTests {
         }
     }
 
+    /// Whether the target takes a write of this initiator, whatever the initiator's kernel thinks of the disk: WRITE(10) of a
+    /// block, sent as it is (-R: to a disk that is opened for reading).
+    private func write(_ path: String, to disk: String) async throws -> String {
+        let line = "sg_raw -R -s 512 -i \(path) /dev/\(disk) 2a 00 00 00 00 08 00 00 01 00"
+        return text(try await run("bash", ["-c", line]))
+    }
+
+    @Test func readersReadAndOnlyTheWriterAndWritersWrite() async throws {
+        try await inWorld {
+            let second = """
+                ---
+                apiVersion: tuff.dev/v1
+                kind: Attachment
+                metadata: {name: db-on-web2}
+                spec: {volume: db, readOnly: true, iscsi: {initiator: "\(Self.initiator("web2"))"}}
+                """
+            try declare("readers", ["web1"], second)
+            let built = try await apply()
+            try #require(built.status == 0, "\(text(built))")
+            let one = try await login("web1"), two = try await login("web2")
+            let block = "\(Self.folder)/io/block", read = "dd bs=512 skip=8 count=1 iflag=direct status=none if=/dev/"
+            try await must("dd", ["if=/dev/urandom", "of=\(block)", "bs=512", "count=1", "status=none"])
+            #expect(try await write(block, to: one).contains("Good"))
+            try await must("bash", ["-c", "\(read)\(two) | cmp - \(block)"])
+            try await must("dd", ["if=/dev/urandom", "of=\(block)2", "bs=512", "count=1", "status=none"])
+            let refused = try await write(block + "2", to: two)
+            #expect(refused.contains("Data Protect") && refused.contains("Write protected"), "\(refused)")
+            try await must("bash", ["-c", "\(read)\(one) | cmp - \(block)"])
+
+            try declare("writers", Self.hosts)
+            #expect(try await apply().status == 0)
+            #expect(try await write(block + "2", to: two).contains("Good"))
+            try await must("bash", ["-c", "\(read)\(one) | cmp - \(block)2"])
+        }
+    }
+
     /// What a reboot does to kernel state: no targets, no active volumes.
     private func reboot() async throws {
         #expect(try await tuff(["exports", "withdraw", "--auto-approve"]).status == 0)
