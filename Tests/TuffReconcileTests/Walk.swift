@@ -23,7 +23,7 @@ struct Walk {
     init(seed: UInt64) {
         generator = SeededGenerator(seed: seed)
         var world = FakeWorld()
-        world.files.addDirectory(Self.directory)
+        world.files.addDirectory(Self.directory, sharesBlocks: true)
         world.files.addFile("notes.txt", in: Self.directory, size: ByteCount(100), allocated: ByteCount(4096))
         world.secrets[Self.secret] = "correct horse battery"
         // Somebody else's volume and target, which must stay as they are. The world is empty, so this has room.
@@ -39,6 +39,7 @@ struct Walk {
         desired.pools["fast"] = Sample.declared("fast", pool)
         desired.pools["dir"] = Sample.declared(
             "dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: Self.directory))))
+        addThickPool()
         for _ in 0..<Int.random(in: 1...3, using: &generator) { addVolume() }
     }
 
@@ -61,9 +62,9 @@ struct Walk {
     private mutating func addVolume() {
         minted += 1
         let name = "v\(minted)"
-        let pool = Bool.random(using: &generator) ? "fast" : "dir"
+        let pool = Self.pools.randomElement(using: &generator) ?? "fast"
         desired.volumes[name] = Sample.declared(
-            name, VolumeSpec(size: ByteCount(Int64.random(in: 1...64, using: &generator) << 24), placement: .pool(pool))
+            name, VolumeSpec(size: ByteCount(Int64.random(in: 1...32, using: &generator) << 24), placement: .pool(pool))
         )
         if Int.random(in: 0..<3, using: &generator) > 0 { attach(name) }
     }
@@ -83,9 +84,13 @@ struct Walk {
         let names = desired.volumes.keys.sorted()
         guard let name = names.randomElement(using: &generator) else { return addVolume() }
         let attachments = desired.attachments.keys.sorted()
-        switch Int.random(in: 0..<6, using: &generator) {
+        switch Int.random(in: 0..<8, using: &generator) {
+        case 6: snapshot(name)
+        case 7: clone(name)
         case 0: addVolume()
-        case 1: desired.volumes[name]!.spec.size += ByteCount(Int64.random(in: 1...32, using: &generator) << 22)
+        case 1:
+            guard mayGrow(name) else { return }
+            desired.volumes[name]!.spec.size += ByteCount(Int64.random(in: 1...32, using: &generator) << 22)
         case 2: attach(name)
         case 3:
             guard let attachment = attachments.randomElement(using: &generator) else { return }
