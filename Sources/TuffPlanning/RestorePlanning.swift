@@ -30,7 +30,9 @@ extension PlanningPass {
                 $0.spec.volume == declared.metadata.name && RestoreKey.of($0.metadata.name, stored.uid) == key
             })
         else { return nil }
-        let safety = index.volumes.first { $0.marks.origin == stored.uid && $0.marks.safety == key }
+        let safety = index.volumes.first {
+            $0.marks.origin == stored.uid && $0.marks.safety == key && !$0.marks.isCopying
+        }
         let kept =
             safety.map { safety in
                 let until = safety.marks.until.map { " (in the trash until \($0))" } ?? ""
@@ -216,7 +218,9 @@ extension PlanningPass {
             steps += up + [.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid)]
         }
         if !isBegun {
-            let safety = keepsSafety(stored) ? safetySnapshot(of: stored, for: declared.metadata.name, key) : nil
+            let safety =
+                keepsSafety(stored)
+                ? begunSafety(of: stored, key) ?? safetySnapshot(of: stored, for: declared.metadata.name, key) : nil
             if let safety {
                 var former = CopySource(
                     resource: stored.marks.role.resource, stored: stored, size: stored.size ?? .zero,
@@ -265,6 +269,17 @@ extension PlanningPass {
             behind: transfers[from.uid].map { [$0] } ?? [])
         transfers[from.uid] = last
         outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
+    }
+
+    /// A safety snapshot whose making was cut short, with nothing in it or something that nobody needs: it is made anew in its
+    /// place, and not left beside another.
+    private func begunSafety(of stored: StoredVolume, _ key: String) -> StoredVolume? {
+        guard case .directory = stored.backend, poolsByBackend[stored.backend]?.sharesBlocks == true else { return nil }
+        return index.volumes.first {
+            $0.marks.origin == stored.uid && $0.marks.safety == key && $0.marks.isCopying
+                && $0.backend == stored.backend
+                && $0.marks.until.map { $0 > context.now } == true
+        }
     }
 
     /// The snapshot of what is written over. It is in the trash from its first moment: kept as long as a removed volume is,

@@ -144,7 +144,11 @@ extension Oracle {
             if let operation = object.mark("op"), !object.isHidden || object.isLive {
                 say("\(object.place) is still marked \(operation)")
             }
-            if object.content == nil { say("\(object.place) has marks and no data") }
+            // What was to be kept of a volume that the pass does not touch waits for it.
+            let origin = object.mark("from").flatMap { labels[$0] }
+            if object.content == nil, object.isLive || origin.map(blocked.contains) != true {
+                say("\(object.place) has marks and no data")
+            }
         }
         for (name, number) in count where number > 1 { say("\(name) exists \(number) times", .identity) }
         for name in intent.volumes.keys.sorted() where count[name] == nil && !blocked.contains(name) {
