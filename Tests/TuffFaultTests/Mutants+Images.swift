@@ -4,6 +4,17 @@ import TuffPlanning
 extension Mutant {
     /// What keeps a volume that is not filled from its image from being shown is bent.
     static let images: [Mutant] = [
+        Mutant("takes any image for the one that was declared") { mutant in
+            mutant.documents = { desired in
+                var desired = desired
+                for (name, volume) in desired.volumes {
+                    guard case .image(var image)? = volume.spec.source else { continue }
+                    image.sha256 = nil
+                    desired.volumes[name]?.spec.source = .image(image)
+                }
+                return desired
+            }
+        },
         Mutant("calls a volume complete before it is filled from its image") {
             $0.volumeSteps = { steps in steps.filter { if case .fillFromImage = $0 { false } else { true } } }
         },

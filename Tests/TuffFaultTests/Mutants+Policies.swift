@@ -5,6 +5,14 @@ import TuffPlanning
 extension Mutant {
     /// What schedules want and let go is bent.
     static let policies: [Mutant] = [
+        Mutant("reckons every schedule in UTC") { mutant in
+            mutant.documents = onPolicies { $0.schedule.timeZone = nil }
+        },
+        Mutant("lets policies select everything") { mutant in
+            mutant.documents = onPolicies { policy in
+                if case .labels = policy.volumes { policy.volumes = .labels(LabelSelector(matchLabels: [:])) }
+            }
+        },
         Mutant("forgets which runs were taken") {
             $0.tags = { tags in tags.filter { !$0.hasPrefix("tuff:due") } }
         },
@@ -31,4 +39,18 @@ extension Mutant {
             $0.tags = { tags in tags.map { $0.hasSuffix("/kept") ? String($0.dropLast("/kept".count)) : $0 } }
         },
     ]
+
+    private static func onPolicies(
+        _ change: @escaping @Sendable (inout SnapshotPolicySpec) -> Void
+    ) -> @Sendable (DesiredState) -> DesiredState {
+        { desired in
+            var desired = desired
+            for (name, policy) in desired.snapshotPolicies {
+                var policy = policy
+                change(&policy.spec)
+                desired.snapshotPolicies[name] = policy
+            }
+            return desired
+        }
+    }
 }
