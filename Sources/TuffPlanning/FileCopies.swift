@@ -88,14 +88,32 @@ extension PlanningPass {
     }
 
     /// What makes a file with the content of another one in its directory, whole.
-    func copySteps(_ source: CopySource, to stored: StoredVolume) -> [VolumeStep] {
+    ///
+    /// - Parameter left: the same, as an earlier attempt left it.
+    func copySteps(_ source: CopySource, to stored: StoredVolume, goingOn left: StoredVolume? = nil) -> [VolumeStep] {
         guard !source.sharesBlocks else { return [copyStep(source, stored)] }
         var begun = stored
         begun.marks.operation = Marks.copying
-        return [
-            .create(backend: begun.backend, location: begun.location, size: source.size, marks: begun.marks),
-            fillStep(begun, from: source.stored, Marks.copying), completion(of: begun, as: stored.marks),
+        var steps = [
+            VolumeStep.create(backend: begun.backend, location: begun.location, size: source.size, marks: begun.marks)
         ]
+        if let left {
+            begun = left
+            steps = making(&begun, of: source.size)
+        }
+        return steps + [fillStep(begun, from: source.stored, Marks.copying), completion(of: begun, as: stored.marks)]
+    }
+
+    /// What an unfinished file lacks in size: it was claimed and not made, or made and not sized, or cut off in the middle of
+    /// another way to make it.
+    private func making(_ begun: inout StoredVolume, of size: ByteCount) -> [VolumeStep] {
+        let now = begun.size ?? .zero
+        begun.size = max(size, now)
+        if now == .zero {
+            return [.create(backend: begun.backend, location: begun.location, size: size, marks: begun.marks)]
+        }
+        return now < size
+            ? [.extend(location: begun.location, uid: begun.uid, uuid: nil, from: now, to: size)] : []
     }
 
     // MARK: Files that are not complete
@@ -105,19 +123,11 @@ extension PlanningPass {
         _ stored: StoredVolume, size: ByteCount, of source: CopySource, _ location: SourceLocation, _ summary: String
     ) -> VolumeOutcome {
         var begun = stored
-        begun.size = size
         guard source.sharesBlocks else {
-            // Claimed and not made, or made and not sized, or cut off in the middle of another way to make it.
-            let isMade = (stored.size ?? .zero) >= size
-            if isMade { begun.size = stored.size }
-            var first: [VolumeStep] = []
-            if (stored.size ?? .zero) == .zero {
-                first = [.create(backend: begun.backend, location: begun.location, size: size, marks: begun.marks)]
-            } else if let now = stored.size, now < size {
-                first = [.extend(location: begun.location, uid: begun.uid, uuid: nil, from: now, to: size)]
-            }
+            let first = making(&begun, of: size)
             return addTransfer(of: source, to: begun, first, location, summary, [])
         }
+        begun.size = size
         var steps = [copyStep(source, begun)]
         if size > source.size {
             steps.append(.extend(location: begun.location, uid: begun.uid, uuid: nil, from: source.size, to: size))

@@ -214,8 +214,8 @@ extension PlanningPass {
         for volume in index.volumes where volume.marks.stack == context.stack {
             let export = ObservedExport(volume, targets: targets, backstores: backstores)
             for acl in export.granted(capabilities)
-            where acl.mark?.isOf(attachment)
-                ?? [volume.marks.name, "\(volume.marks.name)@\(acl.initiator)"].contains(attachment)
+            where "\(volume.marks.name)@\(acl.initiator)" == attachment
+                || acl.mark?.isOf(attachment) ?? (volume.marks.name == attachment)
             {
                 found.append((export, acl))
             }

@@ -59,7 +59,9 @@ extension PlanningPass {
         let seen = available?.stored ?? index.live(role, context.stack).first
         if let seen, seen.uid != uid {
             return rest(
-                declared, .obsolete, "does nothing: \(role.resource) has uid \(seen.uid), and this is for \(uid)", seen)
+                declared, .obsolete, "does nothing: \(role.resource) has uid \(seen.uid), and this is for \(uid)", seen,
+                // Said in every plan: nobody shall take a mistyped uid for a restore that was carried out.
+                notes: ["it is for another disk that had the name, or volumeUID is mistyped; correct or remove it"])
         }
         if let seen, seen.marks.executed.contains(key) {
             return rest(declared, .executed, "was carried out, and is not again (\(seen.location))", seen)
@@ -103,7 +105,7 @@ extension PlanningPass {
         let source = CopySource(
             resource: ResourceID(.snapshot, name), stored: snapshot, size: size, after: after, sharesBlocks: true)
         if let obstacle = stateObstacle(stored) ?? stateObstacle(snapshot) ?? unfinishedContent(snapshot)
-            ?? userObstacle(stored) ?? restoreCapacity(stored, from: snapshot)
+            ?? userObstacle(stored) ?? restoreCapacity(stored, from: snapshot, key)
             ?? bystanderObstacle(stored, from: snapshot)
         {
             return missing(obstacle)
@@ -158,7 +160,9 @@ extension PlanningPass {
     }
 
     /// Every block that may differ takes room of its own, since the safety snapshot keeps the former one.
-    private mutating func restoreCapacity(_ stored: StoredVolume, from snapshot: StoredVolume) -> Obstacle? {
+    private mutating func restoreCapacity(
+        _ stored: StoredVolume, from snapshot: StoredVolume, _ key: String
+    ) -> Obstacle? {
         guard keepsSafety(stored), let declared = poolsByBackend[stored.backend], let pool = pools[declared.name] else {
             return nil
         }
@@ -167,7 +171,9 @@ extension PlanningPass {
         if !isBegun, let obstacle = pool.budget.exhausted { return obstacle }
         let size = stored.size ?? .zero
         var worst = min(size, occupied(stored) + occupied(snapshot))
-        if case .directory = stored.backend, !pool.sharesBlocks { worst = worst + occupied(stored) }
+        if case .directory = stored.backend, !pool.sharesBlocks {
+            worst = worst + occupied(stored) - min(occupied(stored), leftSafety(of: stored, key).map(occupied) ?? .zero)
+        }
         // What was begun is not given up for want of room that it has taken itself.
         if !isBegun, worst > pool.budget.realFree {
             return Obstacle(
@@ -228,7 +234,7 @@ extension PlanningPass {
                 if case .directory = stored.backend {
                     former.sharesBlocks = poolsByBackend[stored.backend]?.sharesBlocks == true
                 }
-                steps += copySteps(former, to: safety)
+                steps += copySteps(former, to: safety, goingOn: leftSafety(of: stored, key))
                 notes.append(
                     "what it holds now is kept as \(safety.marks.role.resource) in the trash until "
                         + "\(safety.marks.until ?? context.now) (\(safety.location))")
@@ -271,15 +277,21 @@ extension PlanningPass {
         outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
     }
 
-    /// A safety snapshot whose making was cut short, with nothing in it or something that nobody needs: it is made anew in its
-    /// place, and not left beside another.
-    private func begunSafety(of stored: StoredVolume, _ key: String) -> StoredVolume? {
-        guard case .directory = stored.backend, poolsByBackend[stored.backend]?.sharesBlocks == true else { return nil }
+    /// A safety snapshot whose making was cut short: the next attempt goes on in its place, or each would leave one in the trash.
+    private func leftSafety(of stored: StoredVolume, _ key: String) -> StoredVolume? {
+        guard case .directory = stored.backend else { return nil }
         return index.volumes.first {
             $0.marks.origin == stored.uid && $0.marks.safety == key && $0.marks.isCopying
-                && $0.backend == stored.backend
-                && $0.marks.until.map { $0 > context.now } == true
+                && $0.marks.stack == context.stack && $0.backend == stored.backend
         }
+    }
+
+    /// Where blocks are shared it is made anew under its own marks, which say for how long it is kept.
+    private func begunSafety(of stored: StoredVolume, _ key: String) -> StoredVolume? {
+        guard poolsByBackend[stored.backend]?.sharesBlocks == true, let left = leftSafety(of: stored, key),
+            left.marks.until.map({ $0 > context.now }) == true
+        else { return nil }
+        return left
     }
 
     /// The snapshot of what is written over. It is in the trash from its first moment: kept as long as a removed volume is,
@@ -292,17 +304,23 @@ extension PlanningPass {
             stack: context.stack, policy: RemovalPolicy(keepFor: TimeSpan(seconds: keeping)),
             until: context.now.advanced(by: TimeSpan(seconds: keeping)), origin: stored.uid, safety: key)
         snapshot.location = snapshot.location.renamed("t-\(snapshot.uid)")
+        // What was copied of it is not copied again, and its marks are written anew when all of it is.
+        if poolsByBackend[stored.backend]?.sharesBlocks == false, let left = leftSafety(of: stored, key) {
+            snapshot.marks.uid = left.uid
+            snapshot.location = left.location
+        }
         return snapshot
     }
 
     /// A line that does nothing and is well.
     private mutating func rest(
-        _ declared: Declared<RestoreSpec>, _ reason: Reason, _ sentence: String, _ stored: StoredVolume
+        _ declared: Declared<RestoreSpec>, _ reason: Reason, _ sentence: String, _ stored: StoredVolume,
+        notes: [String] = []
     ) {
         builder.add(
             PlannedChange(
                 ResourceID(.restore, declared.metadata.name), .unchanged, sentence, reason: reason,
-                location: declared.location, uid: stored.uid))
+                location: declared.location, uid: stored.uid, notes: notes))
     }
 
     private mutating func stop(

@@ -13,7 +13,7 @@ import TuffModel
             metadata: {name: a}
             spec: {size: \(size), pool: p}
             """
-        #expect(help(text).contains("a number without a unit is bytes; write 20Gi"))
+        #expect(help(text).contains("a number without a unit is bytes, and these are too few; 20Gi are as many GiB"))
     }
 
     @Test func aForgottenDividerIsNamed() {

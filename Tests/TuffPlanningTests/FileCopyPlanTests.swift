@@ -263,6 +263,31 @@ import TuffTestSupport
         #expect(safety.operation == Marks.copying && safety.until != nil)
     }
 
+    /// Each attempt would leave as much in the trash as the volume holds.
+    @Test(arguments: [nil, Sample.gibi(4), Sample.gibi(10)])
+    func aSafetyCopyThatWasCutShortIsGoneOnWith(size: ByteCount?) throws {
+        let key = RestoreKey.of("undo", Sample.uid)
+        let left = Marks(
+            uid: Sample.uid(7), role: .snapshot("before-undo"), stack: "default",
+            until: Sample.context().now.advanced(by: TimeSpan(seconds: 60)), origin: Sample.uid,
+            operation: Marks.copying, safety: key)
+        let observed = observed(sharing: false, [entry(snapshotMarks()), entry(left, size: size)])
+        let steps = steps(plan(rollingBack(), observed))
+        let place = VolumeLocation.file(directory: Self.path, name: left.objectName)
+        switch (size, steps.first) {
+        case (nil, .create(_, place, Sample.gibi(10), left)), (Sample.gibi(4), .extend(place, left.uid, nil, _, _)):
+            break
+        case (Sample.gibi(10), .fill(place, left.uid, Self.file, Sample.uid, nil, Marks.copying)): break
+        default: Issue.record("\(steps)")
+        }
+        let finished = try #require(
+            steps.compactMap { step -> Relabelling? in
+                if case .relabel(let change) = step, change.from == place { change } else { nil }
+            }.first)
+        #expect(finished.before == left && finished.after.operation == nil && finished.after.uid == left.uid)
+        #expect((finished.after.until ?? Sample.context().now) > left.until ?? Sample.context().now)
+    }
+
     @Test func anInterruptedRollbackIsFinishedAndKeepsNothingMore() {
         let key = RestoreKey.of("undo", Sample.uid)
         let left = observed(sharing: true, [entry(snapshotMarks())]) { $0.operation = Marks.restoring(key) }

@@ -35,7 +35,7 @@ struct ImportCommand: AsyncParsableCommand {
         if adopt { return try await adopt(state) }
         let session = Session(config: try options.global.loadConfig(), host: options.host)
         let survey = try await look(session, state)
-        let view = ImportView(survey, config: session.config)
+        let view = ImportView(survey, config: session.config, given: documents.paths)
         try options.form.show(view, options.global.output)
         try demandFound(survey)
     }
@@ -54,7 +54,7 @@ struct ImportCommand: AsyncParsableCommand {
         guard !survey.missing.isEmpty else { return }
         throw Failure(
             "there is no logical volume \(survey.missing.map { "'\($0)'" }.joined(separator: ", "))",
-            help: "'lvs' lists those there are")
+            help: "'lvs' lists those there are; -f takes one path, and may be given more than once")
     }
 
     private func adopt(_ state: DesiredState?) async throws {

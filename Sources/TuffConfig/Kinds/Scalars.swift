@@ -179,7 +179,7 @@ extension Shape where Value == ByteCount {
                 guard let size = ByteCount(quantity: text) else { return correction(text) }
                 // Who writes 20 hardly means bytes.
                 if size.bytes < minimum, size.bytes > 0, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-                    return "a number without a unit is bytes; write \(text)Gi"
+                    return "a number without a unit is bytes, and these are too few; \(text)Gi are as many GiB"
                 }
                 if size.bytes % unit != 0, size.bytes >= minimum, size.bytes <= .max - unit {
                     return "it must be a multiple of \(ByteCount(unit).quantity) bytes; the next one is "
