@@ -90,6 +90,8 @@ import TuffTestSupport
         let plan = plan(desired("undo", uid: Sample.uid(7)), observed())
         #expect(plan.isEmpty && plan.counts.blocked == 0)
         #expect(line(plan)?.reason == .obsolete)
+        // What has notes is in every plan that people see.
+        #expect(line(plan)?.notes.first?.contains("volumeUID is mistyped") == true)
         #expect(line(plan)?.summary.contains("\(Sample.uid(7))") == true)
         // A volume that this plan makes has an identity that no document knows.
         var blank = desired("undo")

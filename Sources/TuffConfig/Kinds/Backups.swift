@@ -53,7 +53,9 @@ extension Shape where Value == BackupSpec {
 extension Shape where Value == RestoreSpec {
     static let restore = object(
         required("volume", .name, "The detached volume that is rolled back, once."),
-        required("volumeUID", .uid, "Its uid (`tuff get volumes -o wide`): for another disk of the same name it does nothing."),
+        required(
+            "volumeUID", .uid,
+            "Its uid (`tuff get volumes -o wide`): for another disk of the same name it does nothing."),
         required("from", .restoreSource, "What it is rolled back to."),
         build: RestoreSpec.init(volume:volumeUID:from:))
 }
