@@ -27,17 +27,13 @@ struct Alive {
         }
         let noted = try repository.hurtPoints()
         var visitor = Visitor(index: index, lease: lease, alive: self)
-        var walk = TreeWalk(repository, index)
-        for point in points {
-            try walk.walk(point, &visitor)
-            try lease?.keep()
-            if visitor.isHurt, !noted.contains(point.id) {
-                throw RepositoryError(
-                    .damaged,
-                    "nothing was pruned: restore point \(point.id) lacks something; 'tuff backup check --repair' tells what, "
-                        + "and takes note of it")
-            }
-            visitor.isHurt = false
+        for outcome in try TreeWalk.walk(points, of: repository, index, nil, &visitor) {
+            if let failure = outcome.failure { throw failure }
+            if noted.contains(outcome.point.id) { continue }
+            throw RepositoryError(
+                .damaged,
+                "nothing was pruned: restore point \(outcome.point.id) lacks something; 'tuff backup check --repair' tells "
+                    + "what, and takes note of it")
         }
         self = visitor.alive
     }
@@ -64,25 +60,30 @@ struct Alive {
     private mutating func note(
         _ name: ContentName, length: Int?, _ index: RepositoryIndex
     ) throws(RepositoryError) -> Bool {
-        let isNode = length == nil
-        guard let best = try best(of: index.find(name, node: isNode)), best.entry.length == length ?? best.entry.length
-        else { return false }
+        var copies: [(file: Int, entry: Int, location: Location)] = []
         for (number, file) in files.enumerated() {
-            for (entry, location) in try file.findNumbered(name, node: isNode) where location == best {
-                if bits[number][entry / 64] & (1 << UInt64(entry % 64)) == 0 {
-                    bits[number][entry / 64] |= 1 << UInt64(entry % 64)
-                    bytes[best.pack, default: 0] += UInt64(best.entry.stored)
-                }
-                return true
+            for (entry, location) in try file.findNumbered(name, node: length == nil) where packs[location.pack] != nil
+            {
+                copies.append((number, entry, location))
             }
         }
-        return false
+        let leaving = copies.filter { index.doomed.contains($0.location.pack) }
+        let staying = leaving.isEmpty ? copies : copies.filter { !index.doomed.contains($0.location.pack) }
+        guard let best = try best(of: (staying + leaving).map(\.location)),
+            best.entry.length == length ?? best.entry.length,
+            let kept = copies.first(where: { $0.location == best })
+        else { return false }
+        let (word, bit) = (kept.entry / 64, UInt64(1) << UInt64(kept.entry % 64))
+        if bits[kept.file][word] & bit == 0 {
+            bits[kept.file][word] |= bit
+            bytes[best.pack, default: 0] += UInt64(best.entry.stored)
+        }
+        return true
     }
 
-    /// Of several copies one that proves itself: the others may be destroyed.
-    private func best(of locations: [Location]) throws(RepositoryError) -> Location? {
-        let there = locations.filter { packs[$0.pack] != nil }
-        guard there.count > 1 else { return there.first }
+    /// Of several copies one that proves itself: the others may be destroyed. What two files of the index say of one is one.
+    private func best(of there: [Location]) throws(RepositoryError) -> Location? {
+        guard let first = there.first, there.contains(where: { $0 != first }) else { return there.first }
         for location in there {
             do throws(RepositoryError) {
                 if try checker.isSound(location) { return location }
@@ -95,13 +96,12 @@ struct Alive {
         let index: RepositoryIndex
         let lease: Lease?
         var alive: Alive
-        var isHurt = false
 
         mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool {
             try lease?.keep()
             return try alive.note(name, length: length, index)
         }
 
-        mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) { isHurt = true }
+        func lost(_ range: Range<UInt64>, of point: RestorePoint) {}
     }
 }

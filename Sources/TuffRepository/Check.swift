@@ -117,9 +117,10 @@ struct PointVisitor: TreeWalk.Visitor {
     /// Packs whose table is sound, and records in them that are not.
     var packs: Set<FileID> = []
     var bad: Set<Location> = []
-    private var ranges: [Range<UInt64>] = []
-    /// What is there in the place of a block of another length, and where that is.
-    private var misfit: (length: Int, at: UInt64?)?
+    /// Bytes of what is there in the place of a block of another length.
+    private var misfit: Int?
+    /// The first such place of each point, in a sentence.
+    private var misfits: [FileID: String] = [:]
 
     init(index: RepositoryIndex, lease: Lease?) {
         self.index = index
@@ -130,18 +131,10 @@ struct PointVisitor: TreeWalk.Visitor {
     mutating func visit(
         _ points: [RestorePoint], of repository: Repository, _ progress: JobProgress, _ damage: inout [String]
     ) throws(RepositoryError) -> [Check.Hurt] {
-        var hurt: [Check.Hurt] = []
-        var walk = TreeWalk(repository, index)
-        for point in points {
-            try progress.demand()
-            do throws(RepositoryError) {
-                try walk.walk(point, &self)
-            } catch  where error.isDamage { damage.append(error.description) }
-            if !ranges.isEmpty { hurt.append(Check.Hurt(point: point, ranges: ranges.joined())) }
-            if let misfit, let offset = misfit.at { damage.append(Self.misfit(point, misfit.length, at: offset)) }
-            (ranges, misfit) = ([], nil)
-        }
-        return hurt
+        let outcomes = try TreeWalk.walk(points, of: repository, index, progress, &self)
+        damage += outcomes.compactMap(\.failure?.description)
+        damage += points.compactMap { misfits[$0.id] }
+        return outcomes.filter { !$0.lost.isEmpty }.map { Check.Hurt(point: $0.point, ranges: $0.lost) }
     }
 
     mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool {
@@ -149,13 +142,14 @@ struct PointVisitor: TreeWalk.Visitor {
         let there = try index.find(name, node: length == nil).filter { packs.contains($0.pack) && !bad.contains($0) }
         guard let length, !there.isEmpty else { return !there.isEmpty }
         if there.contains(where: { $0.entry.length == length }) { return true }
-        if misfit == nil { misfit = (there[0].entry.length, nil) }
+        misfit = there[0].entry.length
         return false
     }
 
     mutating func lost(_ range: Range<UInt64>, of point: RestorePoint) {
-        ranges.append(range)
-        if misfit != nil, misfit?.at == nil { misfit?.at = range.lowerBound }
+        guard let length = misfit else { return }
+        misfit = nil
+        if misfits[point.id] == nil { misfits[point.id] = Self.misfit(point, length, at: range.lowerBound) }
     }
 
     /// A tree that nobody wrote so: no backup stores what would make it whole.

@@ -2,7 +2,7 @@
 final class TreeReader {
     private let repository: Repository
     private let index: RepositoryIndex
-    private let root: ContentName
+    let root: ContentName
     let shape: TreeShape
     private let decompressor = Decompressor()
     /// The last node read of each level: whoever walks a volume in order reads each node once.
@@ -35,7 +35,14 @@ final class TreeReader {
     /// Name of a node of level 0; nil if all beneath it is zero.
     func nameOfLeaf(_ index: Int) throws(RepositoryError) -> ContentName? { try name(0, index) }
 
-    private func name(_ level: Int, _ index: Int) throws(RepositoryError) -> ContentName? {
+    /// A node's place in the tree: leaves have level 0.
+    struct Place {
+        let level: Int
+        let index: Int
+    }
+
+    /// Name of a node; nil if all beneath it is zero.
+    func name(_ level: Int, _ index: Int) throws(RepositoryError) -> ContentName? {
         guard level + 1 < shape.nodes.count else { return root == .zero ? nil : root }
         return try node(level + 1, index / Format.fanOut)?.children[index % Format.fanOut]
     }
