@@ -101,6 +101,13 @@ package struct Backup: Sendable {
                 root: (shared.tree.root ?? .zero).description, parent: request.parent?.id.description, counts: counts,
                 program: request.program),
             store: repository.store, custody: repository.custody)
+        do throws(RepositoryError) {
+            try lease?.demand()
+        } catch {
+            // Whoever took it away did not see this point, and may have destroyed what it needs.
+            try RestorePoint.remove(point.id, store: repository.store)
+            throw error
+        }
         // The point is there whatever becomes of this: a later backup tries again.
         try? index.merge()
         return point

@@ -82,6 +82,11 @@ package struct RestorePoint: Hashable, Sendable {
         return RestorePoint(id: id, record: record)
     }
 
+    static func remove(_ id: FileID, store: any Store) throws(RepositoryError) {
+        try store.remove(path(id))
+        try store.sync(directory: "points")
+    }
+
     /// Places a new one. From now on it is listed.
     static func write(_ record: Record, store: any Store, custody: Custody) throws(RepositoryError) -> RestorePoint {
         guard record.hasProperTimes else {
