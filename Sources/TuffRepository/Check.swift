@@ -20,7 +20,8 @@ package struct Check: Sendable {
         package var strays: [String] = []
         /// Records that were read and are damaged.
         package var bad: Set<Location> = []
-        /// Sound records of packs whose table is damaged: only the index knows where they are.
+        /// Packs whose table is damaged, and sound records of them: only the index knows where they are.
+        var torn: Set<FileID> = []
         var salvaged: [Location] = []
 
         package var isWhole: Bool { damage.isEmpty && hurt.isEmpty }
@@ -172,3 +173,4 @@ extension Check.Report {
         if seen.isThere { visitor.packs.insert(seen.id) }
     }
 }
+        if seen.isTorn { torn.insert(seen.id) }

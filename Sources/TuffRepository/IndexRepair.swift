@@ -52,7 +52,8 @@ package struct IndexRepair: Sendable {
                 pending += try reader.table().1.map { Location(pack: id, entry: $0) }.filter {
                     !report.bad.contains($0)
                 }
-            } catch  where error.isDamage || error.code == .notFound { continue }
+            } catch  where report.torn.contains(id) && error.isDamage || error.code == .notFound { continue }
+            // Any other was whole a moment ago: to leave it out would be to lose it.
             if pending.count >= Self.portion { try write(&pending) }
             try lease?.keep()
         }

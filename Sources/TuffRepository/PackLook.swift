@@ -51,6 +51,8 @@ final class PackLook {
         let id: FileID
         /// Whether what the index says of its records may be believed.
         var isThere = false
+        /// Its own table cannot be read.
+        var isTorn = false
         /// Nothing of it is in the index.
         var isStray = false
         var read: UInt64 = 0
@@ -123,7 +125,7 @@ final class PackLook {
 
     /// Reads all that the index knows of a pack whose own table cannot be read.
     private func salvage(_ outcome: inout Outcome) throws(RepositoryError) {
-        outcome.isThere = true
+        (outcome.isThere, outcome.isTorn) = (true, true)
         for location in try index.entries(ofPack: outcome.id) where try isSound(location, tells: true, &outcome) {
             outcome.salvaged.append(location)
         }

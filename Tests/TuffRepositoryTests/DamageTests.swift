@@ -137,6 +137,20 @@ struct DamageTests {
         #expect(try Scene.restore(point, of: repository) == bytes, "stored anew elsewhere")
     }
 
+    @Test("A repair leaves out of the index no pack that was whole when the check saw it")
+    func unreadableAfterTheCheck() throws {
+        let repository = try Scene.repository(store)
+        let point = try Scene.backUp(volume(1), to: repository)
+        let report = try check(repository)
+        let pack = try path("packs/")
+        store.spoil(pack, 0..<1)
+        #expect(throws: RepositoryError.self) { try IndexRepair(repository, lease: nil).run(after: report) }
+        store.spoil(pack, nil)
+        _ = try Prune(repository, lease: nil, atOnce: true).run(removing: [])
+        #expect(try Scene.restore(point, of: repository) == volume(1))
+        #expect(try check(repository).isWhole)
+    }
+
     @Test("What packs hold that are gone is stored anew")
     func packsThatAreGone() throws {
         let repository = try Scene.repository(store)

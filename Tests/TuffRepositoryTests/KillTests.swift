@@ -6,7 +6,7 @@ import TuffTestSupport
 @Suite("The program, killed and hindered, lists nothing that does not come back", .serialized)
 struct KillTests {
     /// One directory with a disk that changes, and the program at work on both.
-    private struct Scenery {
+    struct Scenery {
         let folder: Folder
         var disk: [UInt8]
         var keeper: Keeper
@@ -112,7 +112,7 @@ struct KillTests {
     }
 
     /// The library that hinders calls; nil where there is no C compiler.
-    private static func hinderer(_ folder: Folder) throws -> String? {
+    static func hinderer(_ folder: Folder) throws -> String? {
         let source = #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/Faults/faulty.c"
         let library = "\(folder.path)/faulty.so"
         for compiler in ["cc", "clang"] {
