@@ -52,6 +52,7 @@ package struct Check: Sendable {
         readShare share: Int, seed: UInt64, threads: some Threads = SystemThreads.natural, progress: JobProgress
     ) throws(RepositoryError) -> Report {
         var report = Report()
+        report.damage += try goneDirectories()
         let found = try repository.points()
         report.points = found.points.count
         report.damage += found.damaged.map(\.description)
@@ -83,12 +84,25 @@ package struct Check: Sendable {
         for seen in looks.inOrder { report.add(seen, &visitor) }
         if looks.hasLies { report.isIndexBroken = true }
         report.share = share
-        report.damage += try lost(index, visitor.packs)
+        // Without all of the index much looks as if nothing needed it.
+        if report.isIndexBroken { report.strays = [] }
+        if try repository.store.has("packs") { report.damage += try lost(index, visitor.packs) }
         // Without all of the index nobody knows what the points lack.
         if !report.isIndexBroken {
             report.hurt = try visitor.visit(found.points, of: repository, progress, &report.damage)
         }
         return report
+    }
+
+    /// Directories that nothing below would miss: of packs those are there that were needed.
+    private func goneDirectories() throws(RepositoryError) -> [String] {
+        var damage: [String] = []
+        for directory in ["packs", "temporary"] {
+            do throws(RepositoryError) {
+                _ = try repository.store.list(directory)
+            } catch  where error.code == .damaged { damage.append(error.description) }
+        }
+        return damage
     }
 
     /// Packs that the index names and that are gone: a backup would take their content for stored.
@@ -169,8 +183,8 @@ extension Check.Report {
         visitor.bad.formUnion(seen.bad)
         visitor.bad.formUnion(seen.denied)
         salvaged += seen.salvaged
+        if seen.isTorn { torn.insert(seen.id) }
         if seen.isStray { strays.append(Pack.path(seen.id)) }
         if seen.isThere { visitor.packs.insert(seen.id) }
     }
 }
-        if seen.isTorn { torn.insert(seen.id) }

@@ -38,7 +38,8 @@ package final class DirectoryStore: Store {
             // Of the directories of packs those are there that were needed; all others every repository has.
             guard errno == ENOENT else { throw .system(errno, "cannot list \(path)/\(directory)") }
             if !Self.directories.contains(directory) { return [] }
-            throw RepositoryError(.damaged, "the directory \(path)/\(directory) is gone, and with it what it held")
+            throw RepositoryError(
+                .damaged, "the directory \(path)/\(directory) is gone, \(Self.remedy(directory, path))")
         }
         defer { closedir(stream) }
         var files: [StoredFile] = []
@@ -63,6 +64,17 @@ package final class DirectoryStore: Store {
         }
         guard errno == 0 else { throw .system(errno, "cannot list \(path)/\(directory)") }
         return files
+    }
+
+    /// What it means that a directory is gone, and what to do.
+    private static func remedy(_ directory: String, _ path: String) -> String {
+        let make = "'mkdir -m 700 \(path)/\(directory)'"
+        return switch directory {
+        case "temporary": "without which nothing can be written, and nothing is lost: \(make) makes it anew"
+        case "packs":
+            "and with it all data: put it back, or begin with none by \(make), and the next backups store all anew"
+        default: "and with it what it held: put it back as it was"
+        }
     }
 
     package func open(_ path: String) throws(RepositoryError) -> any StoreReader {

@@ -38,7 +38,7 @@ package struct IndexRepair: Sendable {
             index: try RepositoryIndex(store: repository.store, custody: repository.custody), lease: lease)
         visitor.packs = Set(try repository.packs())
         left.hurt = try visitor.visit(points, of: repository, progress, &left.damage)
-        left.isIndexBroken = false
+        (left.isIndexBroken, left.strays) = (false, [])
         try takeNote(of: Set(left.hurt.map(\.point.id)), forgetting: true)
         return left
     }

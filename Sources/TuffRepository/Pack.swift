@@ -44,7 +44,7 @@ struct PackFile: Hashable, Sendable {
     let size: UInt64
 }
 
-enum Pack {
+package enum Pack {
     /// Bytes of the largest pack that is read, and of those that are written before a new one is begun.
     static let largest: UInt64 = 64 << 20
     static let target = 16 << 20
@@ -54,6 +54,11 @@ enum Pack {
     static func path(_ id: FileID) -> String {
         let name = id.description
         return "packs/\(name.prefix(2))/\(name)"
+    }
+
+    /// Where a file belongs that has the name of a pack; nil if it has not.
+    package static func place(of path: String) -> String? {
+        path.split(separator: "/").last.flatMap { FileID($0) }.map { Self.path($0) }
     }
 }
 

@@ -83,9 +83,15 @@ package struct Repository: Sendable {
                 return Repository(store: store, custody: Custody(id, key: key), description: description)
             } catch { damaged.append(error) }
         }
+        guard slots.count + damaged.count > 0 else {
+            throw RepositoryError(
+                .wrongKey,
+                "no key slot is left in the repository's directory 'keys': put one back from a copy, or nobody can open it"
+            )
+        }
         throw RepositoryError(
             .wrongKey,
-            "the key opens none of the repository's key slots"
+            "the key opens none of the repository's key slots: it is another one, or they are another repository's"
                 + (damaged.first.map { ", of which \(damaged.count) cannot be read: \($0)" } ?? ""))
     }
 
@@ -163,8 +169,12 @@ package struct Repository: Sendable {
     func packFiles() throws(RepositoryError) -> [PackFile] {
         var packs: [PackFile] = []
         for byte in UInt8.min...UInt8.max {
-            packs += try store.list("packs/\(hexadecimal([byte]))").compactMap { file in
-                FileID(file.name).map { PackFile(id: $0, size: file.size) }
+            let directory = "packs/\(hexadecimal([byte]))"
+            packs += try store.list(directory).compactMap { file in
+                // Where another one belongs nobody looks for it.
+                FileID(file.name).flatMap { id in
+                    Pack.path(id) == "\(directory)/\(file.name)" ? PackFile(id: id, size: file.size) : nil
+                }
             }
         }
         return packs.sorted { $0.id < $1.id }
@@ -172,14 +182,20 @@ package struct Repository: Sendable {
 
     func packs() throws(RepositoryError) -> [FileID] { try packFiles().map(\.id) }
 
-    /// Regular files in the repository's directories whose names no file of a repository has.
+    /// Regular files in the repository's directories whose names no file of a repository has there.
     func unknownFiles() throws(RepositoryError) -> [String] {
         var unknown: [String] = []
-        let packs = (UInt8.min...UInt8.max).map { "packs/\(hexadecimal([$0]))" }
-        for directory in ["index", "points", "marks", "leases", "keys", "hurt"] + packs {
+        for directory in ["index", "points", "marks", "leases", "keys", "hurt"] {
             unknown += try store.list(directory).filter { FileID($0.name) == nil }.map { "\(directory)/\($0.name)" }
         }
-        return unknown.sorted()
+        // Whether that directory is there is another question.
+        let top = try store.has("packs") ? ["packs"] : []
+        for directory in top + (UInt8.min...UInt8.max).map({ "packs/\(hexadecimal([$0]))" }) {
+            unknown += try store.list(directory).map { "\(directory)/\($0.name)" }
+                .filter { path in Pack.place(of: path) != path }
+        }
+        // What an NFS client makes of a file that is removed while somebody has it open: gone when they have not.
+        return unknown.filter { !$0.contains("/.nfs") }.sorted()
     }
 
     /// Points that a check found to lack something. What is compared with them would lack it too.

@@ -78,6 +78,14 @@ extension StoreWriter {
 }
 
 extension Store {
+    /// Whether a directory that every repository has is there.
+    func has(_ directory: String) throws(RepositoryError) -> Bool {
+        do throws(RepositoryError) {
+            _ = try list(directory)
+            return true
+        } catch  where error.code == .damaged { return false }
+    }
+
     /// All of a small file.
     func contents(_ path: String, limit: Int) throws(RepositoryError) -> [UInt8] {
         let reader = try open(path)

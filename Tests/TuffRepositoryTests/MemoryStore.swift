@@ -68,7 +68,9 @@ final class MemoryStore: Store {
     func list(_ directory: String) throws(RepositoryError) -> [StoredFile] {
         state.withLock { state in
             state.files.compactMap { path, bytes in
-                guard path.hasPrefix(directory + "/") else { return nil }
+                guard path.hasPrefix(directory + "/"), !path.dropFirst(directory.count + 1).contains("/") else {
+                    return nil
+                }
                 return StoredFile(
                     name: String(path.dropFirst(directory.count + 1)), size: UInt64(bytes.count),
                     modified: state.times[path] ?? 0)

@@ -42,7 +42,8 @@ struct BackupKeyList: AsyncParsableCommand {
     func run() async throws {
         let repository = try repository.open()
         let slots = try failing { () throws(RepositoryError) in try repository.keySlots() }
-        try form.show(KeySlotsView(slots), global.output)
+        let isEncrypted = repository.description.encryption != .none
+        try form.show(KeySlotsView(slots, isEncrypted: isEncrypted), global.output)
     }
 }
 
@@ -70,13 +71,18 @@ struct BackupKeyRemove: AsyncParsableCommand {
 
 struct KeySlotsView: View {
     private let slots: [KeySlot]
+    private let isEncrypted: Bool
 
-    init(_ slots: [KeySlot]) { self.slots = slots }
+    init(_ slots: [KeySlot], isEncrypted: Bool) { (self.slots, self.isEncrypted) = (slots, isEncrypted) }
 
     var kind: String { "KeySlots" }
 
     func text(_ style: Style) -> String {
-        guard !slots.isEmpty else { return "The repository is not encrypted.\n" }
+        guard !slots.isEmpty else {
+            return isEncrypted
+                ? "None of the key slots is this repository's: 'tuff backup key add' makes one while a key opens it.\n"
+                : "The repository is not encrypted.\n"
+        }
         let rows = slots.map { [$0.id.description, $0.record.created, Layout.printable($0.record.label)] }
         return Layout.table([["ID", "CREATED", "LABEL"]] + rows)
     }

@@ -25,7 +25,10 @@ struct CheckView: View {
             text += "(\(point.id.description.prefix(8))) lost \(ByteCount(Int64(clamping: bytes))):\n"
             for range in hurt.ranges { text += "  bytes \(range.lowerBound) to \(range.upperBound - 1)\n" }
         }
-        for name in report.unknown { text += "no file of a repository: \(Layout.printable(name))\n" }
+        for name in report.unknown {
+            let remedy = Pack.place(of: name).map { "move it to \($0)" } ?? "nothing reads it; remove it"
+            text += "no file of a repository: \(Layout.printable(name)); \(remedy)\n"
+        }
         if report.isIndexBroken {
             text +=
                 "Without all of the index nobody knows what restore points lack: 'tuff backup check --repair' makes it anew.\n"
