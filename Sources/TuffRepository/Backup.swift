@@ -10,6 +10,11 @@ package struct Backup: Sendable {
         package var changed: [Range<UInt64>]?
         /// The point to compare with: usually the last of the series.
         package var parent: RestorePoint?
+        /// Of declared volumes: the policy's name, labels, the volume's YAML, and the revision that it is from.
+        package var policy: String?
+        package var labels: [String: String]?
+        package var document: String?
+        package var commit: String?
         /// zstd's level.
         package var level = 1
         /// What is stored is indexed at least this often, so that a backup that is killed is not begun from nothing.
@@ -65,6 +70,9 @@ package struct Backup: Sendable {
                 "packs that the index names are gone (\(gone.count), \(Pack.path(pack)) for one), so what has not changed cannot "
                     + "be relied on; back up without a list of changes, and see 'tuff backup check'")
         }
+        if request.changed != nil, let parent = request.parent {
+            try TreeReader(parent, repository: repository, index: index).readRoot()
+        }
     }
 
     /// Reads, stores, and lists the point when all of it is durable. `finished` says the time then.
@@ -95,12 +103,12 @@ package struct Backup: Sendable {
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
         try index.demandUnchangedMarks()
-        let point = try RestorePoint.write(
-            RestorePoint.Record(
-                series: request.series, time: request.time, finished: finished(), size: source.size,
-                root: (shared.tree.root ?? .zero).description, parent: request.parent?.id.description, counts: counts,
-                program: request.program),
-            store: repository.store, custody: repository.custody)
+        let record = RestorePoint.Record(
+            series: request.series, time: request.time, finished: finished(), size: source.size,
+            root: (shared.tree.root ?? .zero).description, parent: request.parent?.id.description,
+            policy: request.policy, labels: request.labels, document: request.document, commit: request.commit,
+            counts: counts, program: request.program)
+        let point = try RestorePoint.write(record, store: repository.store, custody: repository.custody)
         do throws(RepositoryError) {
             try lease?.demand()
         } catch {

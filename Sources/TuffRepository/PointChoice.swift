@@ -18,7 +18,7 @@ package enum PointChoice: Hashable, Sendable {
     ) throws(RepositoryError) -> RestorePoint {
         let own = points.filter { series == nil || $0.record.series.name == series }
         let wanted = series.map { "of '\($0)' " } ?? ""
-        if case .id(let prefix) = self { return try choose(prefix, among: own, damaged, wanted) }
+        if case .id(let prefix) = self { return try Self.choose(prefix, among: own, damaged, wanted) }
         let candidates: [RestorePoint], missing: String
         switch self {
         case .notAfter(let time):
@@ -38,11 +38,14 @@ package enum PointChoice: Hashable, Sendable {
         return last
     }
 
-    private func choose(
+    fileprivate static func isID(_ prefix: String) -> Bool {
+        prefix.utf8.count >= leastDigits && prefix.utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
+    }
+
+    fileprivate static func choose(
         _ prefix: String, among points: [RestorePoint], _ damaged: [DamagedPoint], _ wanted: String
     ) throws(RepositoryError) -> RestorePoint {
-        guard prefix.utf8.count >= Self.leastDigits, prefix.utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit })
-        else {
+        guard isID(prefix) else {
             throw RepositoryError(
                 .refused,
                 "'\(prefix)' is neither 'latest', a time such as 2026-11-22T03:00:00Z nor an ID of at least "
@@ -72,6 +75,37 @@ package struct DamagedPoint: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension RestorePoint {
+    /// The point that somebody says a list of changes is relative to.
+    ///
+    /// - Parameter prefix: of its ID.
+    /// - Throws: `refused` where it cannot be that one.
+    package static func baseOfChanges(
+        _ prefix: String, of series: Series, size: UInt64, among points: [RestorePoint], damaged: [DamagedPoint],
+        hurt: Set<FileID>
+    ) throws(RepositoryError) -> RestorePoint {
+        guard PointChoice.isID(prefix) else {
+            throw RepositoryError(
+                .refused, "'\(prefix)' is no ID of a restore point, of at least 4 digits, as 'tuff backup ls' shows it")
+        }
+        let point = try PointChoice.choose(prefix, among: points, damaged, "")
+        let way = "; name another one, or back up once without --changed-ranges"
+        guard point.record.series == series else {
+            throw RepositoryError(
+                .refused,
+                "restore point \(point.id) is of '\(point.record.series.name)' and not of '\(series.name)'\(way)")
+        }
+        guard point.record.size == size else {
+            throw RepositoryError(
+                .refused,
+                "restore point \(point.id) has \(point.record.size) bytes, and what is backed up \(size)\(way)")
+        }
+        guard !hurt.contains(point.id) else {
+            throw RepositoryError(
+                .refused, "restore point \(point.id) is damaged, and what did not change may be lost in it\(way)")
+        }
+        return point
+    }
+
     /// The point that a list of changes is relative to: the last that was made of a series.
     ///
     /// - Parameter now: RFC 3339, UTC.

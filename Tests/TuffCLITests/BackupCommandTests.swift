@@ -7,6 +7,7 @@ struct BackupCommandTests {
     /// A folder with the repository `r` and the file `disk` of 100,000 bytes.
     private func folder() throws -> TestFolder {
         let folder = try TestFolder()
+        try folder.write("changes", "0 0\n")
         try folder.write("disk", String(repeating: "0123456789", count: 10_000))
         try expect(folder, "init --repository r", 0)
         return folder
@@ -123,6 +124,11 @@ struct BackupCommandTests {
             "run --repository r --source disk --name db --changed-ranges disk", 1,
             "no restore point of 'db' that changes"
         ),
+        ("run --repository r --source disk --name db --changed-since 1234", 64, "give both"),
+        (
+            "run --repository r --source disk --name db --changed-ranges changes --changed-since 12345", 10,
+            "no restore point whose ID begins with 12345"
+        ),
         ("run --repository r --source . --name db", 1, "neither a block device nor a regular file"),
         ("run --repository r --source nowhere --name db", 1, "cannot open nowhere"),
         ("ls --repository .", 10, "there is no repository here"),
@@ -135,6 +141,26 @@ struct BackupCommandTests {
         let ended = try expect(folder, command, code)
         #expect(ended.err.contains(message), "\(ended.err)")
         #expect(access("\(folder.path)/back", F_OK) != 0)
+    }
+
+    @Test func changesMayBeRelativeToAPointThatIsNamed() throws {
+        let folder = try folder()
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        let first = try #require(
+            try expect(folder, "ls --repository r", 0).out.split(separator: "\n").last?.prefix(8))
+        try folder.write("disk", "new" + String(repeating: "0123456789", count: 9_999) + "0123456")
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        // As the last but one, but for its end.
+        try folder.write("disk", String(repeating: "0123456789", count: 9_999) + "0123456new")
+        try folder.write("changes", "99997 3\n")
+        let run = "run --repository r --source disk --changed-ranges changes --changed-since \(first)"
+        let done = try expect(folder, run + " --name db --json", 0).out
+        #expect(done.contains("\"parent\": \"\(first)") && done.contains("\"readBytes\": 34464"), "\(done)")
+        try expect(folder, "restore --repository r --name db --to back", 0)
+        #expect(folder.text("back") == folder.text("disk"))
+        #expect(try expect(folder, run + " --name other", 1).err.contains("is of 'db' and not of 'other'"))
+        try folder.write("disk", "shorter")
+        #expect(try expect(folder, run + " --name db", 1).err.contains("back up once without --changed-ranges"))
     }
 
     @Test func keysComeAndGoAndTheLastStays() throws {

@@ -75,6 +75,35 @@ struct ChoiceTests {
         } catch { #expect(error.code == .damaged, "it is there, and damaged") }
     }
 
+    @Test("A named point is what changes are relative to only if it is of the same series and size, and whole")
+    func namedBase() throws {
+        let points = [
+            try point("2026-11-22T00:00:00Z"), try point("2026-11-23T00:00:00Z"),
+            try point("2026-11-24T00:00:00Z", name: "w"),
+        ]
+        func base(
+            _ id: String, size: UInt64? = nil, hurt: Set<FileID> = [], damaged: [DamagedPoint] = []
+        ) throws(RepositoryError) -> RestorePoint {
+            try RestorePoint.baseOfChanges(
+                id, of: Series(name: "v"), size: size ?? points[0].record.size, among: points, damaged: damaged,
+                hurt: hurt)
+        }
+        #expect(try base(points[0].id.description) == points[0], "not the last")
+        #expect(try base(String(points[1].id.description.prefix(12))) == points[1])
+        #expect(try base(points[0].id.description, damaged: [Self.lost]) == points[0], "no doubt which is meant")
+        func refusal(_ body: () throws(RepositoryError) -> RestorePoint) -> String {
+            do throws(RepositoryError) { return try body().id.description } catch { return error.sentence }
+        }
+        let way = "name another one, or back up once without --changed-ranges"
+        for sentence in [
+            refusal { () throws(RepositoryError) in try base(points[2].id.description) },
+            refusal { () throws(RepositoryError) in try base(points[0].id.description, size: 5) },
+            refusal { () throws(RepositoryError) in try base(points[0].id.description, hurt: [points[0].id]) },
+        ] { #expect(sentence.contains(way), "\(sentence)") }
+        #expect(refusal { () throws(RepositoryError) in try base("latest") }.contains("is no ID of a restore point"))
+        #expect(throws: RepositoryError.self) { try base(Self.lost.id.description, damaged: [Self.lost]) }
+    }
+
     @Test("A key that was left by somebody else opens nothing, and is not counted when one is taken away")
     func slots() throws {
         let store = MemoryStore()

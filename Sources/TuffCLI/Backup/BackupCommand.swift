@@ -96,6 +96,11 @@ struct BackupRun: AsyncParsableCommand {
             "Read only these: 'offset length' a line, in bytes, what may differ from the last restore point of the name.",
             valueName: "file"), completion: .file())
     var changedRanges: String?
+    @Option(
+        help: ArgumentHelp(
+            "The restore point that --changed-ranges is relative to, where it is not the last of the name.",
+            valueName: "id"))
+    var changedSince: String?
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
@@ -104,6 +109,9 @@ struct BackupRun: AsyncParsableCommand {
         guard (1...255).contains(name.utf8.count),
             !name.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
         else { throw ValidationError("--name takes 1 to 255 bytes without control characters") }
+        guard changedSince == nil || changedRanges != nil else {
+            throw ValidationError("--changed-since says what --changed-ranges is relative to; give both")
+        }
     }
 
     func run() async throws {
@@ -172,8 +180,14 @@ struct BackupRun: AsyncParsableCommand {
         let (points, damaged) = try repository.points()
         let hurt = try repository.hurtPoints()
         if let list {
-            request.parent = try RestorePoint.baseOfChanges(
-                request.series, among: points, damaged: damaged, hurt: hurt, now: request.time)
+            request.parent =
+                if let changedSince {
+                    try RestorePoint.baseOfChanges(
+                        changedSince, of: request.series, size: size, among: points, damaged: damaged, hurt: hurt)
+                } else {
+                    try RestorePoint.baseOfChanges(
+                        request.series, among: points, damaged: damaged, hurt: hurt, now: request.time)
+                }
             request.changed = try ChangedRanges.parse(list, size: size)
             return
         }
