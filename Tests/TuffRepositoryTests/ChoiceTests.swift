@@ -104,6 +104,20 @@ struct ChoiceTests {
         #expect(throws: RepositoryError.self) { try base(Self.lost.id.description, damaged: [Self.lost]) }
     }
 
+    @Test("What a declared volume has to say is in its point, and comes back")
+    func declared() throws {
+        let store = MemoryStore()
+        let repository = try Scene.repository(store)
+        var request = Backup.Request(series: Series(name: "v"), time: Scene.time, program: "test")
+        (request.policy, request.labels) = ("nightly", ["tier": "gold"])
+        (request.document, request.commit) = ("kind: Volume\n", "4ef43af")
+        _ = try Backup(of: MemoryVolume([1]), to: repository, request, lease: nil, progress: JobProgress())
+            .run(threads: SystemThreads(count: 1), finished: { Scene.time })
+        let record = try #require(try repository.points().points.first).record
+        #expect(record.policy == "nightly" && record.labels == ["tier": "gold"])
+        #expect(record.document == "kind: Volume\n" && record.commit == "4ef43af")
+    }
+
     @Test("A key that was left by somebody else opens nothing, and is not counted when one is taken away")
     func slots() throws {
         let store = MemoryStore()

@@ -20,6 +20,7 @@ struct LostLeaseTests {
         }
 
         var size: UInt64 { volume.size }
+        func demandSameSize() {}
         func isHole(at offset: UInt64, count: Int) -> Bool { false }
 
         func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {

@@ -179,6 +179,11 @@ struct BackupRun: AsyncParsableCommand {
     ) throws(RepositoryError) {
         let (points, damaged) = try repository.points()
         let hurt = try repository.hurtPoints()
+        // Points of a name are in the order of their seconds, and this one is to be the latest.
+        while points.contains(where: { $0.record.series == request.series && $0.record.time == request.time }) {
+            usleep(50_000)
+            request.time = currentTime()
+        }
         if let list {
             request.parent =
                 if let changedSince {
