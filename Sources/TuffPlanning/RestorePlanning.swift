@@ -224,27 +224,9 @@ extension PlanningPass {
             steps += up + [.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid)]
         }
         if !isBegun {
-            let safety =
-                keepsSafety(stored)
-                ? begunSafety(of: stored, key) ?? safetySnapshot(of: stored, for: declared.metadata.name, key) : nil
-            if let safety {
-                var former = CopySource(
-                    resource: stored.marks.role.resource, stored: stored, size: stored.size ?? .zero,
-                    sharesBlocks: true)
-                if case .directory = stored.backend {
-                    former.sharesBlocks = poolsByBackend[stored.backend]?.sharesBlocks == true
-                }
-                steps += copySteps(former, to: safety, goingOn: leftSafety(of: stored, key))
-                notes.append(
-                    "what it holds now is kept as \(safety.marks.role.resource) in the trash until "
-                        + "\(safety.marks.until ?? context.now) (\(safety.location))")
-            }
-            steps.append(
-                stored.location.isBlockDevice
-                    ? .begin(
-                        location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: operation,
-                        kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) })
-                    : relabelling(stored, as: begun.marks))
+            let beginning = beginning(declared.metadata.name, stored, as: begun.marks, key)
+            steps += beginning.steps
+            notes += beginning.notes
         }
         var device: (up: [VolumeStep], down: [VolumeStep]) = ([], [])
         if !from.isThickSnapshot {
@@ -275,6 +257,35 @@ extension PlanningPass {
             behind: transfers[from.uid].map { [$0] } ?? [])
         transfers[from.uid] = last
         outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
+    }
+
+    /// Keeps what is written over, where the pool can, and marks the volume.
+    private func beginning(
+        _ name: String, _ stored: StoredVolume, as marks: Marks, _ key: String
+    ) -> (steps: [VolumeStep], notes: [String]) {
+        var steps: [VolumeStep] = [], notes: [String] = []
+        let safety =
+            keepsSafety(stored)
+            ? begunSafety(of: stored, key) ?? safetySnapshot(of: stored, for: name, key) : nil
+        if let safety {
+            var former = CopySource(
+                resource: stored.marks.role.resource, stored: stored, size: stored.size ?? .zero, sharesBlocks: true)
+            if case .directory = stored.backend {
+                former.sharesBlocks = poolsByBackend[stored.backend]?.sharesBlocks == true
+            }
+            steps = copySteps(former, to: safety, goingOn: leftSafety(of: stored, key))
+            notes = [
+                "what it holds now is kept as \(safety.marks.role.resource) in the trash until "
+                    + "\(safety.marks.until ?? context.now) (\(safety.location))"
+            ]
+        }
+        steps.append(
+            stored.location.isBlockDevice
+                ? .begin(
+                    location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: Marks.restoring(key),
+                    kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) })
+                : relabelling(stored, as: marks))
+        return (steps, notes)
     }
 
     /// A safety snapshot whose making was cut short: the next attempt goes on in its place, or each would leave one in the trash.
