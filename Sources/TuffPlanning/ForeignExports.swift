@@ -57,6 +57,22 @@ struct ForeignExports {
         return "is in use on this host itself: mounted, swap, part of another device, or behind another target stack"
     }
 
+    /// What other people's targets hand out that is none of these logical volumes, and so is not imported.
+    func others(than volumes: [(LogicalVolume, group: String)]) -> [ImportSurvey.Refusal] {
+        let known = Set(volumes.flatMap { backstores(of: $0.0, group: $0.group) }.map(\.name))
+        return inventory.targets.sorted { $0.iqn < $1.iqn }.flatMap { target in
+            target.luns.compactMap { lun in
+                guard let name = lun.backstore, UID(backstoreName: name) == nil, !known.contains(name) else {
+                    return nil
+                }
+                let path = inventory.backstores.first { $0.name == name }?.path
+                return ImportSurvey.Refusal(
+                    what: "\(target.iqn) LUN \(lun.number)",
+                    reason: "hands out \(path ?? "backstore '\(name)'"), which is no logical volume that can be seen")
+            }
+        }
+    }
+
     func export(of volume: LogicalVolume, group: String) -> ForeignExport? {
         let stores = backstores(of: volume, group: group)
         guard let store = stores.first else { return nil }

@@ -157,6 +157,11 @@ struct ImportPass {
             }
         }
         survey.missing = selection.names.filter { !found.contains($0) }
+        guard selection == ImportSelection() else { return }
+        let volumes = observed.volumeGroups.entries.flatMap { name, entry in
+            (entry.value?.logicalVolumes ?? []).map { ($0, group: name) }
+        }
+        survey.refused += exports.others(than: volumes)
     }
 
     private mutating func look(at volume: LogicalVolume, in group: VolumeGroup) {

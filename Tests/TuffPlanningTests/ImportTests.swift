@@ -119,6 +119,16 @@ import TuffTestSupport
         #expect(found.refused.first?.reason.contains("in use on this host itself") == true)
     }
 
+    @Test func targetsInFrontOfSomethingElseAreNotPassedOver() {
+        let targets = Self.targets { _, backstore in
+            (backstore.path, backstore.device) = ("/srv/images/old.img", nil)
+        }
+        let all = survey([Self.volume("idle")], targets)
+        #expect(all.refused.map(\.what) == ["\(Self.theirs) LUN 0"])
+        #expect(all.refused.first?.reason.contains("hands out /srv/images/old.img, which is no logical volume") == true)
+        #expect(survey([Self.volume("idle")], targets, ImportSelection(names: ["idle"])).refused.isEmpty)
+    }
+
     @Test func whatCannotBeImportedIsSaidWithItsReason() {
         let volumes = [
             Self.volume("root") { $0.open = true },

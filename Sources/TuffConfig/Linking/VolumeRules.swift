@@ -33,10 +33,9 @@ extension Linker {
         _ volume: Declared<VolumeSpec>, _ selections: inout [LabelSelector: [Declared<PoolSpec>]]
     ) -> [Declared<PoolSpec>] {
         switch volume.spec.placement {
-        case .pool(let name): return state.pools[name].map { [$0] } ?? []
+        case .pool: return possiblePools(volume.spec.placement)
         case .selector(let selector):
-            let pools =
-                selections[selector] ?? inOrder(.pool, state.pools).filter { selector.matches($0.metadata.labels) }
+            let pools = selections[selector] ?? possiblePools(volume.spec.placement)
             selections[selector] = pools
             if pools.isEmpty {
                 let mayBeElsewhere = documents.known.keys.contains { $0.kind == .pool && state.pools[$0.name] == nil }
@@ -83,16 +82,23 @@ extension Linker {
 
     func checkSnapshots() {
         for snapshot in inOrder(.snapshot, state.snapshots) {
-            guard let volume = state.volumes[snapshot.spec.volume], case .pool(let name) = volume.spec.placement,
-                let pool = state.pools[name]
+            guard let volume = state.volumes[snapshot.spec.volume] else { continue }
+            let pools = possiblePools(volume.spec.placement)
+            checkNames("s-\(snapshot.metadata.name)", .snapshot, snapshot, in: pools)
+            guard snapshot.spec.reserve != nil, let pool = pools.first,
+                !pools.contains(where: { if case .thick = $0.spec.storage { true } else { false } })
             else { continue }
-            checkNames("s-\(snapshot.metadata.name)", .snapshot, snapshot, in: [pool])
-            if snapshot.spec.reserve != nil {
-                if case .thick = pool.spec.storage { continue }
-                error(
-                    "field-without-effect", .snapshot, snapshot, "spec.reserve",
-                    "has spec.reserve, which is for thick pools, and Pool/\(name) is not thick", help: "remove it")
-            }
+            error(
+                "field-without-effect", .snapshot, snapshot, "spec.reserve",
+                "has spec.reserve, which is for thick pools, and Pool/\(pool.metadata.name) is not thick",
+                help: "remove it")
+        }
+    }
+
+    private func possiblePools(_ placement: VolumeSpec.Placement) -> [Declared<PoolSpec>] {
+        switch placement {
+        case .pool(let name): state.pools[name].map { [$0] } ?? []
+        case .selector(let selector): inOrder(.pool, state.pools).filter { selector.matches($0.metadata.labels) }
         }
     }
 
