@@ -25,6 +25,8 @@ package enum ClockDoubt: Hashable, Sendable {
 extension Ledger {
     /// Larger steps of the clock than a day are no correction; in seconds.
     private static let largestStep: Int64 = 86400
+    /// A reading that is earlier by more was taken before the clock was set, as after a boot without a battery; in seconds.
+    private static let correction: Int64 = 300
     /// So long after a boot a clock that is wrong is expected to have been set right; in seconds.
     private static let settlingTime: Int64 = 3600
 
@@ -48,6 +50,8 @@ extension Ledger {
     /// - Returns: whether its time may be used to forget things.
     package mutating func believe(_ reading: ClockReading?) -> Bool {
         guard let reading else { return true }
+        // What is later than this is no jump from it.
+        if let clock, reading.civil.secondsSince1970 < clock.civil.secondsSince1970 - Self.correction { return false }
         switch doubt(reading) {
         case .jumped(let seconds): clockLead = seconds
         case .settling: break

@@ -62,7 +62,9 @@ package struct Backup: Sendable {
         index = try RepositoryIndex(
             store: repository.store, custody: repository.custody, checkpoint: request.checkpoint, lease: lease,
             existing: packs)
-        let gone = index.packs.subtracting(packs).subtracting(index.doomed)
+        var gone = index.packs.subtracting(packs).subtracting(index.doomed)
+        // Another backup may have placed some since they were listed.
+        if !gone.isEmpty { gone.subtract(try repository.packs()) }
         lacksPacks = !gone.isEmpty
         if request.changed != nil, let pack = gone.min() {
             throw RepositoryError(

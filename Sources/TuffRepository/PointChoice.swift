@@ -77,11 +77,13 @@ package struct DamagedPoint: Hashable, Sendable, CustomStringConvertible {
 extension RestorePoint {
     /// The point that somebody says a list of changes is relative to.
     ///
-    /// - Parameter prefix: of its ID.
+    /// - Parameters:
+    ///   - prefix: of its ID.
+    ///   - now: RFC 3339, UTC.
     /// - Throws: `refused` where it cannot be that one.
     package static func baseOfChanges(
         _ prefix: String, of series: Series, size: UInt64, among points: [RestorePoint], damaged: [DamagedPoint],
-        hurt: Set<FileID>
+        hurt: Set<FileID>, now: String
     ) throws(RepositoryError) -> RestorePoint {
         guard PointChoice.isID(prefix) else {
             throw RepositoryError(
@@ -98,6 +100,13 @@ extension RestorePoint {
             throw RepositoryError(
                 .refused,
                 "restore point \(point.id) has \(point.record.size) bytes, and what is backed up \(size)\(way)")
+        }
+        // The next list would be taken to be relative to the newest, and nothing tells that this one was made after it.
+        if let newer = points.first(where: { $0.record.series == series && $0.record.time > now }) {
+            throw RepositoryError(
+                .refused,
+                "restore point \(newer.id) is of \(newer.record.time), later than this clock's \(now); set the clock\(way)"
+            )
         }
         guard !hurt.contains(point.id) else {
             throw RepositoryError(

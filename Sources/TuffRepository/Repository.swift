@@ -95,7 +95,6 @@ package struct Repository: Sendable {
                 + (damaged.first.map { ", of which \(damaged.count) cannot be read: \($0)" } ?? ""))
     }
 
-    /// What the repository is, before anything of it is opened.
     /// Whether it holds what a repository holds, without the file that says which it is.
     private static func isBeheaded(_ store: any Store) throws(RepositoryError) -> Bool {
         for directory in ["points", "index"] {
@@ -113,6 +112,7 @@ package struct Repository: Sendable {
                 + "repository is not made here, since nothing of this one could be read under another file")
     }
 
+    /// What the repository is, before anything of it is opened.
     private static func describe(
         _ store: any Store
     ) throws(RepositoryError) -> (Description, line: [UInt8], id: FileID) {

@@ -132,7 +132,7 @@ struct TreeWalk {
         while whole.count <= place.level { whole.append([]) }
         if isFull, whole[place.level].contains(name) { return true }
         try progress?.demand()
-        if let before, before.name(place, range) == name { return inherit(before, range) }
+        if let before, before.name(place, range) == name, before.isWhole(range) { return true }
         let children = tree.shape.children(level: place.level, index: place.index)
         guard try visitor.visit(name, length: nil),
             let node = try tree.node(named: name, level: place.level, children: children)
@@ -164,7 +164,7 @@ struct TreeWalk {
         _ visitor: inout some Visitor
     ) throws(RepositoryError) -> Bool {
         let range = tree.shape.range(ofBlock: index)
-        if let before, before.name(ofBlock: index, range) == name { return inherit(before, range) }
+        if let before, before.name(ofBlock: index, range) == name, before.isWhole(range) { return true }
         if gathered != nil {
             gathered?.append(Block(name: name, length: range.count))
             if gathered?.count == Self.portion { try flush(&visitor) }
@@ -187,19 +187,15 @@ struct TreeWalk {
             if try !visitor.visit(block.name, length: block.length) { isMissing = true }
         }
     }
-
-    /// What is the same as before lacks what it lacked before.
-    private mutating func inherit(_ before: Before, _ range: Range<UInt64>) -> Bool {
-        let inherited = before.lost.filter { $0.overlaps(range) }.map { $0.clamped(to: range) }
-        lost += inherited
-        return inherited.isEmpty
-    }
 }
 
 /// The point of the series that was walked before.
 private struct Before {
     let tree: TreeReader
     let lost: [Range<UInt64>]
+
+    /// Whether it lacks nothing there. What it lacks is looked for again: a node above may have been all that was gone.
+    func isWhole(_ range: Range<UInt64>) -> Bool { !lost.contains { $0.overlaps(range) } }
 
     /// What it had in a place; nil where it had none that is as large, or nobody can tell.
     func name(_ place: TreeReader.Place, _ range: Range<UInt64>) -> ContentName? {

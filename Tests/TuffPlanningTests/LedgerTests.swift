@@ -184,6 +184,15 @@ import TuffTestSupport
         #expect(confirmed == [true])
     }
 
+    /// Without a battery a clock begins somewhere in the past, and is right once a time server has spoken.
+    @Test func aClockThatWasBehindForAWhileHasNotJumped() {
+        var ledger = Ledger()
+        ledger.clock = reading(up: 1000, ahead: 0)
+        let results = believed(
+            &ledger, reading("two", up: 20, ahead: -400 * 86400), reading("two", up: 80, ahead: 600))
+        #expect(results == [false, true])
+    }
+
     @Test func afterALongTimeOffTheClockHasAnHourToBeSet() {
         var ledger = Ledger()
         ledger.clock = reading(up: 1000, ahead: 0)

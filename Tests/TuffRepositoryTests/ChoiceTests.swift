@@ -82,11 +82,12 @@ struct ChoiceTests {
             try point("2026-11-24T00:00:00Z", name: "w"),
         ]
         func base(
-            _ id: String, size: UInt64? = nil, hurt: Set<FileID> = [], damaged: [DamagedPoint] = []
+            _ id: String, size: UInt64? = nil, hurt: Set<FileID> = [], damaged: [DamagedPoint] = [],
+            now: String = "2026-11-25T00:00:00Z"
         ) throws(RepositoryError) -> RestorePoint {
             try RestorePoint.baseOfChanges(
                 id, of: Series(name: "v"), size: size ?? points[0].record.size, among: points, damaged: damaged,
-                hurt: hurt)
+                hurt: hurt, now: now)
         }
         #expect(try base(points[0].id.description) == points[0], "not the last")
         #expect(try base(String(points[1].id.description.prefix(12))) == points[1])
@@ -98,6 +99,7 @@ struct ChoiceTests {
         for sentence in [
             refusal { () throws(RepositoryError) in try base(points[2].id.description) },
             refusal { () throws(RepositoryError) in try base(points[0].id.description, size: 5) },
+            refusal { () throws(RepositoryError) in try base(points[0].id.description, now: "2026-11-22T12:00:00Z") },
             refusal { () throws(RepositoryError) in try base(points[0].id.description, hurt: [points[0].id]) },
         ] { #expect(sentence.contains(way), "\(sentence)") }
         #expect(refusal { () throws(RepositoryError) in try base("latest") }.contains("is no ID of a restore point"))

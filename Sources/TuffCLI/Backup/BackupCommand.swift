@@ -188,7 +188,8 @@ struct BackupRun: AsyncParsableCommand {
             request.parent =
                 if let changedSince {
                     try RestorePoint.baseOfChanges(
-                        changedSince, of: request.series, size: size, among: points, damaged: damaged, hurt: hurt)
+                        changedSince, of: request.series, size: size, among: points, damaged: damaged, hurt: hurt,
+                        now: request.time)
                 } else {
                     try RestorePoint.baseOfChanges(
                         request.series, among: points, damaged: damaged, hurt: hurt, now: request.time)
