@@ -25,8 +25,9 @@ extension PoolState {
         case "metadata_read_only":
             return Obstacle(
                 .metadataFull,
-                "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend --poolmetadatasize' "
-                    + "makes room, 'lvconvert --repair \(place)' mends")
+                "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend --poolmetadatasize +SIZE "
+                    + "\(place)' makes room, also while its volumes are in use, and 'lvconvert --repair \(place)' mends"
+            )
         default: return Obstacle(.poolUnhealthy, "thin pool \(place) reports '\(pool.health)'")
         }
     }

@@ -122,6 +122,41 @@ struct PoolConditionLabTests {
         }
     }
 
+    /// Devices that LVM knows nothing of fill the metadata but for a few blocks, each with a mapping of its own.
+    @Test func fullMetadataGetsRoomWhileVolumesAreInUse() async throws {
+        try await inWorld(["--chunksize", "64k", "--poolmetadatasize", "2m"]) { lab in
+            let table = try await lab.must("dmsetup", ["table", "cond-tp_tmeta"])
+            try await lab.lvm("lvchange", "-qq", "-an", "cond/v-a", "cond/tp")
+            try await lab.must("dmsetup", ["create", "condition-metadata", "--table", table])
+            let device =
+                "<device dev_id='$i' mapped_blocks='1' transaction='0' creation_time='0' snap_time='0'>"
+                + "<single_mapping origin_block='0' data_block='$i' time='0'/></device>"
+            let filled = try await lab.shell(
+                """
+                { thin_dump /dev/mapper/condition-metadata | head -n -1
+                for i in {100..530}; do echo "\(device)"; done
+                echo '</superblock>'; } >\(lab.folder)/pool.xml
+                thin_restore -i \(lab.folder)/pool.xml -o /dev/mapper/condition-metadata
+                """)
+            #expect(filled.status == 0, "\(filled.text)")
+            try await lab.must("dmsetup", ["remove", "condition-metadata"])
+            try await lab.lvm("lvchange", "-qq", "-ay", "-K", "cond/v-a")
+            #expect(try await fill(20, lab) == 0)
+            let last = try await lab.shell(
+                "for i in {700..730}; do dmsetup message cond-tp-tpool 0 \"create_thin $i\" || exit; done")
+            #expect(last.status != 0)
+            #expect(
+                try await lab.report("lvs", "lv_health_status,metadata_percent", "cond/tp")
+                    == [["metadata_read_only", "100.00"]])
+            let status = try await expectRefusal(lab, "MetadataFull")
+            #expect(status.contains("'lvextend --poolmetadatasize +SIZE cond/tp' makes room"), "\(status)")
+            try await lab.lvm("lvextend", "-qq", "--poolmetadatasize", "+8m", "cond/tp")
+            // 431 chunks that no volume of LVM's has.
+            try await lab.lvm("lvextend", "-qq", "-L+64m", "cond/tp")
+            try await expectMending(lab)
+        }
+    }
+
     private func exchange(_ table: String, _ lab: LabProgram) async throws {
         try await lab.must("dmsetup", ["suspend", "--nolockfs", "cond-tp_tmeta"])
         try await lab.must("dmsetup", ["load", "cond-tp_tmeta", "--table", table])
