@@ -168,7 +168,9 @@ extension PlanningPass {
             "take a snapshot of Volume/\(run.volume), \(source.size), due at \(time) (\(location))",
             risk: isAllowed ? .online : nil, location: run.declared.location, uid: isAllowed ? stored.uid : nil,
             notes: missedOthers && !run.taken.isEmpty ? ["it makes up for earlier runs that were missed"] : [])
-        let steps = [(Step.volume(copyStep(source, stored)), key(of: location))]
+        // What expires goes after it, and a command that says it is done may have done nothing.
+        let confirmation = location.isBlockDevice ? [VolumeStep.confirmMade(location: location, uid: stored.uid)] : []
+        let steps = ([copyStep(source, stored)] + confirmation).map { (Step.volume($0), key(of: location)) }
         return PolicyRun.Taken(
             time: time,
             step: builder.add(change, isAllowed ? steps : [], after: source.after.map { [$0] } ?? []))

@@ -187,8 +187,12 @@ import TuffTestSupport
         // The new one and that of 08:00 stay.
         #expect(Set(purged(plan)) == Set([5, 6, 7].map { Sample.uid($0) }))
         let copy = try #require(plan.steps.first { if case .volume(.copy) = $0.step { true } else { false } })
+        // It is looked for, and not taken for there since a command said so.
+        let confirmation = try #require(
+            plan.steps.first { if case .volume(.confirmMade) = $0.step { true } else { false } })
+        #expect(confirmation.after.contains(copy.id))
         for step in plan.steps {
-            if case .volume(.relabel) = step.step { #expect(step.after.contains(copy.id)) }
+            if case .volume(.relabel) = step.step { #expect(step.after.contains(confirmation.id)) }
         }
         #expect(plan.refusal == nil)
         #expect(self.plan(desired(policy(keep: 2)), old, run: false).counts.due == 4)
