@@ -40,8 +40,8 @@ extension Ledger {
             let lead = passed - max(0, reading.uptime &- clock.uptime)
             return lead > Self.largestStep ? .jumped(seconds: lead) : nil
         }
-        // How long a machine was off nothing tells; what was in doubt before stays so.
-        if let clockLead { return .jumped(seconds: clockLead) }
+        // How long a machine was off nothing tells; what was in doubt before stays so, unless it was set back since.
+        if let clockLead, passed >= clockLead { return .jumped(seconds: clockLead) }
         return reading.uptime < Self.settlingTime ? .settling : nil
     }
 
@@ -56,7 +56,9 @@ extension Ledger {
         case .jumped(let seconds): clockLead = seconds
         case .settling: break
         case nil:
-            (clock, clockLead) = (reading, nil)
+            // Right after a boot it may stand where the machine was turned off, and be set ahead any moment.
+            let mayBeSet = clock.map { $0.boot != reading.boot } == true && reading.uptime < Self.settlingTime
+            if !mayBeSet { (clock, clockLead) = (reading, nil) }
             return true
         }
         return false

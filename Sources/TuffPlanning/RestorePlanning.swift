@@ -294,15 +294,13 @@ extension PlanningPass {
         return index.volumes.first {
             $0.marks.origin == stored.uid && $0.marks.safety == key && $0.marks.isCopying
                 && $0.marks.stack == context.stack && $0.backend == stored.backend
+                && $0.marks.until.map { $0 > context.now } == true
         }
     }
 
     /// Where blocks are shared it is made anew under its own marks, which say for how long it is kept.
     private func begunSafety(of stored: StoredVolume, _ key: String) -> StoredVolume? {
-        guard poolsByBackend[stored.backend]?.sharesBlocks == true, let left = leftSafety(of: stored, key),
-            left.marks.until.map({ $0 > context.now }) == true
-        else { return nil }
-        return left
+        poolsByBackend[stored.backend]?.sharesBlocks == true ? leftSafety(of: stored, key) : nil
     }
 
     /// The snapshot of what is written over. It is in the trash from its first moment: kept as long as a removed volume is,
@@ -316,7 +314,7 @@ extension PlanningPass {
             until: context.now.advanced(by: TimeSpan(seconds: keeping)), origin: stored.uid, safety: key)
         snapshot.location = snapshot.location.renamed("t-\(snapshot.uid)")
         // What was copied of it is not copied again, and its marks are written anew when all of it is.
-        if poolsByBackend[stored.backend]?.sharesBlocks == false, let left = leftSafety(of: stored, key) {
+        if poolsByBackend[stored.backend]?.sharesBlocks != true, let left = leftSafety(of: stored, key) {
             snapshot.marks.uid = left.uid
             snapshot.location = left.location
         }

@@ -115,8 +115,14 @@ package struct Backup: Sendable {
             try lease?.demand()
         } catch {
             // Whoever took it away did not see this point, and may have destroyed what it needs.
-            try RestorePoint.remove(point.id, store: repository.store)
-            throw error
+            var reason = error
+            do throws(RepositoryError) {
+                try RestorePoint.remove(point.id, store: repository.store)
+            } catch {
+                reason.sentence +=
+                    "; restore point \(point.id) could not be taken back (\(error)) and may lack something"
+            }
+            throw reason
         }
         // The point is there whatever becomes of this: a later backup tries again.
         try? index.merge()

@@ -99,7 +99,7 @@ package struct Repository: Sendable {
     private static func isBeheaded(_ store: any Store) throws(RepositoryError) -> Bool {
         for directory in ["points", "index"] {
             do throws(RepositoryError) {
-                if try !store.list(directory).isEmpty { return true }
+                if try store.list(directory).contains(where: { FileID($0.name) != nil }) { return true }
             } catch  where error.isLoss {}  // No such directory: then it is none.
         }
         return false

@@ -195,7 +195,10 @@ private struct Before {
     let lost: [Range<UInt64>]
 
     /// Whether it lacks nothing there. What it lacks is looked for again: a node above may have been all that was gone.
-    func isWhole(_ range: Range<UInt64>) -> Bool { !lost.contains { $0.overlaps(range) } }
+    func isWhole(_ range: Range<UInt64>) -> Bool {
+        let next = lost.partitioningIndex { $0.upperBound > range.lowerBound }
+        return next == lost.endIndex || lost[next].lowerBound >= range.upperBound
+    }
 
     /// What it had in a place; nil where it had none that is as large, or nobody can tell.
     func name(_ place: TreeReader.Place, _ range: Range<UInt64>) -> ContentName? {

@@ -193,6 +193,24 @@ import TuffTestSupport
         #expect(results == [false, true])
     }
 
+    /// Nor one that went on where the machine was turned off, until a time server told how long that was.
+    @Test func aClockThatStoodStillHasNotJumpedEither() {
+        var ledger = Ledger()
+        ledger.clock = reading(up: 1000, ahead: 0)
+        let results = believed(
+            &ledger, reading("two", up: 20, ahead: 30), reading("two", up: 80, ahead: 3 * 86400),
+            reading("two", up: 3700, ahead: 3 * 86400 + 3620))
+        #expect(results == [true, false, true])
+    }
+
+    @Test func whatWasSetRightBeforeARebootIsForgotten() {
+        var ledger = Ledger()
+        ledger.clock = reading(up: 1000, ahead: 0)
+        let results = believed(
+            &ledger, reading(up: 1060, ahead: 30 * 86400), reading("two", up: 9000, ahead: 2 * 86400))
+        #expect(results == [false, true])
+    }
+
     @Test func afterALongTimeOffTheClockHasAnHourToBeSet() {
         var ledger = Ledger()
         ledger.clock = reading(up: 1000, ahead: 0)
