@@ -38,6 +38,11 @@ package struct VolumeContract: Sendable {
         case adoptionChangesTagsAlone
         case adoptionRefusesWhatItWasNotPlannedFor
         case lettingGoLeavesWhatWasThereBefore
+        case aThickVolumeIsCompleteOnceItIsWiped
+        case aThickVolumeGrowsByWipedExtentsAndLeavesNothingBeside
+        case aThickSnapshotHasRoomOfItsOwn
+        case aFillNeedsTheMarkOfItsWork
+        case rollingBackBeginsOnceWhatItHeldIsKept
     }
 
     package var machine: any Machine
@@ -82,6 +87,9 @@ package struct VolumeContract: Sendable {
             try await checkCopies(rule, one, two)
         case .adoptionChangesTagsAlone, .adoptionRefusesWhatItWasNotPlannedFor, .lettingGoLeavesWhatWasThereBefore:
             try await checkAdoption(rule, one, two)
+        case .aThickVolumeIsCompleteOnceItIsWiped, .aThickVolumeGrowsByWipedExtentsAndLeavesNothingBeside,
+            .aThickSnapshotHasRoomOfItsOwn, .aFillNeedsTheMarkOfItsWork, .rollingBackBeginsOnceWhatItHeldIsKept:
+            try await checkThick(rule, one, two)
         default: try await checkRemoval(rule, one, two)
         }
     }

@@ -218,7 +218,7 @@ import Testing
         let text = folder.text(ledger)
         let key = "\"lastPass\":{\"secondsSince1970\":"
         let start = try #require(text.firstRange(of: key)).upperBound
-        let later = text[..<start] + "99" + text[start...]
+        let later = text[..<start] + "9" + text[start...]
         try folder.write(ledger, String(later), mode: 0o600)
         try write([])
         let blocked = try apply("--prune")
