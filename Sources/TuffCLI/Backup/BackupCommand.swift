@@ -179,8 +179,10 @@ struct BackupRun: AsyncParsableCommand {
     ) throws(RepositoryError) {
         let (points, damaged) = try repository.points()
         let hurt = try repository.hurtPoints()
-        // Points of a name are in the order of their seconds, and this one is to be the latest.
-        while points.contains(where: { $0.record.series == request.series && $0.record.time == request.time }) {
+        // Points of a name are in the order of their seconds, and this one is to be the latest. A clock that stands still is not
+        // waited for: then their parents tell the order.
+        for _ in 0..<40
+        where points.contains(where: { $0.record.series == request.series && $0.record.time == request.time }) {
             usleep(50_000)
             request.time = currentTime()
         }
