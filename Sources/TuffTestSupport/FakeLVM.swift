@@ -112,8 +112,11 @@ package struct FakeLVM: Equatable, Sendable {
     package static func sample(size: ByteCount = ByteCount(100 << 30)) -> FakeLVM {
         var lvm = FakeLVM()
         lvm.addGroup("vg0", size: size)
-        // The group was made just now and has the room.
-        try! lvm.addThinPool("tp0", in: "vg0", size: ByteCount(size.bytes / 100 * 90))
+        do {
+            try lvm.addThinPool("tp0", in: "vg0", size: ByteCount(size.bytes / 100 * 90))
+        } catch {
+            preconditionFailure("a group of \(size) has no room for the thin pool of the sample: \(error)")
+        }
         return lvm
     }
 

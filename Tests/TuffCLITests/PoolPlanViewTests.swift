@@ -39,6 +39,7 @@ import TuffTestSupport
 
     @Test func aPoolThatMayBeMadeAndTheCommandsThatMakeIt() {
         let plan = plan { consent, _ in consent.allowPoolCreate = true }
+        #expect(plan.refusal == nil && plan.changes.allSatisfy { $0.action == .create })
         let commands = plan.steps.compactMap { planned -> (change: Int, actions: [HostAction])? in
             guard case .pool(let step) = planned.step else { return nil }
             return (planned.change, LVMDriver().lower([step]).flatMap(\.actions))
@@ -47,7 +48,9 @@ import TuffTestSupport
     }
 
     @Test func withoutConsentItIsBlockedAndTheLineSaysWhatItWouldDo() {
-        expectGolden(PlanView(plan { _, _ in }).text(Style()), "Golden/plan-pool-consent.txt")
+        let plan = plan { _, _ in }
+        #expect(plan.isEmpty && plan.changes.contains { $0.reason == .consentNeeded })
+        expectGolden(PlanView(plan).text(Style()), "Golden/plan-pool-consent.txt")
     }
 
     @Test func aDeviceThatHoldsSomethingIsNamed() {
@@ -55,6 +58,7 @@ import TuffTestSupport
             consent.allowPoolCreate = true
             device.signatures = [DeviceSignature(type: "xfs", offset: 0)]
         }
+        #expect(plan.isEmpty && plan.changes.contains { $0.reason == .deviceNotBlank })
         expectGolden(PlanView(plan).text(Style()), "Golden/plan-pool-refused.txt")
     }
 }

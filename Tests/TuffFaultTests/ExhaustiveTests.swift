@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 import TuffPlanning
 import TuffTestSupport
@@ -141,9 +142,13 @@ struct Exhaustive {
     @Test(arguments: starts) func everySequenceSurvivesACrashAnywhere(
         _ first: Edit, _ backend: Simulation.Backend
     ) async {
+        let looked = Mutex((positions: 0, violations: 0))
         var exhaustive = Exhaustive(shard: Budget.shard) { sequence, position, violations in
             FaultLog.shared.record(sequence, seed: 1, op: "exhaustive", position: position, violations)
+            looked.withLock { $0 = ($0.positions + 1, $0.violations + violations.count) }
         }
         await exhaustive.run(first, backend, more: Budget.depth)
+        let (positions, violations) = looked.withLock { $0 }
+        #expect(positions > 0 && violations == 0, "\(violations) violations at \(positions) positions")
     }
 }

@@ -7,17 +7,19 @@ import TuffTestSupport
     /// `FAULTS_WALK=n` replays one walk alone.
     @Test(arguments: 0..<lanes) func longHistoriesKeepEveryPromise(_ lane: Int) async {
         if let text = environment("FAULTS_WALK"), let seed = UInt64(text) {
-            if lane == 0 { _ = await walk(seed) }
+            if lane == 0 { #expect(await walk(seed)) }
             return
         }
         let end = Budget.deadline()
         var number = UInt64(lane)
         repeat {
-            _ = await walk(Budget.seed &* 1_000_003 &+ number)
+            let seed = Budget.seed &* 1_000_003 &+ number
+            #expect(await walk(seed), "FAULTS_WALK=\(seed)")
             number += UInt64(Self.lanes)
         } while ContinuousClock().now < end
     }
 
+    /// Whether the oracle had nothing to say; what it says is recorded where it says it.
     private func walk(_ seed: UInt64) async -> Bool {
         let steps = 6
         var walk = await RandomWalk(seed: seed) { position, violations in
