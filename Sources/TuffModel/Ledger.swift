@@ -28,6 +28,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         package var seen: Instant
         /// When two initiators were first seen to have a volume under `sharing: handover`; nil: they do not.
         package var sharedSince: Instant?
+        /// Why it could not be activated when that was last tried; nil: it could, or nobody tried.
+        package var activationFault: String?
 
         package init(
             stack: String, resource: ResourceID, standing: Standing = .live, uid: UID? = nil, uuid: String? = nil,
@@ -93,6 +95,14 @@ package struct Ledger: Hashable, Codable, Sendable {
         removals.removeAll { $0.at > now }
         for index in entries.indices where entries[index].sharedSince.map({ $0 > now }) == true {
             entries[index].sharedSince = now
+        }
+    }
+
+    /// Remembers that a volume could not be activated, which nothing shows afterwards. It is taken back once it is seen active.
+    package mutating func note(activationFault: String, of uid: UID) {
+        for index in entries.indices where entries[index].uid == uid {
+            // Texts of tools may be long, and the first line says what.
+            entries[index].activationFault = String(activationFault.prefix(400))
         }
     }
 

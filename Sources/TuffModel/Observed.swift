@@ -71,13 +71,22 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     /// Uuids of its physical volumes, missing ones included.
     package var physicalVolumes: [String]
     package var logicalVolumes: [LogicalVolume]
+    /// Paths of its physical volumes that are there. Nil in inventories of versions that did not ask.
+    package var devicePaths: [String]?
+    /// Bytes of the logical sectors of its volumes, the largest of its devices'. Nil: nobody asked, or it cannot be told.
+    package var sectorSize: Int?
+    /// Logical volumes that LVM hides, parts of others: legs of RAID, data and metadata of pools, caches and what they
+    /// cache. Nil in inventories of versions that did not ask.
+    package var hiddenVolumes: [LogicalVolume]?
 
     package init(
         name: String, uuid: String, size: ByteCount, free: ByteCount, extentSize: ByteCount = ByteCount(4 << 20),
         missingDevices: Int = 0, lockType: String = "", partial: Bool = false, exported: Bool = false,
         metadataAreaSize: ByteCount = ByteCount(16 << 20), metadataAreaFree: ByteCount = ByteCount(16 << 20),
-        tags: [String] = [], physicalVolumes: [String] = [], logicalVolumes: [LogicalVolume] = []
+        tags: [String] = [], physicalVolumes: [String] = [], logicalVolumes: [LogicalVolume] = [],
+        hiddenVolumes: [LogicalVolume]? = nil
     ) {
+        self.hiddenVolumes = hiddenVolumes
         self.name = name
         self.uuid = uuid
         self.size = size
@@ -96,7 +105,20 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
 }
 
 package struct LogicalVolume: Equatable, Codable, Sendable {
-    package enum Layout: String, Codable, Sendable { case thinPool, thin, linear, other }
+    /// By `lv_layout`. `striped` may have linear parts beside; `cachePool` is a cache itself, of either sort.
+    package enum Layout: String, Codable, Sendable {
+        case thinPool, thin, linear, striped, mirror, raid0, raid1, raid4, raid5, raid6, raid10
+        case cache, writecache, cachePool, integrity, vdo, vdoPool, other
+    }
+
+    /// Whether its device may be written.
+    package enum Permission: String, Codable, Sendable {
+        case writable
+        /// LVM's metadata forbid it (`lvchange -pr`).
+        case readOnly
+        /// The metadata allow it and the kernel's device does not.
+        case overridden
+    }
 
     package var name: String
     package var uuid: String
@@ -107,8 +129,9 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var suspended: Bool
     /// The device is held open: exported, mounted, or in use by another mapping.
     package var open: Bool
-    /// Thin pool this thin volume is in.
+    /// Thin pool this thin volume is in. LVM's `pool_lv` names the cache of a cached volume too, which is among `parts`.
     package var pool: String?
+    /// What it is a snapshot of, thin or not; for a thin volume perhaps a volume outside of its pool, whose blocks it reads.
     package var origin: String?
     /// Thin pools and snapshots: used share of data, 0 to 100; nil while inactive.
     package var dataPercent: Double?
@@ -130,6 +153,11 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var zeroesChunks: Bool?
     /// Nil while inactive.
     package var device: DeviceNumber?
+    package var permission = Permission.writable
+    /// Hidden volumes: what they are a part of, where LVM says so (`lv_parent`).
+    package var parent: String?
+    /// Hidden volumes it stands on that name no parent: its cache, and what is beneath a cache or integrity.
+    package var parts: [String] = []
 
     package init(
         name: String, uuid: String, size: ByteCount, tags: [String] = [], layout: Layout = .thin, active: Bool = false,
@@ -163,7 +191,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
 
     /// Keeps what is written over its origin in extents of its own, which `size` counts; its device comes and goes with the
     /// origin's. LVM's own word is `lv_role` `thicksnapshot`.
-    package var isThickSnapshot: Bool { origin != nil && layout == .linear }
+    package var isThickSnapshot: Bool { origin != nil && (layout == .linear || layout == .striped) }
     /// That room is full, so that what it held is lost, or is with the next write. Told while it is active only (`data_percent`
     /// 100.00 with attribute 5 `I`, measured).
     package var isOverflowed: Bool { isThickSnapshot && (dataPercent ?? 0) >= 100 }
@@ -200,6 +228,9 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
             isMonitored: try container.decodeIfPresent(Bool.self, forKey: .isMonitored),
             zeroesChunks: try container.decodeIfPresent(Bool.self, forKey: .zeroesChunks),
             device: try container.decodeIfPresent(DeviceNumber.self, forKey: .device))
+        permission = try container.decodeIfPresent(Permission.self, forKey: .permission) ?? .writable
+        parent = try container.decodeIfPresent(String.self, forKey: .parent)
+        parts = try container.decodeIfPresent([String].self, forKey: .parts) ?? []
     }
 }
 

@@ -87,6 +87,8 @@ package struct StoredVolume: Hashable, Sendable {
     /// See `LogicalVolume`; `size` is that of what it shows, its origin's.
     package var isThickSnapshot = false
     package var isOverflowed = false
+    /// What can be seen to be wrong with it or with what it stands on, the worst first.
+    package var faults: [VolumeFault] = []
 
     package init(
         marks: Marks, backend: StorageBackend, location: VolumeLocation, uuid: String?, groupUUID: String? = nil,

@@ -61,7 +61,7 @@ extension PlanningPass {
         var differences = diff.differences
         if !stored.active, !progress.isBuilt {
             guard case .logicalVolume(let group, _) = stored.location else { return }
-            if let pool = poolsByBackend[stored.backend], let obstacle = pool.obstacle {
+            if let pool = poolsByBackend[stored.backend], let obstacle = pool.outage {
                 return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
             }
             let activation = VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)
@@ -69,6 +69,9 @@ extension PlanningPass {
             differences.insert(FieldDifference("device", from: "inactive", to: "active"), at: 0)
         }
         sequence += diff.steps.map { (.export($0), .target(export.iqn)) }
+        if let refusal = stored.refusal, sequence.contains(where: { $0.0.needsDevice }) {
+            return stop(resource, declared, .blocked, refusal, at: "spec.volume", uid: stored.uid)
+        }
         progress.access[export.access.initiator] = export.access.readOnly
         progress.gone.formUnion(diff.former)
         let before = [after, withdrawal?.after, progress.after].compactMap { $0 }

@@ -126,8 +126,11 @@ extension PoolSpec {
 extension Reason {
     /// Whether time alone may end what is in the way of an export: devices, mounts and secrets that come late.
     package var mayPass: Bool {
-        [.unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .lost, .secretUnavailable, .suspended]
-            .contains(self)
+        [
+            .unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .devicesMissing, .lost, .secretUnavailable,
+            .suspended,
+        ]
+        .contains(self)
     }
 }
 

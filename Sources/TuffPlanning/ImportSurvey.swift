@@ -94,15 +94,17 @@ package struct ImportSurvey: Equatable, Sendable {
 
     /// What about a logical volume keeps it from being handed out as a volume of Tuff's; nil: nothing does.
     static func unfit(_ volume: LogicalVolume, in group: VolumeGroup) -> String? {
-        switch volume.layout {
-        case .thinPool: return "is a thin pool; its volumes are imported, and it becomes their Pool"
-        case .other: return "is no plain or thin volume: a mirror, RAID, cache or part of one"
-        case .thin, .linear: break
+        if volume.layout == .thinPool { return "is a thin pool; its volumes are imported, and it becomes their Pool" }
+        if volume.layout != .striped, let what = volume.layout.special {
+            return "is \(what), and this version takes over linear, striped and thin volumes only"
         }
-        if volume.layout == .linear, let origin = volume.origin { return "is a snapshot of \(group.name)/\(origin)" }
+        if volume.isThickSnapshot, let origin = volume.origin { return "is a snapshot of \(group.name)/\(origin)" }
         if volume.suspended { return "is suspended in the device mapper, so every access to it hangs" }
-        if !volume.health.isEmpty { return "is not well, LVM says: \(volume.health)" }
-        return nil
+        let faults = StorageHealth(group).faults(of: volume)
+        let fault = faults.filter {
+            $0.gravity >= .impaired && $0.reason != .readOnly && $0.cause != .group(group.name)
+        }.worst
+        return fault.map { "is not well: \($0.sentence)" }
     }
 }
 

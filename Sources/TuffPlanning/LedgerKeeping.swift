@@ -70,11 +70,12 @@ extension Ledger {
             return
         }
         // Nor does a live one that took the name of another which vanished: `Planner` says so before it comes to that.
-        record(
-            Entry(
-                stack: stack, resource: resource, standing: isLive ? .live : .leaving, uid: volume.uid,
-                uuid: volume.uuid, place: volume.location.description, seen: now,
-                sharedSince: entry(resource, stack: stack)?.sharedSince))
+        let former = entry(resource, stack: stack)
+        var next = Entry(
+            stack: stack, resource: resource, standing: isLive ? .live : .leaving, uid: volume.uid,
+            uuid: volume.uuid, place: volume.location.description, seen: now, sharedSince: former?.sharedSince)
+        if !volume.active, former?.uid == volume.uid { next.activationFault = former?.activationFault }
+        record(next)
     }
 
     /// A handover is timed from the pass that first saw two initiators, and ends when one of them is gone or a document

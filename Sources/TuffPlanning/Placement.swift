@@ -22,6 +22,8 @@ package struct Placement: Hashable, Sendable {
     package var isSettled = false
     /// What it is copied from is there.
     package var isNear = false
+    /// It has sectors of this size, as what it is copied from has, and a pool with more room does not.
+    package var sectors: Int?
     /// Every pool of this node, best first, and then those that are out.
     package var verdicts: [Verdict]
 
@@ -41,6 +43,9 @@ package struct Placement: Hashable, Sendable {
             return "it is in pool '\(chosen)'\(misfit): once placed, a volume stays"
         }
         if isNear { return "pool '\(chosen)' (\(own.score)) has what it is copied from" }
+        if let sectors {
+            return "pool '\(chosen)' (\(own.score)) has sectors of \(Sectors.text(sectors)), as what it is copied from"
+        }
         return "pool '\(chosen)' has the most room, \(own.score)"
     }
 
@@ -130,12 +135,29 @@ extension PlanningPass {
             if obstacle == nil { fitting.append(verdict) } else { others.append(verdict) }
         }
         fitting.sort { ($1.score, $0.pool) < ($0.score, $1.pool) }
+        let roomiest = fitting.first?.pool
+        let wanted = sectors(for: spec, from: source)
+        func differs(_ verdict: Placement.Verdict) -> Bool {
+            guard let wanted, let own = pools[verdict.pool]?.sectorSize else { return false }
+            return own != wanted
+        }
+        fitting = fitting.filter { !differs($0) } + fitting.filter(differs)
         let near = source.flatMap { source in
             fitting.firstIndex { pools[$0.pool].map { sharesBlocks($0, with: source) } ?? false }
         }
         if let near { fitting.insert(fitting.remove(at: near), at: 0) }
         return Placement(
-            selector: selector, chosen: fitting.first?.pool, isNear: near != nil, verdicts: fitting + others)
+            selector: selector, chosen: fitting.first?.pool, isNear: near != nil,
+            sectors: fitting.first.flatMap { first in
+                first.pool == roomiest ? nil : pools[first.pool]?.sectorSize.flatMap { $0 == wanted ? $0 : nil }
+            }, verdicts: fitting + others)
+    }
+
+    /// Of what a new volume gets its content from; nil: of nothing, or not known.
+    private func sectors(for spec: VolumeSpec, from source: StoredVolume?) -> Int? {
+        if let source { return sectors(of: source) }
+        if case .image? = spec.source { return Sectors.ofFiles }
+        return nil
     }
 
     /// How the choice would be now, for a volume that is there.

@@ -127,6 +127,9 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let coarseChunks = Reason(rawValue: "CoarseChunks")
     package static let autoExtendOff = Reason(rawValue: "AutoExtendOff")
     package static let cannotGrow = Reason(rawValue: "CannotGrow")
+    /// A volume, or what it stands on, is on devices that its group misses.
+    package static let devicesMissing = Reason(rawValue: "DevicesMissing")
+    package static let readOnly = Reason(rawValue: "ReadOnly")
     package static let deviceMissing = Reason(rawValue: "DeviceMissing")
     /// A device that a pool is to be made of holds something, or is in use.
     package static let deviceNotBlank = Reason(rawValue: "DeviceNotBlank")

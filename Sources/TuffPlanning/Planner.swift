@@ -260,7 +260,7 @@ struct PlanningPass {
             builder.add(
                 PlannedChange(
                     ResourceID(.volume, location.objectName), .blocked,
-                    "\(location) has marks that cannot be read, it is left alone: \(sentence)", reason: .marksDamaged))
+                    "\(location) has marks of Tuff's and is left alone: \(sentence)", reason: .marksDamaged))
         }
     }
 }

@@ -5,39 +5,6 @@ extension PoolState {
     /// From here on chunks are coarse: LVM takes 512 KiB by itself from 1 TiB on.
     private static let coarseChunk = ByteCount(512 << 10)
 
-    /// Why nothing can be made in a thin pool, by what the kernel says of it (`lv_health_status`, `lv_check_needed`).
-    static func obstacle(of pool: LogicalVolume, in group: VolumeGroup) -> Obstacle? {
-        let place = "\(group.name)/\(pool.name)"
-        if pool.needsCheck {
-            return Obstacle(
-                .needsCheck,
-                "the kernel asks for a check of the metadata of thin pool \(place) before anything more is written to it: "
-                    + "with its volumes out of use and inactive, 'lvchange -an \(place)', and then \(checking(place)) "
-                    + "(it runs thin_check; where that finds damage, 'lvconvert --repair \(place)' goes before it)")
-        }
-        switch pool.health {
-        case "": return nil
-        case "out_of_data":
-            return Obstacle(
-                .dataFull,
-                "thin pool \(place) has no space left, and writes to it "
-                    + (pool.whenFull == "queue" ? "wait" : "fail") + "; 'lvextend -L+SIZE \(place)' gives it some")
-        case "metadata_read_only":
-            return Obstacle(
-                .metadataFull,
-                "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend --poolmetadatasize +SIZE "
-                    + "\(place)' makes room, also while its volumes are in use, and 'lvconvert --repair \(place)' mends"
-            )
-        default: return Obstacle(.poolUnhealthy, "thin pool \(place) reports '\(pool.health)'")
-        }
-    }
-
-    /// Activation runs thin_check(8), which alone takes the flag off, and that only when told: `lvconvert --repair` copies it
-    /// (LVM 2.03.16, thin-provisioning-tools 0.9.0).
-    private static func checking(_ place: String) -> String {
-        "lvchange -ay --config 'global/thin_check_options=\"--clear-needs-check-flag\"' \(place)"
-    }
-
     /// Whether a pool hands out chunks with what earlier volumes wrote there. A filling leaves out what reads zeros already, and
     /// a chunk reads zeros only as long as nothing is written to it: with the first block the rest of it would appear, in the
     /// middle of what is then called complete (dm-thin, `schedule_zero`).
@@ -50,6 +17,17 @@ extension PoolState {
             .notZeroed,
             "thin pool \(place) does not zero new chunks (zero is off), so that a volume there may show what earlier volumes "
                 + "held; 'lvchange --zero y \(place)' switches it on")
+    }
+
+    /// What is wrong with the thin pool itself, and with what it stands on. While a leg of its RAID is out nothing is made or
+    /// grown there, and what is there serves.
+    mutating func examine(_ pool: LogicalVolume, in group: VolumeGroup) {
+        faults = StorageHealth(group).faults(of: pool)
+        guard obstacle == nil, let fault = faults.worst, fault.gravity >= .impaired, fault.cause == .itself else {
+            return
+        }
+        obstacle = Obstacle(fault)
+        stillServes = fault.gravity == .impaired
     }
 
     /// What a person should know and act on.

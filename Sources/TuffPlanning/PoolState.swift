@@ -7,6 +7,10 @@ package struct PoolState: Sendable {
     package var backend: StorageBackend
     /// Why nothing can be made or grown here; nil when all is well.
     package var obstacle: Obstacle?
+    /// That obstacle forbids changes, and what is there serves all the same.
+    package var stillServes = false
+    /// Thin pools: what is wrong with it or with what it stands on, the worst first.
+    package var faults: [VolumeFault] = []
     /// Why nothing may read zeros here that nobody wrote: a thin pool that hands out chunks as earlier volumes left them. What is
     /// there stays in use, and so do its snapshots, which share blocks or copy whole ones.
     package var stale: Obstacle?
@@ -22,11 +26,16 @@ package struct PoolState: Sendable {
     package var temporaryReserve: Percentage?
     /// Directories: files share blocks when asked to, so that a copy takes a moment and no room.
     package var sharesBlocks = false
+    /// Bytes of the logical sectors that initiators see of its volumes; nil: not known.
+    package var sectorSize: Int?
     /// LVM's uuid of the group, and after a slash of the thin pool; nil where there is none or nothing was seen.
     package var uuid: String?
 
     /// Why no volume can be made, grown or filled here. Both would count on what was never written to read zeros.
     package var fillObstacle: Obstacle? { obstacle ?? stale }
+
+    /// Why nobody is given what is there already.
+    package var outage: Obstacle? { stillServes ? nil : obstacle }
 }
 
 /// A reason and the sentence that goes with it.
@@ -38,6 +47,8 @@ package struct Obstacle: Hashable, Sendable {
         self.reason = reason
         self.sentence = sentence
     }
+
+    package init(_ fault: VolumeFault) { self.init(Reason(rawValue: fault.reason.rawValue), fault.sentence) }
 }
 
 /// Virtual and real room of a pool. Cinder's capacity filter is the reference for both halves: what may be promised is
@@ -154,11 +165,13 @@ extension PoolState {
     mutating func compare(with entry: Ledger.Entry?) {
         guard let entry, entry.place == backend.description else { return }
         if obstacle?.reason == .poolMissing, let missing = obstacle?.sentence {
+            stillServes = false
             obstacle = Obstacle(
                 .lost,
                 "\(missing), and it did at \(entry.seen); bring its devices back, or give it up: "
                     + "tuff forget \(entry.resource)")
         } else if let uuid, let former = entry.uuid, uuid != former {
+            stillServes = false
             obstacle = Obstacle(
                 .moveNotSupported,
                 "\(backend) has LVM uuid \(uuid), and what was seen at \(entry.seen) had \(former): it is another "
@@ -170,6 +183,7 @@ extension PoolState {
     {
         unit = group.extentSize
         uuid = group.uuid
+        sectorSize = group.sectorSize
         obstacle = Self.obstacle(of: group)
         guard let poolName = lvm.thinPool else {
             wipe = lvm.wipe
@@ -188,7 +202,7 @@ extension PoolState {
             return
         }
         uuid = "\(group.uuid)/\(pool.uuid)"
-        obstacle = obstacle ?? Self.obstacle(of: pool, in: group)
+        examine(pool, in: group)
         stale = Self.staleness(of: pool, in: group)
         let provisioned = group.logicalVolumes.lazy
             .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0.tags) }
@@ -227,12 +241,13 @@ extension PoolState {
         }
     }
 
-    static func obstacle(of group: VolumeGroup) -> Obstacle? {
+    package static func obstacle(of group: VolumeGroup) -> Obstacle? {
         if group.missingDevices > 0 || group.partial {
             return Obstacle(
                 .poolUnhealthy,
-                "volume group \(group.name) misses \(group.missingDevices) of its devices; see 'vgs -o+pv_name,vg_missing_pv_count'"
-            )
+                "volume group \(group.name) misses \(group.missingDevices) of its devices; 'pvs -o+pv_missing' shows which. Bring "
+                    + "them back; one that is there again and still counts as missing is taken back by 'vgextend "
+                    + "--restoremissing \(group.name) DEVICE'")
         }
         if !["", "none"].contains(group.lockType) {
             return Obstacle(
@@ -248,6 +263,7 @@ extension PoolState {
 
     private mutating func assess(_ directory: DirectoryPool, _ spec: PoolSpec) {
         sharesBlocks = directory.sharesBlocks == true
+        sectorSize = Sectors.ofFiles
         let provisioned = directory.files.lazy
             .filter { !$0.tags.isEmpty && !Self.isSnapshot($0.tags) }
             .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }

@@ -17,6 +17,7 @@ package struct StorageIndex: Sendable {
     private var taken: Set<VolumeLocation> = []
     private var targetNames: [String: [StoredVolume]] = [:]
     private var byUID: [UID: StoredVolume] = [:]
+    private var absorbed: [Key: String] = [:]
 
     private struct Key: Hashable {
         var role: Marks.Role
@@ -34,6 +35,7 @@ package struct StorageIndex: Sendable {
             // A copy keeps the target's name taken as well as its own.
             if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
         }
+        noteFailedActivations(observed.ledger)
         separateTwins()
         temporaries = volumes.filter(\.isTemporary)
         if !temporaries.isEmpty { volumes.removeAll(where: \.isTemporary) }
@@ -49,6 +51,23 @@ package struct StorageIndex: Sendable {
         }
     }
 
+    /// LVM shows a volume that cannot be activated like one that nobody has activated: a thin device that a repair lost, one
+    /// in a pool whose transaction id differs.
+    private mutating func noteFailedActivations(_ ledger: Ledger) {
+        let faults = ledger.entries.filter { $0.activationFault != nil }
+        for position in volumes.indices where !faults.isEmpty && !volumes[position].active {
+            let stored = volumes[position]
+            guard let fault = faults.first(where: { $0.uid == stored.uid })?.activationFault else { continue }
+            // ENODATA is what dm-thin says of a device that its metadata do not have.
+            let isLost = stored.backend.isThin && fault.contains("No data available")
+            let why = isLost ? "; its thin pool has no such device any more, as after a repair that lost it" : ""
+            volumes[position].faults.append(
+                VolumeFault(
+                    .untold, .activationFailed,
+                    "\(stored.location) could not be activated when that was last tried: \(fault)\(why)"))
+        }
+    }
+
     private mutating func separateTwins() {
         var seen: Set<UID> = [], repeated: Set<UID> = []
         for volume in volumes where !seen.insert(volume.uid).inserted { repeated.insert(volume.uid) }
@@ -59,6 +78,8 @@ package struct StorageIndex: Sendable {
     }
 
     private mutating func add(_ group: VolumeGroup) {
+        addHidden(of: group)
+        let health = StorageHealth(group)
         for volume in group.logicalVolumes {
             let location = VolumeLocation.logicalVolume(group: group.name, name: volume.name)
             let backend: StorageBackend =
@@ -68,6 +89,10 @@ package struct StorageIndex: Sendable {
             case .foreign: break
             case .damaged(let sentence): damaged.append((location, sentence))
             case .ours(let marks):
+                if let what = volume.layout.pool {
+                    absorb(marks, at: location, "it has become \(what), which may hold other volumes")
+                    continue
+                }
                 let origin =
                     volume.isThickSnapshot ? group.logicalVolumes.first { $0.name == volume.origin } : nil
                 var stored = StoredVolume(
@@ -76,10 +101,32 @@ package struct StorageIndex: Sendable {
                     open: volume.open, device: volume.device)
                 stored.isThickSnapshot = volume.isThickSnapshot
                 stored.isOverflowed = volume.isOverflowed
+                stored.faults = health.faults(of: volume)
+                // Whoever made a snapshot read-only meant it so.
+                if marks.kind == .snapshot { stored.faults.removeAll { $0.reason == .readOnly } }
                 volumes.append(stored)
             }
         }
     }
+
+    /// What somebody made a part of another volume: `lvconvert` hides it and leaves it its tags (measured).
+    private mutating func addHidden(of group: VolumeGroup) {
+        for part in group.hiddenVolumes ?? [] {
+            guard case .ours(let marks) = Marks.read(part.tags) else { continue }
+            let whole = part.parent ?? group.logicalVolumes.first { $0.parts.contains(part.name) }?.name
+            absorb(
+                marks, at: .logicalVolume(group: group.name, name: part.name),
+                "somebody made it a part of \(whole.map { "\(group.name)/\($0)" } ?? "another volume")")
+        }
+    }
+
+    private mutating func absorb(_ marks: Marks, at location: VolumeLocation, _ sentence: String) {
+        damaged.append((location, "\(sentence), and it is no volume any more"))
+        absorbed[Key(role: marks.role, stack: marks.stack)] = "\(location) has its marks: \(sentence)"
+    }
+
+    /// What became of a volume of this name that is a part of another by now, in a sentence.
+    func absorption(_ role: Marks.Role, _ stack: String) -> String? { absorbed[Key(role: role, stack: stack)] }
 
     private mutating func add(_ directory: DirectoryPool) {
         for file in directory.files {

@@ -27,6 +27,7 @@ extension PlanningPass {
     /// LVM grows what has such snapshots only while nobody has its device ("Snapshot origin volumes can be resized only while
     /// inactive", 2.03.16), and they would show the new end as well.
     func growthObstacle(_ stored: StoredVolume) -> Obstacle? {
+        if let obstacle = stored.ailment ?? layoutObstacle(toGrow: stored) { return obstacle }
         guard case .logicalVolume(let name, let volume) = stored.location, case .thick = stored.backend,
             case .known(let group?) = observed.volumeGroups[name],
             let snapshot = group.logicalVolumes.first(where: { $0.origin == volume && $0.isThickSnapshot })

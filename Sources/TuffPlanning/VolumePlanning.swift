@@ -130,7 +130,10 @@ extension PlanningPass {
         _ revision: VolumeRevision, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
     ) -> VolumeOutcome {
         let stored = revision.stored
-        var notes = revision.notes
+        var notes = revision.notes + stored.complaints
+        if let breakage = stored.breakage {
+            return stopStored(stored, declared, revision.action, breakage, at: "metadata.name")
+        }
         if revision.isEmpty {
             builder.add(
                 PlannedChange(
@@ -143,7 +146,7 @@ extension PlanningPass {
             obstacle = pool.fillObstacle ?? growthObstacle(stored) ?? capacityObstacle(pool, growth.to - growth.from)
         }
         // A relabelled volume rewrites the group's metadata, which a damaged or foreign group must not suffer.
-        if obstacle == nil, revision.relabels { obstacle = pool.obstacle }
+        if obstacle == nil, revision.relabels { obstacle = pool.outage }
         if let obstacle {
             let field = revision.growth == nil ? "metadata.name" : "spec.size"
             return stopStored(stored, declared, revision.action, obstacle, at: field)
@@ -189,7 +192,8 @@ extension PlanningPass {
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
         var obstacle =
-            pool.fillObstacle ?? unseen() ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
+            pool.fillObstacle ?? unseen() ?? absorptionObstacle(role)
+            ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
             ?? former.flatMap { loss(of: $0.resource) } ?? adoptionObstacle(declared, isThere: false)
             ?? nameObstacle(location, iqn)
         obstacle =
@@ -207,6 +211,7 @@ extension PlanningPass {
             policy: declared.spec.removalPolicy, origin: source?.stored.uid)
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
+        let notes = notes + sectorNotes(source, image, into: pool)
         if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
         if let image { return planFromImage(image, to: stored, declared, pool, notes) }
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }

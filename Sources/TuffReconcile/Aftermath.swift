@@ -94,3 +94,20 @@ struct Aftermath {
         }
     }
 }
+
+extension Executor.Result {
+    /// Volumes that could not be activated, and what was said.
+    func failedActivations(in plan: Plan, seen: ObservedState) -> [(UID, HostError)] {
+        let failed: [(UID, HostError)] = plan.steps.compactMap { step in
+            guard case .volume(.activate(_, let uid, _)) = step.step, case .failed(let error, _) = outcomes[step.id]
+            else {
+                return nil
+            }
+            return (uid, error)
+        }
+        guard !failed.isEmpty else { return [] }
+        // One command activates many, and fails if one of them does.
+        let active = Set(StorageIndex(seen).volumes.filter(\.active).map(\.uid))
+        return failed.filter { !active.contains($0.0) }
+    }
+}

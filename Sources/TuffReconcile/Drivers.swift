@@ -37,10 +37,17 @@ package protocol VolumeGroupDriver: Sendable {
     func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup>
     /// The profiles by which thin pools grow, by file name.
     func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String>
+    /// Bytes of the logical sectors of each group's volumes, by its name; one that cannot be told is left out. It takes a
+    /// command of its own, so only who copies between pools asks.
+    func sectorSizes(of groups: [VolumeGroup], on machine: any Machine) async -> [String: Int]
     /// All ready steps of one volume group. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
     /// Steps that make a pool.
     func lower(_ steps: [PoolStep]) -> [LoweredBatch]
+}
+
+extension VolumeGroupDriver {
+    package func sectorSizes(of groups: [VolumeGroup], on machine: any Machine) async -> [String: Int] { [:] }
 }
 
 /// Directory pools: observes the given paths, lowers volume steps. Lowering is pure.

@@ -32,8 +32,9 @@ package struct Reconciler: Sendable {
     }
 
     /// The same with a ledger that was read already, or none for those who only look.
+    /// - Parameter sectors: also where nothing is to be copied.
     package func observe(
-        _ desired: DesiredState, context: PlanContext, ledger known: Ledger
+        _ desired: DesiredState, context: PlanContext, ledger known: Ledger, sectors: Bool = false
     ) async -> ObservedState {
         let key = FingerprintKey(bytes: context.fingerprintKeyBytes)
         // A directory pool whose document is gone may still hold volumes of ours.
@@ -53,9 +54,27 @@ package struct Reconciler: Sendable {
         var observed = ObservedState(
             takenAt: machine.now(), clock: machine.clock(), volumeGroups: seen, directories: await folders,
             targets: await targets, secrets: await secrets, devices: devices, profiles: profiles, ledger: known)
+        if sectors || copies(desired, observed, context) { await measureSectors(in: &observed.volumeGroups) }
         observed.images = await images(neededBy: desired, observed, context)
         observed.timeZones = timeZones(neededBy: desired)
         return observed
+    }
+
+    /// Whether a volume that is not there yet is to be made from something.
+    private func copies(_ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext) -> Bool {
+        let made = desired.volumes.values.filter { $0.spec.source != nil }
+        guard !made.isEmpty else { return false }
+        let index = StorageIndex(observed)
+        return made.contains { index.live(.volume($0.metadata.name), context.stack).isEmpty }
+    }
+
+    private func measureSectors(in groups: inout ObservationMap<VolumeGroup>) async {
+        let sizes = await volumeGroups.sectorSizes(of: groups.entries.values.compactMap(\.value), on: machine)
+        for (name, size) in sizes {
+            guard case .known(var group)? = groups.entries[name] else { continue }
+            group.sectorSize = size
+            groups.entries[name] = .known(group)
+        }
     }
 
     /// Looks at the images of volumes that are not there yet, or not complete: a source is read only then.
@@ -150,7 +169,9 @@ package struct Reconciler: Sendable {
         let start = clock.now
         let now = try await observe(desired, context: plan.context)
         let remaining = replan(order, desired, now, plan.context)
-        try ledger.save(now.ledger.after(now, desired: desired, context: plan.context))
+        var seen = now.ledger.after(now, desired: desired, context: plan.context)
+        result.failedActivations(in: plan, seen: now).forEach { seen.note(activationFault: $1.description, of: $0) }
+        try ledger.save(seen)
         try settled(now)
         var times = result.times
         times.execute = Executor.seconds(begin.duration(to: start))

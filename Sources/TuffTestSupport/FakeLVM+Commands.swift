@@ -271,6 +271,11 @@ extension FakeLVM {
             if let selection, !selection.matches(volume) { continue }
             try Self.refuseSnapshot(volume, operand)
             if volume.skipsActivation, options["-K"] == nil { continue }
+            guard !volume.isLost else {
+                refusal = CommandRefusal(
+                    status: Self.refused, sentence: "device-mapper: reload ioctl on  (254:5) failed: No data available")
+                continue
+            }
             switchOn(name, in: groupName)
         }
         if let refusal { throw refusal }

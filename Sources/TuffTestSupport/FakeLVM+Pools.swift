@@ -11,6 +11,8 @@ extension FakeLVM {
         package var firstData: Int64?
         package var isInUse = false
         package var isReadOnly = false
+        /// Bytes of a logical sector.
+        package var sectorSize = 512
         /// Uuid of the group whose physical volume it is.
         package var group: String?
         /// Stands for its bytes, as `Volume.content` does.
@@ -51,9 +53,20 @@ extension FakeLVM {
         groups.contains { $0.uuid == uuid && $0.volumes.values.contains(where: \.active) }
     }
 
-    /// Uuids of the physical volumes of a group.
-    func physicalVolumes(of group: Group) -> [String] {
-        devices.values.filter { $0.group == group.uuid }.compactMap { $0.signatures.first?.uuid }.sorted()
+    /// Uuids and paths of the physical volumes of a group.
+    func physicalVolumes(of group: Group) -> [(uuid: String, path: String)] {
+        devices.filter { $0.value.group == group.uuid }.compactMap { path, device in
+            device.signatures.first?.uuid.map { ($0, path) }
+        }.sorted { $0.0 < $1.0 }
+    }
+
+    /// `blockdev --getss DEVICE…`
+    func sectorSizes(_ arguments: [String]) -> CommandOutput {
+        let found = arguments.filter { $0 != "--getss" }.map { devices[$0]?.sectorSize }
+        precondition(arguments.count == 2 * found.count, "FakeLVM does not know: blockdev \(arguments)")
+        guard !found.contains(nil) else { return CommandOutput(status: 1, standardOutput: []) }
+        return CommandOutput(
+            status: 0, standardOutput: found.flatMap { Array("\($0 ?? 0)\n".utf8) })
     }
 
     /// `-qq` without `--yes`: every question is answered with no.

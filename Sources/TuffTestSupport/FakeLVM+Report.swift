@@ -36,7 +36,7 @@ extension FakeLVM {
         let sections = [
             Self.section("vg", [Self.row(LVMReportDecoder.groupColumns, Self.cells(group))]),
             Self.section(
-                "pv", physicalVolumes(of: group).map { Self.row(LVMReportDecoder.deviceColumns, [$0]) }),
+                "pv", physicalVolumes(of: group).map { Self.row(LVMReportDecoder.deviceColumns, [$0.uuid, $0.path]) }),
             Self.section(
                 "lv",
                 volumes.map {
@@ -101,6 +101,7 @@ extension FakeLVM {
             volume.active ? "1" : "0", flag(volume.suspended), flag(isOpen), pool, origin, percents[0], percents[1],
             metadataSize, health, volume.active ? "\(FakeLVM.major)" : "-1", volume.active ? "\(volume.minor)" : "-1",
             volume.profile ?? "", whenFull, whenFull.isEmpty ? "-1" : flag(volume.needsCheck),
+            volume.isReadOnly ? "read-only" : volume.active ? "writeable" : "unknown", "",
         ]
     }
 

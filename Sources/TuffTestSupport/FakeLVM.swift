@@ -37,6 +37,10 @@ package struct FakeLVM: Equatable, Sendable {
         package var needsCheck = false
         package var isMonitored = true
         package var zeroesChunks = true
+        /// Thin volumes: its pool has no such device any more.
+        package var isLost = false
+        /// `lvchange -pr`.
+        package var isReadOnly = false
         /// Stands for the bytes: unique when made, and again after each write. An oracle compares it.
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.

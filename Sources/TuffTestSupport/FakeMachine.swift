@@ -130,7 +130,7 @@ package final class FakeMachine: Machine {
     package func read(_ command: Command) async throws(HostError) -> CommandOutput {
         precondition(command.effect == .reads, "\(command) is no reading command")
         return try state.withLock { (state) throws(HostError) in
-            let (fault, world) = try Self.beginRead(command.tool == "lvm" ? .lvm : .tgt, &state)
+            let (fault, world) = try Self.beginRead(Self.source(of: command), &state)
             var copy = world
             guard case .output(var output) = try copy.run(command) else {
                 state.clock.secondsSince1970 += Int64(command.deadline)
@@ -224,6 +224,14 @@ package final class FakeMachine: Machine {
         let due = state.pending.filter { $0.calls <= 0 }
         state.pending.removeAll { $0.calls <= 0 }
         for late in due { land(late.action, &state) }
+    }
+
+    private static func source(of command: Command) -> FaultPlan.Source {
+        switch command.tool {
+        case "lvm": .lvm
+        case "blockdev": .devices
+        default: .tgt
+        }
     }
 
     private static func beginRead(

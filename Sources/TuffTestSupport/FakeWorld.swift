@@ -144,6 +144,7 @@ package struct FakeWorld: Equatable, Sendable {
                 if case .thinPool = volume.kind { return world.isOpen(group, volume) }
                 return volume.opens > 0 || exported.contains(volume.minor)
             }
+        case "blockdev": return .output(lvm.sectorSizes(command.arguments))
         case "tgtadm":
             let world = self
             return .output(tgt.run(command.arguments, minor: { world.minor($0) }) { world.deviceSize($0) })

@@ -17,7 +17,8 @@ struct Describe: AsyncParsableCommand {
         let parts = resource.split(separator: "/", maxSplits: 1).map(String.init)
         guard parts.count == 2 else { throw Failure.usage("'\(resource)' is not KIND/NAME, as in volume/db-data") }
         let id = ResourceID(try Kind(typed: parts[0]), parts[1])
-        let survey = try await Looking(global: global, host: host, stack: stack).survey(documents.paths)
+        let survey = try await Looking(global: global, host: host, stack: stack).survey(
+            documents.paths, sectors: id.kind == .pool)
         survey.observed.warnOfUnseen(global.errors)
         guard let record = survey.records.first(where: { $0.id == id }) else {
             var hint = documents.paths.isEmpty ? "without -f only what exists is known" : nil

@@ -9,14 +9,16 @@ struct Looking {
     var host: HostOptions
     var stack: StackOption
 
-    func survey(_ paths: [String]) async throws(Failure) -> Survey {
+    /// - Parameter sectors: also how large the sectors of groups are.
+    func survey(_ paths: [String], sectors: Bool = false) async throws(Failure) -> Survey {
         let state: DesiredState? =
             paths.isEmpty
             ? nil : try Documents.load(paths, style: global.errors, consequence: "nothing was looked at").state
         let session = Session(config: try global.loadConfig(), host: host)
         let context = session.newContext(stack: stack.stack)
         let (ledger, error) = ledger(session)
-        let observed = await session.reconciler.observe(state ?? DesiredState(), context: context, ledger: ledger)
+        let observed = await session.reconciler.observe(
+            state ?? DesiredState(), context: context, ledger: ledger, sectors: sectors)
         return Survey(desired: state, observed: observed, context: context, ledgerError: error)
     }
 

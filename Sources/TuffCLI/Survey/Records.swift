@@ -13,6 +13,8 @@ package struct Condition: Hashable, Sendable {
     /// One word.
     package var reason: String
     package var message: String
+    /// What it is due to, where that has a line of its own that says it: `thin pool vg0/tp0`.
+    package var cause: String?
 
     package init(_ type: String, _ status: Status, reason: String, message: String) {
         self.type = type
@@ -56,6 +58,8 @@ package struct PoolFacts: Sendable {
     package var free: ByteCount?
     package var dataPercent: Double?
     package var metadataPercent: Double?
+    /// Bytes of the logical sectors of its volumes, where it was asked for.
+    package var sectorSize: Int?
     package var volumes: Int
     package var provisioned: ByteCount
 }

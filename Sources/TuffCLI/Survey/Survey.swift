@@ -175,19 +175,11 @@ struct SurveyBuilder {
         let id = ResourceID(.volume, name)
         return ResourceRecord(
             id: id, location: facts.declared?.location, labels: facts.declared?.metadata.labels ?? [:],
-            conditions: conditions(
-                stack == context.stack ? changes[id] : nil,
-                observed: facts.stored.map(Self.health) ?? elsewhere(volume: name)) + degradation(facts),
-            facts: .volume(facts))
-    }
-
-    private static func degradation(_ pool: PoolState) -> [Condition] {
-        guard let first = pool.complaints.first else { return [] }
-        return [
-            Condition(
-                "Degraded", .yes, reason: first.reason.rawValue,
-                message: pool.complaints.map(\.sentence).joined(separator: "; "))
-        ]
+            conditions: Self.judge(
+                conditions(
+                    stack == context.stack ? changes[id] : nil,
+                    observed: facts.stored.map(Self.state) ?? elsewhere(volume: name)) + degradation(facts),
+                by: facts.stored?.faults ?? []), facts: .volume(facts))
     }
 
     private func degradation(_ facts: VolumeFacts) -> [Condition] {
@@ -199,23 +191,6 @@ struct SurveyBuilder {
             Condition(
                 "Degraded", .yes, reason: "HandoverLong", message: Handover.sentence(target, since: since))
         ]
-    }
-
-    /// What the object itself says about its condition.
-    private static func health(_ stored: StoredVolume) -> Condition {
-        if stored.size == nil {
-            return Condition("Ready", .no, reason: "DataMissing", message: "\(stored.location) has marks and no data")
-        }
-        if stored.suspended {
-            return Condition("Ready", .no, reason: "Suspended", message: "\(stored.location) is suspended")
-        }
-        if let operation = stored.marks.operation {
-            return Condition("Ready", .no, reason: "Unfinished", message: "'\(operation)' was not finished")
-        }
-        if stored.standing == .released {
-            return Condition("Ready", .yes, reason: "Released", message: "\(stored.location) was let go")
-        }
-        return Condition("Ready", .yes, reason: "Exists", message: "\(stored.location)")
     }
 
     private func elsewhere(volume name: String) -> Condition? {
@@ -251,10 +226,11 @@ struct SurveyBuilder {
         let policy = stack == context.stack ? changes[id]?.location : nil
         return ResourceRecord(
             id: id, location: facts.declared?.location ?? policy, labels: facts.declared?.metadata.labels ?? [:],
-            conditions: conditions(
-                stack == context.stack ? changes[id] : nil,
-                observed: facts.stored.map(Self.health) ?? facts.volumeName.flatMap(elsewhere(volume:))),
-            facts: .snapshot(facts))
+            conditions: Self.judge(
+                conditions(
+                    stack == context.stack ? changes[id] : nil,
+                    observed: facts.stored.map(Self.state) ?? facts.volumeName.flatMap(elsewhere(volume:))),
+                by: facts.stored?.faults ?? []), facts: .snapshot(facts))
     }
 
     // MARK: Attachments
@@ -272,7 +248,8 @@ struct SurveyBuilder {
             records.append(
                 ResourceRecord(
                     id: id, location: declared.location, labels: declared.metadata.labels,
-                    conditions: conditions(changes[id], observed: elsewhere(volume: volumeName)),
+                    conditions: Self.judge(
+                        conditions(changes[id], observed: elsewhere(volume: volumeName)), of: volume),
                     facts: .attachment(attachment(declared, volumeName, volume, acl, declared.spec.initiator))))
         }
         for stored in index.volumes {
@@ -287,7 +264,7 @@ struct SurveyBuilder {
                     ResourceRecord(
                         id: ResourceID(.attachment, acl.mark?.attachment ?? "\(name)@\(acl.initiator)"), location: nil,
                         labels: [:],
-                        conditions: [plan == nil ? seen : undeclared],
+                        conditions: Self.judge([plan == nil ? seen : undeclared], of: volume),
                         facts: .attachment(attachment(nil, name, volume, acl, acl.initiator))))
             }
         }
@@ -319,14 +296,15 @@ struct SurveyBuilder {
             records.append(
                 ResourceRecord(
                     id: id, location: declared.location, labels: declared.metadata.labels,
-                    conditions: conditions(changes[id], observed: nil) + Self.degradation(state),
+                    conditions: Self.judge(
+                        conditions(changes[id], observed: nil) + Self.degradation(state), by: state.faults),
                     facts: .pool(poolFacts(declared, backend))))
         }
         for backend in Set(index.volumes.map(\.backend)).subtracting(seen) {
             records.append(
                 ResourceRecord(
                     id: ResourceID(.pool, backend.description), location: nil, labels: [:],
-                    conditions: [Condition("Ready", .yes, reason: "Exists", message: "holds volumes of ours")],
+                    conditions: Self.judge([undeclaredState(of: backend)], by: faults(of: backend)),
                     facts: .pool(poolFacts(nil, backend))))
         }
         return records
@@ -337,6 +315,7 @@ struct SurveyBuilder {
         var facts = PoolFacts(
             declared: declared, backend: backend, volumes: stored.count,
             provisioned: stored.reduce(.zero) { $0 + ($1.size ?? .zero) })
+        facts.sectorSize = backend.group.flatMap { observed.volumeGroups.entries[$0]?.value?.sectorSize }
         switch backend {
         case .thinPool(let group, let pool):
             let found = observed.volumeGroups.entries[group]?.value?.logicalVolumes.first { $0.name == pool }

@@ -77,6 +77,7 @@ package struct DescribeView: View {
             rows.append(["Data used", GetView.percent(pool.dataPercent)])
             rows.append(["Metadata used", GetView.percent(pool.metadataPercent)])
         }
+        if let size = pool.sectorSize { rows.append(["Sectors", "\(size) bytes"]) }
         if let spec = pool.declared?.spec {
             rows.append(["Overprovision", "\(spec.overprovision)"])
             rows.append(["Reserve", "\(spec.reserve)"])

@@ -160,7 +160,8 @@ package enum RecordTree {
         .object([
             "backend": .text(facts.backend), "sizeBytes": bytes(facts.size), "freeBytes": bytes(facts.free),
             "dataPercent": facts.dataPercent.map { .number($0) } ?? .null,
-            "metadataPercent": facts.metadataPercent.map { .number($0) } ?? .null, "volumes": .int(facts.volumes),
+            "metadataPercent": facts.metadataPercent.map { .number($0) } ?? .null,
+            "sectorBytes": facts.sectorSize.map { .int($0) } ?? .null, "volumes": .int(facts.volumes),
             "provisionedBytes": bytes(facts.provisioned),
         ])
     }

@@ -30,24 +30,26 @@ package struct StatusView: View {
         if let blindness = survey.blindness, problems.isEmpty {
             problems.append(Problem(severity: .unknown, subject: "host", reason: "Unseen", message: blindness))
         }
+        let felt = feltFaults
         problems += survey.records.compactMap { record in
-            record.degraded.map {
-                Problem(severity: .warning, subject: "\(record.id)", reason: $0.reason, message: $0.message)
-            }
+            guard let degraded = record.degraded, degraded.cause == nil else { return nil }
+            return Problem(
+                severity: .warning, subject: "\(record.id)", reason: degraded.reason,
+                message: degraded.message + felt(record))
         }
         for record in survey.records where !record.isElsewhere {
             let ready = record.ready
-            guard ready.status != .yes else { continue }
+            guard ready.status != .yes, ready.cause == nil else { continue }
             let severe = [
                 "DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing", "Lost", "Exposed",
-                "NeedsCheck", "DataFull", "MetadataFull",
+                "NeedsCheck", "DataFull", "MetadataFull", "DevicesMissing", "VolumeUnhealthy", "ActivationFailed",
             ]
             // A source that was not seen has said so already, once.
             if ready.status == .unknown, !survey.unseen.isEmpty { continue }
             problems.append(
                 Problem(
                     severity: severe.contains(ready.reason) ? .critical : .warning, subject: "\(record.id)",
-                    reason: ready.reason, message: ready.message))
+                    reason: ready.reason, message: ready.message + felt(record)))
         }
         for (name, what, percent) in fillLevels where percent >= Self.warningPercent {
             problems.append(
@@ -59,10 +61,32 @@ package struct StatusView: View {
             problems.append(
                 Problem(
                     severity: .critical, subject: "volume group \(group.name)", reason: "DevicesMissing",
-                    message: Layout.count(group.missingDevices, "device") + " missing"))
+                    message: Layout.count(group.missingDevices, "device") + " missing"
+                        + felt.words("\(VolumeFault.Cause.group(group.name))")))
         }
         let order: [Problem.Severity] = [.critical, .unknown, .warning]
         return order.flatMap { severity in problems.filter { $0.severity == severity } }
+    }
+
+    /// Hundreds of volumes in one pool that is full have one line, which says how many they are.
+    private struct FeltFaults {
+        var volumes: [String: Int]
+
+        func words(_ cause: String) -> String {
+            volumes[cause].map { "; \($0) of our volumes and snapshots are in it" } ?? ""
+        }
+
+        func callAsFunction(_ record: ResourceRecord) -> String {
+            guard case .pool(let facts) = record.facts else { return "" }
+            return words("\(VolumeFault.Cause.pool(facts.backend))")
+        }
+    }
+
+    private var feltFaults: FeltFaults {
+        let causes = survey.records.filter { $0.id.kind == .volume || $0.id.kind == .snapshot }.compactMap { record in
+            record.conditions.lazy.compactMap(\.cause).first
+        }
+        return FeltFaults(volumes: causes.reduce(into: [:]) { $0[$1, default: 0] += 1 })
     }
 
     private var groups: [VolumeGroup] {

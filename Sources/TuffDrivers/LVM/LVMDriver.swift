@@ -92,11 +92,12 @@ package struct LVMDriver: VolumeGroupDriver {
     /// The report on all groups (nil) or on one.
     ///
     /// `--binary` turns texts such as `active locally` into 1, 0 and -1. `--shared` shows groups that lvmlockd guards,
-    /// which would otherwise look absent. Segments of physical volumes cannot be left out of a full report, only filtered
+    /// which would otherwise look absent. `--all` shows hidden volumes, where the health of RAID and caches is told. Segments of
+    /// physical volumes cannot be left out of a full report, only filtered
     /// to nothing; of other segments only those of thin pools are wanted.
     package static func report(of group: String?) -> Command {
         var arguments = [
-            "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--shared",
+            "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--shared",
             "--configreport", "vg", "-o", LVMReportDecoder.groupColumns.joined(separator: ","),
             "--configreport", "lv", "-o", LVMReportDecoder.volumeColumns.joined(separator: ","),
             "--configreport", "seg", "-o", LVMReportDecoder.segmentColumns.joined(separator: ","),

@@ -5,6 +5,8 @@ package import TuffModel
 /// A report is not evidence merely because it is JSON. What cannot be attributed to one volume group (broken syntax, a
 /// group without a name) makes the whole report an error; what is wrong within one group, or between two, makes those
 /// groups unknown and leaves the others known. Percentages are empty for inactive volumes and read nil.
+///
+/// The names of volumes that LVM hides stand in brackets (`report/mark_hidden_devices`).
 package enum LVMReportDecoder {
     package static let groupColumns = [
         "vg_name", "vg_uuid", "vg_size", "vg_free", "vg_extent_size", "vg_missing_pv_count", "vg_lock_type",
@@ -14,8 +16,9 @@ package enum LVMReportDecoder {
         "lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_layout", "lv_active_locally", "lv_suspended",
         "lv_device_open", "pool_lv", "origin", "data_percent", "metadata_percent", "lv_metadata_size",
         "lv_health_status", "lv_kernel_major", "lv_kernel_minor", "lv_profile", "lv_when_full", "lv_check_needed",
+        "lv_permissions", "lv_parent",
     ]
-    package static let deviceColumns = ["pv_uuid"]
+    package static let deviceColumns = ["pv_uuid", "pv_name"]
     package static let segmentColumns = ["lv_uuid", "chunk_size", "seg_monitor", "zero"]
     package static let nameColumns = ["vg_name", "vg_uuid"]
 

@@ -20,12 +20,17 @@ struct LVMReportGroup {
         guard free <= size, extentSize > .zero else {
             throw LVMReportDecoder.contradiction("volume group \(name) has more free than it holds, or empty extents")
         }
-        return VolumeGroup(
+        let volumes = try logicalVolumes()
+        var group = VolumeGroup(
             name: name, uuid: uuid, size: size, free: free, extentSize: extentSize,
             missingDevices: try cells.count(5), lockType: try cells.text(6), partial: try cells.flag(7) == true,
             exported: try cells.flag(8) == true, metadataAreaSize: try cells.size(9),
             metadataAreaFree: try cells.size(10), tags: Self.tags(try cells.text(11)),
-            physicalVolumes: try physicalVolumes(), logicalVolumes: try logicalVolumes())
+            physicalVolumes: try physicalVolumes(), logicalVolumes: volumes.seen, hiddenVolumes: volumes.hidden)
+        // The name of one that is missing is `[unknown]`.
+        let name = LVMReportDecoder.deviceColumns.firstIndex(of: "pv_name")!
+        group.devicePaths = (raw.devices ?? []).compactMap { $0[name] }.filter { $0.hasPrefix("/") }.sorted()
+        return group
     }
 
     /// By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
@@ -45,7 +50,7 @@ struct LVMReportGroup {
         return uuids.sorted()
     }
 
-    private func logicalVolumes() throws(HostError) -> [LogicalVolume] {
+    private func logicalVolumes() throws(HostError) -> (seen: [LogicalVolume], hidden: [LogicalVolume]) {
         guard let rows = raw.volumes, let segments = raw.segments else {
             throw LVMReportDecoder.contradiction("the logical volumes or segments of group \(name) are missing")
         }
@@ -54,6 +59,7 @@ struct LVMReportGroup {
         var uuids: Set<String> = []
         var pools: Set<String> = []
         var volumes: [LogicalVolume] = []
+        var hidden: [LogicalVolume] = []
         volumes.reserveCapacity(rows.count)
         for row in rows {
             let volume = try logicalVolume(row, pieces)
@@ -64,15 +70,20 @@ struct LVMReportGroup {
                 throw LVMReportDecoder.contradiction("two logical volumes of \(name) have uuid \(volume.uuid)")
             }
             if volume.layout == .thinPool { pools.insert(volume.name) }
-            volumes.append(volume)
+            if Self.isHidden(row[0] ?? "") { hidden.append(volume) } else { volumes.append(volume) }
         }
         for volume in volumes where volume.layout == .thin {
             guard let pool = volume.pool, pools.contains(pool) else {
                 throw LVMReportDecoder.contradiction("\(name)/\(volume.name) is thin and its thin pool is not listed")
             }
         }
-        return volumes.sorted { $0.name < $1.name }
+        return (volumes.sorted { $0.name < $1.name }, hidden.sorted { $0.name < $1.name })
     }
+
+    private static func isHidden(_ name: String) -> Bool { name.hasPrefix("[") && name.hasSuffix("]") }
+
+    /// A name without the brackets around that of a hidden volume.
+    private static func bare(_ name: String) -> String { isHidden(name) ? String(name.dropFirst().dropLast()) : name }
 
     private func logicalVolume(
         _ row: LVMRawEntry.Row, _ pieces: [String: ThinPoolPiece]
@@ -84,16 +95,35 @@ struct LVMReportGroup {
             throw HostError(.failed, "LVM cannot tell whether \(name)/\(volumeName) is active")
         }
         let volumeUUID = try cells.nonEmpty(1)
-        return LogicalVolume(
-            name: try cells.nonEmpty(0), uuid: volumeUUID, size: try cells.size(2),
-            tags: Self.tags(try cells.text(3)), layout: Self.layout(try cells.text(4)), active: active,
+        let layout = Self.layout(try cells.text(4))
+        let pool = try cells.optional(8), origin = try cells.optional(9)
+        // `pool_lv` is a cache's pool or volume as well, and VDO's pool; only thin volumes are in a thin pool.
+        let isThin = layout == .thin
+        var volume = LogicalVolume(
+            name: Self.bare(try cells.nonEmpty(0)), uuid: volumeUUID, size: try cells.size(2),
+            tags: Self.tags(try cells.text(3)), layout: layout, active: active,
             suspended: try cells.flag(6) == true,
-            open: try cells.flag(7) == true, pool: try cells.optional(8), origin: try cells.optional(9),
+            open: try cells.flag(7) == true, pool: isThin ? pool : nil,
+            origin: origin.flatMap { Self.isHidden($0) ? nil : $0 },
             dataPercent: try cells.percent(10), metadataPercent: try cells.percent(11),
             metadataSize: try cells.optionalSize(12), chunkSize: pieces[volumeUUID]?.chunkSize,
             health: try cells.text(13), profile: try cells.optional(16), whenFull: try cells.optional(17),
             needsCheck: try cells.flag(18) == true, isMonitored: pieces[volumeUUID]?.isMonitored,
             zeroesChunks: pieces[volumeUUID]?.zeroesChunks, device: try cells.device(14, 15))
+        volume.permission = Self.permission(try cells.text(19))
+        volume.parent = try cells.optional(20).map(Self.bare)
+        volume.parts = [isThin ? nil : pool, origin.flatMap { Self.isHidden($0) ? $0 : nil }].compactMap { $0 }.map(
+            Self.bare)
+        return volume
+    }
+
+    /// `unknown` is what LVM says of a volume without a device that its metadata let be written (measured).
+    private static func permission(_ text: String) -> LogicalVolume.Permission {
+        switch text {
+        case "read-only": .readOnly
+        case "read-only-override": .overridden
+        default: .writable
+        }
     }
 
     private struct ThinPoolPiece {
@@ -121,13 +151,21 @@ struct LVMReportGroup {
         return result
     }
 
-    /// `lv_layout` is a set of words: `thin,pool`, `thin,sparse`, `linear`, …
+    /// `lv_layout` is a set of words: `thin,pool`, `thin,sparse`, `linear`, `linear,striped`, `raid,raid5,raid5_ls`, …
     private static func layout(_ text: String) -> LogicalVolume.Layout {
         if text == "thin,sparse" { return .thin }
+        if text == "linear" { return .linear }
         let words = text.split(separator: ",")
-        if words == ["linear"] { return .linear }
-        guard words.contains("thin") else { return .other }
-        return words.contains("pool") ? .thinPool : .thin
+        let isPool = words.contains("pool")
+        if words.contains("thin") { return isPool ? .thinPool : .thin }
+        if words.contains("cachevol") || (isPool && words.contains("cache")) { return .cachePool }
+        if words.contains("vdo") { return isPool ? .vdoPool : .vdo }
+        let others: [(Substring, LogicalVolume.Layout)] = [
+            ("cache", .cache), ("writecache", .writecache), ("integrity", .integrity), ("mirror", .mirror),
+            ("raid10", .raid10), ("raid0", .raid0), ("raid0_meta", .raid0), ("raid1", .raid1), ("raid4", .raid4),
+            ("raid5", .raid5), ("raid6", .raid6), ("striped", .striped),
+        ]
+        return others.first { words.contains($0.0) }?.1 ?? .other
     }
 }
 

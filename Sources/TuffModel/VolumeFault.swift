@@ -1,0 +1,67 @@
+/// Something that is wrong with a logical volume, or with what it stands on.
+package struct VolumeFault: Hashable, Sendable {
+    package enum Gravity: Int, Comparable, Sendable {
+        /// How it is cannot be told before somebody activates it.
+        case untold
+        /// It serves, and not as it should for long.
+        case impaired
+        /// Some of it cannot be read or written, or it cannot be activated.
+        case broken
+
+        package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
+    }
+
+    /// One word, as plans and conditions have them.
+    package enum Reason: String, CaseIterable, Sendable {
+        case needsCheck = "NeedsCheck"
+        case dataFull = "DataFull"
+        case metadataFull = "MetadataFull"
+        case poolUnhealthy = "PoolUnhealthy"
+        case volumeUnhealthy = "VolumeUnhealthy"
+        case devicesMissing = "DevicesMissing"
+        case redundancyLost = "RedundancyLost"
+        case refreshNeeded = "RefreshNeeded"
+        case readOnly = "ReadOnly"
+        case inactive = "Inactive"
+        case activationFailed = "ActivationFailed"
+    }
+
+    /// What is at fault: the volume, or something that it shares with others and that has a line of its own.
+    package enum Cause: Hashable, Sendable, CustomStringConvertible {
+        case itself
+        case pool(StorageBackend)
+        case group(String)
+
+        package var description: String {
+            switch self {
+            case .itself: "the volume itself"
+            case .pool(let backend): "thin pool \(backend)"
+            case .group(let name): "volume group \(name)"
+            }
+        }
+    }
+
+    package var gravity: Gravity
+    package var reason: Reason
+    /// What is wrong, where, and the command that mends it.
+    package var sentence: String
+    package var cause: Cause
+
+    package init(_ gravity: Gravity, _ reason: Reason, _ sentence: String, cause: Cause = .itself) {
+        self.gravity = gravity
+        self.reason = reason
+        self.sentence = sentence
+        self.cause = cause
+    }
+
+    /// Nobody new is given the volume while it has this.
+    package var forbidsHandingOut: Bool { gravity == .broken || reason == .readOnly }
+}
+
+extension [VolumeFault] {
+    /// The worst of them, the first among equals.
+    package var worst: VolumeFault? { self.max { $0.gravity < $1.gravity } }
+
+    /// Why nobody new is given the volume.
+    package var refusal: VolumeFault? { filter(\.forbidsHandingOut).worst }
+}
