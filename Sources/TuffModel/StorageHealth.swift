@@ -100,7 +100,8 @@ package struct StorageHealth: Sendable {
         if volume.layout == .thinPool { return poolFault(volume, hasParts: hasParts) }
         let what = describe(volume, seen), place = "\(group.name)/\(seen.name)"
         switch volume.health {
-        case "", "writemostly": return nil
+        // A leg that is out is counted by the RAID that it belongs to.
+        case "", "writemostly", "refresh needed": return nil
         case "partial":
             // A thin volume is partial where its pool is, which says so itself; others where a part is.
             if hasParts || volume.layout == .thin { return nil }
@@ -214,26 +215,26 @@ extension StorageHealth {
         if lost + stale > bears, lost > 0 {
             return VolumeFault(
                 .broken, .devicesMissing,
-                "\(kind), and \(lost + stale) are out, more than it bears; bring the missing devices back")
+                "\(kind), \(lost + stale) out, more than it bears; bring the missing devices back")
         }
         // Integrity is not activated without all legs (LVM: "No degraded or partial activation for raid with integrity").
         if lost > 0, !volume.active, legs.values.contains(where: { $0.contains { $0.layout == .integrity } }) {
             return VolumeFault(
                 .broken, .devicesMissing,
-                "\(kind) with integrity, and \(lost) are on missing devices: LVM does not activate it like that; bring the "
-                    + "devices back, or 'lvconvert --raidintegrity n \(place)' gives the checksums up")
+                "\(kind) with integrity, \(lost) on missing devices: LVM does not activate it like that; bring the devices back"
+            )
         }
         if lost > 0 {
             return VolumeFault(
                 .impaired, .redundancyLost,
-                "\(kind), and \(lost) of them are on missing devices: it works, with less behind it. Bring the devices back, "
+                "\(kind), \(lost) on missing devices: it works, with less behind it. Bring the devices back, "
                     + "or 'lvconvert --repair \(group.name)/\(volume.name)' puts new legs on others")
         }
         if stale > 0 || volume.health == "refresh needed" {
             return VolumeFault(
                 stale > bears ? .broken : .impaired, .refreshNeeded,
-                "\(kind), and \(max(stale, 1)) failed and are not used any more, though their devices are there; "
-                    + "'lvchange --refresh \(place)' takes them back")
+                "\(kind), \(max(stale, 1)) out of use since it failed, though the device is there; 'lvchange --refresh \(place)' "
+                    + "takes it back")
         }
         return raidFault(volume, what, hasLegs: !legs.isEmpty)
     }
