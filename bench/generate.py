@@ -94,7 +94,8 @@ group = {
 }
 inventory = {
     "format": 1, "kind": "Inventory", "tuff": "bench",
-    "config": {"node": "bench", "portals": ["192.0.2.10:3260"], "iqnBase": BASE, "allowedRoots": ["/etc/tuff"],
+    "config": {"node": "bench", "portals": ["192.0.2.10:3260"], "iqnBase": BASE, 
+               "allow": {"secrets": ["/etc/tuff/secrets"], "images": [], "directories": [], "volumeGroups": ["*"], "nfs": [], "unwiped": False},
                "targetDriver": "lio", "tgtControlPort": 0,
                "guardLimits": {"volumes": {"percent": 20}, "mostVolumes": 3, "attachments": {"percent": 50},
                                "mostAttachments": 5}},

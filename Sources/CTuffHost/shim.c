@@ -48,6 +48,47 @@ int tuff_open_at(int directory, const char *path, int flags, uint32_t mode) {
     return result;
 }
 
+int tuff_file_system_sort(int descriptor) {
+    struct statfs status;
+    if (fstatfs(descriptor, &status) != 0) return -1;
+    switch ((unsigned long)status.f_type) {
+    case FUSE_SUPER_MAGIC: return tuff_fs_fuse;
+    case NFS_SUPER_MAGIC: return tuff_fs_nfs;
+    default: return tuff_fs_plain;
+    }
+}
+
+int tuff_fuse_user(int descriptor, uint32_t *user) {
+    struct statx status;
+    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) != 0) return -1;
+    if ((status.stx_mask & STATX_MNT_ID) == 0) {
+        errno = ENOSYS;
+        return -1;
+    }
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    if (mounts == NULL) return -1;
+    char *line = NULL;
+    size_t room = 0;
+    int result = -1;
+    errno = ENOENT;
+    while (result != 0 && getline(&line, &room, mounts) > 0) {
+        char *end;
+        unsigned long long number = strtoull(line, &end, 10);
+        if (end == line || number != status.stx_mnt_id) continue;
+        /* The options of the file system come last; a path in the line has its blanks escaped. */
+        char *options = strrchr(line, ' ');
+        char *found = options == NULL ? NULL : strstr(options, "user_id=");
+        if (found == NULL) break;
+        *user = (uint32_t)strtoul(found + strlen("user_id="), NULL, 10);
+        result = 0;
+    }
+    int number = errno;
+    free(line);
+    fclose(mounts);
+    errno = number;
+    return result;
+}
+
 int tuff_rename_new(int directory, const char *name, int new_directory, const char *new_name) {
     return renameat2(directory, name, new_directory, new_name, RENAME_NOREPLACE);
 }

@@ -9,7 +9,7 @@ enum Composition {
     ///   - lock: held by every mutating child; nil for commands that change nothing.
     ///   - host: where to find this host's trees and tools.
     static func machine(_ config: ControllerConfig, host: HostOptions, lock: HostLock? = nil) -> LinuxMachine {
-        var configuration = LinuxMachine.Configuration(allowedRoots: config.allowedRoots, lock: lock)
+        var configuration = LinuxMachine.Configuration(reach: config.allow, lock: lock)
         configuration.targetRoot = host.targetRoot
         configuration.stateDirectory = host.stateDirectory
         configuration.earlyWorker = EarlyWorker.claim()

@@ -22,35 +22,7 @@ package enum ConfigLoader {
         return LoadResult(state: failed ? nil : set.state, diagnostics: diagnostics, documents: set.documents)
     }
 
-    /// The controller's own configuration, one document of kind `Controller`.
-    ///
-    /// - Parameter defaultNode: name of this host where the document gives none.
-    package static func loadController(
-        _ source: ConfigSource, defaultNode: String
-    ) -> (config: ControllerConfig?, diagnostics: [Diagnostic]) {
-        let report = FileReport(SourceFile(source))
-        var composer = Composer(report)
-        var read: ControllerSpec?
-        var count = 0
-        composer.forEachDocument { node in
-            count += 1
-            guard count == 1 else {
-                return report.error("not-one-document", "the configuration is one document", at: node.mark)
-            }
-            let decoding = Decoding(report: report, subject: ControllerSpec.kind, place: node.mark)
-            read = Shape.controllerDocument.decode(node, decoding)?.spec
-        }
-        if count == 0, report.errorCount == 0 {
-            report.error(
-                "not-one-document", "the configuration holds no document", at: Mark(line: 1, column: 1),
-                help: "write apiVersion: \(APIVersion.current), kind: \(ControllerSpec.kind) and spec: {}")
-        }
-        guard var config = read?.config, report.errorCount == 0 else { return (nil, sorted(report.finish())) }
-        config.node = read?.node ?? defaultNode
-        return (config, sorted(report.finish()))
-    }
-
-    private static func sorted(_ diagnostics: [Diagnostic]) -> [Diagnostic] {
+    static func sorted(_ diagnostics: [Diagnostic]) -> [Diagnostic] {
         diagnostics.sorted { ($0.location, $0.rule, $0.message) < ($1.location, $1.rule, $1.message) }
     }
 }

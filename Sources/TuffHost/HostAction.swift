@@ -184,7 +184,7 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// its blocks (FICLONE), durable. The other may be in use. Refused where the file system cannot share.
     case cloneFile(HostPath, to: HostPath)
     /// Makes a volume begin with the bytes of the disk in an image, and read zeros after them; only what differs is
-    /// written. The image is opened beneath the allowed roots. May take hours.
+    /// written. The image is opened beneath a root of images. May take hours.
     case copyImage(ImageSource, to: BytesPlace)
     /// Grows the linear volume from one size to another by extents that are wiped before they are joined to it: see
     /// `ThickGrowth`.
@@ -202,7 +202,7 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// of it (`__DEF_NACL_AUTH_STR` in drivers/target/iscsi/iscsi_target_configfs.c) and needs none elsewhere.
     /// `verify`: read back and compare.
     case writeAttribute(HostPath, String, verify: Bool)
-    /// The same with a value read from a secret file at that moment, beneath the allowed roots; nothing is logged.
+    /// The same with a value read from a secret file at that moment, beneath a root of secrets; nothing is logged.
     case writeSecret(HostPath, SecretReference)
     case setMode(HostPath, UInt16)
     /// symlink(2) whose target is another place of the same root. An equal link is success.

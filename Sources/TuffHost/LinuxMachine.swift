@@ -16,8 +16,8 @@ package final class LinuxMachine: Machine {
         package var workerCommand: [String]
         /// A worker that runs already, used before any is started.
         package var earlyWorker: EarlyWorker?
-        /// Directories beneath which secrets and directory pools may lie.
-        package var allowedRoots: [String]
+        /// Where secrets, images and directory pools may lie.
+        package var reach: Reach
         /// Held by every mutating child. Nil for programs that change nothing.
         package var lock: HostLock?
         /// Where is written down that LVM's own backup of a group's metadata is owed. Nil: nowhere (tests).
@@ -29,14 +29,14 @@ package final class LinuxMachine: Machine {
             searchPath: [String] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"],
             targetRoot: String = "/sys/kernel/config/target",
             workerCommand: [String] = ["/proc/self/exe", "_worker"],
-            allowedRoots: [String],
+            reach: Reach,
             lock: HostLock? = nil,
             progressDeadline: Duration = .seconds(20)
         ) {
             self.searchPath = searchPath
             self.targetRoot = targetRoot
             self.workerCommand = workerCommand
-            self.allowedRoots = allowedRoots
+            self.reach = reach
             self.lock = lock
             self.progressDeadline = progressDeadline
         }
@@ -52,7 +52,7 @@ package final class LinuxMachine: Machine {
     package init(configuration: Configuration) {
         let environment = Self.environment(searchPath: configuration.searchPath)
         stateDirectory = configuration.stateDirectory
-        roots = HostRoots(target: configuration.targetRoot, allowed: configuration.allowedRoots)
+        roots = HostRoots(target: configuration.targetRoot, reach: configuration.reach)
         commands = CommandRunner(
             searchPath: configuration.searchPath, environment: environment, lock: configuration.lock)
         workers = WorkerPool(

@@ -117,11 +117,11 @@ package protocol Machine: Sendable {
 
     func space(of directory: String) async throws(HostError) -> FileSystemSpace
 
-    /// Fingerprint of a secret file, under the rules of `HostAction.writeSecret`: beneath the allowed roots, a plain
+    /// Fingerprint of a secret file, under the rules of `HostAction.writeSecret`: beneath a root of secrets, a plain
     /// file reached without symbolic links, readable by its owner only, not empty, at most 4 KiB.
     func fingerprint(_ secret: SecretReference, key: FingerprintKey) async throws(HostError) -> SecretFingerprint
 
-    /// What the header of a disk image says, beneath the allowed roots, a plain file reached without symbolic links.
+    /// What the header of a disk image says, beneath a root of images, a plain file.
     func image(_ source: ImageSource) async throws(HostError) -> ObservedImage
 
     /// A block device that a pool may be made of. Reads only. A path that leads nowhere is `notFound`.

@@ -4,7 +4,7 @@ import Glibc
 import TuffImages
 import TuffModel
 
-/// An image file, opened for reading beneath the allowed roots and without following symbolic links.
+/// An image file, opened for reading beneath the roots of images, as `PathWalk` says.
 ///
 /// Anybody may write to it: what it holds is copied, and nothing in it is believed. It is one and the same file from its
 /// opening to the end, and `requireUnchanged` tells whether somebody wrote to it meanwhile.
@@ -18,7 +18,7 @@ final class OpenedImage: ImageFile {
         path = source.path
         // Not blocking, so that a FIFO is refused below rather than waited for.
         file = SharedDescriptor(
-            try roots.openAllowed(source.path, flags: O_RDONLY | O_NONBLOCK | O_NOFOLLOW, what: "image"))
+            try roots.open(source.path, .images, flags: O_RDONLY | O_NONBLOCK))
         var status = stat()
         guard fstat(file.raw, &status) == 0 else {
             throw .system(errno, "Cannot look at the image \(source.path)", subject: source.path)

@@ -1,23 +1,25 @@
 import CTuffHost
 import Glibc
-import TuffModel
+package import TuffModel
 
 /// open(2) of a path of our own choosing (a configured root, /proc), never of one that a document or a tree names.
 func tuffOpen(_ path: String, _ flags: Int32) -> Int32 {
     tuff_open_at(AT_FDCWD, path, flags, 0)
 }
 
-/// Where trees and files may be opened, and how: always beneath a root, never through a symbolic link.
-package struct HostRoots: Hashable, Codable, Sendable {
+/// Where trees and files may be opened, and how: always beneath a root of their own sort, as `PathWalk` says.
+package struct HostRoots: Hashable, Sendable {
     /// The target configuration, `/sys/kernel/config/target` unless a test says otherwise.
     package var target: String
-    /// Directories beneath which documents may name secrets, images and pools (`allowedRoots` of the configuration).
-    package var allowed: [String]
+    private var roots: [Reach.Sort: [String]]
 
-    package init(target: String, allowed: [String]) {
+    package init(target: String, reach: Reach) {
         self.target = target
-        self.allowed = allowed
+        roots = Dictionary(uniqueKeysWithValues: Reach.Sort.allCases.map { ($0, reach[$0]) })
     }
+
+    /// Directories beneath which documents may name paths of a sort.
+    package subscript(sort: Reach.Sort) -> [String] { roots[sort] ?? [] }
 
     /// The absolute path of a root.
     func path(of root: HostPath.Root) -> String {
@@ -35,8 +37,9 @@ package struct HostRoots: Hashable, Codable, Sendable {
         place.relative.isEmpty ? path(of: place.root) : "\(path(of: place.root))/\(place.relative)"
     }
 
-    /// Opens the root itself. A directory pool must lie beneath an allowed root and is reached without symbolic links.
-    func open(_ root: HostPath.Root) throws(HostError) -> OwnedDescriptor {
+    /// Opens the root itself.
+    /// - Parameter isChecked: whether a directory's own owner and mode count, besides those of all above it.
+    func open(_ root: HostPath.Root, isChecked: Bool = true) throws(HostError) -> OwnedDescriptor {
         switch root {
         case .targetConfiguration:
             guard let result = OwnedDescriptor(opened: tuffOpen(target, tuff_o_path | O_DIRECTORY)) else {
@@ -49,46 +52,107 @@ package struct HostRoots: Hashable, Codable, Sendable {
             }
             return result
         case .directory(let path):
-            return try openAllowed(path, flags: tuff_o_path | O_DIRECTORY, what: "directory")
+            return try open(path, .directories, flags: tuff_o_path | O_DIRECTORY, isChecked: isChecked)
         }
     }
 
-    /// Opens an absolute path that a document named, beneath the allowed root that holds it.
-    func openAllowed(_ path: String, flags: Int32, what: String) throws(HostError) -> OwnedDescriptor {
+    /// Opens an absolute path that a document named, beneath the root of its own sort that holds it, and beneath no root of
+    /// another sort, whatever links or mounts lead there.
+    func open(
+        _ path: String, _ sort: Reach.Sort, flags: Int32, isChecked: Bool = true
+    ) throws(HostError) -> OwnedDescriptor {
         let components = path.split(separator: "/", omittingEmptySubsequences: false)
         guard path.hasPrefix("/"), !path.utf8.contains(0), !components.contains(".."), !components.contains(".") else {
-            throw HostError(.refused, "The \(what) '\(path)' is not an absolute path without '.' and '..'")
+            throw HostError(.refused, "The \(sort.noun) '\(path)' is not an absolute path without '.' and '..'")
         }
-        for root in allowed {
-            guard let relative = Self.relative(path, beneath: root) else { continue }
-            guard let rootDescriptor = OwnedDescriptor(opened: tuffOpen(root, tuff_o_path | O_DIRECTORY)) else {
-                throw .system(errno, "Cannot open the allowed root \(root) of the \(what) \(path)", subject: path)
-            }
-            let name = relative.isEmpty ? "." : relative
-            guard let result = OwnedDescriptor(opened: tuff_open_beneath(rootDescriptor.raw, name, flags, 0)) else {
-                let number = errno
-                if number == ELOOP {
-                    throw HostError(
-                        .refused, "The \(what) \(path) is reached through a symbolic link, which is not followed",
-                        subject: path)
-                }
-                throw .system(number, "Cannot open the \(what) \(path)", subject: path)
-            }
-            return result
+        let fitting = self[sort].filter { Reach.holds($0, path) }
+        guard let root = fitting.max(by: { $0.utf8.count < $1.utf8.count }) else {
+            throw HostError(
+                .refused,
+                "The \(sort.noun) \(path) lies beneath none of allow.\(sort.rawValue) "
+                    + "(\(self[sort].joined(separator: ", ")))", subject: path)
         }
-        throw HostError(
-            .refused,
-            "The \(what) \(path) lies beneath none of the allowed roots (\(allowed.joined(separator: ", ")))",
-            subject: path)
+        var walk = try PathWalk(to: path, noun: sort.noun)
+        var names = path.dropFirst(root.utf8.count).split(separator: "/").map(String.init)
+        guard let last = names.popLast() else {
+            return try openRoot(root, sort, &walk, flags: flags, isChecked: isChecked)
+        }
+        try walk.enterRoot(root)
+        if sort == .images { try refuseStore(walk.directory, path) }
+        for name in names {
+            try walk.enterBeneath(name)
+            if sort == .images { try refuseStore(walk.directory, path) }
+        }
+        let opened = try walk.open(last, flags: flags, isChecked: isChecked)
+        var status = stat()
+        guard fstat(opened.raw, &status) == 0,
+            otherRoots(than: sort).isDisjoint(with: walk.identities + [FileIdentity(status)])
+        else {
+            throw HostError(
+                .refused, "The \(sort.noun) \(path) lies beneath a root of another sort", subject: path)
+        }
+        return opened
     }
 
-    /// `path` relative to `root`, nil when it is not beneath it. The root itself is the empty text.
-    private static func relative(_ path: String, beneath root: String) -> String? {
-        func words(_ text: String) -> [Substring] { text.split(separator: "/") }
-        let all = words(path), top = words(root)
-        guard root.hasPrefix("/"), all.starts(with: top) else { return nil }
-        return all.dropFirst(top.count).joined(separator: "/")
+    /// A root that a document names itself; of images and secrets it is one file.
+    private func openRoot(
+        _ root: String, _ sort: Reach.Sort, _ walk: inout PathWalk, flags: Int32, isChecked: Bool
+    ) throws(HostError) -> OwnedDescriptor {
+        if sort == .directories {
+            try walk.enterRoot(root)
+            return try walk.openReached(flags: flags, isChecked: isChecked)
+        }
+        let split = root.lastIndex(of: "/") ?? root.startIndex
+        try walk.enterRoot(String(root[..<split]))
+        return try walk.open(String(root[split...].dropFirst()), flags: flags, isChecked: isChecked)
     }
+
+    /// Looks at every component of a root that the administrator named, and at the root itself.
+    package static func inspect(_ root: String) throws(HostError) {
+        var walk = try PathWalk(to: root, noun: "directory")
+        try walk.enterRoot(root)
+        _ = try walk.openReached(flags: tuff_o_path | O_DIRECTORY, isChecked: true)
+    }
+
+    /// Roots of different sorts of which one holds the other by way of links or mounts, as far as they are there.
+    package static func overlap(in reach: Reach) -> Reach.Overlap? {
+        var holders: [(root: Reach.Root, identities: [FileIdentity])] = []
+        for sort in Reach.Sort.allCases {
+            for path in reach[sort] {
+                guard var walk = try? PathWalk(to: path, noun: "root"), (try? walk.enterRoot(path)) != nil else {
+                    continue
+                }
+                holders.append((Reach.Root(sort: sort, path: path), walk.identities))
+            }
+        }
+        for (position, one) in holders.enumerated() {
+            for other in holders[(position + 1)...] where other.root.sort != one.root.sort {
+                guard let mine = one.identities.last, let theirs = other.identities.last,
+                    other.identities.contains(mine) || one.identities.contains(theirs)
+                else { continue }
+                return Reach.Overlap(first: one.root, second: other.root)
+            }
+        }
+        return nil
+    }
+
+    /// The roots of other sorts, as they are now.
+    private func otherRoots(than sort: Reach.Sort) -> Set<FileIdentity> {
+        let others = Reach.Sort.allCases.filter { $0 != sort }.flatMap { self[$0] }
+        return Set(others.filter { !self[sort].contains($0) }.compactMap { FileIdentity(following: $0) })
+    }
+
+    /// Volumes and backups are no images, whoever's they are.
+    private func refuseStore(_ directory: Int32, _ path: String) throws(HostError) {
+        func has(_ name: String) -> Bool { faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
+        guard has(Self.sidecars) || has("repository") && has("packs") else { return }
+        throw HostError(
+            .refused, "The image \(path) lies where volumes or backups are, which is no place for images", subject: path
+        )
+    }
+
+    /// The folder by which a directory pool is known.
+    private static let sidecars = ".tuff"
 }
 
 /// The roots that one request has used, each opened once.

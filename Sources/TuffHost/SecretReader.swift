@@ -7,7 +7,7 @@ import TuffModel
 /// A secret in memory: read from its file under the rules below, zeroed when it goes, never printable and never sent
 /// anywhere but into one write(2).
 ///
-/// The rules: the path lies beneath an allowed root and is reached without symbolic links; a plain file of root or of
+/// The rules: the path lies beneath a root of secrets and is reached as `PathWalk` says; a plain file of root or of
 /// the user we run as, which nobody else may read; 1 to 4096 bytes, one trailing newline aside; no NUL and no newline
 /// within. No error ever quotes the content.
 struct SecretBuffer: ~Copyable {
@@ -21,7 +21,7 @@ struct SecretBuffer: ~Copyable {
     init(reading reference: SecretReference, in roots: HostRoots) throws(HostError) {
         let path = reference.file
         // Not blocking, so that a FIFO is refused below rather than waited for.
-        let file = try roots.openAllowed(path, flags: O_RDONLY | O_NONBLOCK | O_NOFOLLOW, what: "secret file")
+        let file = try roots.open(path, .secrets, flags: O_RDONLY | O_NONBLOCK, isChecked: false)
         try Self.check(file.raw, path)
         let storage = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.limit + 2, alignment: 1)
         var length = 0

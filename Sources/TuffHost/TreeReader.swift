@@ -115,6 +115,7 @@ private final class PatternNode {
 struct TreeReader: ~Copyable {
     private let key: FingerprintKey
     private let progress: () -> Bool
+    private let looksAtOwners: Bool
     private let buffer = ReadBuffer()
     private var entries: [TreeEntry] = []
     private var abandoned = false
@@ -125,8 +126,9 @@ struct TreeReader: ~Copyable {
         _ root: HostPath.Root, _ queries: [TreeQuery], key: FingerprintKey, roots: HostRoots,
         progress: @escaping () -> Bool
     ) throws(HostError) -> [TreeEntry] {
-        let directory = try roots.open(root)
-        var reader = TreeReader(key: key, progress: progress)
+        // What is wrong with a directory itself is for `space` to tell.
+        let directory = try roots.open(root, isChecked: false)
+        var reader = TreeReader(key: key, progress: progress, looksAtOwners: !Exposure.isServers(directory.raw))
         let top = [PatternNode(queries)]
         if Self.mustList(top) {
             guard let listed = OwnedDescriptor(opened: tuff_open_at(directory.raw, ".", O_RDONLY | O_DIRECTORY, 0))
@@ -140,7 +142,8 @@ struct TreeReader: ~Copyable {
         return reader.entries.sorted { $0.path < $1.path }
     }
 
-    private init(key: FingerprintKey, progress: @escaping () -> Bool) {
+    private init(key: FingerprintKey, progress: @escaping () -> Bool, looksAtOwners: Bool) {
+        self.looksAtOwners = looksAtOwners
         self.key = key
         self.progress = progress
     }
@@ -244,7 +247,7 @@ struct TreeReader: ~Copyable {
         entry.size = ByteCount(Int64(status.st_size))
         entry.allocated = ByteCount(Int64(status.st_blocks) * 512)
         entry.mode = UInt16(status.st_mode & 0o7777)
-        entry.exposure = Exposure.fault(status)
+        if looksAtOwners { entry.exposure = Exposure.fault(status) }
     }
 
     /// `name` may be a path of several components. False with errno when it is no file that can be read.

@@ -96,8 +96,10 @@ enum RequestCoding: ByteForm {
     static func encode(_ request: WorkerRequest) throws -> [UInt8] {
         var result: [UInt8] = []
         put(request.roots.target.utf8, &result)
-        put(Int64(request.roots.allowed.count), &result)
-        for path in request.roots.allowed { put(path.utf8, &result) }
+        for sort in Reach.Sort.allCases {
+            put(Int64(request.roots[sort].count), &result)
+            for path in request.roots[sort] { put(path.utf8, &result) }
+        }
         switch request.work {
         case .perform(let sequences):
             result.append(Kind.perform.rawValue)
@@ -125,10 +127,14 @@ enum RequestCoding: ByteForm {
     /// Nil for bytes that `encode` does not make.
     static func decode(_ body: [UInt8]) -> WorkerRequest? {
         var rest = body[...]
-        guard let target = text(&rest), let allowed = list(&rest, { text(&$0) }),
-            let kind = rest.popFirst().flatMap(Kind.init), let work = work(kind, &rest)
-        else { return nil }
-        return WorkerRequest(roots: HostRoots(target: target, allowed: allowed), work: work)
+        guard let target = text(&rest) else { return nil }
+        var reach = Reach()
+        for sort in Reach.Sort.allCases {
+            guard let paths = list(&rest, { text(&$0) }) else { return nil }
+            reach[sort] = paths
+        }
+        guard let kind = rest.popFirst().flatMap(Kind.init), let work = work(kind, &rest) else { return nil }
+        return WorkerRequest(roots: HostRoots(target: target, reach: reach), work: work)
     }
 
     private static func work(_ kind: Kind, _ rest: inout ArraySlice<UInt8>) -> WorkerRequest.Work? {

@@ -107,7 +107,7 @@ package enum WorkerServer {
     }
 
     private static func space(of directory: String, _ roots: HostRoots) throws(HostError) -> FileSystemSpace {
-        let descriptor = try roots.open(.directory(directory))
+        let descriptor = try roots.open(.directory(directory), isChecked: false)
         var status = statvfs()
         guard fstatvfs(descriptor.raw, &status) == 0 else {
             throw .system(errno, "Cannot ask for the space of \(directory)", subject: directory)
@@ -118,7 +118,8 @@ package enum WorkerServer {
         }
         return FileSystemSpace(
             size: bytes(blocks: status.f_blocks, of: status.f_frsize),
-            free: bytes(blocks: status.f_bavail, of: status.f_frsize), exposure: Exposure.fault(owner),
+            free: bytes(blocks: status.f_bavail, of: status.f_frsize),
+            exposure: Exposure.isServers(descriptor.raw) ? nil : Exposure.fault(owner),
             sharesBlocks: tuff_shares_blocks(descriptor.raw) == 1)
     }
 

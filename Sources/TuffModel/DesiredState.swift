@@ -76,8 +76,8 @@ package struct ControllerConfig: Hashable, Codable, Sendable {
     package var portals: [Portal]
     /// Prefix of the IQNs of our targets, followed by `:` and the volume's name.
     package var iqnBase: String
-    /// Directories beneath which documents may name files. Absolute, no trailing slash.
-    package var allowedRoots: [String]
+    /// How far documents may reach.
+    package var allow: Reach
     package var targetDriver: TargetDriver
     /// Control port of tgtd (`tgtadm -C`), 0 by default; only read with `targetDriver: tgt`.
     package var tgtControlPort: Int
@@ -85,13 +85,13 @@ package struct ControllerConfig: Hashable, Codable, Sendable {
 
     package init(
         node: String, portals: [Portal] = [], iqnBase: String = "iqn.2026-01.dev.tuff",
-        allowedRoots: [String] = ["/etc/tuff", "/srv"], targetDriver: TargetDriver = .lio, tgtControlPort: Int = 0,
+        allow: Reach = Reach(), targetDriver: TargetDriver = .lio, tgtControlPort: Int = 0,
         guardLimits: GuardLimits = GuardLimits()
     ) {
         self.node = node
         self.portals = portals
         self.iqnBase = iqnBase
-        self.allowedRoots = allowedRoots
+        self.allow = allow
         self.targetDriver = targetDriver
         self.tgtControlPort = tgtControlPort
         self.guardLimits = guardLimits

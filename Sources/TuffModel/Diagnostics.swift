@@ -70,8 +70,10 @@ package struct HostError: Error, Hashable, Codable, Sendable, CustomStringConver
         case busy
         /// No space, no memory, no descriptors.
         case exhausted
-        /// Refused by our own rules: a path outside the allowed roots, a world-readable secret.
+        /// Refused by our own rules: a path beneath no root of its sort, a world-readable secret.
         case refused
+        /// Others than root and the user we run as could change what a path leads to.
+        case exposed
         /// Somebody asked to stop while all of a volume was read or written. What is written stays, and is gone on with.
         case interrupted
     }

@@ -45,7 +45,7 @@ package struct PoolCreation: Hashable, Sendable {
 }
 
 package struct DirectoryPoolSpec: Hashable, Sendable {
-    /// Absolute path beneath one of the controller's `allowedRoots`.
+    /// Absolute path beneath one of the controller's `allow.directories`.
     package var path: String
     package var nfs: NFSSource?
 

@@ -70,7 +70,7 @@ extension PlanningPass {
         case .foreign: break
         }
         let obstacle =
-            PoolState.obstacle(of: group)
+            door.obstacle(to: .thick(group: group.name)) ?? PoolState.obstacle(of: group)
             ?? ImportSurvey.unfit(found, in: group).map { Obstacle(.notSupportedYet, "\(adoption.location) \($0)") }
             ?? adoptedNameObstacle(resource, marks)
         if let obstacle { return addBlocked(resource, obstacle) }

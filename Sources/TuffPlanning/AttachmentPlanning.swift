@@ -122,7 +122,8 @@ extension PlanningPass {
             .failure(LocatedObstacle(obstacle: Obstacle(reason, sentence), field: field))
         }
         // A line of the volume's that is blocked for another reason must not hand out what is not wiped or not copied yet.
-        if let obstacle = suspension(of: stored) ?? unfinishedContent(stored) {
+        let obstacle = door.obstacle(to: stored.backend) ?? suspension(of: stored) ?? unfinishedContent(stored)
+        if let obstacle {
             return .failure(LocatedObstacle(obstacle: obstacle, field: "spec.volume"))
         }
         guard let size = stored.size, let iqn = stored.marks.iqn else {
@@ -176,6 +177,9 @@ extension PlanningPass {
                 found.append(nil)
                 continue
             }
+            if let refusal = door.refusal(of: credential.password, at: "\(field).file") {
+                return .failure(LocatedObstacle(obstacle: refusal.obstacle, field: refusal.field))
+            }
             switch observed.secrets[credential.password.file] {
             case .known(let fingerprint?): found.append(fingerprint)
             case .known(nil):
@@ -185,8 +189,8 @@ extension PlanningPass {
                             .secretUnavailable, "secret file \(credential.password.file) does not exist"),
                         field: field))
             case .unknown(let error):
-                return .failure(
-                    LocatedObstacle(obstacle: Obstacle(.secretUnavailable, error.description), field: field))
+                let reason: Reason = error.code == .exposed ? .exposed : .secretUnavailable
+                return .failure(LocatedObstacle(obstacle: Obstacle(reason, error.description), field: field))
             }
         }
         return .success((found[0], found[1]))

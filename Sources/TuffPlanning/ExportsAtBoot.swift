@@ -4,20 +4,36 @@ extension AcceptedExports {
     /// What an accepted set grants on this node.
     ///
     /// Access that `former` has and the set does not is kept as undeclared, until a pass that may remove has seen it gone:
-    /// a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in.
+    /// a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in. What lies out
+    /// of reach is granted as `former` has it and not as the set does: it was allowed when it was accepted, or it is not here.
     /// - Parameter observed: what the pass saw in the end; nil: it has not begun, and everything is kept.
     package init(
         _ desired: DesiredState, context: PlanContext, former: AcceptedExports? = nil, observed: ObservedState? = nil
     ) {
         self.init(stack: context.stack, at: context.now)
         let own = desired.pools.filter { $0.value.spec.node ?? context.config.node == context.config.node }
-        pools = own.values.map { Pool(name: $0.metadata.name, backend: $0.spec.storage) }
+        let door = ReachDoor(context.config.allow)
+        let all = own.values.map { Pool(name: $0.metadata.name, backend: $0.spec.storage) }
+        pools = all.filter { door.obstacle(to: $0.backend) == nil || former?.pools.contains($0) == true }
+        let isNarrow = all.contains { door.obstacle(to: $0.backend) != nil }
+        let index = observed.map(StorageIndex.init)
         for declared in desired.attachments.values {
             let volume = desired.volumes[declared.spec.volume]
             var pool: String?
             if case .pool(let name) = volume?.spec.placement {
                 guard own[name] != nil else { continue }
                 pool = name
+            }
+            let kept = former?.access.filter {
+                $0.volume == declared.spec.volume && $0.initiator == declared.spec.initiator
+            }
+            // Where the volume is only the host tells, and before that is known nothing new is granted beside what is out of reach.
+            let stored = index?.live(.volume(declared.spec.volume), context.stack).first
+            let backend = stored?.backend ?? pool.flatMap { own[$0]?.spec.storage }
+            guard door.admits(declared.spec.chap, backend), observed != nil || !isNarrow || kept?.isEmpty == false
+            else {
+                access += kept ?? []
+                continue
             }
             access.append(
                 Access(
@@ -206,7 +222,7 @@ extension PlanningPass {
         guard stored.size != nil else {
             return .failure(Missing(.dataMissing, "\(stored.location) is gone; its marks are still there"))
         }
-        if let obstacle = exposure(of: stored, in: poolsByBackend[stored.backend]) {
+        if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) {
             return .failure(Missing(obstacle.reason, obstacle.sentence))
         }
         if let operation = stored.marks.operation, operation != Marks.moving {

@@ -29,6 +29,7 @@ extension PlanningPass {
     /// The image that `spec.source` names; nil: it names none.
     func declaredImage(_ source: VolumeSource?) -> Result<DeclaredImage?, MissingSource> {
         guard case .image(let image)? = source else { return .success(nil) }
+        if let refusal = door.refusal(of: image) { return .failure(MissingSource(obstacle: refusal.obstacle)) }
         func missing(_ sentence: String) -> Result<DeclaredImage?, MissingSource> {
             .failure(MissingSource(obstacle: Obstacle(.imageUnusable, sentence)))
         }
@@ -37,6 +38,8 @@ extension PlanningPass {
             return .success(DeclaredImage(source: image, size: size, content: min(size, content ?? size)))
         case .known(.unusable(let sentence)?): return missing("the image \(image.path) \(sentence)")
         case .known(nil): return missing("there is no image \(image.path)")
+        case .unknown(let error) where error.code == .exposed:
+            return .failure(MissingSource(obstacle: Obstacle(.exposed, error.description)))
         case .unknown(let error): return missing("the image \(image.path) cannot be read: \(error)")
         }
     }

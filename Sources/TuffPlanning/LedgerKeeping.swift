@@ -101,7 +101,7 @@ extension Ledger {
 
     private mutating func see(_ pool: Declared<PoolSpec>, in observed: ObservedState, _ context: PlanContext) {
         let state = PoolState(pool, observed: observed)
-        guard state.obstacle == nil else { return }
+        guard state.obstacle == nil, ReachDoor(context.config.allow).obstacle(to: state.backend) == nil else { return }
         let resource = ResourceID(.pool, pool.metadata.name)
         let place = state.backend.description
         // Another group under the old name is not the pool that was seen; that stays to be told.

@@ -72,6 +72,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let poolUnhealthy = Reason(rawValue: "PoolUnhealthy")
     /// Others than root and the user Tuff runs as could change it.
     package static let exposed = Reason(rawValue: "Exposed")
+    /// The host's administrator did not name it in `allow` of the controller's configuration.
+    package static let notAllowed = Reason(rawValue: "NotAllowed")
     package static let insufficientCapacity = Reason(rawValue: "InsufficientCapacity")
     /// A pool that does not have the labels which a volume's selector asks for.
     package static let notSelected = Reason(rawValue: "NotSelected")

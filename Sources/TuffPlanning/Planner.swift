@@ -13,6 +13,8 @@ struct PlanningPass {
     let context: PlanContext
     let observed: ObservedState
     let index: StorageIndex
+    /// What the documents may reach.
+    let door: ReachDoor
     let volumes: [String: Declared<VolumeSpec>]
     let snapshots: [String: Declared<SnapshotSpec>]
     let snapshotPolicies: [String: Declared<SnapshotPolicySpec>]
@@ -80,6 +82,7 @@ struct PlanningPass {
         portals = desired.volumes.compactMapValues(\.spec.portals)
         sharing = desired.volumes.mapValues(\.spec.sharing)
         index = StorageIndex(observed)
+        door = ReachDoor(context.config, desired, observed.ledger)
         formerPools = Dictionary(
             grouping: observed.ledger.entries.filter { $0.resource.kind == .pool && $0.stack == context.stack },
             by: \.place)
@@ -197,18 +200,20 @@ struct PlanningPass {
                 continue
             }
             var state = PoolState(declared, observed: observed)
+            let refusal = state.judge(declared.spec, by: door)
             state.compare(with: observed.ledger.entry(ResourceID(.pool, name), stack: context.stack))
-            let isPlanned = planMissing(declared, &state)
+            let isPlanned = refusal == nil && planMissing(declared, &state)
             pools[name] = state
             poolsByBackend[state.backend] = state
             if state.obstacle?.reason == .unknown, unseenStorage == nil { unseenStorage = "pool '\(name)'" }
             let resource = ResourceID(.pool, name)
             if isPlanned { continue }
-            if let obstacle = state.obstacle {
+            if let obstacle = state.obstacle ?? refusal?.obstacle {
                 let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
                 builder.add(
                     PlannedChange(
-                        resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location))
+                        resource, action, obstacle.sentence, reason: obstacle.reason,
+                        location: declared.location(of: obstacle == refusal?.obstacle ? refusal?.field ?? "" : "")))
             } else if !planAutoExtend(declared) {
                 builder.add(
                     PlannedChange(
@@ -242,8 +247,16 @@ struct PlanningPass {
 
     private mutating func planUnsupported(_ desired: DesiredState) {
         var found: [(ResourceID, SourceLocation)] = []
-        found += desired.backupRepositories.values.map {
-            (ResourceID(.backupRepository, $0.metadata.name), $0.location)
+        for declared in desired.backupRepositories.values {
+            let resource = ResourceID(.backupRepository, declared.metadata.name)
+            guard let refusal = door.refusal(of: declared.spec) else {
+                found.append((resource, declared.location))
+                continue
+            }
+            builder.add(
+                PlannedChange(
+                    resource, .blocked, refusal.obstacle.sentence, reason: refusal.obstacle.reason,
+                    location: declared.location(of: refusal.field)))
         }
         found += desired.backupPolicies.values.map { (ResourceID(.backupPolicy, $0.metadata.name), $0.location) }
         found += desired.backups.values.map { (ResourceID(.backup, $0.metadata.name), $0.location) }

@@ -147,6 +147,8 @@ extension PoolState {
             }
         case .directory(let directory):
             switch observed.directories[directory.path] {
+            case .unknown(let error) where error.code == .exposed:
+                obstacle = Obstacle(.exposed, error.description)
             case .unknown(let error):
                 obstacle = Obstacle(.unknown, "directory \(directory.path) could not be observed: \(error)")
             case .known(nil):
@@ -158,6 +160,18 @@ extension PoolState {
                 obstacle = Obstacle(.notSupportedYet, "this version does not mount NFS exports for directory pools yet")
             }
         }
+    }
+
+    /// Whether documents may reach it. A pool out of reach is neither missing nor lost.
+    mutating func judge(_ spec: PoolSpec, by door: ReachDoor) -> ReachDoor.Refusal? {
+        guard let refusal = door.refusal(of: spec) else { return nil }
+        if case .lvm = spec.backend, door.obstacle(to: backend) == nil {
+            // What is in a pool that wipes nothing was made when that was allowed.
+            stale = refusal.obstacle
+        } else {
+            obstacle = refusal.obstacle
+        }
+        return refusal
     }
 
     /// Compares the pool with what the ledger remembers of it: one that is gone is lost, not merely missing, and another

@@ -4,6 +4,10 @@ extension PlanningPass {
     /// Volumes of this stack that no document declares, and those whose time in the trash is over.
     mutating func planRemovals() {
         for volume in ownVolumes {
+            if let obstacle = door.obstacle(to: volume.backend) {
+                listOutside(volume, obstacle)
+                continue
+            }
             // Without any pool the documents are wrong, which is told instead.
             guard isAtHome(volume) || pools.isEmpty else {
                 listStranger(volume)
@@ -35,6 +39,21 @@ extension PlanningPass {
             stored,
             "\(stored.location) has marks of this stack, and \(stored.backend) is no pool that this node has; nothing is "
                 + "taken from there")
+    }
+
+    /// What is out of reach is told, where no document's line tells it, and left as it is.
+    private mutating func listOutside(_ stored: StoredVolume, _ obstacle: Obstacle) {
+        let role = stored.marks.role
+        switch stored.standing {
+        case .released: return
+        case .live where isDeclared(role) || isBeingRenamed(role) || isKeptByPolicy(stored): return
+        case .trashed where comesBack(stored) || stored.marks.until.map({ $0 >= context.now }) ?? true: return
+        case .live, .trashed: break
+        }
+        builder.add(
+            PlannedChange(
+                role.resource, .blocked, "\(stored.location): \(obstacle.sentence)", reason: obstacle.reason,
+                uid: stored.uid))
     }
 
     /// Its document brings it back from the trash.
@@ -148,7 +167,7 @@ extension PlanningPass {
 
     /// What about the state of the volume and its group forbids any change to it.
     func stateObstacle(_ stored: StoredVolume) -> Obstacle? {
-        if let obstacle = exposure(of: stored, in: poolsByBackend[stored.backend]) ?? unfinished(stored) {
+        if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) ?? unfinished(stored) {
             return obstacle
         }
         if case .logicalVolume(let name, _) = stored.location, case .known(let group?) = observed.volumeGroups[name],

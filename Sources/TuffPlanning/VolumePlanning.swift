@@ -64,6 +64,9 @@ extension PlanningPass {
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
         _ action: Action, _ notes: [String]
     ) -> VolumeOutcome {
+        if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) {
+            return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
+        }
         guard stored.backend == pool.backend else {
             let obstacle = Obstacle(
                 .moveNotSupported,
@@ -72,7 +75,7 @@ extension PlanningPass {
             return stopStored(stored, declared, action, obstacle, at: "spec.pool")
         }
         let abandoned = action == .update ? abandonedRestore(stored, declared) : nil
-        if let obstacle = exposure(of: stored, in: pool) ?? unfinished(stored) ?? abandoned {
+        if let obstacle = unfinished(stored) ?? abandoned {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
@@ -294,6 +297,8 @@ extension PlanningPass {
             !context.consent.recreate.contains(resource)
         else { return nil }
         if let uid, entry.uid == uid || entry.standing == .leaving { return nil }
+        // It was not looked for there.
+        if let obstacle = door.obstacle(toPlace: entry.place) { return obstacle }
         let how = entry.standing == .live ? "" : ", in the trash or released,"
         let name = resource.name == entry.resource.name && uid == nil ? "it" : resource.description
         return Obstacle(
@@ -330,8 +335,9 @@ extension PlanningPass {
                 + "version does not know; finish it with the version that began it")
     }
 
-    /// What others may change is not handed out, not even as it was.
-    func exposure(of stored: StoredVolume, in pool: PoolState?) -> Obstacle? {
+    /// What is out of reach is left as it is, and what others may change is not handed out, not even as it was.
+    func barrier(of stored: StoredVolume, in pool: PoolState?) -> Obstacle? {
+        if let obstacle = door.obstacle(to: stored.backend) { return obstacle }
         if let obstacle = pool?.obstacle, obstacle.reason == .exposed { return obstacle }
         return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
     }

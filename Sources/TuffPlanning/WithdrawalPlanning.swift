@@ -40,6 +40,9 @@ extension PlanningPass {
             return
         }
         if !strangers.isEmpty, wanted.isEmpty { listStrangers(strangers, export, name) }
+        if let obstacle = door.obstacle(to: export.volume.backend) {
+            return keep(undeclared, export, name, obstacle)
+        }
         guard context.consent.prune else {
             for acl in undeclared.isEmpty ? [nil] : undeclared.map(Optional.some) {
                 builder.add(
@@ -50,6 +53,19 @@ extension PlanningPass {
             return
         }
         withdraw(undeclared.sorted { $0.initiator < $1.initiator }, isLast: isLast, export, name)
+    }
+
+    /// Access to what is out of reach stays.
+    private mutating func keep(_ access: [ObservedACL], _ export: ObservedExport, _ name: String, _ obstacle: Obstacle)
+    {
+        let uid = export.volume.uid
+        withdrawals[uid] = Withdrawal(obstacle: obstacle)
+        for acl in access.isEmpty ? [nil] : access.map(Optional.some) {
+            builder.add(
+                PlannedChange(
+                    ResourceID(.attachment, acl?.mark?.attachment ?? name), .blocked,
+                    "\(export.volume.location): \(obstacle.sentence)", reason: obstacle.reason, uid: uid))
+        }
     }
 
     /// The last of several takes the export down, unless one of them has to stay; a leftover goes by itself.

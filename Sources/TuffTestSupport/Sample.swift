@@ -8,7 +8,8 @@ package enum Sample {
     package static let uid = UID("aaaabbbbccccdddd")!
 
     package static let config = ControllerConfig(
-        node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: iqnBase, allowedRoots: ["/etc/tuff"])
+        node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: iqnBase,
+        allow: Reach(everythingBeneath: ["/etc/tuff", "/srv"]))
 
     package static func context(
         _ seed: String = "00112233445566778899aabbccddeeff", _ consent: (inout Consent) -> Void = { _ in }

@@ -138,7 +138,8 @@ class Host:
         (self.path / "run").chmod(0o700)
         (self.path / "config.yaml").write_text(
             "apiVersion: tuff.dev/v1\nkind: Controller\n"
-            f'spec: {{node: n, portals: ["127.0.0.1:3260"], allowedRoots: ["{self.path}"]}}\n')
+            f'spec: {{node: n, portals: ["127.0.0.1:3260"], allow: {{secrets: ["{self.path}/secret"], '
+            f'directories: ["{self.path}/pool"]}}}}\n')
         (self.path / "config.yaml").chmod(0o644)
         pools = [
             {"apiVersion": "tuff.dev/v1", "kind": "Pool", "metadata": {"name": "fast"},

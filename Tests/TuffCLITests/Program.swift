@@ -46,7 +46,10 @@ final class TestFolder {
             """
             apiVersion: tuff.dev/v1
             kind: Controller
-            spec: {node: storage1, portals: ["127.0.0.1:3260"], allowedRoots: [\(path)]}
+            spec:
+              node: storage1
+              portals: ["127.0.0.1:3260"]
+              allow: {secrets: [\(path)/secret], images: [\(path)/disk.raw], directories: [\(path)/pool]}
             """)
     }
 

@@ -81,7 +81,8 @@ func yamlFiles(in directory: String) throws -> [String] {
         let source = ConfigSource(path: "lio.yaml", text: Array(try text(of: "examples/config/lio.yaml").utf8))
         let expected = ControllerConfig(
             node: "storage1", portals: [Portal(address: "192.0.2.10"), Portal(address: "2001:db8::10")],
-            iqnBase: "iqn.2026-01.com.example", allowedRoots: ["/etc/tuff/secrets", "/srv"])
+            iqnBase: "iqn.2026-01.com.example",
+            allow: Reach(directories: ["/srv/tuff/pools", "/srv/tuff/backups"], volumeGroups: ["vg0", "fast-*"]))
         #expect(ConfigLoader.loadController(source, defaultNode: "here").config == expected)
     }
 

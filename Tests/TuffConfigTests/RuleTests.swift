@@ -101,7 +101,7 @@ import TuffModel
         ("kind: Controller\nspec: {}", "missing-field"),
         ("{apiVersion: tuff.dev/v1, kind: Pool, spec: {}}", "unknown-value"),
         ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {iqnBase: tuff}}", "invalid-iqn"),
-        ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {allowedRoots: [etc]}}", "invalid-path"),
+        ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {allow: {images: [etc]}}}", "invalid-path"),
         ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {targetDriver: scst}}", "unknown-value"),
         ("{apiVersion: tuff.dev/v1, kind: Controller, spec: {}}\n---\n{}", "not-one-document"),
         ("# nothing", "not-one-document"),

@@ -14,7 +14,7 @@ import TuffModel
         folder = try Folder()
         folder.directory("pool")
         machine = folder.machine()
-        roots = OpenRoots(HostRoots(target: folder.path, allowed: [folder.path]))
+        roots = OpenRoots(HostRoots(target: folder.path, reach: Reach(everythingBeneath: [folder.path])))
     }
 
     private func place(_ name: String) -> HostPath { HostPath(.directory(folder.at("pool")), name) }

@@ -122,7 +122,7 @@ import TuffModel
 
     @Test("An image that is written to while it is copied is noticed")
     func changes() throws {
-        let roots = HostRoots(target: "/", allowed: [folder.path])
+        let roots = HostRoots(target: "/", reach: Reach(everythingBeneath: [folder.path]))
         let opened = try OpenedImage(raw(), in: roots)
         try opened.requireUnchanged()
         let descriptor = open(folder.at("images/disk.raw"), O_WRONLY)
@@ -137,7 +137,7 @@ import TuffModel
     @Test("A controller that ends ends the copy")
     func abandoned() async throws {
         try await make(8 << 20)
-        let roots = OpenRoots(HostRoots(target: "/", allowed: [folder.path]))
+        let roots = OpenRoots(HostRoots(target: "/", reach: Reach(everythingBeneath: [folder.path])))
         #expect(throws: HostError.self) {
             try DeviceBytes(target, in: roots).copy(raw(), in: roots.roots) { false }
         }

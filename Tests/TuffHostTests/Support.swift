@@ -100,7 +100,8 @@ final class Folder: Sendable {
     ) -> LinuxMachine {
         var configuration = LinuxMachine.Configuration(
             searchPath: [path, "/usr/sbin", "/usr/bin", "/sbin", "/bin"], targetRoot: at("target"),
-            workerCommand: worker, allowedRoots: allowed ?? [path], lock: lock, progressDeadline: deadline)
+            workerCommand: worker, reach: Reach(everythingBeneath: allowed ?? [path]), lock: lock,
+            progressDeadline: deadline)
         configuration.stateDirectory = at("state")
         return LinuxMachine(configuration: configuration)
     }

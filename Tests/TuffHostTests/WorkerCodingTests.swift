@@ -37,7 +37,11 @@ struct WorkerCodingTests {
     }
 
     private static func request(_ random: inout Seeded) -> WorkerRequest {
-        let roots = HostRoots(target: "/t", allowed: Array(texts.prefix(Int.random(in: 0...3, using: &random))))
+        var reach = Reach()
+        for sort in Reach.Sort.allCases {
+            reach[sort] = Array(texts.prefix(Int.random(in: 0...3, using: &random)))
+        }
+        let roots = HostRoots(target: "/t", reach: reach)
         if Int.random(in: 0..<4, using: &random) == 0 {
             let readings: [TreeQuery.Reading] = [.presence, .text, .fingerprint, .status]
             let queries = texts.map { TreeQuery($0, readings.randomElement(using: &random)!) }

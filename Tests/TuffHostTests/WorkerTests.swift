@@ -132,7 +132,7 @@ struct WorkerTests {
     @Test("A worker says that slow work goes on")
     func progress() async throws {
         let actions = (0..<4).map { makeStuck("fifo\($0)") }
-        let roots = HostRoots(target: folder.at("target"), allowed: [])
+        let roots = HostRoots(target: folder.at("target"), reach: Reach(everythingBeneath: []))
         var ends: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
         let message = try WorkerRequest(roots: roots, work: .perform([actions])).message()
@@ -287,7 +287,7 @@ struct WorkerTests {
 
     @Test("A reply says which sequence failed, and no command runs in a worker")
     func handle() {
-        let roots = HostRoots(target: folder.at("target"), allowed: [])
+        let roots = HostRoots(target: folder.at("target"), reach: Reach(everythingBeneath: []))
         let command = HostAction.run(Command("true", [], effect: .mutates))
         let reply = WorkerServer.handle(
             WorkerRequest(

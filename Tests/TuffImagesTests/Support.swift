@@ -54,7 +54,7 @@ final class Workshop {
 
     let folder: String
     private let machine = LinuxMachine(
-        configuration: LinuxMachine.Configuration(workerCommand: [], allowedRoots: []))
+        configuration: LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: [])))
 
     init() throws {
         var template = Array("/tmp/tuff-images-XXXXXX".utf8CString)

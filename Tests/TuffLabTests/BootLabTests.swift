@@ -19,7 +19,7 @@ struct BootLabTests {
 
     init() {
         let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], allowedRoots: ["/run"])
+        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
         configuration.searchPath.append(bundle)
         tools = LinuxMachine(configuration: configuration)
     }
@@ -62,7 +62,11 @@ struct BootLabTests {
             """
             apiVersion: tuff.dev/v1
             kind: Controller
-            spec: {node: tufflab, portals: ["127.0.0.1:3267"], allowedRoots: [\(Self.folder)], iqnBase: "\(Self.base)"}
+            spec:
+              node: tufflab
+              portals: ["127.0.0.1:3267"]
+              iqnBase: "\(Self.base)"
+              allow: {secrets: [\(Self.folder)/secrets]}
             """)
         try write("storage.yaml", Self.documents(portals: "[\"127.0.0.1:3267\"]"))
         try await must("lvm", ["vgcreate", "-qq", "--yes", "boot", disk])

@@ -22,7 +22,7 @@ struct ImportLabTests {
 
     init() {
         let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], allowedRoots: ["/run"])
+        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
         configuration.searchPath.append(bundle)
         tools = LinuxMachine(configuration: configuration)
     }
@@ -119,7 +119,7 @@ struct ImportLabTests {
             """
             apiVersion: tuff.dev/v1
             kind: Controller
-            spec: {node: tufflab, portals: ["\(Self.portal)"], allowedRoots: [\(Self.folder)]}
+            spec: {node: tufflab, portals: ["\(Self.portal)"], allow: {secrets: [\(Self.folder)/secrets]}}
             """, "\(Self.folder)/config.yaml")
         try await must("lvm", ["vgcreate", "-qq", "--yes", "old", disk])
         try await must(

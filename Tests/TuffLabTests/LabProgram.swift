@@ -17,7 +17,7 @@ struct LabProgram {
         folder = "/run/tuff-\(name)"
         portal = "127.0.0.1:\(port)"
         let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], allowedRoots: ["/run"])
+        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
         configuration.searchPath.append(bundle)
         tools = LinuxMachine(configuration: configuration)
         umask(0o077)
@@ -32,7 +32,7 @@ struct LabProgram {
             spec:
               node: tufflab
               portals: ["\(portal)"]
-              allowedRoots: [\(folder)]
+              allow: {secrets: [\(folder)/secrets], images: [\(folder)/images], directories: [\(folder)/pools]}
               iqnBase: "iqn.2026-01.dev.tuff.\(name)"
 
             """, to: "config.yaml")

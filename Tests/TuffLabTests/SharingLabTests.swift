@@ -18,7 +18,7 @@ struct SharingLabTests {
 
     init() {
         let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], allowedRoots: ["/run"])
+        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
         configuration.searchPath.append(bundle)
         tools = LinuxMachine(configuration: configuration)
     }

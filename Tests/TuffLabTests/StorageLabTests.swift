@@ -10,7 +10,7 @@ import TuffTestSupport
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct StorageLabTests {
     @Test func logicalVolumesKeepTheContract() async throws {
-        let machine = Lab.machine(allowedRoots: [])
+        let machine = Lab.machine(beneath: [])
         let disk = try #require(Lab.disks.first)
         try await machine.perform([
             .run(Lab.lvm(["vgcreate", "-qq", "--yes", "--metadatasize", "16m", "contract", disk])),
@@ -38,7 +38,7 @@ struct StorageLabTests {
         let directory = "/run/tuff-contract"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        let contract = DirectoryContract(Lab.machine(allowedRoots: ["/run"]), directory: directory)
+        let contract = DirectoryContract(Lab.machine(beneath: ["/run"]), directory: directory)
         for rule in DirectoryContract.Rule.allCases {
             do {
                 try await contract.check(rule)
@@ -58,8 +58,9 @@ enum Lab {
         (ProcessInfo.processInfo.environment["TUFF_LAB_DISKS"] ?? "").split(separator: " ").map(String.init)
     }
 
-    static func machine(allowedRoots: [String]) -> LinuxMachine {
-        LinuxMachine(configuration: LinuxMachine.Configuration(workerCommand: [], allowedRoots: allowedRoots))
+    static func machine(beneath roots: [String]) -> LinuxMachine {
+        LinuxMachine(
+            configuration: LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: roots)))
     }
 
     /// What a person prepares a disk with; the product never does.

@@ -18,7 +18,7 @@ struct TargetLabTests {
 
     /// Runs a body on thin volumes, then on files.
     private func onBothKindsOfDevice(_ body: (ExportContract) async throws -> Void) async throws {
-        let machine = Lab.machine(allowedRoots: ["/run"])
+        let machine = Lab.machine(beneath: ["/run"])
         let disk = try #require(Lab.disks.dropFirst().first)
         try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: Self.folder) }

@@ -14,8 +14,8 @@ import TuffTestSupport
 struct ThreadLabTests {
     let config = ControllerConfig(
         node: "tufflab", portals: [Portal(address: "127.0.0.1", port: 3262)], iqnBase: "iqn.2026-01.dev.tuff.thread",
-        allowedRoots: ["/run"])
-    let machine = Lab.machine(allowedRoots: ["/run"])
+        allow: Reach(everythingBeneath: ["/run"]))
+    let machine = Lab.machine(beneath: ["/run"])
 
     var reconciler: Reconciler {
         Reconciler(

@@ -21,6 +21,14 @@ int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode)
 /* openat(2) with a mode, which Swift cannot pass to a variadic function. O_CLOEXEC is always added. */
 int tuff_open_at(int directory, const char *path, int flags, uint32_t mode);
 
+/* Sorts of file systems in which somebody else says whose a file is, by fstatfs(2). */
+enum { tuff_fs_plain, tuff_fs_nfs, tuff_fs_fuse };
+int tuff_file_system_sort(int descriptor);
+
+/* The user for whom the FUSE file system of DESCRIPTOR was mounted: `user_id` in proc_pid_mountinfo(5), found by the
+ * mount's number (statx(2), Linux 5.8). */
+int tuff_fuse_user(int descriptor, uint32_t *user);
+
 /* renameat2(2) with RENAME_NOREPLACE, Linux 3.15: EEXIST when NEW_NAME is taken, EINVAL where the file system does not
  * know the flag (NFS). */
 int tuff_rename_new(int directory, const char *name, int new_directory, const char *new_name);

@@ -42,7 +42,7 @@ struct ExportsCommand: AsyncParsableCommand {
             let interrupts: Interrupts
             do { interrupts = try Interrupts.install() } catch { throw Failure(error.description) }
             var restoration = ExportsRestoration(
-                config: try global.loadConfig(), host: host, style: global.errors, stacks: stack,
+                config: try global.loadConfig(toleratesFormer: true), host: host, style: global.errors, stacks: stack,
                 interrupts: interrupts)
             try await restoration.run(wait: patience ?? TimeSpan(seconds: 0))
             let view = ExportsView(restoration.items, interrupted: interrupts.isInterrupted)
@@ -68,7 +68,8 @@ struct ExportsCommand: AsyncParsableCommand {
 
         func run() async throws {
             var pass = try await Pass.begin(
-                config: try global.loadConfig(), host: host, global: global, form: form, lockTimeout: wait.timeout)
+                config: try global.loadConfig(toleratesFormer: true), host: host, global: global, form: form,
+                lockTimeout: wait.timeout)
             defer { pass.lock.release() }
             pass.session = pass.session.withoutKeeping(global.errors)
             try await pass.carryOut(.withdrawExports, autoApprove: autoApprove)

@@ -11,7 +11,7 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The controller's configuration: node, portals, IQN base, allowedRoots.",
+            "The controller's configuration: node, portals, IQN base, what documents may reach.",
             discussion: "Default: \(defaultConfig) where it exists, else built-in defaults.", valueName: "file"),
         completion: .file(extensions: ["yaml", "yml"]))
     var config: String?

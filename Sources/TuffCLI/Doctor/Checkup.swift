@@ -222,14 +222,21 @@ package struct Checkup: Sendable {
         } else {
             findings.append(Finding(.ok, "lock directory \(lockDirectory) will be made by the first apply"))
         }
-        for root in config.allowedRoots {
-            guard let status = probe.status(root) else {
-                findings.append(Finding(.warn, "allowed root \(root) does not exist", fix: "mkdir -m 0755 \(root)"))
-                continue
-            }
-            findings += guarded(root, status, what: "allowed root")
+        return findings + Reach.Sort.allCases.flatMap { sort in config.allow[sort].compactMap { self.root($0, sort) } }
+    }
+
+    /// A default that is not there is used by nobody.
+    private func root(_ path: String, _ sort: Reach.Sort) -> Finding? {
+        let what = "allow.\(sort.rawValue) \(path)"
+        do throws(HostError) {
+            try probe.inspectRoot(path)
+            return Finding(.ok, "\(what): only root may change what is on the way")
+        } catch {
+            guard error.code == .notFound else { return Finding(.fail, "\(what): \(error.sentence)", fix: error.cause) }
+            if config.allow[sort] == Reach()[sort] { return nil }
+            let mode = sort == .secrets ? "0700" : "0755"
+            return Finding(.warn, "\(what) does not exist", fix: "mkdir -p -m \(mode) \(path), where documents use it")
         }
-        return findings
     }
 
     private func portals() -> [Finding] {

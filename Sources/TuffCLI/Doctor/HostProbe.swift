@@ -1,5 +1,7 @@
 import FoundationEssentials
 import Glibc
+import TuffHost
+import TuffModel
 
 /// What a checkup reads of a host: files beneath a root that tests can replace, and the network's addresses.
 package struct HostProbe: Sendable {
@@ -14,6 +16,11 @@ package struct HostProbe: Sendable {
     package var isReadOnly: @Sendable (String) -> Bool = { path in
         var status = statvfs()
         return statvfs(path, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
+    }
+
+    /// Whether a root of `allow` is there, and nobody else decides what it holds.
+    var inspectRoot: @Sendable (String) throws(HostError) -> Void = { path throws(HostError) in
+        try HostRoots.inspect(path)
     }
 
     package init(root: String, effectiveUser: UInt32, addresses: [String], kernelRelease: String) {

@@ -60,11 +60,13 @@ struct ExportsRestoration {
 
     private mutating func round(under lock: HostLock) async throws(Failure) {
         defer { lock.release() }
-        let session = Session(config: config, host: host, lock: lock).withoutKeeping(style)
+        let store = AcceptedStore(directory: host.stateDirectory)
         let named: [String]
-        do throws(HostError) { named = stacks.isEmpty ? try session.accepted.stacks() : stacks.sorted() } catch {
+        do throws(HostError) { named = stacks.isEmpty ? try store.stacks() : stacks.sorted() } catch {
             throw Failure(error.description)
         }
+        // What cannot be loaded is told below.
+        let session = serving(named.compactMap { try? store.load($0) }, lock).withoutKeeping(style)
         var found: [Item] = []
         for stack in named where !interrupts.isInterrupted {
             do throws(HostError) {
@@ -80,6 +82,26 @@ struct ExportsRestoration {
         }
         tell(found)
         items = found
+    }
+
+    /// What was accepted is served on, though documents may not reach it any more: a boot withdraws nothing.
+    private func serving(_ accepted: [AcceptedExports], _ lock: HostLock) -> Session {
+        var config = config
+        for one in accepted {
+            let lacking = config.allow.lacking(for: one)
+            let names =
+                Reach.Sort.allCases.flatMap { sort in lacking[sort].map { "\(sort.noun) \($0)" } }
+                + lacking.volumeGroups.map { "volume group \($0)" }
+            for name in names where items.isEmpty {
+                Console.talk(
+                    style.paint("warning:", .yellow)
+                        + Layout.printable(
+                            " \(name) lies outside 'allow' of the controller's configuration; what was accepted is "
+                                + "served on, and documents cannot change it") + "\n")
+            }
+            config.allow = config.allow.and(lacking)
+        }
+        return Session(config: config, host: host, lock: lock)
     }
 
     private func bringBack(_ accepted: AcceptedExports, _ session: Session) async throws(HostError) -> [Item] {

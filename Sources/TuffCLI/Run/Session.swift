@@ -67,7 +67,8 @@ struct Session {
 
 extension GlobalOptions {
     /// The controller's configuration: the file named, the default file where it exists, else built-in defaults.
-    func loadConfig() throws(Failure) -> ControllerConfig {
+    /// - Parameter toleratesFormer: takes one that an earlier version read, as that understood it, with a warning.
+    func loadConfig(toleratesFormer: Bool = false) throws(Failure) -> ControllerConfig {
         let node = HostFacts.shortHostName()
         let path = config ?? Self.defaultConfig
         if config == nil, access(path, F_OK) != 0 { return ControllerConfig(node: node) }
@@ -76,13 +77,21 @@ extension GlobalOptions {
         var diagnostics = earlier
         var loaded: ControllerConfig?
         if let source = sources.first, sources.count == 1 {
-            let result = ConfigLoader.loadController(source, defaultNode: node)
+            let result = ConfigLoader.loadController(
+                source, defaultNode: node, toleratesFormer: toleratesFormer)
             loaded = result.config
             diagnostics += result.diagnostics
         }
         Console.talk(DiagnosticText.render(diagnostics, color: errors.color))
         guard let loaded, !diagnostics.contains(where: { $0.severity == .error }) else {
             throw Failure("the controller's configuration \(path) cannot be used")
+        }
+        if !toleratesFormer, let overlap = HostRoots.overlap(in: loaded.allow) {
+            let (first, second) = (overlap.first, overlap.second)
+            throw Failure(
+                "in \(path), \(first.path) of allow.\(first.sort.rawValue) and \(second.path) of "
+                    + "allow.\(second.sort.rawValue) overlap on this host, by way of links or mounts",
+                help: "a root is of one sort: name others")
         }
         return loaded
     }

@@ -123,10 +123,9 @@ package struct ImportView: View {
         return document(.attachment, attachment.name, spec)
     }
 
-    /// A file that a person is to make, beneath a directory in which documents may name files.
+    /// A file that a person is to make, where documents may name secrets.
     private func secret(_ name: String) -> Tree {
-        let usual = "/etc/tuff"
-        let root = config.allowedRoots.contains(usual) ? usual : config.allowedRoots.first ?? usual
-        return .map(["file": .text("\(root)/secrets/\(name)")])
+        let root = config.allow.secrets.first ?? Reach().secrets[0]
+        return .map(["file": .text("\(root)/\(name)")])
     }
 }

@@ -58,7 +58,7 @@ extension Shape where Value == CHAPCredential {
 
 extension Shape where Value == SecretReference {
     private static let plainReference = object(
-        required("file", .path, "A file beneath one of the controller's `allowedRoots`, readable by root only."),
+        required("file", .path, "A file beneath one of the controller's `allow.secrets`, readable by root only."),
         reserved: ReservedWord.inlineSecrets, build: SecretReference.init(file:))
 
     /// Whoever writes anything but a map here may have written the secret itself.

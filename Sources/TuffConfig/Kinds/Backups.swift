@@ -17,7 +17,7 @@ extension Shape where Value == BackupRepositorySpec {
 
 extension Shape where Value == String {
     fileprivate static let repositoryDirectory = object(
-        required("path", .path, "The directory, beneath one of the controller's `allowedRoots`.")
+        required("path", .path, "The directory, beneath one of the controller's `allow.directories`.")
     ) { $0 }
 }
 

@@ -14,18 +14,45 @@ extension Shape where Value == ControllerSpec {
         defaultedList("portals", .portal, "Where targets listen unless a volume says otherwise."),
         defaulted(
             "iqnBase", .iqnBase, "iqn.2026-01.dev.tuff", "IQNs of new volumes are this, a colon and the volume's name."),
-        optional(
-            "allowedRoots", .list(of: .path),
-            "Directories beneath which documents may name files; `/etc/tuff` and `/srv` without."),
+        optional("allow", .reach, "How far documents may reach. Roots of different sorts must not overlap."),
         defaulted("targetDriver", .word, "lio", "`lio`: the kernel's target. `tgt`: the daemon tgtd."),
         defaulted("tgtControlPort", .integer(0...32767), "0", "Control port of tgtd (`tgtadm -C`)."),
         optional("guard", .guardLimits, "How much may be removed within 24 hours without `--allow-removals`.")
-    ) { node, portals, iqnBase, allowedRoots, targetDriver, tgtControlPort, limits in
+    ) { node, portals, iqnBase, allow, targetDriver, tgtControlPort, limits in
         var config = ControllerConfig(
             node: "", portals: portals, iqnBase: iqnBase, targetDriver: targetDriver, tgtControlPort: tgtControlPort)
-        if let allowedRoots { config.allowedRoots = allowedRoots }
+        if let allow { config.allow = allow }
         if let limits { config.guardLimits = limits }
         return ControllerSpec(node: node, config: config)
+    }
+}
+
+extension Shape where Value == Reach {
+    static let reach = object(
+        roots(.secrets, "Read as secrets only: never as an image, a pool, a repository or a document."),
+        roots(.images, "Disk images that volumes are made from. None lies in a pool or repository."),
+        roots(.directories, "Directory pools and backup repositories."),
+        optional(
+            "volumeGroups", .list(of: .volumeGroupGlob, mayBeEmpty: true),
+            "Names, in which `*` and `?` stand for any characters; all without."),
+        optional(
+            "nfs", .list(of: .nfsGlob, mayBeEmpty: true),
+            "`SERVER:/EXPORT` for pools and repositories on NFS; `*` stands for any characters but `/`. None without."),
+        optional("unwiped", .truth, "Whether pools may ask for `wipe: none`; false without.")
+    ) { secrets, images, directories, volumeGroups, nfs, unwiped in
+        var reach = Reach()
+        if let secrets { reach.secrets = secrets }
+        if let images { reach.images = images }
+        if let directories { reach.directories = directories }
+        if let volumeGroups { reach.volumeGroups = volumeGroups }
+        if let nfs { reach.nfs = nfs }
+        if let unwiped { reach.unwiped = unwiped }
+        return reach
+    }
+
+    private static func roots(_ sort: Reach.Sort, _ doc: String) -> Field<[String]?> {
+        let standard = Reach()[sort].map { "`\($0)`" }.joined(separator: " and ")
+        return optional(sort.rawValue, .list(of: .path, mayBeEmpty: true), "\(doc) \(standard) without.")
     }
 }
 

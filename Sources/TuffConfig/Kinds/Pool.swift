@@ -62,7 +62,7 @@ extension Shape where Value == PoolCreation {
 
 extension Shape where Value == DirectoryPoolSpec {
     static let directoryPool = object(
-        required("path", .poolDirectory, "The directory, beneath one of the controller's `allowedRoots`."),
+        required("path", .poolDirectory, "The directory, beneath one of the controller's `allow.directories`."),
         optional("nfs", .nfs, "Mounted there (hard) by Tuff.")
     ) { path, nfs in
         var spec = DirectoryPoolSpec(path: path)

@@ -61,6 +61,24 @@ extension Shape where Value == String {
         "the name of a volume group such as vg0", rule: "invalid-lvm-name",
         pattern: #"^(?!\.{1,2}$)[A-Za-z0-9+_.][A-Za-z0-9+_.-]*$"#, maximumLength: 125, parse: LVMName.volumeGroup)
 
+    static let volumeGroupGlob = text(
+        "the name of a volume group, or a pattern such as vg-*", rule: "invalid-lvm-name",
+        pattern: #"^[A-Za-z0-9+_.*?][A-Za-z0-9+_.*?-]*$"#, maximumLength: 125
+    ) { text in
+        let isPlain = Characters.alphanumeric.holdsAll(text, and: "+_.-*?")
+        return isPlain && !text.isEmpty && !text.hasPrefix("-") ? text : nil
+    }
+
+    static let nfsGlob = text(
+        "an export such as nas.example.com:/backups, or a pattern such as nas.example.com:/pools/*",
+        rule: "invalid-export", pattern: #"^[A-Za-z0-9*?]([A-Za-z0-9.:*?-]*[A-Za-z0-9*?])?:/.*$"#, maximumLength: 1024
+    ) { text in
+        guard let colon = text.firstRange(of: ":/") else { return nil }
+        let isServer = Characters.alphanumeric.holdsAll(String(text[..<colon.lowerBound]), and: ".:*?-")
+        let export = String(text[text.index(after: colon.lowerBound)...])
+        return isServer && colon.lowerBound > text.startIndex && Characters.isPath(export) ? text : nil
+    }
+
     static let logicalVolume = text(
         "the name of a logical volume such as tp0", rule: "invalid-lvm-name",
         pattern: LVMName.logicalVolumePattern, maximumLength: 125, parse: LVMName.logicalVolume)

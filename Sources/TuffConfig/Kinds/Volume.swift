@@ -112,7 +112,7 @@ extension Shape where Value == BackupSource {
 
 extension Shape where Value == ImageSource {
     static let image = object(
-        required("path", .path, "The file, beneath one of the controller's `allowedRoots`."),
+        required("path", .path, "The file, beneath one of the controller's `allow.images`."),
         required("format", .word, "Never probed; images with a backing file or external data are refused."),
         optional("sha256", .sha256, "Digest that the file must have.")
     ) { path, format, sha256 in

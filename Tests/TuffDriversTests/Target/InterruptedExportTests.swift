@@ -23,7 +23,7 @@ import TuffTestSupport
     private func context(_ kind: TargetDriver) -> PlanContext {
         var context = Sample.context()
         context.config.targetDriver = kind
-        context.config.allowedRoots = ["/etc/tuff", "/srv"]
+        context.config.allow = Reach(everythingBeneath: ["/etc/tuff", "/srv"])
         return context
     }
 

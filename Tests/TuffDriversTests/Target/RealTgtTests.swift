@@ -15,7 +15,8 @@ struct RealTgtTests {
         let daemon = try TgtDaemon()
         defer { daemon.stop() }
         let machine = LinuxMachine(
-            configuration: LinuxMachine.Configuration(workerCommand: [], allowedRoots: [daemon.folder]))
+            configuration: LinuxMachine.Configuration(
+                workerCommand: [], reach: Reach(everythingBeneath: [daemon.folder])))
         try await daemon.waitUntilReady(machine)
         let size = ByteCount(64 << 20)
         func spec(_ name: String, _ uid: String) throws -> BackstoreSpec {
