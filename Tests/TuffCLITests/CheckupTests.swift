@@ -83,8 +83,11 @@ private struct AnsweringMachine: Machine {
     ) async -> [Finding] {
         var config = Examples.config
         config.targetDriver = driver
+        config.allow.images = ["/srv"]
         var probe = HostProbe(
             root: folder.path, effectiveUser: user, addresses: addresses, kernelRelease: "6.1")
+        let root = folder.path
+        probe.inspectRoot = { path throws(HostError) in try HostRoots.inspect(root + path) }
         if isReadOnly { probe.isReadOnly = { _ in true } }
         return await Checkup(
             config: config, configPath: "/etc/tuff/config.yaml", probe: probe, machine: machine,

@@ -32,7 +32,11 @@ struct LabProgram {
             spec:
               node: tufflab
               portals: ["\(portal)"]
-              allow: {secrets: [\(folder)/secrets], images: [\(folder)/images], directories: [\(folder)/pools]}
+              allow:
+                secrets: [\(folder)/secrets]
+                images: [\(folder)/images, \(folder)/disk.raw]
+                directories: [\(folder)/pools]
+                unwiped: true
               iqnBase: "iqn.2026-01.dev.tuff.\(name)"
 
             """, to: "config.yaml")

@@ -18,7 +18,7 @@ struct Walk {
     static let secret = "/etc/tuff/secrets/web"
     static let config = ControllerConfig(
         node: "storage1", portals: [Portal(address: "192.0.2.10"), Portal(address: "192.0.2.11")],
-        iqnBase: Sample.iqnBase)
+        iqnBase: Sample.iqnBase, allow: Reach(directories: [directory], unwiped: true))
 
     init(seed: UInt64) {
         generator = SeededGenerator(seed: seed)
