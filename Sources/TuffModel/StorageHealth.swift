@@ -9,6 +9,8 @@ package struct StorageHealth: Sendable {
     private let byName: [String: LogicalVolume]
     /// Names of hidden volumes by the volume that they say they are a part of.
     private let children: [String: [String]]
+    /// Of thin pools themselves, by name: hundreds of volumes share them.
+    private var poolFaults: [String: [VolumeFault]] = [:]
 
     package init(_ group: VolumeGroup) {
         self.group = group
@@ -17,18 +19,19 @@ package struct StorageHealth: Sendable {
         children = Dictionary(grouping: hidden.filter { $0.parent != nil }, by: { $0.parent! }).mapValues {
             $0.map(\.name).sorted()
         }
-    }
-
-    /// What is wrong with a volume that people see, the worst first.
-    package func faults(of volume: LogicalVolume) -> [VolumeFault] {
-        var found: [VolumeFault] = []
-        if let pool = volume.pool.flatMap({ byName[$0] }) {
-            found += faults(of: pool).filter { $0.cause == .itself }.map { fault in
+        for pool in group.logicalVolumes where pool.layout == .thinPool {
+            poolFaults[pool.name] = faults(of: pool).filter { $0.cause == .itself }.map { fault in
                 var fault = fault
                 fault.cause = .pool(.thinPool(group: group.name, pool: pool.name))
                 return fault
             }
         }
+    }
+
+    /// What is wrong with a volume that people see, the worst first.
+    package func faults(of volume: LogicalVolume) -> [VolumeFault] {
+        var found: [VolumeFault] = []
+        if let pool = volume.pool { found += poolFaults[pool, default: []] }
         if let own = fault(of: volume, seen: volume, depth: 0) { found.append(own) }
         if let fault = writing(volume) { found.append(fault) }
         if found.allSatisfy({ $0.gravity < .impaired }), let missing = missing(volume) { found.append(missing) }

@@ -104,7 +104,8 @@ extension PlanningPass {
         }
         let source = CopySource(
             resource: ResourceID(.snapshot, name), stored: snapshot, size: size, after: after, sharesBlocks: true)
-        if let obstacle = stateObstacle(stored) ?? stateObstacle(snapshot) ?? unfinishedContent(snapshot)
+        if let obstacle = stateObstacle(stored) ?? stateObstacle(snapshot) ?? stored.refusal
+            ?? snapshot.breakage ?? unfinishedContent(snapshot)
             ?? userObstacle(stored) ?? restoreCapacity(stored, from: snapshot, key)
             ?? bystanderObstacle(stored, from: snapshot)
         {

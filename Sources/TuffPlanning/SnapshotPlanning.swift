@@ -71,7 +71,7 @@ extension PlanningPass {
         source.sharesBlocks = sharesBlocks(pool, with: stored)
         if case .thick = pool.backend, stored.backend == pool.backend { source.sharesBlocks = sharingBlocks }
         var obstacle =
-            suspension(of: stored)
+            suspension(of: stored) ?? stored.breakage
             ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored, into: pool))
         // Bytes are read from what does not change meanwhile: a snapshot, or a volume that nobody has or gets.
         if obstacle == nil, !source.sharesBlocks, let usage = usage(of: stored) {

@@ -110,6 +110,13 @@ import TuffTestSupport
         #expect(change(plan)?.action == .unchanged && change(plan)?.notes.isEmpty == false)
     }
 
+    @Test func nothingIsCopiedFromWhatIsBroken() throws {
+        var desired = Sample.desired(volumes: ["copy", "db"])
+        desired.volumes["copy"]?.spec.source = .volume("db")
+        let plan = plan(desired, observed { $0.logicalVolumes[1].health = "failed" })
+        #expect(plan.isEmpty && change(plan, .volume, "copy")?.reason == Reason(rawValue: "VolumeUnhealthy"))
+    }
+
     // MARK: Not plain
 
     private func thick(_ layout: LogicalVolume.Layout) -> LogicalVolume {
