@@ -49,6 +49,7 @@ package struct CinderBackups: Sendable {
                 return CinderLayer(listing: found.listing, metadata: found.metadata.withoutObjects())
             }
         }
+        var grounds: [CinderID: Result<CinderGround, RepositoryError>] = [:]
         return listings.map { id, found in
             var backup = CinderBackup(
                 id: id, volume: found[0].prefix.volume, state: isUnfinished(id) ? .incomplete : .complete)
@@ -56,8 +57,8 @@ package struct CinderBackups: Sendable {
             do throws(RepositoryError) {
                 let layer = try layers[id].unwrapped()
                 backup.describe(layer.metadata)
-                let chain = try chain(id) { id throws(RepositoryError) in try layers[id].unwrapped() }
-                backup.size = chain.leastSize
+                let ground = try ground(of: id, layers, &grounds).get()
+                backup.size = max(layer.metadata.size ?? 0, ground.covered)
             } catch {
                 backup.state = .damaged(error.description)
             }
@@ -73,23 +74,77 @@ package struct CinderBackups: Sendable {
         return try chain(id) { id throws(RepositoryError) in try layer(id) }
     }
 
+    /// What a backup stands on. Each link between backups is followed once for all of them, however long a chain somebody writes.
+    private func ground(
+        of id: CinderID, _ layers: [CinderID: Result<CinderLayer, RepositoryError>],
+        _ grounds: inout [CinderID: Result<CinderGround, RepositoryError>]
+    ) -> Result<CinderGround, RepositoryError> {
+        var way: [CinderLayer] = []
+        var met: Set<CinderID> = []
+        var next = id
+        var found: Result<CinderGround, RepositoryError>?
+        while found == nil {
+            found = grounds[next]
+            if found != nil { break }
+            if !met.insert(next).inserted {
+                found = .failure(Self.circular(next))
+            } else if let child = way.last?.metadata.backup, listings[next] == nil {
+                found = .failure(lost(next, below: child))
+            } else {
+                do throws(RepositoryError) {
+                    let layer = try layers[next].unwrapped()
+                    if let parent = layer.metadata.parent {
+                        way.append(layer)
+                        next = parent
+                    } else {
+                        found = .success(try CinderGround(layer))
+                    }
+                } catch { found = .failure(error) }
+                if let found { grounds[next] = found }
+            }
+        }
+        var result = found ?? .failure(Self.circular(id))
+        for layer in way.reversed() {
+            if case .success(let ground) = result {
+                do throws(RepositoryError) { try ground.demand(layer) } catch { result = .failure(error) }
+            }
+            grounds[layer.metadata.backup] = result
+        }
+        return result
+    }
+
+    private static func circular(_ id: CinderID) -> RepositoryError {
+        RepositoryError(.damaged, "backup \(id) is its own parent or grandparent")
+    }
+
+    private func lost(_ id: CinderID, below child: CinderID) -> RepositoryError {
+        RepositoryError(
+            .damaged,
+            "backup \(child) builds on \(id), which is not beneath \(directory.path); give the root of Cinder's "
+                + "backups rather than one container")
+    }
+
+    /// Objects of a chain that are held in memory, a GiB of it: a full backup of a TiB has some 20,000.
+    private static let mostObjects = 16 << 20
+
     private func chain(
         _ id: CinderID, layer: (CinderID) throws(RepositoryError) -> CinderLayer
     ) throws(RepositoryError) -> CinderChain {
+        var objects = 0
         var layers: [CinderLayer] = []
         var seen: Set<CinderID> = []
         var next: CinderID? = id
         while let id = next {
-            guard seen.insert(id).inserted else {
-                throw RepositoryError(.damaged, "backup \(id) is its own parent or grandparent")
-            }
-            if let child = layers.last?.metadata.backup, listings[id] == nil {
-                throw RepositoryError(
-                    .damaged,
-                    "backup \(child) builds on \(id), which is not beneath \(directory.path); give the root of Cinder's "
-                        + "backups rather than one container")
-            }
+            guard seen.insert(id).inserted else { throw Self.circular(id) }
+            if let child = layers.last?.metadata.backup, listings[id] == nil { throw lost(id, below: child) }
             let found = try layer(id)
+            objects += found.metadata.count
+            guard objects <= Self.mostObjects else {
+                throw RepositoryError(
+                    .refused,
+                    "the chain of backup \(layers.first?.metadata.backup ?? id) has more than \(Self.mostObjects) objects"
+                )
+            }
             layers.append(found)
             next = found.metadata.parent
         }
@@ -105,7 +160,7 @@ package struct CinderBackups: Sendable {
     private func layer(_ id: CinderID) throws(RepositoryError) -> CinderLayer {
         let found = listings[id] ?? []
         guard found.count == 1, let listing = found.first else {
-            let places = found.map { directory.described($0.directory) }.joined(separator: ", ")
+            let places = found.prefix(5).map { directory.described($0.directory) }.joined(separator: ", ")
             throw RepositoryError(.damaged, "backup \(id) is there \(found.count) times: \(places)")
         }
         let prefix = listing.prefix, place = directory.described(listing.directory)
@@ -158,6 +213,40 @@ struct CinderLayer: Sendable {
     func path(ofObject number: Int) -> String { listing.path(listing.prefix.object(number)) }
 }
 
+/// The full backup at the begin of a chain, as far as those upon it have to fit.
+struct CinderGround: Sendable {
+    /// Bytes of the volume that it has: all, unless the volume grew after the snapshot it was made from.
+    let covered: UInt64
+    private let backup: CinderID
+    private let volume: CinderID
+
+    init(_ full: CinderLayer) throws(RepositoryError) {
+        covered = full.metadata.end
+        backup = full.metadata.backup
+        volume = full.metadata.volume
+        guard covered > 0 else { throw RepositoryError(.damaged, "full backup \(backup) has no objects") }
+        // A full backup has every byte of the volume.
+        if let gap = full.metadata.firstGap {
+            throw RepositoryError(
+                .damaged, "full backup \(backup) lacks the bytes from \(gap.offset) on before object \(gap.object)")
+        }
+    }
+
+    func demand(_ layer: CinderLayer) throws(RepositoryError) {
+        guard layer.metadata.volume == volume else {
+            throw RepositoryError(
+                .damaged, "backup \(layer.metadata.backup) builds on one of another volume, \(backup)")
+        }
+        // Cinder compares with the parent's list block by block, and asks for a full backup of a volume that grew.
+        guard layer.metadata.end <= covered else {
+            throw RepositoryError(
+                .damaged,
+                "backup \(layer.metadata.backup) writes at \(layer.metadata.end), behind the "
+                    + "\(covered) bytes of the full backup it builds on")
+        }
+    }
+}
+
 /// A backup and what it builds on, oldest first, proven to fit together.
 package struct CinderChain: Sendable {
     let directory: CinderDirectory
@@ -178,36 +267,20 @@ package struct CinderChain: Sendable {
     package var volume: CinderID { newest.metadata.volume }
     package var created: String { newest.metadata.created }
 
+    /// What a person should know before relying on it, as sentences.
+    package var doubts: [String] {
+        layers.compactMap { layer in layer.metadata.doubt.map { "backup \(layer.metadata.backup): \($0)" } }
+    }
+
     /// - Parameter layers: at least one, oldest first.
     init(_ layers: [CinderLayer], in directory: CinderDirectory) throws(RepositoryError) {
         self.layers = layers
         self.directory = directory
-        covered = layers[0].metadata.end
-        guard covered > 0 else {
-            throw RepositoryError(.damaged, "full backup \(layers[0].metadata.backup) has no objects")
-        }
-        // A full backup has every byte of the volume.
-        if let gap = layers[0].metadata.firstGap {
-            throw RepositoryError(
-                .damaged,
-                "full backup \(layers[0].metadata.backup) lacks the bytes from \(gap.offset) on before object \(gap.object)"
-            )
-        }
+        let ground = try CinderGround(layers[0])
+        covered = ground.covered
         var total = covered
         for layer in layers.dropFirst() {
-            guard layer.metadata.volume == layers[0].metadata.volume else {
-                throw RepositoryError(
-                    .damaged,
-                    "backup \(layer.metadata.backup) builds on one of another volume, "
-                        + "\(layers[0].metadata.backup)")
-            }
-            // Cinder compares with the parent's list block by block, and asks for a full backup of a volume that grew.
-            guard layer.metadata.end <= covered else {
-                throw RepositoryError(
-                    .damaged,
-                    "backup \(layer.metadata.backup) writes at \(layer.metadata.end), behind the "
-                        + "\(covered) bytes of the full backup it builds on")
-            }
+            try ground.demand(layer)
             let (sum, overflow) = total.addingReportingOverflow(layer.metadata.own)
             total = overflow ? .max : sum
         }

@@ -10,8 +10,12 @@ package final class CinderDirectory: Sendable {
     package let path: String
     private let root: Int32
 
-    /// Directories beneath the root that are looked into: Cinder's own containers are three deep, `ab/cd/<backup>`.
-    private static let depth = 4
+    /// Bounds of what is looked through beneath the root. Cinder's own containers are three deep, `ab/cd/<backup>`; a container that
+    /// somebody named may be deeper. No path that Linux opens in one call has more than 2,048 directories.
+    private static let mostLevels = 64
+    private static let mostDirectories = 1_000_000
+    /// Sentences of one kind that are said.
+    private static let mostSentences = 10
 
     package init(_ path: String) throws(RepositoryError) {
         self.path = path
@@ -40,22 +44,51 @@ package final class CinderDirectory: Sendable {
 
     struct Scan: Sendable {
         var listings: [Listing] = []
-        /// Directories that could not be read, as sentences.
+        /// Directories that were not looked into, as sentences: what could not be read, and links.
         var unread: [String] = []
+        fileprivate var skipped = 0
+
+        fileprivate mutating func skip(_ sentence: String) {
+            skipped += 1
+            if skipped <= mostSentences { unread.append(sentence) }
+        }
     }
 
     func scan() throws(RepositoryError) -> Scan {
         var scan = Scan()
-        try list(".", depth: 0, into: &scan)
+        var waiting: [(directory: String, level: Int)] = [(".", 0)]
+        var seen = 0
+        while let (directory, level) = waiting.popLast() {
+            seen += 1
+            guard seen <= Self.mostDirectories else {
+                throw RepositoryError(
+                    .refused,
+                    "there are more than \(Self.mostDirectories) directories beneath \(path); give the one of Cinder's backups"
+                )
+            }
+            for name in try list(directory, level: level, into: &scan).sorted(by: >) {
+                guard level < Self.mostLevels else {
+                    scan.skip("\(described(name)) is more than \(Self.mostLevels) levels deep")
+                    continue
+                }
+                waiting.append((name, level + 1))
+            }
+        }
+        if scan.skipped > Self.mostSentences {
+            scan.unread.append("\(scan.skipped - Self.mostSentences) more directories and links were not looked into")
+        }
         return scan
     }
 
-    private func list(_ directory: String, depth: Int, into scan: inout Scan) throws(RepositoryError) {
+    /// Takes the backups of one directory; the directories in it.
+    private func list(_ directory: String, level: Int, into scan: inout Scan) throws(RepositoryError) -> [String] {
         let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0 else { return try unread(directory, depth, &scan) }
-        guard let stream = fdopendir(descriptor) else {
-            close(descriptor)
-            return try unread(directory, depth, &scan)
+        guard descriptor >= 0, let stream = fdopendir(descriptor) else {
+            let number = errno
+            if descriptor >= 0 { close(descriptor) }
+            errno = number
+            try unread(directory, level, &scan)
+            return []
         }
         defer { closedir(stream) }
         var listings: [CinderPrefix: Listing] = [:]
@@ -70,20 +103,23 @@ package final class CinderDirectory: Sendable {
             let kind = Self.kind(of: name, told: entry.pointee.d_type, in: descriptor)
             if let (prefix, rest) = CinderPrefix.split(name) {
                 listings[prefix, default: Listing(prefix: prefix, directory: directory)].add(rest, kind)
-            } else if kind == S_IFDIR, depth < Self.depth {
+            } else if kind == S_IFDIR {
                 deeper.append(directory == "." ? name : "\(directory)/\(name)")
+            } else if kind == S_IFLNK {
+                let link = described(directory == "." ? name : "\(directory)/\(name)")
+                scan.skip("\(link) is a symbolic link, which is not followed")
             }
         }
-        if errno != 0 { try unread(directory, depth, &scan) }
+        if errno != 0 { try unread(directory, level, &scan) }
         scan.listings += listings.values.sorted { $0.prefix.text < $1.prefix.text }
-        for name in deeper.sorted() { try list(name, depth: depth + 1, into: &scan) }
+        return deeper
     }
 
-    private func unread(_ directory: String, _ depth: Int, _ scan: inout Scan) throws(RepositoryError) {
+    private func unread(_ directory: String, _ level: Int, _ scan: inout Scan) throws(RepositoryError) {
         let error = RepositoryError.system(errno, "cannot list \(described(directory))")
-        guard depth > 0 else { throw error }
+        guard level > 0 else { throw error }
         // Somebody's lost+found must not keep anybody from his backups.
-        scan.unread.append(error.description)
+        scan.skip(error.description)
     }
 
     /// The type of an entry as of `st_mode`; 0 if it is gone.
@@ -91,10 +127,11 @@ package final class CinderDirectory: Sendable {
         switch Int(told) {
         case Int(DT_REG): return S_IFREG
         case Int(DT_DIR): return S_IFDIR
+        case Int(DT_LNK): return S_IFLNK
         case Int(DT_UNKNOWN):
             var status = stat()
             return fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_mode & S_IFMT : 0
-        default: return S_IFLNK
+        default: return S_IFCHR
         }
     }
 
@@ -115,8 +152,14 @@ package final class CinderDirectory: Sendable {
 
     /// The length of a regular file beneath the root, which is not opened.
     func size(_ name: String) throws(RepositoryError) -> UInt64 {
+        // The directory first, beneath the root: fstatat(2) follows links in all components but the last.
+        let slash = name.lastIndex(of: "/")
+        let folder = slash.map { String(name[..<$0]) } ?? "."
+        let own = slash.map { String(name[name.index(after: $0)...]) } ?? name
+        let directory = tuff_open_beneath(root, folder, tuff_o_path | O_DIRECTORY, 0)
+        defer { if directory >= 0 { close(directory) } }
         var status = stat()
-        guard fstatat(root, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+        guard directory >= 0, fstatat(directory, own, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
             throw errno == ENOENT
                 ? RepositoryError(.damaged, "\(described(name)) is missing")
                 : .system(errno, "cannot look at \(described(name))")

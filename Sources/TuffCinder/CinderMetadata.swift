@@ -68,6 +68,8 @@ struct CinderMetadata: Sendable {
     let created: String
     /// Of the volume at the time of the backup, bytes.
     let size: UInt64?
+    /// Why size and name of the volume are not known, where its record is of a version that nobody here knows.
+    let doubt: String?
     /// In the order of their numbers and of their offsets, without overlaps.
     private(set) var objects: [CinderObject]
     /// How many there are, bytes in them uncompressed (no more than 2⁶³, since they do not overlap), where the last one
@@ -133,8 +135,9 @@ struct CinderMetadata: Sendable {
             end = objects.last?.range.upperBound ?? 0
             firstGap = Self.firstGap(objects)
             let record = try Self.volumeRecord(raw.volumeRecord)
-            volumeName = record?.name ?? ""
-            size = try record?.size.map { gibibytes throws(Unfit) in
+            doubt = record?.doubt
+            volumeName = record?.base?.name ?? ""
+            size = try record?.base?.size.map { gibibytes throws(Unfit) in
                 // Cinder keeps a 32-bit number.
                 guard (0...Int64(Int32.max)).contains(gibibytes) else { throw Unfit("the volume's size is impossible") }
                 return UInt64(gibibytes) << 30
@@ -183,10 +186,10 @@ struct CinderMetadata: Sendable {
         return nil
     }
 
-    private static func volumeRecord(_ text: String?) throws(Unfit) -> RawVolume.Base? {
+    private static func volumeRecord(_ text: String?) throws(Unfit) -> RawVolume? {
         guard let text else { return nil }
         do {
-            return try JSONDecoder().decode(RawVolume.self, from: Data(text.utf8)).base
+            return try JSONDecoder().decode(RawVolume.self, from: Data(text.utf8))
         } catch {
             // Nothing of it, nor where it is wrong: the secret is in it.
             throw Unfit("the volume's own record in it (volume_meta) is not what Cinder writes")
@@ -307,6 +310,26 @@ private struct RawVolume: Decodable {
     }
 
     let base: Base?
+    let doubt: String?
 
-    private enum CodingKeys: String, CodingKey { case base = "volume-base-metadata" }
+    private enum CodingKeys: String, CodingKey {
+        case version
+        case base = "volume-base-metadata"
+    }
+
+    /// Versions of the record (cinder/backup/driver.py, `_restore_metadata`): of these two what is read here is the same. Of another
+    /// nothing is believed. What the volume holds is proven without it.
+    init(from decoder: any Decoder) throws {
+        let all = try decoder.container(keyedBy: CodingKeys.self)
+        let version = try? all.decode(Int64.self, forKey: .version)
+        guard let version, (1...2).contains(version) else {
+            doubt =
+                "the volume's own record in it (volume_meta) has \(version.map { "version \($0)" } ?? "no version that is a number"), and "
+                + "only 1 and 2 are known: its size and name are not taken from there"
+            base = nil
+            return
+        }
+        doubt = nil
+        base = try all.decodeIfPresent(Base.self, forKey: .base)
+    }
 }

@@ -14,6 +14,9 @@ struct DigestList {
     /// Cinder's default is 32 KiB (`backup_posix_sha_block_size_bytes`).
     private static let largestBlock: UInt64 = 64 << 20
 
+    /// What is looked at besides the digests.
+    private static let keys: Set = ["backup_id", "chunk_size", "version", "volume_id"]
+
     init(_ listing: CinderDirectory.Listing, in directory: CinderDirectory) throws(RepositoryError) {
         prefix = listing.prefix
         file = try directory.open(listing.path(listing.prefix.hashes))
@@ -44,7 +47,9 @@ struct DigestList {
             switch (try tokens.next(), key) {
             case (.openList, "sha256s") where extent == nil:
                 extent = try blocks(&tokens, length: scalars["chunk_size"], body)
-            case (.text, _), (.literal, _): scalars[key] = tokens.bytes
+            case (.text, _), (.literal, _):
+                // Others are not kept: a file may have any number of them.
+                if Self.keys.contains(key) { scalars[key] = tokens.bytes }
             default: throw unfit("has an unexpected \(PrintedText.quoted(key))")
             }
             switch try tokens.next() {

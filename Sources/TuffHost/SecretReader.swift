@@ -62,17 +62,9 @@ struct SecretBuffer: ~Copyable {
         guard status.kind == .file else {
             throw HostError(.refused, "The secret file \(path) is not a plain file", subject: path)
         }
-        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+        if let exposure = SecretFile.exposure(of: path, owner: status.st_uid, mode: status.st_mode) {
             throw HostError(
-                .refused,
-                "The secret file \(path) belongs to user \(status.st_uid), not to root or the user Tuff runs as",
-                cause: "chown root \(Command.quoted(path))", subject: path)
-        }
-        guard status.st_mode & 0o077 == 0 else {
-            throw HostError(
-                .refused,
-                "The secret file \(path) is open to other users (mode 0\(String(status.st_mode & 0o7777, radix: 8)))",
-                cause: "type: chmod 600 \(Command.quoted(path))", subject: path)
+                .refused, "The secret file \(path) \(exposure.sentence)", cause: exposure.remedy, subject: path)
         }
     }
 
@@ -92,6 +84,32 @@ struct SecretBuffer: ~Copyable {
         // Never nil: the buffer is allocated with a fixed, positive size.
         tuff_zero(storage.baseAddress!, storage.count)
         storage.deallocate()
+    }
+}
+
+/// The rule for every file that holds a secret: root's or that of the user we run as, and closed to all others, as ssh(1) has it for
+/// its keys. Whoever else owns it may know the secret, or choose it.
+package enum SecretFile {
+    /// The end of a sentence about the file, and the command that mends it; nil where the rule is kept.
+    ///
+    /// - Parameters:
+    ///   - owner: as of stat(2), as is `mode`.
+    package static func exposure(
+        of path: String, owner: UInt32, mode: UInt32
+    ) -> (sentence: String, remedy: String)? {
+        guard owner == 0 || owner == geteuid() else {
+            return (
+                "belongs to user \(owner), not to root or the user Tuff runs as",
+                "chown root \(Command.quoted(path))"
+            )
+        }
+        guard mode & 0o077 == 0 else {
+            return (
+                "is open to other users (mode 0\(String(mode & 0o7777, radix: 8)))",
+                "type: chmod 600 \(Command.quoted(path))"
+            )
+        }
+        return nil
     }
 }
 

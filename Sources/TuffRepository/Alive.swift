@@ -10,12 +10,16 @@ struct Alive {
     private(set) var all: [FileID: UInt64] = [:]
     var toCopy: Set<FileID> = []
     private var checker: RecordChecker
+    private var repository: Repository
+    /// The table read last: what one pack held is copied to one other.
+    private var kept: (pack: FileID, entries: Set<PackEntry>)?
 
     /// - Throws: `damaged` if a point lacks something, unless a repair has taken note of that: somebody knows of it then, and what
     ///   is lost needs no pack.
     init(
         _ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex, _ lease: Lease?
     ) throws(RepositoryError) {
+        self.repository = repository
         files = index.files
         bits = files.map { Array(repeating: 0, count: ($0.layout.entries + 63) / 64) }
         packs = Dictionary(
@@ -54,6 +58,46 @@ struct Alive {
             }
         }
         return result
+    }
+
+    /// Throws `damaged` if a pack that is to go holds what is needed and what the index has nowhere else: where the index is wrong
+    /// about packs, the pack that it leaves out is the one that has it. What a pack holds is said by its own table.
+    mutating func demandSpare(_ pack: FileID) throws(RepositoryError) {
+        let table: [PackEntry]
+        do throws(RepositoryError) {
+            table = try entries(of: pack)
+        } catch  where error.isDamage || error.code == .notFound {
+            // A table that cannot be read says nothing; of its records the index says that nothing needs them.
+            return
+        }
+        var kept: [Location] = []
+        for entry in table {
+            for (number, file) in files.enumerated() {
+                for (slot, location) in try file.findNumbered(entry.name, node: entry.coding == .node)
+                where bits[number][slot / 64] & (1 << UInt64(slot % 64)) != 0 && location.pack != pack {
+                    kept.append(location)
+                }
+            }
+        }
+        for location in kept.sorted(by: { $0.pack < $1.pack }) where try !isThere(location) {
+            throw RepositoryError(
+                .damaged,
+                "nothing was destroyed: \(Pack.path(pack)) holds \(location.entry.name), and the index says that it is in "
+                    + "\(Pack.path(location.pack)), where it is not; 'tuff backup check --repair' makes the index anew")
+        }
+    }
+
+    /// Whether a record is where the index says, by the pack's own table or by itself.
+    private mutating func isThere(_ location: Location) throws(RepositoryError) -> Bool {
+        do throws(RepositoryError) {
+            if kept?.pack != location.pack { kept = (location.pack, Set(try entries(of: location.pack))) }
+            if let kept, kept.entries.contains(location.entry) { return true }
+            return try checker.isSound(location)
+        } catch  where error.isLoss || error.isDamage { return false }
+    }
+
+    private func entries(of pack: FileID) throws(RepositoryError) -> [PackEntry] {
+        try PackReader(pack, store: repository.store, custody: repository.custody).table().1
     }
 
     /// Takes note of the one copy that is kept; false if there is none.

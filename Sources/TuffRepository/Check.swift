@@ -29,8 +29,10 @@ package struct Check: Sendable {
 
     package struct Hurt: Hashable, Sendable {
         package let point: RestorePoint
-        /// Bytes of the volume that cannot be restored, in order.
-        package let ranges: [Range<UInt64>]
+        /// Bytes of the volume that cannot be restored.
+        package let lost: LostRanges
+
+        package var ranges: [Range<UInt64>] { lost.ranges }
     }
 
     private let repository: Repository
@@ -58,6 +60,7 @@ package struct Check: Sendable {
         report.damage += found.damaged.map(\.description)
         report.damage += try KeySlot.list(repository.store).damaged.map(\.description)
         report.damage += try Mark.listReadable(repository.store, repository.custody).damaged.map(\.error.description)
+        report.damage += try repository.setAside().damaged.map(\.description)
         report.unknown = try repository.unknownFiles()
         let index = try RepositoryIndex(store: repository.store, custody: repository.custody, .sorting)
         report.damage += index.broken.map(\.description)
@@ -65,21 +68,13 @@ package struct Check: Sendable {
         var visitor = PointVisitor(index: index, lease: lease)
         let packs = try repository.packFiles()
         report.packs = packs.count
-        let looks = PackLooks(packs), lease = lease
-        try threads.perform { () throws(RepositoryError) in
-            let look = PackLook(repository, index)
-            do throws(RepositoryError) {
-                while let pack = looks.next() {
-                    try progress.demand()
-                    let reads = share > 0 && (pack.id.number ^ seed) % 100 < UInt64(share)
-                    looks.add(try look.at(pack.id, reads: reads))
-                    progress.add(pack.size)
-                    try lease?.keep()
-                }
-            } catch {
-                looks.stop()
-                throw error
-            }
+        let looks = PackLooks()
+        try look(at: packs, looks, index, (share, seed), threads, progress)
+        let sizes = Dictionary(packs.map { ($0.id, $0.size) }, uniquingKeysWith: { first, _ in first })
+        for portion in index.portions(of: looks.waiting) {
+            let packs = portion.map { PackFile(id: $0, size: sizes[$0] ?? 0) }
+            let said = try index.entries(of: Set(portion))
+            try look(at: packs, looks, index, (share, seed), threads, progress, said: said)
         }
         for seen in looks.inOrder { report.add(seen, &visitor) }
         if looks.hasLies { report.isIndexBroken = true }
@@ -92,6 +87,35 @@ package struct Check: Sendable {
             report.hurt = try visitor.visit(found.points, of: repository, progress, &report.damage)
         }
         return report
+    }
+
+    /// Has threads look at packs.
+    ///
+    /// - Parameters:
+    ///   - sample: per cent of the packs that are read, and what chooses them.
+    ///   - said: all that the index says of these packs, where it was looked for.
+    private func look(
+        at packs: [PackFile], _ looks: PackLooks, _ index: RepositoryIndex, _ sample: (share: Int, seed: UInt64),
+        _ threads: some Threads, _ progress: JobProgress, said: [FileID: [Location]]? = nil
+    ) throws(RepositoryError) {
+        looks.begin(packs)
+        let lease = lease
+        try threads.perform { () throws(RepositoryError) in
+            let look = PackLook(repository, index)
+            do throws(RepositoryError) {
+                while let pack = looks.next() {
+                    try progress.demand()
+                    let reads = sample.share > 0 && (pack.id.number ^ sample.seed) % 100 < UInt64(sample.share)
+                    let outcome = try look.at(pack.id, reads: reads, said: said.map { $0[pack.id] ?? [] })
+                    looks.add(outcome)
+                    if !outcome.isWaiting { progress.add(pack.size) }
+                    try lease?.keep()
+                }
+            } catch {
+                looks.stop()
+                throw error
+            }
+        }
     }
 
     /// Directories that nothing below would miss: of packs those are there that were needed.
@@ -149,7 +173,7 @@ struct PointVisitor: TreeWalk.Visitor {
         let outcomes = try TreeWalk.walk(points, of: repository, index, progress, &self)
         damage += outcomes.compactMap(\.failure?.description)
         damage += points.compactMap { misfits[$0.id] }
-        return outcomes.filter { !$0.lost.isEmpty }.map { Check.Hurt(point: $0.point, ranges: $0.lost) }
+        return outcomes.filter { $0.lost.bytes > 0 }.map { Check.Hurt(point: $0.point, lost: $0.lost) }
     }
 
     mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool {

@@ -36,7 +36,7 @@ package final class DirectoryStore: Store {
         let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
         guard descriptor >= 0, let stream = fdopendir(descriptor) else {
             // Of the directories of packs those are there that were needed; all others every repository has.
-            guard errno == ENOENT else { throw .system(errno, "cannot list \(path)/\(directory)") }
+            guard errno == ENOENT else { throw opening(directory) }
             if !Self.directories.contains(directory) { return [] }
             throw RepositoryError(
                 .damaged, "the directory \(path)/\(directory) is gone, \(Self.remedy(directory, path))")
@@ -80,12 +80,7 @@ package final class DirectoryStore: Store {
     package func open(_ path: String) throws(RepositoryError) -> any StoreReader {
         // A FIFO must not hold us up, and a device must not be read.
         let descriptor = tuff_open_beneath(root, path, O_RDONLY | O_NONBLOCK, 0)
-        guard descriptor >= 0 else {
-            var error = RepositoryError.system(errno, "cannot open \(self.path)/\(path)")
-            // A symbolic link, which nobody of ours makes.
-            if errno == ELOOP { error.code = .damaged }
-            throw error
-        }
+        guard descriptor >= 0 else { throw opening(path) }
         let reader = DirectoryReader(descriptor, "\(self.path)/\(path)")
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .system(errno, "cannot look at \(self.path)/\(path)") }
@@ -97,63 +92,129 @@ package final class DirectoryStore: Store {
     }
 
     package func create() throws(RepositoryError) -> any StoreWriter {
-        let name = "temporary/\(FileID())"
-        let descriptor = tuff_open_beneath(root, name, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        let name = FileID().description
+        let parent = try directory("temporary")
+        let descriptor = tuff_open_beneath(parent.raw, name, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard descriptor >= 0 else { throw .system(errno, "cannot make a file in \(path)/temporary") }
-        return DirectoryWriter(self, descriptor, name)
+        return DirectoryWriter(self, descriptor, in: parent, name)
     }
 
     package func remove(_ path: String) throws(RepositoryError) {
-        guard unlinkat(root, path, 0) == 0 || errno == ENOENT else {
+        let place = Place(path)
+        let parent: OpenDirectory
+        do throws(RepositoryError) { parent = try directory(place.directory) } catch  where error.code == .notFound {
+            return
+        }
+        guard unlinkat(parent.raw, place.name, 0) == 0 || errno == ENOENT else {
             throw .system(errno, "cannot remove \(self.path)/\(path)")
         }
     }
 
     package func sync(directory: String) throws(RepositoryError) {
-        let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0 else { throw .system(errno, "cannot open \(path)/\(directory)") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw .system(errno, "cannot sync \(path)/\(directory)") }
+        try sync(try self.directory(directory), directory)
+    }
+
+    private func sync(_ opened: OpenDirectory, _ directory: String) throws(RepositoryError) {
+        guard fsync(opened.raw) == 0 else { throw .system(errno, "cannot sync \(path)/\(directory)") }
     }
 
     package func touch(_ path: String) throws(RepositoryError) -> Bool {
-        guard utimensat(root, path, nil, AT_SYMLINK_NOFOLLOW) != 0 else { return true }
+        let place = Place(path)
+        let parent: OpenDirectory
+        do throws(RepositoryError) { parent = try directory(place.directory) } catch  where error.code == .notFound {
+            return false
+        }
+        guard utimensat(parent.raw, place.name, nil, AT_SYMLINK_NOFOLLOW) != 0 else { return true }
         guard errno == ENOENT else { throw .system(errno, "cannot touch \(self.path)/\(path)") }
         return false
     }
 
     package func now() throws(RepositoryError) -> Int64 {
-        let name = "temporary/\(FileID())"
-        let descriptor = tuff_open_beneath(root, name, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        let name = FileID().description
+        let parent = try directory("temporary")
+        let descriptor = tuff_open_beneath(parent.raw, name, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard descriptor >= 0 else { throw .system(errno, "cannot make a file in \(path)/temporary") }
         defer {
             close(descriptor)
-            unlinkat(root, name, 0)
+            unlinkat(parent.raw, name, 0)
         }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .system(errno, "cannot look at \(path)/\(name)") }
+        guard fstat(descriptor, &status) == 0 else { throw .system(errno, "cannot look at \(path)/temporary/\(name)") }
         return status.modified
     }
 
-    /// Gives a file that was written its name, making the directory of packs that it may need.
-    fileprivate func place(_ temporary: String, at path: String) throws(RepositoryError) {
-        let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        if mkdirat(root, directory, 0o700) == 0 {
-            if let parent = directory.lastIndex(of: "/") { try sync(directory: String(directory[..<parent])) }
-        } else if errno != EEXIST {
-            throw .system(errno, "cannot make \(self.path)/\(directory)")
-        }
+    /// Gives a file that was written its name, making the directory that it may need.
+    fileprivate func place(
+        _ temporary: String, of directory: OpenDirectory, at path: String
+    ) throws(RepositoryError) {
+        let place = Place(path)
+        let parent = try makeDirectory(place.directory)
         // A file system that cannot rename without replacing (NFS) can link without replacing.
-        if tuff_rename_new(root, temporary, root, path) != 0 {
-            guard errno == EINVAL else { throw .system(errno, "cannot write \(self.path)/\(path)") }
-            guard linkat(root, temporary, root, path, 0) == 0, unlinkat(root, temporary, 0) == 0 else {
-                throw .system(errno, "cannot write \(self.path)/\(path)")
-            }
+        if tuff_rename_new(directory.raw, temporary, parent.raw, place.name) != 0 {
+            guard errno == EINVAL, linkat(directory.raw, temporary, parent.raw, place.name, 0) == 0,
+                unlinkat(directory.raw, temporary, 0) == 0
+            else { throw .system(errno, "cannot write \(self.path)/\(path)") }
         }
-        try sync(directory: directory)
+        try sync(parent, place.directory)
     }
 
-    fileprivate func discard(_ temporary: String) { unlinkat(root, temporary, 0) }
+    // MARK: Directories
+
+    /// A path as its directory and the name in it.
+    private struct Place {
+        let directory: String
+        let name: String
+
+        init(_ path: String) {
+            let slash = path.lastIndex(of: "/")
+            directory = slash.map { String(path[..<$0]) } ?? "."
+            name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        }
+    }
+
+    /// Opens a directory beneath the root, no component of which may be a symbolic link. Whatever makes, moves, removes or dates a
+    /// file does that by a single name in a directory opened so: renameat2(2), linkat(2), unlinkat(2), mkdirat(2) and utimensat(2)
+    /// follow links in all components but the last, and whoever can write to the medium would choose where root writes.
+    private func directory(_ directory: String) throws(RepositoryError) -> OpenDirectory {
+        let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else { throw opening(directory) }
+        return OpenDirectory(descriptor)
+    }
+
+    /// The same, made where it is not there.
+    private func makeDirectory(_ directory: String) throws(RepositoryError) -> OpenDirectory {
+        guard directory != "." else { return try self.directory(directory) }
+        let place = Place(directory)
+        let parent = try self.directory(place.directory)
+        if mkdirat(parent.raw, place.name, 0o700) == 0 {
+            try sync(parent, place.directory)
+        } else if errno != EEXIST {
+            throw .system(errno, "cannot make \(path)/\(directory)")
+        }
+        let descriptor = tuff_open_beneath(parent.raw, place.name, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else { throw opening(directory) }
+        return OpenDirectory(descriptor)
+    }
+
+    /// Why something beneath the root could not be opened.
+    private func opening(_ path: String) -> RepositoryError {
+        let number = errno
+        // Nobody of ours makes a link, and a file where a directory belongs is no directory either.
+        guard number == ELOOP || number == ENOTDIR else { return .system(number, "cannot open \(self.path)/\(path)") }
+        return RepositoryError(
+            .damaged,
+            "\(self.path)/\(path) is, or lies behind, a symbolic link or what is no directory, and is not followed: put back what belongs there",
+            cause: String(cString: strerror(number)))
+    }
+}
+
+/// A directory that is open while somebody needs it.
+private final class OpenDirectory: Sendable {
+    let raw: Int32
+
+    init(_ descriptor: Int32) { raw = descriptor }
+
+    deinit { close(raw) }
 }
 
 private final class DirectoryReader: StoreReader {
@@ -183,18 +244,20 @@ private final class DirectoryReader: StoreReader {
 private final class DirectoryWriter: StoreWriter {
     private let store: DirectoryStore
     private let descriptor: Int32
+    private let directory: OpenDirectory
     private let temporary: String
     private var isPlaced = false
 
-    init(_ store: DirectoryStore, _ descriptor: Int32, _ temporary: String) {
+    init(_ store: DirectoryStore, _ descriptor: Int32, in directory: OpenDirectory, _ temporary: String) {
         self.store = store
         self.descriptor = descriptor
+        self.directory = directory
         self.temporary = temporary
     }
 
     deinit {
         close(descriptor)
-        if !isPlaced { store.discard(temporary) }
+        if !isPlaced { unlinkat(directory.raw, temporary, 0) }
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(RepositoryError) {
@@ -209,13 +272,20 @@ private final class DirectoryWriter: StoreWriter {
 
     func place(at path: String) throws(RepositoryError) {
         guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write to \(store.path)") }
-        try store.place(temporary, at: path)
+        try store.place(temporary, of: directory, at: path)
         isPlaced = true
     }
 }
 
 extension stat {
-    fileprivate var modified: Int64 { Int64(st_mtim.tv_sec) * 1_000_000_000 + Int64(st_mtim.tv_nsec) }
+    /// File systems keep times up to the year 2446 and beyond, which are more nanoseconds than a number holds: what lies outside of
+    /// 1824 to 2116 counts as the nearer end, so that differences of two such times cannot overflow.
+    fileprivate var modified: Int64 {
+        let (nanoseconds, overflow) = Int64(st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        let largest = Int64.max / 2
+        guard !overflow else { return st_mtim.tv_sec < 0 ? -largest : largest }
+        return max(-largest, min(largest, nanoseconds)) + Int64(st_mtim.tv_nsec)
+    }
 }
 
 extension RepositoryError {

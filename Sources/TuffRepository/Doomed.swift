@@ -8,6 +8,8 @@ struct Mark: Hashable {
     static let largest = 16 << 20
     /// Packs that one mark names at most, which is 16 TiB of them.
     static let most = 1_000_000
+    /// Bytes of all marks that are read: all that they name is held in memory. 64 TiB of packs.
+    static let mostBytes: UInt64 = 64 << 20
 
     static func path(_ id: FileID) -> String { "marks/\(id)" }
 
@@ -26,9 +28,15 @@ struct Mark: Hashable {
     ) throws(RepositoryError) -> (marks: [Mark], damaged: [(id: FileID, error: RepositoryError)]) {
         var marks: [Mark] = []
         var damaged: [(FileID, RepositoryError)] = []
+        var bytes: UInt64 = 0
         for file in try store.list("marks") {
             guard let id = FileID(file.name) else { continue }
             do throws(RepositoryError) {
+                bytes += min(file.size, mostBytes)
+                guard bytes <= mostBytes else {
+                    throw RepositoryError(
+                        .damaged, "\(path(id)) is one more than the \(mostBytes >> 20) MiB of marks that are read")
+                }
                 marks.append(Mark(id: id, packs: try packs(of: id, store, custody), made: file.modified))
             } catch  where error.code == .notFound {
                 continue  // Removed since it was listed.

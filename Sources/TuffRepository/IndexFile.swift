@@ -48,6 +48,9 @@ final class IndexFile: Sendable {
     /// so that no page is worth more than another.
     private let cache = Mutex<[(page: Int, content: [UInt8])?]>(Array(repeating: nil, count: cached))
     private static let cached = 512
+    /// Entries of one name in one file after which no further page is looked at: backups that were cut off or at work together leave a
+    /// few, and a file of nothing else would cost all of itself for each look-up.
+    private static let mostCopies = 256
 
     static func path(_ id: FileID) -> String { "index/\(id)" }
 
@@ -61,14 +64,12 @@ final class IndexFile: Sendable {
         do throws(RepositoryError) {
             layout = try Self.layout(reader, id: id, seal: seal)
         } catch  where error.isLoss { throw Self.damaged(id, error.description) }
-        packs = try Self.pages(
+        packs = try Self.items(
             layout.firstPackPage, layout.packPages, id, reader, seal, width: FileID.byteCount, count: layout.packs
-        )
-        .map { bytes in bytes.withUnsafeBytes { FileID($0) } }
-        fences = try Self.pages(
+        ) { FileID($0) }
+        fences = try Self.items(
             layout.firstFencePage, layout.fencePages, id, reader, seal, width: 8, count: layout.entryPages
-        )
-        .map { bytes in bytes.withUnsafeBytes { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) } }
+        ) { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) }
         guard zip(fences, fences.dropFirst()).allSatisfy({ $0 <= $1 }) else {
             throw Self.damaged(id, "its fences are in disorder")
         }
@@ -87,8 +88,11 @@ final class IndexFile: Sendable {
         // The first page that may hold it is the one before the first whose fence is no less.
         var page = max(0, fences.partitioningIndex { $0 >= name.prefix } - 1)
         var found: [(number: Int, location: Location)] = []
-        while page < fences.count, page == 0 || fences[page] <= name.prefix {
-            for match in try matches(name, inPage: page) where (match.entry.coding == .node) == node {
+        var looks = 0
+        while page < fences.count, page == 0 || fences[page] <= name.prefix, looks < Self.mostCopies {
+            let matches = try matches(name, inPage: page)
+            looks += max(1, matches.count)
+            for match in matches where (match.entry.coding == .node) == node {
                 let number = page * IndexLayout.entriesPerPage + match.slot
                 found.append((number, Location(pack: packs[match.pack], entry: match.entry)))
             }
@@ -181,16 +185,19 @@ final class IndexFile: Sendable {
         return content
     }
 
-    /// The first `count` items of `width` bytes of consecutive pages.
-    private static func pages(
-        _ first: Int, _ pages: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal, width: Int, count: Int
-    ) throws(RepositoryError) -> [ArraySlice<UInt8>] {
-        var items: [ArraySlice<UInt8>] = []
-        items.reserveCapacity(count)
+    /// The first `count` items of `width` bytes of consecutive pages. No room is made for what a footer claims before it is there: the
+    /// file may be one hole.
+    private static func items<Item>(
+        _ first: Int, _ pages: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal, width: Int, count: Int,
+        _ make: (UnsafeRawBufferPointer) -> Item
+    ) throws(RepositoryError) -> [Item] {
+        var items: [Item] = []
         for number in first..<(first + pages) {
             let content = try page(number, id, reader, seal)
-            for offset in stride(from: 0, to: content.count - width + 1, by: width) where items.count < count {
-                items.append(content[offset..<(offset + width)])
+            content.withUnsafeBytes { bytes in
+                for offset in stride(from: 0, to: bytes.count - width + 1, by: width) where items.count < count {
+                    items.append(make(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + width)])))
+                }
             }
         }
         return items
@@ -215,6 +222,7 @@ final class IndexFile: Sendable {
             )
         }
         guard entries <= IndexLayout.mostEntries else { throw damaged(id, "it claims \(entries) entries") }
+        guard packs <= entries else { throw damaged(id, "it claims \(packs) packs for \(entries) entries") }
         let layout = IndexLayout(entries: Int(entries), packs: Int(packs))
         guard layout.size == reader.size else {
             throw damaged(id, "it has \(reader.size) bytes instead of \(layout.size)")

@@ -13,6 +13,24 @@ package struct RepositorySecret: Sendable {
             throw RepositoryError(.refused, "a key file holds 1 to 1,024 bytes")
         }
     }
+
+    /// Fewest bytes of a secret that a slot is made for. One that is there is opened by whatever opens it.
+    static let least = 8
+    /// Bytes beneath which a person should be told that guessing is cheap.
+    package static let advisable = 16
+
+    /// Bytes of it.
+    package var length: Int { bytes.count }
+
+    /// Throws `refused` for one that is guessed in no time: whoever reads the medium tries as many as they like.
+    package func demandLength() throws(RepositoryError) {
+        guard bytes.count >= Self.least else {
+            throw RepositoryError(
+                .refused,
+                "a key of \(bytes.count) bytes is guessed in no time: it needs at least \(Self.least), and should have 32 random ones: "
+                    + "'(umask 077; head -c 32 /dev/urandom | base64 > FILE)' makes such a file")
+        }
+    }
 }
 
 /// One of several wrappings of the repository key (docs/repository-format.md, "Key slots").
@@ -60,6 +78,25 @@ package struct KeySlot: Sendable {
         return (slots.sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }, damaged)
     }
 
+    /// Those that are tried, cheapest first: each costs a derivation of `n` rounds of scrypt, and whoever can write to the medium can
+    /// write any number of slots. All that are tried cost no more than 64 of Tuff's own, some seconds.
+    static func affordable(_ slots: [KeySlot]) -> [KeySlot] {
+        var rounds = 0
+        return slots.sorted { $0.record.n < $1.record.n }.prefix { slot in
+            rounds += max(1, slot.hasProperCost ? slot.record.n : 1)
+            return rounds <= mostRounds
+        }
+    }
+
+    /// Slots of a repository.
+    static let most = 64
+    private static let mostRounds = most * 32_768
+
+    private var hasProperCost: Bool { (1 << 14...Self.largestCost).contains(record.n) }
+
+    /// 256 MiB of memory, a second of time.
+    private static let largestCost = 1 << 18
+
     private static func read(_ id: FileID, _ store: any Store) throws(RepositoryError) -> KeySlot {
         let line = try ProvenLine.line(try store.contents(path(id), limit: largest), path: path(id))
         guard let record = try? JSONDecoder().decode(Record.self, from: Data(line)) else {
@@ -73,6 +110,7 @@ package struct KeySlot: Sendable {
         _ key: SymmetricKey, under secret: RepositorySecret, label: String, now: String, description: [UInt8],
         in store: any Store
     ) throws(RepositoryError) -> KeySlot {
+        try secret.demandLength()
         let id = FileID()
         let salt = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
         var record = Record(created: now, label: label, proof: "", salt: hexadecimal(salt), wrapped: "")
@@ -117,7 +155,7 @@ package struct KeySlot: Sendable {
 
     /// The bounds keep a slot that somebody else wrote from taking all memory or no time.
     private static func derive(_ secret: RepositorySecret, _ record: Record) throws(RepositoryError) -> SymmetricKey {
-        guard record.kdf == "scrypt", record.r == 8, record.p == 1, (1 << 14...1 << 20).contains(record.n),
+        guard record.kdf == "scrypt", record.r == 8, record.p == 1, (1 << 14...largestCost).contains(record.n),
             record.n.nonzeroBitCount == 1, let salt = hexadecimal(record.salt), salt.count == 32,
             let key = try? KDF.Scrypt.deriveKey(
                 from: secret.bytes, salt: salt, outputByteCount: keySize, rounds: record.n, blockSize: record.r,

@@ -42,9 +42,11 @@ package final class Lease: Sendable {
             return !ProcessTable.isRunning(pid, since: started)
         }
 
-        fileprivate var inTheWay: RepositoryError {
+        fileprivate func inTheWay(_ id: FileID) -> RepositoryError {
             RepositoryError(
-                .locked, "the repository is in use by \(command) (process \(pid) on \(host), since \(since))")
+                .locked,
+                "the repository is in use by \(command) (process \(pid) on \(host), since \(since)), by its \(Lease.path(id))"
+            )
         }
     }
 
@@ -84,9 +86,9 @@ package final class Lease: Sendable {
             do throws(RepositoryError) {
                 // Ours is listed before we look: of two that come at once at least one sees the other.
                 let others = try others(of: lease.id, store, own: holder)
-                let exclusive = others.first { $0.kind == .exclusive }
+                let exclusive = others.first { $0.holder.kind == .exclusive }
                 guard let other = exclusive ?? (holder.kind == .exclusive ? others.first : nil) else { return lease }
-                if isOver { throw other.inTheWay }
+                if isOver { throw other.holder.inTheWay(other.id) }
                 // Of two exclusive ones both give way, and try again after pauses that differ.
                 if holder.kind == .exclusive, exclusive == nil {
                     waiter = lease
@@ -118,9 +120,9 @@ package final class Lease: Sendable {
     /// The living holders of other leases; the leases of the dead are removed.
     private static func others(
         of own: FileID, _ store: any Store, own holder: Holder
-    ) throws(RepositoryError) -> [Holder] {
+    ) throws(RepositoryError) -> [(id: FileID, holder: Holder)] {
         let now = try store.now()
-        var living: [Holder] = []
+        var living: [(id: FileID, holder: Holder)] = []
         for file in try store.list("leases") {
             guard let id = FileID(file.name), id != own else { continue }
             let bytes: [UInt8]
@@ -132,6 +134,9 @@ package final class Lease: Sendable {
                 bytes = []
             }
             let read = try? JSONDecoder().decode(Holder.self, from: Data(ProvenLine.line(bytes, path: path(id))))
+            // A time in the future would hold until then. Whoever is there touches it within a minute; touched here, it is over in half
+            // an hour if nobody is.
+            if file.modified > now + pause, (try? store.touch(path(id))) == false { continue }
             // One that nobody can read is somebody's until its time is over.
             let other =
                 read
@@ -141,7 +146,7 @@ package final class Lease: Sendable {
             if other.isGone(seenFrom: holder, silent: now - file.modified) {
                 try store.remove(path(id))
             } else {
-                living.append(other)
+                living.append((id, other))
             }
         }
         return living

@@ -3,25 +3,20 @@ import Synchronization
 /// Which packs a check still has to look at, and what its threads found; shared by them.
 final class PackLooks: Sendable {
     private struct State {
-        var next = 0
+        var packs: [PackFile] = []
         var isStopped = false
         /// Entries of the index that tables of packs deny.
         var denied = 0
         var outcomes: [PackLook.Outcome] = []
+        var waiting: [FileID] = []
     }
 
-    private let packs: [PackFile]
     private let state = Mutex(State())
 
-    init(_ packs: [PackFile]) { self.packs = packs }
+    /// Gives the threads these packs to look at.
+    func begin(_ packs: [PackFile]) { state.withLock { $0.packs = packs.reversed() } }
 
-    func next() -> PackFile? {
-        state.withLock { state in
-            guard !state.isStopped, state.next < packs.count else { return nil }
-            defer { state.next += 1 }
-            return packs[state.next]
-        }
-    }
+    func next() -> PackFile? { state.withLock { state in state.isStopped ? nil : state.packs.popLast() } }
 
     /// A thread failed: what the others do is for nothing.
     func stop() { state.withLock { $0.isStopped = true } }
@@ -29,6 +24,7 @@ final class PackLooks: Sendable {
     func add(_ outcome: PackLook.Outcome) {
         var outcome = outcome
         state.withLock { state in
+            guard !outcome.isWaiting else { return state.waiting.append(outcome.id) }
             state.denied += outcome.denied.count
             if state.denied > Self.mostDenied { outcome.denied = [] }
             state.outcomes.append(outcome)
@@ -41,6 +37,9 @@ final class PackLooks: Sendable {
     /// Whether the index lies so much that it says nothing.
     var hasLies: Bool { state.withLock { $0.denied > Self.mostDenied } }
 
+    /// Packs that wait for all that the index says of them, in the order of their IDs.
+    var waiting: [FileID] { state.withLock { $0.waiting }.sorted() }
+
     /// What was found, in the order of the packs' IDs, whichever thread was first.
     var inOrder: [PackLook.Outcome] { state.withLock { $0.outcomes }.sorted { $0.id < $1.id } }
 }
@@ -49,6 +48,8 @@ final class PackLooks: Sendable {
 final class PackLook {
     struct Outcome: Sendable {
         let id: FileID
+        /// Nothing was found yet: it takes all that the index says of the pack, which is looked for in one pass for many.
+        var isWaiting = false
         /// Whether what the index says of its records may be believed.
         var isThere = false
         /// Its own table cannot be read.
@@ -73,15 +74,20 @@ final class PackLook {
         checker = RecordChecker(repository)
     }
 
-    func at(_ id: FileID, reads: Bool) throws(RepositoryError) -> Outcome {
+    /// - Parameter said: all that the index says of the pack, where it was looked for.
+    func at(_ id: FileID, reads: Bool, said: [Location]? = nil) throws(RepositoryError) -> Outcome {
         var outcome = Outcome(id: id)
         let entries: [PackEntry]
         do throws(RepositoryError) {
             entries = try PackReader(id, store: repository.store, custody: repository.custody).table().1
             outcome.isThere = true
         } catch  where error.isDamage {
+            guard let said = said ?? (index.tallies[id] == nil ? [] : nil) else {
+                outcome.isWaiting = true
+                return outcome
+            }
             outcome.damage.append(error.description)
-            try salvage(&outcome)
+            try salvage(said, &outcome)
             return outcome
         } catch  where error.code == .notFound {
             // Destroyed by a prune since it was listed, unless nobody had said that it would be.
@@ -89,7 +95,11 @@ final class PackLook {
             return outcome
         }
         let all = entries.map { Location(pack: id, entry: $0) }
-        let known = try known(all, &outcome)
+        guard let known = try known(all, said, &outcome) else {
+            outcome = Outcome(id: id)
+            outcome.isWaiting = true
+            return outcome
+        }
         outcome.isStray = known.isEmpty
         guard reads else { return outcome }
         // What an earlier repair left out of the index hurts nobody, but the next one must know it as well, to leave it out again.
@@ -100,19 +110,24 @@ final class PackLook {
         return outcome
     }
 
-    /// Those of a table's records that the index has; notes what it says of the pack beside.
-    private func known(_ table: [Location], _ outcome: inout Outcome) throws(RepositoryError) -> Set<Location> {
+    /// Those of a table's records that the index has; notes what it says of the pack beside. nil where that takes all it says.
+    private func known(
+        _ table: [Location], _ all: [Location]?, _ outcome: inout Outcome
+    ) throws(RepositoryError) -> Set<Location>? {
         guard let tallies = index.tallies[outcome.id] else { return [] }
         if tallies == [EntryTally(table.map(\.entry))] { return Set(table) }
         // A repair left out what was damaged, or the index lies. What it says of these names is told by looking them up, and
         // only where that is not all of it the whole index is read.
-        var said: Set<Location> = []
-        for location in table {
-            for isNode in [false, true] {
-                said.formUnion(try index.find(location.entry.name, node: isNode).filter { $0.pack == outcome.id })
+        var said = Set(all ?? [])
+        if all == nil {
+            for location in table {
+                for isNode in [false, true] {
+                    said.formUnion(
+                        try index.find(location.entry.name, node: isNode).filter { $0.pack == outcome.id })
+                }
             }
+            if tallies != [EntryTally(said.map(\.entry))] { return nil }
         }
-        if tallies != [EntryTally(said.map(\.entry))] { said.formUnion(try index.entries(ofPack: outcome.id)) }
         let known = said.intersection(table)
         outcome.denied = said.subtracting(known)
         guard let first = outcome.denied.min(by: { $0.entry.name < $1.entry.name }) else { return known }
@@ -124,9 +139,9 @@ final class PackLook {
     }
 
     /// Reads all that the index knows of a pack whose own table cannot be read.
-    private func salvage(_ outcome: inout Outcome) throws(RepositoryError) {
+    private func salvage(_ said: [Location], _ outcome: inout Outcome) throws(RepositoryError) {
         (outcome.isThere, outcome.isTorn) = (true, true)
-        for location in try index.entries(ofPack: outcome.id) where try isSound(location, tells: true, &outcome) {
+        for location in said where try isSound(location, tells: true, &outcome) {
             outcome.salvaged.append(location)
         }
     }

@@ -11,20 +11,20 @@ package enum PointChoice: Hashable, Sendable {
 
     /// The one that is meant among `points`, oldest first.
     ///
-    /// - Parameter damaged: points that cannot be read. Nobody knows whose they are and of when, so that one of them may be the
-    ///   latest: an older one in its place would be the wrong volume without a word.
+    /// - Parameters:
+    ///   - damaged: points that cannot be read. Nobody knows whose they are and of when, so that one of them may be the
+    ///     latest: an older one in its place would be the wrong volume without a word.
+    ///   - aside: points whose time is not to be believed; they have their ID alone.
     package func choose(
-        among points: [RestorePoint], damaged: [DamagedPoint], series: String?
+        among points: [RestorePoint], damaged: [DamagedPoint], series: String?, passingOver aside: Set<FileID> = []
     ) throws(RepositoryError) -> RestorePoint {
         let own = points.filter { series == nil || $0.record.series.name == series }
         let wanted = series.map { "of '\($0)' " } ?? ""
         if case .id(let prefix) = self { return try Self.choose(prefix, among: own, damaged, wanted) }
-        let candidates: [RestorePoint], missing: String
-        switch self {
-        case .notAfter(let time):
-            (candidates, missing) = (own.filter { $0.record.time <= time }, "\(wanted)from \(time) or before")
-        default:
-            (candidates, missing) = (own, "\(wanted)in the repository")
+        var candidates = own.filter { !aside.contains($0.id) }, missing = "\(wanted)in the repository"
+        if case .notAfter(let time) = self {
+            candidates = candidates.filter { $0.record.time <= time }
+            missing = "\(wanted)from \(time) or before"
         }
         if let lost = damaged.first {
             throw RepositoryError(
@@ -79,11 +79,12 @@ extension RestorePoint {
     ///
     /// - Parameters:
     ///   - prefix: of its ID.
+    ///   - aside: points whose time is not to be believed.
     ///   - now: RFC 3339, UTC.
     /// - Throws: `refused` where it cannot be that one.
     package static func baseOfChanges(
         _ prefix: String, of series: Series, size: UInt64, among points: [RestorePoint], damaged: [DamagedPoint],
-        hurt: Set<FileID>, now: String
+        hurt: Set<FileID>, aside: Set<FileID> = [], now: String
     ) throws(RepositoryError) -> RestorePoint {
         guard PointChoice.isID(prefix) else {
             throw RepositoryError(
@@ -102,7 +103,9 @@ extension RestorePoint {
                 "restore point \(point.id) has \(point.record.size) bytes, and what is backed up \(size)\(way)")
         }
         // The next list would be taken to be relative to the newest, and nothing tells that this one was made after it.
-        if let newer = points.first(where: { $0.record.series == series && $0.record.time > now }) {
+        if let newer = points.first(where: {
+            $0.record.series == series && $0.record.time > now && !aside.contains($0.id)
+        }) {
             throw RepositoryError(
                 .refused,
                 "restore point \(newer.id) is of \(newer.record.time), later than this clock's \(now); set the clock\(way)"
@@ -117,11 +120,15 @@ extension RestorePoint {
 
     /// The point that a list of changes is relative to: the last that was made of a series.
     ///
-    /// - Parameter now: RFC 3339, UTC.
+    /// - Parameters:
+    ///   - aside: points whose time is not to be believed, each with the time at which that was said: whatever was made since
+    ///     was made after it.
+    ///   - now: RFC 3339, UTC.
     /// - Throws: `refused` where that is not certain. A list that is relative to another point leaves changes out of a backup, and
     ///   nothing could ever tell.
     package static func baseOfChanges(
-        _ series: Series, among points: [RestorePoint], damaged: [DamagedPoint], hurt: Set<FileID>, now: String
+        _ series: Series, among points: [RestorePoint], damaged: [DamagedPoint], hurt: Set<FileID>,
+        aside: [FileID: String] = [:], now: String
     ) throws(RepositoryError) -> RestorePoint {
         let way = "; back up once without --changed-ranges"
         if let lost = damaged.first {
@@ -129,7 +136,8 @@ extension RestorePoint {
                 .refused,
                 "\(lost.error), and it may be the last of '\(series.name)', which the changes are relative to\(way)")
         }
-        let own = points.filter { $0.record.series == series }
+        let all = points.filter { $0.record.series == series }
+        let own = all.filter { aside[$0.id] == nil }
         guard let last = own.last else {
             throw RepositoryError(
                 .refused, "there is no restore point of '\(series.name)' that changes could be relative to\(way)")
@@ -139,6 +147,12 @@ extension RestorePoint {
             throw RepositoryError(
                 .refused,
                 "the clock was put back, and which restore point of '\(series.name)' was made last is not certain\(way)"
+            )
+        }
+        if let other = all.first(where: { aside[$0.id].map { $0 >= last.record.time } ?? false }) {
+            throw RepositoryError(
+                .refused,
+                "restore point \(other.id) was set aside and none of '\(series.name)' was made since: it may be the last\(way)"
             )
         }
         guard !hurt.contains(last.id) else {

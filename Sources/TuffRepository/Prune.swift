@@ -12,6 +12,8 @@ package struct Prune: Sendable {
         package var destroyedBytes: UInt64 = 0
         /// Bytes copied out of packs that were mostly dead.
         package var copied: UInt64 = 0
+        /// Points that are passed over since a person said so now.
+        package var setAside: [FileID] = []
 
         package init() {}
     }
@@ -49,6 +51,7 @@ package struct Prune: Sendable {
         // Before anything is removed: whoever cannot tell what is alive removes nothing.
         let index = try index()
         var alive = try Alive(kept, repository, index, lease)
+        let leaving = try leaving(&alive)
         try lease?.demand()
         // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is left
         // of a chain when this is cut off must be its end.
@@ -58,9 +61,39 @@ package struct Prune: Sendable {
         for id in try repository.hurtPoints().intersection(removed).sorted() {
             try repository.store.remove("hurt/\(id)")
         }
+        for id in try repository.setAside().points.keys.filter(removed.contains).sorted() {
+            try repository.store.remove(Repository.asidePath(id))
+        }
         try removeTemporaries()
-        try markDead(&alive, index, &report)
+        try mark(leaving, &alive, index, &report)
         try destroy(kept, &report)
+        return report
+    }
+
+    /// What pruning without these points would do now, in packs and bytes. Nothing is changed.
+    package func forecast(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
+        let removed = Set(points.map(\.id))
+        let found = try repository.points().points
+        let kept = found.filter { !removed.contains($0.id) }
+        var alive = try Alive(kept, repository, try index(), lease)
+        let leaving = try leaving(&alive)
+        var report = Report()
+        report.removedPoints = found.filter { removed.contains($0.id) }
+        report.copied = leaving.needed
+        report.marked = leaving.dead.count + leaving.sparse.count
+        report.markedBytes = (leaving.dead + leaving.sparse).reduce(0) { $0 + (alive.packs[$1] ?? 0) }
+        let now = try repository.store.now()
+        let due = try Mark.list(repository.store, repository.custody).filter { now - $0.made >= waits }
+        for pack in Set(due.flatMap(\.packs)) where (alive.bytes[pack] ?? 0) == 0 {
+            guard let bytes = alive.packs[pack] else { continue }
+            report.destroyed += 1
+            report.destroyedBytes += bytes
+        }
+        // What is marked is destroyed in the same run where nobody waits.
+        if waits == 0 {
+            report.destroyed += report.marked
+            report.destroyedBytes += report.markedBytes
+        }
         return report
     }
 
@@ -71,28 +104,47 @@ package struct Prune: Sendable {
     /// What writers that died left. A living one has its files for minutes, not for a day.
     private func removeTemporaries() throws(RepositoryError) {
         let now = try repository.store.now()
-        for file in try repository.store.list("temporary") where now - file.modified > Self.patience {
+        // Nobody writes a file whose time is a day ahead either.
+        for file in try repository.store.list("temporary") where abs(now - file.modified) > Self.patience {
             try repository.store.remove("temporary/\(file.name)")
         }
     }
 
     // MARK: Marking
 
-    private func markDead(
-        _ alive: inout Alive, _ index: RepositoryIndex, _ report: inout Report
-    ) throws(RepositoryError) {
-        let doomed = Set(try Mark.list(repository.store, repository.custody).flatMap(\.packs))
+    /// Packs that nothing needs, and those of which little is needed.
+    private struct Leaving {
         var dead: [FileID] = []
         var sparse: [FileID] = []
+        /// Bytes that are needed in the sparse ones.
+        var needed: UInt64 = 0
+    }
+
+    private func leaving(_ alive: inout Alive) throws(RepositoryError) -> Leaving {
+        let doomed = Set(try Mark.list(repository.store, repository.custody).flatMap(\.packs))
+        var leaving = Leaving()
         for pack in alive.packs.keys.sorted() where !doomed.contains(pack) {
             let bytes = alive.bytes[pack] ?? 0
             if bytes == 0 {
-                dead.append(pack)
+                leaving.dead.append(pack)
             } else if Double(bytes) < Self.copiedBelow * Double(alive.all[pack] ?? 0) {
-                report.copied += bytes
-                sparse.append(pack)
+                leaving.needed += bytes
+                leaving.sparse.append(pack)
             }
         }
+        for pack in leaving.dead + leaving.sparse {
+            try alive.demandSpare(pack)
+            try lease?.keep()
+        }
+        return leaving
+    }
+
+    private func mark(
+        _ leaving: Leaving, _ alive: inout Alive, _ index: RepositoryIndex, _ report: inout Report
+    ) throws(RepositoryError) {
+        var dead = leaving.dead
+        let sparse = leaving.sparse
+        report.copied = leaving.needed
         alive.toCopy = Set(sparse)
         // Copies are durable and in the index before what they were copied from is marked.
         do throws(RepositoryError) {
@@ -139,14 +191,21 @@ package struct Prune: Sendable {
     private func destroy(_ points: [RestorePoint], _ report: inout Report) throws(RepositoryError) {
         let store = repository.store
         let now = try store.now()
-        let due = try Mark.list(store, repository.custody).filter { now - $0.made >= waits }
+        let marks = try Mark.list(store, repository.custody)
+        // One of the future would wait until then: from now on it is of now.
+        for mark in marks where mark.made > now { _ = try store.touch(Mark.path(mark.id)) }
+        let due = marks.filter { now - $0.made >= waits }
         guard !due.isEmpty else { return }
         let marked = Set(due.flatMap(\.packs))
         let index = try index()
         // Looked at again: what a listed point needs and nothing else holds is not destroyed, whoever marked it. Without
         // its mark the pack is as good as any.
-        let alive = try Alive(points, repository, index, lease)
+        var alive = try Alive(points, repository, index, lease)
         let packs = marked.filter { (alive.bytes[$0] ?? 0) == 0 }
+        for pack in packs.sorted() {
+            try alive.demandSpare(pack)
+            try lease?.keep()
+        }
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
         for pack in packs.sorted() {

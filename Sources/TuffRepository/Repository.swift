@@ -77,11 +77,19 @@ package struct Repository: Sendable {
             throw RepositoryError(.wrongKey, "the repository is encrypted and no key was given")
         }
         var (slots, damaged) = try KeySlot.list(store)
-        for slot in slots {
+        let tried = KeySlot.affordable(slots)
+        for slot in tried {
             do throws(RepositoryError) {
                 guard let key = try slot.open(secret, description: line), slot.wraps(key) else { continue }
                 return Repository(store: store, custody: Custody(id, key: key), description: description)
             } catch { damaged.append(error) }
+        }
+        guard tried.count == slots.count else {
+            throw RepositoryError(
+                .wrongKey,
+                "the key opens none of the \(tried.count) cheapest of \(slots.count) key slots, and no more are tried: somebody put "
+                    + "others into the repository's directory 'keys'; remove all but your own from it, or put it back from a copy"
+            )
         }
         guard slots.count + damaged.count > 0 else {
             throw RepositoryError(
@@ -149,6 +157,10 @@ package struct Repository: Sendable {
     /// Lets another secret open the repository.
     package func addKey(_ secret: RepositorySecret, label: String, now: String) throws(RepositoryError) -> KeySlot {
         guard let key = custody.key else { throw RepositoryError(.refused, "the repository is not encrypted") }
+        guard try keySlots().count < KeySlot.most else {
+            throw RepositoryError(
+                .refused, "the repository has \(KeySlot.most) key slots, and more are not tried; take one away first")
+        }
         return try KeySlot.add(
             key, under: secret, label: label, now: now, description: try Self.describe(store).line, in: store)
     }
@@ -185,7 +197,7 @@ package struct Repository: Sendable {
     /// Regular files in the repository's directories whose names no file of a repository has there.
     func unknownFiles() throws(RepositoryError) -> [String] {
         var unknown: [String] = []
-        for directory in ["index", "points", "marks", "leases", "keys", "hurt"] {
+        for directory in ["index", "points", "marks", "leases", "keys", "hurt", "aside"] {
             unknown += try store.list(directory).filter { FileID($0.name) == nil }.map { "\(directory)/\($0.name)" }
         }
         // Whether that directory is there is another question.
@@ -207,7 +219,15 @@ package struct Repository: Sendable {
     package func points() throws(RepositoryError) -> (points: [RestorePoint], damaged: [DamagedPoint]) {
         var points: [RestorePoint] = []
         var damaged: [DamagedPoint] = []
-        for file in try store.list("points") {
+        let files = try store.list("points")
+        // All of them are held in memory, documents and labels too.
+        guard files.reduce(0, { $0 + min($1.size, UInt64(RestorePoint.largest)) }) <= RestorePoint.mostBytes else {
+            throw RepositoryError(
+                .refused,
+                "the restore points have more than \(RestorePoint.mostBytes >> 20) MiB, which is more than is read: 'ls -lS' of the "
+                    + "repository's directory 'points' shows the largest, and those that nobody made may be removed")
+        }
+        for file in files {
             guard let id = FileID(file.name) else { continue }
             do throws(RepositoryError) {
                 points.append(try RestorePoint.read(id, store: store, custody: custody))
@@ -217,22 +237,7 @@ package struct Repository: Sendable {
                 damaged.append(DamagedPoint(id: id, error: error))
             }
         }
-        return (Self.ordered(points), damaged)
-    }
-
-    /// Oldest first. Of those of one second a point comes after the one that it was compared with.
-    private static func ordered(_ points: [RestorePoint]) -> [RestorePoint] {
-        let byID = Dictionary(points.map { ($0.id.description, $0) }, uniquingKeysWith: { first, _ in first })
-        /// Compared-with points of the same second before it; bounded, since what is read from a disk may go in circles.
-        func rank(_ point: RestorePoint) -> Int {
-            var rank = 0, last = point
-            while let parent = last.record.parent.flatMap({ byID[$0] }), parent.record.time == point.record.time,
-                rank < points.count
-            { (rank, last) = (rank + 1, parent) }
-            return rank
-        }
-        let ranked = points.map { ($0, rank($0)) }
-        return ranked.sorted { ($0.0.record.time, $0.1, $0.0.id) < ($1.0.record.time, $1.1, $1.0.id) }.map(\.0)
+        return (points.ordered(), damaged)
     }
 }
 

@@ -32,6 +32,8 @@ final class RepositoryIndex: Sendable {
     private static let portion = 256 * 1_024
     /// Index files after which some are merged: each is asked for a block that none has.
     private static let mostFiles = 16
+    /// Index files that are opened: each is asked for each name. Merging keeps them at a few dozen.
+    private static let mostOpened = 512
     /// After this long they are written too, so that work that is killed need not be done again; and after an eighth of the
     /// time that the work takes, which bounds their number.
     private let checkpoint: Duration
@@ -85,6 +87,7 @@ final class RepositoryIndex: Sendable {
             do throws(RepositoryError) {
                 for id in listed where files[id] == nil && broken[id] == nil {
                     do throws(RepositoryError) {
+                        guard files.count < mostOpened else { throw Self.tooMany(listed.count) }
                         let file = try IndexFile(id, store: store, custody: custody)
                         if care == .sorting { said[id] = try file.verify() }
                         files[id] = file
@@ -100,6 +103,13 @@ final class RepositoryIndex: Sendable {
             } catch  where error.code == .notFound { continue }
         }
         throw RepositoryError(.failed, "the index changes faster than it can be opened")
+    }
+
+    private static func tooMany(_ count: Int) -> RepositoryError {
+        RepositoryError(
+            .brokenIndex,
+            "there are \(count) index files, and no more than \(mostOpened) are read: 'tuff backup check --repair' makes the index anew"
+        )
     }
 
     /// Throws `locked` if packs have been marked since this index was opened that it did not know to be on their way out.
@@ -203,7 +213,8 @@ final class RepositoryIndex: Sendable {
         if own.count > 1 { try unite(own) }
     }
 
-    /// Puts one in the place of several. Where the disk is too full for that they stay, which are slower to look up and as good.
+    /// Puts one in the place of several. Where that fails (a full disk, one of them that cannot be read) they stay, which are slower to
+    /// look up and as good: what a backup stored is indexed by them. Only a lease that is gone ends the work.
     private func unite(_ files: [IndexFile]) throws(RepositoryError) {
         do throws(RepositoryError) {
             let writer = try IndexWriter(
@@ -211,7 +222,7 @@ final class RepositoryIndex: Sendable {
             var merge = try IndexMerge(files)
             while let location = try merge.next() { try writer.append(location) }
             try replace(files, by: writer.reopened(custody))
-        } catch  where error.code == .full {}
+        } catch  where error.code != .locked {}
     }
 
     /// Those to make one of, so that half as many are left: each entry is written again when what it is with doubles, as

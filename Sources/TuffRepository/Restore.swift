@@ -6,8 +6,11 @@ package struct Restore: Sendable {
     package struct Outcome: Hashable, Sendable {
         /// Bytes that were written; the rest was there already.
         package var written: UInt64 = 0
-        /// Bytes of the volume that could not be restored and became zeros, in order; empty unless that was asked for.
-        package var lost: [Range<UInt64>] = []
+        /// Bytes of the volume that could not be restored and became zeros; none unless that was asked for.
+        package var losses = LostRanges()
+
+        /// Where they were, in order: the first of very many.
+        package var lost: [Range<UInt64>] { losses.ranges }
     }
 
     package let point: RestorePoint
@@ -50,13 +53,11 @@ package struct Restore: Sendable {
             }
             outcome.withLock {
                 $0.written += writer.written
-                $0.lost += writer.lost
+                $0.losses.add(writer.lost)
             }
         }
         try target.finish(size: shape.size)
-        var result = outcome.withLock(\.self)
-        result.lost = result.lost.joined()
-        return result
+        return outcome.withLock(\.self)
     }
 }
 
@@ -83,7 +84,7 @@ private final class LeafWriter {
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.leaf, alignment: 4_096)
     private let keepsGoing: Bool
     private(set) var written: UInt64 = 0
-    private(set) var lost: [Range<UInt64>] = []
+    private(set) var lost = LostRanges()
 
     init(
         _ point: RestorePoint, repository: Repository, index: RepositoryIndex, target: any BlockTarget,
@@ -136,7 +137,7 @@ private final class LeafWriter {
         do throws(RepositoryError) {
             return try tree.leaf(leaf)
         } catch  where keepsGoing && error.isLoss {
-            lost.append(offset..<(offset + UInt64(count)))
+            lost.add(offset..<(offset + UInt64(count)))
             return nil
         }
     }
@@ -156,7 +157,7 @@ private final class LeafWriter {
                 wanted.into.initializeMemory(as: UInt8.self, repeating: 0)
                 guard let block = wanted.into.baseAddress, let start = leaf.baseAddress else { continue }
                 let begin = offset + UInt64(block - start)
-                lost.append(begin..<(begin + UInt64(wanted.into.count)))
+                lost.add(begin..<(begin + UInt64(wanted.into.count)))
             }
         }
     }

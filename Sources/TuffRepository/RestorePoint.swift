@@ -55,6 +55,8 @@ package struct RestorePoint: Hashable, Sendable {
     }
 
     static let largest = 16 << 20
+    /// Of all points of a repository together: some 500,000 points of ordinary volumes.
+    static let mostBytes: UInt64 = 1 << 30
 
     static func path(_ id: FileID) -> String { "points/\(id)" }
 
@@ -108,7 +110,7 @@ extension RestorePoint.Record {
     /// Whether its times are of the one form whose order as text is their order in time: by it `latest` is chosen.
     var hasProperTimes: Bool { Self.isProper(time) && Self.isProper(finished) }
 
-    private static func isProper(_ time: String) -> Bool {
+    static func isProper(_ time: String) -> Bool {
         // In the place of each digit the largest that it may be; the numbers of two digits are looked at below.
         let digits = Array(time.utf8)
         guard digits.count == 20,

@@ -41,6 +41,11 @@ final class TreeReader {
         let index: Int
     }
 
+    /// Place of the root; nil where the volume has none, or all of it is zero.
+    var top: Place? {
+        root == .zero || shape.nodes.isEmpty ? nil : Place(level: shape.nodes.count - 1, index: 0)
+    }
+
     /// Name of a node; nil if all beneath it is zero.
     func name(_ level: Int, _ index: Int) throws(RepositoryError) -> ContentName? {
         guard level + 1 < shape.nodes.count else { return root == .zero ? nil : root }

@@ -1,7 +1,7 @@
 /// Visits everything that restore points need.
 ///
-/// Of each series the first point is walked as a whole, and of every later one only what differs from the one before it: a change
-/// in one block of a leaf must not have the 31 beside it looked up again. Blocks are gathered and visited in the order of their
+/// A node is walked once, whatever points and places name it. Of each series the first point is walked as a whole, and of every later
+/// one only what differs from the one before it: a change in one block of a leaf must not have the 31 beside it looked up again. Blocks are gathered and visited in the order of their
 /// names, in portions that fit in memory: that is the order of the index, so that each of its pages is read once for a portion
 /// and not once for a block. Where something is lost, the points are walked again without gathering, to tell what each of them lacks.
 struct TreeWalk {
@@ -17,10 +17,12 @@ struct TreeWalk {
     /// What became of one point.
     struct Outcome {
         let point: RestorePoint
-        /// Bytes of its volume that cannot be read, in order.
-        let lost: [Range<UInt64>]
+        /// Bytes of its volume that cannot be read.
+        let lost: LostRanges
         /// Why its walk ended early.
         let failure: RepositoryError?
+
+        var isWhole: Bool { lost.bytes == 0 && failure == nil }
     }
 
     private struct Block: Equatable {
@@ -30,19 +32,15 @@ struct TreeWalk {
 
     private let repository: Repository
     private let index: RepositoryIndex
-    /// Nodes beneath which nothing is lost, by level: in another place the same node would be none. Volumes that have much in common
-    /// are walked once for all of them, as far as these are remembered.
-    private var whole: [Set<ContentName>] = []
-    private var remembered = 0
-    /// Some 100 MiB, and 2 TiB of volumes that have nothing in common.
-    private static let most = 1 << 20
+    private var ledger: NodeLedger
     /// Blocks that are to be visited; nil: each is visited at once.
     private var gathered: [Block]?
     /// 20 MiB of memory.
     private static let portion = 1 << 19
-    private var lost: [Range<UInt64>] = []
     /// Whether one of those that were gathered is not there.
     private var isMissing = false
+    /// Stretches that may still be told of all points together: each costs a way down its tree.
+    private var toTell = 5 * LostRanges.most
     private let progress: JobProgress?
 
     /// Walks all of them.
@@ -61,7 +59,7 @@ struct TreeWalk {
         var walk = TreeWalk(repository, index, progress, gathers: false)
         var outcomes: [FileID: Outcome] = [:]
         try walk.each(points, &visitor) { outcome in
-            if !outcome.lost.isEmpty || outcome.failure != nil { outcomes[outcome.point.id] = outcome }
+            if !outcome.isWhole { outcomes[outcome.point.id] = outcome }
             return true
         }
         return points.compactMap { outcomes[$0.id] }
@@ -71,6 +69,7 @@ struct TreeWalk {
         self.repository = repository
         self.index = index
         self.progress = progress
+        ledger = NodeLedger(index)
         gathered = gathers ? [] : nil
     }
 
@@ -80,7 +79,7 @@ struct TreeWalk {
     ) throws(RepositoryError) -> Bool {
         var isWhole = true
         try each(points, &visitor) { outcome in
-            isWhole = outcome.lost.isEmpty && outcome.failure == nil
+            isWhole = outcome.isWhole
             return isWhole
         }
         guard isWhole else { return false }
@@ -96,84 +95,120 @@ struct TreeWalk {
     ) throws(RepositoryError) {
         let groups = Dictionary(grouping: points, by: \.record.series).values
         for series in groups.sorted(by: { $0[0].id < $1[0].id }) {
-            var before: Before?
+            var before: TreeReader?
             for point in series {
-                lost = []
                 var failure: RepositoryError?
                 var reader: TreeReader?
+                var lost = LostRanges(room: min(LostRanges.most, toTell))
                 do throws(RepositoryError) {
                     let tree = try TreeReader(point, repository: repository, index: index)
-                    try walk(tree, since: before, point, &visitor)
+                    if let top = tree.top {
+                        let bytes = try measure(tree.root, top, tree, before, &visitor)
+                        if bytes > 0, gathered == nil { try tell(tree.root, top, tree, point, &lost, &visitor) }
+                        lost.bytes = bytes
+                    }
                     reader = tree
                 } catch  where error.isDamage { failure = error }
-                lost = lost.joined()
+                toTell -= lost.ranges.count
                 guard !isMissing, goesOn(Outcome(point: point, lost: lost, failure: failure)) else { return }
-                before = reader.map { Before(tree: $0, lost: lost) }
+                before = reader
             }
         }
     }
 
-    private mutating func walk(
-        _ tree: TreeReader, since before: Before?, _ point: RestorePoint, _ visitor: inout some Visitor
-    ) throws(RepositoryError) {
-        guard tree.root != .zero, !tree.shape.nodes.isEmpty else { return }
-        let place = TreeReader.Place(level: tree.shape.nodes.count - 1, index: 0)
-        _ = try walk(tree.root, place, tree, before, point, &visitor)
+    /// Visits what is beneath a node and was not met before; the bytes of it that are lost.
+    private mutating func measure(
+        _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ before: TreeReader?,
+        _ visitor: inout some Visitor
+    ) throws(RepositoryError) -> UInt64 {
+        let range = tree.shape.range(level: place.level, index: place.index)
+        let entry = try entry(of: name, place, range)
+        switch entry.map({ ledger[$0] }) {
+        case .whole: return 0
+        case .hurt(let bytes): return bytes
+        case .unknown, nil: break
+        }
+        try progress?.demand()
+        let children = tree.shape.children(level: place.level, index: place.index)
+        guard try visitor.visit(name, length: nil),
+            let node = try tree.node(named: name, level: place.level, children: children)
+        else { return UInt64(range.count) }
+        let known = place.level == 0 ? try names(of: place.index, before) : nil
+        var lost: UInt64 = 0
+        for (slot, child) in node.children.enumerated() {
+            guard let child else { continue }
+            let index = place.index * Format.fanOut + slot
+            if place.level > 0 {
+                let below = TreeReader.Place(level: place.level - 1, index: index)
+                lost += try measure(child, below, tree, before, &visitor)
+            } else if known?[slot] != child || range.count != Format.leaf {
+                lost += try measure(child, tree.shape.length(ofBlock: index), &visitor)
+            }
+        }
+        if let entry { ledger[entry] = lost == 0 ? .whole : .hurt(lost) }
+        return lost
     }
 
-    /// Whether all beneath a node is there.
-    private mutating func walk(
-        _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ before: Before?, _ point: RestorePoint,
-        _ visitor: inout some Visitor
-    ) throws(RepositoryError) -> Bool {
+    /// Where the ledger has a node. At the end of a volume the same node may have fewer children or a shorter block beneath it than
+    /// elsewhere: that one node of each level is walked for each point.
+    private func entry(
+        of name: ContentName, _ place: TreeReader.Place, _ range: Range<UInt64>
+    ) throws(RepositoryError) -> NodeLedger.Place? {
+        guard range.count == Format.leaf << (5 * place.level) else { return nil }
+        return try ledger.place(of: name, level: place.level)
+    }
+
+    /// Bytes of a block that are lost; of one that is gathered that is told later.
+    private mutating func measure(
+        _ name: ContentName, _ length: Int, _ visitor: inout some Visitor
+    ) throws(RepositoryError) -> UInt64 {
+        guard gathered != nil else { return try visitor.visit(name, length: length) ? 0 : UInt64(length) }
+        gathered?.append(Block(name: name, length: length))
+        if gathered?.count == Self.portion { try flush(&visitor) }
+        return 0
+    }
+
+    /// Names of the blocks that the point walked before has beneath a leaf, where all of them are there.
+    private func names(of leaf: Int, _ before: TreeReader?) throws(RepositoryError) -> [ContentName?]? {
+        guard let before, leaf < before.shape.leaves,
+            let name = try? before.nameOfLeaf(leaf),
+            let entry = try entry(
+                of: name, TreeReader.Place(level: 0, index: leaf), before.shape.range(level: 0, index: leaf)),
+            ledger[entry] == .whole
+        else { return nil }
+        return try? before.leaf(leaf)
+    }
+
+    /// Goes down once more to what was found lost beneath a node, and names its places in order while there is room for them.
+    private func tell(
+        _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ point: RestorePoint,
+        _ lost: inout LostRanges, _ visitor: inout some Visitor
+    ) throws(RepositoryError) {
+        guard !lost.isFull else { return }
         let range = tree.shape.range(level: place.level, index: place.index)
-        // At the end of a volume the same node may have fewer children or a shorter block beneath it than elsewhere.
-        let isFull = range.count == Format.leaf << (5 * place.level)
-        while whole.count <= place.level { whole.append([]) }
-        if isFull, whole[place.level].contains(name) { return true }
-        try progress?.demand()
-        if let before, before.name(place, range) == name, before.isWhole(range) { return true }
+        let state = try entry(of: name, place, range).map { ledger[$0] }
+        if state == .whole { return }
+        // Of what is lost as a whole there may be any number of leaves, and one stretch.
+        if place.level > 0, state == .hurt(UInt64(range.count)) { return lost.add(range) }
         let children = tree.shape.children(level: place.level, index: place.index)
         guard try visitor.visit(name, length: nil),
             let node = try tree.node(named: name, level: place.level, children: children)
         else {
             visitor.lost(range, of: point)
-            lost.append(range)
-            return false
+            return lost.add(range)
         }
-        var isWhole = true
-        for (slot, child) in node.children.enumerated() {
+        for (slot, child) in node.children.enumerated() where !lost.isFull {
             guard let child else { continue }
             let index = place.index * Format.fanOut + slot
-            let isThere: Bool
             if place.level > 0 {
-                isThere = try walk(
-                    child, TreeReader.Place(level: place.level - 1, index: index), tree, before, point, &visitor)
-            } else {
-                isThere = try block(child, index, tree, before, point, &visitor)
+                try tell(child, TreeReader.Place(level: place.level - 1, index: index), tree, point, &lost, &visitor)
+                continue
             }
-            if !isThere { isWhole = false }
+            let range = tree.shape.range(ofBlock: index)
+            if try visitor.visit(child, length: range.count) { continue }
+            visitor.lost(range, of: point)
+            lost.add(range)
         }
-        if isWhole, isFull, remembered < Self.most, whole[place.level].insert(name).inserted { remembered += 1 }
-        return isWhole
-    }
-
-    /// Whether a block is there; of one that is gathered that is told later.
-    private mutating func block(
-        _ name: ContentName, _ index: Int, _ tree: TreeReader, _ before: Before?, _ point: RestorePoint,
-        _ visitor: inout some Visitor
-    ) throws(RepositoryError) -> Bool {
-        let range = tree.shape.range(ofBlock: index)
-        if let before, before.name(ofBlock: index, range) == name, before.isWhole(range) { return true }
-        if gathered != nil {
-            gathered?.append(Block(name: name, length: range.count))
-            if gathered?.count == Self.portion { try flush(&visitor) }
-            return true
-        }
-        if try visitor.visit(name, length: range.count) { return true }
-        visitor.lost(range, of: point)
-        lost.append(range)
-        return false
     }
 
     /// Visits what is gathered, in the order of the index.
@@ -186,32 +221,5 @@ struct TreeWalk {
             last = block
             if try !visitor.visit(block.name, length: block.length) { isMissing = true }
         }
-    }
-}
-
-/// The point of the series that was walked before.
-private struct Before {
-    let tree: TreeReader
-    let lost: [Range<UInt64>]
-
-    /// Whether it lacks nothing there. What it lacks is looked for again: a node above may have been all that was gone.
-    func isWhole(_ range: Range<UInt64>) -> Bool {
-        let next = lost.partitioningIndex { $0.upperBound > range.lowerBound }
-        return next == lost.endIndex || lost[next].lowerBound >= range.upperBound
-    }
-
-    /// What it had in a place; nil where it had none that is as large, or nobody can tell.
-    func name(_ place: TreeReader.Place, _ range: Range<UInt64>) -> ContentName? {
-        guard place.level < tree.shape.nodes.count, place.index < tree.shape.nodes[place.level],
-            tree.shape.range(level: place.level, index: place.index) == range
-        else { return nil }
-        return (try? tree.name(place.level, place.index)) ?? nil
-    }
-
-    func name(ofBlock index: Int, _ range: Range<UInt64>) -> ContentName? {
-        guard index < tree.shape.blocks, tree.shape.range(ofBlock: index) == range,
-            let leaf = try? tree.leaf(index / Format.fanOut)
-        else { return nil }
-        return leaf[index % Format.fanOut]
     }
 }

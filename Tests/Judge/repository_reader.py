@@ -87,7 +87,7 @@ class Repository:
             try:
                 _, slot = File(4096, self.path, "keys", id).line(kdf="scrypt", n=int, proof=NAME, salt=NAME, wrapped=".{120}")
                 n, wrapped, id = slot["n"], bytes.fromhex(slot["wrapped"]), bytes.fromhex(id)
-                must(1 << 14 <= n <= 1 << 20 and n.bit_count() == 1 and (slot.get("r"), slot.get("p")) == (8, 1), "bad scrypt")
+                must(1 << 14 <= n <= 1 << 18 and n.bit_count() == 1 and (slot.get("r"), slot.get("p")) == (8, 1), "bad scrypt")
                 key = hashlib.scrypt(secret, salt=bytes.fromhex(slot["salt"]), n=n, r=8, p=1, dklen=32, maxmem=2047 * MIB)
                 key = AESGCM(key).decrypt(wrapped[:12], wrapped[12:], line + id)
                 proof = hmac.digest(key, b"tuff slot\0" + id + slot["wrapped"].encode(), "sha256")
@@ -189,8 +189,16 @@ class Repository:
         must(0 <= point["size"] <= BLOCK * FANOUT ** 9 and type(point["series"].get("name")) is str, f"{id}: bad size or name")
         return point | {"id": id}
 
+    def aside(self, id):
+        """Whether a person said that the time of a point is not to be believed."""
+        try:
+            return bool(File(4096, self.path, "aside", id).line(since=TIME))
+        except (OSError, ValueError):
+            return False
+
     def choose(self, which):
-        points = [p for p in map(self.point, self.ids("points")) if which in (p["id"], "latest", "latest:" + p["series"]["name"])]
+        points = [p for p in map(self.point, self.ids("points"))
+                  if which == p["id"] or which in ("latest", "latest:" + p["series"]["name"]) and not self.aside(p["id"])]
         must(points, "there is no such restore point")
         last = [p for p in points if p["time"] == max(p["time"] for p in points)]
         return max((p for p in last if p["id"] not in [q.get("parent") for q in last]), key=lambda p: p["id"])

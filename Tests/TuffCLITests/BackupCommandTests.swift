@@ -165,7 +165,7 @@ struct BackupCommandTests {
 
     @Test func keysComeAndGoAndTheLastStays() throws {
         let folder = try folder()
-        for name in ["one", "two", "three"] { try folder.write(name, name + "\n", mode: 0o600) }
+        for name in ["one", "two", "three"] { try folder.write(name, name + "-and-some-more\n", mode: 0o600) }
         try expect(folder, "init --repository e --key-file one", 0)
         try expect(folder, "key add --repository e --key-file one --new-key-file two --label spare", 0)
         let list = try expect(folder, "key list --repository e --key-file two", 0).out
@@ -179,6 +179,85 @@ struct BackupCommandTests {
         let spare = try #require(
             try expect(folder, "key list --repository e --key-file two", 0).out.split(separator: "\n").last?.prefix(32))
         #expect(try expect(folder, "key rm --repository e --key-file two \(spare)", 1).err.contains("last key slot"))
+    }
+
+    /// A repository of which a key of 600 opens a slot, and the same key as `open`, which others may read, and as `strange`, of another
+    /// user.
+    private func encrypted() throws -> TestFolder {
+        let folder = try folder()
+        try folder.write("key", "a-key-of-sixteen-bytes\n", mode: 0o600)
+        try folder.write("open", "a-key-of-sixteen-bytes\n", mode: 0o644)
+        try folder.write("strange", "a-key-of-sixteen-bytes\n", mode: 0o600)
+        // Only root can give a file away; anybody else has the other two.
+        if geteuid() == 0 { #expect(chown("\(folder.path)/strange", 65_534, 65_534) == 0) }
+        try expect(folder, "init --repository e --key-file key", 0)
+        try expect(folder, "run --repository e --key-file key --source disk --name db", 0)
+        return folder
+    }
+
+    @Test(arguments: geteuid() == 0 ? ["open", "strange"] : ["open"])
+    func aKeyThatOthersHaveOpensForReadingAlone(_ key: String) throws {
+        let folder = try encrypted()
+        let what = key == "open" ? "is open to other users (mode 0644)" : "belongs to user 65534, not to root"
+        for command in ["ls", "check", "restore --name db --to back", "check --repair"] {
+            let ended = try expect(folder, "\(command) --repository e --key-file \(key)", 0)
+            #expect(ended.err.contains("warning: the key file \(key) \(what)"), "\(command): \(ended.err)")
+        }
+        #expect(folder.text("back") == folder.text("disk"))
+        for command in [
+            "run --source disk --name db", "prune", "prune --dry-run", "key list", "key add --new-key-file key",
+            "key rm 00000000000000000000000000000000",
+        ] {
+            let ended = try expect(folder, "\(command) --repository e --key-file \(key)", 1)
+            #expect(ended.err.contains("the key file \(key) \(what)"), "\(command): \(ended.err)")
+            #expect(ended.err.contains(key == "open" ? "chmod 600 open" : "chown root strange"), "\(ended.err)")
+        }
+        for command in [
+            "init --repository f --key-file \(key)", "key add --repository e --key-file key --new-key-file \(key)",
+        ] {
+            #expect(try expect(folder, command, 1).err.contains("the key file \(key) \(what)"))
+        }
+        #expect(access("\(folder.path)/f", F_OK) != 0)
+    }
+
+    @Test func aShortKeyMakesNoSlot() throws {
+        let folder = try encrypted()
+        for (name, bytes) in [("one", "1\n"), ("seven", "1234567\n"), ("eight", "12345678\n")] {
+            try folder.write(name, bytes, mode: 0o600)
+        }
+        for (name, count) in [("one", 1), ("seven", 7)] {
+            for command in [
+                "init --repository f --key-file \(name)",
+                "key add --repository e --key-file key --new-key-file \(name)",
+            ] {
+                let ended = try expect(folder, command, 1)
+                #expect(ended.err.contains("a key of \(count) bytes is guessed in no time"), "\(ended.err)")
+            }
+            try expect(folder, "ls --repository e --key-file \(name)", 12)
+        }
+        #expect(access("\(folder.path)/f", F_OK) != 0, "nothing is left of an init that was refused")
+        let short = try expect(folder, "init --repository f --key-file eight", 0)
+        #expect(short.err.contains("warning: the key in eight has 8 bytes"), "\(short.err)")
+        try expect(folder, "ls --repository f --key-file eight", 0)
+    }
+
+    @Test func aDryRunOfPruneTellsBytes() throws {
+        let folder = try folder()
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        try folder.write("disk", String((0..<100_000).map { _ in "abcdefghijklmnop".randomElement() ?? "x" }))
+        try expect(folder, "run --repository r --source disk --name db", 0)
+        let command = "prune --repository r --keep-last 1"
+        let told = try expect(folder, command + " --dry-run -o json", 0).out
+        let text = try expect(folder, command + " --dry-run", 0).out
+        #expect(
+            text.contains("2 packs would be marked (") && text.contains("0 packs would be destroyed now"), "\(text)")
+        let done = try expect(folder, command + " -o json", 0).out
+        for key in ["markedBytes", "marked", "destroyed", "copiedBytes"] {
+            let wanted = try #require(done.split(separator: "\n").first { $0.contains("\"\(key)\":") })
+            #expect(told.contains(wanted.trimmingPrefix(" ").replacing(",", with: "")), "\(key): \(told)")
+        }
+        let atOnce = try expect(folder, "prune --repository r --at-once --dry-run", 0).out
+        #expect(atOnce.contains("2 packs would be destroyed now ("), "\(atOnce)")
     }
 
     @Test func aRestoreTouchesNeitherTheRepositoryNorATargetThatItCannotFill() throws {

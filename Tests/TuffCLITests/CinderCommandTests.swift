@@ -8,14 +8,15 @@ struct CinderCommandTests {
     private static let volume = "11111111-2222-4333-8444-555555555555"
 
     /// A full backup of five bytes, with the volume's CHAP secret in its metadata.
-    private func container(object: String = "hello") throws -> TestFolder {
+    private func container(object: String = "hello", recordVersion: Int = 2) throws -> TestFolder {
         let folder = try TestFolder()
         try FileManager.default.createDirectory(
             atPath: "\(folder.path)/cinder/shared", withIntermediateDirectories: true, attributes: nil)
         let prefix = "volume_\(Self.volume)_20260821100000_backup_\(Self.backup)"
         let ids = "\"backup_id\": \"\(Self.backup)\", \"volume_id\": \"\(Self.volume)\", \"version\": \"1.0.0\""
         let record =
-            "{\\\"volume-base-metadata\\\": {\\\"display_name\\\": \\\"db\\\", \\\"provider_auth\\\": \\\"CHAP u "
+            "{\\\"version\\\": \(recordVersion), "
+            + "\\\"volume-base-metadata\\\": {\\\"display_name\\\": \\\"db\\\", \\\"provider_auth\\\": \\\"CHAP u "
             + "\(TestFolder.secret)\\\", \\\"size\\\": null}}"
         try folder.write("cinder/shared/\(prefix)-00001", object)
         try folder.write(
@@ -51,6 +52,14 @@ struct CinderCommandTests {
         #expect(restored.code == 0, "\(restored.err)")
         #expect(restored.out.contains("Every object was checked, and the whole by Cinder's digests."))
         #expect(folder.text("disk") == "hello")
+    }
+
+    @Test func aRecordOfAnUnknownVersionIsWarnedOf() throws {
+        let folder = try container(recordVersion: 7)
+        let restored = try run(folder, ["restore", "--cinder", "cinder", "--backup", Self.backup, "--to", "disk"])
+        #expect(restored.code == 0 && folder.text("disk") == "hello")
+        #expect(restored.err.contains("warning: backup \(Self.backup): the volume's own record"), "\(restored.err)")
+        #expect(restored.err.contains("has version 7, and only 1 and 2 are known"), "\(restored.err)")
     }
 
     @Test func damageLeavesNothingNewAndSaysWhatItDidToWhatWasThere() throws {

@@ -91,6 +91,34 @@ struct ForgeryTests {
         #expect(try Scene.restore(point, of: repository) == bytes)
     }
 
+    @Test(
+        "Prune destroys no pack that has what the index says is elsewhere, where it is not", arguments: [false, true])
+    func pruneTrustsPacks(isMarked: Bool) throws {
+        let repository = try Scene.repository(store)
+        let bytes = volume(1)
+        let point = try Scene.backUp(bytes, to: repository)
+        let other = try Scene.backUp(volume(2), to: repository, name: "other")
+        let pack = try firstBlock(point, repository).pack, elsewhere = try firstBlock(other, repository).pack
+        // Marked by somebody who believed the index.
+        if isMarked { try Mark.write([pack], store, repository.custody) }
+        try forge(repository) { location in
+            [location.pack == pack ? Location(pack: elsewhere, entry: location.entry) : location]
+        }
+        let files = store.files
+        do throws(RepositoryError) {
+            _ = try Prune(repository, lease: nil, atOnce: true).run(removing: [other])
+            Issue.record("pruned")
+        } catch {
+            #expect(error.code == .damaged && error.sentence.contains("check --repair"), "\(error)")
+        }
+        #expect(store.files.keys.contains(Pack.path(pack)))
+        if !isMarked { #expect(store.files == files, "nor anything else") }
+        try IndexRepair(repository, lease: nil).run(after: try check(repository, share: 100))
+        let points = try repository.points().points
+        _ = try Prune(repository, lease: nil, atOnce: true).run(removing: points.filter { $0.id == other.id })
+        #expect(try check(repository, share: 100).isWhole && Scene.restore(point, of: repository) == bytes)
+    }
+
     @Test("A lie beside the truth, in the same file or another, is told and hurts nobody", arguments: [false, true])
     func lieBesideTheTruth(isElsewhere: Bool) throws {
         let repository = try Scene.repository(store)

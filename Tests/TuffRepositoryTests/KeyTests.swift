@@ -29,7 +29,7 @@ struct KeyTests {
     func slots() throws {
         let store = MemoryStore()
         let repository = try Scene.encrypted(store)
-        let other = try RepositorySecret(Array("another".utf8))
+        let other = try RepositorySecret(Array("another one".utf8))
         #expect { try Repository.open(store) } throws: { ($0 as? RepositoryError)?.code == .wrongKey }
         #expect { try Repository.open(store, secret: other) } throws: { ($0 as? RepositoryError)?.code == .wrongKey }
         let slot = try repository.addKey(other, label: "second", now: Scene.time)

@@ -64,4 +64,23 @@ struct LongBackupTests {
         let reopened = try RepositoryIndex(store: store, custody: repository.custody)
         for name in names { #expect(try reopened.find(name, node: false).count == 1) }
     }
+
+    @Test("A merge that fails in the middle leaves what was to be merged, and the backup ends well")
+    func mergeFails() throws {
+        let store = MemoryStore()
+        let repository = try Scene.repository(store)
+        // The first page of entries of each index file cannot be read: it is not needed before it is merged.
+        store.watch { path, _ in if path.hasPrefix("index/") { store.spoil(path, Format.page..<(Format.page + 1)) } }
+        var random = SeededGenerator(seed: 1)
+        let bytes = (0..<700).flatMap { _ in Scene.noise(&random) }
+        var request = Backup.Request(series: Series(name: "v"), time: Scene.time, program: "test")
+        request.checkpoint = .zero
+        let point = try Backup(of: MemoryVolume(bytes), to: repository, request, lease: nil, progress: JobProgress())
+            .run(threads: SystemThreads(count: 1), finished: { Scene.time })
+        let index = store.files.keys.filter { $0.hasPrefix("index/") }
+        #expect(index.count > 1)
+        for path in index { store.spoil(path, nil) }
+        #expect(try Scene.restore(point, of: repository) == bytes)
+        #expect(try Check(of: repository).run(readShare: 100, seed: 0, progress: JobProgress()).isWhole)
+    }
 }

@@ -90,7 +90,17 @@ final class MemoryStore: Store {
 
     func remove(_ path: String) throws(RepositoryError) { try change { $0[path] = nil } }
     func sync(directory: String) throws(RepositoryError) { try change { _ in } }
-    func touch(_ path: String) throws(RepositoryError) -> Bool { files[path] != nil }
+    func touch(_ path: String) throws(RepositoryError) -> Bool {
+        state.withLock { state in
+            guard state.files[path] != nil else { return false }
+            state.times[path] = state.clock
+            return true
+        }
+    }
+
+    /// Gives a file another modification time, as whoever can write to the medium may.
+    func date(_ path: String, _ time: Int64) { state.withLock { $0.times[path] = time } }
+    var clock: Int64 { state.withLock { $0.clock } }
 
     func now() throws(RepositoryError) -> Int64 {
         state.withLock { state in

@@ -26,10 +26,13 @@ struct RepositoryOption: ParsableArguments {
         completion: .file())
     var keyFile: String?
 
-    func open() throws(Failure) -> Repository { try Self.open(path, keyFile: keyFile) }
+    /// - Parameter rule: for the key file.
+    func open(_ rule: KeyFile.Rule = .demanded) throws(Failure) -> Repository {
+        try Self.open(path, keyFile: keyFile, rule)
+    }
 
-    static func open(_ path: String, keyFile: String?) throws(Failure) -> Repository {
-        let secret = try keyFile.map { path throws(Failure) in try KeyFile.read(path) }
+    static func open(_ path: String, keyFile: String?, _ rule: KeyFile.Rule) throws(Failure) -> Repository {
+        let secret = try keyFile.map { path throws(Failure) in try KeyFile.read(path, rule) }
         return try failing { () throws(RepositoryError) in
             try Repository.open(try DirectoryStore(path), secret: secret)
         }
@@ -72,7 +75,7 @@ struct BackupInit: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        let secret = try repository.keyFile.map { path throws(Failure) in try KeyFile.read(path) }
+        let secret = try repository.keyFile.map { path throws(Failure) in try KeyFile.forNewSlot(path) }
         try failing { () throws(RepositoryError) in
             let store = try DirectoryStore(repository.path, making: true)
             _ = try Repository.create(in: store, secret: secret, now: currentTime())
@@ -179,6 +182,7 @@ struct BackupRun: AsyncParsableCommand {
     ) throws(RepositoryError) {
         let (points, damaged) = try repository.points()
         let hurt = try repository.hurtPoints()
+        let aside = try repository.setAside().points
         // Points of a name are in the order of their seconds, and this one is to be the latest. A clock that stands still is not
         // waited for: then their parents tell the order.
         for _ in 0..<40
@@ -191,16 +195,18 @@ struct BackupRun: AsyncParsableCommand {
                 if let changedSince {
                     try RestorePoint.baseOfChanges(
                         changedSince, of: request.series, size: size, among: points, damaged: damaged, hurt: hurt,
-                        now: request.time)
+                        aside: Set(aside.keys), now: request.time)
                 } else {
                     try RestorePoint.baseOfChanges(
-                        request.series, among: points, damaged: damaged, hurt: hurt, now: request.time)
+                        request.series, among: points, damaged: damaged, hurt: hurt, aside: aside, now: request.time)
                 }
             request.changed = try ChangedRanges.parse(list, size: size)
             return
         }
         // All is read: an older one to compare with only means more to look up.
-        request.parent = points.last { $0.record.series == request.series && !hurt.contains($0.id) }
+        request.parent = points.last {
+            $0.record.series == request.series && !hurt.contains($0.id) && aside[$0.id] == nil
+        }
         for point in damaged { Console.talk("warning: \(Layout.printable(point.description))\n") }
     }
 }
@@ -223,10 +229,15 @@ struct BackupList: AsyncParsableCommand {
     func run() async throws {
         if let cinder = place.cinder { return try CinderJob(path: cinder, form: form, global: global).list() }
         let repository = try place.open()
-        let found = try failing { () throws(RepositoryError) in try repository.points() }
+        let (found, aside) = try failing { () throws(RepositoryError) in
+            (try repository.points(), try repository.setAside().points)
+        }
         let points = found.points.filter { name == nil || $0.record.series.name == name }
         let none = "There is no restore point\(name.map { " of '\(Layout.printable($0))'" } ?? "").\n"
-        try form.show(PointsView(points, none: none), global.output)
+        try form.show(PointsView(points, aside: Set(aside.keys), none: none), global.output)
+        for point in points where aside[point.id] == nil {
+            FuturePoint(point)?.warn(place.repository ?? "", keyFile: place.keyFile)
+        }
         try found.damaged.report(global)
     }
 }
@@ -298,11 +309,13 @@ struct BackupRestore: AsyncParsableCommand {
         // What is wrong with the repository is told before anything is done to the target.
         let restore = try failing { () throws(RepositoryError) in
             let (points, damaged) = try repository.points()
-            return try Restore(
-                try choice.choose(among: points, damaged: damaged, series: name), of: repository, progress: progress,
-                keepingGoing: keepsGoing)
+            let aside = try repository.setAside().points
+            let point = try choice.choose(
+                among: points, damaged: damaged, series: name, passingOver: Set(aside.keys))
+            return try Restore(point, of: repository, progress: progress, keepingGoing: keepsGoing)
         }
         let point = restore.point
+        if case .latest = choice { FuturePoint(point)?.warn(place.repository ?? "", keyFile: place.keyFile) }
         let target = try target(of: point, in: repository)
         let threads = target.isStream ? SystemThreads(count: 1) : .natural
         let job = Job(total: point.record.size, progress: progress, json: form.format == .json)

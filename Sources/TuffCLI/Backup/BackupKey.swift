@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import TuffModel
 import TuffRepository
 
@@ -24,7 +23,7 @@ struct BackupKeyAdd: AsyncParsableCommand {
 
     func run() async throws {
         let repository = try repository.open()
-        let secret = try KeyFile.read(newKeyFile)
+        let secret = try KeyFile.forNewSlot(newKeyFile)
         let slot = try failing { () throws(RepositoryError) in
             try repository.addKey(secret, label: label, now: currentTime())
         }
@@ -97,27 +96,5 @@ struct KeySlotsView: View {
                     ])
                 })
         ]
-    }
-}
-
-/// Key files: read at the moment they are needed, and only if nobody else may read them.
-enum KeyFile {
-    static func read(_ path: String) throws(Failure) -> RepositorySecret {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw Failure("\(path) cannot be opened: \(String(cString: strerror(errno)))") }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw Failure("\(path) is no regular file")
-        }
-        guard status.st_mode & 0o077 == 0 else {
-            throw Failure("others than its owner may read \(path)", help: "chmod 600 \(path)")
-        }
-        var buffer = [UInt8](repeating: 0, count: 1_026)
-        let count = Glibc.read(descriptor, &buffer, buffer.count)
-        guard count >= 0 else { throw Failure("\(path) cannot be read: \(String(cString: strerror(errno)))") }
-        defer { for index in buffer.indices { buffer[index] = 0 } }
-        let content = Array(buffer[..<count])
-        return try failing { () throws(RepositoryError) in try RepositorySecret(content) }
     }
 }

@@ -47,7 +47,7 @@ struct BackupCheck: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let repository = try repository.open()
+        let repository = try repository.open(.advised)
         let lease = try repair ? repository.lease(.exclusive, command: "tuff backup check --repair", wait) : nil
         defer { lease?.giveBack() }
         let share = try share
@@ -87,6 +87,11 @@ struct BackupPrune: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Keep the newest of so many weeks.", valueName: "count")) var keepWeekly: Int?
     @Option(help: ArgumentHelp("Keep the newest of so many months.", valueName: "count")) var keepMonthly: Int?
     @Option(help: ArgumentHelp("Keep the newest of so many years.", valueName: "count")) var keepYearly: Int?
+    @Option(
+        help: ArgumentHelp(
+            "Pass over this restore point from now on, which is later than the clock: it stays, and only its ID restores it. Any number of times.",
+            valueName: "id"))
+    var setAside: [String] = []
     @Flag(name: [.customShort("n"), .long], help: "Say what would be taken away, and change nothing.") var dryRun =
         false
     @Flag(help: "Destroy what is marked without waiting for a day. Only when nobody restores.") var atOnce = false
@@ -108,13 +113,12 @@ struct BackupPrune: AsyncParsableCommand {
                 help: "'tuff backup ls' lists those there are",
                 code: ExitStatus.repositoryMissing)
         }
-        if dryRun {
-            let none = "No restore point would be taken away, of \(found.points.count).\n"
-            try form.show(
-                PointsView(try chosen(repository), heading: "Would be taken away", none: none), global.output)
-            // While there is one, nothing is pruned at all.
-            return try found.damaged.report(global)
+        let doubted = try setAside.map { prefix throws(Failure) in
+            try failing { () throws(RepositoryError) in
+                try PointChoice.id(prefix).choose(among: found.points, damaged: found.damaged, series: name)
+            }
         }
+        if dryRun { return try forecast(repository, found, doubted) }
         let command = "tuff backup prune"
         let reserve = Reserve(of: repository.store)
         let lease = try failing { () throws(RepositoryError) in
@@ -123,52 +127,73 @@ struct BackupPrune: AsyncParsableCommand {
             }
         }
         defer { lease.giveBack() }
+        try failing { () throws(RepositoryError) in
+            for point in doubted { try repository.setAside(point, now: currentTime()) }
+        }
         // Under the lease: nobody adds one meanwhile.
         let removed = try chosen(repository)
-        let report = try failing { () throws(RepositoryError) in
+        var report = try failing { () throws(RepositoryError) in
             try reserve.spend { () throws(RepositoryError) in
                 try Prune(repository, lease: lease, atOnce: atOnce).run(removing: removed)
             }
         }
+        report.setAside = doubted.map(\.id)
         try form.show(PruneView(report), global.output)
     }
 
-    private func chosen(_ repository: Repository) throws(Failure) -> [RestorePoint] {
+    /// Shows what would be taken away, and what that would come to.
+    private func forecast(
+        _ repository: Repository, _ found: (points: [RestorePoint], damaged: [DamagedPoint]), _ doubted: [RestorePoint]
+    ) throws {
+        let removed = try chosen(repository, without: Set(doubted.map(\.id)))
+        // While there is a damaged one, nothing is pruned at all.
+        let forecast =
+            try found.damaged.isEmpty
+            ? failing { () throws(RepositoryError) in
+                try Prune(repository, lease: nil, atOnce: atOnce).forecast(removing: removed)
+            } : nil
+        let none = "No restore point would be taken away, of \(found.points.count).\n"
+        try form.show(
+            PointsView(removed, forecast: forecast, heading: "Would be taken away", none: none), global.output)
+        try found.damaged.report(global)
+    }
+
+    /// - Parameter doubted: points that are passed over besides those that are set aside.
+    private func chosen(
+        _ repository: Repository, without doubted: Set<FileID> = []
+    ) throws(Failure) -> [RestorePoint] {
         var rule = KeepRule()
         (rule.last, rule.hourly, rule.daily) = (keepLast, keepHourly, keepDaily)
         (rule.weekly, rule.monthly, rule.yearly) = (keepWeekly, keepMonthly, keepYearly)
         guard rule != KeepRule() else { return [] }
-        let (all, hurt) = try failing { () throws(RepositoryError) in
-            (try repository.points().points, try repository.hurtPoints())
+        let (all, hurt, aside) = try failing { () throws(RepositoryError) in
+            (try repository.points().points, try repository.hurtPoints(), try repository.setAside().points)
         }
-        let points = all.filter { name == nil || $0.record.series.name == name }
+        let points = all.filter {
+            (name == nil || $0.record.series.name == name) && aside[$0.id] == nil && !doubted.contains($0.id)
+        }
         guard let now = Instant(text: currentTime()) else { preconditionFailure("currentTime is an instant's text") }
+        if let future = points.lazy.compactMap({ FuturePoint($0) }).first {
+            throw future.failure(self.repository.path, keyFile: self.repository.keyFile)
+        }
         var removed: Set<FileID> = []
         for (_, series) in Dictionary(grouping: points, by: \.record.series) {
             // One that lacks something takes no other's place, and goes when it would go anyway.
             let whole = series.filter { !hurt.contains($0.id) }
             removed.formUnion(
-                try Self.judged(series, by: rule, now).intersection(
-                    try Self.judged(whole, by: rule, now).union(series.filter { hurt.contains($0.id) }.map(\.id))))
+                Self.judged(series, by: rule, now).intersection(
+                    Self.judged(whole, by: rule, now).union(series.filter { hurt.contains($0.id) }.map(\.id))))
         }
         return points.filter { removed.contains($0.id) }
     }
 
     /// Those of a series, oldest first, that the rule does not keep.
-    private static func judged(
-        _ series: [RestorePoint], by rule: KeepRule, _ now: Instant
-    ) throws(Failure) -> Set<FileID> {
+    private static func judged(_ series: [RestorePoint], by rule: KeepRule, _ now: Instant) -> Set<FileID> {
         // Named by their order, so that of two within one second the later one is the newer.
         let judged = Retention(
             of: series.enumerated().compactMap { number, point in
                 Instant(text: point.record.time).map { RetentionPoint(id: ordinal(number), time: $0) }
             }, by: rule, in: .utc, now: now)
-        if let future = judged.fromTheFuture {
-            let point = series.enumerated().first { ordinal($0.offset) == future.id }?.element
-            throw Failure(
-                "restore point \(point?.id.description ?? "") is from \(future.time), later than this clock's \(now)",
-                help: "set the clock; nothing was taken away")
-        }
         let dead = Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
         return Set(series.enumerated().filter { dead.contains(ordinal($0.offset)) }.map(\.element.id))
     }

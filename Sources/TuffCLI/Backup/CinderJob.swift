@@ -32,7 +32,9 @@ struct BackupPlace: ParsableArguments {
     }
 
     /// The repository, where it is one.
-    func open() throws(Failure) -> Repository { try RepositoryOption.open(repository ?? "", keyFile: keyFile) }
+    func open() throws(Failure) -> Repository {
+        try RepositoryOption.open(repository ?? "", keyFile: keyFile, .advised)
+    }
 }
 
 /// What the backup commands do with a directory of Cinder's.
@@ -62,6 +64,9 @@ struct CinderJob {
             let chain = try backups.chain(id)
             try chain.checkFiles()
             return (chain, try chain.size())
+        }
+        for doubt in chain.doubts {
+            Console.talk("warning: \(Layout.printable(doubt)); what is restored is checked as always\n")
         }
         let isNew = NewFileTarget.isFree(path)
         let (new, target) = try failing { () throws(RepositoryError) -> (NewFileTarget?, any BlockTarget) in

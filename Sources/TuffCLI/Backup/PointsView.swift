@@ -4,12 +4,22 @@ import TuffRepository
 /// Restore points, oldest first.
 struct PointsView: View {
     private let points: [RestorePoint]
+    private let aside: Set<FileID>
+    private let forecast: Prune.Report?
     private let heading: String?
     private let none: String
 
-    /// - Parameter none: what is said where there are none.
-    init(_ points: [RestorePoint], heading: String? = nil, none: String = "There is no restore point.\n") {
+    /// - Parameters:
+    ///   - aside: those that a person set aside.
+    ///   - forecast: what taking them away would come to.
+    ///   - none: what is said where there are none.
+    init(
+        _ points: [RestorePoint], aside: Set<FileID> = [], forecast: Prune.Report? = nil, heading: String? = nil,
+        none: String = "There is no restore point.\n"
+    ) {
         self.points = points
+        self.aside = aside
+        self.forecast = forecast
         self.heading = heading
         self.none = none
     }
@@ -17,37 +27,59 @@ struct PointsView: View {
     var kind: String { "RestorePoints" }
 
     func text(_ style: Style) -> String {
-        guard !points.isEmpty else { return none }
+        let end = forecast.map(Self.text) ?? ""
+        guard !points.isEmpty else { return none + end }
         let rows = points.map { point in
             [
-                String(point.id.description.prefix(8)), point.record.time, Layout.printable(point.record.series.name),
+                String(point.id.description.prefix(8)),
+                point.record.time + (aside.contains(point.id) ? " (set aside)" : ""),
+                Layout.printable(point.record.series.name),
                 Self.size(point.record.size), Self.size(point.record.counts.read),
                 Self.size(point.record.counts.stored),
             ]
         }
         let table = Layout.table([["ID", "TIME", "NAME", "SIZE", "READ", "ADDED"]] + rows)
-        return heading.map { "\($0):\n" + table } ?? table
+        return (heading.map { "\($0):\n" + table } ?? table) + end
+    }
+
+    private static func text(_ forecast: Prune.Report) -> String {
+        var text = ""
+        if forecast.copied > 0 {
+            text += "\(size(forecast.copied)) would be copied out of packs that are mostly dead.\n"
+        }
+        let marked = Layout.counted(forecast.marked, "pack"), destroyed = Layout.counted(forecast.destroyed, "pack")
+        text +=
+            "\(marked) would be marked (\(size(forecast.markedBytes))): the first prune after a day destroys what is marked, or --at-once.\n"
+        return text + "\(destroyed) would be destroyed now (\(size(forecast.destroyedBytes))).\n"
     }
 
     var body: [String: Tree] {
-        [
-            "items": .list(
-                points.map { point in
-                    let record = point.record
-                    return .object([
-                        "id": .text(point.id), "time": .text(record.time), "finished": .text(record.finished),
-                        "name": .text(record.series.name), "sizeBytes": .int(Int64(clamping: record.size)),
-                        "root": .text(record.root), "parent": .text(record.parent),
-                        "counts": .object([
-                            "blocks": .int(Int64(clamping: record.counts.blocks)),
-                            "zero": .int(Int64(clamping: record.counts.zero)),
-                            "new": .int(Int64(clamping: record.counts.new)),
-                            "readBytes": .int(Int64(clamping: record.counts.read)),
-                            "storedBytes": .int(Int64(clamping: record.counts.stored)),
-                        ]),
-                    ])
-                })
-        ]
+        var body: [String: Tree] = ["items": .list(points.map(item))]
+        if let forecast {
+            body["marked"] = .int(forecast.marked)
+            body["markedBytes"] = .int(Int64(clamping: forecast.markedBytes))
+            body["destroyed"] = .int(forecast.destroyed)
+            body["destroyedBytes"] = .int(Int64(clamping: forecast.destroyedBytes))
+            body["copiedBytes"] = .int(Int64(clamping: forecast.copied))
+        }
+        return body
+    }
+
+    private func item(_ point: RestorePoint) -> Tree {
+        let record = point.record
+        return .object([
+            "id": .text(point.id), "time": .text(record.time), "finished": .text(record.finished),
+            "setAside": .bool(aside.contains(point.id)),
+            "name": .text(record.series.name), "sizeBytes": .int(Int64(clamping: record.size)),
+            "root": .text(record.root), "parent": .text(record.parent),
+            "counts": .object([
+                "blocks": .int(Int64(clamping: record.counts.blocks)),
+                "zero": .int(Int64(clamping: record.counts.zero)),
+                "new": .int(Int64(clamping: record.counts.new)),
+                "readBytes": .int(Int64(clamping: record.counts.read)),
+                "storedBytes": .int(Int64(clamping: record.counts.stored)),
+            ]),
+        ])
     }
 
     private static func size(_ bytes: UInt64) -> String { ByteCount(Int64(clamping: bytes)).description }
@@ -71,10 +103,10 @@ struct RestoredView: View {
         let size = ByteCount(Int64(clamping: point.record.size)), new = ByteCount(Int64(clamping: outcome.written))
         let name = "'\(Layout.printable(point.record.series.name))' of \(point.record.time)"
         guard outcome.lost.isEmpty else {
-            let bytes = outcome.lost.reduce(0) { $0 + UInt64($1.count) }
+            let bytes = outcome.losses.bytes
             return "\(Layout.printable(target)) is NOT \(name): "
                 + "\(ByteCount(Int64(clamping: bytes))) of \(size) are lost, and zeros in their place:\n"
-                + outcome.lost.map { "  bytes \($0.lowerBound) to \($0.upperBound - 1)\n" }.joined()
+                + LostView.lines(outcome.losses)
                 + "Another restore point may have them ('tuff backup ls', and 'tuff backup check --read-data').\n"
         }
         return
@@ -85,14 +117,29 @@ struct RestoredView: View {
         [
             "id": .text(point.id), "to": .text(target), "sizeBytes": .int(Int64(clamping: point.record.size)),
             "writtenBytes": .int(Int64(clamping: outcome.written)), "root": .text(point.record.root),
-            "lost": .list(
-                outcome.lost.map {
-                    .map([
-                        "offsetBytes": .int(Int64(clamping: $0.lowerBound)),
-                        "lengthBytes": .int(Int64(clamping: $0.count)),
-                    ])
-                }),
+            "lost": LostView.list(outcome.losses), "lostBytes": .int(Int64(clamping: outcome.losses.bytes)),
         ]
+    }
+}
+
+/// Bytes of a volume that are lost.
+enum LostView {
+    /// A line for each stretch that is told, and one for the rest.
+    static func lines(_ lost: LostRanges) -> String {
+        let told = lost.ranges.reduce(0) { $0 + UInt64($1.count) }
+        let rest = lost.bytes - min(lost.bytes, told)
+        return lost.ranges.map { "  bytes \($0.lowerBound) to \($0.upperBound - 1)\n" }.joined()
+            + (rest > 0 ? "  and \(ByteCount(Int64(clamping: rest))) more in other places\n" : "")
+    }
+
+    static func list(_ lost: LostRanges) -> Tree {
+        .list(
+            lost.ranges.map {
+                .object([
+                    "offsetBytes": .int(Int64(clamping: $0.lowerBound)),
+                    "lengthBytes": .int(Int64(clamping: $0.count)),
+                ])
+            })
     }
 }
 

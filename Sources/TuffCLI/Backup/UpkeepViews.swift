@@ -20,10 +20,9 @@ struct CheckView: View {
         for damage in report.damage { text += style.paint("damaged:", .red) + " \(damage)\n" }
         for hurt in report.hurt {
             let point = hurt.point
-            let bytes = hurt.ranges.reduce(0) { $0 + UInt64($1.count) }
             text += "'\(Layout.printable(point.record.series.name))' of \(point.record.time) "
-            text += "(\(point.id.description.prefix(8))) lost \(ByteCount(Int64(clamping: bytes))):\n"
-            for range in hurt.ranges { text += "  bytes \(range.lowerBound) to \(range.upperBound - 1)\n" }
+            text += "(\(point.id.description.prefix(8))) lost \(ByteCount(Int64(clamping: hurt.lost.bytes))):\n"
+            text += LostView.lines(hurt.lost)
         }
         for name in report.unknown {
             let remedy = Pack.place(of: name).map { "move it to \($0)" } ?? "nothing reads it; remove it"
@@ -69,13 +68,7 @@ struct CheckView: View {
                     .object([
                         "id": .text(hurt.point.id), "name": .text(hurt.point.record.series.name),
                         "time": .text(hurt.point.record.time),
-                        "ranges": .list(
-                            hurt.ranges.map { range in
-                                .object([
-                                    "offsetBytes": .int(Int64(clamping: range.lowerBound)),
-                                    "lengthBytes": .int(Int64(clamping: range.count)),
-                                ])
-                            }),
+                        "ranges": LostView.list(hurt.lost), "lostBytes": .int(Int64(clamping: hurt.lost.bytes)),
                     ])
                 }),
         ]
@@ -92,6 +85,9 @@ struct PruneView: View {
 
     func text(_ style: Style) -> String {
         var text = "\(Layout.counted(report.removedPoints.count, "restore point")) taken away.\n"
+        for id in report.setAside {
+            text += "Restore point \(id.description.prefix(8)) is set aside: it stays, and only its ID restores it.\n"
+        }
         if report.copied > 0 { text += "\(Self.size(report.copied)) copied out of packs that were mostly dead.\n" }
         if report.marked > 0 {
             text +=
@@ -105,7 +101,8 @@ struct PruneView: View {
 
     var body: [String: Tree] {
         [
-            "removed": .list(report.removedPoints.map { .text($0.id) }), "marked": .int(report.marked),
+            "removed": .list(report.removedPoints.map { .text($0.id) }),
+            "setAside": .list(report.setAside.map { .text($0) }), "marked": .int(report.marked),
             "markedBytes": .int(Int64(clamping: report.markedBytes)), "destroyed": .int(report.destroyed),
             "destroyedBytes": .int(Int64(clamping: report.destroyedBytes)),
             "copiedBytes": .int(Int64(clamping: report.copied)),
