@@ -55,7 +55,7 @@ struct PathWalk: ~Copyable {
 
     /// Goes down to the administrator's own root, through links.
     mutating func enterRoot(_ root: String) throws(HostError) {
-        var pending = root.split(separator: "/").map(String.init)
+        var pending = Reach.names(in: root)
         while !pending.isEmpty {
             let name = pending.removeFirst()
             if name == ".." {
@@ -66,8 +66,8 @@ struct PathWalk: ~Copyable {
             guard name != ".", let text = try enter(name) else { continue }
             links += 1
             guard links <= Self.mostLinks else { throw .system(ELOOP, "Cannot open \(root)", subject: target) }
-            if text.hasPrefix("/") { try restart() }
-            pending = text.split(separator: "/").map(String.init) + pending
+            if text.utf8.first == UInt8(ascii: "/") { try restart() }
+            pending = Reach.names(in: text) + pending
         }
     }
 

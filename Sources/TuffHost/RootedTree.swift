@@ -61,8 +61,10 @@ package struct HostRoots: Hashable, Sendable {
     func open(
         _ path: String, _ sort: Reach.Sort, flags: Int32, isChecked: Bool = true
     ) throws(HostError) -> OwnedDescriptor {
-        let components = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard path.hasPrefix("/"), !path.utf8.contains(0), !components.contains(".."), !components.contains(".") else {
+        let components = Reach.names(in: path)
+        guard path.utf8.first == UInt8(ascii: "/"), !path.utf8.contains(0), !components.contains(".."),
+            !components.contains(".")
+        else {
             throw HostError(.refused, "The \(sort.noun) '\(path)' is not an absolute path without '.' and '..'")
         }
         let fitting = self[sort].filter { Reach.holds($0, path) }
@@ -73,7 +75,7 @@ package struct HostRoots: Hashable, Sendable {
                     + "(\(self[sort].joined(separator: ", ")))", subject: path)
         }
         var walk = try PathWalk(to: path, noun: sort.noun)
-        var names = path.dropFirst(root.utf8.count).split(separator: "/").map(String.init)
+        var names = Array(components.dropFirst(Reach.names(in: root).count))
         guard let last = names.popLast() else {
             return try openRoot(root, sort, &walk, flags: flags, isChecked: isChecked)
         }
@@ -102,9 +104,9 @@ package struct HostRoots: Hashable, Sendable {
             try walk.enterRoot(root)
             return try walk.openReached(flags: flags, isChecked: isChecked)
         }
-        let split = root.lastIndex(of: "/") ?? root.startIndex
-        try walk.enterRoot(String(root[..<split]))
-        return try walk.open(String(root[split...].dropFirst()), flags: flags, isChecked: isChecked)
+        let names = Reach.names(in: root)
+        try walk.enterRoot("/" + names.dropLast().joined(separator: "/"))
+        return try walk.open(names.last ?? ".", flags: flags, isChecked: isChecked)
     }
 
     /// Looks at every component of a root that the administrator named, and at the root itself.
@@ -240,13 +242,13 @@ struct TreePlace: ~Copyable {
         guard Self.isPlain(place.relative) else {
             throw HostError(.refused, "'\(place.relative)' is not a path beneath its root", subject: path)
         }
-        let words = place.relative.split(separator: "/")
+        let words = Reach.names(in: place.relative)
         let directory = words.count == 1 ? "." : words.dropLast().joined(separator: "/")
         guard let parent = try roots.open(directory, in: place.root, access) else {
             throw .system(errno, "Cannot open the directory of \(path)", subject: path)
         }
         self.parent = parent
-        self.name = String(words[words.count - 1])
+        self.name = words[words.count - 1]
         self.path = path
     }
 
@@ -273,8 +275,10 @@ struct TreePlace: ~Copyable {
     }
 
     private static func isPlain(_ relative: String) -> Bool {
-        let words = relative.split(separator: "/", omittingEmptySubsequences: false)
-        return !relative.utf8.contains(0) && words.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+        // By bytes, as the kernel divides it.
+        let words = relative.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        return !relative.utf8.contains(0)
+            && words.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
     }
 }
 

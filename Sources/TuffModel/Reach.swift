@@ -66,9 +66,17 @@ package struct Reach: Hashable, Codable, Sendable {
         self[sort].filter { Self.holds($0, path) }.max { $0.utf8.count < $1.utf8.count }
     }
 
-    /// Whether `path` is `root` or lies beneath it, by their texts.
+    /// Whether `path` is `root` or lies beneath it, by their bytes: to the kernel a slash before a combining character is a
+    /// slash, and texts that look alike are different names.
     package static func holds(_ root: String, _ path: String) -> Bool {
-        root == "/" || path == root || path.hasPrefix(root) && path.utf8.dropFirst(root.utf8.count).first == 0x2f
+        guard path.utf8.starts(with: root.utf8) else { return false }
+        let rest = path.utf8.dropFirst(root.utf8.count)
+        return root.utf8.count == 1 || rest.isEmpty || rest.first == UInt8(ascii: "/")
+    }
+
+    /// The names in a path as the kernel divides it; empty ones are left out.
+    package static func names(in path: some StringProtocol) -> [String] {
+        path.utf8.split(separator: UInt8(ascii: "/")).map { String(decoding: $0, as: UTF8.self) }
     }
 
     package func allows(volumeGroup name: String) -> Bool {
@@ -133,7 +141,7 @@ extension Reach {
     }
 
     private static func sort(byName root: String) -> Sort {
-        let words = root.split(separator: "/").map { $0.lowercased() }
+        let words = names(in: root).map { $0.lowercased() }
         if words.first == "etc" || words.contains(where: { $0.contains("secret") || $0 == "key" || $0 == "keys" }) {
             return .secrets
         }

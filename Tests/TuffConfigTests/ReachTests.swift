@@ -47,6 +47,11 @@ import TuffModel
         for word in words { #expect(all.contains(word), "\(all)") }
     }
 
+    @Test(arguments: ["/srv/x/../\u{308}y", "/srv/../\u{301}", "/srv/x/./\u{301}y", "/srv//\u{308}"])
+    func aCombiningCharacterHidesNoPartOfAPath(_ path: String) {
+        #expect(load("allow: {images: [\"\(path)\"]}").diagnostics.map(\.rule) == ["invalid-path"])
+    }
+
     @Test func rootsOfOneSortMayOverlap() {
         #expect(load("allow: {directories: [/d, /d/e]}").config != nil)
         #expect(load("allow: {images: [/srv/tuff/pools-not]}").config != nil)
@@ -99,5 +104,8 @@ import TuffModel
     @Test func aPathIsBeneathARootByWholeNames() {
         #expect(Reach.holds("/srv", "/srv") && Reach.holds("/srv", "/srv/a") && Reach.holds("/", "/srv"))
         #expect(!Reach.holds("/srv", "/srv2") && !Reach.holds("/srv/a", "/srv"))
+        // Texts that look alike, and slashes that Swift does not see.
+        #expect(!Reach.holds("/srv/\u{e9}", "/srv/e\u{301}/a"))
+        #expect(Reach.holds("/srv/a", "/srv/a/\u{301}b") && Reach.names(in: "/a/\u{301}b") == ["a", "\u{301}b"])
     }
 }

@@ -154,6 +154,17 @@ struct PathWalkTests {
         #expect(await image("way/inner/disk.raw", linked)?.code == .exposed)
     }
 
+    @Test("A combining character hides no slash, and so no link")
+    func combining() async throws {
+        folder.directory("elsewhere")
+        try folder.write("elsewhere/\u{308}x", "not an image of ours")
+        symlink(folder.at("elsewhere"), folder.at("roots/images/link"))
+        #expect(await image("roots/images/link/\u{308}x")?.code == .refused)
+        #expect(await image("roots/images/../\u{308}x")?.code == .refused)
+        try folder.write("roots/images/inner/\u{308}x", [UInt8](repeating: 7, count: 4096))
+        #expect(await image("roots/images/inner/\u{308}x") == nil)
+    }
+
     @Test("What is beneath a root of another sort is not opened, whatever leads there")
     func sorts() async throws {
         for name in ["roots/secrets/inner/web1", "roots/pools/alice/pool/v-a", "elsewhere"] {

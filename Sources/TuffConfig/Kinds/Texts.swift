@@ -29,9 +29,11 @@ enum Characters {
     static func isHex(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }
 
     static func isPath(_ text: String) -> Bool {
-        guard text.hasPrefix("/") else { return false }
-        let parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
-        return parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+        // By bytes, as the kernel divides it: a combining character after a slash makes no name of it.
+        let slash = UInt8(ascii: "/")
+        guard text.utf8.first == slash else { return false }
+        let parts = text.utf8.dropFirst().split(separator: slash, omittingEmptySubsequences: false)
+        return parts.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
             && text.unicodeScalars.allSatisfy { scalar in
                 switch scalar.value {
                 case 0...0x1f, 0x7f...0x9f, 0x2028...0x202e, 0x2066...0x2069: false
