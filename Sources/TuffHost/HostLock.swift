@@ -74,11 +74,13 @@ package final class HostLock: Sendable {
     ///   - path: the lock file, made when missing (mode 0600), as is its directory (mode 0700).
     ///   - purpose: the command as the user typed it, without secrets.
     package static func acquire(path: String = defaultPath, purpose: String) throws(LockError) -> HostLock {
-        do throws(HostError) { try StateDirectory.prepare(for: path, what: "lock file") } catch { throw .failed(error) }
+        let directory: StateDirectory
+        do throws(HostError) { directory = try StateDirectory(for: path, what: "lock file") } catch {
+            throw .failed(error)
+        }
         // Again when the file was replaced between opening and locking it: a lock on a deleted file is nobody's.
         for _ in 0..<8 {
-            let flags = O_RDWR | O_CREAT | O_NOFOLLOW
-            guard let file = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, path, flags, 0o600)) else {
+            guard let file = directory.open(directory.name, O_RDWR | O_CREAT, mode: 0o600) else {
                 throw .failed(.system(errno, "Cannot open the lock file \(path)", subject: path))
             }
             var opened = stat()
@@ -92,10 +94,9 @@ package final class HostLock: Sendable {
                 }
                 throw .held(by: holder(file.raw))
             }
-            var named = stat()
-            guard stat(path, &named) == 0, named.st_ino == opened.st_ino, named.st_dev == opened.st_dev else {
-                continue
-            }
+            guard let named = directory.status(directory.name), named.st_ino == opened.st_ino,
+                named.st_dev == opened.st_dev
+            else { continue }
             do throws(HostError) { try describe(file.raw, path, purpose) } catch { throw .failed(error) }
             return HostLock(file)
         }

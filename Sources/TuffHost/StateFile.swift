@@ -3,30 +3,69 @@ import Glibc
 package import TuffModel
 
 /// Directories of our own files (`/run/tuff`, `/var/lib/tuff`): made 0700, refused when others may write in them.
-enum StateDirectory {
+///
+/// What was looked at is what is used: the directory stays open, and files in it are reached by single names. Whoever owns a
+/// directory further up may put another in its place at any time.
+struct StateDirectory: ~Copyable {
+    private let directory: OwnedDescriptor
+    /// The file's name in it.
+    let name: String
+
     /// Makes the directory of `path`, an absolute path, or checks the one that is there.
     /// - Parameter what: the word for the file, for messages.
-    static func prepare(for path: String, what: String) throws(HostError) {
+    init(for path: String, what: String) throws(HostError) {
         let words = path.split(separator: "/")
         guard path.hasPrefix("/"), words.count > 1 else {
             throw HostError(.refused, "The \(what) '\(path)' is not an absolute path in a directory")
         }
-        let directory = "/" + words.dropLast().joined(separator: "/")
-        if mkdir(directory, 0o700) != 0, errno != EEXIST {
-            throw .system(errno, "Cannot make the directory \(directory) of the \(what)", subject: path)
+        let folder = "/" + words.dropLast().joined(separator: "/")
+        if mkdir(folder, 0o700) != 0, errno != EEXIST {
+            throw .system(errno, "Cannot make the directory \(folder) of the \(what)", subject: path)
+        }
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
+        guard let opened = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, folder, flags, 0)) else {
+            let number = errno
+            guard number == ELOOP || number == ENOTDIR else {
+                throw .system(number, "Cannot look at the directory \(folder) of the \(what)", subject: path)
+            }
+            throw Self.exposed(folder, what, path)
         }
         var status = stat()
-        guard lstat(directory, &status) == 0 else {
-            throw .system(errno, "Cannot look at the directory \(directory) of the \(what)", subject: path)
+        guard fstat(opened.raw, &status) == 0 else {
+            throw .system(errno, "Cannot look at the directory \(folder) of the \(what)", subject: path)
         }
-        guard status.kind == .directory, status.st_uid == 0 || status.st_uid == geteuid(),
-            status.st_mode & 0o022 == 0
-        else {
-            throw HostError(
-                .refused, "The directory \(directory) of the \(what) may be written by other users",
-                cause: "type: chmod 700 \(Command.quoted(directory))", subject: path)
+        guard status.st_uid == 0 || status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
+            throw Self.exposed(folder, what, path)
         }
+        directory = opened
+        name = String(words[words.count - 1])
     }
+
+    private static func exposed(_ folder: String, _ what: String, _ path: String) -> HostError {
+        HostError(
+            .refused, "The directory \(folder) of the \(what) may be written by other users",
+            cause: "type: chmod 700 \(Command.quoted(folder))", subject: path)
+    }
+
+    /// Opens a file by its name; nil and errno when that fails.
+    func open(_ name: String, _ flags: Int32, mode: UInt32 = 0) -> OwnedDescriptor? {
+        OwnedDescriptor(opened: tuff_open_at(directory.raw, name, flags | O_NOFOLLOW, mode))
+    }
+
+    /// What has the name now, the link itself if it is one; nil when that cannot be told.
+    func status(_ name: String) -> stat? {
+        var status = stat()
+        return fstatat(directory.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status : nil
+    }
+
+    func remove(_ name: String) { unlinkat(directory.raw, name, 0) }
+
+    /// Gives a file another's name, durably; false and errno when that fails.
+    func rename(_ name: String, to other: String) -> Bool {
+        renameat(directory.raw, name, directory.raw, other) == 0
+    }
+
+    func sync() -> Bool { fsync(directory.raw) == 0 }
 }
 
 /// A small file of our own state: mode 0600, replaced whole or not at all, durable when written.
@@ -79,13 +118,12 @@ package struct StateFile: Sendable {
     /// By a temporary file beside it, fsync, rename, fsync of the directory. What a crash left of an earlier attempt is
     /// replaced.
     package func write(_ bytes: [UInt8]) throws(HostError) {
-        try StateDirectory.prepare(for: path, what: what)
-        let temporary = path + ".new"
-        unlink(temporary)
-        guard
-            let file = OwnedDescriptor(
-                opened: tuff_open_at(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600))
-        else { throw .system(errno, "Cannot create \(temporary)", subject: path) }
+        let directory = try StateDirectory(for: path, what: what)
+        let temporary = directory.name + ".new"
+        directory.remove(temporary)
+        guard let file = directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
+            throw .system(errno, "Cannot create \(path).new", subject: path)
+        }
         do throws(HostError) {
             var rest = bytes[...]
             while !rest.isEmpty {
@@ -97,16 +135,13 @@ package struct StateFile: Sendable {
             guard fchmod(file.raw, 0o600) == 0, fsync(file.raw) == 0 else {
                 throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path)
             }
-            guard rename(temporary, path) == 0 else {
+            guard directory.rename(temporary, to: directory.name) else {
                 throw .system(errno, "Cannot put the \(what) \(path) in place", subject: path)
             }
         } catch {
-            unlink(temporary)
+            directory.remove(temporary)
             throw error
         }
-        let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-        guard let directory = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0)),
-            fsync(directory.raw) == 0
-        else { throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path) }
+        guard directory.sync() else { throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path) }
     }
 }

@@ -191,6 +191,9 @@ final class LeafQueue: Sendable {
         return leaf < count ? leaf : nil
     }
 
+    /// Hands out nothing before this leaf any more.
+    func skip(to leaf: Int) { following.max(leaf, ordering: .relaxed) }
+
     /// A thread failed: what the others do is for nothing.
     func stop() { isStopped.store(true, ordering: .relaxed) }
 }

@@ -45,7 +45,13 @@ package struct Restore: Sendable {
             do throws(RepositoryError) {
                 while let leaf = leaves.next() {
                     try progress.demand()
-                    progress.add(try writer.write(leaf))
+                    let zeros = writer.zeros(from: leaf)
+                    if zeros.count > 1 {
+                        leaves.skip(to: zeros.upperBound)
+                        progress.add(UInt64(zeros.count) * UInt64(Format.leaf))
+                    } else {
+                        progress.add(try writer.write(leaf))
+                    }
                 }
             } catch {
                 leaves.stop()
@@ -97,6 +103,21 @@ private final class LeafWriter {
     }
 
     deinit { room.deallocate() }
+
+    /// The leaves from this one on that need no write, as all beneath one node is zero and the target is so already: a volume may have
+    /// any number of them, and one name. Empty where that is not so, or not known.
+    func zeros(from leaf: Int) -> Range<Int> {
+        guard target.isBlank, !target.isStream else { return leaf..<leaf }
+        var width = 1, end = leaf
+        for level in 0..<tree.shape.nodes.count {
+            do throws(RepositoryError) {
+                if try tree.name(level, leaf / width) != nil { break }
+            } catch { break }
+            end = min(tree.shape.leaves, (leaf / width + 1) * width)
+            width *= Format.fanOut
+        }
+        return leaf..<end
+    }
 
     /// Makes one leaf of the target what it shall be; its bytes.
     func write(_ leaf: Int) throws(RepositoryError) -> UInt64 {

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Testing
 import TuffTestSupport
 
@@ -89,6 +90,43 @@ struct HostileMediumTests {
         let report = try Prune(repository, lease: nil, atOnce: true).run(removing: [other])
         #expect(report.removedPoints == [other] && report.destroyed > 0)
         #expect(try repository.points().points == [point] && check(repository).isWhole)
+    }
+
+    /// A new file of any size, of which only what is written takes room.
+    private final class Sparse: BlockTarget {
+        let isBlank = true
+        let written = Mutex<[UInt64: Int]>([:])
+        func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {}
+        func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError) {
+            written.withLock { $0[offset] = bytes.count }
+        }
+        func finish(size: UInt64) throws(RepositoryError) {}
+    }
+
+    @Test("A restore of 2^61 bytes of which one block is not zero writes that block", .timeLimit(.minutes(5)))
+    func restoreOfZeros() throws {
+        let repository = try Scene.repository(store)
+        var random = SeededGenerator(seed: 1)
+        let other = try Scene.backUp(Scene.noise(&random), to: repository)
+        let index = try index(repository)
+        let nodes = Packs(.nodePack, repository: repository, index: index)
+        var name = try TreeReader(other, repository: repository, index: index).leaf(0)?[0]
+        for level in 0...8 {
+            var children: [ContentName?] = Array(repeating: nil, count: Format.fanOut)
+            children[level == 0 ? 3 : 1] = name
+            name = try nodes.store(Node(level: level, children: children))
+        }
+        try nodes.finish()
+        try index.flush()
+        var record = other.record
+        (record.size, record.root) = (1 << 61, try #require(name).description)
+        let point = try RestorePoint.write(record, store: store, custody: repository.custody)
+        let target = Sparse()
+        let outcome = try Restore(point, of: repository, progress: JobProgress())
+            .run(to: target, threads: SystemThreads(count: 2))
+        let leaf = (1...8).reduce(0) { leaf, _ in leaf * 32 + 1 }
+        let offset = UInt64(leaf) * UInt64(Format.leaf) + 3 * UInt64(Format.block)
+        #expect(target.written.withLock { $0 } == [offset: Format.block] && outcome.written == UInt64(Format.block))
     }
 
     @Test("A restore that keeps going tells the first of very many losses, and counts all")
