@@ -31,6 +31,8 @@ final class Child: Sendable {
     enum Event { case ended, overdue, flooded, cancelled }
 
     let command: Command
+    /// What it is started with, which may be more than the command says.
+    let arguments: [String]
     let executable: String
     let since = HostFacts.now()
     /// On the clock of `monotonicSeconds`.
@@ -47,8 +49,9 @@ final class Child: Sendable {
         ([command.tool] + command.arguments.prefix(1).filter { !$0.hasPrefix("-") }).joined(separator: " ")
     }
 
-    init(_ command: Command, executable: String, lock: HostLock?) throws(HostError) {
+    init(_ command: Command, _ arguments: [String], executable: String, lock: HostLock?) throws(HostError) {
         self.command = command
+        self.arguments = arguments
         self.executable = executable
         self.deadline = monotonicSeconds() + Double(command.deadline)
         self.lock = command.effect == .mutates ? lock : nil

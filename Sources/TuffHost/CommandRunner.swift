@@ -19,9 +19,12 @@ final class CommandRunner: Sendable {
     let searchPath: [String]
     let environment: Environment
     private let lock: HostLock?
+    private let host: LVMHost
     private let running = Mutex<[Int32: RunningCommand]>([:])
 
-    init(searchPath: [String], environment: Environment, lock: HostLock?) {
+    /// - Parameter lvmDirectory: where LVM's own files are.
+    init(searchPath: [String], environment: Environment, lock: HostLock?, lvmDirectory: String = LVMHost.directory) {
+        host = LVMHost(directory: lvmDirectory)
         self.searchPath = searchPath
         self.environment = environment
         self.lock = lock
@@ -33,9 +36,24 @@ final class CommandRunner: Sendable {
     }
 
     /// Runs a command to its end, or to its deadline. A status is returned, whatever it is.
+    ///
+    /// Every command of LVM, whoever asks for it, gets Tuff's settings here (`LVMSettings`), and is shown no volume that others
+    /// write into (`LVMHost`). Errors and plans name the command without them.
     func run(_ command: Command) async throws(HostError) -> CommandOutput {
+        guard command.tool == LVMHost.tool else { return try await start(command, command.arguments) }
+        return try await start(command, try await host.arguments(of: command, by: self))
+    }
+
+    /// What the machine's own files say about where LVM looks.
+    func lvmOutlook() async throws(HostError) -> LVMOutlook { try await host.outlook(by: self) }
+
+    /// Whether commands may be handed to LVM as lines of a script, which have no room for settings.
+    var scriptsAreSafe: Bool { host.hasPlainFiles }
+
+    /// Starts a command with exactly these arguments.
+    func start(_ command: Command, _ arguments: [String]) async throws(HostError) -> CommandOutput {
         let executable = try find(command.tool)
-        let child = try Child(command, executable: executable, lock: lock)
+        let child = try Child(command, arguments, executable: executable, lock: lock)
         return try await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 child.answer.begin(continuation)
@@ -55,7 +73,7 @@ final class CommandRunner: Sendable {
         let mutates = child.command.effect == .mutates
         do {
             let result = try await Subprocess.run(
-                .path(FilePath(child.executable)), arguments: Arguments(child.command.arguments),
+                .path(FilePath(child.executable)), arguments: Arguments(child.arguments),
                 environment: environment, platformOptions: options,
                 input: .fileDescriptor(input, closeAfterSpawningProcess: false),
                 output: .fileDescriptor(FileDescriptor(rawValue: child.output.raw), closeAfterSpawningProcess: false),

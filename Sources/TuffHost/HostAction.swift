@@ -15,11 +15,14 @@ package struct Command: Hashable, Codable, Sendable, CustomStringConvertible {
     package var outputLimit: Int
     /// Exit statuses that mean success; LVM's other statuses change between versions and are never told apart.
     package var successStatuses: [Int32]
+    /// Of commands of LVM: the devices on which it looks for volume groups.
+    package var view: LVMView
 
     package init(
         _ tool: String, _ arguments: [String], effect: Effect, deadline: Int = 60, outputLimit: Int = 64 << 20,
-        successStatuses: [Int32] = [0]
+        successStatuses: [Int32] = [0], view: LVMView = .own
     ) {
+        self.view = view
         self.tool = tool
         self.arguments = arguments
         self.effect = effect

@@ -22,6 +22,8 @@ package final class LinuxMachine: Machine {
         package var lock: HostLock?
         /// Where is written down that LVM's own backup of a group's metadata is owed. Nil: nowhere (tests).
         package var stateDirectory: String?
+        /// Where LVM's own files are.
+        package var lvmDirectory = LVMHost.directory
         /// Longest silence of a worker on one action or query.
         package var progressDeadline: Duration
 
@@ -54,7 +56,8 @@ package final class LinuxMachine: Machine {
         stateDirectory = configuration.stateDirectory
         roots = HostRoots(target: configuration.targetRoot, reach: configuration.reach)
         commands = CommandRunner(
-            searchPath: configuration.searchPath, environment: environment, lock: configuration.lock)
+            searchPath: configuration.searchPath, environment: environment, lock: configuration.lock,
+            lvmDirectory: configuration.lvmDirectory)
         workers = WorkerPool(
             command: configuration.workerCommand, environment: environment,
             deadline: configuration.progressDeadline / .seconds(1), early: configuration.earlyWorker)
@@ -73,6 +76,8 @@ package final class LinuxMachine: Machine {
     }
 
     package func clock() -> ClockReading { HostFacts.clock() }
+
+    package func lvmOutlook() async throws(HostError) -> LVMOutlook { try await commands.lvmOutlook() }
 
     package func read(_ command: Command) async throws(HostError) -> CommandOutput {
         guard command.effect == .reads else {
@@ -135,6 +140,7 @@ package final class LinuxMachine: Machine {
                     }
                     try await carryOut(command)
                 }
+                try await ActivationCheck(commands: commands).demand(volumes)
                 rest.removeFirst()
             case .growWiped(let group, let name, let uid, let uuid, let from, let to, let method):
                 let growth = ThickGrowth(commands: commands, group: group, name: name, uid: uid)

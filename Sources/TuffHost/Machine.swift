@@ -127,6 +127,9 @@ package protocol Machine: Sendable {
     /// A block device that a pool may be made of. Reads only. A path that leads nowhere is `notFound`.
     func look(at device: String) async throws(HostError) -> CandidateDevice
 
+    /// Where the machine's own settings have LVM look for volume groups.
+    func lvmOutlook() async throws(HostError) -> LVMOutlook
+
     /// Carries out actions in order and stops at the first that fails. After any error the outcome of that action
     /// is unknown, even for a failed precondition of ours the next step is to observe.
     func perform(_ actions: [HostAction]) async throws(HostError)
@@ -173,6 +176,9 @@ extension Machine {
     package func look(at device: String) async throws(HostError) -> CandidateDevice {
         throw HostError(.notFound, "\(device) does not exist")
     }
+
+    /// For machines whose LVM is as it is delivered.
+    package func lvmOutlook() async throws(HostError) -> LVMOutlook { LVMOutlook() }
 
     /// For machines of tests, whose work takes no time.
     package func perform(

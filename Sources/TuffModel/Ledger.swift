@@ -110,3 +110,10 @@ package struct Ledger: Hashable, Codable, Sendable {
         entries.removeAll { $0.stack == stack && $0.resource == resource }
     }
 }
+
+extension Ledger.Entry {
+    /// The group that it is counted on to be in; nil for what is in a directory or was destroyed.
+    package var volumeGroup: String? {
+        standing == .purged || place.hasPrefix("/") ? nil : String(place.prefix { $0 != "/" })
+    }
+}

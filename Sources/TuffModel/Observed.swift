@@ -58,7 +58,11 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     package var name: String
     package var uuid: String
     package var size: ByteCount
+    /// Extents that LVM hands out: those on devices that are there and take new volumes.
     package var free: ByteCount
+    /// Free extents that LVM does not hand out: on devices that are missing, or closed to new volumes (`pvchange -xn`). Nil:
+    /// none.
+    package var unallocatable: ByteCount?
     package var extentSize: ByteCount
     package var missingDevices: Int
     /// `vg_lock_type`: empty or `none` for a local volume group; `sanlock`, `dlm` belong to lvmlockd.
@@ -68,6 +72,10 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     package var metadataAreaSize: ByteCount
     package var metadataAreaFree: ByteCount
     package var tags: [String]
+    /// `vg_systemid`, lvmsystemid(7): the host that may use it. Nil: any.
+    package var systemID: String?
+    /// The system ID of this host, where the group is another host's: LVM shows it when asked for all, and changes nothing in it.
+    package var foreignTo: String?
     /// Uuids of its physical volumes, missing ones included.
     package var physicalVolumes: [String]
     package var logicalVolumes: [LogicalVolume]
@@ -80,13 +88,18 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     package var hiddenVolumes: [LogicalVolume]?
 
     package init(
-        name: String, uuid: String, size: ByteCount, free: ByteCount, extentSize: ByteCount = ByteCount(4 << 20),
-        missingDevices: Int = 0, lockType: String = "", partial: Bool = false, exported: Bool = false,
-        metadataAreaSize: ByteCount = ByteCount(16 << 20), metadataAreaFree: ByteCount = ByteCount(16 << 20),
-        tags: [String] = [], physicalVolumes: [String] = [], logicalVolumes: [LogicalVolume] = [],
+        name: String, uuid: String, size: ByteCount, free: ByteCount, unallocatable: ByteCount? = nil,
+        extentSize: ByteCount = ByteCount(4 << 20), missingDevices: Int = 0, lockType: String = "",
+        partial: Bool = false,
+        exported: Bool = false, metadataAreaSize: ByteCount = ByteCount(16 << 20),
+        metadataAreaFree: ByteCount = ByteCount(16 << 20), tags: [String] = [], systemID: String? = nil,
+        foreignTo: String? = nil, physicalVolumes: [String] = [], logicalVolumes: [LogicalVolume] = [],
         hiddenVolumes: [LogicalVolume]? = nil
     ) {
         self.hiddenVolumes = hiddenVolumes
+        self.unallocatable = unallocatable
+        self.systemID = systemID
+        self.foreignTo = foreignTo
         self.name = name
         self.uuid = uuid
         self.size = size

@@ -143,8 +143,8 @@ extension Reason {
     /// Whether time alone may end what is in the way of an export: devices, mounts and secrets that come late.
     package var mayPass: Bool {
         [
-            .unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .devicesMissing, .lost, .secretUnavailable,
-            .suspended,
+            .unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .devicesMissing, .foreignGroup, .lost,
+            .secretUnavailable, .suspended,
         ]
         .contains(self)
     }

@@ -70,6 +70,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let inUse = Reason(rawValue: "InUse")
     package static let poolMissing = Reason(rawValue: "PoolMissing")
     package static let poolUnhealthy = Reason(rawValue: "PoolUnhealthy")
+    /// A volume group of another host, by its system ID.
+    package static let foreignGroup = Reason(rawValue: "ForeignGroup")
+    /// Room of a volume group that LVM does not hand out.
+    package static let notAllocatable = Reason(rawValue: "NotAllocatable")
     /// Others than root and the user Tuff runs as could change it.
     package static let exposed = Reason(rawValue: "Exposed")
     /// The host's administrator did not name it in `allow` of the controller's configuration.

@@ -199,6 +199,9 @@ extension PoolState {
         uuid = group.uuid
         sectorSize = group.sectorSize
         obstacle = Self.obstacle(of: group)
+        if lvm.thinPool == nil || spec.autoExtend != nil, let closed = Self.closedRoom(of: group) {
+            complaints.append(closed)
+        }
         guard let poolName = lvm.thinPool else {
             wipe = lvm.wipe
             temporaryReserve = lvm.tempSnapshotReserve
@@ -255,7 +258,17 @@ extension PoolState {
         }
     }
 
+    /// Why nothing in the group can be changed, whatever is in it.
     package static func obstacle(of group: VolumeGroup) -> Obstacle? {
+        if let ours = group.foreignTo {
+            let theirs = group.systemID ?? ""
+            return Obstacle(
+                .foreignGroup,
+                "volume group \(group.name) belongs to the host with system ID '\(theirs)', and this one has "
+                    + (ours.isEmpty ? "none" : "'\(ours)'")
+                    + ": LVM changes nothing there. Where this host was renamed, or the other is gone for good: vgchange "
+                    + "--config 'local/extra_system_ids=[\"\(theirs)\"]' --systemid '\(ours)' \(group.name)")
+        }
         if group.missingDevices > 0 || group.partial {
             return Obstacle(
                 .poolUnhealthy,
@@ -273,6 +286,15 @@ extension PoolState {
             return Obstacle(.poolUnhealthy, "volume group \(group.name) is exported; 'vgimport \(group.name)' first")
         }
         return nil
+    }
+
+    /// Room that is free and out of LVM's reach, where that is all that is left or much of it.
+    static func closedRoom(of group: VolumeGroup) -> Obstacle? {
+        guard let closed = group.unallocatable, closed > group.free, group.missingDevices == 0 else { return nil }
+        return Obstacle(
+            .notAllocatable,
+            "\(closed) of volume group \(group.name) are free on devices that take nothing new, and \(group.free) elsewhere; "
+                + "'pvs -o+pv_allocatable' shows them, 'pvchange -xy DEVICE' lets LVM use one again")
     }
 
     private mutating func assess(_ directory: DirectoryPool, _ spec: PoolSpec) {

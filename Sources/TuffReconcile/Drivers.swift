@@ -35,6 +35,8 @@ package struct ObservationRequest: Sendable {
 /// LVM: observes all volume groups with one report, lowers volume steps. Lowering is pure.
 package protocol VolumeGroupDriver: Sendable {
     func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup>
+    /// Groups of these names that are there though `observe` saw none, and why; or that nobody can tell of.
+    func find(_ names: Set<String>, on machine: any Machine) async -> [String: HostError]
     /// The profiles by which thin pools grow, by file name.
     func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String>
     /// Bytes of the logical sectors of each group's volumes, by its name; one that cannot be told is left out. It takes a

@@ -49,7 +49,12 @@ package struct Reconciler: Sendable {
             $0.spec.autoExtend != nil && $0.spec.node ?? config.node == config.node
         }
         let profiles = grows ? await volumeGroups.observeProfiles(machine, key: key) : ObservationMap()
-        let seen = await groups
+        var seen = await groups
+        let expected = desired.pools.values.compactMap(ownGroup) + known.entries.compactMap(\.volumeGroup)
+        let absent = Set(expected).filter { seen[$0] == .known(nil) }
+        if !absent.isEmpty {
+            for (name, error) in await volumeGroups.find(absent, on: machine) { seen.entries[name] = .unknown(error) }
+        }
         let devices = await candidates(for: desired.pools.values.compactMap { missing($0, in: seen) })
         var observed = ObservedState(
             takenAt: machine.now(), clock: machine.clock(), volumeGroups: seen, directories: await folders,
@@ -121,6 +126,11 @@ package struct Reconciler: Sendable {
             observed.targets = .known(await exports.detailed(inventory, on: machine))
         }
         return observed
+    }
+
+    private func ownGroup(_ pool: Declared<PoolSpec>) -> String? {
+        guard case .lvm(let lvm) = pool.spec.backend, pool.spec.node ?? config.node == config.node else { return nil }
+        return lvm.volumeGroup
     }
 
     private func ownDirectory(_ pool: Declared<PoolSpec>) -> String? {

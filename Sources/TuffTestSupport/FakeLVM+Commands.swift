@@ -16,12 +16,19 @@ extension FakeLVM {
 
     /// Runs `lvm ARGUMENTS`. A command line that nobody taught this fake ends the test process: guessing what LVM would
     /// do with it would let wrong command lines pass.
-    mutating func run(_ arguments: [String], isOpen: (String, Volume) -> Bool) -> FakeResponse {
+    mutating func run(
+        _ arguments: [String], view: LVMView = .own, isOpen: (String, Volume) -> Bool
+    ) -> FakeResponse {
         switch arguments.first {
         case "fullreport": return report(arguments, isOpen: isOpen)
         case "vgs":
             precondition(arguments == LVMDriver.list.arguments, "FakeLVM does not know: lvm \(arguments)")
-            return .output(CommandOutput(status: 0, standardOutput: Array(nameReport().utf8)))
+            let text = nameReport(everything: view == .everything)
+            return .output(CommandOutput(status: 0, standardOutput: Array(text.utf8)))
+        case "systemid":
+            return .output(CommandOutput(status: 0, standardOutput: Array("  system ID: \(systemID)\n".utf8)))
+        // Nothing is set that the product asks for.
+        case "lvmconfig": return .output(CommandOutput(status: Self.refused, standardOutput: []))
         case "lvcreate":
             return change(
                 arguments,
@@ -126,6 +133,12 @@ extension FakeLVM {
             throw CommandRefusal(
                 status: Self.refused,
                 sentence: "Cannot access VG \(group) with lock type \(first.lockType) that requires lvmlockd.")
+        }
+        guard first.systemID.isEmpty || first.systemID == systemID else {
+            throw CommandRefusal(
+                status: Self.refused,
+                sentence: "Cannot access VG \(group) with system ID \(first.systemID) with local system ID \(systemID)."
+            )
         }
         guard !first.exported else {
             throw CommandRefusal(status: Self.refused, sentence: "Volume group \(group) is exported")

@@ -7,7 +7,7 @@ extension FakeLVM {
     func report(_ arguments: [String], isOpen: (String, Volume) -> Bool) -> FakeResponse {
         let name = arguments.suffix(2).first == "--" ? arguments.last : nil
         precondition(arguments == LVMDriver.report(of: name).arguments, "FakeLVM does not know: lvm \(arguments)")
-        let wanted = groups.filter { name == nil || $0.name == name }
+        let wanted = groups.filter { (name == nil || $0.name == name) && !$0.isHidden }
         if wanted.contains(where: \.isLocked) { return .hangs }
         // A name that stands for none or for several is refused, with an empty report.
         let refused = name != nil && wanted.count != 1
@@ -19,8 +19,10 @@ extension FakeLVM {
                 standardError: refused ? "Cannot process volume group \(name ?? "")" : ""))
     }
 
-    func nameReport() -> String {
-        let rows = groups.map { Self.row(LVMReportDecoder.nameColumns, [$0.name, $0.uuid]) }
+    func nameReport(everything: Bool) -> String {
+        let rows = groups.filter { everything || !$0.isHidden }.map {
+            Self.row(LVMReportDecoder.nameColumns, [$0.name, $0.uuid])
+        }
         return "  {\n      \"report\": [\n          {\n" + Self.section("vg", rows) + "          }\n      ]\n  }\n"
     }
 
@@ -33,10 +35,13 @@ extension FakeLVM {
                 volume.zeroesChunks ? "1" : "0",
             ]
         }
+        let devices = deviceCells(group)
         let sections = [
-            Self.section("vg", [Self.row(LVMReportDecoder.groupColumns, Self.cells(group))]),
             Self.section(
-                "pv", physicalVolumes(of: group).map { Self.row(LVMReportDecoder.deviceColumns, [$0.uuid, $0.path]) }),
+                "vg",
+                [Self.row(LVMReportDecoder.groupColumns, Self.cells(group) + ["\(volumes.count)", "\(devices.count)"])]),
+            Self.section(
+                "pv", devices.map { Self.row(LVMReportDecoder.deviceColumns, $0) }),
             Self.section(
                 "lv",
                 volumes.map {
@@ -64,8 +69,19 @@ extension FakeLVM {
             group.name, group.uuid, "\(group.size.bytes)", "\(group.free.bytes)", "\(group.extentSize.bytes)",
             "\(group.missingDevices)", group.lockType, group.missingDevices > 0 ? "1" : "0",
             group.exported ? "1" : "0", "\(group.metadataAreaSize.bytes)", "\(group.metadataAreaFree.bytes)",
-            group.tags.sorted().joined(separator: ","),
+            group.tags.sorted().joined(separator: ","), group.systemID,
         ]
+    }
+
+    /// All that is free is on the first device. A group that was not made of devices of this world has one all the same.
+    private func deviceCells(_ group: Group) -> [[String]] {
+        let known = physicalVolumes(of: group)
+        let devices = known.isEmpty ? [(uuid: "pv-\(group.uuid)", path: "")] : known.map { ($0.uuid, $0.path) }
+        return devices.enumerated().map { index, device in
+            [
+                device.uuid, index == 0 ? "\(group.free.bytes)" : "0", group.isClosed ? "0" : "1", "0", device.path,
+            ]
+        }
     }
 
     private static func cells(_ volume: Volume, _ group: Group, used: Double, isOpen: Bool) -> [String] {

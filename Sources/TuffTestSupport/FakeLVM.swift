@@ -66,6 +66,12 @@ package struct FakeLVM: Equatable, Sendable {
         package var missingDevices = 0
         package var lockType = ""
         package var exported = false
+        /// The host whose group it is; empty: anybody's.
+        package var systemID = ""
+        /// `pvchange -xn` of all its devices.
+        package var isClosed = false
+        /// A filter keeps LVM from its devices.
+        package var isHidden = false
         package var metadataAreaSize = ByteCount(16 << 20)
         package var tags: [String] = []
         /// Somebody holds its lock: every command that needs it hangs.
@@ -103,6 +109,8 @@ package struct FakeLVM: Equatable, Sendable {
 
     /// Two groups may have one name, as after a disk was copied.
     package var groups: [Group] = []
+    /// `lvm systemid`.
+    package var systemID = ""
     /// By path.
     package var devices: [String: Device] = [:]
     /// Minor numbers given out to devices.
@@ -262,6 +270,9 @@ package struct FakeLVM: Equatable, Sendable {
         guard changed.free >= .zero else {
             throw Refusal(sentence: "Volume group \"\(group)\" has insufficient free space")
         }
+        guard !found.isClosed || changed.free == found.free else {
+            throw Refusal(sentence: "Insufficient free space: \(size) needed, but only 0 extents available")
+        }
         guard changed.metadataAreaFree > .zero else {
             throw Refusal(sentence: "VG \(group) metadata is too large for its metadata area")
         }
@@ -317,7 +328,9 @@ package struct FakeLVM: Equatable, Sendable {
         var changed = found
         changed.volumes[name]?.size = wanted
         if volume.kind == .linear { changed.volumes[name]?.showsEarlierData = true }
-        guard changed.free >= .zero else { throw Refusal(sentence: "Insufficient free space") }
+        guard changed.free >= .zero, !found.isClosed || changed.free == found.free else {
+            throw Refusal(sentence: "Insufficient free space")
+        }
         self[group] = changed
     }
 

@@ -140,7 +140,7 @@ package struct FakeWorld: Equatable, Sendable {
             // The rules of LVM see the world through this copy, since they change it meanwhile.
             let world = self
             let exported = exportedMinors()
-            return lvm.run(command.arguments) { group, volume in
+            return lvm.run(command.arguments, view: command.view) { group, volume in
                 if case .thinPool = volume.kind { return world.isOpen(group, volume) }
                 return volume.opens > 0 || exported.contains(volume.minor)
             }

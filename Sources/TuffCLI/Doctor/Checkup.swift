@@ -101,7 +101,7 @@ package struct Checkup: Sendable {
                     .warn, "thin_check is not installed: LVM cannot activate thin pools",
                     fix: "apt install thin-provisioning-tools"))
         }
-        return findings + (await scanning())
+        return findings + (await scanning()) + (await lvmSettings()) + (await volumeGroups())
     }
 
     /// With `scan_lvs` LVM looks into logical volumes for more volume groups: those of the initiators' systems.
@@ -115,8 +115,12 @@ package struct Checkup: Sendable {
         }
         return [
             Finding(
-                .warn, "lvm.conf: scan_lvs=1, so LVM sees and may activate volume groups inside exported volumes",
-                fix: "set devices { scan_lvs = 0 } in /etc/lvm/lvm.conf")
+                .warn,
+                "lvm.conf: scan_lvs=1, so LVM finds and at boot activates volume groups that initiators made inside their "
+                    + "volumes; Tuff itself looks into none that is exported or its own",
+                fix:
+                    "set devices { scan_lvs = 0 } in /etc/lvm/lvm.conf; where groups lie upon volumes, reject the volumes "
+                    + "of Tuff's pools in global_filter")
         ]
     }
 

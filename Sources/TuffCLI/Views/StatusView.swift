@@ -43,6 +43,7 @@ package struct StatusView: View {
             let severe = [
                 "DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing", "Lost", "Exposed",
                 "NeedsCheck", "DataFull", "MetadataFull", "DevicesMissing", "VolumeUnhealthy", "ActivationFailed",
+                "ForeignGroup",
             ]
             // A source that was not seen has said so already, once.
             if ready.status == .unknown, !survey.unseen.isEmpty { continue }

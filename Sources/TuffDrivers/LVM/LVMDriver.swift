@@ -16,6 +16,21 @@ package struct LVMDriver: VolumeGroupDriver {
     package init() {}
 
     package func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
+        var seen = await observeDevices(machine)
+        do throws(HostError) {
+            if try await machine.lvmOutlook().looksIntoVolumes {
+                // Groups upon volumes of other groups. Those on devices are told by their devices alone.
+                let stacked = try await groups(by: Self.report(of: nil, view: .volumes), on: machine)
+                seen.entries.merge(stacked) { first, _ in first }
+            }
+        } catch {
+            seen.unlisted = seen.unlisted ?? error
+        }
+        await tellForeign(in: &seen, on: machine)
+        return seen
+    }
+
+    private func observeDevices(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
         let failure: HostError
         do {
             return ObservationMap(try await groups(by: Self.report(of: nil), on: machine))
@@ -72,7 +87,7 @@ package struct LVMDriver: VolumeGroupDriver {
         try LVMReportDecoder.decode(try await output(of: command, on: machine))
     }
 
-    private func output(of command: Command, on machine: any Machine) async throws(HostError) -> [UInt8] {
+    func output(of command: Command, on machine: any Machine) async throws(HostError) -> [UInt8] {
         let output = try await machine.read(command)
         // Who may not open devices gets a report without them, for `--readonly` even with status 0 (measured with LVM
         // 2.03.16). The text only ever makes LVM unknown.
@@ -92,12 +107,13 @@ package struct LVMDriver: VolumeGroupDriver {
     /// The report on all groups (nil) or on one.
     ///
     /// `--binary` turns texts such as `active locally` into 1, 0 and -1. `--shared` shows groups that lvmlockd guards,
-    /// which would otherwise look absent. `--all` shows hidden volumes, where the health of RAID and caches is told. Segments of
-    /// physical volumes cannot be left out of a full report, only filtered
+    /// `--foreign` those of other hosts (lvmsystemid(7)), which would otherwise look absent. `--all` shows hidden volumes, where
+    /// the health of RAID and caches is told. Segments of physical volumes cannot be left out of a full report, only filtered
     /// to nothing; of other segments only those of thin pools are wanted.
-    package static func report(of group: String?) -> Command {
+    package static func report(of group: String?, view: LVMView = .own) -> Command {
         var arguments = [
             "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--shared",
+            "--foreign",
             "--configreport", "vg", "-o", LVMReportDecoder.groupColumns.joined(separator: ","),
             "--configreport", "lv", "-o", LVMReportDecoder.volumeColumns.joined(separator: ","),
             "--configreport", "seg", "-o", LVMReportDecoder.segmentColumns.joined(separator: ","),
@@ -108,15 +124,22 @@ package struct LVMDriver: VolumeGroupDriver {
         if let group { arguments += ["--", group] }
         return Command(
             "lvm", arguments, effect: .reads, deadline: group == nil ? reportDeadline : groupDeadline,
-            outputLimit: LVMReportDecoder.maximumSize)
+            outputLimit: LVMReportDecoder.maximumSize, view: view)
     }
 
     /// The names of all groups. `--readonly` takes no locks, hence it answers while a group is locked.
-    package static let list = Command(
-        "lvm",
-        [
-            "vgs", "--reportformat", "json", "--readonly", "--shared", "-o",
-            LVMReportDecoder.nameColumns.joined(separator: ","),
-        ],
-        effect: .reads, deadline: groupDeadline, outputLimit: LVMReportDecoder.maximumSize)
+    package static let list = names(view: .own)
+
+    /// The names of all groups on devices of any kind, whatever hides them.
+    package static let everything = names(view: .everything)
+
+    private static func names(view: LVMView) -> Command {
+        Command(
+            "lvm",
+            [
+                "vgs", "--reportformat", "json", "--readonly", "--shared", "--foreign", "-o",
+                LVMReportDecoder.nameColumns.joined(separator: ","),
+            ],
+            effect: .reads, deadline: groupDeadline, outputLimit: LVMReportDecoder.maximumSize, view: view)
+    }
 }

@@ -10,7 +10,7 @@ package import TuffModel
 package enum LVMReportDecoder {
     package static let groupColumns = [
         "vg_name", "vg_uuid", "vg_size", "vg_free", "vg_extent_size", "vg_missing_pv_count", "vg_lock_type",
-        "vg_partial", "vg_exported", "vg_mda_size", "vg_mda_free", "vg_tags",
+        "vg_partial", "vg_exported", "vg_mda_size", "vg_mda_free", "vg_tags", "vg_systemid", "lv_count", "pv_count",
     ]
     package static let volumeColumns = [
         "lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_layout", "lv_active_locally", "lv_suspended",
@@ -18,7 +18,7 @@ package enum LVMReportDecoder {
         "lv_health_status", "lv_kernel_major", "lv_kernel_minor", "lv_profile", "lv_when_full", "lv_check_needed",
         "lv_permissions", "lv_parent",
     ]
-    package static let deviceColumns = ["pv_uuid", "pv_name"]
+    package static let deviceColumns = ["pv_uuid", "pv_free", "pv_allocatable", "pv_missing", "pv_name"]
     package static let segmentColumns = ["lv_uuid", "chunk_size", "seg_monitor", "zero"]
     package static let nameColumns = ["vg_name", "vg_uuid"]
 

@@ -20,34 +20,79 @@ struct LVMReportGroup {
         guard free <= size, extentSize > .zero else {
             throw LVMReportDecoder.contradiction("volume group \(name) has more free than it holds, or empty extents")
         }
+        let devices = try physicalVolumes()
         let volumes = try logicalVolumes()
+        try demandCount(devices.uuids.count, is: try cells.count(14), "physical")
+        // LVM counts those that it shows without being asked for all.
+        try demandCount(volumes.seen.count, is: try cells.count(13), "logical")
+        guard devices.free == free else {
+            throw LVMReportDecoder.contradiction(
+                "\(free) of volume group \(name) are free and \(devices.free) of its physical volumes")
+        }
         var group = VolumeGroup(
-            name: name, uuid: uuid, size: size, free: free, extentSize: extentSize,
+            name: name, uuid: uuid, size: size, free: devices.allocatable,
+            unallocatable: free > devices.allocatable ? free - devices.allocatable : nil,
+            extentSize: extentSize,
             missingDevices: try cells.count(5), lockType: try cells.text(6), partial: try cells.flag(7) == true,
             exported: try cells.flag(8) == true, metadataAreaSize: try cells.size(9),
-            metadataAreaFree: try cells.size(10), tags: Self.tags(try cells.text(11)),
-            physicalVolumes: try physicalVolumes(), logicalVolumes: volumes.seen, hiddenVolumes: volumes.hidden)
+            metadataAreaFree: try cells.size(10), tags: try tags(try cells.text(11), of: name),
+            systemID: try cells.optional(12), physicalVolumes: devices.uuids, logicalVolumes: volumes.seen,
+            hiddenVolumes: volumes.hidden)
         // The name of one that is missing is `[unknown]`.
         let name = LVMReportDecoder.deviceColumns.firstIndex(of: "pv_name")!
         group.devicePaths = (raw.devices ?? []).compactMap { $0[name] }.filter { $0.hasPrefix("/") }.sorted()
         return group
     }
 
-    /// By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
-    private static func tags(_ text: String) -> [String] {
-        text.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0)) }
+    private func demandCount(_ found: Int, is said: Int, _ what: String) throws(HostError) {
+        guard found == said else {
+            throw LVMReportDecoder.contradiction(
+                "volume group \(name) has \(said) \(what) volumes by its own word, and \(found) are listed")
+        }
     }
 
-    private func physicalVolumes() throws(HostError) -> [String] {
+    /// By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
+    ///
+    /// What LVM takes for a tag is in lvm(8), VALID NAMES. Anything else, `;` above all, is no tag but several that were joined by
+    /// something that we do not know, and read as one it would be no mark of ours.
+    private func tags(_ text: String, of subject: String) throws(HostError) -> [String] {
+        guard text.utf8.allSatisfy(Self.isTagCharacter) else {
+            throw LVMReportDecoder.contradiction(
+                "the tags of \(subject) are '\(text.prefix(200))', which LVM takes for none")
+        }
+        return text.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0)) }
+    }
+
+    private static func isTagCharacter(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+        default: "_+.-/=!:&#,".utf8.contains(byte)
+        }
+    }
+
+    private struct Devices {
+        var uuids: [String] = []
+        var free = ByteCount.zero
+        /// What is free on those that are there and from which LVM allocates: pvchange(8), `--allocatable`.
+        var allocatable = ByteCount.zero
+    }
+
+    private func physicalVolumes() throws(HostError) -> Devices {
         guard let rows = raw.devices else {
             throw LVMReportDecoder.contradiction("the physical volumes of group \(name) are missing")
         }
-        var uuids: [String] = []
+        var found = Devices()
         for row in rows {
-            uuids.append(
-                try Cells(row, LVMReportDecoder.deviceColumns, of: "a physical volume of \(name)").nonEmpty(0))
+            let cells = Cells(row, LVMReportDecoder.deviceColumns, of: "a physical volume of \(name)")
+            let free = try cells.size(1)
+            let takes = try cells.flag(2) == true
+            let isMissing = try cells.flag(3) != false
+            found.uuids.append(try cells.nonEmpty(0))
+            found.free += free
+            if takes, !isMissing { found.allocatable += free }
         }
-        return uuids.sorted()
+        found.uuids.sort()
+        return found
     }
 
     private func logicalVolumes() throws(HostError) -> (seen: [LogicalVolume], hidden: [LogicalVolume]) {
@@ -101,7 +146,7 @@ struct LVMReportGroup {
         let isThin = layout == .thin
         var volume = LogicalVolume(
             name: Self.bare(try cells.nonEmpty(0)), uuid: volumeUUID, size: try cells.size(2),
-            tags: Self.tags(try cells.text(3)), layout: layout, active: active,
+            tags: try tags(try cells.text(3), of: "\(name)/\(volumeName)"), layout: layout, active: active,
             suspended: try cells.flag(6) == true,
             open: try cells.flag(7) == true, pool: isThin ? pool : nil,
             origin: origin.flatMap { Self.isHidden($0) ? nil : $0 },

@@ -71,6 +71,40 @@ struct LVMObservationTests {
         #expect(machine.calls.reads == [.lvm: 1])
     }
 
+    @Test func aGroupOfAnotherHostIsSeenAndSaidToBeOne() async {
+        let machine = FakeMachine(
+            world {
+                $0.systemID = "renamed"
+                $0["vg1"]?.systemID = "tufflab"
+                $0["vg2"]?.systemID = "renamed"
+            })
+        let seen = await driver.observe(machine)
+        #expect(seen.entries["vg1"]?.value?.foreignTo == "renamed")
+        #expect(seen.entries["vg1"]?.value?.systemID == "tufflab")
+        #expect(seen.entries["vg2"]?.value?.foreignTo == nil && seen.entries["vg0"]?.value?.foreignTo == nil)
+    }
+
+    /// Nobody can say then whether such a group may be used; the others need no system ID.
+    @Test func aSystemIDThatCannotBeToldMakesItsGroupsUnknown() async {
+        let machine = FakeMachine(
+            world {
+                $0.systemID = "here"
+                $0["vg1"]?.systemID = "here"
+            }, faults: lie(.status(5), at: [1]))
+        let seen = await driver.observe(machine)
+        #expect(seen.entries["vg1"] != nil && seen.entries["vg1"]?.value == nil)
+        #expect(seen.entries["vg0"]?.value != nil)
+    }
+
+    @Test func aGroupThatAFilterHidesIsFoundAndOneThatIsGoneIsNot() async {
+        let machine = FakeMachine(world { $0["vg1"]?.isHidden = true })
+        #expect(await driver.observe(machine)["vg1"] == .known(nil))
+        let found = await driver.find(["vg1", "gone"], on: machine)
+        #expect(found.keys.sorted() == ["vg1"])
+        machine.setFaults(lie(.status(5), at: [0]))
+        #expect(await driver.find(["vg1", "gone"], on: machine).keys.sorted() == ["gone", "vg1"])
+    }
+
     @Test func groupsOfOneNameAreUnknown() async {
         let machine = FakeMachine(world { $0.addGroup("vg1") })
         let seen = await driver.observe(machine)

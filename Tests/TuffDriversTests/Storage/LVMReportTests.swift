@@ -141,13 +141,42 @@ struct LVMReportTests {
         (#""report": ["#, #""log": ["#),
         (#""report": ["#, #""report": [], "report": ["#),
         (#""lv_tags":"other:tag""#, "\"lv_tags\":\"other\u{1}tag\""),
+        // `report { list_item_separator }` of lvm.conf, and whatever else stands between tags.
+        ("tuff:iqn=iqn.2026-01.dev.tuff:db,", "tuff:iqn=iqn.2026-01.dev.tuff:db;"),
+        ("tuff:iqn=iqn.2026-01.dev.tuff:db,", "tuff:iqn=iqn.2026-01.dev.tuff:db, "),
+        (#""lv_tags":"other:tag""#, #""lv_tags":"'other:tag'""#),
+        (#""lv_count":"6""#, #""lv_count":"7""#),
+        (#""lv_count":"6""#, #""lv_count":"""#),
+        (#""pv_count":"1""#, #""pv_count":"2""#),
+        (#""pv_free":"3074424832""#, #""pv_free":"3074424833""#),
+        (#""pv_allocatable":"1""#, #""pv_allocatable":"allocatable""#),
         (#""lv_tags":"other:tag""#, #""lv_tags":"\ud800""#),
         (#""lv_tags":"other:tag""#, #""lv_tags":"\x""#),
     ]) func aLieIsNotBelieved(_ truth: String, _ lie: String) throws {
         try isUnknown { $0.replacing(truth, with: lie) }
     }
 
-    @Test(arguments: LVMReportDecoder.groupColumns + LVMReportDecoder.volumeColumns + LVMReportDecoder.segmentColumns)
+    /// A report that has lost rows looks like one of a group that has lost volumes.
+    @Test func aReportThatHasLostAVolumeIsNotBelieved() throws {
+        try isUnknown { text in
+            text.split(separator: "\n").filter { !$0.contains(#""lv_name":"v-db""#) }.joined(separator: "\n")
+        }
+    }
+
+    @Test func onlyRoomThatLVMHandsOutIsFree() throws {
+        let text = String(decoding: try Self.sample("mixed"), as: UTF8.self)
+        for (column, value) in [("pv_allocatable", "0"), ("pv_missing", "1")] {
+            let other = value == "0" ? "1" : "0"
+            let changed = text.replacing("\"\(column)\":\"\(other)\"", with: "\"\(column)\":\"\(value)\"")
+            let group = try #require(try LVMReportDecoder.decode(Array(changed.utf8))["vg0"]?.value)
+            #expect(group.free == .zero && group.unallocatable == ByteCount(3_074_424_832), "\(column)")
+        }
+        #expect(try known("vg0", in: "mixed").unallocatable == nil)
+    }
+
+    @Test(
+        arguments: LVMReportDecoder.groupColumns + LVMReportDecoder.volumeColumns + LVMReportDecoder.segmentColumns
+            + LVMReportDecoder.deviceColumns)
     func aReportThatLacksAColumnIsNotBelieved(_ column: String) throws {
         try isUnknown { $0.replacing("\"\(column)\":", with: "\"other\":") }
     }

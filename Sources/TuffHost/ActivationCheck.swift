@@ -1,0 +1,49 @@
+import Glibc
+import TuffModel
+
+/// Finds out why volumes that LVM was told to activate have no devices.
+///
+/// Where `activation/volume_list` in lvm.conf(5) does not name a volume, LVM ends with 0, says nothing and does nothing
+/// (measured with 2.03.16), and whatever comes next finds no device.
+struct ActivationCheck {
+    let commands: CommandRunner
+
+    private struct Row: Decodable {
+        var group: String
+        var name: String
+        var active: String
+
+        enum CodingKeys: String, CodingKey {
+            case group = "vg_name"
+            case name = "lv_name"
+            case active = "lv_active_locally"
+        }
+    }
+
+    /// Costs nothing where all of these (`GROUP/NAME`) have devices.
+    func demand(_ volumes: [String]) async throws(HostError) {
+        let absent = volumes.filter { access("/dev/\($0)", F_OK) != 0 }
+        guard !absent.isEmpty else { return }
+        let query = Command(
+            "lvm", ["lvs", "--reportformat", "json", "-o", "vg_name,lv_name,lv_active_locally", "--"] + absent,
+            effect: .reads, outputLimit: 1 << 20)
+        // A volume that is missing makes the status 5 and takes nothing from the rest of the report. What is not there, or not
+        // ours, is for others to tell.
+        guard let rows = LVMReport<Row>.rows(try await commands.run(query).standardOutput),
+            let passedOver = rows.first(where: { $0.active.isEmpty })
+        else { return }
+        let name = "\(passedOver.group)/\(passedOver.name)"
+        let setting = Command("lvm", ["lvmconfig", "activation/volume_list"], effect: .reads, outputLimit: 1 << 20)
+        let output = try await commands.run(setting)
+        let list = String(decoding: output.standardOutput, as: UTF8.self).split(whereSeparator: \.isNewline).first ?? ""
+        guard output.status == 0, list.hasPrefix("volume_list=") else {
+            throw HostError(
+                .failed, "lvm ended well and did not activate \(name); 'lvchange -ay -vvv \(name)' tells why",
+                subject: name)
+        }
+        throw HostError(
+            .failed,
+            "lvm did not activate \(name), since activation/\(list) in lvm.conf does not name it; add "
+                + "\"\(passedOver.group)\" to that list", subject: name)
+    }
+}

@@ -1,0 +1,255 @@
+import CTuffHost
+import FoundationEssentials
+import Glibc
+import Synchronization
+import TuffModel
+
+/// The devices on which a command of LVM looks for volume groups.
+package enum LVMView: String, Codable, Sendable {
+    /// Those on which the group is that the command names. No logical volume is looked into, unless the machine's settings have
+    /// LVM do so (`devices/scan_lvs`) and the group is on none of the other devices.
+    case own
+    /// Logical volumes too, except those that somebody exports or holds open, and those that bear a mark of Tuff's: what is in
+    /// them was written by an initiator.
+    case volumes
+    /// Every device there is, whatever filters and the devices file say. To tell what is hidden from what is not there, and for
+    /// nothing else.
+    case everything
+}
+
+/// Where the machine's own settings have LVM look for volume groups.
+package struct LVMOutlook: Equatable, Sendable {
+    /// `devices/scan_lvs`: into logical volumes as well.
+    package var looksIntoVolumes = false
+    /// `devices/use_devicesfile`: on the devices that a file lists; filters count for nothing then (measured with 2.03.16).
+    package var hasDevicesFile = false
+
+    package init(looksIntoVolumes: Bool = false, hasDevicesFile: Bool = false) {
+        self.looksIntoVolumes = looksIntoVolumes
+        self.hasDevicesFile = hasDevicesFile
+    }
+}
+
+/// Completes commands of LVM with what Tuff decides itself: `LVMSettings`, and which volumes are looked into.
+///
+/// With `devices/scan_lvs` LVM finds the groups that initiators make inside their disks. One of them that has the name of a
+/// group of the host makes every command that names it fail, at boot too. Those who set it have groups on volumes of other
+/// groups. So each command looks at ordinary devices alone, where the group that it names is there; and elsewhere at no volume
+/// that may be an initiator's.
+final class LVMHost: Sendable {
+    static let tool = "lvm"
+    /// lvm.conf(5), FILES.
+    static let directory = "/etc/lvm"
+    /// Groups upon volumes of groups upon volumes: how many times that is followed.
+    static let levels = 4
+
+    private static let decided: Set<String> = [
+        "scan_lvs", "filter", "global_filter", "use_devicesfile", "devicesfile",
+    ]
+
+    private struct Known {
+        /// Nil: not read yet. An empty one within: a file cannot be read.
+        var names: Set<String>??
+        var look: (outlook: LVMOutlook, globalFilter: String?)?
+    }
+
+    private let directory: String
+    private let known = Mutex(Known())
+
+    init(directory: String) { self.directory = directory }
+
+    /// What the machine's files set of what Tuff sets otherwise, or has to know. Nil: nobody can tell.
+    private var names: Set<String>? {
+        known.withLock { known in
+            if let names = known.names { return names }
+            let names = LVMSettings.named(in: directory, among: Self.decided)
+            known.names = .some(names)
+            return names
+        }
+    }
+
+    /// The machine's files set nothing that Tuff sets otherwise.
+    var hasPlainFiles: Bool { names.map { $0.isEmpty } ?? false }
+
+    /// Asked of LVM where its files say anything about it, and only once.
+    func outlook(by commands: CommandRunner) async throws(HostError) -> LVMOutlook {
+        try await look(commands).outlook
+    }
+
+    private func look(_ commands: CommandRunner) async throws(HostError) -> (outlook: LVMOutlook, globalFilter: String?)
+    {
+        if let known = known.withLock({ $0.look }) { return known }
+        var found: (outlook: LVMOutlook, globalFilter: String?) = (LVMOutlook(), nil)
+        // Some distributions build LVM so that it uses a devices file without being told.
+        let hasFile = FileManager.default.fileExists(atPath: "\(directory)/devices")
+        if hasFile || !(names?.isDisjoint(with: Self.decided) ?? false) {
+            found.outlook.looksIntoVolumes = try await setting("scan_lvs", "full", commands) == "1"
+            if found.outlook.looksIntoVolumes {
+                found.outlook.hasDevicesFile = try await setting("use_devicesfile", "full", commands) == "1"
+                found.globalFilter = try await setting("global_filter", "current", commands)
+            }
+        }
+        let look = found
+        known.withLock { $0.look = look }
+        return found
+    }
+
+    /// What LVM itself makes of the machine's files; nil: nothing is set.
+    private func setting(_ name: String, _ type: String, _ commands: CommandRunner) async throws(HostError) -> String? {
+        let query = Command(
+            Self.tool, ["lvmconfig", "--typeconfig", type, "devices/\(name)"], effect: .reads, deadline: 20)
+        let output = try await commands.start(query, query.arguments)
+        let text = String(decoding: output.standardOutput, as: UTF8.self)
+        guard output.status == 0, text.hasPrefix("\(name)=") else { return nil }
+        return String(text.dropFirst(name.count + 1).prefix { $0 != "\n" })
+    }
+
+    /// The arguments that the command is started with.
+    func arguments(of command: Command, by commands: CommandRunner) async throws(HostError) -> [String] {
+        let devices: String
+        switch command.view {
+        case .own:
+            let into = try await looksIntoVolumes(for: command, commands)
+            devices = into ? try await volumesOfNobody(commands) : Self.plain
+        case .volumes: devices = try await volumesOfNobody(commands)
+        case .everything:
+            let into = try await look(commands).outlook.looksIntoVolumes
+            devices =
+                #"devices{use_devicesfile=0 filter="a|.*|" global_filter="a|.*|" scan_lvs="# + (into ? "1}" : "0}")
+        }
+        return LVMSettings.arguments(command.arguments, with: [devices])
+    }
+
+    private static let plain = "devices/scan_lvs=0"
+
+    /// Whether what a command names is nowhere but in logical volumes, or may be.
+    private func looksIntoVolumes(for command: Command, _ commands: CommandRunner) async throws(HostError) -> Bool {
+        guard let name = command.arguments.drop(while: { $0 != "--" }).dropFirst().first,
+            try await look(commands).outlook.looksIntoVolumes
+        else { return false }
+        let group = name.prefix { $0 != "/" }
+        // A device by its path.
+        guard !group.isEmpty else { return true }
+        let query = Command(
+            Self.tool, ["vgs", "--readonly", "--foreign", "--shared", "-o", "vg_name", "--", String(group)],
+            effect: .reads, deadline: 20)
+        return try await commands.start(query, LVMSettings.arguments(query.arguments, with: [Self.plain])).status != 0
+    }
+
+    // MARK: Volumes of nobody
+
+    private struct Row: Decodable {
+        var tags: String
+        var major: String
+        var minor: String
+        var open: String
+
+        enum CodingKeys: String, CodingKey {
+            case tags = "lv_tags"
+            case major = "lv_kernel_major"
+            case minor = "lv_kernel_minor"
+            case open = "lv_device_open"
+        }
+
+        /// Bears no mark of Tuff's, and nobody but another device of the device mapper has it open: exporters hold it open.
+        var device: String? {
+            guard Int(major) ?? -1 >= 0, Int(minor) ?? -1 >= 0,
+                !tags.split(separator: ",").contains(where: { $0.hasPrefix("tuff") })
+            else { return nil }
+            let device = "\(major):\(minor)"
+            guard open == "open" else { return device }
+            let holders = try? FileManager.default.contentsOfDirectory(atPath: "/sys/dev/block/\(device)/holders")
+            return holders?.isEmpty == false ? device : nil
+        }
+    }
+
+    /// The settings under which LVM looks into volumes, and into none that may be an initiator's. Found anew each time, since
+    /// Tuff exports volumes meanwhile: level by level, so that what is not known to be nobody's is not looked into either.
+    private func volumesOfNobody(_ commands: CommandRunner) async throws(HostError) -> String {
+        let (outlook, globalFilter) = try await look(commands)
+        guard outlook.looksIntoVolumes else { return Self.plain }
+        // LVM takes no filter beside it, and it lists each volume that may be looked into by a person's word.
+        guard !outlook.hasDevicesFile else { return "devices/scan_lvs=1" }
+        let query = Command(
+            Self.tool,
+            ["lvs", "--reportformat", "json", "-o", "lv_tags,lv_kernel_major,lv_kernel_minor,lv_device_open"],
+            effect: .reads, deadline: 20, outputLimit: 32 << 20)
+        var settings = Self.plain
+        var found: Set<String> = []
+        for _ in 0..<Self.levels {
+            let output = try await commands.start(query, LVMSettings.arguments(query.arguments, with: [settings]))
+            guard let rows = LVMReport<Row>.rows(output.standardOutput) else {
+                throw HostError(.malformed, "lvm lvs did not tell which volumes are in use", subject: query.description)
+            }
+            let now = Set(rows.compactMap(\.device))
+            if now == found, settings != Self.plain { break }
+            found = now
+            settings = Self.settings(
+                passingOver: LogicalVolumeDevice.all.filter { !found.contains($0.number) }, globalFilter)
+        }
+        return settings
+    }
+
+    /// Ours come first: of a filter the first pattern that matches a name counts, and a device is taken if one of its names is.
+    private static func settings(passingOver devices: [LogicalVolumeDevice], _ globalFilter: String?) -> String {
+        let rejected = devices.flatMap(\.paths).map { "\"r|^\(pattern($0))$|\"" }
+        var theirs = globalFilter.map { $0.hasPrefix("[") ? String($0.dropFirst().dropLast()) : $0 } ?? ""
+        if theirs.isEmpty { theirs = "\"a|.*|\"" }
+        return "devices{scan_lvs=1 global_filter=[\((rejected + [theirs]).joined(separator: ","))]}"
+    }
+
+    /// LVM's regular expressions have classes; a backslash would have to go through two parsers.
+    private static func pattern(_ path: String) -> String {
+        path.map { character in
+            character.isLetter || character.isNumber || "_-/:=@,".contains(character)
+                ? String(character) : character == "." || character == "+" ? "[\(character)]" : "."
+        }.joined()
+    }
+}
+
+/// An active logical volume, by all the names that its device has.
+struct LogicalVolumeDevice {
+    /// `MAJOR:MINOR`.
+    var number: String
+    var paths: [String]
+
+    static var all: [LogicalVolumeDevice] {
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/block")) ?? []
+        let links = links
+        return entries.filter { $0.hasPrefix("dm-") }.compactMap { entry in
+            guard text("/sys/block/\(entry)/dm/uuid")?.hasPrefix("LVM-") == true,
+                let number = text("/sys/block/\(entry)/dev")
+            else { return nil }
+            let name = text("/sys/block/\(entry)/dm/name").map { ["/dev/mapper/\($0)"] } ?? []
+            return LogicalVolumeDevice(
+                number: number, paths: Set(["/dev/\(entry)"] + name + (links[number] ?? [])).sorted())
+        }
+    }
+
+    private static func text(_ path: String) -> String? {
+        FileManager.default.contents(atPath: path).map {
+            String(decoding: $0, as: UTF8.self).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+        }
+    }
+
+    /// Names of block devices two and three levels below /dev, by number: `/dev/VG/LV`, `/dev/disk/by-id/…`.
+    private static var links: [String: [String]] {
+        var found: [String: [String]] = [:]
+        func look(in directory: String, depth: Int) {
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
+                let path = "\(directory)/\(name)"
+                var status = stat()
+                guard stat(path, &status) == 0 else { continue }
+                if status.st_mode & S_IFMT == S_IFBLK, depth > 0 {
+                    let device = UInt64(status.st_rdev)
+                    let number = "\(tuff_device_major(device)):\(tuff_device_minor(device))"
+                    found[number, default: []].append(path)
+                } else if status.st_mode & S_IFMT == S_IFDIR, depth < 2, !["shm", "pts", "mqueue"].contains(name) {
+                    look(in: path, depth: depth + 1)
+                }
+            }
+        }
+        look(in: "/dev", depth: 0)
+        return found
+    }
+}
