@@ -11,23 +11,31 @@ extension LVMDriver {
     package func find(
         _ names: Set<String>, on machine: any Machine
     ) async -> [String: HostError] {
+        let output: CommandOutput
         let found: [String]
         do throws(HostError) {
-            found = try LVMReportDecoder.decodeNames(try await output(of: Self.everything, on: machine))
+            output = try await run(Self.everything, on: machine)
+            found = try LVMReportDecoder.decodeNames(output.standardOutput)
         } catch {
             guard error.code != .notFound else { return [:] }
             return Dictionary(names.map { ($0, error) }) { first, _ in first }
         }
-        let hidden = names.intersection(found).map { name in
-            (
-                name,
-                HostError(
+        var hidden: [String: HostError] = [:]
+        for name in names {
+            if found.contains(name) {
+                hidden[name] = HostError(
                     .failed,
                     "LVM does not show it, though it is there: its devices are hidden by LVM's own settings (devices/filter, "
                         + "global_filter or use_devicesfile), or are volumes that are in use or Tuff's")
-            )
+            } else if output.standardError.contains("clustered VG \(name).") {
+                // No report shows such a group, and no status tells of it. The text only ever makes it unknown.
+                hidden[name] = HostError(
+                    .failed,
+                    "it is a clustered group, which LVM does not touch any more; once no other host uses it, 'vgchange "
+                        + "--lock-opt force --lock-type none \(name)' makes it one of this host")
+            }
         }
-        return Dictionary(hidden) { first, _ in first }
+        return hidden
     }
 
     /// Says of each group with a system ID whether this host may use it. LVM has no column for that.

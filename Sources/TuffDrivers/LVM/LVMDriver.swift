@@ -88,6 +88,11 @@ package struct LVMDriver: VolumeGroupDriver {
     }
 
     func output(of command: Command, on machine: any Machine) async throws(HostError) -> [UInt8] {
+        try await run(command, on: machine).standardOutput
+    }
+
+    /// A command that is demanded to succeed.
+    func run(_ command: Command, on machine: any Machine) async throws(HostError) -> CommandOutput {
         let output = try await machine.read(command)
         // Who may not open devices gets a report without them, for `--readonly` even with status 0 (measured with LVM
         // 2.03.16). The text only ever makes LVM unknown.
@@ -101,7 +106,7 @@ package struct LVMDriver: VolumeGroupDriver {
                 .failed, "lvm \(command.arguments[0]) ended with status \(output.status)",
                 cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
         }
-        return output.standardOutput
+        return output
     }
 
     /// The report on all groups (nil) or on one.
