@@ -43,10 +43,6 @@ final class LVMHost: Sendable {
     /// Groups upon volumes of groups upon volumes: how many times that is followed.
     static let levels = 4
 
-    private static let decided: Set<String> = [
-        "scan_lvs", "filter", "global_filter", "use_devicesfile", "devicesfile",
-    ]
-
     private struct Known {
         /// Nil: not read yet. An empty one within: a file cannot be read.
         var names: Set<String>??
@@ -62,7 +58,7 @@ final class LVMHost: Sendable {
     private var names: Set<String>? {
         known.withLock { known in
             if let names = known.names { return names }
-            let names = LVMSettings.named(in: directory, among: Self.decided)
+            let names = LVMSettings.named(in: directory, among: ["scan_lvs"])
             known.names = .some(names)
             return names
         }
@@ -80,9 +76,8 @@ final class LVMHost: Sendable {
     {
         if let known = known.withLock({ $0.look }) { return known }
         var found: (outlook: LVMOutlook, globalFilter: String?) = (LVMOutlook(), nil)
-        // Some distributions build LVM so that it uses a devices file without being told.
-        let hasFile = FileManager.default.fileExists(atPath: "\(directory)/devices")
-        if hasFile || !(names?.isDisjoint(with: Self.decided) ?? false) {
+        // Off where nobody sets it (LVM 2.03).
+        if names?.contains("scan_lvs") ?? true {
             found.outlook.looksIntoVolumes = try await setting("scan_lvs", "full", commands) == "1"
             if found.outlook.looksIntoVolumes {
                 found.outlook.hasDevicesFile = try await setting("use_devicesfile", "full", commands) == "1"
@@ -112,15 +107,21 @@ final class LVMHost: Sendable {
             let into = try await looksIntoVolumes(for: command, commands)
             devices = into ? try await volumesOfNobody(commands) : Self.plain
         case .volumes: devices = try await volumesOfNobody(commands)
-        case .everything:
-            let into = try await look(commands).outlook.looksIntoVolumes
-            devices =
-                #"devices{use_devicesfile=0 filter="a|.*|" global_filter="a|.*|" scan_lvs="# + (into ? "1}" : "0}")
+        case .everything: devices = try await everything(commands)
         }
         return LVMSettings.arguments(command.arguments, with: [devices])
     }
 
     private static let plain = "devices/scan_lvs=0"
+
+    /// Into volumes as well: a person may just have taken the setting away by which LVM showed the group.
+    private func everything(_ commands: CommandRunner) async throws(HostError) -> String {
+        let all = #"devices{use_devicesfile=0 filter="a|.*|"} "#
+        if try await look(commands).outlook.looksIntoVolumes {
+            return all + #"devices{scan_lvs=1 global_filter="a|.*|"}"#
+        }
+        return all + (try await volumesOfNobody(commands, besides: nil))
+    }
 
     /// Whether what a command names is nowhere but in logical volumes, or may be.
     private func looksIntoVolumes(for command: Command, _ commands: CommandRunner) async throws(HostError) -> Bool {
@@ -170,6 +171,12 @@ final class LVMHost: Sendable {
         guard outlook.looksIntoVolumes else { return Self.plain }
         // LVM takes no filter beside it, and it lists each volume that may be looked into by a person's word.
         guard !outlook.hasDevicesFile else { return "devices/scan_lvs=1" }
+        return try await volumesOfNobody(commands, besides: globalFilter)
+    }
+
+    private func volumesOfNobody(
+        _ commands: CommandRunner, besides globalFilter: String?
+    ) async throws(HostError) -> String {
         let query = Command(
             Self.tool,
             ["lvs", "--reportformat", "json", "-o", "lv_tags,lv_kernel_major,lv_kernel_minor,lv_device_open"],

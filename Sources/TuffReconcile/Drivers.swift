@@ -68,6 +68,11 @@ package protocol ExportDriver: Sendable {
     func lower(_ steps: [ExportStep]) -> [LoweredBatch]
 }
 
+extension VolumeGroupDriver {
+    /// A driver that hides nothing.
+    package func find(_ names: Set<String>, on machine: any Machine) async -> [String: HostError] { [:] }
+}
+
 extension ExportDriver {
     /// A stack whose lists tell it anyway.
     package func detailed(_ inventory: TargetInventory, on machine: any Machine) async -> TargetInventory { inventory }
