@@ -76,7 +76,7 @@ extension FakeLVM {
     /// All that is free is on the first device. A group that was not made of devices of this world has one all the same.
     private func deviceCells(_ group: Group) -> [[String]] {
         let known = physicalVolumes(of: group)
-        let devices = known.isEmpty ? [(uuid: "pv-\(group.uuid)", path: "")] : known.map { ($0.uuid, $0.path) }
+        let devices = known.isEmpty ? [(uuid: "pv-\(group.uuid)", path: "")] : known
         return devices.enumerated().map { index, device in
             [
                 device.uuid, index == 0 ? "\(group.free.bytes)" : "0", group.isClosed ? "0" : "1", "0", device.path,

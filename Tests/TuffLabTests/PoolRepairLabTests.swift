@@ -105,7 +105,8 @@ struct PoolRepairLabTests {
             #expect(other.status == 0, "\(other.text)")
             // The newest text in which the pool has the number that the kernel finds.
             let file = try await lab.must(
-                "bash", ["-c", "grep -l -m 1 'transaction_id = 1$' /etc/lvm/archive/vg0_*.vg | tail -n 1 | xargs basename"])
+                "bash",
+                ["-c", "grep -l -m 1 'transaction_id = 1$' /etc/lvm/archive/vg0_*.vg | tail -n 1 | xargs basename"])
             try await mend(
                 lab, "while expected 1`", sum: before, file: String(file.prefix { !$0.isWhitespace }))
         }

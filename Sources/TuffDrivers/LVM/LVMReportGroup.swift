@@ -38,9 +38,7 @@ struct LVMReportGroup {
             metadataAreaFree: try cells.size(10), tags: try tags(try cells.text(11), of: name),
             systemID: try cells.optional(12), physicalVolumes: devices.uuids, logicalVolumes: volumes.seen,
             hiddenVolumes: volumes.hidden)
-        // The name of one that is missing is `[unknown]`.
-        let name = LVMReportDecoder.deviceColumns.firstIndex(of: "pv_name")!
-        group.devicePaths = (raw.devices ?? []).compactMap { $0[name] }.filter { $0.hasPrefix("/") }.sorted()
+        group.devicePaths = devices.paths.sorted()
         return group
     }
 
@@ -72,6 +70,7 @@ struct LVMReportGroup {
 
     private struct Devices {
         var uuids: [String] = []
+        var paths: [String] = []
         var free = ByteCount.zero
         /// What is free on those that are there and from which LVM allocates: pvchange(8), `--allocatable`.
         var allocatable = ByteCount.zero
@@ -88,6 +87,9 @@ struct LVMReportGroup {
             let takes = try cells.flag(2) == true
             let isMissing = try cells.flag(3) != false
             found.uuids.append(try cells.nonEmpty(0))
+            // The name of one that is missing is `[unknown]`.
+            let path = try cells.text(4)
+            if path.hasPrefix("/") { found.paths.append(path) }
             found.free += free
             if takes, !isMissing { found.allocatable += free }
         }
