@@ -130,6 +130,19 @@ private struct AnsweringMachine: Machine {
         #expect(DoctorView(found).exitCode == 1)
     }
 
+    /// lvm.conf(5) as `lvmconfig` prints it: sections, and in them settings that are really set.
+    @Test func settingsByWhichLVMDoesSomethingElseAreNamed() async throws {
+        try makeHealthyRoot()
+        var machine = healthyMachine
+        machine.answers["lvm lvmconfig --typeconfig current"] = output(
+            "devices {\n\tscan_lvs=0\n}\nglobal {\n\ttest=1\n\tactivation=1\n}\n"
+                + "activation {\n\tudev_sync=0\n\tvolume_list=[\"vg1\",\"@tag\"]\n}\n")
+        let found = await findings(machine).filter { $0.level == .warn }.map(\.sentence)
+        #expect(found.contains { $0.hasPrefix("lvm.conf: global/test=1: LVM only pretends") }, "\(found)")
+        #expect(found.contains { $0.contains("activation/volume_list=[\"vg1\",\"@tag\"]: LVM activates only") })
+        #expect(!found.contains { $0.contains("global/activation") || $0.contains("udev_sync") })
+    }
+
     @Test func directoryPoolsThatOthersMayWriteAreFound() async throws {
         try makeHealthyRoot()
         var machine = healthyMachine

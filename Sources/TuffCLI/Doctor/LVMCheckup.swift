@@ -9,8 +9,14 @@ extension Checkup {
         let seen = await LVMDriver().observe(machine)
         return seen.entries.sorted { $0.key < $1.key }.compactMap { name, group in
             switch group {
-            case .unknown(let error): Finding(.warn, "volume group \(name) cannot be observed: \(error)")
-            case .known(let group): PoolState.obstacle(of: group).map { Finding(.warn, $0.sentence) }
+            case .unknown(let error):
+                Finding(.warn, "volume group \(name) cannot be observed: \(error)", fix: "vgs \(name)")
+            case .known(let group):
+                PoolState.obstacle(of: group).map {
+                    Finding(
+                        .warn, $0.sentence, fix: "see 'A volume group is there and not to be had' in docs/operations.md"
+                    )
+                }
             }
         }
     }
