@@ -278,12 +278,22 @@ int64_t tuff_next_data(int file, int64_t offset) { return lseek(file, offset, SE
 
 int64_t tuff_next_hole(int file, int64_t offset) { return lseek(file, offset, SEEK_HOLE); }
 
-int tuff_is_open_elsewhere(int file) {
+int tuff_write_lease(int file) {
+    struct statfs status;
+    if (fstatfs(file, &status) != 0) return -1;
+    switch ((uint32_t)status.f_type) {
+    case NFS_SUPER_MAGIC:
+    case SMB_SUPER_MAGIC:
+    case CIFS_SUPER_MAGIC:
+    case SMB2_SUPER_MAGIC: return -1;
+    }
     /* Who opens the file while the lease stands would have SIGIO sent, which ends a process; SIGURG does nothing. */
-    if (fcntl(file, F_SETSIG, SIGURG) != 0) return 0;
+    if (fcntl(file, F_SETSIG, SIGURG) != 0) return -1;
     if (fcntl(file, F_SETLEASE, F_WRLCK) == 0) {
         fcntl(file, F_SETLEASE, F_UNLCK);
-        return 0;
+        return 1;
     }
-    return errno == EAGAIN;
+    return errno == EAGAIN ? 0 : -1;
 }
+
+int tuff_is_open_elsewhere(int file) { return tuff_write_lease(file) == 0; }

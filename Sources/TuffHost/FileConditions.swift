@@ -70,7 +70,12 @@ struct FileConditions {
 
     /// `dm/uuid` in sysfs (Documentation/ABI/testing/sysfs-block-dm), nil for other devices.
     static func deviceMapperUUID(of device: dev_t, in sysfs: String = "/sys/dev/block") -> String? {
-        let path = "\(sysfs)/\(tuff_device_major(UInt64(device))):\(tuff_device_minor(UInt64(device)))/dm/uuid"
+        deviceMapperUUID(
+            major: tuff_device_major(UInt64(device)), minor: tuff_device_minor(UInt64(device)), in: sysfs)
+    }
+
+    static func deviceMapperUUID(major: UInt32, minor: UInt32, in sysfs: String = "/sys/dev/block") -> String? {
+        let path = "\(sysfs)/\(major):\(minor)/dm/uuid"
         guard let file = OwnedDescriptor(opened: tuffOpen(path, O_RDONLY)) else { return nil }
         let buffer = ReadBuffer()
         let count = buffer.fill(from: file.raw)

@@ -200,6 +200,14 @@ package enum HostAction: Hashable, Codable, Sendable {
     case makeDirectory(HostPath)
     /// rmdir(2). An absent directory is success.
     case removeDirectory(HostPath)
+    /// rmdir(2) of a directory that other people's objects may be in too: one that is not empty stays, which is success.
+    case removeIfEmpty(HostPath)
+    /// rmdir(2) of every directory in one that somebody made with mkdir(2). What the kernel made itself stays: it refuses
+    /// that with EPERM (`configfs_rmdir`). An absent directory is success.
+    case removeDirectories(in: HostPath)
+    /// Writes 1 to the attribute `enable` of a backstore, at which the kernel opens the volume by its path, and proves that
+    /// it opened this one: see `BackstoreOpening`.
+    case enableBackstore(HostPath, opening: BytesPlace)
     /// One write(2) of exactly the value, without a newline, into an existing attribute; a lone newline for an empty
     /// value, because configfs ignores a write of nothing. LIO keeps a newline that ends a CHAP name or secret as part
     /// of it (`__DEF_NACL_AUTH_STR` in drivers/target/iscsi/iscsi_target_configfs.c) and needs none elsewhere.
@@ -258,7 +266,10 @@ extension HostAction: CustomStringConvertible {
             "lvextend --size \(size.bytes)b -- \(Command.quoted("\(group)/\(name)"))   # by extents wiped before (\(method.rawValue))"
         case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
         case .makeDirectory(let path): "mkdir \(path.quoted)"
-        case .removeDirectory(let path): "rmdir \(path.quoted)"
+        case .removeDirectory(let path), .removeIfEmpty(let path): "rmdir \(path.quoted)"
+        case .removeDirectories(let path): "rmdir \(path.quoted)/*   # what the kernel made itself stays"
+        case .enableBackstore(let path, let place):
+            "echo -n 1 > \(path.quoted)/enable   # and only with \(place.quoted) behind it"
         case .writeAttribute(let path, let value, _):
             "echo -n \(Command.quoted(value)) > \(path.quoted)"
         case .writeSecret(let path, let secret): "tr -d '\\n' < \(Command.quoted(secret.file)) > \(path.quoted)"

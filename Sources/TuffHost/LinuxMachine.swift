@@ -208,6 +208,9 @@ package final class LinuxMachine: Machine {
         case .copyBytes(let source, let target):
             let known = identified.withLock { $0 }
             return .copyBytes(from: source.identified { known[$0] }, to: target.identified { known[$0] })
+        case .enableBackstore(let path, let place):
+            let known = identified.withLock { $0 }
+            return .enableBackstore(path, opening: place.identified { known[$0] })
         case .copyImage(let image, let target):
             let known = identified.withLock { $0 }
             return .copyImage(image, to: target.identified { known[$0] })

@@ -11,8 +11,7 @@ import TuffModel
 /// the user we run as, which nobody else may read; 1 to 4096 bytes, one trailing newline aside; no NUL and no newline
 /// within. No error ever quotes the content.
 struct SecretBuffer: ~Copyable {
-    /// Longest secret, in bytes. LIO takes at most 255 (`MAX_USER_LEN`, `MAX_PASS_LEN` in iscsi_target_core.h are
-    /// 256 with the NUL) and says so itself.
+    /// Longest secret, in bytes. LIO takes at most 255 (`SecretFingerprint.Trait.tooLong`), which the plan says.
     static let limit = 4096
 
     private let storage: UnsafeMutableRawBufferPointer
@@ -118,6 +117,6 @@ extension SecretFingerprint {
     init(of bytes: UnsafeRawBufferPointer, key: FingerprintKey) {
         var code = HMAC<SHA256>(key: SymmetricKey(data: key.bytes))
         code.update(data: bytes)
-        self.init(text: Hex.text(code.finalize().prefix(8)))
+        self.init(digits: Hex.text(code.finalize().prefix(8)), of: bytes)
     }
 }

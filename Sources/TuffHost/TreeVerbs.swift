@@ -27,6 +27,32 @@ struct TreeVerbs {
         }
     }
 
+    func removeIfEmpty(_ path: HostPath) throws(HostError) {
+        try absentIsDone { () throws(HostError) in
+            let place = try TreePlace(path, in: roots)
+            roots.forgetDirectories()
+            guard unlinkat(place.parent.raw, place.name, AT_REMOVEDIR) != 0, errno != ENOTEMPTY else { return }
+            throw .system(errno, "Cannot remove the directory \(place.path)", subject: place.path)
+        }
+    }
+
+    func removeDirectories(in path: HostPath) throws(HostError) {
+        try absentIsDone { () throws(HostError) in
+            let place = try TreePlace(HostPath(path.root, path.relative + "/x"), in: roots)
+            guard let entries = listDirectory(place.parent.raw) else {
+                throw .system(errno, "Cannot list \(roots.path(of: path))", subject: roots.path(of: path))
+            }
+            roots.forgetDirectories()
+            for (name, kind) in entries.sorted(by: { $0.name < $1.name }) where kind == .directory || kind == nil {
+                if unlinkat(place.parent.raw, name, AT_REMOVEDIR) == 0 { continue }
+                guard [EPERM, ENOENT, ENOTDIR].contains(errno) else {
+                    let found = "\(roots.path(of: path))/\(name)"
+                    throw .system(errno, "Cannot remove the directory \(found)", subject: found)
+                }
+            }
+        }
+    }
+
     func writeAttribute(_ path: HostPath, _ value: String, verify: Bool) throws(HostError) {
         let place = try TreePlace(attribute: path, in: roots)
         // configfs ignores a write of no bytes, so nothing is said with a newline.

@@ -186,7 +186,8 @@ enum ProgressCoding: ByteForm {
 /// Actions as bytes: those that exporting consists of have a form of their own, the rare ones are JSON.
 private enum ActionCoding: ByteForm {
     private enum Kind: UInt8 {
-        case makeDirectory, removeDirectory, writeAttribute, verifyAttribute, setMode, link, unlink, device, other
+        case makeDirectory, removeDirectory, removeIfEmpty, removeDirectories, writeAttribute, verifyAttribute
+        case setMode, link, unlink, device, enableDevice, enableFile, other
     }
 
     static func put(_ action: HostAction, _ result: inout [UInt8]) throws {
@@ -197,6 +198,15 @@ private enum ActionCoding: ByteForm {
         switch action {
         case .makeDirectory(let path): begin(.makeDirectory, path)
         case .removeDirectory(let path): begin(.removeDirectory, path)
+        case .removeIfEmpty(let path): begin(.removeIfEmpty, path)
+        case .removeDirectories(let path): begin(.removeDirectories, path)
+        case .enableBackstore(let path, .device(let device)):
+            begin(.enableDevice, path)
+            for text in [device.group, device.name, device.uid.description] { put(text.utf8, &result) }
+            put(optional: device.uuid, &result)
+        case .enableBackstore(let path, .file(let file)):
+            begin(.enableFile, path)
+            put(file, &result)
         case .writeAttribute(let path, let value, let verify):
             begin(verify ? .verifyAttribute : .writeAttribute, path)
             put(value.utf8, &result)
@@ -221,10 +231,9 @@ private enum ActionCoding: ByteForm {
         guard let kind = rest.popFirst().flatMap(Kind.init) else { return nil }
         switch kind {
         case .device:
-            guard let group = text(&rest), let name = text(&rest), let uid = text(&rest).flatMap({ UID($0) }),
-                let uuid = optionalText(&rest)
-            else { return nil }
-            return .require(.device(group: group, name: name, uid: uid, uuid: uuid))
+            return device(&rest).map {
+                .require(.device(group: $0.group, name: $0.name, uid: $0.uid, uuid: $0.uuid))
+            }
         case .other:
             return block(&rest).flatMap { try? JSONDecoder().decode(HostAction.self, from: Data($0)) }
         default: break
@@ -233,6 +242,10 @@ private enum ActionCoding: ByteForm {
         switch kind {
         case .makeDirectory: return .makeDirectory(place)
         case .removeDirectory: return .removeDirectory(place)
+        case .removeIfEmpty: return .removeIfEmpty(place)
+        case .removeDirectories: return .removeDirectories(in: place)
+        case .enableDevice: return device(&rest).map { .enableBackstore(place, opening: .device($0)) }
+        case .enableFile: return path(&rest).map { .enableBackstore(place, opening: .file($0)) }
         case .writeAttribute: return text(&rest).map { .writeAttribute(place, $0, verify: false) }
         case .verifyAttribute: return text(&rest).map { .writeAttribute(place, $0, verify: true) }
         case .setMode: return number(&rest).flatMap { UInt16(exactly: $0) }.map { .setMode(place, $0) }
@@ -240,5 +253,12 @@ private enum ActionCoding: ByteForm {
         case .unlink: return .unlink(place)
         case .device, .other: return nil
         }
+    }
+
+    private static func device(_ rest: inout ArraySlice<UInt8>) -> DevicePlace? {
+        guard let group = text(&rest), let name = text(&rest), let uid = text(&rest).flatMap({ UID($0) }),
+            let uuid = optionalText(&rest)
+        else { return nil }
+        return DevicePlace(group: group, name: name, uid: uid, uuid: uuid)
     }
 }

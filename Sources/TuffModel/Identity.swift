@@ -139,9 +139,25 @@ package enum NameRule {
         return last != hyphen
     }
 
-    /// Whether `name` is an iSCSI qualified name as RFC 3720 section 3.2.6.3.1 has it, in lower case:
-    /// `iqn.YYYY-MM.reversed.domain[:anything]`, at most 223 bytes, of the characters `a-z 0-9 . - :`.
-    package static func isIQN(_ name: some StringProtocol) -> Bool {
+    /// The name of an initiator as targets compare it, in lower case (RFC 3722): an iSCSI qualified name, `eui.` and 16
+    /// hexadecimal digits, or `naa.` and 16 or 32 of them (RFC 7143 section 4.2.7). Nil for anything else.
+    package static func initiator(_ name: some StringProtocol) -> String? {
+        for (prefix, lengths) in [("eui.", [16]), ("naa.", [16, 32])] where name.hasPrefix(prefix) {
+            let digits = name.dropFirst(prefix.count)
+            guard lengths.contains(digits.utf8.count), digits.utf8.allSatisfy(isHexDigit) else { return nil }
+            return name.lowercased()
+        }
+        return isIQN(name, ending: .free) ? String(name) : nil
+    }
+
+    /// What may end an iSCSI qualified name. RFC 7143 says nothing of it: names that Tuff gives end in a letter or digit,
+    /// and those that initiators have are as they are.
+    package enum CharacterEnds { case alphanumeric, free }
+
+    /// Whether `name` is an iSCSI qualified name as RFC 7143 section 4.2.7.4 has it, in lower case:
+    /// `iqn.YYYY-MM.reversed.domain[:anything]`, at most 223 bytes (4.2.7.1), of the characters `a-z 0-9 . - :` (RFC 3722
+    /// section 6.2; letters beyond ASCII are not taken, since LIO changes their case byte by byte).
+    package static func isIQN(_ name: some StringProtocol, ending: CharacterEnds = .alphanumeric) -> Bool {
         let bytes = Array(name.utf8)
         guard bytes.count <= 223, name.hasPrefix("iqn."), bytes.count > 12 else { return false }
         let year = bytes[4..<8], month = bytes[9..<11]
@@ -149,11 +165,13 @@ package enum NameRule {
             return false
         }
         guard let number = Int(String(decoding: month, as: UTF8.self)), (1...12).contains(number) else { return false }
-        guard isAlphanumeric(bytes[12]), isAlphanumeric(bytes[bytes.count - 1]) else { return false }
+        guard isAlphanumeric(bytes[12]), ending == .free || isAlphanumeric(bytes[bytes.count - 1]) else { return false }
         return bytes[12...].allSatisfy { isAlphanumeric($0) || $0 == 0x2d || $0 == 0x2e || $0 == 0x3a }
     }
 
     package static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+    static func isHexDigit(_ byte: UInt8) -> Bool { isDigit(byte) || (0x61...0x66).contains(byte | 0x20) }
 
     static func isAlphanumeric(_ byte: UInt8) -> Bool { isDigit(byte) || (0x61...0x7a).contains(byte) }
 }

@@ -48,10 +48,32 @@ package struct ObservedState: Equatable, Codable, Sendable {
 
 /// A keyed hash that tells whether two secrets are equal and nothing else: 16 hexadecimal digits of
 /// HMAC-SHA-256 under a key that lives as long as one plan context.
+///
+/// Behind them stands a letter for each thing that may be told of a secret: nothing that helps to guess a good one.
 package struct SecretFingerprint: Hashable, Codable, Sendable {
+    package enum Trait: String, CaseIterable, Sendable {
+        /// Less than 12 bytes, the 96 bits that RFC 7143 section 9.2.1 asks for.
+        case short = "s"
+        /// More than 255 bytes (`MAX_PASS_LEN` in iscsi_target_core.h of Linux 6.1, with its NUL).
+        case tooLong = "l"
+        case endsWithBlank = "b"
+    }
+
     package var text: String
 
     package init(text: String) { self.text = text }
+
+    /// - Parameters:
+    ///   - digits: the keyed hash.
+    ///   - secret: what it is of.
+    package init(digits: String, of secret: some BidirectionalCollection<UInt8>) {
+        text = digits
+        if secret.count < 12 { text += Trait.short.rawValue }
+        if secret.count > 255 { text += Trait.tooLong.rawValue }
+        if secret.last == 0x20 || secret.last == 0x09 { text += Trait.endsWithBlank.rawValue }
+    }
+
+    package var traits: Set<Trait> { Set(text.dropFirst(16).compactMap { Trait(rawValue: String($0)) }) }
 }
 
 package struct VolumeGroup: Equatable, Codable, Sendable {

@@ -79,11 +79,18 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
     package var discard: Bool?
     /// The block device it holds; nil for files and where the stack does not say.
     package var device: DeviceNumber?
+    /// Settings that are not at the value Tuff holds them at; nil: none, and where the stack has no such settings.
+    package var altered: [BackstoreSetting]?
+    /// Writes are acknowledged before they are on the disk (LIO's `fd_buffered_io`); nil: they are not.
+    package var isBuffered: Bool?
 
     package init(
         name: String, place: String, path: String?, enabled: Bool, identity: DiskIdentity?, size: ByteCount? = nil,
-        sizeIsRounded: Bool? = nil, discard: Bool? = nil, device: DeviceNumber? = nil
+        sizeIsRounded: Bool? = nil, discard: Bool? = nil, device: DeviceNumber? = nil,
+        altered: [BackstoreSetting]? = nil, isBuffered: Bool? = nil
     ) {
+        self.altered = altered
+        self.isBuffered = isBuffered
         self.name = name
         self.place = place
         self.path = path
@@ -94,6 +101,28 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
         self.discard = discard
         self.device = device
     }
+}
+
+/// What a disk answers to commands that initiators rely on, each compared and repaired on its own. Raw values are the
+/// attributes' names in `attrib` of a backstore of LIO's; all can be changed while a disk is in use. The others there cannot
+/// (`emulate_tas`, `block_size`, `force_pr_aptpl` and so on are refused while anything hands the backstore out), or decide how
+/// fast a disk is and not what it does. Values as Linux 6.1 has them in a new backstore.
+package enum BackstoreSetting: String, CaseIterable, Codable, Hashable, Sendable {
+    /// PERSISTENT RESERVE, by which clusters fence a node (SPC-4 5.13).
+    case persistentReservations = "emulate_pr"
+    /// A registration belongs to one session of an initiator and not to all of its (SPC-4 5.13.5).
+    case sessionReservations = "enforce_pr_isids"
+    /// COMPARE AND WRITE, by which VMware and sanlock lock.
+    case compareAndWrite = "emulate_caw"
+    /// EXTENDED COPY.
+    case thirdPartyCopy = "emulate_3pc"
+    /// WRITE SAME with the UNMAP bit; Tuff offers discard as UNMAP only.
+    case writeSameUnmap = "emulate_tpws"
+    /// Writes that are on the disk before they are acknowledged; an initiator that was told of them gets errors without.
+    case forceUnitAccess = "emulate_fua_write"
+
+    /// The value that Tuff holds it at.
+    package var isOn: Bool { self != .writeSameUnmap }
 }
 
 /// Settings of a target that Tuff holds at one value, each compared and repaired on its own.
@@ -126,12 +155,17 @@ package struct ObservedTarget: Equatable, Codable, Sendable {
     package var dynamicSessions: [String]
     /// Portal groups beside the first, which Tuff never makes. Non-empty means the target is not as we left it.
     package var extraPortalGroups: [String]
+    /// What those portal groups hold, as if each were a target, by name; only where somebody asked for details.
+    package var otherGroups: [String: ObservedTarget]?
+    /// Ways to log in that the target offers (LIO's `param/AuthMethod`), where they do not follow `authentication`.
+    package var loginMethods: String?
 
     package init(
         iqn: String, place: String = "", enabled: Bool = false, settings: [TargetSetting: Bool] = [:],
         portals: [Portal] = [], luns: [ObservedLUN] = [], acls: [ObservedACL] = [], dynamicSessions: [String] = [],
-        extraPortalGroups: [String] = []
+        extraPortalGroups: [String] = [], loginMethods: String? = nil
     ) {
+        self.loginMethods = loginMethods
         self.iqn = iqn
         self.place = place
         self.enabled = enabled
@@ -151,11 +185,40 @@ package struct ObservedLUN: Equatable, Codable, Sendable {
     /// What a LUN without a named backstore hands out all the same, where the stack says (tgt). Only a path tells one
     /// that we were stopped in making from one that somebody added.
     package var path: String?
+    /// Nil: initiators reach it as they should.
+    package var portAccess: ObservedPortAccess?
 
-    package init(number: Int, backstore: String?, path: String? = nil) {
+    package init(number: Int, backstore: String?, path: String? = nil, portAccess: ObservedPortAccess? = nil) {
+        self.portAccess = portAccess
         self.number = number
         self.backstore = backstore
         self.path = path
+    }
+}
+
+/// How initiators reach a LUN that is not in the group of ports that the kernel made for it, active and optimised (asymmetric
+/// logical unit access, SPC-4 5.16): on standby or offline every command for its blocks fails.
+package struct ObservedPortAccess: Equatable, Codable, Sendable, CustomStringConvertible {
+    /// Of the backstore's; `standard` is the one it always has.
+    package var group: String
+    /// LIO's word, such as `Standby`.
+    package var state: String
+    /// Whether this LUN alone was taken offline.
+    package var isOffline: Bool
+
+    package static let standard = "default_tg_pt_gp"
+    package static let active = "Active/Optimized"
+
+    package init(group: String, state: String, isOffline: Bool) {
+        self.group = group
+        self.state = state
+        self.isOffline = isOffline
+    }
+
+    package var isNormal: Bool { group == Self.standard && state == Self.active && !isOffline }
+
+    package var description: String {
+        (isOffline ? "Offline" : state) + (group == Self.standard ? "" : " (group \(group))")
     }
 }
 

@@ -51,10 +51,14 @@ extension PlanningPass {
         if let obstacle = mixedModes(declared, capabilities) {
             return stop(resource, declared, .blocked, obstacle, at: "spec.readOnly", uid: stored.uid)
         }
+        var company = company(of: declared, target, progress)
+        if capabilities.portalsPerTarget { company.takenPortals = takenPortals(export) }
         let diff = ExportDiff(
             export, target: target, backstore: backstores[export.backstore.name],
-            capabilities: capabilities, company: company(of: declared, target, progress))
-        if let obstacle = diff.obstacle {
+            capabilities: capabilities, company: company)
+        // Nothing is begun for a target that nobody could reach.
+        let isUnreachable = target == nil && company.takenPortals.count == export.portals.count
+        if let obstacle = diff.obstacle ?? (diff.steps.isEmpty || isUnreachable ? diff.waiting : nil) {
             return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
         }
         var sequence: [(Step, ExclusiveKey)] = []
@@ -74,6 +78,7 @@ extension PlanningPass {
         }
         progress.access[export.access.initiator] = export.access.readOnly
         progress.gone.formUnion(diff.former)
+        Self.listen(export.iqn, export.portals.filter { company.takenPortals[$0] == nil }, &listening)
         let before = [after, withdrawal?.after, progress.after].compactMap { $0 }
         defer {
             progress.isBuilt = true
@@ -83,12 +88,14 @@ extension PlanningPass {
             builder.add(
                 PlannedChange(
                     resource, .unchanged, describe(export), location: declared.location, uid: stored.uid,
-                    notes: diff.notes + handoverNotes(stored, declared, target)))
+                    notes: diff.notes + secretNotes(export, declared) + handoverNotes(stored, declared, target)))
             return
         }
         var change = change(export, diff, differences, target, resource)
         change.location = declared.location
         change.uid = stored.uid
+        change.reason = diff.waiting?.reason
+        change.notes += secretNotes(export, declared)
         progress.after = builder.add(change, sequence, after: before)
     }
 
@@ -138,6 +145,9 @@ extension PlanningPass {
                 "no portal to listen on: set 'portals' in the controller's config or 'iscsi.portals' of the "
                     + "volume", "spec.iscsi")
         }
+        if capabilities.portalsPerTarget, let obstacle = portalObstacle(portals) {
+            return .failure(LocatedObstacle(obstacle: obstacle, field: "spec.iscsi"))
+        }
         var access = DesiredExport.Access(
             initiator: declared.spec.initiator, readOnly: declared.spec.readOnly,
             mark: AccessMark(attachment: declared.metadata.name, onRemove: declared.spec.onRemove))
@@ -152,6 +162,7 @@ extension PlanningPass {
             case .failure(let obstacle): return .failure(obstacle)
             case .success(let found): (access.password, access.mutualPassword) = found
             }
+            if let obstacle = secretObstacle(declared, chap, access) { return .failure(obstacle) }
             access.chap = CHAPCredentials(
                 user: chap.initiator.user, password: chap.initiator.password, mutualUser: chap.mutual?.user,
                 mutualPassword: chap.mutual?.password)
@@ -194,6 +205,32 @@ extension PlanningPass {
             }
         }
         return .success((found[0], found[1]))
+    }
+
+    private func secretObstacle(
+        _ declared: Declared<AttachmentSpec>, _ chap: CHAPSpec, _ access: DesiredExport.Access
+    ) -> LocatedObstacle? {
+        func fail(_ sentence: String, isMutual: Bool) -> LocatedObstacle {
+            LocatedObstacle(
+                obstacle: Obstacle(.secretUnusable, sentence),
+                field: isMutual ? "spec.iscsi.chap.mutual.passwordFrom" : "spec.iscsi.chap.passwordFrom")
+        }
+        guard let password = access.password else { return nil }
+        if let fault = SecretUses.fault(chap.initiator, password) { return fail(fault, isMutual: false) }
+        if let mutual = chap.mutual, let secret = access.mutualPassword, let fault = SecretUses.fault(mutual, secret) {
+            return fail(fault, isMutual: true)
+        }
+        return secretUses.obstacle(declared.metadata.name, chap, password, access.mutualPassword)
+            .map { fail($0.sentence, isMutual: $0.isMutual) }
+    }
+
+    private func secretNotes(_ export: DesiredExport, _ declared: Declared<AttachmentSpec>) -> [String] {
+        guard let chap = declared.spec.chap, let password = export.access.password else { return [] }
+        var notes = SecretUses.notes(chap.initiator, password)
+        if let mutual = chap.mutual, let secret = export.access.mutualPassword {
+            notes += SecretUses.notes(mutual, secret)
+        }
+        return notes
     }
 
     private mutating func stop(

@@ -16,6 +16,8 @@ struct ExportDiff {
     private(set) var notes: [String] = []
     /// Initiators whose access this attachment's new one replaces.
     private(set) var former: Set<String> = []
+    /// What the export goes on lacking, and why, when the steps are done.
+    private(set) var waiting: Obstacle?
 
     private let wanted: DesiredExport
     private let target: ObservedTarget?
@@ -90,6 +92,11 @@ struct ExportDiff {
             if keepsReservations { steps.append(.keepReservations(wanted.backstore, restoring: true)) }
             return false
         }
+        if isUnproven(backstore) {
+            add(.repairBackstore(placed(backstore), enable: true), "backstore.enabled", from: "unfinished", to: "yes")
+            if keepsReservations { steps.append(.keepReservations(wanted.backstore, restoring: true)) }
+            return false
+        }
         let fixed = fixedDifferences(backstore)
         if !fixed.isEmpty {
             return rebuild(backstore, fixed)
@@ -101,13 +108,29 @@ struct ExportDiff {
         if backstore.path == nil || !backstore.enabled {
             add(
                 .repairBackstore(placed(backstore), enable: true), "backstore.enabled", from: "no", to: "yes")
-        } else if capabilities.discard, let discard = backstore.discard, discard != wanted.backstore.discard {
+            return false
+        }
+        for setting in backstore.altered ?? [] {
+            add(
+                .resetBackstore(placed(backstore), setting), "backstore.\(setting.rawValue)",
+                from: setting.isOn ? "off" : "on", to: setting.isOn ? "on" : "off")
+        }
+        if capabilities.discard, let discard = backstore.discard, discard != wanted.backstore.discard {
             add(
                 .repairBackstore(placed(backstore), enable: false), "backstore.discard",
                 from: discard ? "on" : "off", to: wanted.backstore.discard ? "on" : "off")
         }
         return false
     }
+
+    /// Whether its making was cut between the kernel's opening of the volume and the proof that it opened that one: the
+    /// serial number is given after it. Nobody is given such a backstore, and it is made anew.
+    private func isUnproven(_ backstore: ObservedBackstore) -> Bool {
+        backstore.enabled && backstore.identity?.serial == "" && !wanted.backstore.identity.serial.isEmpty
+            && !isHandedOut
+    }
+
+    private var isHandedOut: Bool { target?.luns.contains { $0.backstore == wanted.backstore.name } == true }
 
     /// Whether the device is the volume's, where that can be told. The path is what somebody wrote and a rename makes it
     /// stale; the number is what the backstore holds.
@@ -140,8 +163,10 @@ struct ExportDiff {
             let from = backstore.sizeIsRounded == true ? "about \(size.bytes / 1_000_000) MB" : size.description
             fixed.append(FieldDifference("backstore.size", from: from, to: wanted.backstore.size.description))
         }
+        if backstore.isBuffered == true {
+            fixed.append(FieldDifference("backstore.writes", from: "buffered", to: "synchronous"))
+        }
         // Reservations can be read back only before anything hands the backstore out, and only once.
-        let isHandedOut = target?.luns.contains { $0.backstore == wanted.backstore.name } == true
         if keepsReservations, !isHandedOut, sessions.isEmpty {
             fixed.append(FieldDifference("backstore.reservations", from: nil, to: "as kept"))
         }
@@ -182,8 +207,9 @@ struct ExportDiff {
 
     private mutating func compareTarget() {
         if target == nil { add(.createTarget(reference), "target", from: nil, to: wanted.iqn) }
+        let demandsCHAP = wanted.access.chap != nil
         let values: [TargetSetting: Bool] = [
-            .authentication: wanted.access.chap != nil, .generateNodeACLs: false, .cacheDynamicACLs: false,
+            .authentication: demandsCHAP, .generateNodeACLs: false, .cacheDynamicACLs: false,
             .demoModeWriteProtect: true, .demoModeDiscovery: false,
         ]
         for setting in TargetSetting.allCases where capabilities.settings.contains(setting) {
@@ -198,11 +224,21 @@ struct ExportDiff {
                         "target.\(setting.rawValue)", from: found.map { $0 ? "on" : "off" }, to: value ? "on" : "off"))
             }
         }
+        if let methods = target?.loginMethods {
+            add(
+                .resetLoginMethods(reference, demanding: demandsCHAP), "target.AuthMethod", from: methods,
+                to: demandsCHAP ? "CHAP" : "CHAP,None")
+        }
     }
 
     private mutating func compareLUN(rebuilt: Bool) {
         let found = target?.luns.first { $0.number == wanted.lun }
-        if !rebuilt, found?.backstore == wanted.backstore.name { return }
+        if !rebuilt, let found, found.backstore == wanted.backstore.name {
+            guard let access = found.portAccess else { return }
+            return add(
+                .reactivateLUN(reference, number: wanted.lun, placed(backstore)), "lun.access",
+                from: access.description, to: ObservedPortAccess.active)
+        }
         var spec = placed(rebuilt ? nil : backstore)
         spec.isBegun = !rebuilt && found?.path != nil
         steps.append(.addLUN(reference, number: wanted.lun, spec))
@@ -369,22 +405,31 @@ struct ExportDiff {
                 + "not start it; it listens on \(found.sorted().map(\.description).joined(separator: ", "))")
     }
 
+    /// What goes, goes first: the kernel refuses one address of a port while it listens on all of them.
     private mutating func comparePortals() {
         let found = Set(target?.portals ?? [])
         guard capabilities.portalsPerTarget else { return compareDaemonPortals(found) }
-        for portal in wanted.portals.sorted() where !found.contains(portal) {
-            add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
-        }
         let extra = found.subtracting(wanted.portals).sorted()
-        guard !extra.isEmpty else { return }
         if sessions.isEmpty {
             for portal in extra {
                 add(.removePortal(reference, portal), "portal", from: portal.description, to: nil)
             }
-        } else {
+        } else if !extra.isEmpty {
             let names = extra.map(\.description).joined(separator: ", ")
             notes.append(
                 "portal \(names) is not declared and stays while \(sessions.joined(separator: ", ")) is logged in")
+        }
+        for portal in wanted.portals.sorted() where !found.contains(portal) {
+            var obstacle = company.takenPortals[portal]
+            if !sessions.isEmpty, let other = extra.first(where: portal.excludes) {
+                obstacle = "portal \(portal) cannot be listened on beside \(other), on which initiators are logged in"
+            }
+            if let obstacle {
+                waiting = Obstacle(.portalUnusable, obstacle)
+                notes.append(obstacle)
+            } else {
+                add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
+            }
         }
     }
 }

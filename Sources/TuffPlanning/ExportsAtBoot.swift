@@ -297,7 +297,8 @@ extension Step {
         case .export(let step):
             switch step {
             case .removeBackstore, .removeLUN, .unmapLUN, .removeACL, .removePortal, .disable, .removeTarget: true
-            case .createBackstore, .repairBackstore, .relabelBackstore, .keepReservations, .createTarget, .set, .addLUN,
+            case .createBackstore, .repairBackstore, .resetBackstore, .reactivateLUN, .resetLoginMethods,
+                .relabelBackstore, .keepReservations, .createTarget, .set, .addLUN,
                 .createACL,
                 .setCHAP, .protectSecrets, .mapLUN, .setReadOnly, .markACL, .addPortal, .enable:
                 false

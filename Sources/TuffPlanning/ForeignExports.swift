@@ -61,7 +61,7 @@ struct ForeignExports {
     func others(than volumes: [(LogicalVolume, group: String)]) -> [ImportSurvey.Refusal] {
         let known = Set(volumes.flatMap { backstores(of: $0.0, group: $0.group) }.map(\.name))
         return inventory.targets.sorted { $0.iqn < $1.iqn }.flatMap { target in
-            target.luns.compactMap { lun in
+            Self.groups(of: target).flatMap(\.1.luns).compactMap { lun in
                 guard let name = lun.backstore, UID(backstoreName: name) == nil, !known.contains(name) else {
                     return nil
                 }
@@ -80,20 +80,26 @@ struct ForeignExports {
         keepSerial(of: stores, in: &export)
         let names = Set(stores.map(\.name))
         let uses = inventory.targets.flatMap { target in
-            target.luns.filter { $0.backstore.map(names.contains) == true }.map { (target, $0.number) }
+            Self.groups(of: target).flatMap { name, group in
+                group.luns.filter { $0.backstore.map(names.contains) == true }.map { (name, group, $0.number) }
+            }
         }
-        guard let (target, number) = uses.first else {
-            export.notes.append("backstore '\(store.name)' holds it and no target hands it out")
+        guard let (group, target, number) = uses.first else {
+            let unread = inventory.targets.filter { $0.extraPortalGroups.count > ($0.otherGroups?.count ?? 0) }
+            export.notes.append(
+                "backstore '\(store.name)' holds it and no target hands it out"
+                    + (unread.isEmpty
+                        ? "" : ", unless one of the portal groups does that could not be read (\(Self.names(unread)))"))
             return export
         }
         guard uses.count == 1 else {
-            let places = uses.map { "\($0.0.iqn) LUN \($0.1)" }.joined(separator: ", ")
+            let places = uses.map { "\($0.1.iqn) \($0.0.map { "\($0) " } ?? "")LUN \($0.2)" }.joined(separator: ", ")
             export.notes.append(
                 "is handed out \(uses.count) times (\(places)); Tuff makes one target for a volume, with a name of its own"
             )
             return export
         }
-        keepTarget(target, number, in: &export)
+        keepTarget(target, group, number, in: &export)
         for acl in target.acls { add(acl, of: target, number, to: &export) }
         demandCHAP(of: &export)
         return export
@@ -113,10 +119,37 @@ struct ForeignExports {
         export.serial = serial
     }
 
-    private func keepTarget(_ target: ObservedTarget, _ number: Int, in export: inout ForeignExport) {
-        export.notes.append("is handed out by \(target.iqn) LUN \(number)")
+    /// A target's first portal group, without a name, and the others.
+    private static func groups(of target: ObservedTarget) -> [(String?, ObservedTarget)] {
+        [(nil, target)] + (target.otherGroups ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    private static func names(_ targets: [ObservedTarget]) -> String {
+        targets.map { "\($0.iqn) \($0.extraPortalGroups.joined(separator: " "))" }.joined(separator: ", ")
+    }
+
+    /// - Parameters:
+    ///   - target: The portal group it is in, as if it were a target.
+    ///   - group: Its name, where it is not the first.
+    private func keepTarget(
+        _ target: ObservedTarget, _ group: String?, _ number: Int, in export: inout ForeignExport
+    ) {
+        export.notes.append("is handed out by \(target.iqn)\(group.map { " \($0)" } ?? "") LUN \(number)")
         export.lun = number
-        if target.luns.count > 1 {
+        let whole = inventory.targets.first { $0.iqn == target.iqn }
+        let others = whole.map { Self.groups(of: $0).filter { $0.0 != group && !$0.1.luns.isEmpty } } ?? []
+        if let group {
+            let tag = group.dropFirst("tpgt_".count)
+            export.notes.append(
+                "Tuff makes portal group 1 alone: initiators that remember group \(tag) must discover the target anew "
+                    + "(open-iscsi: node.tpgt)")
+        }
+        if !others.isEmpty {
+            export.lun = 0
+            export.notes.append(
+                "that target hands out more through \(others.map { $0.0 ?? "tpgt_1" }.joined(separator: ", ")), and Tuff makes "
+                    + "one target for a volume: initiators will log in to a new name")
+        } else if target.luns.count > 1 {
             export.lun = 0
             export.notes.append(
                 "that target has \(target.luns.count) LUNs, and Tuff makes one target for a volume: initiators will log "
@@ -126,8 +159,9 @@ struct ForeignExports {
         } else {
             export.iqn = target.iqn
         }
-        if !target.extraPortalGroups.isEmpty {
-            export.notes.append("portal groups \(target.extraPortalGroups.joined(separator: ", ")) are not looked at")
+        let unread = Set(whole?.extraPortalGroups ?? []).subtracting((whole?.otherGroups ?? [:]).keys).sorted()
+        if !unread.isEmpty {
+            export.notes.append("portal groups \(unread.joined(separator: ", ")) could not be read")
         }
         export.portals = target.portals
         let wildcards = target.portals.filter(\.isWildcard)
@@ -145,9 +179,14 @@ struct ForeignExports {
 
     private func add(_ acl: ObservedACL, of target: ObservedTarget, _ number: Int, to export: inout ForeignExport) {
         guard let mapped = acl.mappedLUNs.first(where: { $0.lun == number }) else { return }
-        guard NameRule.isIQN(acl.initiator) else {
+        guard let initiator = NameRule.initiator(acl.initiator.lowercased()) else {
             export.notes.append("initiator '\(acl.initiator)' has no name that an Attachment can have")
             return
+        }
+        if initiator != acl.initiator {
+            export.notes.append(
+                "its ACL for '\(acl.initiator)' has capitals in its name and so lets nobody in: the kernel looks for small letters"
+            )
         }
         if export.iqn != nil {
             if export.access.isEmpty {
@@ -157,7 +196,7 @@ struct ForeignExports {
             }
         }
         var access = ImportSurvey.Attachment(
-            name: acl.mark?.attachment ?? "", initiator: acl.initiator, readOnly: mapped.readOnly)
+            name: acl.mark?.attachment ?? "", initiator: initiator, readOnly: mapped.readOnly)
         let demanded = target.settings[.authentication] == true || !acl.chap.followsTarget
         if demanded {
             guard let user = acl.chap.user, Self.isUser(user) else {

@@ -80,6 +80,8 @@ package struct ImportSurvey: Equatable, Sendable {
     package internal(set) var refused: [Refusal] = []
     /// Names that were asked for and are no logical volume that was looked at.
     package internal(set) var missing: [String] = []
+    /// What documents of this node say they were imported from, that is neither ours nor can be adopted.
+    package internal(set) var unmet: [String] = []
 
     /// - Parameters:
     ///   - observed: with the devices behind other people's backstores, where the target stack can tell them.
@@ -159,11 +161,32 @@ struct ImportPass {
             }
         }
         survey.missing = selection.names.filter { !found.contains($0) }
+        survey.unmet = unmet()
         guard selection == ImportSelection() else { return }
         let volumes = observed.volumeGroups.entries.flatMap { name, entry in
             (entry.value?.logicalVolumes ?? []).map { ($0, group: name) }
         }
         survey.refused += exports.others(than: volumes)
+    }
+
+    /// Of what is selected. What our marks say is a document's volume, in the trash or wherever, is that.
+    private func unmet() -> [String] {
+        let taken = Set(survey.volumes.map(\.origin))
+        return declared.filter { origin, document in
+            guard !taken.contains(origin), let slash = origin.firstIndex(of: "/") else { return false }
+            let group = String(origin[..<slash]), name = String(origin[origin.index(after: slash)...])
+            guard selection.includes(group), selection.pool == nil,
+                selection.names.isEmpty || selection.names.contains(name) || selection.names.contains(origin)
+            else { return false }
+            if case .pool(let pool) = document.spec.placement,
+                desired.pools[pool]?.spec.node ?? context.config.node != context.config.node
+            {
+                return false
+            }
+            return !index.volumes.contains {
+                $0.marks.stack == context.stack && $0.marks.role == .volume(document.metadata.name)
+            }
+        }.keys.sorted()
     }
 
     private mutating func look(at volume: LogicalVolume, in group: VolumeGroup) {
@@ -193,7 +216,10 @@ struct ImportPass {
         if let reason = ImportSurvey.unfit(volume, in: group) { return reason }
         if let obstacle = PoolState.obstacle(of: group) { return "cannot be changed: \(obstacle.sentence)" }
         let isCinders = volume.name.hasPrefix("volume-")
-        if let origin = volume.origin, !isCinders, !selection.isNamed(volume, in: group.name) {
+        // A document names it as well as a person does.
+        let isNamed =
+            selection.isNamed(volume, in: group.name) || declared["\(group.name)/\(volume.name)"] != nil
+        if let origin = volume.origin, !isCinders, !isNamed {
             return "is a thin snapshot of \(group.name)/\(origin); name it to import it as a volume of its own"
         }
         return exports.obstacle(volume, group: group.name)
@@ -261,7 +287,7 @@ struct ImportPass {
         }
         volume.identity.serial = export.serial
         volume.identity.lun = export.lun == 0 ? nil : export.lun
-        let portals = export.portals.filter { !$0.isWildcard }.sorted()
+        let portals = export.portals.filter { !$0.isWildcard && $0.fault == nil }.sorted()
         if !portals.isEmpty, portals != context.config.portals.sorted() { volume.portals = portals }
         for access in export.access {
             var attachment = access

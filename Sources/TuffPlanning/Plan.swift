@@ -110,6 +110,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     /// A snapshot that its policy's rule keeps no longer.
     package static let expired = Reason(rawValue: "Expired")
     package static let noPortal = Reason(rawValue: "NoPortal")
+    /// No target can listen on a portal: by its address, or beside what others listen on.
+    package static let portalUnusable = Reason(rawValue: "PortalUnusable")
+    /// A secret that would not do what it is for: longer than the kernel takes, or used in both directions.
+    package static let secretUnusable = Reason(rawValue: "SecretUnusable")
     /// Seen ready once and gone now: never made again without a person's word.
     package static let lost = Reason(rawValue: "Lost")
     /// The documents give this node no pool, though it has held volumes.

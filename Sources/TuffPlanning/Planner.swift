@@ -46,6 +46,10 @@ struct PlanningPass {
     var exports: [UID: ExportProgress] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
+    /// Who listens, or will when this plan is carried out, by portal; at most two targets of each.
+    var listening: [Portal: [String]] = [:]
+    /// Attachments that use a secret, by its fingerprint.
+    var secretUses = SecretUses()
     /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
     var foreignBackends: Set<StorageBackend> = []
     /// Pools that were seen here once, by their place.
@@ -90,6 +94,8 @@ struct PlanningPass {
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
         unseenStorage = Self.unseen(observed, desired)
+        for target in inventory.value?.targets ?? [] { Self.listen(target.iqn, target.portals, &listening) }
+        secretUses = SecretUses(desired, observed)
         backstores = Dictionary(inventory.value?.backstores.map { ($0.name, $0) } ?? []) { first, _ in first }
     }
 

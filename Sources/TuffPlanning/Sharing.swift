@@ -21,6 +21,8 @@ struct ExportCompany {
     var present: [String: Bool] = [:]
     /// The export itself is another attachment's to make and to mend.
     var isBuilt = false
+    /// Portals of this export that cannot be listened on beside what other targets listen on, and why.
+    var takenPortals: [Portal: String] = [:]
 }
 
 extension VolumeSpec.Sharing {

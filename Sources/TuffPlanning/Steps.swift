@@ -196,6 +196,8 @@ package enum ExportStep: Hashable, Codable, Sendable {
     case createBackstore(BackstoreSpec)
     /// Sets `discard` on a backstore; `enable`: configures and enables it first, which LIO refuses to do twice.
     case repairBackstore(BackstoreSpec, enable: Bool)
+    /// Sets what a disk answers to some commands to the value that Tuff holds it at, while it is in use.
+    case resetBackstore(BackstoreSpec, BackstoreSetting)
     /// Writes where its device is now, which is the one it holds already: the volume was renamed.
     case relabelBackstore(BackstoreSpec)
     /// Removes a backstore of ours that no LUN uses, to be made anew.
@@ -207,6 +209,10 @@ package enum ExportStep: Hashable, Codable, Sendable {
     case set(TargetRef, TargetSetting, Bool)
     case addLUN(TargetRef, number: Int, BackstoreSpec)
     case removeLUN(TargetRef, number: Int)
+    /// Has initiators reach a LUN again that was put on standby, offline, or in a group of ports that Tuff did not make.
+    case reactivateLUN(TargetRef, number: Int, BackstoreSpec)
+    /// Offers the ways to log in that the target's setting `authentication` implies.
+    case resetLoginMethods(TargetRef, demanding: Bool)
     case createACL(TargetRef, initiator: String)
     /// Sets user and password (and the mutual pair); nil clears them.
     case setCHAP(TargetRef, initiator: String, CHAPCredentials?)
@@ -230,8 +236,11 @@ package enum ExportStep: Hashable, Codable, Sendable {
     /// The target concerned; nil for steps on a backstore alone.
     package var target: TargetRef? {
         switch self {
-        case .createBackstore, .repairBackstore, .relabelBackstore, .removeBackstore, .keepReservations: nil
+        case .createBackstore, .repairBackstore, .resetBackstore, .relabelBackstore, .removeBackstore,
+            .keepReservations:
+            nil
         case .createTarget(let target), .set(let target, _, _), .addLUN(let target, _, _), .removeLUN(let target, _),
+            .reactivateLUN(let target, _, _), .resetLoginMethods(let target, _),
             .createACL(let target, _), .setCHAP(let target, _, _), .protectSecrets(let target, _),
             .mapLUN(let target, _, _, _, _), .unmapLUN(let target, _, _), .setReadOnly(let target, _, _, _),
             .markACL(let target, _, _), .removeACL(let target, _, _, _), .addPortal(let target, _),

@@ -13,11 +13,11 @@ struct LIOEdits {
     private var acl: String { "\(group)/acls/\(contract.initiator)" }
     private var mapped: String { "\(acl)/lun_0" }
 
-    private func write(_ path: String, _ value: String) -> HostAction {
+    func write(_ path: String, _ value: String) -> HostAction {
         .writeAttribute(.target(path), value, verify: false)
     }
 
-    private func backstore(_ spec: BackstoreSpec) -> String {
+    func backstore(_ spec: BackstoreSpec) -> String {
         let number = spec.uid.bytes.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) } & 0x7fff_ffff
         return "core/\(spec.location.isBlockDevice ? "iblock" : "fileio")_\(number)/\(spec.name)"
     }
@@ -26,7 +26,7 @@ struct LIOEdits {
         .mapLUN(target, initiator: contract.initiator, number: 0, lun: 0, readOnly: false)
     }
 
-    var all: [ContractEdit] { settings + access + luns }
+    var all: [ContractEdit] { settings + access + luns + ports }
 
     private var settings: [ContractEdit] {
         let flips = TargetSetting.allCases.map { setting in
@@ -45,6 +45,8 @@ struct LIOEdits {
         }
         let portal = contract.portal
         let extra = Portal(address: portal.address, port: portal.port + 1)
+        // The kernel makes an object of whatever name, and listens on the address.
+        let spelled = Portal(objectName: "[::FFFF:\(portal.address)]:\(portal.port + 2)")!
         return flips + [
             ContractEdit(
                 "disabled", [write("\(group)/enable", "0")], { $0.target?.enabled = false },
@@ -55,6 +57,13 @@ struct LIOEdits {
             ContractEdit(
                 "portal added", [.makeDirectory(.target("\(group)/np/\(extra)"))],
                 { $0.target?.portals.append(extra) }, repair: { target, _ in [.removePortal(target, extra)] }),
+            ContractEdit(
+                "portal under another spelling", [.makeDirectory(.target("\(group)/np/\(spelled.objectName)"))],
+                { $0.target?.portals.append(spelled) }, repair: { target, _ in [.removePortal(target, spelled)] }),
+            ContractEdit(
+                "no way to log in", [write("\(group)/param/AuthMethod", "None\n")],
+                { $0.target?.loginMethods = "None" },
+                repair: { target, _ in [.resetLoginMethods(target, demanding: false)] }),
             ContractEdit(
                 "portal group added", [.makeDirectory(.target("iscsi/\(contract.iqn)/tpgt_2"))],
                 undo: [.removeDirectory(.target("iscsi/\(contract.iqn)/tpgt_2"))],

@@ -372,6 +372,8 @@ package final class FakeMachine: Machine {
         case .copyBytes(let source, let target):
             return .copyBytes(
                 from: source.identified { state.identified[$0] }, to: target.identified { state.identified[$0] })
+        case .enableBackstore(let path, let place):
+            return .enableBackstore(path, opening: place.identified { state.identified[$0] })
         case .copyImage(let image, let target):
             return .copyImage(image, to: target.identified { state.identified[$0] })
         default: return action

@@ -17,6 +17,7 @@ extension FakeTargetTree {
             // Measured: each name ends in a newline and a NUL ends the list.
             return others.isEmpty ? "" : others.map { "\($0.initiator)\n" }.joined() + "\0"
         }
+        if path.count == 6, path[3] == "lun", name == "alua_tg_pt_gp" { return portAccess(Array(path.dropLast())) }
         // The kernel prints this one without a newline (lio_target_nacl_tag_show).
         if path.count == 6, path[3] == "acls", name == "tag" { return found.text }
         if name == "write_protect", node(at: Array(path.dropLast()))?.live != true { return "" }
@@ -82,6 +83,17 @@ extension FakeTargetTree {
         }
         if path.count == 6, path[3] == "acls", name == "info" { throw Self.error(.permissionDenied, "EACCES", path) }
         switch name {
+        case "alua_tg_pt_gp" where path[3] == "lun":
+            let lun = Array(path.dropLast())
+            guard isHandingOut(lun), let group = group(value.trimmingNewline, of: lun), group.hasNumber else {
+                throw Self.error(.failed, "EINVAL", path)
+            }
+            return try change(path) { $0.text = value.trimmingNewline }
+        case "alua_tg_pt_offline" where path[3] == "lun":
+            guard isHandingOut(Array(path.dropLast())) else { throw Self.error(.failed, "ENODEV", path) }
+        case "AuthMethod":
+            // What follows `=` in the kernel's text, less its last character.
+            return try change(path) { $0.text = String(value.dropLast()) }
         case "tag" where path.count == 6 && path[3] == "acls":
             // core_tpg_set_initiator_node_tag: MAX_ACL_TAG_SIZE with its NUL, and a word that unsets.
             guard value.utf8.count < 64 else { throw Self.error(.failed, "EINVAL", path) }
@@ -100,6 +112,9 @@ extension FakeTargetTree {
         }
         if try coupled(path, name, value) { return }
         try change(path) { $0.text = value }
+        if path.count == 5, path[3] == "attrib", name == "authentication" {
+            try change(path[..<3] + ["param", "AuthMethod"]) { $0.text = value == "1" ? "CHAP" : "CHAP,None" }
+        }
         if path.count == 4, name == "enable", value == "0" { sessions.removeAll { $0.iqn == path[1] } }
     }
 
@@ -132,13 +147,18 @@ extension FakeTargetTree {
             guard value == "1" else { throw Self.error(.failed, "EINVAL", path) }
             guard !enabled else { throw Self.error(.failed, "EEXIST", path) }
             let control = Self.parameters(found.children["control"]!.text)
-            guard let devicePath = control["udev_path"] ?? control["fd_dev_name"] else {
+            guard let wanted = control["udev_path"] ?? control["fd_dev_name"] else {
                 throw Self.error(.failed, "EINVAL", path)
             }
+            // The kernel follows whatever is in the path by now.
+            let devicePath = exchanged[wanted] ?? wanted
             guard let minor = device(devicePath) else { throw Self.error(.notFound, "ENOENT", path) }
             // Another backstore that has the device is in the way; files have no such fence.
             guard minor == 0 || !openMinors.contains(minor) else { throw Self.error(.busy, "EBUSY", path) }
-            try change(object) { $0.minor = minor }
+            try change(object) {
+                $0.minor = minor
+                $0.opened = devicePath
+            }
         case "vpd_unit_serial", "vendor_id", "product_id":
             guard !isLinked(object) else { throw Self.error(.failed, "EINVAL", path) }
             let limit = name == "vendor_id" ? 8 : name == "product_id" ? 16 : 254
@@ -147,6 +167,16 @@ extension FakeTargetTree {
             guard value == "0" || value == "1" else { throw Self.error(.failed, "EINVAL", path) }
             // Linux 6.1 follows a null pointer here (iblock_configure_unmap without a device): the machine is gone.
             guard enabled else { throw Self.error(.failed, "kernel oops", path) }
+        case _ where BackstoreSetting(rawValue: name) != nil:
+            guard value == "0" || value == "1" else { throw Self.error(.failed, "EINVAL", path) }
+        case "alua_access_state":
+            let group = node(at: Array(path.dropLast()))
+            guard enabled, group?.hasNumber == true, ["1", "3"].contains(group?.children["alua_access_type"]?.text)
+            else { throw Self.error(.failed, "EINVAL", path) }
+        case "tg_pt_gp_id", "alua_access_type":
+            guard let number = Int(value), (0...(name == "tg_pt_gp_id" ? 0xffff : 3)).contains(number) else {
+                throw Self.error(.failed, "EINVAL", path)
+            }
         default: break
         }
         try change(path) { $0.text = value }
@@ -172,12 +202,25 @@ enum FakeObjects {
         .made([
             "control": .attribute("", mode: 0o200), "enable": .attribute("0"),
             "info": .attribute("", mode: 0o444), "udev_path": .attribute(""), "alias": .attribute(""),
-            "attrib": .group(["emulate_tpu": .attribute("0"), "emulate_tpws": .attribute("0")]),
+            "attrib": .group(
+                BackstoreSetting.allCases.reduce(into: ["emulate_tpu": .attribute("0")]) {
+                    $0[$1.rawValue] = .attribute($1 == .writeSameUnmap ? "0" : "1")
+                }),
+            "alua": .group(["default_tg_pt_gp": .group(portGroup(number: "0"))]),
             "wwn": .group([
                 "vpd_unit_serial": .attribute(""), "vendor_id": .attribute("LIO-ORG"), "product_id": .attribute(""),
             ]),
             "statistics": .group(),
         ])
+    }
+
+    /// Attributes of a group of target ports.
+    static func portGroup(number: String) -> [String: Node] {
+        [
+            "tg_pt_gp_id": .attribute(number), "alua_access_state": .attribute("0"),
+            // 1 implicit, 2 explicit, and both.
+            "alua_access_type": .attribute("3"), "members": .attribute("", mode: 0o444),
+        ]
     }
 
     static func target() -> Node {
@@ -190,7 +233,8 @@ enum FakeObjects {
             "demo_mode_write_protect": "1", "generate_node_acls": "0", "prod_mode_write_protect": "0",
         ]
         return .made([
-            "acls": .group(), "lun": .group(), "np": .group(), "param": .group(), "enable": .attribute("0"),
+            "acls": .group(), "lun": .group(), "np": .group(), "enable": .attribute("0"),
+            "param": .group(["AuthMethod": .attribute("CHAP")]),
             "dynamic_sessions": .attribute("", mode: 0o444),
             "attrib": .group(attributes.mapValues { .attribute($0) }),
         ])

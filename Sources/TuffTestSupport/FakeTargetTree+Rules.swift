@@ -37,6 +37,7 @@ extension FakeTargetTree {
         guard let name = path.last, let parent = node(at: path.dropLast()), parent.isDirectory else {
             throw Self.error(.notFound, "ENOENT", path)
         }
+        if path.count == 5, path[3] == "np", isPortalTaken(path) { throw Self.error(.failed, "EINVAL", path) }
         guard let made = try Self.newObject(path) else { throw Self.error(.failed, "EPERM", path) }
         try change(path.dropLast()) { $0.children[name] = made }
     }
@@ -53,6 +54,8 @@ extension FakeTargetTree {
             return FakeObjects.adapter()
         }
         if path[0] == "core", path.count == 3, path[1] != "alua" { return FakeObjects.backstore() }
+        // Without a number until somebody gives it one.
+        if path[0] == "core", path.count == 5, path[3] == "alua" { return .made(FakeObjects.portGroup(number: "")) }
         guard path[0] == "iscsi" else { return nil }
         switch path.count {
         case 2:
@@ -63,9 +66,14 @@ extension FakeTargetTree {
             return FakeObjects.portalGroup()
         case 5 where path[3] == "lun":
             guard name.hasPrefix("lun_"), Int(name.dropFirst(4)) != nil else { throw error(.failed, "EINVAL", path) }
-            return .made(["alua_tg_pt_gp": .attribute(""), "statistics": .group()])
+            return .made([
+                "alua_tg_pt_gp": .attribute(ObservedPortAccess.standard), "alua_tg_pt_offline": .attribute("0"),
+                "statistics": .group(),
+            ])
         case 5 where path[3] == "np":
-            guard Portal(text: name) != nil else { throw error(.failed, "EINVAL", path) }
+            guard let portal = Portal(text: name), portal.fault == nil || !portal.isIPv6 else {
+                throw error(.failed, "EINVAL", path)
+            }
             return .made(["iser": .attribute("0"), "cxgbit": .attribute("0")])
         case 5 where path[3] == "acls":
             return FakeObjects.acl()
@@ -82,6 +90,7 @@ extension FakeTargetTree {
         guard !Self.holdsObjects(found) else { throw Self.error(.failed, "ENOTEMPTY", path) }
         // An item that a link leads to is pinned: configfs_detach_prep in fs/configfs/dir.c.
         guard !isLinked(path) else { throw Self.error(.busy, "EBUSY", path) }
+        if path[0] == "core", path.count == 5 { try leave(path) }
         try change(path.dropLast()) { $0.children[path[path.count - 1]] = nil }
         if path.count == 5, path[3] == "acls" {
             sessions.removeAll { $0.iqn == path[1] && $0.initiator == path[4] }
@@ -91,7 +100,7 @@ extension FakeTargetTree {
     }
 
     /// Whether there is a link or a directory somebody made in it; what the kernel made goes with its parent.
-    private static func holdsObjects(_ node: Node) -> Bool {
+    static func holdsObjects(_ node: Node) -> Bool {
         node.children.values.contains { child in
             switch child.kind {
             case .directory(let made): made || holdsObjects(child)

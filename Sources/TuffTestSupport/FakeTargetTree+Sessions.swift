@@ -65,15 +65,10 @@ extension FakeTargetTree {
 }
 
 extension FakeTargetTree {
-    /// Paths of the files that enabled backstores hold open, as they were called then.
+    /// Paths of the files and devices that enabled backstores hold open, as they were called then.
     var openPaths: Set<String> {
         let adapters = root.children["core"]?.children.values ?? [:].values
-        let texts = adapters.flatMap { adapter in
-            adapter.children.values.filter { $0.children["enable"]?.text == "1" }.compactMap {
-                $0.children["control"]?.text
-            }
-        }
-        return Set(texts.compactMap { Self.parameters($0)["fd_dev_name"] })
+        return Set(adapters.flatMap { $0.children.values.map(\.opened) }).subtracting([""])
     }
 
     /// Minor numbers of the devices that enabled backstores hold open; 0 stands for everything but logical volumes.

@@ -23,6 +23,8 @@ package struct FakeTargetTree: Equatable, Sendable {
         var children: [String: Node] = [:]
         /// Enabled backstores only: minor number of the device it holds, 0 for what is no logical volume.
         var minor = 0
+        /// Enabled backstores only: path of what was opened, as it was called then.
+        var opened = ""
         /// Mapped LUNs only: the kernel has a device list entry behind the link. It dies with the LUN's own link.
         var live = false
 
@@ -59,6 +61,8 @@ package struct FakeTargetTree: Equatable, Sendable {
     /// Directories whose listing hangs, and everything beneath them, as beside a device that is suspended.
     package var hanging: Set<String> = []
     package internal(set) var sessions: [Session] = []
+    /// Paths that lead elsewhere while the kernel opens them, by links that somebody has put into them for a moment.
+    package var exchanged: [String: String] = [:]
     var root: Node
 
     package init() {
@@ -79,6 +83,14 @@ package struct FakeTargetTree: Equatable, Sendable {
         switch action {
         case .makeDirectory(let path): try makeDirectory(try components(path))
         case .removeDirectory(let path): try removeDirectory(try components(path))
+        case .removeIfEmpty(let path):
+            let path = try components(path)
+            if let found = node(at: path), !Self.holdsObjects(found) { try removeDirectory(path) }
+        case .removeDirectories(let path):
+            let path = try components(path)
+            for (name, child) in node(at: path)?.children ?? [:] where child.kind == .directory(made: true) {
+                try removeDirectory(path + [name])
+            }
         case .writeAttribute(let path, let value, let verify):
             try write(try components(path), value, device: device)
             let found = text(at: try components(path))
@@ -174,6 +186,10 @@ package struct FakeTargetTree: Equatable, Sendable {
                 entry.error = HostError(.permissionDenied, "\(entry.path) cannot be read", subject: entry.path)
                 return
             }
+            if path.last == "alua_tg_pt_gp", !isHandingOut(Array(path.dropLast())) {
+                entry.error = HostError(.failed, "\(entry.path) cannot be read", cause: "ENODEV", subject: entry.path)
+                return
+            }
             let text = Self.trimmed(text(at: path) ?? "")
             if reading == .text {
                 entry.text = text
@@ -194,6 +210,6 @@ package enum FakeFingerprint {
         let hash = (key.bytes + [0] + Array(text.utf8)).reduce(UInt64(0xcbf2_9ce4_8422_2325)) {
             ($0 ^ UInt64($1)) &* 0x100_0000_01b3
         }
-        return SecretFingerprint(text: Hex.digits(hash, width: 16))
+        return SecretFingerprint(digits: Hex.digits(hash, width: 16), of: Array(text.utf8))
     }
 }

@@ -216,6 +216,7 @@ package struct FakeWorld: Equatable, Sendable {
             _ = try perform(.require(.file(path, size: nil)))
         case .require(.device(let group, let name, _, let uuid)):
             guard let uuid, deviceUUID("/dev/\(group)/\(name)") == uuid else { throw Self.unmet(action) }
+        case .enableBackstore(let backstore, let place): try enable(backstore, opening: place)
         case .require(.tgtIdle(let port, let tid, let iqn, let initiator)):
             guard tgt.controlPort == port, let target = tgt.targets[tid], target.name == iqn,
                 !target.sessions.contains(where: { initiator == nil || $0.initiator == initiator })
@@ -256,7 +257,7 @@ package struct FakeWorld: Equatable, Sendable {
         return response
     }
 
-    private static func unmet(_ action: HostAction) -> HostError {
+    static func unmet(_ action: HostAction) -> HostError {
         HostError(.preconditionFailed, "not so: \(action)")
     }
 }
@@ -265,12 +266,13 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .growWiped, .identify: nil
+        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .growWiped, .identify, .enableBackstore: nil
         case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
             .require(.text(let path, _)), .require(.noSession(let path)):
             path.root
         case .require: nil
-        case .makeDirectory(let path), .removeDirectory(let path), .writeAttribute(let path, _, _),
+        case .makeDirectory(let path), .removeDirectory(let path), .removeIfEmpty(let path),
+            .removeDirectories(let path), .writeAttribute(let path, _, _),
             .writeSecret(let path, _), .setMode(let path, _), .link(let path, _), .unlink(let path),
             .createFile(let path, _), .growFile(let path, _), .replaceFile(let path, _), .renameFile(let path, _),
             .cloneFile(let path, _), .removeFile(let path), .keepReservations(let path, _, _):

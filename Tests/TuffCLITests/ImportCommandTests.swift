@@ -93,6 +93,37 @@ import TuffTestSupport
         #expect(try folder.run(["plan", "-f", "old.yaml"] + folder.host).out.contains("NotAdopted"))
     }
 
+    /// The command in the header of what is printed does what it says, for a snapshot that was named too.
+    @Test func thePrintedCommandAdoptsWhatWasPrinted() async throws {
+        try await prepare()
+        var world = FakeWorld()
+        try world.lvm.create("Data_1", in: "vg0", pool: "tp0", size: ByteCount(1 << 30))
+        try world.lvm.snapshot("before", of: "Data_1", in: "vg0")
+        let output = try await FakeMachine(world).read(LVMDriver.report(of: nil))
+        for name in ["report", "report.next"] {
+            try folder.write(name, String(decoding: output.standardOutput, as: UTF8.self))
+        }
+        let uuid = try #require(world.lvm["vg0", "before"]?.uuid)
+        try folder.write(
+            "volume",
+            #"{"report":[{"lv":[{"lv_uuid":"\#(uuid)","lv_size":"1073741824","lv_device_open":"","lv_tags":""}]}]}"#)
+        let printed = try folder.run(["import", "vg0/before"] + folder.host)
+        #expect(printed.code == 0 && printed.out.contains("tuff.dev/imported-from: vg0/before"), "\(printed)")
+        try folder.write("snapshot.yaml", printed.out)
+        let line = try #require(printed.out.split(separator: "\n").first { $0.contains("then: tuff ") })
+        let typed = line.split(separator: " ").drop { $0 != "tuff" }.dropFirst().map {
+            $0 == "FILE" ? "snapshot.yaml" : String($0)
+        }
+        let adopted = try folder.run(typed + ["--auto-approve"])
+        #expect(adopted.out.contains("as it is (vg0/before)"), "\(adopted)")
+        #expect(folder.text("changes").contains("vg0/before"), "\(adopted)")
+
+        // One that is not there any more is no success.
+        try folder.write("gone.yaml", printed.out.replacing("vg0/before", with: "vg0/gone"))
+        let gone = try folder.run(["import", "--adopt", "-f", "gone.yaml"] + host)
+        #expect(gone.code == 1 && gone.err.contains("vg0/gone"), "\(gone)")
+    }
+
     @Test func whatIsNotThereOrNotAskedForIsNotAdopted() async throws {
         try await prepare()
         try await next(tags: ["backup"], from: ["backup"])

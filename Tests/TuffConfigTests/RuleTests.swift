@@ -37,6 +37,33 @@ import TuffModel
         #expect(rules(volume("v", ", sharing: writers") + three) == [])
     }
 
+    @Test func portalsThatExcludeEachOtherAreRefused() {
+        func portals(_ list: String...) -> [String] {
+            rules(volume("v", ", iscsi: {portals: [\(list.map { "\"\($0)\"" }.joined(separator: ", "))]}"))
+        }
+        #expect(portals("192.0.2.10:3260", "[fd00::10]:3260") == [])
+        #expect(portals("[fd00::10]:3260", "[FD00:0::10]:3260") == ["duplicate-value"])
+        #expect(portals("[::ffff:192.0.2.10]", "192.0.2.10") == ["duplicate-value"])
+        #expect(portals("192.0.2.10:3260", "0.0.0.0:3260") == ["portal-conflict"])
+        #expect(portals("192.0.2.10:3260", "0.0.0.0:3261") == ["wildcard-portal"])
+        #expect(portals("[::0]") == ["wildcard-portal"])
+        for wrong in ["224.0.0.1", "255.255.255.255", "[ff02::1]", "[fe80::1]:3260"] {
+            #expect(portals(wrong) == ["invalid-portal"], "\(wrong)")
+        }
+        #expect(portals("[fe80::1%eth0]:3260") == [])
+    }
+
+    @Test func initiatorsMayBeNamedByNumbers() {
+        func attached(_ name: String) -> [String] {
+            rules(
+                volume("v")
+                    + "{apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: a}, spec: {volume: v, iscsi: {initiator: \"\(name)\"}}}\n---\n"
+            )
+        }
+        #expect(attached("eui.02004567A425678D") == [] && attached("naa.62004567BA64678D0123456789ABCDEF") == [])
+        #expect(attached("eui.02004567A425678") == ["invalid-iqn"] && attached("naa.0") == ["invalid-iqn"])
+    }
+
     @Test func aChainOfClonesIsNoCycle() {
         let chain = (1...200).map { volume("v\($0)", ", source: {volume: v\($0 - 1)}") }.joined()
         #expect(rules(volume("v0") + chain) == [])

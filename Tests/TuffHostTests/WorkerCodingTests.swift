@@ -20,7 +20,7 @@ struct WorkerCodingTests {
     private static func action(_ random: inout Seeded) -> HostAction {
         let text = texts.randomElement(using: &random)!
         let place = path(&random)
-        switch Int.random(in: 0..<10, using: &random) {
+        switch Int.random(in: 0..<14, using: &random) {
         case 0: return .makeDirectory(place)
         case 1: return .removeDirectory(place)
         case 2: return .writeAttribute(place, text, verify: Bool.random(using: &random))
@@ -32,6 +32,13 @@ struct WorkerCodingTests {
             return .require(.device(group: text, name: "lv", uid: Sample.uid, uuid: uuid))
         case 7: return .writeSecret(place, SecretReference(file: text))
         case 8: return .createFile(place, size: ByteCount(Int64.random(in: 0...Int64.max, using: &random)))
+        case 9: return .removeIfEmpty(place)
+        case 10: return .removeDirectories(in: place)
+        case 11: return .enableBackstore(place, opening: .file(path(&random)))
+        case 12:
+            let uuid = Bool.random(using: &random) ? text : nil
+            return .enableBackstore(
+                place, opening: .device(DevicePlace(group: text, name: "lv", uid: Sample.uid, uuid: uuid)))
         default: return .require(.vacant(place))
         }
     }

@@ -100,6 +100,51 @@ struct TargetLabTests {
         try await onBothKindsOfDevice { try await $0.withdrawsOnlyWithoutASession() }
     }
 
+    @Test func handsOutNothingThatTheKernelOpenedElsewhere() async throws {
+        try await onBothKindsOfDevice { try await $0.handsOutNothingThatTheKernelOpenedElsewhere() }
+    }
+
+    /// With the component itself exchanged for a link, as a person does who may write to the folder it is in.
+    @Test func refusesAFileBehindALinkThatCameMeanwhile() async throws {
+        try await onBothKindsOfDevice { contract in
+            guard !contract.spec.location.isBlockDevice else { return }
+            let pool = "/run/tuff-exchanged/pool", decoy = "/run/tuff-exchanged/decoy", files = FileManager.default
+            for folder in [pool, decoy] {
+                try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
+                try await contract.machine.perform([
+                    .createFile(HostPath(.directory(folder), "v-ours"), size: Self.size)
+                ])
+            }
+            defer { try? files.removeItem(atPath: "/run/tuff-exchanged") }
+            var contract = contract
+            contract.spec.location = .file(directory: pool, name: "v-ours")
+            // The kernel is told of a path whose folder is a link by now; what is expected is opened where it was.
+            try files.createSymbolicLink(atPath: "/run/tuff-exchanged/link", withDestinationPath: decoy)
+            let actions = contract.driver.lower([.createBackstore(contract.spec)]).flatMap(\.actions).map {
+                action -> HostAction in
+                guard case .writeAttribute(let path, let value, _) = action, path.relative.hasSuffix("/control") else {
+                    return action
+                }
+                return .writeAttribute(
+                    path, value.replacing(pool, with: "/run/tuff-exchanged/link"), verify: false)
+            }
+            let error = await #expect(throws: HostError.self) { try await contract.machine.perform(actions) }
+            #expect(error?.sentence.contains("the kernel did not open that file") == true)
+            #expect(try await contract.ours().backstore == nil)
+            try await contract.perform([.createBackstore(contract.spec)])
+            #expect(try await contract.ours().backstore?.identity?.serial == contract.spec.identity.serial)
+            try await contract.takeAway()
+        }
+    }
+
+    @Test func makesAnewWhatWasNeverProven() async throws {
+        try await onBothKindsOfDevice { try await $0.makesAnewWhatWasNeverProven() }
+    }
+
+    @Test func withdrawsWhatSomebodyHungSomethingBeneath() async throws {
+        try await onBothKindsOfDevice { try await $0.withdrawsWhatSomebodyHungSomethingBeneath() }
+    }
+
     @Test func withdrawsInFull() async throws {
         try await onBothKindsOfDevice { try await $0.withdrawsInFull() }
     }

@@ -2,6 +2,27 @@ import Testing
 import TuffModel
 
 @Suite struct IdentityTests {
+    /// RFC 7143 section 4.2.7: `eui.` and 16 hexadecimal digits, `naa.` and 16 or 32, besides `iqn.`.
+    @Test func initiatorsHaveNamesOfThreeKinds() {
+        #expect(NameRule.initiator("eui.02004567A425678D") == "eui.02004567a425678d")
+        #expect(NameRule.initiator("naa.52004567BA64678D") == "naa.52004567ba64678d")
+        let long = "naa.62004567BA64678D0123456789ABCDEF"
+        #expect(NameRule.initiator(long) == long.lowercased())
+        for name in [
+            "iqn.2004-10.com.example:web1", "iqn.2001-04.com.example:diskarrays-sn-a8675309",
+            "iqn.2004-10.com.example:x-",
+        ] {
+            #expect(NameRule.initiator(name) == name)
+        }
+        for name in [
+            "eui.02004567A425678", "eui.02004567A425678DD", "eui.02004567A425678G", "naa.52004567BA64678D0", "naa.",
+            "EUI.02004567A425678D", "iqn.2004-10.com.Example:web1", "iqn.2004-13.com.example",
+            "iqn.2004-10.com.example:my_host",
+            "iqn.2004-10." + String(repeating: "a", count: 220), "web1", "",
+        ] { #expect(NameRule.initiator(name) == nil, "\(name)") }
+        #expect(!NameRule.isIQN("iqn.2004-10.com.example:x-"))
+    }
+
     @Test func uidsHoldEightyBitsBothWays() {
         let bytes: [UInt8] = [0, 1, 2, 253, 254, 255, 127, 128, 16, 8]
         let uid = UID(bytes: bytes)

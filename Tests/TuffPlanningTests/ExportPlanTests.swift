@@ -111,7 +111,36 @@ import TuffTestSupport
         ("backstore.enabled", { _, backstore in backstore.enabled = false }, "repairBackstore"),
         ("backstore.discard", { _, backstore in backstore.discard = false }, "repairBackstore"),
         ("lun", { target, _ in target.luns[0].backstore = nil }, "addLUN"),
+        ("target.AuthMethod", { target, _ in target.loginMethods = "None" }, "resetLoginMethods"),
+        (
+            "lun.access",
+            { target, _ in
+                target.luns[0].portAccess = ObservedPortAccess(group: "g1", state: "Standby", isOffline: false)
+            }, "reactivateLUN"
+        ),
+        (
+            "backstore.emulate_pr", { _, backstore in backstore.altered = [.persistentReservations] },
+            "resetBackstore"
+        ),
     ]
+
+    /// At boot too, where nothing may be taken away.
+    @Test func aBackstoreThatWasNeverProvenIsMadeAnewAndTakesNothingAway() {
+        let targets = Sample.export { target, backstore in
+            backstore.identity?.serial = ""
+            target.luns = []
+            target.acls[0].mappedLUNs = []
+        }
+        let plan = plan(Sample.desired(attached: ["db"]), targets)
+        #expect(attachment(plan)?.risk == .online)
+        let steps = plan.steps.compactMap { if case .export(let step) = $0.step { step } else { nil } }
+        guard steps.count == 3, case .repairBackstore(_, enable: true) = steps[0], case .addLUN = steps[1],
+            case .mapLUN = steps[2]
+        else {
+            Issue.record("\(steps)")
+            return
+        }
+    }
 
     @Test(arguments: edits.indices)
     func eachEditIsRepairedWhereItDiffersAndNowhereElse(index: Int) throws {
@@ -131,6 +160,7 @@ import TuffTestSupport
         ("backstore.serial", { _, backstore in backstore.identity?.serial = "00" }),
         ("backstore.vendor", { _, backstore in backstore.identity?.vendor = "LIO-ORG" }),
         ("backstore.path", { _, backstore in backstore.path = "/dev/vg0/other" }),
+        ("backstore.writes", { _, backstore in backstore.isBuffered = true }),
     ]
 
     @Test(arguments: rebuilds.indices)

@@ -52,6 +52,53 @@ import TuffTestSupport
 
     // MARK: What is found
 
+    /// What a document says was imported is named by it, as a person names it.
+    @Test func aSnapshotThatADocumentNamesIsTaken() throws {
+        let volumes = [Self.volume("data"), Self.volume("before") { $0.origin = "data" }]
+        #expect(survey(volumes).refused.first?.what == "vg0/before")
+        var desired = Sample.desired(volumes: ["before"])
+        desired.volumes["before"]!.metadata.annotations[Metadata.importedFromKey] = "vg0/before"
+        let found = survey(volumes, TargetInventory(), ImportSelection(), desired)
+        #expect(found.volumes.map(\.origin).contains("vg0/before") && found.unmet.isEmpty)
+        // One that is not there is told, and one of another node is not asked for here.
+        desired.volumes["before"]!.metadata.annotations[Metadata.importedFromKey] = "vg0/gone"
+        #expect(survey(volumes, TargetInventory(), ImportSelection(), desired).unmet == ["vg0/gone"])
+        desired.pools["fast"]!.spec.node = "storage2"
+        #expect(survey(volumes, TargetInventory(), ImportSelection(), desired).unmet.isEmpty)
+    }
+
+    @Test func aTargetInAnotherPortalGroupKeepsItsNameAndWhatChangesIsSaid() throws {
+        let targets = Self.targets { target, _ in
+            var group = target
+            target.luns = []
+            target.acls = []
+            target.extraPortalGroups = ["tpgt_2"]
+            group.extraPortalGroups = []
+            target.otherGroups = ["tpgt_2": group]
+        }
+        let volume = try #require(survey([Self.exported], targets).volumes.first)
+        #expect(volume.identity.iqn == Self.theirs && volume.identity.serial == Self.serial)
+        #expect(volume.attachments.map(\.initiator) == [Sample.initiator])
+        #expect(volume.notes.contains { $0.contains("\(Self.theirs) tpgt_2 LUN 0") })
+        #expect(volume.notes.contains { $0.contains("portal group 1 alone") })
+        let unread = Self.targets { target, _ in
+            target.luns = []
+            target.extraPortalGroups = ["tpgt_2"]
+        }
+        let blind = try #require(survey([Self.exported], unread).volumes.first)
+        #expect(blind.notes.contains { $0.contains("could not be read") && $0.contains("tpgt_2") })
+    }
+
+    @Test func anInitiatorNamedByANumberKeepsItsAccess() throws {
+        let targets = Self.targets { target, _ in target.acls[0].initiator = "eui.02004567a425678d" }
+        let volume = try #require(survey([Self.exported], targets).volumes.first)
+        #expect(volume.attachments.map(\.initiator) == ["eui.02004567a425678d"])
+        let capitals = Self.targets { target, _ in target.acls[0].initiator = "naa.52004567BA64678D" }
+        let other = try #require(survey([Self.exported], capitals).volumes.first)
+        #expect(other.attachments.map(\.initiator) == ["naa.52004567ba64678d"])
+        #expect(other.notes.contains { $0.contains("lets nobody in") })
+    }
+
     @Test func aVolumeBehindATargetKeepsWhatInitiatorsKnow() throws {
         let found = survey([Self.exported], Self.targets())
         let volume = try #require(found.volumes.first)

@@ -80,15 +80,22 @@ final class InterferedMachine: Machine {
         #expect(machine.world.exportedVolumes() == ["/dev/vg0/v-elsewhere"])
     }
 
-    @Test func aDeviceIsLookedAtBeforeAndAfterTheKernelOpensIt() async throws {
+    /// Nothing that the kernel opened is known as a disk, by its serial number, before it is proven to be the volume.
+    @Test func aDeviceIsProvenWhenTheKernelOpensItAndNamedAfterThat() async throws {
         let spec = BackstoreSpec(
             uid: Sample.uid, location: .logicalVolume(group: "vg0", name: "v-db"), deviceUUID: "LVM-x",
             size: Sample.gibi(1), identity: DiskIdentity(serial: Sample.uid.serial), discard: false)
         for step in [ExportStep.createBackstore(spec), .repairBackstore(spec, enable: true)] {
             let actions = LIODriver().lower([step]).flatMap(\.actions)
             let condition = HostAction.require(.device(group: "vg0", name: "v-db", uid: Sample.uid, uuid: "LVM-x"))
-            #expect(actions.first == condition && actions.last == condition)
-            #expect(actions.filter { $0 == condition }.count == 2)
+            let opening = HostAction.enableBackstore(
+                .target(LIOPath.backstore(spec)),
+                opening: .device(DevicePlace(group: "vg0", name: "v-db", uid: Sample.uid, uuid: "LVM-x")))
+            let serial = HostAction.writeAttribute(
+                .target("\(LIOPath.backstore(spec))/wwn/vpd_unit_serial"), Sample.uid.serial, verify: false)
+            let order = [condition, opening, serial].map { actions.firstIndex(of: $0) ?? -1 }
+            #expect(order == order.sorted() && order[0] >= 0, "\(actions)")
+            #expect(actions.last == serial)
         }
     }
 }

@@ -90,6 +90,11 @@ int64_t tuff_next_hole(int file, int64_t offset);
  * F_SETLEASE). 0 too where the file system knows no leases (NFS). */
 int tuff_is_open_elsewhere(int file);
 
+/* 1 where a write lease (fcntl(2), F_SETLEASE) on FILE was granted, and given back at once: nobody else has it open. 0 where
+ * it was refused. -1 where nothing can be told by one: on NFS and SMB a lease needs the server's word, and is refused without
+ * (nfs4_setlease, cifs_setlease), and other file systems know none. */
+int tuff_write_lease(int file);
+
 /* memset(3) with zero that the optimiser may not remove. */
 void tuff_zero(void *memory, size_t count);
 

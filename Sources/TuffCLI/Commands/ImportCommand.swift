@@ -35,9 +35,17 @@ struct ImportCommand: AsyncParsableCommand {
         if adopt { return try await adopt(state) }
         let session = Session(config: try options.global.loadConfig(), host: options.host)
         let survey = try await look(session, state)
-        let view = ImportView(survey, config: session.config, given: documents.paths)
+        let view = ImportView(survey, config: session.config, next: next)
         try options.form.show(view, options.global.output)
         try demandFound(survey)
+    }
+
+    /// The command that adopts what the documents say that are printed, with `FILE` for where a person puts them.
+    private var next: Command {
+        let more = options.stack.repeated + options.global.repeated + options.host.repeated
+        return Command(
+            "tuff", ["import", "--adopt", "-f", "FILE"] + documents.paths.flatMap { ["-f", $0] } + more,
+            effect: .mutates)
     }
 
     private func look(_ session: Session, _ state: DesiredState?) async throws(Failure) -> ImportSurvey {
@@ -57,6 +65,15 @@ struct ImportCommand: AsyncParsableCommand {
             help: "'lvs' lists those there are; -f takes one path, and may be given more than once")
     }
 
+    private func demandMet(_ survey: ImportSurvey) throws(Failure) {
+        guard !survey.unmet.isEmpty else { return }
+        let names = survey.unmet.joined(separator: ", ")
+        throw Failure(
+            "not adopted, although documents say they were imported from them: \(names)",
+            help: "see above for what is there; what has another name by now is found by 'tuff import', and for a new, "
+                + "blank volume the annotation \(Metadata.importedFromKey) is removed")
+    }
+
     private func adopt(_ state: DesiredState?) async throws {
         let pass = try await Pass.begin(
             config: try options.global.loadConfig(), host: options.host, global: options.global, form: options.form,
@@ -74,11 +91,13 @@ struct ImportCommand: AsyncParsableCommand {
         let adoptions = chosen.filter { !$0.isAdopted }.map(\.adoption)
         guard !adoptions.isEmpty else {
             guard names.isEmpty || survey.refused.isEmpty else { throw Failure(nil) }
+            try demandMet(survey)
             return Console.talk("there is nothing to adopt\n")
         }
         try await pass.carryOut(.adopt(adoptions), stack: options.stack.stack, autoApprove: options.autoApprove)
         if chosen.contains(where: { !$0.isDeclared }) {
             Console.talk("declare them before the next 'apply --prune'; 'tuff import' writes their documents\n")
         }
+        try demandMet(survey)
     }
 }

@@ -60,6 +60,9 @@ struct StackOption: ParsableArguments {
 
     var stack: String { given ?? Self.standard }
 
+    /// As it must be typed again.
+    var repeated: [String] { stack == Self.standard ? [] : ["--stack", stack] }
+
     func validate() throws {
         guard NameRule.isLabel(stack) else {
             throw ValidationError("--stack '\(stack)' is no DNS label (a-z, 0-9 and -, at most 63 characters)")

@@ -1,3 +1,4 @@
+package import TuffHost
 package import TuffModel
 package import TuffPlanning
 
@@ -5,12 +6,15 @@ package import TuffPlanning
 package struct ImportView: View {
     private let survey: ImportSurvey
     private let config: ControllerConfig
-    private let given: [String]
+    private let next: Command
 
-    /// - Parameter given: paths of the documents that were looked at beside what exists.
-    package init(_ survey: ImportSurvey, config: ControllerConfig, given: [String] = []) {
+    /// - Parameter next: what adopts them when they are in the file `FILE`.
+    package init(
+        _ survey: ImportSurvey, config: ControllerConfig,
+        next: Command = Command("tuff", ["import", "--adopt", "-f", "FILE"], effect: .mutates)
+    ) {
         self.survey = survey
-        self.given = given
+        self.next = next
         self.config = config
     }
 
@@ -39,14 +43,11 @@ package struct ImportView: View {
         return documents
     }
 
-    /// The documents that these build on: a pool that is declared is not written again.
-    private var others: String { given.map { " -f \($0)" }.joined() }
-
     /// YAML; nothing of it is coloured, since it goes to a file.
     package func text(_ style: Style) -> String {
         var lines = [
             "# Logical volumes that are there already, as documents. Nothing was changed.",
-            "# Keep them in a file, look them over, then: tuff import --adopt -f FILE\(others)",
+            "# Keep them in a file, look them over, then: \(next)",
         ]
         if survey.volumes.contains(where: { $0.attachments.contains { $0.chapUser != nil } }) {
             lines.append("# CHAP secrets were not read: put each into the file that its document names, mode 0600.")

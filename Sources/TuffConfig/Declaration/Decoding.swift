@@ -82,6 +82,11 @@ final class Decoding {
             rule, "\(subject): \(path.isEmpty ? "the document" : path) \(complaint)", at: node.mark, help: help)
     }
 
+    /// Says something about the value here that is no error.
+    func warn(_ node: Node, _ rule: String, _ remark: String, help: String? = nil) {
+        report.warning(rule, "\(subject): \(path) \(remark)", at: node.mark, help: help)
+    }
+
     func refuseType(_ node: Node, wanted noun: String, help: String? = nil) {
         refuse(node, "wrong-type", "must be \(noun), but is \(node.typeName)", help: help)
     }

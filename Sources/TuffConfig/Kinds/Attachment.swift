@@ -33,7 +33,9 @@ struct ISCSIAccess: Sendable {
 
 extension Shape where Value == ISCSIAccess {
     static let iscsiAccess = object(
-        required("initiator", .iqn, "IQN of the initiator (`/etc/iscsi/initiatorname.iscsi` on it)."),
+        required(
+            "initiator", .initiator,
+            "iSCSI name of the initiator (`/etc/iscsi/initiatorname.iscsi` on it): `iqn.…`, `eui.…` or `naa.…`."),
         optional("chap", .chap, "All attachments of a volume have it, or none."),
         build: ISCSIAccess.init(initiator:chap:))
 }

@@ -11,7 +11,7 @@ struct ControllerSpec: Sendable {
 extension Shape where Value == ControllerSpec {
     static let controller = object(
         optional("node", .name, "This host's name in `Pool.spec.node`; its short host name without."),
-        defaultedList("portals", .portal, "Where targets listen unless a volume says otherwise."),
+        optional("portals", .portals(mayBeEmpty: true), "Where targets listen unless a volume says otherwise."),
         defaulted(
             "iqnBase", .iqnBase, "iqn.2026-01.dev.tuff", "IQNs of new volumes are this, a colon and the volume's name."),
         optional("allow", .reach, "How far documents may reach. Roots of different sorts must not overlap."),
@@ -20,7 +20,8 @@ extension Shape where Value == ControllerSpec {
         optional("guard", .guardLimits, "How much may be removed within 24 hours without `--allow-removals`.")
     ) { node, portals, iqnBase, allow, targetDriver, tgtControlPort, limits in
         var config = ControllerConfig(
-            node: "", portals: portals, iqnBase: iqnBase, targetDriver: targetDriver, tgtControlPort: tgtControlPort)
+            node: "", portals: portals ?? [], iqnBase: iqnBase, targetDriver: targetDriver,
+            tgtControlPort: tgtControlPort)
         if let allow { config.allow = allow }
         if let limits { config.guardLimits = limits }
         return ControllerSpec(node: node, config: config)

@@ -34,6 +34,21 @@ extension Shape where Value == String {
         text.utf8.count <= 253 && Characters.lowerAlphanumeric.boundsAll(text, inner: "-.")
     }
 
+    /// Who an initiator is, in lower case; see `NameRule.initiator`.
+    static let initiator = text(
+        "an iSCSI name such as iqn.2004-10.com.example:web1, eui.0123456789abcdef or naa.52004567ba64678d",
+        rule: "invalid-iqn",
+        pattern:
+            #"^(iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9][-a-z0-9.:]*|eui\.[0-9A-Fa-f]{16}|naa\.[0-9A-Fa-f]{16}([0-9A-Fa-f]{16})?)$"#,
+        maximumLength: 223,
+        advice: { text in
+            if NameRule.initiator(text.lowercased()) != nil { return "iSCSI names are in lower case (RFC 3722)" }
+            if text.hasPrefix("eui.") { return "'eui.' is followed by 16 hexadecimal digits (RFC 7143 4.2.7.5)" }
+            if text.hasPrefix("naa.") { return "'naa.' is followed by 16 or 32 hexadecimal digits (RFC 7143 4.2.7.6)" }
+            return nil
+        }
+    ) { NameRule.initiator($0) }
+
     /// An IQN as RFC 3720 section 3.2.6.3.1 has it; see `NameRule.isIQN`.
     static let iqn = iqn("an iSCSI name such as iqn.2004-10.com.example:web1", maximumLength: 223)
 
@@ -107,7 +122,12 @@ extension Shape where Value == String {
     /// begins with NULL for none (iscsi_target_nodeattrib.c).
     static let chapUser = text(
         "a CHAP user of 1 to 255 printable ASCII characters that does not begin with NULL",
-        rule: "invalid-chap-user", pattern: "^(?!NULL)[!-~]+$", maximumLength: 255
+        rule: "invalid-chap-user", pattern: "^(?!NULL)[!-~]+$", maximumLength: 255,
+        advice: { text in
+            text.contains(" ")
+                ? "a blank ends the name in the configuration files of initiators and is cut off at its ends, so that they could not log in"
+                : nil
+        }
     ) { text in
         let printable = text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
         return !text.isEmpty && printable && !text.hasPrefix("NULL") ? text : nil
@@ -247,9 +267,43 @@ extension Shape where Value == TimeSpan {
 extension Shape where Value == Portal {
     static let portal = text(
         "an address such as 192.0.2.10:3260 or [2001:db8::1]:3260", rule: "invalid-portal",
-        pattern: #"^((0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,9})?$"#,
-        advice: { Portal(text: "[\($0)]") == nil ? nil : "write IPv6 addresses in brackets: [\($0)]" }
-    ) { Portal(text: $0) }
+        pattern:
+            #"^((0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}|\[[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9_.-]{1,15})?\])(:[0-9]{1,9})?$"#,
+        advice: { text in
+            if let fault = Portal(text: text)?.fault { return fault }
+            return Portal(text: "[\(text)]") == nil ? nil : "write IPv6 addresses in brackets: [\(text)]"
+        }
+    ) { text in Portal(text: text).flatMap { $0.fault == nil ? $0 : nil } }
+}
+
+extension Shape where Value == [Portal] {
+    /// Portals that can be listened on beside each other.
+    static func portals(mayBeEmpty: Bool = false) -> Self {
+        let list = list(of: .portal, mayBeEmpty: mayBeEmpty)
+        return Self(form: list.form) { node, decoding in
+            guard let portals = list.decode(node, decoding), case .sequence(let items) = node.content else {
+                return nil
+            }
+            var fits = true
+            for (index, portal) in portals.enumerated() {
+                decoding.descend(into: "\(index)", items[index], at: items[index].mark) {
+                    if let other = portals[..<index].first(where: portal.excludes) {
+                        decoding.refuse(
+                            items[index], "portal-conflict", "cannot be listened on beside \(other)",
+                            help:
+                                "on one port the kernel listens on every address or on some: name the addresses, or use another port"
+                        )
+                        fits = false
+                    } else if portal.isWildcard {
+                        decoding.warn(
+                            items[index], "wildcard-portal", "listens on every network this host is in",
+                            help: "name the addresses that initiators use")
+                    }
+                }
+            }
+            return fits ? portals : nil
+        }
+    }
 }
 
 extension Shape where Value == UID {

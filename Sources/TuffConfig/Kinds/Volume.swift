@@ -48,7 +48,7 @@ extension Shape where Value == LabelSelector {
 extension Shape where Value == [Portal] {
     /// `VolumeSpec.portals`.
     static let volumeExport = object(
-        required("portals", .list(of: .portal), "Where its target listens; the controller's portals without.")
+        required("portals", .portals(), "Where its target listens; the controller's portals without.")
     ) { $0 }
 }
 

@@ -62,7 +62,18 @@ package enum LIODecoder {
         return ObservedBackstore(
             name: name, place: adapter, path: renamed.isEmpty || info.path == nil ? info.path : renamed,
             enabled: enabled, identity: identity, size: info.size,
-            discard: enabled ? try tree.flag("\(path)/attrib/emulate_tpu") : nil, device: info.device)
+            discard: enabled ? try tree.flag("\(path)/attrib/emulate_tpu") : nil, device: info.device,
+            altered: enabled ? try altered(path, tree) : nil, isBuffered: enabled && info.isBuffered ? true : nil)
+    }
+
+    /// Settings that older kernels lack are as they are.
+    private static func altered(_ backstore: String, _ tree: LIOTree) throws(HostError) -> [BackstoreSetting]? {
+        var altered: [BackstoreSetting] = []
+        for setting in BackstoreSetting.allCases {
+            let path = "\(backstore)/attrib/\(setting.rawValue)"
+            if tree.has(path), try tree.flag(path) != setting.isOn { altered.append(setting) }
+        }
+        return altered.isEmpty ? nil : altered
     }
 
     private static func serial(_ tree: LIOTree, _ object: String) throws(HostError) -> String {
@@ -83,6 +94,7 @@ package enum LIODecoder {
         var path: String?
         var size: ByteCount?
         var device: DeviceNumber?
+        var isBuffered = false
     }
 
     static func deviceInfo(_ text: String, _ subject: String) throws(HostError) -> DeviceInfo {
@@ -97,7 +109,9 @@ package enum LIODecoder {
                 let size = Int64(rest[label.upperBound...].prefix { $0 != " " })
             else { throw LIOTree.malformed(subject, text) }
             let path = rest[..<label.lowerBound]
-            return path.isEmpty ? DeviceInfo() : DeviceInfo(path: String(path), size: ByteCount(size))
+            let isBuffered = rest[label.upperBound...].contains("  Mode: Buffered-WCE ")
+            return path.isEmpty
+                ? DeviceInfo() : DeviceInfo(path: String(path), size: ByteCount(size), isBuffered: isBuffered)
         }
         guard let end = line.ranges(of: "readonly: ").last else { throw LIOTree.malformed(subject, text) }
         guard let label = line.firstRange(of: "UDEV PATH: "), label.upperBound <= end.lowerBound else {
@@ -119,19 +133,27 @@ package enum LIODecoder {
 
     private static func target(_ iqn: String, _ tree: LIOTree) throws(HostError) -> ObservedTarget {
         let groups = tree.directories("iscsi/\(iqn)").filter { $0.hasPrefix("tpgt_") }
-        var target = ObservedTarget(iqn: iqn, extraPortalGroups: groups.filter { $0 != "tpgt_1" }.sorted())
-        guard groups.contains("tpgt_1") else { return target }
-        let group = LIOPath.group(iqn)
+        var target = ObservedTarget(iqn: iqn, extraPortalGroups: groups.filter { $0 != LIOPath.ownGroup }.sorted())
+        if groups.contains(LIOPath.ownGroup) { try read(LIOPath.group(iqn), into: &target, tree) }
+        return target
+    }
+
+    /// A portal group, beneath `iscsi/IQN`.
+    static func read(_ group: String, into target: inout ObservedTarget, _ tree: LIOTree) throws(HostError) {
         target.enabled = try tree.flag("\(group)/enable")
         for setting in TargetSetting.allCases {
             let path = "\(group)/attrib/\(setting.rawValue)"
             if tree.has(path) { target.settings[setting] = try tree.flag(path) }
         }
+        target.loginMethods = try loginMethods(group, target.settings[.authentication], tree)
         for name in tree.directories("\(group)/np") { target.portals.append(try portal(name, "\(group)/np/\(name)")) }
         target.portals.sort()
         for (number, path) in numbered(tree, "\(group)/lun") {
             var lun = ObservedLUN(number: number, backstore: nil)
-            if let link = try tree.onlyLink(path) { lun.backstore = try leaf(link, "core", 3, path) }
+            if let link = try tree.onlyLink(path) {
+                lun.backstore = try leaf(link, "core", 3, path)
+                lun.portAccess = try portAccess("\(path)/\(LIOTree.portGroup)", tree)
+            }
             target.luns.append(lun)
         }
         for initiator in tree.directories("\(group)/acls").sorted() {
@@ -140,7 +162,34 @@ package enum LIODecoder {
         // Each name ends in a newline; a NUL ends the list.
         target.dynamicSessions = try tree.text("\(group)/dynamic_sessions")
             .split { $0 == "\n" || $0 == "\0" }.map(String.init).sorted()
-        return target
+    }
+
+    /// Nil where they follow the setting, as the kernel has them do when that is written.
+    private static func loginMethods(
+        _ group: String, _ demanding: Bool?, _ tree: LIOTree
+    ) throws(HostError) -> String? {
+        let path = "\(group)/\(LIOPath.loginMethods)"
+        guard let demanding, tree.has(path) else { return nil }
+        let text = try tree.text(path)
+        let expected: Set<Substring> = demanding ? ["CHAP"] : ["CHAP", "None"]
+        return Set(text.split(separator: ",")) == expected ? nil : text
+    }
+
+    /// What `core_alua_show_tg_pt_gp_info` prints, a line each, in this order; nothing for a backstore without such groups.
+    private static func portAccess(_ path: String, _ tree: LIOTree) throws(HostError) -> ObservedPortAccess? {
+        guard tree.has(path) else { return nil }
+        let text = try tree.text(path)
+        guard !text.isEmpty else { return nil }
+        var fields: [Substring: String] = [:]
+        for line in text.split(separator: "\n") {
+            guard let colon = line.firstRange(of: ": ") else { continue }
+            fields[line[..<colon.lowerBound]] = String(line[colon.upperBound...])
+        }
+        guard let group = fields["TG Port Alias"], let state = fields["TG Port Primary Access State"],
+            let secondary = fields["TG Port Secondary Access State"]
+        else { throw tree.malformed(path, text) }
+        let access = ObservedPortAccess(group: group, state: state, isOffline: secondary == "Offline")
+        return access.isNormal ? nil : access
     }
 
     private static func acl(_ initiator: String, _ path: String, _ tree: LIOTree) throws(HostError) -> ObservedACL {
@@ -231,13 +280,15 @@ package enum LIODecoder {
 
     /// A portal's directory name. Forms of IPv6 addresses that documents may not use are still somebody's portals.
     private static func portal(_ name: String, _ subject: String) throws(HostError) -> Portal {
-        if let portal = Portal(text: name) { return portal }
+        if let portal = Portal(objectName: name) { return portal }
         guard let colon = name.lastIndex(of: ":"), let port = Int(name[name.index(after: colon)...]) else {
             throw LIOTree.malformed(subject, name)
         }
         var address = name[..<colon]
         if address.hasPrefix("["), address.hasSuffix("]") { address = address.dropFirst().dropLast() }
-        return Portal(address: String(address), port: port)
+        var portal = Portal(address: String(address), port: port)
+        portal.spelling = name
+        return portal
     }
 
     private static func trimmed(_ text: String) -> String {

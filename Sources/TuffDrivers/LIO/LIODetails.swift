@@ -10,13 +10,29 @@ extension LIODriver {
     }
 
     package func detailed(_ inventory: TargetInventory, on machine: any Machine) async -> TargetInventory {
-        // Nothing of it is secret, so the key of fingerprints is never used.
+        // Fingerprints under it are compared with none.
         let key = FingerprintKey(bytes: [])
+        let groups = inventory.targets.flatMap { target in target.extraPortalGroups.map { (target.iqn, $0) } }
+            .filter { !$0.hasSuffix("*") && !$1.hasSuffix("*") }
+        let queries = Self.detailQueries + groups.flatMap { Self.targetQueries($0, group: $1) }
         guard
-            let entries = try? await machine.readTree(.targetConfiguration, Self.detailQueries, key: key)
+            let entries = try? await machine.readTree(.targetConfiguration, queries, key: key)
         else { return inventory }
         var detailed = inventory
         let tree = LIOTree(entries)
+        for index in detailed.targets.indices {
+            let found = detailed.targets[index]
+            for name in found.extraPortalGroups {
+                var group = ObservedTarget(iqn: found.iqn)
+                guard tree.fault(of: "iscsi/\(found.iqn)/\(name)") == nil,
+                    (try? LIODecoder.read("iscsi/\(found.iqn)/\(name)", into: &group, tree)) != nil
+                else { continue }
+                detailed.targets[index].otherGroups = (detailed.targets[index].otherGroups ?? [:]).merging([name: group]
+                ) {
+                    $1
+                }
+            }
+        }
         for (index, backstore) in inventory.backstores.enumerated() where UID(backstoreName: backstore.name) == nil {
             let object = "core/\(backstore.place)/\(backstore.name)"
             if let found = LIODecoder.details(of: backstore, object, tree) { detailed.backstores[index] = found }

@@ -23,15 +23,16 @@ package struct LIODriver: ExportDriver {
 
     static func backstoreQueries(adapter: String) -> [TreeQuery] {
         let object = "core/\(adapter)/tuff-*"
-        let texts = [
-            "enable", "info", "udev_path", "wwn/vpd_unit_serial", "wwn/vendor_id",
-            "wwn/product_id", "attrib/emulate_tpu",
-        ]
+        let texts =
+            [
+                "enable", "info", "udev_path", "wwn/vpd_unit_serial", "wwn/vendor_id",
+                "wwn/product_id", "attrib/emulate_tpu",
+            ] + BackstoreSetting.allCases.map { "attrib/\($0.rawValue)" }
         return [TreeQuery("core/\(adapter)/*", .presence)] + texts.map { TreeQuery("\(object)/\($0)", .text) }
     }
 
-    static func targetQueries(_ iqn: String) -> [TreeQuery] {
-        let group = "iscsi/\(iqn)/tpgt_1"
+    static func targetQueries(_ iqn: String, group name: String = LIOPath.ownGroup) -> [TreeQuery] {
+        let group = "iscsi/\(iqn)/\(name)"
         let initiator = "\(group)/acls/*"
         let present = [
             "iscsi/\(iqn)/tpgt_*", "\(group)/np/*", "\(group)/lun/lun_*",
@@ -40,7 +41,8 @@ package struct LIODriver: ExportDriver {
         ]
         let texts =
             [
-                "\(group)/enable", "\(group)/dynamic_sessions", "\(initiator)/info", "\(initiator)/tag",
+                "\(group)/enable", "\(group)/dynamic_sessions", "\(group)/\(LIOPath.loginMethods)",
+                "\(group)/lun/lun_*/alua_tg_pt_gp", "\(initiator)/info", "\(initiator)/tag",
                 "\(initiator)/attrib/authentication", "\(initiator)/auth/userid", "\(initiator)/auth/userid_mutual",
                 "\(initiator)/lun_*/write_protect",
             ] + TargetSetting.allCases.map { "\(group)/attrib/\($0.rawValue)" }
@@ -89,7 +91,13 @@ package enum LIOPath {
     /// All of `auth` that is ours to write; made 0600 together, names and secrets.
     package static let credentialFiles = ["userid", "password", "userid_mutual", "password_mutual"]
 
-    package static func group(_ iqn: String) -> String { "iscsi/\(iqn)/tpgt_1" }
+    /// Below a portal group.
+    package static let loginMethods = "param/AuthMethod"
+
+    /// The portal group that Tuff makes and no other.
+    package static let ownGroup = "tpgt_1"
+
+    package static func group(_ iqn: String) -> String { "iscsi/\(iqn)/\(ownGroup)" }
     package static func lun(_ iqn: String, _ number: Int) -> String { "\(group(iqn))/lun/lun_\(number)" }
     package static func acl(_ iqn: String, _ initiator: String) -> String { "\(group(iqn))/acls/\(initiator)" }
     package static func mapped(_ iqn: String, _ initiator: String, _ number: Int) -> String {

@@ -7,7 +7,11 @@ enum LIOLowering {
     static func actions(_ step: ExportStep) -> [HostAction] {
         switch step {
         case .createBackstore(let spec): makeBackstore(spec)
-        case .repairBackstore(let spec, let enable): enable ? makeBackstore(spec) : [discard(spec)]
+        // What is begun is begun anew: nobody can tell what the kernel opened for it.
+        case .repairBackstore(let spec, let enable):
+            enable ? removeObject(LIOPath.backstore(spec)) + makeBackstore(spec) : [discard(spec)]
+        case .resetBackstore(let spec, let setting):
+            [write("\(LIOPath.backstore(spec))/attrib/\(setting.rawValue)", setting.isOn ? "1" : "0")]
         case .relabelBackstore(let spec): [write("\(LIOPath.backstore(spec))/udev_path", spec.location.path)]
         case .removeBackstore(let uid, let place): removeBackstore(uid, place)
         case .keepReservations(let spec, let restoring):
@@ -22,6 +26,14 @@ enum LIOLowering {
             [write("\(LIOPath.group(target.iqn))/attrib/\(setting.rawValue)", on ? "1" : "0")]
         case .addLUN(let target, let number, let spec): addLUN(target, number, spec)
         case .removeLUN(let target, let number): removeLinked(LIOPath.lun(target.iqn, number))
+        case .reactivateLUN(let target, let number, let spec): reactivate(LIOPath.lun(target.iqn, number), spec)
+        // The kernel cuts the last character off, which it takes for a newline (iscsi_target_configfs.c).
+        case .resetLoginMethods(let target, let demanding):
+            [
+                write(
+                    "\(LIOPath.group(target.iqn))/\(LIOPath.loginMethods)", demanding ? "CHAP\n" : "CHAP,None\n",
+                    verify: false)
+            ]
         case .createACL(let target, let initiator): [.makeDirectory(.target(LIOPath.acl(target.iqn, initiator)))]
         case .setCHAP(let target, let initiator, let credentials): setCHAP(target, initiator, credentials)
         case .protectSecrets(let target, let initiator): protectSecrets(target, initiator)
@@ -39,7 +51,7 @@ enum LIOLowering {
         case .addPortal(let target, let portal):
             [.makeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal)"))]
         case .removePortal(let target, let portal):
-            [.removeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal)"))]
+            [.removeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal.objectName)"))]
         case .enable(let target): [write("\(LIOPath.group(target.iqn))/enable", "1")]
         case .disable(let target): [write("\(LIOPath.group(target.iqn))/enable", "0")]
         // rmdir takes what the kernel made (`acls`, `lun`, `np`, `statistics` …) along, and is refused as long as
@@ -58,37 +70,36 @@ enum LIOLowering {
         [.unlink(.target("\(path)/*")), .removeDirectory(.target(path))]
     }
 
-    /// Identity before `enable`, because it is what the first initiator remembers; `emulate_tpu` after it, because
-    /// Linux 6.1 dereferences a null pointer when it is set on a backstore without a device.
+    /// The identity after `enable` and its proof, the serial number last: a backstore without one was never proven to hold
+    /// the volume, whatever cut its making, and is made anew (`ExportDiff`). The kernel takes identities as long as nothing
+    /// hands the backstore out. `emulate_tpu` after `enable` too, because Linux 6.1 dereferences a null pointer when it is
+    /// set on a backstore without a device.
     private static func makeBackstore(_ spec: BackstoreSpec) -> [HostAction] {
         let object = LIOPath.backstore(spec)
-        var actions: [HostAction] = []
-        var device: [HostAction] = []
-        let control: String
+        let condition: Precondition, opening: BytesPlace, control: String
         switch spec.location {
         case .logicalVolume(let group, let name):
-            device = [
-                .require(.device(group: group, name: name, uid: spec.uid, uuid: spec.deviceUUID))
-            ]
+            condition = .device(group: group, name: name, uid: spec.uid, uuid: spec.deviceUUID)
+            opening = .device(DevicePlace(group: group, name: name, uid: spec.uid, uuid: spec.deviceUUID))
             control = "udev_path=\(spec.location.path)"
         case .file(let directory, let name):
+            let path = HostPath(.directory(directory), name)
             // LIO makes a file that is missing; a volume whose file is gone must not come back blank.
-            actions.append(.require(.file(HostPath(.directory(directory), name), size: spec.size)))
+            condition = .file(path, size: spec.size)
+            opening = .file(path)
             // Without fd_buffered_io the file is opened O_DSYNC: what was acknowledged is on the disk.
             control = "fd_dev_name=\(spec.location.path),fd_dev_size=\(spec.size.bytes)"
         }
-        actions += device
-        actions += [
+        let actions: [HostAction] = [
+            .require(condition),
             .makeDirectory(.target("core/\(LIOPath.place(spec))")), .makeDirectory(.target(object)),
             // `control` cannot be read, and the serial reads back with words before it.
             write("\(object)/control", control, verify: false),
-            write("\(object)/wwn/vpd_unit_serial", spec.identity.serial, verify: false),
+            .enableBackstore(.target(object), opening: opening),
             write("\(object)/wwn/vendor_id", spec.identity.vendor),
             write("\(object)/wwn/product_id", spec.identity.product),
-            write("\(object)/enable", "1"),
+            write("\(object)/wwn/vpd_unit_serial", spec.identity.serial, verify: false),
         ]
-        // The kernel opens the path when it enables the backstore, and nobody is given it before this second look.
-        actions += device
         return spec.discard ? actions + [discard(spec)] : actions
     }
 
@@ -97,10 +108,16 @@ enum LIOLowering {
     }
 
     private static func removeBackstore(_ uid: UID, _ place: String) -> [HostAction] {
-        let object = HostAction.removeDirectory(.target("core/\(place)/\(uid.backstoreName)"))
+        let object = removeObject("core/\(place)/\(uid.backstoreName)")
         let ours = [true, false].map { LIOPath.adapter(uid, isBlockDevice: $0) }
-        // An adapter under another number is somebody else's and may hold other backstores.
-        return ours.contains(place) ? [object, .removeDirectory(.target("core/\(place)"))] : [object]
+        // An adapter under another number is somebody else's; one of ours may hold what somebody else put there, and
+        // another volume whose uid has the same number.
+        return ours.contains(place) ? object + [.removeIfEmpty(.target("core/\(place)"))] : object
+    }
+
+    /// With the groups of ports that somebody made beneath it: they are nothing without it, and hold up its rmdir.
+    private static func removeObject(_ object: String) -> [HostAction] {
+        [.removeDirectories(in: .target("\(object)/alua")), .removeDirectory(.target(object))]
     }
 
     private static func addLUN(_ target: TargetRef, _ number: Int, _ spec: BackstoreSpec) -> [HostAction] {
@@ -108,6 +125,17 @@ enum LIOLowering {
         return [
             .makeDirectory(.target(lun)),
             .link(.target("\(lun)/backstore"), to: .target(LIOPath.backstore(spec))),
+        ]
+    }
+
+    /// Into the group that the kernel made for the backstore, and that group active. Its state can be set only where it
+    /// allows that, and both of these read back in other words.
+    private static func reactivate(_ lun: String, _ spec: BackstoreSpec) -> [HostAction] {
+        let group = "\(LIOPath.backstore(spec))/alua/\(ObservedPortAccess.standard)"
+        return [
+            write("\(group)/alua_access_type", "3", verify: false), write("\(group)/alua_access_state", "0"),
+            write("\(lun)/\(LIOTree.portGroup)", ObservedPortAccess.standard, verify: false),
+            write("\(lun)/alua_tg_pt_offline", "0"),
         ]
     }
 

@@ -5,6 +5,9 @@ import TuffModel
 struct LIOTree {
     private var entries: [String: TreeEntry] = [:]
     private var children: [String: [String]] = [:]
+    /// What tells the group of ports that a LUN is in. It cannot be read while the LUN hands nothing out (ENODEV).
+    static let portGroup = "alua_tg_pt_gp"
+
     /// What could not be read or contradicts itself, by path.
     private(set) var faults: [String: HostError] = [:]
 
@@ -43,7 +46,15 @@ struct LIOTree {
     /// The first fault of an object or of anything beneath it.
     func fault(of path: String) -> HostError? {
         guard !faults.isEmpty else { return nil }
-        return faults.filter { $0.key == path || $0.key.hasPrefix(path + "/") }.min { $0.key < $1.key }?.value
+        return faults.filter { ($0.key == path || $0.key.hasPrefix(path + "/")) && !isIdle($0.key) }
+            .min { $0.key < $1.key }?.value
+    }
+
+    /// Whether it is the group of ports of a LUN that hands nothing out.
+    private func isIdle(_ path: String) -> Bool {
+        guard path.hasSuffix("/\(Self.portGroup)") else { return false }
+        let lun = String(path.dropLast(Self.portGroup.count + 1))
+        return !children[lun, default: []].contains { entries["\(lun)/\($0)"]?.kind == .link }
     }
 
     func has(_ path: String) -> Bool { entries[path] != nil }

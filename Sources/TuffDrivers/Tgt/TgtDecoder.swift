@@ -66,7 +66,8 @@ package enum TgtDecoder {
             var address = line[line.index(line.startIndex, offsetBy: 8)..<colon]
             if address.hasPrefix("["), address.hasSuffix("]") { address = address.dropFirst().dropLast() }
             guard !address.isEmpty else { throw malformed("portal", line) }
-            portals.append(Portal(address: String(address), port: port))
+            let name = line[line.index(line.startIndex, offsetBy: 8)..<comma]
+            portals.append(Portal(text: name) ?? Portal(address: String(address), port: port))
         }
         return portals.sorted()
     }

@@ -16,6 +16,8 @@ struct TgtLowering {
         switch step {
         // A backstore is nothing apart from its LUN here.
         case .createBackstore, .relabelBackstore, .removeBackstore: []
+        // tgtd has none of these; the observer tells of none.
+        case .resetBackstore, .reactivateLUN, .resetLoginMethods: []
         // tgtd keeps reservations in its memory (keepsReservations).
         case .keepReservations: []
         case .repairBackstore(let spec, let enable): repairBackstore(spec, enable: enable)

@@ -72,6 +72,18 @@ import TuffTestSupport
         try await contract(stack).leavesOtherPeoplesTargetsAlone()
     }
 
+    @Test(arguments: Stack.allCases) func handsOutNothingThatTheKernelOpenedElsewhere(_ stack: Stack) async throws {
+        try await contract(stack).handsOutNothingThatTheKernelOpenedElsewhere()
+    }
+
+    @Test(arguments: Stack.allCases) func makesAnewWhatWasNeverProven(_ stack: Stack) async throws {
+        try await contract(stack).makesAnewWhatWasNeverProven()
+    }
+
+    @Test(arguments: Stack.allCases) func withdrawsWhatSomebodyHungSomethingBeneath(_ stack: Stack) async throws {
+        try await contract(stack).withdrawsWhatSomebodyHungSomethingBeneath()
+    }
+
     @Test(arguments: Stack.allCases) func withdrawsInFull(_ stack: Stack) async throws {
         try await contract(stack).withdrawsInFull()
     }
