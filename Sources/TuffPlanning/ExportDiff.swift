@@ -11,19 +11,19 @@ struct ExportDiff {
     private(set) var differences: [FieldDifference] = []
     private(set) var risk = Risk.online
     /// Something that must not be done now; the steps gathered so far are then not to be used.
-    private(set) var obstacle: Obstacle?
+    var obstacle: Obstacle?
     /// Differences that are left alone, with the reason.
-    private(set) var notes: [String] = []
+    var notes: [String] = []
     /// Initiators whose access this attachment's new one replaces.
     private(set) var former: Set<String> = []
     /// What the export goes on lacking, and why, when the steps are done.
-    private(set) var waiting: Obstacle?
+    var waiting: Obstacle?
 
-    private let wanted: DesiredExport
-    private let target: ObservedTarget?
+    let wanted: DesiredExport
+    let target: ObservedTarget?
     private let backstore: ObservedBackstore?
-    private let capabilities: ExportCapabilities
-    private let company: ExportCompany
+    let capabilities: ExportCapabilities
+    let company: ExportCompany
 
     init(
         _ wanted: DesiredExport, target: ObservedTarget?, backstore: ObservedBackstore?,
@@ -51,14 +51,14 @@ struct ExportDiff {
     /// The number that initiators see.
     private func seen(_ lun: Int) -> Int { lun + capabilities.firstLUN }
 
-    private var reference: TargetRef { TargetRef(iqn: wanted.iqn, place: target?.place ?? "") }
+    var reference: TargetRef { TargetRef(iqn: wanted.iqn, place: target?.place ?? "") }
 
-    private var sessions: [String] {
+    var sessions: [String] {
         guard let target else { return [] }
         return target.acls.filter { !$0.sessions.isEmpty }.map(\.initiator) + target.dynamicSessions
     }
 
-    private mutating func add(_ step: ExportStep, _ field: String, from: String?, to: String?) {
+    mutating func add(_ step: ExportStep, _ field: String, from: String?, to: String?) {
         steps.append(step)
         differences.append(FieldDifference(field, from: from, to: to))
     }
@@ -390,46 +390,6 @@ struct ExportDiff {
             add(
                 .protectSecrets(reference, initiator: access.initiator), "chap.files",
                 from: "readable by others: \(found.exposed.joined(separator: ", "))", to: "0600")
-        }
-    }
-
-    /// The daemon's own portals serve every target; it says which they are only with a target.
-    private mutating func compareDaemonPortals(_ found: Set<Portal>) {
-        guard target != nil else { return }
-        let wildcards = Set(found.filter(\.isWildcard).map(\.port))
-        let missing = wanted.portals.filter { !found.contains($0) && !wildcards.contains($0.port) }
-        guard !missing.isEmpty else { return }
-        obstacle = Obstacle(
-            .driverCannot,
-            "the target daemon does not listen on \(missing.map(\.description).joined(separator: ", ")) and Tuff does "
-                + "not start it; it listens on \(found.sorted().map(\.description).joined(separator: ", "))")
-    }
-
-    /// What goes, goes first: the kernel refuses one address of a port while it listens on all of them.
-    private mutating func comparePortals() {
-        let found = Set(target?.portals ?? [])
-        guard capabilities.portalsPerTarget else { return compareDaemonPortals(found) }
-        let extra = found.subtracting(wanted.portals).sorted()
-        if sessions.isEmpty {
-            for portal in extra {
-                add(.removePortal(reference, portal), "portal", from: portal.description, to: nil)
-            }
-        } else if !extra.isEmpty {
-            let names = extra.map(\.description).joined(separator: ", ")
-            notes.append(
-                "portal \(names) is not declared and stays while \(sessions.joined(separator: ", ")) is logged in")
-        }
-        for portal in wanted.portals.sorted() where !found.contains(portal) {
-            var obstacle = company.takenPortals[portal]
-            if !sessions.isEmpty, let other = extra.first(where: portal.excludes) {
-                obstacle = "portal \(portal) cannot be listened on beside \(other), on which initiators are logged in"
-            }
-            if let obstacle {
-                waiting = Obstacle(.portalUnusable, obstacle)
-                notes.append(obstacle)
-            } else {
-                add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
-            }
         }
     }
 }
