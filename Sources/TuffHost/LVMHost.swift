@@ -197,12 +197,14 @@ final class LVMHost: Sendable {
         return settings
     }
 
-    /// Ours come first: of a filter the first pattern that matches a name counts, and a device is taken if one of its names is.
+    /// Ours come first: of a filter the first pattern that matches a name counts. Where theirs takes anything, a device is taken
+    /// if one of its names is, so that all are named; beside no other pattern one would do.
     private static func settings(passingOver devices: [LogicalVolumeDevice], _ globalFilter: String?) -> String {
         let rejected = devices.flatMap(\.paths).map { "\"r|^\(pattern($0))$|\"" }
-        var theirs = globalFilter.map { $0.hasPrefix("[") ? String($0.dropFirst().dropLast()) : $0 } ?? ""
-        if theirs.isEmpty { theirs = "\"a|.*|\"" }
-        return "devices{scan_lvs=1 global_filter=[\((rejected + [theirs]).joined(separator: ","))]}"
+        let theirs = globalFilter.map { $0.hasPrefix("[") ? String($0.dropFirst().dropLast()) : $0 } ?? ""
+        var patterns = rejected + (theirs.isEmpty ? [] : [theirs])
+        if patterns.isEmpty { patterns = ["\"a|.*|\""] }
+        return "devices{scan_lvs=1 global_filter=[\(patterns.joined(separator: ","))]}"
     }
 
     /// LVM's regular expressions have classes; a backslash would have to go through two parsers.
