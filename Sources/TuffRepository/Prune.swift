@@ -83,7 +83,7 @@ package struct Prune: Sendable {
         report.marked = leaving.dead.count + leaving.sparse.count
         report.markedBytes = (leaving.dead + leaving.sparse).reduce(0) { $0 + (alive.packs[$1] ?? 0) }
         let now = try repository.store.now()
-        let due = try Mark.list(repository.store, repository.custody).filter { now - $0.made >= waits }
+        let due = try Mark.list(repository.store, repository.custody).filter { now - min(now, $0.made) >= waits }
         for pack in Set(due.flatMap(\.packs)) where (alive.bytes[pack] ?? 0) == 0 {
             guard let bytes = alive.packs[pack] else { continue }
             report.destroyed += 1
@@ -194,7 +194,7 @@ package struct Prune: Sendable {
         let marks = try Mark.list(store, repository.custody)
         // One of the future would wait until then: from now on it is of now.
         for mark in marks where mark.made > now { _ = try store.touch(Mark.path(mark.id)) }
-        let due = marks.filter { now - $0.made >= waits }
+        let due = marks.filter { now - min(now, $0.made) >= waits }
         guard !due.isEmpty else { return }
         let marked = Set(due.flatMap(\.packs))
         let index = try index()

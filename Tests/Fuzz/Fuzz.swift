@@ -114,7 +114,7 @@ private enum Fuzz {
         while let location = try merge.next() { try writer.append(location) }
         _ = try writer.finish()
         let sorted = try RepositoryIndex(store: store, custody: custody, .sorting)
-        _ = try sorted.entries(ofPack: id)
+        _ = try sorted.entries(of: [id])
         _ = try Alive([], repository(store.files), sorted, nil)
     }
 

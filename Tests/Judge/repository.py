@@ -6,6 +6,7 @@ usage: repository.py TUFF
 Every restore point has to come back byte for byte, found by the index and by the packs' own tables, plain and encrypted, and
 everything in the repository has to prove itself as the document says.
 """
+import hashlib
 import os
 import pathlib
 import random
@@ -69,6 +70,24 @@ def history(folder, dice, key):
     return repository, options, len(sizes)
 
 
+def aside(what, repository, options, dice, folder):
+    """The last point of a name set aside: both readers take the one before it for the latest."""
+    points = pathlib.Path(repository, "points")
+    for number in range(2):
+        image, before = pathlib.Path(f"{folder}/aside-{number}"), set(points.iterdir())
+        image.write_bytes(volume(dice, 3 * BLOCK))
+        run(tuff, "backup", "run", "--repository", repository, *options, "--source", image, "--name", "aside")
+        last, = set(points.iterdir()) - before
+    line = b'{"since":"2026-01-01T00:00:00Z"}'
+    receipt = pathlib.Path(repository, "aside", last.name)
+    receipt.parent.mkdir(mode=0o700)
+    receipt.write_bytes(line + b"\nsha256 %s\n" % hashlib.sha256(line).hexdigest().encode())
+    judge(what, repository, *options, "latest:aside", f"{folder}/back")
+    compare(what, f"{folder}/back", f"{folder}/aside-0")
+    run(tuff, "backup", "restore", "--repository", repository, *options, "--name", "aside", "--to", f"{folder}/back-too")
+    compare(what, f"{folder}/back-too", f"{folder}/aside-0")
+
+
 def look(what, repository, options, count, folder):
     judge(f"{what}: all of it", repository, *options)
     for way in ([], ["--no-index"]):
@@ -89,6 +108,7 @@ for encrypted in (False, True):
         repository, options, count = history(folder, random.Random(seed), key)
         what = "encrypted" if encrypted else "plain"
         look(what, repository, options, count, folder)
+        aside(f"{what}, set aside", repository, options, random.Random(seed), folder)
         run(tuff, "backup", "prune", "--repository", repository, *options, "--keep-last", "1", "--at-once")
         look(f"{what}, pruned", repository, options, count, folder)
 print(f"a second reader of repositories: {passed} passed, {failed} failed")

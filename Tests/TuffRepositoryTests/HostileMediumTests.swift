@@ -341,6 +341,7 @@ struct HostileMediumTests {
         let path = try #require(store.files.keys.first { $0.hasPrefix("marks/") })
         store.date(path, store.clock + Self.decade)
         #expect(try Prune(repository, lease: nil).run(removing: []).destroyed == 0)
+        #expect(try Prune(repository, lease: nil, atOnce: true).forecast(removing: []).destroyed > 0)
         store.passTime(25 * 60 * Self.minute)
         #expect(try Prune(repository, lease: nil).run(removing: []).destroyed > 0)
     }
