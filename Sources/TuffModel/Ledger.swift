@@ -75,15 +75,49 @@ package struct Ledger: Hashable, Codable, Sendable {
 
     package init() {}
 
+    /// A file's entries need not be in order: somebody may have edited it.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        version = try container.decode(Int.self, forKey: .version)
+        for entry in try container.decode([Entry].self, forKey: .entries) { record(entry) }
+        removals = try container.decode([Removal].self, forKey: .removals)
+        lastPass = try container.decodeIfPresent(Instant.self, forKey: .lastPass)
+        clock = try container.decodeIfPresent(ClockReading.self, forKey: .clock)
+        clockLead = try container.decodeIfPresent(Int64.self, forKey: .clockLead)
+        clockConfirmed = try container.decodeIfPresent(Instant.self, forKey: .clockConfirmed)
+    }
+
     package func entry(_ resource: ResourceID, stack: String) -> Entry? {
-        entries.first { $0.resource == resource && $0.stack == stack }
+        let index = position(of: resource, stack)
+        return holds(resource, stack, at: index) ? entries[index] : nil
     }
 
     /// Puts in `entry`, replacing that of the same resource.
     package mutating func record(_ entry: Entry) {
-        entries.removeAll { $0.stack == entry.stack && $0.resource == entry.resource }
-        let index = entries.firstIndex { ($0.stack, $0.resource) > (entry.stack, entry.resource) }
-        entries.insert(entry, at: index ?? entries.endIndex)
+        let index = position(of: entry.resource, entry.stack)
+        if holds(entry.resource, entry.stack, at: index) {
+            entries[index] = entry
+        } else {
+            entries.insert(entry, at: index)
+        }
+    }
+
+    /// Where a resource is or would be. There are as many as volumes ever were, and each is asked for.
+    private func position(of resource: ResourceID, _ stack: String) -> Int {
+        var low = 0, high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if (entries[middle].stack, entries[middle].resource) < (stack, resource) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
+    }
+
+    private func holds(_ resource: ResourceID, _ stack: String, at index: Int) -> Bool {
+        index < entries.count && entries[index].resource == resource && entries[index].stack == stack
     }
 
     /// Takes back what a clock that was ahead left: times of the last pass, of removals and of handovers that are yet to

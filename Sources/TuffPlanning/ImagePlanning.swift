@@ -87,7 +87,7 @@ extension PlanningPass {
                     "\(stored.location) was being filled, and \(missing.obstacle.sentence); bring the image back, or remove "
                         + "this volume's document"))
         }
-        let obstacle = pool.fillObstacle ?? suspension(of: stored) ?? image.obstacle(for: size)
+        let obstacle = pool.obstacleToFilling ?? suspension(of: stored) ?? image.obstacle(for: size)
         if let obstacle { return stop(obstacle) }
         var first: [VolumeStep] = []
         if isMade {

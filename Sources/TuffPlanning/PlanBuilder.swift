@@ -6,6 +6,10 @@ struct PlanBuilder {
     private var steps: [(change: Int, step: Step, keys: [ExclusiveKey], after: [Int], behind: [Int])] = []
     /// The last step of what makes a group or directory, without which nothing can be done in it.
     private var makers: [ExclusiveKey: Int] = [:]
+    /// Steps that read what a volume holds, by its uid.
+    private var readers: [UID: [Int]] = [:]
+    /// Thick volumes that a step grows.
+    private var growing: Set<UID> = []
 
     /// Adds a change whose steps run one after another, the first of them after `after` succeeded and `behind` ended.
     /// - Returns: the id of its last step, nil when it has none.
@@ -18,6 +22,7 @@ struct PlanBuilder {
         for (step, key) in sequence {
             let maker = makers[key].flatMap { previous.contains($0) ? nil : $0 }
             steps.append((changes.count - 1, step, [key], previous + (maker.map { [$0] } ?? []), ended))
+            note(step, steps.count - 1)
             previous = [steps.count - 1]
             ended = []
         }
@@ -30,24 +35,23 @@ struct PlanBuilder {
     /// Whether the change that was added last does nothing but say why.
     var endsBlocked: Bool { changes.last.map { [.blocked, .unsupported].contains($0.action) } ?? false }
 
-    /// Whether a step grows this thick volume.
-    func grows(_ name: String) -> Bool {
-        steps.contains { entry in
-            if case .volume(.extendThick(_, let uid, _, _, _, _)) = entry.step { name == "x-\(uid)" } else { false }
+    private mutating func note(_ step: Step, _ id: Int) {
+        switch step {
+        case .volume(.copy(_, let uid, _, _, _)), .volume(.snapshotThick(_, let uid, _, _, _, _)),
+            .volume(.fill(_, _, _, let uid, _, _)):
+            readers[uid, default: []].append(id)
+        case .volume(.extendThick(_, let uid, _, _, _, _)): growing.insert(uid)
+        default: break
         }
     }
 
-    /// Steps that read what this volume holds.
-    func readers(of uid: UID) -> [Int] {
-        steps.indices.filter { index in
-            switch steps[index].step {
-            case .volume(.copy(_, uid, _, _, _)), .volume(.snapshotThick(_, uid, _, _, _, _)),
-                .volume(.fill(_, _, _, uid, _, _)):
-                true
-            default: false
-            }
-        }
+    /// Whether a step grows the thick volume whose new extents are gathered under this name.
+    func grows(_ name: String) -> Bool {
+        name.hasPrefix("x-") && UID(String(name.dropFirst(2))).map(growing.contains) == true
     }
+
+    /// Steps that read what this volume holds.
+    func readers(of uid: UID) -> [Int] { readers[uid] ?? [] }
 
     /// The plan, changes sorted by resource. Steps keep the order they were added in, which respects dependence.
     func plan(context: PlanContext) -> Plan {

@@ -19,6 +19,9 @@ struct PlanningPass {
     let snapshots: [String: Declared<SnapshotSpec>]
     let snapshotPolicies: [String: Declared<SnapshotPolicySpec>]
     let restores: [String: Declared<RestoreSpec>]
+    /// The same by volume, once somebody asked; and which of them wait.
+    var restoresByVolume: [String: [Declared<RestoreSpec>]] = [:]
+    var waitingRestores: [String: WaitingRestores] = [:]
     /// What takes over the place of which former name, by the annotation `tuff.dev/renamed-from`.
     let heirs: [Marks.Role: Marks.Role]
     /// What was learned so far about declared volumes and snapshots.
@@ -172,19 +175,42 @@ struct PlanningPass {
     }
 
     /// Plans a declared volume or snapshot, once, and before it whatever it is made from. Nil: it is another node's.
+    ///
+    /// Documents choose how long such a chain is, so it is gone through here and not by calls within calls.
     mutating func outcome(of role: Marks.Role) -> VolumeOutcome? {
         if let known = outcomes[role] { return known }
-        // Documents that refer to each other in a circle are refused when they are read; this ends one all the same.
-        outcomes[role] = .unavailable("\(role.resource) is made from itself")
+        var chain: [Marks.Role] = []
+        var next: Marks.Role? = role
+        while let link = next {
+            chain.append(link)
+            // Documents that refer to each other in a circle are refused when they are read; this ends one all the same.
+            outcomes[link] = .unavailable("\(link.resource) is made from itself")
+            next = origin(of: link).flatMap { outcomes[$0] == nil ? $0 : nil }
+        }
+        for link in chain.reversed() { outcomes[link] = plan(link) }
+        return outcomes[role]
+    }
+
+    /// What has to be planned before a declared volume or snapshot; nil: nothing.
+    private func origin(of role: Marks.Role) -> Marks.Role? {
         switch role {
         case .volume(let name):
-            guard let declared = volumes[name] else { break }
-            outcomes[role] = isElsewhere(declared.spec.placement) ? nil : holdingRoom { $0.planVolume(declared) }
-        case .snapshot(let name):
-            outcomes[role] = snapshots[name].map { s in holdingRoom { $0.planSnapshot(s) } } ?? policySnapshot(name)
-        case .temporary: outcomes[role] = nil
+            guard let spec = volumes[name]?.spec, !isElsewhere(spec.placement) else { return nil }
+            return spec.source?.role
+        case .snapshot(let name): return snapshots[name].map { .volume($0.spec.volume) }
+        case .temporary: return nil
         }
-        return outcomes[role]
+    }
+
+    private mutating func plan(_ role: Marks.Role) -> VolumeOutcome? {
+        switch role {
+        case .volume(let name):
+            guard let declared = volumes[name] else { return .unavailable("no document declares \(role.resource)") }
+            return isElsewhere(declared.spec.placement) ? nil : holdingRoom { $0.planVolume(declared) }
+        case .snapshot(let name):
+            return snapshots[name].map { s in holdingRoom { $0.planSnapshot(s) } } ?? policySnapshot(name)
+        case .temporary: return nil
+        }
     }
 
     private func isElsewhere(_ placement: VolumeSpec.Placement) -> Bool {

@@ -209,7 +209,7 @@ extension PlanningPass {
                     obstacle: Obstacle(.dependencyBlocked, "no document declares its pool, \(run.origin.backend)")))
         }
         let obstacle =
-            clockObstacle() ?? pool.obstacle ?? unseen()
+            clockObstacle() ?? pool.obstacleToVolumes ?? unseen()
             // What was begun and is there is not lost, though an earlier pass took note of it.
             ?? (isBegun ? nil : loss(of: resource))
             ?? (!isBegun && index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)

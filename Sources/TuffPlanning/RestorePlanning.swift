@@ -129,18 +129,31 @@ extension PlanningPass {
     }
 
     /// At most one waits for a volume, or nobody could tell which content it ends with.
-    private func competitor(_ declared: Declared<RestoreSpec>, _ stored: StoredVolume, _ key: String) -> Obstacle? {
+    private mutating func competitor(
+        _ declared: Declared<RestoreSpec>, _ stored: StoredVolume, _ key: String
+    ) -> Obstacle? {
         if stored.marks.restoration == key { return nil }
-        let others = restores.values.filter { other in
-            other.spec.volume == declared.spec.volume && other.spec.volumeUID == stored.uid
-                && other.metadata.name != declared.metadata.name
-                && !stored.marks.executed.contains(RestoreKey.of(other.metadata.name, stored.uid))
-        }
-        guard let other = others.min(by: { $0.metadata.name < $1.metadata.name }) else { return nil }
+        let waiting = waitingRestores(for: stored, named: declared.spec.volume)
+        guard let other = waiting.first(where: { $0 != declared.metadata.name }) else { return nil }
         return Obstacle(
             .conflict,
-            "Restore/\(other.metadata.name) is to roll Volume/\(declared.spec.volume) back as well, and is not carried out "
-                + "yet; remove one of them")
+            "Restore/\(other) is to roll Volume/\(declared.spec.volume) back as well, and is not carried out yet; remove one "
+                + "of them")
+    }
+
+    /// The first two by name of the Restores that wait for a volume. They are looked for once, since each of many asks.
+    private mutating func waitingRestores(for stored: StoredVolume, named volume: String) -> [String] {
+        let executed = stored.marks.executed
+        if let known = waitingRestores[volume], known.uid == stored.uid, known.executed == executed {
+            return known.names
+        }
+        if restoresByVolume.isEmpty {
+            restoresByVolume = Dictionary(grouping: restores.values, by: \.spec.volume)
+        }
+        let names = (restoresByVolume[volume] ?? []).filter { $0.spec.volumeUID == stored.uid }.map(\.metadata.name)
+            .filter { !executed.contains(RestoreKey.of($0, stored.uid)) }.sorted().prefix(2)
+        waitingRestores[volume] = WaitingRestores(uid: stored.uid, executed: executed, names: Array(names))
+        return Array(names)
     }
 
     /// Who has it or may have it. Nobody is detached for a restore.
@@ -167,7 +180,7 @@ extension PlanningPass {
         guard keepsSafety(stored), let declared = poolsByBackend[stored.backend], let pool = pools[declared.name] else {
             return nil
         }
-        if let obstacle = pool.fillObstacle { return obstacle }
+        if let obstacle = pool.obstacleToFilling { return obstacle }
         let isBegun = stored.marks.restoration != nil
         if !isBegun, let obstacle = pool.budget.exhausted { return obstacle }
         let size = stored.size ?? .zero
@@ -193,7 +206,7 @@ extension PlanningPass {
         func share(_ of: ByteCount, _ percent: Double) -> ByteCount {
             ByteCount(Int64(exactly: (Double(of.bytes) * min(percent, 100) / 100).rounded(.up)) ?? of.bytes)
         }
-        if let uuid = stored.uuid, let used = found.logicalVolumes.first(where: { $0.uuid == uuid })?.dataPercent {
+        if let used = stored.uuid.flatMap({ index.logicalVolumes[$0] })?.dataPercent {
             return share(size, used)
         }
         guard let home = found.logicalVolumes.first(where: { $0.name == pool }), let used = home.dataPercent else {
@@ -352,6 +365,13 @@ extension VolumeLocation {
         case .file(let directory, _): .file(directory: directory, name: name)
         }
     }
+}
+
+/// Restores that are declared for one volume and not carried out.
+struct WaitingRestores {
+    var uid: UID
+    var executed: [String]
+    var names: [String]
 }
 
 /// What a Restore is called on its volume, for ever.

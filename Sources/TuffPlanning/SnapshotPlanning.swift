@@ -164,7 +164,7 @@ extension PlanningPass {
         let location = origin.location.renamed(role.objectName)
         let isThick = if case .thick = pool.backend { true } else { false }
         let obstacle =
-            pool.obstacle ?? unseen() ?? loss(of: role.resource) ?? former.flatMap { loss(of: $0.resource) }
+            pool.obstacleToVolumes ?? unseen() ?? loss(of: role.resource) ?? former.flatMap { loss(of: $0.resource) }
             ?? (index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)
             ?? pool.budget.exhausted ?? (isThick ? reserveObstacle(declared.spec.reserve, in: pool) : nil)
             ?? roomObstacle(toCopy: source, into: pool)

@@ -18,6 +18,8 @@ package struct StorageIndex: Sendable {
     private var targetNames: [String: [StoredVolume]] = [:]
     private var byUID: [UID: StoredVolume] = [:]
     private var absorbed: [Key: String] = [:]
+    /// What LVM reported of each logical volume, by its uuid.
+    private(set) var logicalVolumes: [String: LogicalVolume] = [:]
 
     private struct Key: Hashable {
         var role: Marks.Role
@@ -80,7 +82,13 @@ package struct StorageIndex: Sendable {
     private mutating func add(_ group: VolumeGroup) {
         addHidden(of: group)
         let health = StorageHealth(group)
+        // Only snapshots of thick volumes ask for their origin's size.
+        var sizes: [String: ByteCount] = [:]
+        if group.logicalVolumes.contains(where: \.isThickSnapshot) {
+            for volume in group.logicalVolumes { sizes[volume.name] = volume.size }
+        }
         for volume in group.logicalVolumes {
+            logicalVolumes[volume.uuid] = volume
             let location = VolumeLocation.logicalVolume(group: group.name, name: volume.name)
             let backend: StorageBackend =
                 volume.pool.map { .thinPool(group: group.name, pool: $0) } ?? .thick(group: group.name)
@@ -93,11 +101,10 @@ package struct StorageIndex: Sendable {
                     absorb(marks, at: location, "it has become \(what), which may hold other volumes")
                     continue
                 }
-                let origin =
-                    volume.isThickSnapshot ? group.logicalVolumes.first { $0.name == volume.origin } : nil
+                let origin = volume.isThickSnapshot ? volume.origin.flatMap { sizes[$0] } : nil
                 var stored = StoredVolume(
                     marks: marks, backend: backend, location: location, uuid: volume.uuid, groupUUID: group.uuid,
-                    size: origin?.size ?? volume.size, active: volume.active, suspended: volume.suspended,
+                    size: origin ?? volume.size, active: volume.active, suspended: volume.suspended,
                     open: volume.open, device: volume.device)
                 stored.isThickSnapshot = volume.isThickSnapshot
                 stored.isOverflowed = volume.isOverflowed

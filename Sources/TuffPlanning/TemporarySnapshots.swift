@@ -68,7 +68,7 @@ extension PlanningPass {
     /// Why no temporary snapshot can be taken for a new copy; takes its room where one can.
     mutating func temporaryObstacle(_ source: CopySource?) -> Obstacle? {
         guard let source, let room = source.room, let pool = poolsByBackend[source.stored.backend] else { return nil }
-        return pool.obstacle ?? pool.budget.exhausted ?? reserveObstacle(room, in: pool)
+        return pool.obstacleToVolumes ?? pool.budget.exhausted ?? reserveObstacle(room, in: pool)
     }
 
     /// What goes on with, or begins anew, the copy into `begun` of a volume in use.

@@ -66,7 +66,7 @@ extension PlanningPass {
                     + "\(stored.marks.origin.map { "uid \($0)" } ?? "an image")) is not its declared source or cannot be "
                     + "read; bring it back, or remove this volume's document")
         }
-        if let obstacle = pool.fillObstacle ?? suspension(of: stored) {
+        if let obstacle = pool.obstacleToFilling ?? suspension(of: stored) {
             return stop(obstacle.reason, obstacle.sentence)
         }
         if let room = source.room {

@@ -82,7 +82,7 @@ extension PlanningPass {
             if case .image? = declared.spec.source { return planResumedImage(stored, declared, pool) }
             let size = declared.spec.size.roundedUp(to: pool.unit)
             let growth = max(size - (stored.size ?? .zero), .zero)
-            if let obstacle = pool.fillObstacle ?? capacityObstacle(pool, growth) {
+            if let obstacle = pool.obstacleToFilling ?? capacityObstacle(pool, growth) {
                 return stop(resource, declared, .blocked, obstacle, at: "spec.size", uid: stored.uid)
             }
             let change = PlannedChange(
@@ -146,10 +146,11 @@ extension PlanningPass {
         }
         var obstacle = suspension(of: stored)
         if obstacle == nil, let growth = revision.growth {
-            obstacle = pool.fillObstacle ?? growthObstacle(stored) ?? capacityObstacle(pool, growth.to - growth.from)
+            obstacle =
+                pool.obstacleToFilling ?? growthObstacle(stored) ?? capacityObstacle(pool, growth.to - growth.from)
         }
         // A relabelled volume rewrites the group's metadata, which a damaged or foreign group must not suffer.
-        if obstacle == nil, revision.relabels { obstacle = pool.outage }
+        if obstacle == nil, revision.relabels { obstacle = pool.outageToVolumes }
         if let obstacle {
             let field = revision.growth == nil ? "metadata.name" : "spec.size"
             return stopStored(stored, declared, revision.action, obstacle, at: field)
@@ -195,7 +196,7 @@ extension PlanningPass {
         let override = declared.spec.identity
         let iqn = override?.iqn ?? "\(context.config.iqnBase):\(name)"
         var obstacle =
-            pool.fillObstacle ?? unseen() ?? absorptionObstacle(role)
+            pool.obstacleToFilling ?? unseen() ?? absorptionObstacle(role)
             ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
             ?? former.flatMap { loss(of: $0.resource) } ?? adoptionObstacle(declared, isThere: false)
             ?? nameObstacle(location, iqn)
