@@ -51,7 +51,9 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
-        .target(name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML"], swiftSettings: strict),
+        .target(
+            name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML", "CTuffHost"], swiftSettings: strict
+        ),
         .target(name: "TuffPlanning", dependencies: ["TuffModel", "TuffSchedule", crypto], swiftSettings: strict),
         .target(name: "CTuffHost", swiftSettings: strict),
         .target(

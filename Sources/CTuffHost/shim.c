@@ -10,12 +10,15 @@
 #include <linux/openat2.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
@@ -25,12 +28,12 @@
 const int tuff_o_path = O_PATH;
 const short tuff_poll_peer_end = POLLRDHUP;
 
-int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode) {
+static int open_resolved(int directory, const char *path, int flags, uint32_t mode, uint64_t resolve) {
     struct open_how how;
     memset(&how, 0, sizeof how);
     how.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC);
     how.mode = (flags & O_CREAT) != 0 ? mode : 0;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    how.resolve = resolve;
     int result;
     /* EAGAIN: a rename elsewhere raced with the resolution of ".." (openat2(2)); the manual says to try again. */
     int attempts = 16;
@@ -38,6 +41,15 @@ int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode)
         result = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
     } while (result < 0 && (errno == EINTR || (errno == EAGAIN && --attempts > 0)));
     return result;
+}
+
+int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode) {
+    return open_resolved(
+        directory, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+int tuff_open_within(int directory, const char *path, int flags) {
+    return open_resolved(directory, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 }
 
 int tuff_open_at(int directory, const char *path, int flags, uint32_t mode) {
@@ -297,3 +309,63 @@ int tuff_write_lease(int file) {
 }
 
 int tuff_is_open_elsewhere(int file) { return tuff_write_lease(file) == 0; }
+
+/* Stays until the last one is let go, so that all of them are there at one time. */
+static void *wait_for_release(void *release) {
+    while (sem_wait(release) != 0) {
+    }
+    return NULL;
+}
+
+int tuff_threads_to_be_had(int count) {
+    pthread_t threads[64];
+    pthread_attr_t attributes;
+    sem_t release;
+    int made = 0, failure = 0;
+    if (pthread_attr_init(&attributes) != 0) {
+        return 0;
+    }
+    pthread_attr_setstacksize(&attributes, 128 << 10);
+    sem_init(&release, 0, 0);
+    while (made < count && made < 64 && failure == 0) {
+        failure = pthread_create(&threads[made], &attributes, wait_for_release, &release);
+        made += failure == 0;
+    }
+    for (int index = 0; index < made; index++) {
+        sem_post(&release);
+    }
+    for (int index = 0; index < made; index++) {
+        pthread_join(threads[index], NULL);
+    }
+    sem_destroy(&release);
+    pthread_attr_destroy(&attributes);
+    errno = failure;
+    return made;
+}
+
+void tuff_set_thread_stack(uint64_t size) {
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) {
+        return;
+    }
+    if (pthread_attr_setstacksize(&attributes, (size_t)size) == 0) {
+        pthread_setattr_default_np(&attributes);
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+uint64_t tuff_raise_limit(tuff_limit limit, uint64_t wanted) {
+    static const __rlimit_resource_t names[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_NOFILE};
+    struct rlimit known;
+    if (getrlimit(names[limit], &known) != 0) {
+        return UINT64_MAX;
+    }
+    if (known.rlim_cur != RLIM_INFINITY && known.rlim_cur < wanted) {
+        rlim_t soft = known.rlim_cur;
+        known.rlim_cur = known.rlim_max == RLIM_INFINITY || known.rlim_max > wanted ? wanted : known.rlim_max;
+        if (setrlimit(names[limit], &known) != 0) {
+            known.rlim_cur = soft;
+        }
+    }
+    return known.rlim_cur == RLIM_INFINITY ? UINT64_MAX : known.rlim_cur;
+}

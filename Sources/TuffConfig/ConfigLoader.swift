@@ -6,15 +6,19 @@ package struct LoadResult: Sendable {
     package var state: DesiredState?
     /// Sorted by place.
     package var diagnostics: [Diagnostic]
-    /// Documents seen, empty ones included.
+    /// Documents seen, without empty ones.
     package var documents: Int
 }
 
 /// Turns files into desired state: parse, validate, link.
 package enum ConfigLoader {
     /// Everything the documents of all `sources` declare, or everything that is wrong with them, in one run.
-    package static func load(_ sources: [ConfigSource]) -> LoadResult {
+    ///
+    /// - Parameter earlier: what reading the sources found. Where that lost a file, nothing is called missing that may be
+    ///   declared there.
+    package static func load(_ sources: [ConfigSource], earlier: [Diagnostic] = []) -> LoadResult {
         var set = DocumentSet()
+        if earlier.contains(where: { $0.severity == .error }) { set.unread.addAnything() }
         for source in sources { set.read(source) }
         Linker(set).check()
         let diagnostics = sorted(set.reports.values.flatMap { $0.finish() })
@@ -37,8 +41,10 @@ struct DocumentSet {
     private(set) var known: [ResourceID: SourceLocation] = [:]
     /// Names as they were read, by kind.
     private(set) var order: [Kind: [String]] = [:]
-    /// The first place where a document could not be read: what is missing may be declared there.
-    private(set) var firstUnreadable: SourceLocation?
+    /// Fields that name other resources, in the order in which they were read.
+    private(set) var references: [Reference] = []
+    /// What is missing may be declared in what could not be read.
+    var unread = UnreadParts()
 
     mutating func read(_ source: ConfigSource) {
         let report = FileReport(SourceFile(source))
@@ -47,30 +53,30 @@ struct DocumentSet {
         }
         var composer = Composer(report)
         composer.forEachDocument { read($0, report) }
-        if composer.documents == 0, report.errorCount == 0 {
+        if composer.met == 0, report.errorCount == 0 {
             report.warning("no-document", "the file holds no document", at: Mark(line: 1, column: 1))
         }
         documents += composer.documents
-        if firstUnreadable == nil, let mark = composer.firstUnreadable { firstUnreadable = report.file.location(mark) }
+        if composer.isUnreadable { unread.addAnything() }
+        for lines in composer.unread { unread.add(report.file.bytes(ofLines: lines)) }
     }
 
     private mutating func read(_ root: Node, _ report: FileReport) {
         guard case .mapping = root.content else {
+            unread.add(root)
             guard !root.isRefused else { return }
             return report.error(
                 "not-a-resource", "the document is \(root.typeName), not a resource", at: root.mark,
                 help: "a resource has apiVersion: \(APIVersion.current), kind, metadata and spec")
         }
-        guard let kind = kind(of: root, report) else {
-            if firstUnreadable == nil { firstUnreadable = report.file.location(root.mark) }
-            return
-        }
+        guard let kind = kind(of: root, report) else { return unread.add(root) }
         var subject = kind.rawValue
         if case .scalar(let name)? = root["metadata"]?["name"]?.content, NameRule.isLabel(name.text) {
             subject += "/\(name.text)"
         }
         let decoding = Decoding(report: report, subject: subject, place: root.mark)
-        guard let reading = KindDeclaration.of(kind).read(root, decoding) else { return }
+        references += ReferenceField.references(kind, root, subject, report)
+        guard let reading = KindDeclaration.of(kind).read(root, decoding) else { return unread.add(root) }
         let id = ResourceID(kind, reading.name)
         if let first = known[id] {
             report.error(

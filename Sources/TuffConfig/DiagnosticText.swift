@@ -61,7 +61,7 @@ package enum DiagnosticText {
         var isOn: Bool
 
         func callAsFunction(_ color: Color, _ text: String) -> String {
-            isOn ? "\u{1b}[\(color.rawValue)m\(text)\u{1b}[0m" : text
+            isOn ? TerminalText.painted(text, color.rawValue) : text
         }
     }
 }

@@ -29,6 +29,18 @@ package enum PrintedText {
         shows(scalar) ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
     }
 
+    /// A scalar within a text of JSON (RFC 8259, section 7) where a terminal would obey it: `\u202e`.
+    package static func escapedJSON(_ scalar: Unicode.Scalar) -> String {
+        guard !shows(scalar) else { return String(scalar) }
+        return String(scalar).utf16.reduce(into: "") { $0 += "\\u" + Hex.digits($1, width: 4) }
+    }
+
+    /// A whole text of JSON, in which such scalars can only stand within texts.
+    package static func escapedJSON(_ text: String) -> String {
+        guard !text.utf8.allSatisfy({ (0x20...0x7e).contains($0) || $0 == 0x0a }) else { return text }
+        return text.unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? "\n" : escapedJSON($1) }
+    }
+
     /// `text` in quotes for a message: no control or formatting characters, cut after 60 characters.
     package static func quoted(_ text: some StringProtocol) -> String {
         var result = "'"

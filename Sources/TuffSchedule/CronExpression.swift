@@ -4,8 +4,8 @@ import TuffModel
 ///
 /// Each is a list of `*`, `n`, `a-b`, all with an optional `/step`; months and weekdays also by their English three
 /// letters. Days follow crontab(5): when neither day field begins with `*`, a day that matches *either* counts;
-/// otherwise it must match both, so that `0 3 */2 * mon` means Mondays with an odd date. `@daily` and its kin are
-/// refused, with the five fields they stand for. The time zone is not part of it: `next(after:in:)`.
+/// otherwise it must match both, so that `0 3 */2 * mon` means Mondays with an odd date. `@daily` and its kin stand for
+/// five fields each. The time zone is not part of it: `next(after:in:)`.
 package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     package let description: String
     private let minutes: UInt64
@@ -26,10 +26,19 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// For JSON Schemas: all that `init` takes, and a little more (backward ranges, wrong names, dates that never come).
-    package static let pattern = "^" + CronField.allCases.map(\.listPattern).joined(separator: " +") + "$"
+    package static let pattern =
+        "^(" + CronField.allCases.map(\.listPattern).joined(separator: " +") + "|"
+        + names.keys.sorted().joined(separator: "|") + ")$"
+
+    /// The names of crontab(5), in small letters as there. `@reboot` is no time.
+    private static let names = [
+        "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
+        "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
+    ]
 
     package init(_ text: String) throws(Problem) {
-        let fields = text.split(separator: " ")
+        let written = Self.names[text] ?? text
+        let fields = written.split(separator: " ")
         guard fields.count == CronField.allCases.count, !text.hasPrefix(" "), !text.hasSuffix(" ") else {
             throw Self.wrongShape(text)
         }
@@ -62,15 +71,19 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func wrongShape(_ text: String) -> Problem {
-        let macros = [
-            "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
-            "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
-        ]
-        if let fields = macros[text.lowercased()] {
-            return Problem(description: "\(text) is written '\(fields)'", column: 1)
+        if text.hasPrefix("@") {
+            let known = names.keys.sorted().joined(separator: ", ")
+            return Problem(description: "the only names are \(known)", column: 1)
         }
-        return Problem(
-            description: "it must have five fields separated by blanks: minute hour day month weekday", column: 1)
+        let fields = text.split(separator: " ")
+        let complaint =
+            switch fields.count {
+            case 5: "it begins or ends with a blank; the fields are"
+            case 6, 7: "it has \(fields.count) fields, and five are read, without seconds and years:"
+            case 1: "it has one field, and there are five, separated by blanks:"
+            case let count: "it has \(count == 0 ? "no" : "\(count)") fields, and there are five, separated by blanks:"
+            }
+        return Problem(description: "\(complaint) minute hour day month weekday", column: 1)
     }
 
     /// The smallest day of the month asked for, if no month of this expression is that long. Every other expression

@@ -87,17 +87,33 @@ enum CronField: Int, CaseIterable {
             let through = halves.count == 2 ? max(end, first) : first
             return .success(Self.bits(from: first, through: through, by: step))
         }
-        guard first <= last else {
-            let low = range.lowerBound
-            return .failure(
-                Problem(
-                    sentence: "runs backwards: a range goes from the smaller to the larger, "
-                        + "and what goes past the end is two, '\(first)-\(end),\(low)-\(last)'"))
-        }
+        guard first <= last else { return .failure(backwards(first, last)) }
         return .success(Self.bits(from: first, through: last, by: step))
     }
 
+    private func backwards(_ first: Int, _ last: Int) -> Problem {
+        if self == .weekday, last == 0 {
+            return Problem(sentence: "runs backwards, since Sunday is 0: it is 7 as well, '\(first)-7'")
+        }
+        func range(_ from: Int, _ to: Int) -> String { from == to ? "\(from)" : "\(from)-\(to)" }
+        let end = self == .weekday ? 6 : self.range.upperBound
+        return Problem(
+            sentence: "runs backwards: a range goes from the smaller to the larger, and what goes past the end is two, "
+                + "'\(range(first, end)),\(range(self.range.lowerBound, last))'")
+    }
+
+    /// What other readers of such expressions take beyond crontab(5), with what it is here.
     private func shape(_ item: Substring) -> Problem {
+        if item == "?" { return Problem(sentence: "is written '*' here") }
+        if let last = item.last, "LW".contains(last), self == .dayOfMonth || self == .weekday {
+            return Problem(
+                sentence:
+                    "is an extension of other schedulers ('last', 'nearest weekday') that is not read here; a day "
+                    + "from \(range.lowerBound) to \(range.upperBound) is")
+        }
+        if item.contains("#"), self == .weekday {
+            return Problem(sentence: "is an extension of other schedulers ('the n-th weekday') that is not read here")
+        }
         let names =
             switch self {
             case .month: " or jan-dec"

@@ -42,6 +42,8 @@ func load(_ text: String, path: String = "input.yaml") -> LoadResult {
     @Test func anUnknownFieldIsPointedAtWithAGuess() {
         let result = load(
             """
+            {apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: fast}, spec: {directory: {path: /srv/p}}}
+            ---
             apiVersion: tuff.dev/v1
             kind: Volume
             metadata: {name: db-data}
@@ -52,9 +54,9 @@ func load(_ text: String, path: String = "input.yaml") -> LoadResult {
         #expect(
             DiagnosticText.render(result.diagnostics, color: false) == """
                 error[unknown-field]: Volume/db-data has no field 'sise'
-                  --> volumes.yaml:6:3
+                  --> volumes.yaml:8:3
                    |
-                 6 |   sise: 20Gi
+                 8 |   sise: 20Gi
                    |   ^^^^
                    = help: did you mean 'size'?
 

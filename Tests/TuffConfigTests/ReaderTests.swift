@@ -11,6 +11,10 @@ struct TemporaryDirectory: ~Copyable {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
+    func link(_ name: String, to target: String) throws {
+        try FileManager.default.createSymbolicLink(atPath: "\(path)/\(name)", withDestinationPath: target)
+    }
+
     func write(_ name: String, _ text: String) throws {
         let url = URL(filePath: "\(path)/\(name)")
         try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
@@ -35,10 +39,7 @@ struct TemporaryDirectory: ~Copyable {
     @Test func aFileReachedTwiceIsReadOnce() throws {
         let directory = try TemporaryDirectory()
         try directory.write("a.yaml", "")
-        try FileManager.default.createSymbolicLink(
-            atPath: "\(directory.path)/b.yaml", withDestinationPath: "\(directory.path)/a.yaml")
-        try FileManager.default.createSymbolicLink(
-            atPath: "\(directory.path)/again", withDestinationPath: directory.path)
+        try directory.link("b.yaml", to: "a.yaml")
         let (sources, diagnostics) = ConfigLoader.read(paths: [directory.path, "\(directory.path)/a.yaml"])
         #expect(diagnostics == [])
         #expect(sources.map(\.path) == ["\(directory.path)/a.yaml"])
@@ -48,8 +49,7 @@ struct TemporaryDirectory: ~Copyable {
         let directory = try TemporaryDirectory()
         try directory.write("good.yaml", "# nothing\n")
         try directory.write("large.yaml", String(repeating: "#", count: 1 << 20) + "\n")
-        try FileManager.default.createSymbolicLink(
-            atPath: "\(directory.path)/broken.yaml", withDestinationPath: "\(directory.path)/missing")
+        try directory.link("broken.yaml", to: "missing")
         let (sources, diagnostics) = ConfigLoader.read(paths: ["\(directory.path)/absent.yaml", directory.path])
         #expect(sources.map(\.path) == ["\(directory.path)/good.yaml"])
         #expect(diagnostics.map(\.rule) == ["unreadable-file", "unreadable-file", "file-too-large"])

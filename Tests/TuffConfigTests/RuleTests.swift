@@ -78,10 +78,42 @@ import TuffModel
         #expect(rules(volume("v", ", sharing: all") + attachment("a", "a")) == ["unknown-value"])
     }
 
-    @Test func aReferenceThatABrokenDocumentMayDeclareSaysSo() throws {
-        let result = load(Self.base + "kind: [\n---\n" + attachment("a", "a"))
-        let dangling = try #require(result.diagnostics.first { $0.rule == "dangling-reference" })
-        #expect(dangling.help?.contains("what could not be read at input.yaml") == true)
+    /// What cannot be read may declare what its words name, and nothing else.
+    @Test(arguments: [
+        ("kind: Volume\nmetadata: {name: v}\nspec: [", false), ("kind: Volume\nmetadata: {name: w}\nspec: [", true),
+        ("kind: Volume\nmetadata: {name: v2}\nspec: [", true), ("kind: Volme\nmetadata: {name: v}", false),
+        ("kind: Volme\nmetadata: {name: w}", true), ("kind: Volume\nmetdata: {name: v}", false),
+        ("- {kind: Volume, metadata: {name: v}}", false), ("kind: Volume\nmetadata: {name: *a}", false),
+        ("kind: Volume\nmetadata: {name: \"v\u{0}\"}", false),
+    ])
+    func onlyWhatABrokenDocumentCannotDeclareIsMissing(_ broken: String, _ isMissing: Bool) {
+        let other = ConfigSource(path: "broken.yaml", text: Array(broken.utf8))
+        let whole = ConfigSource(path: "input.yaml", text: Array((Self.base + attachment("a", "a")).utf8))
+        let result = ConfigLoader.load([other, whole])
+        #expect(result.state == nil)
+        #expect(result.diagnostics.contains { $0.rule == "dangling-reference" } == isMissing, "\(result.diagnostics)")
+    }
+
+    @Test func aFileThatWasNotReadMayDeclareAnything() {
+        let lost = Diagnostic(rule: "unreadable-file", "x", at: SourceLocation(file: "x", line: 1, column: 1))
+        let source = ConfigSource(path: "input.yaml", text: Array((Self.base + attachment("a", "a")).utf8))
+        #expect(ConfigLoader.load([source], earlier: [lost]).diagnostics == [])
+        #expect(ConfigLoader.load([source]).diagnostics.map(\.rule) == ["dangling-reference"])
+        // What is only warned of leaves the set as it is.
+        var warning = lost
+        warning.severity = .warning
+        #expect(ConfigLoader.load([source], earlier: [warning]).diagnostics.map(\.rule) == ["dangling-reference"])
+    }
+
+    @Test func referencesOfADocumentWithOtherErrorsAreChecked() {
+        let wrong = volume("v", ", sise: 1Gi").replacing("pool: p", with: "pool: q")
+        #expect(rules(wrong) == ["dangling-reference", "unknown-field"])
+    }
+
+    @Test func emptyDocumentsAreNotCounted() {
+        #expect(load("---\n---\n# nothing\n---\n" + Self.base + "---\n").documents == 1)
+        #expect(load("---\n# nothing\n---\n~\n").documents == 0)
+        #expect(load("# nothing\n").diagnostics.map(\.rule) == ["no-document"])
     }
 
     @Test func errorsOfAllFilesComeInOneRunSortedByPlace() {
@@ -143,7 +175,8 @@ import TuffModel
     @Test func coloursAreOnlyWhereAskedFor() {
         let diagnostics = load("a: b").diagnostics
         #expect(!DiagnosticText.render(diagnostics, color: false).contains("\u{1b}"))
-        #expect(DiagnosticText.render(diagnostics, color: true).contains("\u{1b}[1;31merror[missing-field]\u{1b}[0m"))
+        let painted = TerminalText.rendered(DiagnosticText.render(diagnostics, color: true))
+        #expect(painted.contains("\u{1b}[1;31merror[missing-field]\u{1b}[0m"))
         #expect(DiagnosticText.render([], color: true) == "")
     }
 

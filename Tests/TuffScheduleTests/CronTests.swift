@@ -14,10 +14,39 @@ import TuffModel
     }
 
     @Test(arguments: [
-        ("0 * * *", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
-        ("", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
-        (" 0 * * * *", 1, "it must have five fields separated by blanks: minute hour day month weekday"),
-        ("@daily", 1, "@daily is written '0 0 * * *'"),
+        ("0 * * *", 1, "it has 4 fields, and there are five, separated by blanks: minute hour day month weekday"),
+        ("", 1, "it has no fields, and there are five, separated by blanks: minute hour day month weekday"),
+        ("x", 1, "it has one field, and there are five, separated by blanks: minute hour day month weekday"),
+        (
+            "0 0 * * * *", 1,
+            "it has 6 fields, and five are read, without seconds and years: minute hour day month weekday"
+        ),
+        (" 0 * * * *", 1, "it begins or ends with a blank; the fields are minute hour day month weekday"),
+        (
+            "@reboot", 1,
+            "the only names are @annually, @daily, @hourly, @midnight, @monthly, @weekly, @yearly"
+        ),
+        ("0 0 ? * *", 5, "its day of the month '?' (character 5) is written '*' here"),
+        ("0 0 * * ?", 9, "its day of the week '?' (character 9) is written '*' here"),
+        (
+            "0 0 * * 5L", 9,
+            "its day of the week '5L' (character 9) is an extension of other schedulers ('last', 'nearest weekday') that is "
+                + "not read here; a day from 0 to 7 is"
+        ),
+        (
+            "0 0 L * *", 5,
+            "its day of the month 'L' (character 5) is an extension of other schedulers ('last', 'nearest weekday') that is "
+                + "not read here; a day from 1 to 31 is"
+        ),
+        (
+            "0 0 * * mon#2", 9,
+            "its day of the week 'mon#2' (character 9) is an extension of other schedulers ('the n-th weekday') that is not "
+                + "read here"
+        ),
+        (
+            "0 0 * * SAT-SUN", 9,
+            "its day of the week 'SAT-SUN' (character 9) runs backwards, since Sunday is 0: it is 7 as well, '6-7'"
+        ),
         ("60 * * * *", 1, "its minute '60' (character 1) is not within 0-59, *, a range, a list or a step"),
         ("0 24 * * *", 3, "its hour '24' (character 3) is not within 0-23, *, a range, a list or a step"),
         ("0 1,x,2 * * *", 5, "its hour 'x' (character 5) is not within 0-23, *, a range, a list or a step"),
@@ -49,6 +78,8 @@ import TuffModel
 
     @Test func aBackwardRangeIsRefusedWithTheWayToWriteIt() {
         #expect(problem("0 22-3 * * *")?.description.hasSuffix("is two, '22-23,0-3'") == true)
+        #expect(problem("0 0 * * fri-tue")?.description.hasSuffix("is two, '5-6,0-2'") == true)
+        #expect(problem("0 23-0 * * *")?.description.hasSuffix("is two, '23,0'") == true)
     }
 
     @Test(arguments: [
@@ -56,6 +87,20 @@ import TuffModel
         "00 09 01 01 0",
     ])
     func aRightExpressionIsTaken(_ text: String) { #expect(problem(text) == nil) }
+
+    /// crontab(5): each name comes when the fields come that stand beside it there.
+    @Test(arguments: [
+        ("@yearly", "0 0 1 1 *"), ("@annually", "0 0 1 1 *"), ("@monthly", "0 0 1 * *"), ("@weekly", "0 0 * * 0"),
+        ("@daily", "0 0 * * *"), ("@midnight", "0 0 * * *"), ("@hourly", "0 * * * *"),
+    ])
+    func aNameStandsForItsFields(_ name: String, _ fields: String) throws {
+        let now = try instant("2026-11-22T09:30:00Z")
+        let named = try CronExpression(name), written = try CronExpression(fields)
+        #expect(named.next(after: now, in: .utc) == written.next(after: now, in: .utc))
+        #expect(named.previous(before: now, in: .utc) == written.previous(before: now, in: .utc))
+        #expect(named.runsEveryHour == written.runsEveryHour)
+        #expect(named.description == name)
+    }
 
     /// In UTC, from Sunday 2026-11-22T09:30:00Z.
     @Test(arguments: [

@@ -18,6 +18,10 @@ extern const short tuff_poll_peer_end;
  * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). O_CLOEXEC is always added. */
 int tuff_open_beneath(int directory, const char *path, int flags, uint32_t mode);
 
+/* openat2(2), Linux 5.6: opens PATH beneath DIRECTORY, following symbolic links that stay beneath it and no others
+ * (RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS); EXDEV for one that leads out or is absolute. O_CLOEXEC is always added. */
+int tuff_open_within(int directory, const char *path, int flags);
+
 /* openat(2) with a mode, which Swift cannot pass to a variadic function. O_CLOEXEC is always added. */
 int tuff_open_at(int directory, const char *path, int flags, uint32_t mode);
 
@@ -94,6 +98,22 @@ int tuff_is_open_elsewhere(int file);
  * it was refused. -1 where nothing can be told by one: on NFS and SMB a lease needs the server's word, and is refused without
  * (nfs4_setlease, cifs_setlease), and other file systems know none. */
 int tuff_write_lease(int file);
+
+/* How many of COUNT threads can be had at one time (pthread_create(3)); they end before this returns, with errno as it was
+ * left by the first that could not. */
+int tuff_threads_to_be_had(int count);
+
+/* The stack of threads that are made without saying, in bytes. Otherwise it is what RLIMIT_STACK was when the program was
+ * started (pthread_create(3)). */
+void tuff_set_thread_stack(uint64_t size);
+
+/* Limits of getrlimit(2). */
+enum tuff_limit { TUFF_LIMIT_ADDRESS_SPACE, TUFF_LIMIT_DATA, TUFF_LIMIT_STACK, TUFF_LIMIT_DESCRIPTORS };
+typedef enum tuff_limit tuff_limit;
+
+/* Raises a soft limit that is below WANTED as far towards that as the hard one lets it; what it is then, UINT64_MAX where
+ * there is none. */
+uint64_t tuff_raise_limit(tuff_limit limit, uint64_t wanted);
 
 /* memset(3) with zero that the optimiser may not remove. */
 void tuff_zero(void *memory, size_t count);

@@ -37,7 +37,7 @@ struct PlanCommand: AsyncParsableCommand {
     func run() async throws {
         let consent = try consent.consent()
         let documents = try Documents.load(
-            documents.paths, style: global.errors, consequence: "nothing was planned")
+            documents.paths, style: global.errors, consequence: "nothing was planned", pruning: consent.prune)
         let (session, context, observed) = try await look(documents.state, consent)
         observed.warnOfUnseen(global.errors)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)

@@ -10,16 +10,20 @@ struct Documents {
 
     /// Reads `paths`; shows what is wrong with them on standard error, and ends the command if anything is.
     ///
-    /// - Parameter consequence: what follows from an error: `nothing was planned`.
-    static func load(_ paths: [String], style: Style, consequence: String) throws(Failure) -> Documents {
-        let (sources, diagnostics) = ConfigLoader.read(paths: paths)
+    /// - Parameters:
+    ///   - consequence: what follows from an error: `nothing was planned`.
+    ///   - pruning: what no document declares is about to be removed.
+    static func load(
+        _ paths: [String], style: Style, consequence: String, pruning: Bool = false
+    ) throws(Failure) -> Documents {
+        let (sources, diagnostics) = ConfigLoader.read(paths: paths, pruning: pruning)
         return try link(sources, earlier: diagnostics, style: style, consequence: consequence)
     }
 
     static func link(
         _ sources: [ConfigSource], earlier: [Diagnostic] = [], style: Style, consequence: String
     ) throws(Failure) -> Documents {
-        let result = ConfigLoader.load(sources)
+        let result = ConfigLoader.load(sources, earlier: earlier)
         let all = earlier + result.diagnostics
         Console.talk(DiagnosticText.render(all, color: style.color))
         guard let state = result.state, !earlier.contains(where: { $0.severity == .error }) else {

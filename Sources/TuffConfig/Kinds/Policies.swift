@@ -58,7 +58,7 @@ private func schedule(_ cron: String, _ timeZone: String?, _ jitter: TimeSpan?) 
 extension Shape where Value == SnapshotPolicySpec {
     static let snapshotPolicy = object(
         required("volumes", .volumeSelection, "The volumes it concerns."),
-        required("schedule", .cron, "When: five cron fields."),
+        required("schedule", .cron, "When: five fields of crontab(5), or a name such as `@daily`."),
         optional("timeZone", .timeZone, timeZoneDoc),
         optional("jitter", .duration, jitterDoc),
         optional("keep", .keep, "Which of this policy's snapshots stay; all without.")
@@ -73,7 +73,7 @@ extension Shape where Value == BackupPolicySpec {
     static let backupPolicy = object(
         required("volumes", .volumeSelection, "The volumes it concerns."),
         required("repository", .name, "The BackupRepository."),
-        required("schedule", .cron, "When: five cron fields."),
+        required("schedule", .cron, "When: five fields of crontab(5), or a name such as `@daily`."),
         optional("timeZone", .timeZone, timeZoneDoc),
         optional("jitter", .duration, jitterDoc),
         optional("keep", .keep, "Which of this policy's restore points stay; all without."),
@@ -89,7 +89,7 @@ extension Shape where Value == BackupPolicySpec {
 
 extension Shape where Value == VerificationSpec {
     static let verification = object(
-        required("schedule", .cron, "When: five cron fields."),
+        required("schedule", .cron, "When: five fields of crontab(5), or a name such as `@daily`."),
         optional("sample", .positiveShare, "Share of the stored data that is read each time; all without.")
     ) { cron, sample in
         var spec = VerificationSpec(cron: cron)

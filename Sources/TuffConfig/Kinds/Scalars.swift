@@ -148,7 +148,7 @@ extension Shape where Value == String {
     }
 
     static let cron = text(
-        "five fields such as '30 2 * * *' (minute hour day month weekday)", rule: "invalid-schedule",
+        "a schedule such as '30 2 * * *' (minute hour day month weekday) or @daily", rule: "invalid-schedule",
         pattern: CronExpression.pattern, advice: { cronProblem($0)?.description },
         parse: { cronProblem($0) == nil ? $0 : nil })
 

@@ -71,35 +71,24 @@ struct Linker {
         for id in documents.known.keys { names[id.kind, default: []].append(id.name) }
         names = names.mapValues { $0.sorted() }
 
-        func check<Spec: Referring>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
-            for resource in inOrder(kind, resources) {
-                for reference in resource.spec.references where documents.known[reference.target] == nil {
-                    let target = reference.target
-                    // Only the host knows what policies took.
-                    if target.kind == .snapshot, PolicySnapshotName.isOne(target.name) { continue }
-                    var help: String?
-                    if guessesLeft > 0 {
-                        guessesLeft -= 1
-                        help = Spelling.closest(to: target.name, among: names[target.kind] ?? [])
-                            .map { "did you mean '\($0)'?" }
-                    }
-                    if help == nil, let place = documents.firstUnreadable {
-                        help = "it may be declared in what could not be read at \(place)"
-                    }
-                    error(
-                        "dangling-reference", kind, resource, reference.path,
-                        "names '\(target.name)' in \(reference.path), but there is no \(target)",
-                        help: help ?? "declare it, or remove the reference")
+        for reference in documents.references where documents.known[reference.target] == nil {
+            let target = reference.target
+            // Only the host knows what policies took.
+            if target.kind == .snapshot, PolicySnapshotName.isOne(target.name) { continue }
+            // The set is refused already for what could not be read; this may be declared there.
+            if documents.unread.mayDeclare(target.name) { continue }
+            var help: String?
+            if guessesLeft > 0 {
+                guessesLeft -= 1
+                help = Spelling.closest(to: target.name, among: names[target.kind] ?? []).map {
+                    "did you mean '\($0)'?"
                 }
             }
+            reference.report.error(
+                "dangling-reference",
+                "\(reference.subject) names '\(target.name)' in \(reference.path), but there is no \(target)",
+                at: reference.mark, help: help ?? "declare it, or remove the reference")
         }
-        check(.volume, state.volumes)
-        check(.attachment, state.attachments)
-        check(.snapshot, state.snapshots)
-        check(.snapshotPolicy, state.snapshotPolicies)
-        check(.backupPolicy, state.backupPolicies)
-        check(.backup, state.backups)
-        check(.restore, state.restores)
     }
 
     /// A volume is made from its source, a snapshot from its volume: neither may come from itself.

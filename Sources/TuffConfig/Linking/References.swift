@@ -1,83 +1,98 @@
 import TuffModel
 
-/// A field that names another resource of the set.
-struct Reference: Sendable {
+/// A field of a document that names another resource of the set.
+struct Reference {
+    /// The document as messages call it: `Volume/db-data`.
+    var subject: String
     /// Dotted path of the field.
     var path: String
     var target: ResourceID
-
-    init(_ path: String, _ kind: Kind, _ name: String) {
-        self.path = path
-        target = ResourceID(kind, name)
-    }
+    var mark: Mark
+    var report: FileReport
 }
 
-/// A spec whose fields may name other resources.
-protocol Referring {
-    var references: [Reference] { get }
-}
+/// The fields that name other resources. They are read from documents as these were written, so that a document with
+/// other errors has its references checked as well, in the same run.
+enum ReferenceField {
+    private static let fields: [Kind: [(path: String, target: Kind)]] = [
+        .volume: [
+            ("spec.pool", .pool), ("spec.source.volume", .volume), ("spec.source.snapshot", .snapshot),
+            ("spec.source.backup.repository", .backupRepository),
+            ("spec.source.cinderBackup.repository", .backupRepository),
+        ],
+        .attachment: [("spec.volume", .volume)],
+        .snapshot: [("spec.volume", .volume)],
+        .snapshotPolicy: [("spec.volumes.names", .volume)],
+        .backupPolicy: [
+            ("spec.volumes.names", .volume), ("spec.repository", .backupRepository), ("spec.drill.pool", .pool),
+        ],
+        .backup: [("spec.volume", .volume), ("spec.repository", .backupRepository)],
+        .restore: [
+            ("spec.volume", .volume), ("spec.from.snapshot", .snapshot),
+            ("spec.from.backup.repository", .backupRepository),
+        ],
+    ]
 
-extension PoolSpec: Referring {
-    var references: [Reference] { [] }
-}
-
-extension VolumeSpec: Referring {
-    var references: [Reference] {
-        var result: [Reference] = []
-        if case .pool(let name) = placement { result.append(Reference("spec.pool", .pool, name)) }
-        switch source {
-        case .volume(let name)?: result.append(Reference("spec.source.volume", .volume, name))
-        case .snapshot(let name)?: result.append(Reference("spec.source.snapshot", .snapshot, name))
-        case .backup(let backup)?:
-            result.append(Reference("spec.source.backup.repository", .backupRepository, backup.repository))
-        case .cinderBackup(let repository, _)?:
-            result.append(Reference("spec.source.cinderBackup.repository", .backupRepository, repository))
-        case .image?, nil: break
-        }
-        return result
-    }
-}
-
-extension AttachmentSpec: Referring {
-    var references: [Reference] { [Reference("spec.volume", .volume, volume)] }
-}
-
-extension SnapshotSpec: Referring {
-    var references: [Reference] { [Reference("spec.volume", .volume, volume)] }
-}
-
-extension VolumeSelection {
-    fileprivate var references: [Reference] {
-        guard case .names(let names) = self else { return [] }
-        return names.enumerated().map { Reference("spec.volumes.names.\($0.offset)", .volume, $0.element) }
-    }
-}
-
-extension SnapshotPolicySpec: Referring {
-    var references: [Reference] { volumes.references }
-}
-
-extension BackupRepositorySpec: Referring {
-    var references: [Reference] { [] }
-}
-
-extension BackupPolicySpec: Referring {
-    var references: [Reference] { volumes.references + [Reference("spec.repository", .backupRepository, repository)] }
-}
-
-extension BackupSpec: Referring {
-    var references: [Reference] {
-        [Reference("spec.volume", .volume, volume), Reference("spec.repository", .backupRepository, repository)]
-    }
-}
-
-extension RestoreSpec: Referring {
-    var references: [Reference] {
-        let source =
-            switch from {
-            case .snapshot(let name): Reference("spec.from.snapshot", .snapshot, name)
-            case .backup(let backup): Reference("spec.from.backup.repository", .backupRepository, backup.repository)
+    /// What the document `root` of a kind refers to, as far as it can be made out: what is no name has its own error.
+    static func references(_ kind: Kind, _ root: Node, _ subject: String, _ report: FileReport) -> [Reference] {
+        (fields[kind] ?? []).flatMap { field -> [Reference] in
+            let node = field.path.split(separator: ".").reduce(root as Node?) { $0?[String($1)] }
+            switch node?.content {
+            case .scalar?: return reference(node!, field.path)
+            case .sequence(let items)?:
+                return items.enumerated().flatMap { reference($1, "\(field.path).\($0)") }
+            case .mapping?, .refused?, nil: return []
             }
-        return [Reference("spec.volume", .volume, volume), source]
+
+            func reference(_ node: Node, _ path: String) -> [Reference] {
+                guard case .scalar(let scalar) = node.content, scalar.value == .string, NameRule.isLabel(scalar.text)
+                else { return [] }
+                return [
+                    Reference(
+                        subject: subject, path: path, target: ResourceID(field.target, scalar.text), mark: node.mark,
+                        report: report)
+                ]
+            }
+        }
+    }
+}
+
+/// What could not be read of a set, and what it may declare: a reference to that is not called dangling.
+struct UnreadParts {
+    /// Nothing is known of some part, which may declare anything.
+    private var isOpen = false
+    /// Words that stand in what could not be understood.
+    private var words: Set<String> = []
+
+    var isEmpty: Bool { !isOpen && words.isEmpty }
+
+    func mayDeclare(_ name: String) -> Bool { isOpen || words.contains(name) }
+
+    /// Something that was not read at all.
+    mutating func addAnything() { isOpen = true }
+
+    /// Lines that are no YAML. Whatever they declare has its name among their words.
+    mutating func add(_ text: some Sequence<UInt8>) {
+        var word: [UInt8] = []
+        func end() { if (1...63).contains(word.count) { words.insert(String(decoding: word, as: UTF8.self)) } }
+        for byte in text {
+            switch byte {
+            case 0x30...0x39, 0x61...0x7a, UInt8(ascii: "-"): if word.count < 64 { word.append(byte) }
+            default:
+                end()
+                word.removeAll(keepingCapacity: true)
+            }
+        }
+        end()
+    }
+
+    /// A document that is YAML and no resource whose name is known: any text in it may be its name.
+    mutating func add(_ node: Node) {
+        switch node.content {
+        case .scalar(let scalar): words.insert(scalar.text)
+        case .mapping(let entries): for entry in entries { add(entry.value) }
+        case .sequence(let items): for item in items { add(item) }
+        case .refused: isOpen = true
+        }
     }
 }

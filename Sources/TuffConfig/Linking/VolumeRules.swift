@@ -39,7 +39,7 @@ extension Linker {
             selections[selector] = pools
             if pools.isEmpty {
                 let mayBeElsewhere = documents.known.keys.contains { $0.kind == .pool && state.pools[$0.name] == nil }
-                if !mayBeElsewhere {
+                if !mayBeElsewhere, documents.unread.isEmpty {
                     error(
                         "selector-matches-nothing", .volume, volume, "spec.poolSelector",
                         "selects no pool: none has the labels of spec.poolSelector",
@@ -104,6 +104,10 @@ extension Linker {
 
     /// A policy that concerns no volume is legal, and nearly always a mistake that is found out too late.
     func checkPolicies() {
+        // A volume with errors of its own may have the labels.
+        guard documents.unread.isEmpty, documents.order[.volume, default: []].count == state.volumes.count else {
+            return
+        }
         let labels = state.volumes.values.map(\.metadata.labels)
         func check<Spec>(_ kind: Kind, _ policies: [String: Declared<Spec>], _ selection: (Spec) -> VolumeSelection) {
             for policy in inOrder(kind, policies) {

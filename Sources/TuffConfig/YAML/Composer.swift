@@ -6,9 +6,14 @@
 struct Composer {
     private let report: FileReport
     private var file: SourceFile { report.file }
+    /// Documents met that hold something.
     private(set) var documents = 0
-    /// The first place that could not be read, if any.
-    private(set) var firstUnreadable: Mark?
+    /// All of them.
+    private(set) var met = 0
+    /// Lines that could not be read.
+    private(set) var unread: [Range<Int>] = []
+    /// Nothing of the file could be read.
+    private(set) var isUnreadable = false
 
     init(_ report: FileReport) { self.report = report }
 
@@ -27,19 +32,22 @@ struct Composer {
                 let start = line == 1 ? file.textStart : file.offset(ofLine: line)
                 var run = DocumentRun(
                     UnsafeRawBufferPointer(rebasing: bytes[start...]), firstByte: start, linesBefore: line - 1,
-                    documents: documents, report)
+                    documents: met, report)
                 let failure = run.forEachDocument(body)
-                documents = run.documents
+                met = run.documents
+                documents += run.filled
                 guard let failure else { return }
-                if firstUnreadable == nil { firstUnreadable = failure }
-                guard documents < Limits.documents,
+                let begin = max(line, run.documentLine)
+                guard met < Limits.documents,
                     let next = nextDocument(from: max(Int(failure.line), run.documentLine + 1, line + 1))
-                else { return }
+                else { return unread.append(begin..<file.lineCount + 1) }
                 guard failures < Limits.syntaxErrors else {
+                    unread.append(begin..<file.lineCount + 1)
                     return report.error(
                         "too-many-errors", "reading stopped here after \(failures) unreadable documents",
                         at: Mark(line: Int32(next), column: 1))
                 }
+                unread.append(begin..<next)
                 line = next
             }
         }
@@ -47,7 +55,7 @@ struct Composer {
 
     private mutating func refuseFile(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
         report.error(rule, message, at: mark, help: help)
-        firstUnreadable = mark
+        isUnreadable = true
     }
 
     /// The first line from `line` on that is a document marker: no open text or map of YAML can contain one.
@@ -88,6 +96,8 @@ private struct DocumentRun: ~Copyable {
     private var strict: StrictCheck
     private var nodes = 0
     private(set) var documents: Int
+    /// Those of this run that hold something.
+    private(set) var filled = 0
     /// Line where the last document began.
     private(set) var documentLine = 0
 
@@ -119,11 +129,14 @@ private struct DocumentRun: ~Copyable {
                     // The end of the document is read first: an error there belongs to this document.
                     _ = try next(Context())
                     if case .scalar(let scalar) = root.content, scalar.value == .null { break }
+                    filled += 1
                     body(root)
                 default: break
                 }
             }
         } catch {
+            // What could not be understood is something all the same.
+            filled += 1
             return error.mark
         }
     }

@@ -5,11 +5,16 @@ package struct ConfigSource: Sendable, Codable, Equatable {
     /// The path as the user gave it, or as it was found beneath a directory that they gave.
     package var path: String
     package var text: [UInt8]
+    /// Whether messages may repeat lines of it. Not where a link led to it, which somebody may have laid so that they do.
+    package var isQuotable = true
 
-    package init(path: String, text: [UInt8]) {
+    package init(path: String, text: [UInt8], isQuotable: Bool = true) {
         self.path = path
         self.text = text
+        self.isQuotable = isQuotable
     }
+
+    private enum CodingKeys: CodingKey { case path, text }
 }
 
 /// A place in one file: line and column count from 1, columns and lengths count characters (Unicode scalars).
@@ -24,12 +29,14 @@ struct Mark: Hashable, Sendable {
 final class SourceFile {
     let path: String
     let text: [UInt8]
+    private let isQuotable: Bool
     private lazy var lineStarts: [Int] = Self.findLines(text)
     private var lastExcerpt: (line: Int, text: String?)?
 
     init(_ source: ConfigSource) {
         path = source.path
         text = source.text
+        isQuotable = source.isQuotable
     }
 
     /// Line breaks are LF, CR LF and CR, as YAML 1.2 section 5.4 has them.
@@ -72,8 +79,14 @@ final class SourceFile {
         return slice
     }
 
-    /// The line for an excerpt; nil for lines too long to show. One line's text is shared by all its messages.
+    /// The bytes of some lines with their breaks.
+    func bytes(ofLines lines: Range<Int>) -> ArraySlice<UInt8> {
+        text[offset(ofLine: lines.lowerBound)..<offset(ofLine: lines.upperBound)]
+    }
+
+    /// The line for an excerpt; nil for lines too long to show, and for files that are not to be repeated. One line's text is shared by all its messages.
     func excerpt(line: Int) -> String? {
+        guard isQuotable else { return nil }
         if let lastExcerpt, lastExcerpt.line == line { return lastExcerpt.text }
         var slice = bytes(ofLine: line)
         if line == 1, slice.starts(with: Encoding.byteOrderMark) { slice = slice.dropFirst(3) }
