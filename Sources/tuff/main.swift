@@ -1,3 +1,6 @@
+import Dispatch
 import TuffCLI
 
-await TuffProgram.main()
+TuffProgram.prepare()
+Task { await TuffProgram.main() }
+dispatchMain()

@@ -73,7 +73,7 @@ import TuffTestSupport
 
     @Test func coloursAreTheOnlyDifference() {
         let plain = PlanView(Examples.plan).text(Style())
-        var painted = PlanView(Examples.plan).text(Style(color: true))
+        var painted = TerminalText.rendered(PlanView(Examples.plan).text(Style(color: true)))
         #expect(painted != plain)
         painted.replace(#/\u{1b}\[[0-9]+m/#, with: "")
         #expect(painted == plain)

@@ -136,9 +136,10 @@ final class TestFolder {
     /// - Parameters:
     ///   - out: where standard output goes; nil: into a file that is read at the end. Likewise `err`.
     ///   - asNobody: as user 65534 without groups (setpriv(1)); only root can.
+    ///   - within: a command that is given the program and its arguments, and becomes it.
     func start(
         _ arguments: [String], environment: [String] = [], input: String = "/dev/null", out: String? = nil,
-        err: String? = nil, asNobody: Bool = false
+        err: String? = nil, asNobody: Bool = false, within: [String] = []
     ) throws -> Running {
         let bundle = CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
         let program = "/\(bundle)/tuff"
@@ -152,7 +153,9 @@ final class TestFolder {
         // env(1) changes the directory and becomes the program, under the same process id.
         let lowering = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         var argv =
-            (["env", "-C", path] + (asNobody ? lowering : []) + [program] + arguments).map { strdup($0) } + [nil]
+            (["env", "-C", path] + (asNobody ? lowering : []) + within + [program] + arguments).map { strdup($0) } + [
+                nil
+            ]
         var envp = (["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no"] + environment).map { strdup($0) } + [nil]
         defer { for pointer in argv + envp { free(pointer) } }
         var pid: pid_t = 0
@@ -164,9 +167,10 @@ final class TestFolder {
     }
 
     func run(
-        _ arguments: [String], environment: [String] = [], out: String? = nil, asNobody: Bool = false
+        _ arguments: [String], environment: [String] = [], out: String? = nil, asNobody: Bool = false,
+        within: [String] = []
     ) throws -> Ended {
-        try start(arguments, environment: environment, out: out, asNobody: asNobody).wait()
+        try start(arguments, environment: environment, out: out, asNobody: asNobody, within: within).wait()
     }
 
     /// False where the tests themselves have no rights, or the build lies where nobody else may look.

@@ -44,7 +44,7 @@ import TuffTestSupport
         scene.at(0.6, .finished(change: 5, seconds: 1.7))
         scene.at(0.8, Self.moved(4, 3 << 20, of: 3 << 20))
         scene.end()
-        let clear = "\r\u{1B}[K"
+        let clear = TerminalText.lineAnew
         #expect(
             scene.text == clear + "\(first): 0 %, 0 bytes of 20 GiB"
                 + clear + "\(first): 42 %, 8.4 GiB of 20 GiB"
@@ -56,7 +56,7 @@ import TuffTestSupport
     @Test func itIsNoWiderThanTheTerminal() {
         let scene = Scene(.terminal(30))
         scene.at(0, Self.moved(5, 9_019_431_322))
-        let line = scene.text.dropFirst("\r\u{1B}[K".count)
+        let line = scene.text.dropFirst(TerminalText.lineAnew.count)
         #expect(line.count <= 29 && "\(first): 42 %, 8.4 GiB of 20 GiB".hasPrefix(line))
     }
 
@@ -69,7 +69,7 @@ import TuffTestSupport
         let lines = scene.text.split(separator: "\n").map(String.init)
         #expect(lines.count == 4, "\(lines)")
         #expect(lines[1] == "\(first): 2 %, 572.2 MiB of 20 GiB" && lines[2] == "\(first): 5 %, 1.1 GiB of 20 GiB")
-        #expect(!scene.text.contains("\u{1B}"))
+        #expect(!scene.text.contains(TerminalText.lineAnew))
     }
 
     @Test func besideJSONItIsALineOfJSON() {

@@ -49,10 +49,10 @@ struct Job {
             if json {
                 Console.talk(state.json)
             } else {
-                Console.talk(isTerminal ? "\r\(state.text)\u{1b}[K" : state.text + "\n")
+                Console.talk(isTerminal ? TerminalText.lineAnew + state.text : state.text + "\n")
             }
         }
-        if isTerminal { Console.talk("\r\u{1b}[K") }
+        if isTerminal { Console.talk(TerminalText.lineAnew) }
     }
 }
 

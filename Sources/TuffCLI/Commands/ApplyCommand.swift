@@ -85,7 +85,8 @@ struct ApplyCommand: AsyncParsableCommand {
         let config = try global.loadConfig()
         guard let planFile else {
             let loaded = try Documents.load(
-                documents.paths, style: global.errors, consequence: "nothing was planned, nothing was changed")
+                documents.paths, style: global.errors, consequence: "nothing was planned, nothing was changed",
+                pruning: consent.prune)
             return Run(documents: loaded, config: config)
         }
         let file = try PlanFile.decode(try Files.read(planFile), name: planFile)
@@ -147,7 +148,13 @@ extension PlanFile {
     /// Nothing but what was shown is carried out: another plan ends the command.
     func demandSame(_ plan: Plan) throws(Failure) {
         guard PlanFile.digest(of: plan) != digest else { return }
-        Console.talk("Planned then:\n\n\(summary)\nPlanned now:\n\n\(PlanView(plan).text(Style()))\n")
+        // Indented, so that nothing in the file can pass for what is said here.
+        func indented(_ text: String) -> String {
+            text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.isEmpty ? "" : "  \($0)" }
+                .joined(separator: "\n")
+        }
+        Console.talk(
+            "Planned then:\n\n\(indented(summary))\nPlanned now:\n\n\(indented(PlanView(plan).text(Style())))\n")
         throw Failure(
             "the host has changed since the plan was made, and the plan with it; nothing was changed",
             help: "compare the two above and plan again")

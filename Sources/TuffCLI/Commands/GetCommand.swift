@@ -20,6 +20,7 @@ struct GetCommand: AsyncParsableCommand {
         help: ArgumentHelp("Only with these labels, as in tier=db,backup=nightly.", valueName: "selector"))
     var selector: String?
     @OptionGroup var stack: StackOption
+    @OptionGroup var others: AllStacksOption
     @OptionGroup var global: GlobalOptions
     @OptionGroup var host: HostOptions
 
@@ -36,18 +37,23 @@ struct GetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let kind = try Kind(typed: kind)
-        let survey = try await Looking(global: global, host: host, stack: stack).survey(documents.paths)
+        let survey = try await Looking(global: global, host: host, stack: stack, allStacks: others.allStacks).survey(
+            documents.paths)
         survey.observed.warnOfUnseen(global.errors)
         var records = survey.records(of: kind)
         if let name { records = records.filter { $0.id.name == name } }
         if let selector = selector.flatMap(LabelText.parse) { records = records.filter { selector.matches($0.labels) } }
-        let hint = documents.paths.isEmpty && !survey.knowsDirectories ? Survey.directoriesNeedNames : nil
+        let unknown = documents.paths.isEmpty && !survey.knowsDirectories ? Survey.directoriesNeedNames : nil
+        let elsewhere = survey.othersSentence(of: kind)
+        let hints = [elsewhere, unknown].compactMap { $0 }
+        let hint = hints.isEmpty ? nil : hints.joined(separator: " ")
         if let name, records.isEmpty { throw Failure("there is no \(kind.rawValue) '\(name)'", help: hint) }
-        let view = GetView(records, of: kind, wide: format == .wide)
+        let view = GetView(records, of: kind, wide: format == .wide, showsStacks: others.allStacks)
         switch format {
         case .table, .wide:
             if records.isEmpty { Console.talk("no \(kind.plural)\n" + (hint.map { "\($0)\n" } ?? "")) }
             try Console.data(view.text(global.output))
+            if !records.isEmpty, let elsewhere { Console.talk(Layout.printable(elsewhere) + "\n") }
         case .json: try Console.data(view.document.json)
         case .yaml: try Console.data(view.document.yaml)
         case .name: try Console.data(view.names)

@@ -70,6 +70,12 @@ struct StackOption: ParsableArguments {
     }
 }
 
+/// For commands that only look.
+struct AllStacksOption: ParsableArguments {
+    @Flag(help: "Show what belongs to other stacks as well.")
+    var allStacks = false
+}
+
 /// What a person allows beyond making and mending. `plan` takes the same, to show what it would mean.
 struct ConsentOptions: ParsableArguments {
     @Flag(help: "Remove what no document declares: attachments are withdrawn, volumes go to the trash or are let go.")

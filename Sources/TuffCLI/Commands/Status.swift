@@ -9,13 +9,15 @@ struct Status: AsyncParsableCommand {
     @Flag(help: "One line and an exit code, as monitoring plugins have them.") var monitoring = false
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var stack: StackOption
+    @OptionGroup var others: AllStacksOption
     @OptionGroup var global: GlobalOptions
     @OptionGroup var host: HostOptions
 
     func run() async throws {
         let survey: Survey
         do {
-            survey = try await Looking(global: global, host: host, stack: stack).survey(documents.paths)
+            survey = try await Looking(global: global, host: host, stack: stack, allStacks: others.allStacks).survey(
+                documents.paths)
         } catch {
             guard monitoring else { throw error }
             // A monitoring system reads one line and a code, also of what could not be asked.

@@ -37,11 +37,21 @@ package struct Tuff: AsyncParsableCommand {
 
 /// The program: parses, runs, and turns whatever ends a command into words and an exit code.
 package enum TuffProgram {
-    package static func main() async -> Never {
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        if looksAtHost(arguments) { EarlyWorker.prepare() }
-        exit(await run(arguments))
+    private static var arguments: [String] { Array(CommandLine.arguments.dropFirst()) }
+
+    /// To be called first thing, on the only thread: the runtime that `main` needs may itself find nothing to run on.
+    package static func prepare() {
+        do throws(Surroundings.Lack) {
+            try Surroundings.demand()
+            if looksAtHost(arguments) { EarlyWorker.prepare() }
+            try Surroundings.demandThreads()
+        } catch {
+            Console.talk(Failure(error.sentence, help: error.help).text(Style()))
+            exit(ExitStatus.failed)
+        }
     }
+
+    package static func main() async -> Never { exit(await run(arguments)) }
 
     /// Whether the command will want a worker. A guess: wrong, it costs a fork, or the start of a worker later.
     private static func looksAtHost(_ arguments: [String]) -> Bool {

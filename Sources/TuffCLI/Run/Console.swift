@@ -1,14 +1,16 @@
 import Glibc
 import TuffHost
+import TuffModel
 package import SystemPackage
 
-/// Standard output is data, standard error is talk.
+/// Standard output is data, standard error is talk. Nothing else writes to either, except for what `backup restore --to -`
+/// restores; so whatever others wrote goes through `TerminalText` before a terminal gets it.
 package enum Console {
     /// Writes all of `text` to standard output. A reader that went away ends the command quietly; anything else that
     /// keeps data from being written (a full disk) is said, since a program may be waiting for it.
     package static func data(_ text: String) throws(Failure) {
         do {
-            try FileDescriptor.standardOutput.writeAll(text.utf8)
+            try FileDescriptor.standardOutput.writeAll(TerminalText.rendered(text).utf8)
         } catch Errno.brokenPipe {
             throw Failure(nil)
         } catch {
@@ -18,7 +20,7 @@ package enum Console {
 
     /// Writes to standard error, which nobody has to read: losing talk is no reason to stop working.
     package static func talk(_ text: String) {
-        _ = try? FileDescriptor.standardError.writeAll(text.utf8)
+        _ = try? FileDescriptor.standardError.writeAll(TerminalText.rendered(text).utf8)
     }
 
     package static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
@@ -63,8 +65,10 @@ package enum Console {
     /// A write to a closed pipe becomes an error instead of the end of the process: an apply whose reader went away
     /// must still finish what it started.
     /// A handler that does nothing rather than SIG_IGN, which would stay in force in the programs we start.
+    /// Likewise a file that grows beyond RLIMIT_FSIZE.
     package static func surviveBrokenPipes() {
         _ = signal(SIGPIPE) { _ in }
+        _ = signal(SIGXFSZ) { _ in }
     }
 }
 

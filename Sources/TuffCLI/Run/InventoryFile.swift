@@ -24,7 +24,7 @@ package struct InventoryFile: Codable, Equatable {
         get throws {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+            return PrintedText.escapedJSON(String(decoding: try encoder.encode(self), as: UTF8.self)) + "\n"
         }
     }
 
@@ -52,7 +52,8 @@ package struct InventoryFile: Codable, Equatable {
             return file
         } catch {
             throw Failure(
-                "\(name) is not what 'tuff inventory' of \(TuffVersion.current) writes: \(Self.complaint(error))",
+                "\(name) is not what 'tuff inventory' of \(TuffVersion.current) writes: "
+                    + Layout.printable(Self.complaint(error)),
                 help: "write it anew with this version")
         }
     }

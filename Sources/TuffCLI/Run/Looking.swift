@@ -8,6 +8,8 @@ struct Looking {
     var global: GlobalOptions
     var host: HostOptions
     var stack: StackOption
+    /// Also what belongs to other stacks.
+    var allStacks = false
 
     /// - Parameter sectors: also how large the sectors of groups are.
     func survey(_ paths: [String], sectors: Bool = false) async throws(Failure) -> Survey {
@@ -19,7 +21,7 @@ struct Looking {
         let (ledger, error) = ledger(session)
         let observed = await session.reconciler.observe(
             state ?? DesiredState(), context: context, ledger: ledger, sectors: sectors)
-        return Survey(desired: state, observed: observed, context: context, ledgerError: error)
+        return Survey(desired: state, observed: observed, context: context, ledgerError: error, allStacks: allStacks)
     }
 
     /// Who only looks does without a ledger that cannot be read, and says so.

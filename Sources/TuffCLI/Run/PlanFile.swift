@@ -43,7 +43,7 @@ package struct PlanFile: Codable, Equatable {
         seal = sealed
     }
 
-    private var sealed: String {
+    var sealed: String {
         var copy = self
         copy.seal = ""
         let encoder = JSONEncoder()
@@ -85,6 +85,8 @@ package struct PlanFile: Codable, Equatable {
             var format: Int
             var kind: String
             var tuff: String?
+
+            var writer: String { tuff.map { PrintedText.quoted($0) } ?? "unknown" }
         }
         guard let header = try? JSONDecoder().decode(Header.self, from: data), header.kind == "PlanFile" else {
             throw Failure("\(name) is no plan file", help: "'tuff plan -f PATH --out FILE' writes one")
@@ -93,11 +95,11 @@ package struct PlanFile: Codable, Equatable {
             throw Failure(
                 "\(name) has plan file format \(header.format), and this is tuff \(TuffVersion.current), which knows "
                     + "formats up to \(currentFormat)",
-                help: "apply it with the tuff that wrote it (\(header.tuff ?? "unknown"))")
+                help: "apply it with the tuff that wrote it (\(header.writer))")
         }
         guard let file = try? JSONDecoder().decode(PlanFile.self, from: data) else {
             throw Failure(
-                "\(name) is damaged, or another version of tuff wrote it (\(header.tuff ?? "unknown")); nothing was changed",
+                "\(name) is damaged, or another version of tuff wrote it (\(header.writer)); nothing was changed",
                 help: "plan again")
         }
         guard file.seal == file.sealed else {

@@ -51,6 +51,18 @@ package struct ResourceRecord: Sendable {
     package var degraded: Condition? { conditions.first { $0.type == "Degraded" } }
 }
 
+extension ResourceRecord {
+    /// The stack that what is there belongs to; nil: it is only declared, or belongs to none.
+    package var stack: String? {
+        switch facts {
+        case .volume(let facts): facts.stored?.marks.stack
+        case .snapshot(let facts): facts.stored?.marks.stack
+        case .attachment(let facts): facts.volume?.stored?.marks.stack
+        case .pool, .other: nil
+        }
+    }
+}
+
 package struct PoolFacts: Sendable {
     package var declared: Declared<PoolSpec>?
     package var backend: StorageBackend

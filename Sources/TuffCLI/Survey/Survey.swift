@@ -4,6 +4,8 @@ package import TuffPlanning
 /// Joins what is declared, what was seen, and what the plan says of it, resource by resource.
 package struct Survey: Sendable {
     package var records: [ResourceRecord]
+    /// What belongs to other stacks and is not among `records`.
+    package var hidden: [ResourceRecord] = []
     package var observed: ObservedState
     package var context: PlanContext
     /// Nil: no documents were given, only what exists is shown.
@@ -14,7 +16,8 @@ package struct Survey: Sendable {
     package var ledgerError: HostError?
 
     package init(
-        desired: DesiredState?, observed: ObservedState, context: PlanContext, ledgerError: HostError? = nil
+        desired: DesiredState?, observed: ObservedState, context: PlanContext, ledgerError: HostError? = nil,
+        allStacks: Bool = false
     ) {
         self.ledgerError = ledgerError
         self.observed = observed
@@ -24,6 +27,23 @@ package struct Survey: Sendable {
         let builder = SurveyBuilder(
             desired: desired ?? DesiredState(), observed: observed, context: context, plan: plan)
         records = builder.records()
+        guard !allStacks else { return }
+        let isOther = { (record: ResourceRecord) in record.stack.map { $0 != context.stack } ?? false }
+        hidden = records.filter(isOther)
+        let foreign = builder.backends(ofOthersThan: context.stack)
+        records.removeAll { record in
+            if case .pool(let facts) = record.facts, facts.declared == nil { return foreign.contains(facts.backend) }
+            return isOther(record)
+        }
+    }
+
+    /// How many there are in other stacks, and how to see them; nil: none.
+    package func othersSentence(of kind: Kind? = nil) -> String? {
+        let others = hidden.filter { kind == nil || $0.id.kind == kind }
+        let counts = Dictionary(grouping: others.compactMap(\.stack), by: \.self).mapValues(\.count)
+        guard !counts.isEmpty else { return nil }
+        let names = counts.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value))" }.joined(separator: ", ")
+        return "Other stacks have \(others.count) more: \(names). --all-stacks shows them, --stack NAME one of them."
     }
 
     package func records(of kind: Kind) -> [ResourceRecord] { records.filter { $0.id.kind == kind } }
@@ -134,6 +154,12 @@ struct SurveyBuilder {
             if record.location != nil { record.notes = changes[record.id]?.notes ?? [] }
             return record
         }.sorted { $0.id < $1.id }
+    }
+
+    /// Where nothing is of this stack.
+    func backends(ofOthersThan stack: String) -> Set<StorageBackend> {
+        let own = Set(index.volumes.lazy.filter { $0.marks.stack == stack }.map(\.backend))
+        return Set(index.volumes.map(\.backend)).subtracting(own)
     }
 
     private func others() -> [ResourceRecord] {

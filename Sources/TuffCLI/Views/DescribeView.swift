@@ -38,7 +38,7 @@ package struct DescribeView: View {
             facts += Layout.wrap(note, width: Style.width - 15).enumerated().map { [$0 == 0 ? "Note" : "", $1] }
         }
         if !record.labels.isEmpty { facts.append(["Labels", LabelText.text(record.labels)]) }
-        var text = style.paint("\(record.id)", .bold) + "\n\n"
+        var text = style.paint(Layout.printable("\(record.id)"), .bold) + "\n\n"
         switch record.facts {
         case .pool(let pool): text += Layout.table(facts + Self.rows(pool), indent: "  ")
         case .volume(let volume):
@@ -207,17 +207,18 @@ package struct InitiatorCommands {
             return "\nThe commands for its initiator are known once the volume exists and has a portal.\n"
         }
         var text = "\nOn the initiator, as root, with open-iscsi. Its /etc/iscsi/initiatorname.iscsi must read\n"
-        text += "InitiatorName=\(facts.initiator)\n\n"
-        text += lines.map { "  \($0)\n" }.joined() + "\n"
+        text += Layout.printable("InitiatorName=\(facts.initiator)") + "\n\n"
+        text += lines.map { "  \(Layout.printable($0))\n" }.joined() + "\n"
         if let chap {
-            text += "PASSWORD is what \(chap.initiator.password.file) on \(facts.node) holds"
-            text += chap.mutual.map { ",\nMUTUAL_PASSWORD what \($0.password.file) holds.\n" } ?? ".\n"
+            text += Layout.printable("PASSWORD is what \(chap.initiator.password.file) on \(facts.node) holds")
+            let mutual = chap.mutual.map { Layout.printable("MUTUAL_PASSWORD what \($0.password.file) holds") }
+            text += (mutual.map { ",\n\($0)" } ?? "") + ".\n"
         } else if facts.access?.chapUser != nil {
             text += "PASSWORD stands for the CHAP secret, which only its document's passwordFrom names.\n"
         }
         if facts.driver == .lio, let serial = facts.volume?.serial {
             text += "The disk appears as \(DiskName.byID(serial: serial)).\n"
         }
-        return text + "After the volume has grown: iscsiadm -m node -T \(iqn) --rescan\n"
+        return text + Layout.printable("After the volume has grown: iscsiadm -m node -T \(iqn) --rescan") + "\n"
     }
 }

@@ -5,8 +5,11 @@ package struct GetView: View {
     package var records: [ResourceRecord]
     package var of: Kind
     package var wide: Bool
+    /// Whether each line says whose it is.
+    package var showsStacks: Bool
 
-    package init(_ records: [ResourceRecord], of kind: Kind, wide: Bool = false) {
+    package init(_ records: [ResourceRecord], of kind: Kind, wide: Bool = false, showsStacks: Bool = false) {
+        self.showsStacks = showsStacks
         self.records = records
         self.of = kind
         self.wide = wide
@@ -17,14 +20,16 @@ package struct GetView: View {
     package var body: [String: Tree] { ["items": .list(records.map(RecordTree.tree))] }
 
     /// `Volume/db-data`, a line each.
-    package var names: String { records.map { "\($0.id)\n" }.joined() }
+    package var names: String { records.map { Layout.printable("\($0.id)") + "\n" }.joined() }
 
     package func text(_ style: Style) -> String {
         guard !records.isEmpty else { return "" }
         let (head, tail) = columns
-        let header = ["NAME", "READY", "REASON"] + head + (wide ? tail : [])
+        let stacks = showsStacks ? ["STACK"] : []
+        let header = stacks + ["NAME", "READY", "REASON"] + head + (wide ? tail : [])
         let rows = records.map { record in
-            [record.id.name, Self.ready(record), Self.reason(record)] + cells(record)
+            (showsStacks ? [record.stack ?? "-"] : [])
+                + [record.id.name, Self.ready(record), Self.reason(record)] + cells(record)
         }
         return Layout.table([header] + rows)
     }

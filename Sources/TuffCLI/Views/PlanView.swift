@@ -25,7 +25,7 @@ package struct PlanView: View {
 
     package func text(_ style: Style) -> String {
         let context = plan.context
-        var text = "Node \(context.config.node), stack \(context.stack), \(context.now)\n\n"
+        var text = Layout.printable("Node \(context.config.node), stack \(context.stack), \(context.now)") + "\n\n"
         let due = plan.changes.filter { $0.action == .due }
         let shown = plan.changes.filter { ($0.action != .unchanged || !$0.notes.isEmpty) && $0.action != .due }
         if !shown.isEmpty {

@@ -77,7 +77,7 @@ package final class ProgressTalk: Sendable {
             }
             // A line that goes on in the next one could not be written over.
             let line = Layout.printable(parts.joined(separator: "; ")).prefix(max(width - 1, 20))
-            talk(Self.clear + line)
+            talk(TerminalText.lineAnew + line)
             state.isOpen = true
         case .lines:
             guard isDue(change, after: 60, &state) else { return }
@@ -104,9 +104,6 @@ package final class ProgressTalk: Sendable {
 
     private func close(_ state: inout State) -> String {
         defer { state.isOpen = false }
-        return state.isOpen ? Self.clear : ""
+        return state.isOpen ? TerminalText.lineAnew : ""
     }
-
-    /// To the line's beginning, and all of it erased (ECMA-48, EL).
-    private static let clear = "\r\u{1B}[K"
 }

@@ -121,7 +121,8 @@ package struct StatusView: View {
         let verdict =
             problems.isEmpty
             ? style.paint("all is well", .green) : style.paint(Layout.count(problems.count, "problem"), .red)
-        var text = "Node \(context.config.node), stack \(context.stack), \(context.now): \(verdict)\n\n"
+        let place = Layout.printable("Node \(context.config.node), stack \(context.stack), \(context.now)")
+        var text = "\(place): \(verdict)\n\n"
         text += Layout.table(summary, indent: "  ")
         let storage = storageRows
         if !storage.isEmpty {
@@ -134,10 +135,12 @@ package struct StatusView: View {
                 let lines = Layout.wrap(
                     Layout.printable("\(problem.reason): \(problem.message)"), width: max(38, 96 - subjects))
                 for (index, line) in lines.enumerated() {
-                    text += "  " + Layout.pad(index == 0 ? problem.subject : "", to: subjects) + "  \(line)\n"
+                    let subject = index == 0 ? Layout.printable(problem.subject) : ""
+                    text += "  " + Layout.pad(subject, to: subjects) + "  \(line)\n"
                 }
             }
         }
+        if let others = survey.othersSentence() { text += "\n" + Layout.printable(others) + "\n" }
         if survey.plan == nil {
             text += "\nNo documents were given (-f): only what exists is judged.\n"
             if !survey.knowsDirectories { text += Survey.directoriesNeedNames + "\n" }
@@ -219,6 +222,8 @@ package struct StatusView: View {
                     ])
                 }),
             "sessions": .int(sessions),
+            "otherStacks": .map(
+                Dictionary(grouping: survey.hidden.compactMap(\.stack), by: \.self).mapValues { .int($0.count) }),
             "resources": .list(survey.records.map(RecordTree.tree)),
             "volumeGroups": .list(
                 groups.map {

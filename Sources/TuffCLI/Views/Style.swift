@@ -19,7 +19,7 @@ package struct Style: Sendable {
 
     package func paint(_ text: String, _ ink: Ink?) -> String {
         guard color, let ink, !text.isEmpty else { return text }
-        return "\u{1b}[\(ink.rawValue)m\(text)\u{1b}[0m"
+        return TerminalText.painted(text, ink.rawValue)
     }
 }
 

@@ -79,7 +79,8 @@ extension Tree {
         entries.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
     }
 
-    private static func quoted(_ value: String) -> String {
+    /// - Parameter isYAML: YAML has an escape of eight digits where JSON writes two of four.
+    private static func quoted(_ value: String, isYAML: Bool = false) -> String {
         var text = "\""
         for scalar in value.unicodeScalars {
             switch scalar {
@@ -87,9 +88,10 @@ extension Tree {
             case "\\": text += "\\\\"
             case "\n": text += "\\n"
             case "\t": text += "\\t"
-            case _ where scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value):
-                text += "\\u" + Hex.digits(scalar.value, width: 4)
-            default: text.unicodeScalars.append(scalar)
+            case _ where isYAML && scalar.value > 0xffff && !PrintedText.shows(scalar):
+                text += "\\U" + Hex.digits(scalar.value, width: 8)
+            // Also what turns the direction of writing: this is read on terminals as well.
+            default: text += PrintedText.escapedJSON(scalar)
             }
         }
         return text + "\""
@@ -160,6 +162,7 @@ extension Tree {
             }
         }
         let startsWithLetter = value.utf8.first.map { ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7a } ?? false
-        return safe && startsWithLetter && !words.contains(value.lowercased()) ? value : quoted(value)
+        return safe && startsWithLetter && !words.contains(value.lowercased())
+            ? value : quoted(value, isYAML: true)
     }
 }
