@@ -24,9 +24,15 @@ struct PreconditionTests {
         return error
     }
 
+    /// An `lvm` that writes down what it was asked, without the settings that every command has (`LVMSettings`).
+    private func answer(_ status: Int) throws {
+        let asked = "verb=$1; shift 3; echo \"$verb $@\" >\(folder.at("arguments"))"
+        try folder.tool("lvm", "\(asked); cat \(folder.at("report")); exit \(status)")
+    }
+
     private func volume(_ report: String, status: Int = 0, size: Int64? = 1024) async throws -> HostError? {
         try folder.write("report", report)
-        try folder.tool("lvm", "echo \"$@\" >\(folder.at("arguments")); cat \(folder.at("report")); exit \(status)")
+        try answer(status)
         return await check(
             .logicalVolume(group: "vg0", name: "v-a", uuid: "AbC", uid: uid, size: size.map { ByteCount($0) }))
     }
@@ -55,8 +61,7 @@ struct PreconditionTests {
     func thinPool() async throws {
         func check(_ report: String, status: Int = 0) async throws -> HostError? {
             try folder.write("report", report)
-            try folder.tool(
-                "lvm", "echo \"$@\" >\(folder.at("arguments")); cat \(folder.at("report")); exit \(status)")
+            try answer(status)
             return await self.check(.thinPool(group: "vg0", name: "tp"))
         }
         #expect(try await check(report(#"{"lv_name":"tp", "segtype":"thin-pool", "origin":""}"#)) == nil)
@@ -152,8 +157,7 @@ struct PreconditionTests {
     func identification() async throws {
         func identify(_ rows: [String], status: Int = 0) async throws -> HostError? {
             try folder.write("report", #"{"report":[{"lv":[\#(rows.joined(separator: ","))]}]}"#)
-            try folder.tool(
-                "lvm", "echo \"$@\" >\(folder.at("arguments")); cat \(folder.at("report")); exit \(status)")
+            try answer(status)
             return await failure { () throws(HostError) in
                 try await machine.perform([.identify(group: "vg0", [uid])])
             }
