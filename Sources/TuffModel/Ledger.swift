@@ -30,6 +30,14 @@ package struct Ledger: Hashable, Codable, Sendable {
         package var sharedSince: Instant?
         /// Why it could not be activated when that was last tried; nil: it could, or nobody tried.
         package var activationFault: String?
+        /// The name of its target, and its serial number where that is not its uid's: nothing new gets them without a word.
+        package var iqn: String?
+        package var serial: String?
+        /// Names that its document had before it was renamed, the last one last; nil: none.
+        package var formerly: [String]?
+        /// Volumes that no document declared when this one was made in their pool with their size. Nil once a person said that
+        /// it is a new one, or where there were none.
+        package var beside: [UID]?
 
         package init(
             stack: String, resource: ResourceID, standing: Standing = .live, uid: UID? = nil, uuid: String? = nil,
@@ -59,11 +67,33 @@ package struct Ledger: Hashable, Codable, Sendable {
         }
     }
 
+    /// A document of another stack that could not be carried out because of an object.
+    package struct Wait: Hashable, Codable, Sendable {
+        package var stack: String
+        package var resource: ResourceID
+        /// What has the name or the target that it asks for.
+        package var uid: UID
+        /// The last pass of that stack in which it did.
+        package var seen: Instant
+
+        package init(stack: String, resource: ResourceID, uid: UID, seen: Instant) {
+            self.stack = stack
+            self.resource = resource
+            self.uid = uid
+            self.seen = seen
+        }
+
+        /// A stack that nobody has applied for a month waits for nothing any more.
+        package func isCurrent(at now: Int64) -> Bool { seen.secondsSince1970 > now - 30 * 86400 }
+    }
+
     package var version = Self.currentVersion
     /// Sorted by stack and resource; one for each.
     package var entries: [Entry] = []
     /// Those of the last 24 hours, oldest first.
     package var removals: [Removal] = []
+    /// What documents of any stack waited for in the last pass of theirs, because it is another stack's; nil: nothing.
+    package var waits: [Wait]?
     /// When the last pass observed.
     package var lastPass: Instant?
     /// The clock at the last pass that believed it; nil: none did since it was last confirmed.
@@ -142,6 +172,7 @@ package struct Ledger: Hashable, Codable, Sendable {
 
     package mutating func forget(_ resource: ResourceID, stack: String) {
         entries.removeAll { $0.stack == stack && $0.resource == resource }
+        waits?.removeAll { $0.stack == stack && $0.resource == resource }
     }
 }
 

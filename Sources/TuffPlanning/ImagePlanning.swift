@@ -53,7 +53,7 @@ extension PlanningPass {
         return addFilling(
             from: image, to: begun, [creation(of: begun)], declared,
             "create \(begun.size ?? .zero) in pool \(pool.name) from \(image.description) (\(begun.location))",
-            notes + formerNotes(stored.marks.role.resource))
+            notes + formerNotes(stored.marks))
     }
 
     /// Fills a volume whose filling was interrupted, or never begun.

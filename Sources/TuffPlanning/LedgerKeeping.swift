@@ -10,6 +10,8 @@ extension Ledger {
         var next = self
         let index = StorageIndex(observed)
         for volume in index.volumes { next.see(volume, at: context.now) }
+        next.seeNewcomers(since: self, index, desired, context)
+        next.seeWaits(index, desired, context)
         next.watchHandovers(index, observed, desired, context)
         for declared in desired.pools.values where declared.spec.node ?? context.config.node == context.config.node {
             next.see(declared, in: observed, context)
@@ -38,6 +40,7 @@ extension Ledger {
                     continue
                 }
                 let destroys = change.action == .purge || change.risk == .destroysData
+                if !plan.context.consent.allowBlank.isEmpty { next.settle(change.uid) }
                 next.entries[index].standing = destroys ? .purged : .leaving
             }
             guard change.isGuarded else { continue }
@@ -45,6 +48,14 @@ extension Ledger {
                 Removal(stack: plan.context.stack, resource: change.resource, at: plan.context.now))
         }
         return next
+    }
+
+    /// It goes on a person's word that what was made beside it is another one.
+    private mutating func settle(_ uid: UID?) {
+        for index in entries.indices {
+            entries[index].beside?.removeAll { $0 == uid }
+            if entries[index].beside?.isEmpty == true { entries[index].beside = nil }
+        }
     }
 
     /// A pool that no document names and that held nothing we remember need not be looked for.
@@ -62,6 +73,7 @@ extension Ledger {
     private mutating func see(_ volume: StoredVolume, at now: Instant) {
         guard volume.size != nil, volume.marks.operation != Marks.creating else { return }
         let resource = volume.marks.role.resource, stack = volume.marks.stack
+        let known = entries.first { $0.uid == volume.uid && $0.stack == stack && $0.resource.kind == resource.kind }
         // A volume that was renamed is not lost under its old name.
         entries.removeAll { $0.uid == volume.uid && ($0.resource != resource || $0.stack != stack) }
         let isLive = volume.standing == .live
@@ -75,7 +87,59 @@ extension Ledger {
             stack: stack, resource: resource, standing: isLive ? .live : .leaving, uid: volume.uid,
             uuid: volume.uuid, place: volume.location.description, seen: now, sharedSince: former?.sharedSince)
         if !volume.active, former?.uid == volume.uid { next.activationFault = former?.activationFault }
+        next.iqn = volume.marks.iqn
+        next.serial = volume.marks.serial
+        next.beside = known?.beside
+        var names = known?.formerly ?? []
+        if let known, known.resource != resource { names.append(known.resource.name) }
+        names.removeAll { $0 == resource.name }
+        next.formerly = names.isEmpty ? nil : names.suffix(Self.mostFormerNames)
         record(next)
+    }
+
+    /// How many former names of a volume are remembered.
+    private static let mostFormerNames = 4
+
+    /// Volumes that were made since the last pass although something that nobody declares has their pool and size. Where there
+    /// was no pass, everything would be new.
+    private mutating func seeNewcomers(
+        since former: Ledger, _ index: StorageIndex, _ desired: DesiredState, _ context: PlanContext
+    ) {
+        guard former.lastPass != nil else { return }
+        let volumes = index.volumes.filter {
+            $0.standing == .live && $0.marks.stack == context.stack && $0.marks.kind == .volume && !$0.marks.adopted
+        }
+        let heirs = Set(desired.volumes.values.compactMap(\.metadata.renamedFrom))
+        let strays = volumes.filter { desired.volumes[$0.marks.name] == nil && !heirs.contains($0.marks.name) }
+        guard !strays.isEmpty else { return }
+        let known = Set(former.entries.compactMap(\.uid))
+        for volume in volumes where !known.contains(volume.uid) && desired.volumes[volume.marks.name] != nil {
+            let resource = volume.marks.role.resource
+            let beside = strays.filter {
+                $0.backend == volume.backend && $0.size == volume.size && known.contains($0.uid)
+            }
+            guard !beside.isEmpty, let position = entries.firstIndex(where: { $0.uid == volume.uid }),
+                !context.consent.allowBlank.contains(resource), !context.consent.recreate.contains(resource)
+            else { continue }
+            entries[position].beside = beside.map(\.uid).sorted()
+        }
+    }
+
+    /// Documents of this stack whose volume is not there, while another stack's has its place or its target.
+    private mutating func seeWaits(_ index: StorageIndex, _ desired: DesiredState, _ context: PlanContext) {
+        let others = index.volumes.filter { $0.marks.stack != context.stack && $0.standing != .released }
+        var found = (waits ?? []).filter { $0.stack != context.stack && $0.isCurrent(at: context.now.secondsSince1970) }
+        if !others.isEmpty {
+            for (name, declared) in desired.volumes.sorted(by: { $0.key < $1.key })
+            where index.live(.volume(name), context.stack).isEmpty {
+                let iqn = declared.spec.identity?.iqn ?? "\(context.config.iqnBase):\(name)"
+                let object = Marks.Role.volume(name).objectName
+                found += others.filter { $0.marks.iqn == iqn || $0.location.objectName == object }.map {
+                    Wait(stack: context.stack, resource: ResourceID(.volume, name), uid: $0.uid, seen: context.now)
+                }
+            }
+        }
+        waits = found.isEmpty ? nil : found
     }
 
     /// A handover is timed from the pass that first saw two initiators, and ends when one of them is gone or a document

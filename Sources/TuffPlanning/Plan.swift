@@ -84,6 +84,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let secretUnavailable = Reason(rawValue: "SecretUnavailable")
     /// The image a volume is to be made from is missing, damaged, or of a sort that is not read.
     package static let imageUnusable = Reason(rawValue: "ImageUnusable")
+    /// A declared document waits for it, or may mean it: it is not taken away.
+    package static let awaited = Reason(rawValue: "Awaited")
+    /// It would be new beside something undeclared of its pool and size, and may be that under another name.
+    package static let renameUnclear = Reason(rawValue: "RenameUnclear")
     package static let nameTaken = Reason(rawValue: "NameTaken")
     package static let marksDamaged = Reason(rawValue: "MarksDamaged")
     package static let dataMissing = Reason(rawValue: "DataMissing")

@@ -35,6 +35,14 @@ struct PlanBuilder {
     /// Whether the change that was added last does nothing but say why.
     var endsBlocked: Bool { changes.last.map { [.blocked, .unsupported].contains($0.action) } ?? false }
 
+    /// Resources whose lines so far say why they are not carried out.
+    var blocked: Set<ResourceID> {
+        Set(changes.filter { [.blocked, .unsupported].contains($0.action) }.map(\.resource))
+    }
+
+    /// Objects that the lines so far are about.
+    var uids: Set<UID> { Set(changes.compactMap(\.uid)) }
+
     private mutating func note(_ step: Step, _ id: Int) {
         switch step {
         case .volume(.copy(_, let uid, _, _, _)), .volume(.snapshotThick(_, let uid, _, _, _, _)),

@@ -61,8 +61,16 @@ struct PlanningPass {
     var claimed: [DeviceNumber: String] = [:]
     /// Temporary snapshots that this plan copies from.
     var temporariesInUse: Set<UID> = []
-    /// Snapshots that something is still to be made from or rolled back to, and what that is.
-    var wantedSnapshots: [String: ResourceID] = [:]
+    /// Documents that wait for what others have.
+    var waiting = Waiting()
+    /// Objects that declared volumes and snapshots stand for, or would if nothing were in the way.
+    var meant: Set<UID> = []
+    /// Volumes and snapshots in use or in the trash that no document declares or takes over.
+    var unclaimed: [StoredVolume] = []
+    /// What the ledger remembers of objects that were renamed, or made beside something of their pool and size.
+    let histories: [UID: Ledger.Entry]
+    /// New volumes of this plan by pool and size.
+    var newcomers: [Claim: ResourceID] = [:]
     /// What policies' snapshots of this plan are called.
     var runNames: Set<String> = []
     /// What pools made in this plan come to, by name, and what thin pools among them take of groups that are there.
@@ -93,6 +101,11 @@ struct PlanningPass {
         formerPools = Dictionary(
             grouping: observed.ledger.entries.filter { $0.resource.kind == .pool && $0.stack == context.stack },
             by: \.place)
+        histories = Dictionary(
+            observed.ledger.entries.compactMap { entry in
+                entry.uid.flatMap { entry.formerly == nil && entry.beside == nil ? nil : ($0, entry) }
+            }
+        ) { first, _ in first }
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
@@ -118,12 +131,13 @@ struct PlanningPass {
 
     mutating func run(_ desired: DesiredState) -> Plan {
         poolsElsewhere = planPools(desired)
+        unclaimed = ownVolumes.filter { $0.standing != .released && isUnclaimed($0) && isAtHome($0) }
         for name in volumes.keys.sorted() { _ = outcome(of: .volume(name)) }
         for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
+        findWaiting(desired)
         planWithdrawals(desired)
         attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
         planRestores(desired)
-        wantedSnapshots = snapshotsWanted()
         for declared in desired.attachments.values.sorted(by: Self.comesFirst) {
             planAttachment(declared, outcomes[.volume(declared.spec.volume)])
         }
@@ -135,6 +149,7 @@ struct PlanningPass {
         planStrayTargets(desired)
         planDamaged()
         planTwins()
+        planDepartures(desired)
         var plan = builder.plan(context: context)
         var unproven: Refusal?
         if !plan.steps.isEmpty {
@@ -148,7 +163,7 @@ struct PlanningPass {
     private static func heirs(_ desired: DesiredState) -> [Marks.Role: Marks.Role] {
         var heirs: [Marks.Role: Marks.Role] = [:]
         func add(_ metadata: Metadata, _ role: Marks.Role, isDeclared: (String) -> Bool) {
-            if let former = metadata.annotations[renamedFrom], !isDeclared(former) { heirs[role.named(former)] = role }
+            if let former = metadata.renamedFrom, !isDeclared(former) { heirs[role.named(former)] = role }
         }
         for declared in desired.volumes.values {
             add(declared.metadata, .volume(declared.metadata.name)) { desired.volumes[$0] != nil }
@@ -159,11 +174,9 @@ struct PlanningPass {
         return heirs
     }
 
-    private static let renamedFrom = "tuff.dev/renamed-from"
-
     /// What it was called before, unless a document still has that name.
     func former(_ role: Marks.Role, _ metadata: Metadata) -> Marks.Role? {
-        metadata.annotations[Self.renamedFrom].map(role.named).flatMap { isDeclared($0) ? nil : $0 }
+        metadata.renamedFrom.map(role.named).flatMap { isDeclared($0) ? nil : $0 }
     }
 
     func isDeclared(_ role: Marks.Role) -> Bool {

@@ -98,34 +98,6 @@ extension PlanningPass {
         }
     }
 
-    // MARK: What is still needed
-
-    /// Snapshots by name that a declared volume is still to be made from, or a Restore to roll back to.
-    func snapshotsWanted() -> [String: ResourceID] {
-        var wanted: [String: ResourceID] = [:]
-        for (name, declared) in volumes {
-            guard case .snapshot(let snapshot)? = declared.spec.source,
-                !index.live(.volume(name), context.stack).contains(where: { $0.marks.operation == nil })
-            else { continue }
-            let resource = ResourceID(.volume, name)
-            wanted[snapshot] = min(wanted[snapshot] ?? resource, resource)
-        }
-        for (name, declared) in restores {
-            guard case .snapshot(let snapshot) = declared.spec.from else { continue }
-            let volume = index.live(.volume(declared.spec.volume), context.stack).first
-            let key = RestoreKey.of(name, declared.spec.volumeUID)
-            if let volume, volume.uid != declared.spec.volumeUID || volume.marks.executed.contains(key) { continue }
-            wanted[snapshot] = wanted[snapshot] ?? ResourceID(.restore, name)
-        }
-        return wanted
-    }
-
-    func wantedObstacle(_ stored: StoredVolume) -> Obstacle? {
-        guard case .snapshot(let name) = stored.marks.role, stored.standing == .live, let by = wantedSnapshots[name]
-        else { return nil }
-        return Obstacle(.inUse, "\(by) still needs \(stored.location)")
-    }
-
     // MARK: Keeping
 
     /// Judges a volume's snapshots of one policy by its rule, the one that is due now among them.
@@ -168,8 +140,8 @@ extension PlanningPass {
                 PlannedChange(
                     resource, action, sentence, reason: reason, location: declared.location, uid: stored.uid))
         }
-        if let by = wantedObstacle(stored) {
-            return add(.unchanged, "kept beyond its time: \(by.sentence)", .expired)
+        if let obstacle = waitObstacle(of: stored) {
+            return add(.unchanged, "kept beyond its time: \(obstacle.sentence)", .expired)
         }
         let summary =
             "destroy \(stored.size ?? .zero) of \(time), which SnapshotPolicy/\(declared.metadata.name) no longer keeps "
@@ -180,7 +152,7 @@ extension PlanningPass {
         gone.policy = Marks.expiry
         let trash = stored.location(under: gone)
         let obstacle =
-            removalObstacle() ?? purgeObstacle(stored)
+            removalObstacle(of: stored) ?? purgeObstacle(stored)
             ?? (trash != stored.location && index.isTaken(trash)
                 ? Obstacle(.nameTaken, "\(trash) exists and is not this snapshot; rename it") : nil)
         if let obstacle { return add(.blocked, obstacle.sentence, obstacle.reason) }

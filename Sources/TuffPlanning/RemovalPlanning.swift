@@ -32,7 +32,7 @@ extension PlanningPass {
         switch stored.standing {
         case .released: return
         case .live where isDeclared(role) || isBeingRenamed(role): return
-        case .trashed where comesBack(stored): return
+        case .trashed where meant.contains(stored.uid): return
         case .live, .trashed: break
         }
         list(
@@ -47,20 +47,13 @@ extension PlanningPass {
         switch stored.standing {
         case .released: return
         case .live where isDeclared(role) || isBeingRenamed(role) || isKeptByPolicy(stored): return
-        case .trashed where comesBack(stored) || stored.marks.until.map({ $0 >= context.now }) ?? true: return
+        case .trashed where meant.contains(stored.uid) || stored.marks.until.map({ $0 >= context.now }) ?? true: return
         case .live, .trashed: break
         }
         builder.add(
             PlannedChange(
                 role.resource, .blocked, "\(stored.location): \(obstacle.sentence)", reason: obstacle.reason,
                 uid: stored.uid))
-    }
-
-    /// Its document brings it back from the trash.
-    private func comesBack(_ stored: StoredVolume) -> Bool {
-        let role = stored.marks.role
-        return isDeclared(role) && index.live(role, context.stack).isEmpty
-            && index.trashed(role, context.stack).first == stored
     }
 
     private mutating func list(_ stored: StoredVolume, _ sentence: String) {
@@ -109,17 +102,17 @@ extension PlanningPass {
     }
 
     /// Whether a document takes over what has this name, which therefore is no longer declared and yet in use.
-    private func isBeingRenamed(_ role: Marks.Role) -> Bool {
+    func isBeingRenamed(_ role: Marks.Role) -> Bool {
         heirs[role].map { index.live($0, context.stack).isEmpty } ?? false
     }
 
     private mutating func planRemoval(of stored: StoredVolume) {
         let resource = stored.marks.role.resource
         guard context.consent.prune else {
-            return list(stored, "\(abandonment(of: stored)); \(fate(of: stored))")
+            return list(stored, "\(abandonment(of: stored)); \(fate(of: stored))\(resemblance(of: stored))")
         }
         let obstacle =
-            removalObstacle() ?? standingObstacle(stored) ?? accessObstacle(stored) ?? wantedObstacle(stored)
+            removalObstacle(of: stored) ?? standingObstacle(stored) ?? accessObstacle(stored)
         if let obstacle {
             builder.add(
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
@@ -148,6 +141,7 @@ extension PlanningPass {
 
     private func fate(of stored: StoredVolume) -> String {
         if stored.marks.protect { return "it is protected and stays" }
+        if let obstacle = waitObstacle(of: stored) { return "it stays: \(obstacle.sentence)" }
         return switch stored.marks.policy.deletion {
         case .retain: "--prune lets it go, its data stays"
         case .trash: "--prune puts it in the trash for \(stored.marks.policy.keepFor)"
@@ -243,7 +237,7 @@ extension PlanningPass {
     private mutating func planTrashed(_ stored: StoredVolume) {
         let resource = stored.marks.role.resource
         // That is told with the document.
-        if comesBack(stored) { return }
+        if meant.contains(stored.uid) { return }
         guard let until = stored.marks.until else { return }
         // What expires is over from the moment at which it comes here.
         let isOver = until < context.now || (until == context.now && isExpiring(stored))
@@ -279,14 +273,14 @@ extension PlanningPass {
 
     private mutating func planPurge(of stored: StoredVolume, _ resource: ResourceID, _ until: Instant) {
         guard context.consent.prune || isExpiring(stored) else {
+            let fate = waitObstacle(of: stored)?.sentence ?? "--prune destroys it"
             builder.add(
                 PlannedChange(
-                    resource, .orphan,
-                    "\(stored.location) was to be kept in the trash until \(until); --prune destroys it",
+                    resource, .orphan, "\(stored.location) was to be kept in the trash until \(until); \(fate)",
                     reason: .notDeclared, uid: stored.uid))
             return
         }
-        if let obstacle = removalObstacle() ?? purgeObstacle(stored) {
+        if let obstacle = removalObstacle(of: stored) ?? purgeObstacle(stored) {
             builder.add(
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
             return

@@ -105,7 +105,7 @@ extension PlanningPass {
         let change = PlannedChange(
             resource, .create, "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
             risk: .online, location: declared.location, uid: stored.uid,
-            notes: notes + formerNotes(resource))
+            notes: notes + formerNotes(stored.marks))
         let last = builder.add(
             change, steps.map { (.volume($0), key(of: stored.location)) }, after: source.after.map { [$0] } ?? [])
         var made = stored
@@ -166,7 +166,8 @@ extension PlanningPass {
         let obstacle =
             pool.obstacleToVolumes ?? unseen() ?? loss(of: role.resource) ?? former.flatMap { loss(of: $0.resource) }
             ?? (index.isTaken(location) ? Obstacle(.nameTaken, "\(location) \(whose(location))") : nil)
-            ?? pool.budget.exhausted ?? (isThick ? reserveObstacle(declared.spec.reserve, in: pool) : nil)
+            ?? recognition(of: role) ?? pool.budget.exhausted
+            ?? (isThick ? reserveObstacle(declared.spec.reserve, in: pool) : nil)
             ?? roomObstacle(toCopy: source, into: pool)
         if let obstacle { return stop(declared, .blocked, obstacle) }
         let uid = context.mintUID(for: role.resource)
@@ -246,7 +247,8 @@ extension PlanningPass {
         }
         let last = builder.add(
             PlannedChange(
-                role.resource, action, summary, risk: .online, location: declared.location, uid: stored.uid),
+                role.resource, action, summary, risk: .online, location: declared.location, uid: stored.uid,
+                notes: action == .untrash ? namesakeNotes(stored.marks.role) : []),
             [(.volume(.relabel(change)), key(of: stored.location))])
         if after.operation != nil { return .unavailable("it is not complete yet") }
         var result = stored

@@ -13,6 +13,8 @@ package struct StorageIndex: Sendable {
     private(set) package var twins: [[StoredVolume]] = []
     /// Objects under our prefix whose marks cannot be read, with the reason.
     private(set) package var damaged: [(location: VolumeLocation, sentence: String)] = []
+    /// Objects with tags under our prefix that cannot be read, or without any and with a name that only the trash gives.
+    private(set) var unreadable: [(location: VolumeLocation, tags: [String])] = []
     /// Names in use per volume group or directory, ours and foreign.
     private var taken: Set<VolumeLocation> = []
     private var targetNames: [String: [StoredVolume]] = [:]
@@ -94,8 +96,10 @@ package struct StorageIndex: Sendable {
                 volume.pool.map { .thinPool(group: group.name, pool: $0) } ?? .thick(group: group.name)
             taken.insert(location)
             switch Marks.read(volume.tags) {
-            case .foreign: break
-            case .damaged(let sentence): damaged.append((location, sentence))
+            case .foreign: noteUnreadable(location, [])
+            case .damaged(let sentence):
+                damaged.append((location, sentence))
+                noteUnreadable(location, volume.tags)
             case .ours(let marks):
                 if let what = volume.layout.pool {
                     absorb(marks, at: location, "it has become \(what), which may hold other volumes")
@@ -141,11 +145,14 @@ package struct StorageIndex: Sendable {
             taken.insert(location)
             if let fault = file.fault {
                 damaged.append((location, fault))
+                noteUnreadable(location, file.tags)
                 continue
             }
             switch Marks.read(file.tags) {
-            case .foreign: break
-            case .damaged(let sentence): damaged.append((location, sentence))
+            case .foreign: noteUnreadable(location, [])
+            case .damaged(let sentence):
+                damaged.append((location, sentence))
+                noteUnreadable(location, file.tags)
             case .ours(let marks):
                 volumes.append(
                     StoredVolume(
@@ -153,6 +160,10 @@ package struct StorageIndex: Sendable {
                         size: file.size, active: file.size != nil, exposure: file.exposure))
             }
         }
+    }
+
+    private mutating func noteUnreadable(_ location: VolumeLocation, _ tags: [String]) {
+        if !tags.isEmpty || location.objectName.trashUID != nil { unreadable.append((location, tags)) }
     }
 
     /// What is in use under a name.

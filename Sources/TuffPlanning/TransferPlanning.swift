@@ -37,7 +37,7 @@ extension PlanningPass {
         return addTransfer(
             of: source, to: begun, [step], declared.location,
             "create \(size) in pool \(pool.name) and copy \(source.size) of \(source.resource) (\(begun.location))",
-            notes + formerNotes(stored.marks.role.resource))
+            notes + formerNotes(stored.marks))
     }
 
     /// Goes on with a copy that was interrupted. What was copied is read again and found equal.

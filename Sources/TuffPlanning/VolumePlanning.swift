@@ -13,11 +13,13 @@ extension PlanningPass {
     mutating func planVolume(_ declared: Declared<VolumeSpec>) -> VolumeOutcome {
         let resource = ResourceID(.volume, declared.metadata.name)
         let role = Marks.Role.volume(declared.metadata.name), former = former(role, declared.metadata)
-        let pool: PoolState, notes: [String]
+        let pool: PoolState
+        var notes: [String]
         switch self.pool(for: declared, [role, former].compactMap { $0 }) {
         case .success(let found): (pool, notes) = found
         case .failure(let none): return stop(resource, declared, .blocked, none.obstacle, at: none.field)
         }
+        notes += renameNotes(role, declared.metadata)
         for name in [role, former].compactMap({ $0 }) {
             if let obstacle = twinObstacle(name, [.live]) { return stop(resource, declared, .blocked, obstacle) }
             let found = index.live(name, context.stack)
@@ -52,7 +54,9 @@ extension PlanningPass {
         if let obstacle = loss(of: role.resource, besides: stored.uid) {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
-        if trashed != nil { return planStored(stored, declared, resource, pool, .untrash, notes) }
+        if trashed != nil {
+            return planStored(stored, declared, resource, pool, .untrash, notes + namesakeNotes(role))
+        }
         guard released.count == 1 else {
             return stop(resource, declared, .blocked, ambiguity(released, "were released under this name"))
         }
@@ -101,9 +105,13 @@ extension PlanningPass {
         }
         let wanted = declared.spec.size.roundedUp(to: pool.unit)
         if wanted < size {
-            let obstacle = Obstacle(
-                .wouldShrink,
-                "it has \(size) and the document says \(declared.spec.size); volumes only grow, write \(size.quantity)")
+            let obstacle =
+                action == .untrash
+                ? trashedShrink(stored, declared)
+                : Obstacle(
+                    .wouldShrink,
+                    "it has \(size) and the document says \(declared.spec.size); volumes only grow, write \(size.quantity)"
+                )
             return stopStored(stored, declared, action, obstacle, at: "spec.size")
         }
         var revision = VolumeRevision(stored, declared, action, wipe: pool.wipe)
@@ -199,7 +207,8 @@ extension PlanningPass {
             pool.obstacleToFilling ?? unseen() ?? absorptionObstacle(role)
             ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
             ?? former.flatMap { loss(of: $0.resource) } ?? adoptionObstacle(declared, isThere: false)
-            ?? nameObstacle(location, iqn)
+            ?? nameObstacle(resource, location, iqn) ?? recognition(of: role, iqn: iqn, serial: override?.serial)
+            ?? renameObstacle(resource, declared.spec)
         obstacle =
             obstacle ?? source?.obstacle(for: wanted) ?? image?.obstacle(for: wanted)
             ?? image.flatMap { writingObstacle($0.content, of: $0.description, into: pool) }
@@ -208,6 +217,8 @@ extension PlanningPass {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")
         }
+        for shape in shapes(of: declared.spec) { newcomers[shape] = resource }
+        let notes = notes + renameNotes(resource, declared.spec)
         let uid = context.mintUID(for: resource)
         let marks = Marks(
             uid: uid, role: role, stack: context.stack, iqn: iqn, serial: override?.serial,
@@ -226,11 +237,11 @@ extension PlanningPass {
             case .directory: "sparse file"
             }
         if let wipe = pool.wipe, wipe != .none {
-            return planWiped(stored, declared, pool, wipe, notes + formerNotes(resource))
+            return planWiped(stored, declared, pool, wipe, notes + formerNotes(marks))
         }
         let change = PlannedChange(
             resource, .create, "create \(wanted) \(how) in pool \(pool.name) (\(location))", risk: .online,
-            location: declared.location, uid: uid, notes: notes + formerNotes(resource))
+            location: declared.location, uid: uid, notes: notes + formerNotes(marks))
         return finishCreation(stored, size: wanted, change)
     }
 
@@ -253,10 +264,17 @@ extension PlanningPass {
         unseenStorage.map { Obstacle(.unknown, "\($0) could not be observed and may already hold it") }
     }
 
-    private func nameObstacle(_ location: VolumeLocation, _ iqn: String) -> Obstacle? {
-        if index.isTaken(location) { return Obstacle(.nameTaken, "\(location) \(whose(location))") }
+    private func nameObstacle(_ resource: ResourceID, _ location: VolumeLocation, _ iqn: String) -> Obstacle? {
+        if index.isTaken(location) {
+            let other = index.volumes.first { $0.location == location }
+            let cure = other.map { cureIfUnclaimed($0, resource) } ?? ""
+            return Obstacle(.nameTaken, "\(location) \(whose(location))\(cure)")
+        }
         if let other = index.volumes(withTarget: iqn).first {
-            return Obstacle(.nameTaken, "target name \(iqn) belongs to \(other.location) already")
+            let known =
+                "\(other.location) (\(other.marks.role.resource)\(other.marks.until == nil ? "" : ", in the trash"))"
+            return Obstacle(
+                .nameTaken, "target name \(iqn) belongs to \(known) already\(cureIfUnclaimed(other, resource))")
         }
         // Checked before the name is written on the new volume for good.
         if let error = inventory.value?.fault(target: iqn) {
@@ -309,7 +327,7 @@ extension PlanningPass {
     }
 
     /// What is left of something lost: its data may be where they were, only not known to be its any more.
-    private func remains(of entry: Ledger.Entry) -> String {
+    func remains(of entry: Ledger.Entry) -> String {
         let isThere = index.places.contains { $0.description == entry.place }
         guard isThere else { return "is gone; nothing is made in its place. Bring its device back" }
         guard entry.place.hasPrefix("/"), let uid = entry.uid, let slash = entry.place.lastIndex(of: "/") else {
@@ -318,11 +336,6 @@ extension PlanningPass {
         return
             "the file is there, but its sidecar \(entry.place[..<slash])/.tuff/\(uid).json is missing or damaged. Put a "
             + "copy of it back"
-    }
-
-    func formerNotes(_ resource: ResourceID) -> [String] {
-        guard let entry = observed.ledger.entry(resource, stack: context.stack) else { return [] }
-        return ["a volume of this name was last seen at \(entry.seen); this is a new one, and blank"]
     }
 
     /// Work of another version that is not complete is not ours to hand out.

@@ -79,7 +79,8 @@ extension PlanningPass {
             let plan = ExportWithdrawal(
                 of: uid, target: export.target, backstore: export.backstore, access: acl.map { [$0] } ?? [],
                 isLast: takesDown)
-            if let obstacle = removalObstacle() ?? plan.obstacle {
+            if let obstacle = removalObstacle(of: export.volume) ?? accessWait(acl, of: export.volume) ?? plan.obstacle
+            {
                 withdrawal.obstacle = obstacle
                 isLast = false
                 builder.add(

@@ -12,6 +12,12 @@ extension Oracle {
             package var limit: Limit
             /// What it is made from.
             package var image: Image?
+            /// The name of its target; nil for what has none.
+            package var iqn: String?
+            /// Bytes; nil for what has the size of something else.
+            package var size: Int64?
+            /// Whose blocks it is to have, where its pool is named; nil: none, or one of several.
+            package var thinPool: String?
 
             package init(
                 home: String, poolLabels: [String: String]? = nil, formerName: String? = nil,
@@ -121,6 +127,10 @@ extension Oracle {
         /// Groups of thick pools whose documents say that new extents show what they hold.
         package var unwiped: Set<String> = []
         package var recreate: Set<String> = []
+        /// Volumes that the documents of another stack declare and that were not there in its last pass.
+        package var elsewhere: Set<String> = []
+        /// Of which somebody said that nothing which is there is meant by it.
+        package var blank: Set<String> = []
         /// Devices that declared pools may be made of, by the name of the volume group; empty without consent.
         package var newGroups: [String: Set<String>] = [:]
         /// Uids that an order by hand is about: purge, restore, release or unprotect.

@@ -40,9 +40,9 @@ package struct Oracle: Sendable {
 
     /// Everything left on purpose within the guard's window, and what the clock said at most.
     private var departures: [(name: String, isVolume: Bool, at: Int64)] = []
-    private var latest: Int64 = 0
+    private(set) var latest: Int64 = 0
     /// Uid of every volume ever seen complete, by stack and name: `default/db`.
-    private var known: [String: String] = [:]
+    private(set) var known: [String: String] = [:]
     private var everSeen: Set<String> = []
     /// Serial numbers that initiators have seen, by uid.
     private var shown: [String: String] = [:]
@@ -64,6 +64,8 @@ package struct Oracle: Sendable {
     private(set) var unmarkedByPeople: Set<String> = []
     /// Uids that were there before people were at work and not after it.
     private(set) var takenByPeople: Set<String> = []
+    /// The last volume that was seen in use under each target's name, and when.
+    var bearers: [String: (uid: String, label: String, at: Int64)] = [:]
     /// Names of all targets that any volume of ours ever had.
     private(set) var ownTargets: Set<String> = []
 
@@ -83,6 +85,7 @@ package struct Oracle: Sendable {
             labels[uid] = object.label
             hold(object)
             if let iqn = object.mark("iqn"), object.stack == "default" { ownTargets.insert(iqn) }
+            if !midway, object.isLive, object.mark("op") != "create", object.content != nil { introduce(object) }
             if !midway, object.isLive, object.mark("op") != "create", object.content != nil {
                 known["\(object.stack)/\(object.label)"] = uid
             }
@@ -95,6 +98,7 @@ package struct Oracle: Sendable {
     /// The ledger's file is gone: what is lost before the next pass, nobody can know any more.
     package mutating func forgetAll() {
         known = [:]
+        bearers = [:]
         departures = []
         latest = 0
     }
@@ -125,6 +129,7 @@ package struct Oracle: Sendable {
             let isExpired = isExpired(old, after, intent) && !clockIsBehind
             guard let new = successor(of: old, in: after) else {
                 found += isExpired ? [] : vanished(old, intent, clockIsBehind)
+                found += awaited(old, before, after, intent)
                 if !old.isTrashed, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
                 gone.insert(old.uid!)
                 continue
@@ -134,6 +139,7 @@ package struct Oracle: Sendable {
                 isPolicys: [.named, .volumeLost].contains(care(old, before, intent)))
             found += rolledBack(old, new, before, after, intent)
             if old.isLive, !new.isLive, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
+            if old.isLive, !new.isLive { found += awaited(old, before, after, intent) }
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
         }
         for view in [before, after] { hold(view) }

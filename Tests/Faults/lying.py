@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lying tools against the real binary, judged from the outside.
 
-    lying.py PATH-OF-TUFF [--seed N] [--seconds S] [--log FILE] [--only ID] [--jobs N]
+    lying.py PATH-OF-TUFF [--seed N] [--seconds S] [--log FILE] [--resume] [--only ID] [--jobs N]
 
 Each case starts a host of its own (a folder with a volume group kept by the stand-in `lvm`, a directory pool, a tree in
 the place of configfs), tells `lvm` one lie, runs `tuff apply` into it, and then honestly until all is well. The oracle
@@ -341,6 +341,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--log")
+    parser.add_argument("--resume", action="store_true", help="leave out what the log says was told and went well")
     parser.add_argument("--only", help="a part of a case's title")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true")
@@ -352,6 +353,10 @@ def main():
     random.Random(given.seed).shuffle(everything)
     if given.only:
         everything = [case for case in everything if given.only in case[0]]
+    if given.resume and given.log and os.path.exists(given.log):
+        told = [json.loads(line) for line in open(given.log)]
+        done = {one["id"] for one in told if one["verdict"] == "ok"}
+        everything = [case for case in everything if case[0] not in done]
     end, count, violations, untold = time.monotonic() + given.seconds, 0, 0, 0
     log = open(given.log, "a") if given.log else None
     tuff = str(pathlib.Path(given.tuff).resolve())

@@ -87,7 +87,10 @@ import TuffTestSupport
         #expect(!(try folder.run(apply).err.contains("note:")))
     }
 
-    @Test(arguments: [["--prune"], ["--allow-removals", "1"], ["--allow-destroy"], ["--recreate", "Volume/db-data"]])
+    @Test(arguments: [
+        ["--prune"], ["--allow-removals", "1"], ["--allow-destroy"], ["--recreate", "Volume/db-data"],
+        ["--allow-blank", "Volume/db-data"],
+    ])
     func consentBesideAPlanFileIsRefused(_ flags: [String]) throws {
         try folder.writeVolume()
         _ = try plan("p.json")

@@ -12,7 +12,8 @@ enum Edit: String, CaseIterable, Sendable {
     case declareFromImage, declareFromRaw, declareFromDigest, changeImage, loseImage
     case handOver, endHandover
     case shareReaders, shareWriters, addSharer, removeSharer, swapWriter, unshare
-    case replaceInitiator, rename, protect, unprotect, retain, keepForNoTime
+    case rename, renamePlainly, revertRename, renameBack, moveAway, moveBack
+    case replaceInitiator, protect, unprotect, retain, keepForNoTime
     case login, logout, expire, clockBack, orderPurge, orderRestore, orderRelease, orderUnprotect, orderDetach
     case orderAdopt, orderLetGo, orderAdoptServed, orderLetGoServed, serveByHand
     case askForCheck, loseDevice, fillPool, nearlyFillPool
@@ -76,9 +77,7 @@ extension Simulation {
             if edit == .declareAttached { desired.attachments[access] = attachment(name, secret: true) }
         case .remove:
             guard isDeclared else { return false }
-            desired.volumes[name] = nil
-            for attachment in attached(to: name) { desired.attachments[attachment.metadata.name] = nil }
-            forget(.volume(name))
+            withdrawDocument(name)
         case .attach, .attachWithSecret:
             guard isDeclared, desired.attachments[access] == nil, attached(to: name).count < seats(of: name) else {
                 return false
@@ -86,7 +85,8 @@ extension Simulation {
             desired.attachments[access] = attachment(name, secret: edit == .attachWithSecret)
         case .detach:
             guard desired.attachments.removeValue(forKey: access) != nil else { return false }
-        case .rename: return rename(name)
+        case .rename, .renamePlainly, .revertRename, .renameBack: return editName(edit, name)
+        case .moveAway, .moveBack: return move(name, away: edit == .moveAway)
         case .handOver, .endHandover: return handOver(name, begins: edit == .handOver)
         case .shareReaders, .shareWriters, .addSharer, .removeSharer, .swapWriter, .unshare: return share(edit, name)
         case .snapshot, .clone, .removeSnapshot: return copy(edit, name, backend)
@@ -120,6 +120,7 @@ extension Simulation {
         case .askForCheck, .loseDevice, .fillPool, .nearlyFillPool: return fall(edit)
         case .loseLedger:
             ledger.contents = Ledger()
+            other.waits = [:]
             oracle.forgetAll()
         case .declarePool, .declareUsedPool, .declareThickPool, .declareMixedPool, .autoExtend, .stopMonitoring,
             .changeWipe:
@@ -131,24 +132,11 @@ extension Simulation {
         return true
     }
 
-    private mutating func rename(_ name: String) -> Bool {
-        guard var declared = desired.volumes.removeValue(forKey: name) else { return false }
-        let other = "\(name)x"
-        declared.metadata = Metadata(name: other, annotations: ["tuff.dev/renamed-from": name])
-        desired.volumes[other] = declared
-        for (key, attachment) in desired.attachments where attachment.spec.volume == name {
-            desired.attachments[key]!.spec.volume = other
-        }
-        for (key, snapshot) in desired.snapshots where snapshot.spec.volume == name {
-            desired.snapshots[key]!.spec.volume = other
-        }
-        for (key, volume) in desired.volumes where volume.spec.source == .volume(name) {
-            desired.volumes[key]!.spec.source = .volume(other)
-        }
-        for (key, restore) in desired.restores where restore.spec.volume == name {
-            desired.restores[key]!.spec.volume = other
-        }
-        return true
+    /// Takes back the document of a volume, and all that refer to it.
+    mutating func withdrawDocument(_ name: String) {
+        desired.volumes[name] = nil
+        for attachment in attached(to: name) { desired.attachments[attachment.metadata.name] = nil }
+        forget(.volume(name))
     }
 
     /// Documents that would refer to nothing are taken back as well, or no longer say where their content came from.

@@ -44,6 +44,10 @@ import TuffTestSupport
         [.loseImage, .declareFromDigest, .changeImage], [.declare, .declareZonedPolicy], [.askForCheck, .declare],
         [.loseDevice, .declare],
         [.declare, .declarePolicy, .keepRun, .keepRun], [.declare, .declarePolicy, .remove],
+        [.declareAttached, .rename, .revertRename], [.declare, .rename, .revertRename, .renameBack],
+        [.declare, .renamePlainly],
+        [.declare, .rename, .remove, .expire, .declare], [.declare, .rename, .revertRename, .remove, .expire],
+        [.declare, .retain, .rename, .revertRename, .declare],
     ]
 
     private static func firstInStories(_ mutant: Mutant) async -> String? {

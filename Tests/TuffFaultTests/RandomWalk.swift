@@ -97,6 +97,10 @@ struct RandomWalk {
                 done.append("\(edit) \(place)")
             }
         }
+        if !host.other.volumes.isEmpty, Bool.random(using: &generator) {
+            await host.passOfOther()
+            done.append("the other stack")
+        }
         let consent = consent()
         let faults = faults()
         let interference = interference()
@@ -114,6 +118,7 @@ struct RandomWalk {
         consent.runDue = Int.random(in: 0..<3, using: &generator) > 0
         consent.allowDestroy = Int.random(in: 0..<4, using: &generator) == 0
         consent.allowPoolCreate = Bool.random(using: &generator)
+        if Int.random(in: 0..<4, using: &generator) == 0 { consent.allowBlank = host.declaredNames }
         if Int.random(in: 0..<5, using: &generator) == 0 {
             consent.allowRemovals = Int.random(in: 0...3, using: &generator)
         }

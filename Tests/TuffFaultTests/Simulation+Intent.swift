@@ -28,6 +28,11 @@ extension Simulation {
             })
         if consent.allowPoolCreate { intent.newGroups = offers() }
         intent.recreate = Set(consent.recreate.map(\.name))
+        intent.stack = context.stack
+        if context.stack == "default" {
+            intent.elsewhere = Set(other.waits.filter { $0.value > intent.now - 25 * 86400 }.keys)
+        }
+        intent.blank = Set(consent.allowBlank.map(\.name))
         for (name, volume) in desired.volumes {
             var labels: [String: String]?
             if case .selector(let selector) = volume.spec.placement { labels = selector.matchLabels }
@@ -37,6 +42,11 @@ extension Simulation {
                 endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,
                 limit: Self.limit(volume.spec.sharing),
                 image: volume.spec.image.map { Oracle.Intent.Image(path: $0.path, digest: $0.sha256) })
+            intent.volumes[name]?.iqn = volume.spec.identity?.iqn ?? "\(Sample.iqnBase):\(name)"
+            intent.volumes[name]?.size = volume.spec.size.bytes
+            if case .pool(let pool) = volume.spec.placement, case .lvm(let lvm)? = desired.pools[pool]?.spec.backend {
+                intent.volumes[name]?.thinPool = lvm.thinPool
+            }
         }
         for (name, snapshot) in desired.snapshots {
             intent.volumes[name] = Oracle.Intent.Volume(home: intent.volumes[snapshot.spec.volume]?.home ?? "vg0")

@@ -34,6 +34,8 @@ struct Simulation {
     private(set) var ledger: SimulatedLedger
     var desired = DesiredState()
     var oracle = Oracle()
+    /// Another stack of this host and its documents, which has no attachments and removes nothing.
+    var other = OtherStack()
     private(set) var violations: [Oracle.Violation] = []
     private var minted: UInt64
     private let mutant: Mutant?
@@ -127,7 +129,8 @@ struct Simulation {
         let door = Door(machine, mutant: mutant, interference: interference)
         let reconciler = reconciler(through: door)
         var context = PlanContext(
-            now: machine.now(), seed: "\(mint())", config: Self.config, consent: consent)
+            now: machine.now(), seed: "\(mint())", stack: other.isActing ? OtherStack.name : "default",
+            config: Self.config, consent: consent)
         let intent = intent(consent, order, context)
         lastIntent = intent
         if let change = mutant?.context { context = change(context) }
@@ -149,6 +152,8 @@ struct Simulation {
             earlier = OracleView(ours)
             oracle.see(earlier)
         }
+        violations += oracle.unannounced(
+            before, OracleView(machine.world), Self.announced(outcome.plan), intent)
         violations += oracle.judge(earlier, OracleView(machine.world), intent)
         if order == nil, faults.reads.allSatisfy(Self.isSaid) { checkClaim(outcome, door) }
         if order == nil, door.interruptions.isEmpty, !machine.isCrashed { checkVerdicts(outcome) }
@@ -232,6 +237,17 @@ struct Simulation {
             names.formUnion(objects.filter { $0.uid == change.uid?.description }.map(\.label))
         }
         return names
+    }
+
+    /// A pass of the other stack, which nothing disturbs.
+    mutating func passOfOther() async {
+        let (mine, last) = (desired, lastIntent)
+        desired = other.documents(pools: mine.pools)
+        other.isActing = true
+        let outcome = await pass(Consent())
+        (desired, lastIntent) = (mine, last)
+        other.isActing = false
+        other.noteWaits(outcome, OracleView(machine.world), now: machine.now().secondsSince1970)
     }
 
     // MARK: After a fault

@@ -93,11 +93,17 @@ struct ConsentOptions: ParsableArguments {
             "Make this anew, blank, though it is lost: Volume/NAME. May be given more than once.",
             valueName: "kind/name"))
     var recreate: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Make this new, though something undeclared looks as if it were meant: Volume/NAME. May be given more than once.",
+            valueName: "kind/name"))
+    var allowBlank: [String] = []
     /// The first of these options that was given.
     var firstGiven: String? {
         let given = [
             (prune, "--prune"), (allowRemovals != nil, "--allow-removals"), (allowDestroy, "--allow-destroy"),
-            (!recreate.isEmpty, "--recreate"), (allowPoolCreate, "--allow-pool-create"), (runDue, "--run-due"),
+            (!recreate.isEmpty, "--recreate"), (!allowBlank.isEmpty, "--allow-blank"),
+            (allowPoolCreate, "--allow-pool-create"), (runDue, "--run-due"),
         ]
         return given.first(where: \.0)?.1
     }
@@ -109,16 +115,17 @@ struct ConsentOptions: ParsableArguments {
         if let allowRemovals, allowRemovals < 0 {
             throw ValidationError("--allow-removals \(allowRemovals): give the number of removals the plan names")
         }
-        _ = try resources()
+        _ = try consent()
     }
 
-    private func resources() throws -> [ResourceID] {
-        try recreate.map { text in
-            guard let resource = ResourceID(text: text), resource.kind == .volume else {
-                throw ValidationError("--recreate '\(text)': give a volume as Volume/NAME")
+    private func resources(_ given: [String], _ option: String, _ kinds: Set<Kind>) throws -> [ResourceID] {
+        try given.map { text in
+            guard let resource = ResourceID(text: text), kinds.contains(resource.kind) else {
+                let also = kinds.contains(.snapshot) ? ", or a snapshot as Snapshot/NAME" : ""
+                throw ValidationError("\(option) '\(text)': give a volume as Volume/NAME\(also)")
             }
             return resource
-        }
+        }.sorted()
     }
 
     func consent() throws -> Consent {
@@ -128,7 +135,8 @@ struct ConsentOptions: ParsableArguments {
         consent.allowRemovals = allowRemovals
         consent.allowPoolCreate = allowPoolCreate
         consent.runDue = runDue
-        consent.recreate = try resources().sorted()
+        consent.recreate = try resources(recreate, "--recreate", [.volume])
+        consent.allowBlank = try resources(allowBlank, "--allow-blank", [.volume, .snapshot])
         return consent
     }
 }

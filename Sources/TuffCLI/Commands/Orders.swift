@@ -118,6 +118,11 @@ struct Forget: AsyncParsableCommand {
             return try Console.data("forgotten: what passes after \(context.now) saw of the clock\n")
         }
         guard let entry = ledger.entry(resource, stack: stack.stack) else {
+            if ledger.waits?.contains(where: { $0.stack == stack.stack && $0.resource == resource }) == true {
+                ledger.forget(resource, stack: stack.stack)
+                try pass.save(ledger)
+                return try Console.data("forgotten: what \(resource) of stack '\(stack.stack)' waited for\n")
+            }
             throw Failure(
                 "the ledger knows no \(resource) of stack '\(stack.stack)'", help: "there is nothing to forget")
         }

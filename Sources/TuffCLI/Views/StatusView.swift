@@ -52,6 +52,16 @@ package struct StatusView: View {
                     severity: severe.contains(ready.reason) ? .critical : .warning, subject: "\(record.id)",
                     reason: ready.reason, message: ready.message + felt(record)))
         }
+        problems += survey.undeclared.map {
+            Problem(
+                severity: .warning, subject: "\($0.resource)", reason: $0.reason?.rawValue ?? "NotDeclared",
+                message: $0.summary)
+        }
+        if let estrangement = survey.estrangement {
+            problems.append(
+                Problem(
+                    severity: .warning, subject: "documents", reason: Reason.noPools.rawValue, message: estrangement))
+        }
         for (name, what, percent) in fillLevels where percent >= Self.warningPercent {
             problems.append(
                 Problem(
