@@ -218,7 +218,6 @@ extension PlanningPass {
             return stop(resource, declared, action, obstacle, at: "spec.pool")
         }
         for shape in shapes(of: declared.spec) { newcomers[shape] = resource }
-        let notes = notes + renameNotes(resource, declared.spec)
         let uid = context.mintUID(for: resource)
         let marks = Marks(
             uid: uid, role: role, stack: context.stack, iqn: iqn, serial: override?.serial,
@@ -226,7 +225,7 @@ extension PlanningPass {
             policy: declared.spec.removalPolicy, origin: source?.stored.uid)
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
-        let notes = notes + sectorNotes(source, image, into: pool)
+        let notes = notes + renameNotes(resource, declared.spec) + sectorNotes(source, image, into: pool)
         if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
         if let image { return planFromImage(image, to: stored, declared, pool, notes) }
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
