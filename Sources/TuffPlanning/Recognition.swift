@@ -29,18 +29,17 @@ extension PlanningPass {
     private func identityLoss(_ role: Marks.Role, _ iqn: String?, _ serial: String?) -> Obstacle? {
         let lost = observed.ledger.entries.first { entry in
             guard (iqn != nil && entry.iqn == iqn) || (serial != nil && entry.diskSerial == serial),
-                let uid = entry.uid, entry.standing != .purged,
-                entry.resource != role.resource || entry.stack != context.stack
+                let uid = entry.uid, entry.standing != .purged, entry.stack == context.stack,
+                entry.resource != role.resource
             else { return false }
             return index.bearer(of: uid) == nil
         }
         guard let lost, !context.consent.recreate.contains(lost.resource) else { return nil }
-        let stack = lost.stack == context.stack ? "" : " --stack \(lost.stack)"
         let what = lost.iqn == iqn ? "target name \(iqn ?? "")" : "serial number \(serial ?? "")"
         return Obstacle(
             .lost,
             "\(what) is that of \(lost.resource), last seen at \(lost.seen) as \(lost.place), which \(remains(of: lost)) "
-                + "or, if the data is given up: tuff forget \(lost.resource)\(stack)")
+                + "or, if the data is given up: tuff forget \(lost.resource)")
     }
 
     /// An object whose marks cannot be read and which the ledger does not know is no volume of any name. One that has the
@@ -117,8 +116,9 @@ extension PlanningPass {
         }
         guard let same else { return [] }
         let what = same.iqn == marks.iqn ? "target name \(marks.iqn ?? "")" : "serial number \(marks.serial ?? "")"
+        let stack = same.stack == context.stack ? "" : " of stack '\(same.stack)'"
         return [
-            "\(what) was that of \(same.resource), last seen at \(same.seen); this is a new one, and blank"
+            "\(what) was that of \(same.resource)\(stack), last seen at \(same.seen); this is a new one, and blank"
         ]
     }
 
