@@ -248,7 +248,8 @@ struct PathWalkTests {
                 #expect(size == ByteCount(4096))
                 opened += 1
             } catch {
-                #expect([.exposed, .refused, .notFound].contains(error.code), "\(error)")
+                // Failed: it was a link at one look and a directory at the next.
+                #expect([.exposed, .refused, .notFound, .failed].contains(error.code), "\(error)")
                 refused += 1
             }
         }

@@ -329,7 +329,7 @@ import TuffTestSupport
         var pushed = Sample.desired(attached: ["db"])
         pushed.pools["dir"] = directory("/srv/pools/a").pools["dir"]
         pushed.volumes["db"]!.spec.placement = .pool("dir")
-        let narrowed = context(Self.narrowed.and(Reach(directories: ["/srv/pools"])))
+        let narrowed = context(Reach(directories: ["/srv/pools"], volumeGroups: ["other-*"]))
         #expect(AcceptedExports(pushed, context: narrowed).access.isEmpty, "where it lives is not known yet")
         #expect(AcceptedExports(pushed, context: narrowed, observed: exported).access.isEmpty)
         #expect(AcceptedExports(pushed, context: narrowed, observed: Sample.observed()).access.count == 1)
