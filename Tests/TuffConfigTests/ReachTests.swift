@@ -34,7 +34,7 @@ import TuffModel
     }
 
     @Test(arguments: [
-        ("{images: [/srv/tuff]}", ["/srv/tuff", "/srv/tuff/pools of allow.directories (the default)", "allow.directories"]),
+        ("{images: [/srv/tuff]}", ["/srv/tuff of", "/srv/tuff/pools of allow.directories (the default)"]),
         ("{secrets: [/k], directories: [/k/pools]}", ["/k", "/k/pools", "narrower"]),
         ("{secrets: [/k], images: [/k]}", ["/k", "narrower"]),
         ("{images: [/etc]}", ["/etc of allow.images", "/etc/tuff/secrets of allow.secrets (the default)"]),
