@@ -16,13 +16,21 @@ struct ExportWithdrawal {
     /// - Parameters:
     ///   - access: whose ACLs go. All of them are ours.
     ///   - isLast: nobody else has access and no document wants any, so the export goes too.
+    ///   - otherUser: another target that hands the backstore out, which only whoever made that LUN can end.
     ///   - disconnecting: end live sessions whatever the access says of itself (`tuff detach --force`).
     init(
         of uid: UID, target: ObservedTarget?, backstore: ObservedBackstore?, access: [ObservedACL], isLast: Bool,
-        disconnecting: Bool = false
+        otherUser: String? = nil, disconnecting: Bool = false
     ) {
         self.target = target
         self.uid = uid
+        if isLast, backstore != nil, let otherUser {
+            obstacle = Obstacle(
+                .notOurs,
+                "target \(otherUser) hands out backstore '\(uid.backstoreName)' too, by a LUN that Tuff did not make; remove "
+                    + "that LUN by hand")
+            return
+        }
         for acl in access {
             let cuts = disconnecting || acl.mark?.onRemove == .disconnect
             if !acl.sessions.isEmpty, !cuts {

@@ -58,7 +58,7 @@ extension PlanningPass {
         }
         let withdrawal = ExportWithdrawal(
             of: uid, target: target, backstore: backstore, access: granted.sorted { $0.initiator < $1.initiator },
-            isLast: true, disconnecting: true)
+            isLast: true, otherUser: otherUser(of: uid, besides: target?.iqn), disconnecting: true)
         if let obstacle = withdrawal.obstacle { return block(uid, obstacle) }
         guard !withdrawal.steps.isEmpty else { return }
         let users = granted.isEmpty ? "" : " for \(granted.map(\.initiator).sorted().joined(separator: ", "))"

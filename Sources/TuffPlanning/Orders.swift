@@ -239,6 +239,7 @@ extension PlanningPass {
         let isLast = export.target?.acls.count == 1
         let withdrawal = ExportWithdrawal(
             of: export.volume.uid, target: export.target, backstore: export.backstore, access: [acl], isLast: isLast,
+            otherUser: isLast ? otherUser(of: export.volume.uid, besides: export.target?.iqn) : nil,
             disconnecting: force)
         let resource = ResourceID(.attachment, attachment)
         if let obstacle = withdrawal.obstacle {

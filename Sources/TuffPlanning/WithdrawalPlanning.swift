@@ -78,7 +78,7 @@ extension PlanningPass {
             let takesDown = isLast && position >= access.count - 1
             let plan = ExportWithdrawal(
                 of: uid, target: export.target, backstore: export.backstore, access: acl.map { [$0] } ?? [],
-                isLast: takesDown)
+                isLast: takesDown, otherUser: takesDown ? otherUser(of: uid, besides: export.target?.iqn) : nil)
             if let obstacle = removalObstacle(of: export.volume) ?? accessWait(acl, of: export.volume) ?? plan.obstacle
             {
                 withdrawal.obstacle = obstacle
@@ -99,6 +99,13 @@ extension PlanningPass {
             if let acl { withdrawal.going.insert(acl.initiator) }
         }
         withdrawals[uid] = withdrawal
+    }
+
+    /// Another target that hands out a volume's backstore.
+    func otherUser(of uid: UID, besides iqn: String?) -> String? {
+        targets.values.filter { target in
+            target.iqn != iqn && target.luns.contains { $0.backstore == uid.backstoreName }
+        }.map(\.iqn).min()
     }
 
     /// Whether this access is what an attachment declares, or what one is about to replace. Without marks any attachment

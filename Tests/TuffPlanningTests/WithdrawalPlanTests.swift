@@ -41,6 +41,19 @@ import TuffTestSupport
         #expect(change(plan)?.action == .withdraw)
     }
 
+    /// The kernel would refuse to remove the backstore in every pass.
+    @Test func aBackstoreThatSomebodyElsesTargetHandsOutTooIsNamed() throws {
+        var targets = Sample.export()
+        targets.targets.append(
+            ObservedTarget(
+                iqn: "iqn.1999-01.com.example:theirs",
+                luns: [ObservedLUN(number: 4, backstore: Sample.uid.backstoreName)]))
+        let plan = plan(Sample.desired(), targets)
+        #expect(plan.isEmpty)
+        let withdrawn = try #require(change(plan))
+        #expect(withdrawn.reason == .notOurs && withdrawn.summary.contains("iqn.1999-01.com.example:theirs"))
+    }
+
     @Test func aVolumeGoesToTheTrashAfterItsExportIsGone() throws {
         let plan = plan(Sample.desired(volumes: []), Sample.export())
         let last = try #require(plan.steps.last)
