@@ -25,7 +25,7 @@ struct BackstoreOpening {
             // A file system without leases has no such proof (docs/reliability): there the owners of the path's components
             // are all there is.
             try enable(backstore, place) { () throws(HostError) in
-                before == 1 && tuff_write_lease(file.raw) == 1 ? "the kernel did not open that file" : nil
+                before == 1 && tuff_write_lease(file.raw) != 0 ? "the kernel did not open that file" : nil
             }
         }
     }
