@@ -80,7 +80,8 @@ package struct Reach: Hashable, Codable, Sendable {
     }
 
     package func allows(volumeGroup name: String) -> Bool {
-        volumeGroups.contains { Glob($0).matches(name) }
+        // Asked for every volume of a plan.
+        volumeGroups.contains { $0 == "*" || Glob($0).matches(name) }
     }
 
     package func allows(_ source: NFSSource) -> Bool {

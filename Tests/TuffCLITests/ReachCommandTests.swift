@@ -66,6 +66,18 @@ import Testing
         #expect(folder.text("run/state/accepted-default.json") == record)
     }
 
+    @Test func aSecretIsNoDocument() throws {
+        try folder.write("secret", "- \(TestFolder.secret)\n: }", mode: 0o600)
+        symlink("\(folder.path)/secret", "\(folder.path)/set.yaml")
+        for command in ["plan", "apply", "status", "doctor", "import"] {
+            for name in ["secret", "set.yaml"] {
+                let ended = try run(command, "-f", name)
+                #expect(ended.code == 1 && ended.err.contains("it was not read"), "\(command): \(ended.err)")
+                #expect(!(ended.out + ended.err).contains(TestFolder.secret), "\(command)")
+            }
+        }
+    }
+
     @Test func aSecretIsNoImage() throws {
         try folder.writeVolume(size: "1Mi, source: {image: {path: \(folder.path)/secret, format: raw}}")
         let plan = try run("plan", "-f", "volumes.yaml")

@@ -85,7 +85,8 @@ struct ApplyCommand: AsyncParsableCommand {
         let config = try global.loadConfig()
         guard let planFile else {
             let loaded = try Documents.load(
-                documents.paths, style: global.errors, consequence: "nothing was planned, nothing was changed",
+                documents.paths, under: config, style: global.errors,
+                consequence: "nothing was planned, nothing was changed",
                 pruning: consent.prune)
             return Run(documents: loaded, config: config)
         }

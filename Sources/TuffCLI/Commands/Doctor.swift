@@ -13,17 +13,17 @@ struct Doctor: AsyncParsableCommand {
     @OptionGroup var host: HostOptions
 
     func run() async throws {
+        let config = try global.loadConfig()
         var secrets: Set<SecretReference> = []
         var pools: Set<String> = []
         var needsReservations = false
         if !documents.paths.isEmpty {
             let loaded = try Documents.load(
-                documents.paths, style: global.errors, consequence: "nothing was checked")
+                documents.paths, under: config, style: global.errors, consequence: "nothing was checked")
             needsReservations = loaded.state.volumes.values.contains { $0.spec.sharing == .writers }
             secrets = Set(loaded.state.attachments.values.flatMap(\.secrets))
             for case .directory(let pool) in loaded.state.pools.values.map(\.spec.backend) { pools.insert(pool.path) }
         }
-        let config = try global.loadConfig()
         let checkup = Checkup(
             config: config, configPath: global.config ?? GlobalOptions.defaultConfig, probe: .current(),
             machine: Composition.machine(config, host: host), lockFile: host.lockFile, secrets: secrets.sorted(),

@@ -26,14 +26,15 @@ struct ImportCommand: AsyncParsableCommand {
     private var selection: ImportSelection { ImportSelection(group: vg, pool: pool, names: names) }
 
     func run() async throws {
+        let config = try options.global.loadConfig()
         let state: DesiredState? =
             documents.paths.isEmpty
             ? nil
             : try Documents.load(
-                documents.paths, style: options.global.errors, consequence: "nothing was looked at"
+                documents.paths, under: config, style: options.global.errors, consequence: "nothing was looked at"
             ).state
-        if adopt { return try await adopt(state) }
-        let session = Session(config: try options.global.loadConfig(), host: options.host)
+        if adopt { return try await adopt(state, config) }
+        let session = Session(config: config, host: options.host)
         let survey = try await look(session, state)
         let view = ImportView(survey, config: session.config, next: next)
         try options.form.show(view, options.global.output)
@@ -74,9 +75,9 @@ struct ImportCommand: AsyncParsableCommand {
                 + "blank volume the annotation \(Metadata.importedFromKey) is removed")
     }
 
-    private func adopt(_ state: DesiredState?) async throws {
+    private func adopt(_ state: DesiredState?, _ config: ControllerConfig) async throws {
         let pass = try await Pass.begin(
-            config: try options.global.loadConfig(), host: options.host, global: options.global, form: options.form,
+            config: config, host: options.host, global: options.global, form: options.form,
             lockTimeout: options.wait.timeout)
         defer { pass.lock.release() }
         let survey = try await look(pass.session, state)

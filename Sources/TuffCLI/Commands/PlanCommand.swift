@@ -36,9 +36,11 @@ struct PlanCommand: AsyncParsableCommand {
 
     func run() async throws {
         let consent = try consent.consent()
+        let config = inventory == nil ? try global.loadConfig() : nil
         let documents = try Documents.load(
-            documents.paths, style: global.errors, consequence: "nothing was planned", pruning: consent.prune)
-        let (session, context, observed) = try await look(documents.state, consent)
+            documents.paths, under: config, style: global.errors, consequence: "nothing was planned",
+            pruning: consent.prune)
+        let (session, context, observed) = try await look(documents.state, consent, config)
         observed.warnOfUnseen(global.errors)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
         // What is refused could not be applied from a file either: consent is part of it.
@@ -64,14 +66,14 @@ struct PlanCommand: AsyncParsableCommand {
     }
 
     private func look(
-        _ state: DesiredState, _ consent: Consent
+        _ state: DesiredState, _ consent: Consent, _ config: ControllerConfig?
     ) async throws -> (Session, PlanContext, ObservedState) {
         if let inventory {
             let file = try InventoryFile.decode(try Files.read(inventory), name: inventory)
             let session = Session(config: file.config, host: host)
             return (session, session.newContext(stack: stack.stack, consent: consent), file.observed)
         }
-        let session = Session(config: try global.loadConfig(), host: host)
+        let session = Session(config: try config ?? global.loadConfig(), host: host)
         let context = session.newContext(stack: stack.stack, consent: consent)
         return (session, context, try await session.observe(state, context: context))
     }

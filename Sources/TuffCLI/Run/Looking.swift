@@ -13,10 +13,14 @@ struct Looking {
 
     /// - Parameter sectors: also how large the sectors of groups are.
     func survey(_ paths: [String], sectors: Bool = false) async throws(Failure) -> Survey {
+        let config = try global.loadConfig()
         let state: DesiredState? =
             paths.isEmpty
-            ? nil : try Documents.load(paths, style: global.errors, consequence: "nothing was looked at").state
-        let session = Session(config: try global.loadConfig(), host: host)
+            ? nil
+            : try Documents.load(
+                paths, under: config, style: global.errors, consequence: "nothing was looked at"
+            ).state
+        let session = Session(config: config, host: host)
         let context = session.newContext(stack: stack.stack)
         let (ledger, error) = ledger(session)
         let observed = await session.reconciler.observe(
