@@ -65,7 +65,8 @@ extension PlanningPass {
         var differences = diff.differences
         if !stored.active, !progress.isBuilt {
             guard case .logicalVolume(let group, _) = stored.location else { return }
-            if let pool = poolsByBackend[stored.backend], let obstacle = pool.outage {
+            // Its own trouble tells more than its pool's.
+            if let obstacle = stored.breakage ?? poolsByBackend[stored.backend]?.outage {
                 return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
             }
             let activation = VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)

@@ -179,14 +179,16 @@ import TuffTestSupport
     @Test func whatCannotBeImportedIsSaidWithItsReason() {
         let volumes = [
             Self.volume("root") { $0.open = true },
-            Self.volume("cow") { $0.layout = .other },
+            Self.volume("cow") { $0.layout = .mirror },
             Self.volume("snap") { $0.origin = "data" },
             Self.volume("thicksnap") {
                 $0.layout = .linear
                 $0.pool = nil
                 $0.origin = "data"
             },
-            Self.volume("ill") { $0.health = "partial" },
+            Self.volume("ill") {
+                ($0.layout, $0.pool, $0.health) = (.linear, nil, "partial")
+            },
             Self.volume("still") { $0.suspended = true },
             Self.volume("torn") { $0.tags = ["tuff:uid=?"] },
             Sample.volume("mine"), Sample.volume("other", uid: Sample.uid(3), stack: "blue"),
@@ -195,9 +197,9 @@ import TuffTestSupport
         #expect(found.volumes.isEmpty && found.pools.isEmpty)
         let reasons = Dictionary(uniqueKeysWithValues: found.refused.map { ($0.what, $0.reason) })
         for (what, word) in [
-            ("vg0/root", "mounted, swap"), ("vg0/cow", "mirror"), ("vg0/snap", "thin snapshot of vg0/data"),
+            ("vg0/root", "mounted, swap"), ("vg0/cow", "is a mirror,"), ("vg0/snap", "thin snapshot of vg0/data"),
             ("vg0/thicksnap", "is a snapshot of vg0/data"),
-            ("vg0/ill", "partial"), ("vg0/still", "suspended"), ("vg0/torn", "cannot be read"),
+            ("vg0/ill", "is not well: vg0/ill lies, in part at least, on a device"), ("vg0/still", "suspended"), ("vg0/torn", "cannot be read"),
             ("vg0/v-other", "stack blue"),
         ] {
             #expect(reasons[what]?.contains(word) == true, "\(what): \(reasons[what] ?? "nothing")")

@@ -56,9 +56,17 @@ import TuffTestSupport
         desired.pools["fast"] = Sample.declared("fast", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))))
         var volume = Sample.volume(active: true)
         (volume.layout, volume.pool, volume.health) = (.linear, nil, "partial")
-        let plan = plan(desired, observed { $0.logicalVolumes[1] = volume })
-        #expect(change(plan)?.action == .blocked && change(plan)?.reason == .devicesMissing)
-        #expect(attachment(plan)?.reason == .devicesMissing && plan.isEmpty)
+        for active in [true, false] {
+            volume.active = active
+            let plan = plan(
+                desired,
+                observed {
+                    ($0.missingDevices, $0.partial) = (1, true)
+                    $0.logicalVolumes[1] = volume
+                })
+            #expect(change(plan)?.action == .blocked && change(plan)?.reason == .devicesMissing)
+            #expect(attachment(plan)?.reason == .devicesMissing && plan.isEmpty)
+        }
     }
 
     /// Data and metadata of tp0 on RAID 1, of which a leg failed and came back.
