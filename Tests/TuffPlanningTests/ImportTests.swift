@@ -199,7 +199,8 @@ import TuffTestSupport
         for (what, word) in [
             ("vg0/root", "mounted, swap"), ("vg0/cow", "is a mirror,"), ("vg0/snap", "thin snapshot of vg0/data"),
             ("vg0/thicksnap", "is a snapshot of vg0/data"),
-            ("vg0/ill", "is not well: vg0/ill lies, in part at least, on a device"), ("vg0/still", "suspended"), ("vg0/torn", "cannot be read"),
+            ("vg0/ill", "is not well: vg0/ill lies, in part at least, on a device"), ("vg0/still", "suspended"),
+            ("vg0/torn", "cannot be read"),
             ("vg0/v-other", "stack blue"),
         ] {
             #expect(reasons[what]?.contains(word) == true, "\(what): \(reasons[what] ?? "nothing")")
