@@ -87,9 +87,10 @@ struct PathWalk: ~Copyable {
             if number == ELOOP || isLink(name) { throw linkRefused(name) }
             throw .system(number, "Cannot open the \(noun) \(target)", subject: target)
         }
-        guard isChecked, !isTrusted else { return entry }
+        guard !isTrusted else { return entry }
         let status = try status(of: entry.raw)
-        if try !hasServerOwners(entry.raw, status) { try require(status, at: appended(name), isLast: true) }
+        let isServers = try hasServerOwners(entry.raw, status)
+        if isChecked, !isServers { try require(status, at: appended(name), isLast: true) }
         return entry
     }
 

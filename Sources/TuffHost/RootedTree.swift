@@ -104,16 +104,28 @@ package struct HostRoots: Hashable, Sendable {
             try walk.enterRoot(root)
             return try walk.openReached(flags: flags, isChecked: isChecked)
         }
-        let names = Reach.names(in: root)
-        try walk.enterRoot("/" + names.dropLast().joined(separator: "/"))
-        return try walk.open(names.last ?? ".", flags: flags, isChecked: isChecked)
+        return try Self.enterFile(root, &walk, flags: flags, isChecked: isChecked)
     }
 
     /// Looks at every component of a root that the administrator named, and at the root itself.
     package static func inspect(_ root: String) throws(HostError) {
-        var walk = try PathWalk(to: root, noun: "directory")
-        try walk.enterRoot(root)
-        _ = try walk.openReached(flags: tuff_o_path | O_DIRECTORY, isChecked: true)
+        var walk = try PathWalk(to: root, noun: "root")
+        var status = stat()
+        guard stat(root, &status) == 0, status.kind != .directory else {
+            try walk.enterRoot(root)
+            _ = try walk.openReached(flags: tuff_o_path | O_DIRECTORY, isChecked: true)
+            return
+        }
+        _ = try enterFile(root, &walk, flags: tuff_o_path, isChecked: true)
+    }
+
+    /// A root that is one file.
+    private static func enterFile(
+        _ root: String, _ walk: inout PathWalk, flags: Int32, isChecked: Bool
+    ) throws(HostError) -> OwnedDescriptor {
+        let names = Reach.names(in: root)
+        try walk.enterRoot("/" + names.dropLast().joined(separator: "/"))
+        return try walk.open(names.last ?? ".", flags: flags, isChecked: isChecked)
     }
 
     /// Roots of different sorts of which one holds the other by way of links or mounts, as far as they are there.

@@ -22,7 +22,8 @@ import TuffTestSupport
 
     private var machine: LinuxMachine {
         var configuration = LinuxMachine.Configuration(
-            searchPath: [folder.path, "/usr/bin", "/bin"], workerCommand: [], reach: Reach(everythingBeneath: [folder.path]))
+            searchPath: [folder.path, "/usr/bin", "/bin"], workerCommand: [],
+            reach: Reach(everythingBeneath: [folder.path]))
         configuration.stateDirectory = folder.at("state")
         configuration.lvmDirectory = folder.at("etc")
         return LinuxMachine(configuration: configuration)

@@ -215,6 +215,13 @@ struct PathWalkTests {
         #expect(await secret("roots/secrets/inner/web1", exact) == nil)
         #expect(await image("roots/images/inner/disk.raw", exact) == nil)
         #expect(await image("roots/images/inner", exact)?.code == .refused)
+        let file = folder.at("roots/secrets/inner/web1")
+        func inspection() async -> HostError? {
+            await failure { () throws(HostError) in try HostRoots.inspect(file) }
+        }
+        #expect(await inspection() == nil)
+        chmod(file, 0o620)
+        #expect(await inspection()?.code == .exposed)
     }
 
     /// A user who owns a directory on the way exchanges what is in it as fast as he can: whatever is opened in the end, it is
