@@ -290,19 +290,32 @@ int64_t tuff_next_data(int file, int64_t offset) { return lseek(file, offset, SE
 
 int64_t tuff_next_hole(int file, int64_t offset) { return lseek(file, offset, SEEK_HOLE); }
 
-int tuff_write_lease(int file) {
+int tuff_is_on_network(int file) {
     struct statfs status;
-    if (fstatfs(file, &status) != 0) return -1;
+    if (fstatfs(file, &status) != 0) return 0;
     switch ((uint32_t)status.f_type) {
     case NFS_SUPER_MAGIC:
     case SMB_SUPER_MAGIC:
     case CIFS_SUPER_MAGIC:
-    case SMB2_SUPER_MAGIC: return -1;
+    case SMB2_SUPER_MAGIC: return 1;
     }
+    return 0;
+}
+
+int tuff_hold_lease(int file) {
     /* Who opens the file while the lease stands would have SIGIO sent, which ends a process; SIGURG does nothing. */
     if (fcntl(file, F_SETSIG, SIGURG) != 0) return -1;
-    if (fcntl(file, F_SETLEASE, F_WRLCK) == 0) {
-        fcntl(file, F_SETLEASE, F_UNLCK);
+    return fcntl(file, F_SETLEASE, F_WRLCK);
+}
+
+int tuff_end_lease(int file) { return fcntl(file, F_SETLEASE, F_UNLCK); }
+
+int tuff_has_lease(int file) { return fcntl(file, F_GETLEASE) == F_WRLCK; }
+
+int tuff_write_lease(int file) {
+    if (tuff_is_on_network(file)) return -1;
+    if (tuff_hold_lease(file) == 0) {
+        tuff_end_lease(file);
         return 1;
     }
     return errno == EAGAIN ? 0 : -1;

@@ -29,7 +29,7 @@ struct CommandConditions {
             guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
         case .unmarkedVolume(let group, let name, let uuid):
             let volume = try await logicalVolume("\(group)/\(name)", uuid, [], condition)
-            guard !volume.tags.contains(where: { $0.hasPrefix(Marks.prefix) }) else {
+            guard Marks.read(volume.tags) == .foreign else {
                 throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
             }
         case .tgtIdle(let port, let tid, _, let initiator):

@@ -188,11 +188,27 @@ package struct Marks: Hashable, Codable, Sendable {
 
     /// How tags under our prefix read.
     package enum Reading: Hashable, Sendable {
-        /// No tag of ours: somebody else's object.
+        /// No tag of ours, or none but those that outlive our part in it (`remembered`): somebody else's object.
         case foreign
         case ours(Marks)
         /// Tags under our prefix that contradict each other or lack the uid: reported, never touched.
         case damaged(String)
+    }
+
+    /// Keys of the Restores that were carried out on an object, whosever it is now. These tags alone stay when it is let go, so that
+    /// none of them runs again where it is adopted again.
+    package static func remembered(in tags: [String]) -> [String] {
+        tags.compactMap { tag in
+            guard let (key, value) = parts(of: tag), key == Key.done.rawValue, isRestoreKey(value) else { return nil }
+            return value
+        }.sorted()
+    }
+
+    /// Tags that go when the object is let go.
+    package var tagsThatEnd: [String] {
+        var passing = self
+        passing.executed = []
+        return passing.tags
     }
 
     package static func read(_ tags: [String]) -> Reading {
@@ -202,8 +218,8 @@ package struct Marks: Hashable, Codable, Sendable {
         var isOurs = false
         for tag in tags {
             guard let (key, value) = parts(of: tag) else { continue }
-            isOurs = true
             guard let key else {
+                isOurs = true
                 other.append(tag)
                 continue
             }
@@ -214,6 +230,7 @@ package struct Marks: Hashable, Codable, Sendable {
                 executed.append(value)
                 continue
             }
+            isOurs = true
             if let earlier = values[key], earlier != value {
                 return .damaged("two tags say tuff:\(Key.allCases[key].text)=: '\(earlier)' and '\(value)'")
             }

@@ -119,9 +119,12 @@ package struct StoredVolume: Hashable, Sendable {
 
 /// The kernel's names of logical volumes, which no renaming changes.
 package enum DeviceMapper {
+    /// Characters of such a name; those of the layers beneath a volume have a suffix (`-real`, `-tpool`).
+    package static let length = 68
+
     /// `LVM-`, the group's uuid and the volume's, without their hyphens (`build_dm_uuid` in lib/activate/dev_manager.c
     /// of LVM); `dm/uuid` of the block device reads it.
-    package static func uuid(group: String, volume: String) -> String {
+    package static func uuid(group: String, volume: String = "") -> String {
         "LVM-" + String((group + volume).filter { $0 != "-" })
     }
 }

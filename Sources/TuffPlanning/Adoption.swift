@@ -21,11 +21,13 @@ package struct Adoption: Hashable, Sendable {
 
     var location: VolumeLocation { .logicalVolume(group: group, name: volume) }
 
-    func marks(groupUUID: String, context: PlanContext) -> Marks {
+    /// - Parameter tags: of the logical volume.
+    func marks(on tags: [String], groupUUID: String, context: PlanContext) -> Marks {
         Marks(
             uid: PlanContext.adoptedUID(group: groupUUID, volume: uuid), role: .volume(name), stack: context.stack,
             iqn: identity.iqn ?? "\(context.config.iqnBase):\(name)", serial: identity.serial,
-            lun: identity.lun.flatMap { $0 == 0 ? nil : $0 }, adopted: true)
+            lun: identity.lun.flatMap { $0 == 0 ? nil : $0 }, adopted: true,
+            executed: Marks.remembered(in: tags))
     }
 }
 
@@ -51,7 +53,7 @@ extension PlanningPass {
             return addBlocked(
                 resource, Obstacle(.dataMissing, "\(adoption.location) is not there any more, or is another volume"))
         }
-        let marks = adoption.marks(groupUUID: group.uuid, context: context)
+        let marks = adoption.marks(on: found.tags, groupUUID: group.uuid, context: context)
         switch Marks.read(found.tags) {
         case .ours(let present) where present == marks:
             builder.add(
@@ -117,17 +119,16 @@ extension PlanningPass {
         let marks = stored.marks
         add(
             stored, .release,
-            "let go of \(stored.size ?? .zero), all marks of Tuff's are taken off (\(stored.location))",
+            "let go of \(stored.size ?? .zero), all marks of Tuff's are taken off\(marks.executed.isEmpty ? "" : " but tuff:done=") (\(stored.location))",
             notes: [
                 "it was known as \(marks.iqn ?? "") LUN \(marks.lun ?? 0), serial \(marks.diskSerial); adopted again by a "
                     + "document that says so it is the same disk"
             ]
-                // Their record is among the marks.
+                // A Restore runs once, whoever the volume belonged to meanwhile.
                 + (marks.executed.isEmpty
                     ? []
                     : [
-                        "\(marks.executed.count) Restore(s) were carried out on it, which is forgotten with its marks: remove their documents "
-                            + "before it is adopted again, or they roll it back once more"
+                        "tags tuff:done= stay, so that what was carried out on it (\(marks.executed.count) of Restores) never runs again"
                     ]),
             .disown(location: stored.location, uuid: uuid, marks: marks))
     }

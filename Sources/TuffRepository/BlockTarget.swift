@@ -19,35 +19,35 @@ extension BlockTarget {
     package var isStream: Bool { false }
 }
 
-/// A device or a regular file, which is made and sparse where it is not there.
+/// A device or a regular file that somebody opened.
 package final class DeviceTarget: BlockTarget {
     package let isBlank: Bool
     private let path: String
     private let descriptor: Int32
 
-    /// Opens a target for a volume of `size` bytes. A device must be as large; beyond the volume's size it stays as it is.
-    /// A file that is there must be a regular one, and becomes exactly as large.
-    package init(_ path: String, size: UInt64) throws(RepositoryError) {
+    /// A target for a volume of `size` bytes. A device must be as large; beyond the volume's size it stays as it is. A file that is
+    /// shorter is lengthened, with zeros.
+    /// - Parameters:
+    ///   - descriptor: for reading and writing; a duplicate is kept, so that the caller may close it.
+    ///   - path: its name in messages, and whose directory is made durable with it where it is new.
+    ///   - isNew: nothing was written to it since it was made.
+    package init(_ descriptor: Int32, path: String, isNew: Bool, size: UInt64) throws(RepositoryError) {
         self.path = path
-        let made = tuff_open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, 0o600)
-        isBlank = made >= 0
-        // A device that is mounted or held by somebody refuses O_EXCL without O_CREAT (open(2)).
-        descriptor = made >= 0 ? made : tuff_open_at(AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_EXCL, 0)
-        guard descriptor >= 0 else { throw .outside(errno, "cannot open \(path) for writing") }
+        isBlank = isNew
+        self.descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard self.descriptor >= 0 else { throw .system(errno, "cannot keep \(path) open") }
         // Closed by deinit if this throws: everything is initialised.
-        try Self.prepare(descriptor, path, size)
+        try prepare(size)
     }
 
     deinit { close(descriptor) }
 
-    private static func prepare(_ descriptor: Int32, _ path: String, _ size: UInt64) throws(RepositoryError) {
+    private func prepare(_ size: UInt64) throws(RepositoryError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .system(errno, "cannot look at \(path)") }
         switch status.st_mode & S_IFMT {
         case S_IFREG:
-            guard ftruncate(descriptor, off_t(size)) == 0 else {
-                throw .system(errno, "cannot set the size of \(path)")
-            }
+            if UInt64(max(0, status.st_size)) < size { try resize(to: size) }
         case S_IFBLK:
             var bytes: UInt64 = 0
             guard tuff_device_size(descriptor, &bytes) == 0 else {
@@ -58,6 +58,37 @@ package final class DeviceTarget: BlockTarget {
             }
         default: throw RepositoryError(.refused, "\(path) is neither a block device nor a regular file")
         }
+    }
+
+    /// Of a file.
+    package func resize(to size: UInt64) throws(RepositoryError) {
+        guard ftruncate(descriptor, off_t(clamping: size)) == 0 else {
+            throw .system(errno, "cannot set the size of \(path)")
+        }
+    }
+
+    /// Its first bytes.
+    func begin(_ count: Int) throws(RepositoryError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var failure: RepositoryError?
+        bytes.withUnsafeMutableBytes { bytes in
+            do throws(RepositoryError) { try read(at: 0, into: bytes) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    func write(_ bytes: [UInt8], at offset: UInt64) throws(RepositoryError) {
+        var failure: RepositoryError?
+        bytes.withUnsafeBytes { bytes in
+            do throws(RepositoryError) { try write(bytes, at: offset) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Makes what was written durable.
+    func sync() throws(RepositoryError) {
+        guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(path)") }
     }
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
@@ -81,7 +112,7 @@ package final class DeviceTarget: BlockTarget {
     }
 
     package func finish(size: UInt64) throws(RepositoryError) {
-        guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(path)") }
+        try sync()
         if isBlank { try syncFolder() }
     }
 

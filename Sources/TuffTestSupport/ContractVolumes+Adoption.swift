@@ -65,12 +65,19 @@ extension VolumeContract {
 
     private func lettingGo(_ one: Volume) async throws {
         let before = try await makeForeign(one)
-        let marks = marks(one)
+        var marks = marks(one)
+        // What was carried out on it is remembered, and nothing else.
+        marks.executed = [RestoreKey.of("undo", marks.uid)]
         try await carryOut([.adopt(location: one.location, uuid: before.uuid, marks: marks)])
         try await refuse([.disown(location: one.location, uuid: "stale", marks: marks)], .preconditionFailed)
         try await carryOut([.disown(location: one.location, uuid: before.uuid, marks: marks)])
         let after = try await find(one)
-        try expect(after == before, "it is not as it was: \(before) -> \(after)")
+        var expected = before
+        expected.tags = (before.tags + marks.executed.map { "tuff:done=\($0)" }).sorted()
+        try expect(after == expected, "it is not as it was: \(before) -> \(after)")
+        try expect(Marks.read(after.tags) == .foreign, "it still is ours: \(after.tags)")
         try await refuse([.disown(location: one.location, uuid: before.uuid, marks: marks)], .preconditionFailed)
+        try await carryOut([.adopt(location: one.location, uuid: before.uuid, marks: marks)])
+        try expect(Marks.read(try await find(one).tags) == .ours(marks), "adopted again it forgot something")
     }
 }

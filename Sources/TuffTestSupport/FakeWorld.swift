@@ -209,7 +209,7 @@ package struct FakeWorld: Equatable, Sendable {
         case .require(.unmarkedVolume(let group, let name, let uuid)):
             if lvm[group]?.isLocked == true { return .hangs }
             guard let volume = lvm[group, name], volume.uuid == uuid,
-                !volume.tags.contains(where: { $0.hasPrefix(Marks.prefix) })
+                Marks.read(volume.tags) == .foreign
             else { throw Self.unmet(action) }
         case .require(.unopened(let path)):
             guard !isOpen(path) else { throw Self.unmet(action) }

@@ -274,12 +274,12 @@ struct BackupCommandTests {
         for name in try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/r/index") {
             try folder.write("r/index/\(name)", "damaged")
         }
-        let ended = try expect(folder, "restore --repository r --name db --to old", 1)
+        let ended = try expect(folder, "restore --repository r --name db --to old --force", 1)
         #expect(ended.err.contains("'tuff backup check --repair' makes the index anew"), "\(ended.err)")
         #expect(folder.text("old").utf8.count == 200_000)
         let repaired = try expect(folder, "check --repository r --repair", 1).out
         #expect(repaired.contains("The index is made anew. No restore point lacks anything."), "\(repaired)")
-        try expect(folder, "restore --repository r --name db --to old", 0)
+        try expect(folder, "restore --repository r --name db --to old --force", 0)
         #expect(folder.text("old") == folder.text("disk"))
     }
 

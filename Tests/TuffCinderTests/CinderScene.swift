@@ -206,6 +206,15 @@ final class CinderScene {
         return try bytes(target)
     }
 
+    private func existing(_ path: String, size: UInt64) throws -> MarkedTarget {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        let device = try DeviceTarget(descriptor, path: path, isNew: false, size: size)
+        try device.resize(to: size)
+        return try MarkedTarget(device, size: size) { _ in }
+    }
+
     /// - Returns: bytes that were written.
     @discardableResult
     func run(_ number: Int, to path: String, threads: Int = 2) throws -> UInt64 {
@@ -214,7 +223,7 @@ final class CinderScene {
         let size = try chain.size()
         let target: any BlockTarget =
             if NewFileTarget.isFree(path) { try NewFileTarget(path, size: size) } else {
-                try DeviceTarget(path, size: size)
+                try existing(path, size: size)
             }
         return try CinderRestore(chain, size: size, to: target, progress: JobProgress())
             .run(threads: SystemThreads(count: threads)).written

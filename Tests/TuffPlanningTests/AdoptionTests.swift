@@ -201,7 +201,20 @@ import TuffTestSupport
             volume.tags = executed.tags
         }
         let released = try self.order(.release("data"), done)
-        #expect(released.changes.first?.notes.contains { $0.contains("remove their documents") } == true)
+        #expect(released.changes.first?.notes.contains { $0.contains("never runs again") } == true)
+    }
+
+    @Test func whatWasCarriedOutStaysCarriedOutWhereItIsAdoptedAgain() throws {
+        let (observed, order) = exported()
+        let (after, marks) = try adopted(observed, order)
+        let key = RestoreKey.of("undo", marks.uid)
+        let released = changed(after) { $0.tags = ["theirs", "tuff:done=\(key)"] }
+        #expect(Marks.read(["theirs", "tuff:done=\(key)"]) == .foreign)
+        let again = try self.order(order, released)
+        guard case .volume(.adopt(_, _, let renewed))? = again.steps.first?.step else { throw Unplanned() }
+        var expected = marks
+        expected.executed = [key]
+        #expect(renewed == expected)
     }
 
     @Test func releaseTakesEveryMarkOffAndNothingElse() throws {

@@ -99,6 +99,20 @@ int tuff_is_open_elsewhere(int file);
  * (nfs4_setlease, cifs_setlease), and other file systems know none. */
 int tuff_write_lease(int file);
 
+/* The same lease, which stays until FILE, open for writing here, is closed: whoever opens it meanwhile waits, for
+ * /proc/sys/fs/lease-break-time at most. 0, or -1 and errno: EAGAIN where somebody has it open, EINVAL where the file system knows
+ * no leases, EACCES where the file is another user's. */
+int tuff_hold_lease(int file);
+
+/* Gives it back. */
+int tuff_end_lease(int file);
+
+/* 1 while that lease stands and nobody waits for its end (F_GETLEASE). */
+int tuff_has_lease(int file);
+
+/* 1 where FILE is on a file system of the network, which refuses leases as if somebody had the file open (statfs(2)). */
+int tuff_is_on_network(int file);
+
 /* How many of COUNT threads can be had at one time (pthread_create(3)); they end before this returns, with errno as it was
  * left by the first that could not. */
 int tuff_threads_to_be_had(int count);

@@ -269,6 +269,7 @@ struct BackupRestore: AsyncParsableCommand {
             "What is damaged becomes zeros, and is listed in the end; exit code 3 then. Without it the first damage is the end."
     )
     var keepGoing = false
+    @OptionGroup var overwrite: OverwriteOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
 
@@ -287,7 +288,8 @@ struct BackupRestore: AsyncParsableCommand {
 
     func run() async throws {
         if let cinder = place.cinder, let backup {
-            return try await CinderJob(path: cinder, form: form, global: global).restore(backup, to: to)
+            return try await CinderJob(path: cinder, form: form, global: global)
+                .restore(backup, to: to, overwrite: overwrite)
         }
         let repository = try place.open()
         let at = at ?? "latest"
@@ -316,7 +318,8 @@ struct BackupRestore: AsyncParsableCommand {
         }
         let point = restore.point
         if case .latest = choice { FuturePoint(point)?.warn(place.repository ?? "", keyFile: place.keyFile) }
-        let target = try target(of: point, in: repository)
+        let opened = try await target(of: point, in: repository)
+        let target: any BlockTarget = opened?.target ?? StreamTarget(STDOUT_FILENO)
         let threads = target.isStream ? SystemThreads(count: 1) : .natural
         let job = Job(total: point.record.size, progress: progress, json: form.format == .json)
         let outcome = try await job.run { () throws(RepositoryError) in
@@ -334,13 +337,17 @@ struct BackupRestore: AsyncParsableCommand {
                     "--keep-going restores all that is left and lists what is not; 'tuff backup check --read-data' tells "
                     + "which restore points are hurt")
         }
+        opened?.conclude()
         let view = RestoredView(point, to: to == "-" ? "Standard output" : to, outcome)
         if target.isStream { Console.talk(view.text(global.errors)) } else { try form.show(view, global.output) }
         if !outcome.lost.isEmpty { throw Failure(nil, code: ExitStatus.partly) }
     }
 
-    private func target(of point: RestorePoint, in repository: Repository) throws(Failure) -> any BlockTarget {
-        if to == "-" { return StreamTarget(STDOUT_FILENO) }
+    /// Nil: standard output.
+    private func target(
+        of point: RestorePoint, in repository: Repository
+    ) async throws(Failure) -> RestoreTarget.Opened? {
+        if to == "-" { return nil }
         guard !RealPath.lies(to, beneath: place.repository ?? "") else {
             throw Failure.usage("\(to) is in the repository itself, which a restore must not change")
         }
@@ -348,6 +355,9 @@ struct BackupRestore: AsyncParsableCommand {
         else {
             throw Failure.usage("there is no device \(to), and no file is made beneath /dev")
         }
-        return try failing { () throws(RepositoryError) in try DeviceTarget(to, size: point.record.size) }
+        return try await RestoreTarget(
+            path: to, size: point.record.size, source: (repository.description.id, point.id.description),
+            options: overwrite, global: global
+        ).open()
     }
 }

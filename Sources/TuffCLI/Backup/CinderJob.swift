@@ -52,7 +52,7 @@ struct CinderJob {
         if !damages.isEmpty { throw Failure(nil) }
     }
 
-    func restore(_ text: String, to path: String) async throws(Failure) {
+    func restore(_ text: String, to path: String, overwrite: OverwriteOptions) async throws(Failure) {
         guard let id = CinderID(text) else {
             throw Failure.usage("\(PrintedText.quoted(text)) is no UUID; 'tuff backup ls --cinder DIR' shows them")
         }
@@ -68,11 +68,19 @@ struct CinderJob {
         for doubt in chain.doubts {
             Console.talk("warning: \(Layout.printable(doubt)); what is restored is checked as always\n")
         }
+        let place = RestoreTarget(
+            path: path, size: size, source: ("cinder \(chain.volume)", id.description), options: overwrite,
+            global: global)
         let isNew = NewFileTarget.isFree(path)
-        let (new, target) = try failing { () throws(RepositoryError) -> (NewFileTarget?, any BlockTarget) in
-            guard isNew else { return (nil, try DeviceTarget(path, size: size)) }
-            let new = try NewFileTarget(path, size: size)
-            return (new, new)
+        let target: any BlockTarget
+        var new: NewFileTarget?, existing: RestoreTarget.Opened?
+        if isNew {
+            try place.refuseOursByName()
+            let made = try failing { () throws(RepositoryError) in try NewFileTarget(path, size: size) }
+            (new, target) = (made, made)
+        } else {
+            let opened = try await place.open()
+            (existing, target) = (opened, opened.target)
         }
         let progress = JobProgress()
         let outcome: CinderRestore.Outcome
@@ -92,6 +100,7 @@ struct CinderJob {
                 : "\(Layout.printable(path)) was there before and now has parts of the backup: use none of it"
             throw failure
         }
+        existing?.conclude()
         try form.show(CinderRestoredView(chain, to: path, size: size, outcome), global.output)
     }
 

@@ -277,7 +277,7 @@ extension LVMDriver {
             .require(condition(group, name, uuid, marks.uid, size: nil)),
             .run(
                 change(
-                    ["lvchange", "-qq"] + marks.tags.flatMap { ["--deltag", $0] }
+                    ["lvchange", "-qq"] + marks.tagsThatEnd.flatMap { ["--deltag", $0] }
                         + ["-S", selection(uuid, ["tuff:uid=\(marks.uid)"]), "--", "\(group)/\(name)"])),
         ]
     }
