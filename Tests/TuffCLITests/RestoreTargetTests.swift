@@ -110,6 +110,7 @@ struct RestoreTargetTests {
         let apply = ["apply", "-f", "volumes.yaml", "--auto-approve"] + folder.host
         #expect(try folder.run(apply).code == 0)
         let volume = "\(folder.path)/pool/v-db-data"
+        try folder.write("disk.raw", "")
         symlink(volume, "\(folder.path)/link")
         var help = ""
         for target in ["\(detour)pool/v-db-data", "link"] {
@@ -122,7 +123,7 @@ struct RestoreTargetTests {
         var status = stat()
         #expect(stat(volume, &status) == 0 && status.st_size == 64 << 20 && status.st_blocks == 0)
         // As it says.
-        let image = "\(folder.path)/db-data-restored.raw"
+        let image = "\(folder.path)/disk.raw"
         #expect(
             help.contains("with --to \(image), then a Volume with 'source: {image: {path: \(image), format: raw}}'"))
         try expect(folder, "restore --repository r --name a --to \(image)", 0)

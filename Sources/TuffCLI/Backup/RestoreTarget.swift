@@ -212,8 +212,9 @@ struct RestoreTarget {
 
     /// Backups are in no plan yet: what works is the way by an image.
     private func refusal(_ owner: Owner) -> Failure {
-        let root = (try? global.loadConfig())?.allowedRoots.first ?? "DIRECTORY"
-        let image = "\(root)/\(owner.name)-restored.raw"
+        let root = (try? global.loadConfig())?.allow.images.first ?? "DIRECTORY"
+        // A root may be one file.
+        let image = Files.isPlain(root) ? root : "\(root)/\(owner.name)-restored.raw"
         return Failure(
             "\(shown) is \(owner.resource) of stack '\(owner.stack)', which Tuff manages; nothing was written",
             help:
