@@ -53,7 +53,8 @@ struct CommandConditions {
         case .wholeSnapshot(let group, let name, let uuid, let uid):
             try await whole("\(group)/\(name)", uuid, uid, condition)
         case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
-        case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume:
+        case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume,
+            .wipedExtents:
             throw HostError(.refused, "No command tells that \(condition.sentence)")
         }
     }

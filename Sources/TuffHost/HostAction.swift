@@ -111,6 +111,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose room was
     /// never full, so that every byte read from it was its origin's.
     case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
+    /// What has the extents for a growth of the volume with this uid is what was wiped in this process, with the same extents.
+    case wipedExtents(group: String, uid: UID)
     /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
     case blankDevice(BlankDevice)
     /// The device is the physical volume of this uuid and nothing else, and nobody else has it open.
@@ -189,10 +191,11 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Makes a volume begin with the bytes of the disk in an image, and read zeros after them; only what differs is
     /// written. The image is opened beneath a root of images. May take hours.
     case copyImage(ImageSource, to: BytesPlace)
-    /// Grows the linear volume from one size to another by extents that are wiped before they are joined to it: see
-    /// `ThickGrowth`.
-    case growWiped(
-        group: String, name: String, uid: UID, uuid: String?, from: ByteCount, to: ByteCount, WipeMethod)
+    /// Wipes the volume that has the extents for a growth of the volume with this uid (`ThickGrowth`), and remembers them in this
+    /// process. May take hours.
+    case wipeExtents(group: String, uid: UID, WipeMethod)
+    /// Makes the linear volume this large by the extents that were wiped for it in this process, and no others.
+    case joinExtents(group: String, name: String, uid: UID, to: ByteCount)
     /// Asks LVM what the device mapper calls the volumes of one group that carry these uids in their tags, for
     /// `Precondition.device` later in the same process. One command for volumes that were just made.
     case identify(group: String, [UID])
@@ -262,8 +265,12 @@ extension HostAction: CustomStringConvertible {
         case .cloneFile(let source, let target): "cp --reflink=always \(source.quoted) \(target.quoted)"
         case .copyImage(let image, .device(let device)): image.conversion(to: Command.quoted(device.path))
         case .copyImage(let image, .file(let path)): image.conversion(to: path.quoted)
-        case .growWiped(let group, let name, _, _, _, let size, let method):
-            "lvextend --size \(size.bytes)b -- \(Command.quoted("\(group)/\(name)"))   # by extents wiped before (\(method.rawValue))"
+        case .wipeExtents(let group, let uid, let method):
+            HostAction.wipe(
+                DevicePlace(group: group, name: ThickGrowth.holder(of: uid), uid: uid, uuid: nil), method
+            ).description
+        case .joinExtents(let group, let name, _, let size):
+            "\(ThickGrowth.joining(group, name, to: size, []))   # by the extents that were wiped, PV:FIRST-LAST"
         case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
         case .makeDirectory(let path): "mkdir \(path.quoted)"
         case .removeDirectory(let path), .removeIfEmpty(let path): "rmdir \(path.quoted)"
@@ -329,7 +336,7 @@ extension Precondition {
     package var needsCommand: Bool {
         switch self {
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
-            .thinPool, .temporarySnapshot, .wholeSnapshot, .blankDevice, .physicalVolume:
+            .thinPool, .temporarySnapshot, .wholeSnapshot, .wipedExtents, .blankDevice, .physicalVolume:
             true
         case .device, .file, .unopened, .vacant, .text, .noSession: false
         }
@@ -352,6 +359,8 @@ extension Precondition {
                 + "and nobody uses it"
         case .wholeSnapshot(let group, let name, let uuid, let uid):
             "\(group)/\(name) still has \(uuid.map { "LVM uuid \($0), " } ?? "")our uid \(uid), and has not overflowed"
+        case .wipedExtents(let group, let uid):
+            "\(group)/\(ThickGrowth.holder(of: uid)) still has the extents that were wiped"
         case .unmarkedVolume(let group, let name, let uuid):
             "\(group)/\(name) still has LVM uuid \(uuid) and no tag of Tuff's"
         case .device(let group, let name, let uid, let uuid):

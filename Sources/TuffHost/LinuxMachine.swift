@@ -50,6 +50,8 @@ package final class LinuxMachine: Machine {
     private let stateDirectory: String?
     /// What `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
+    /// What `HostAction.wipeExtents` wiped, by the volume that is to get it.
+    private let wiped = Mutex<[UID: ThickGrowth.Extents]>([:])
 
     package init(configuration: Configuration) {
         let environment = Self.environment(searchPath: configuration.searchPath)
@@ -142,11 +144,23 @@ package final class LinuxMachine: Machine {
                 }
                 try await ActivationCheck(commands: commands).demand(volumes)
                 rest.removeFirst()
-            case .growWiped(let group, let name, let uid, let uuid, let from, let to, let method):
-                let growth = ThickGrowth(commands: commands, group: group, name: name, uid: uid)
-                try await growth.run(uuid: uuid, from: from, to: to) { device throws(HostError) in
-                    try await work([.wipe(device, method)], telling, isOver)
+            case .wipeExtents(let group, let uid, let method):
+                let extents = try await ThickGrowth(commands: commands, group: group, uid: uid).extents()
+                try await work([.wipe(extents.device, method)], telling, isOver)
+                wiped.withLock { $0[uid] = extents }
+                rest.removeFirst()
+            case .require(.wipedExtents(let group, let uid)):
+                let found = try await ThickGrowth(commands: commands, group: group, uid: uid).extents()
+                guard wiped.withLock({ $0[uid] }) == found else {
+                    throw FileConditions.failed(
+                        .wipedExtents(group: group, uid: uid), "it has \(found.ranges.joined(separator: " "))")
                 }
+                rest.removeFirst()
+            case .joinExtents(let group, let name, let uid, let size):
+                guard let extents = wiped.withLock({ $0.removeValue(forKey: uid) }) else {
+                    throw HostError(.preconditionFailed, "Nothing was wiped for \(group)/\(name) to grow by")
+                }
+                try await carryOut(ThickGrowth.joining(group, name, to: size, extents.ranges))
                 rest.removeFirst()
             case .require(let condition) where condition.concernsDevice:
                 try await check(condition)
@@ -270,7 +284,7 @@ package final class LinuxMachine: Machine {
 extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run, .activate, .makeVolume, .identify, .growWiped: true
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents: true
         case .require(let condition): condition.needsCommand
         default: false
         }

@@ -79,7 +79,7 @@ package enum WorkerServer {
     ) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .activate, .makeVolume, .identify, .growWiped:
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents:
             throw HostError(.refused, "A worker runs no commands: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress, told: told)

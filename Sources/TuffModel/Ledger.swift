@@ -26,6 +26,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         /// Where it was, for messages: `vg0/v-db`. For a directory pool its path, by which it is looked for again.
         package var place: String
         package var seen: Instant
+        /// The most bytes that it was seen with when it was complete; nil for pools, and in ledgers that do not say.
+        package var size: ByteCount?
         /// When two initiators were first seen to have a volume under `sharing: handover`; nil: they do not.
         package var sharedSince: Instant?
         /// Why it could not be activated when that was last tried; nil: it could, or nobody tried.
@@ -41,7 +43,7 @@ package struct Ledger: Hashable, Codable, Sendable {
 
         package init(
             stack: String, resource: ResourceID, standing: Standing = .live, uid: UID? = nil, uuid: String? = nil,
-            place: String, seen: Instant, sharedSince: Instant? = nil
+            place: String, seen: Instant, size: ByteCount? = nil, sharedSince: Instant? = nil
         ) {
             self.stack = stack
             self.resource = resource
@@ -50,6 +52,7 @@ package struct Ledger: Hashable, Codable, Sendable {
             self.uuid = uuid
             self.place = place
             self.seen = seen
+            self.size = size
             self.sharedSince = sharedSince
         }
     }

@@ -74,6 +74,9 @@ package struct Marks: Hashable, Codable, Sendable {
     package var executed: [String]
     /// It was taken right before this restore, by its key, wrote over its origin.
     package var safety: String?
+    /// Bytes that a file had when all of it was there (`tuff:size=`): one that has less was cut off. Nil for logical volumes, whose
+    /// sizes the ledger remembers, and for files of versions that did not write it.
+    package var size: ByteCount?
     /// The run of a SnapshotPolicy that took it (`tuff:due=`).
     package var occasion: Occasion?
     /// Tags under our prefix that this version does not know: kept, shown, never interpreted.
@@ -128,9 +131,8 @@ package struct Marks: Hashable, Codable, Sendable {
 
     /// What our tags say something about, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
-        case adopted, done, due, from, iqn, lun, op, policy, protect, released, safety, serial, snap, stack, temp, uid,
-            until,
-            vol
+        case adopted, done, due, from, iqn, lun, op, policy, protect, released, safety, serial, size, snap, stack, temp,
+            uid, until, vol
 
         var text: String { "\(self)" }
     }
@@ -139,7 +141,7 @@ package struct Marks: Hashable, Codable, Sendable {
         uid: UID, role: Role, stack: String, iqn: String? = nil, serial: String? = nil, lun: Int? = nil,
         protect: Bool = false, policy: RemovalPolicy = RemovalPolicy(), until: Instant? = nil, released: Bool = false,
         adopted: Bool = false, origin: UID? = nil, operation: String? = nil, executed: [String] = [],
-        safety: String? = nil, occasion: Occasion? = nil, other: [String] = []
+        safety: String? = nil, size: ByteCount? = nil, occasion: Occasion? = nil, other: [String] = []
     ) {
         self.uid = uid
         self.role = role
@@ -156,6 +158,7 @@ package struct Marks: Hashable, Codable, Sendable {
         self.operation = operation
         self.executed = executed
         self.safety = safety
+        self.size = size
         self.occasion = occasion
         self.other = other
     }
@@ -182,6 +185,7 @@ package struct Marks: Hashable, Codable, Sendable {
         if let origin { result.append("tuff:from=\(origin)") }
         if let operation { result.append("tuff:op=\(operation)") }
         if let safety { result.append("tuff:safety=\(safety)") }
+        if let size { result.append("tuff:size=\(size.bytes)") }
         if let occasion { result.append("tuff:due=\(occasion.text)") }
         return result.sorted()
     }
@@ -269,7 +273,8 @@ package struct Marks: Hashable, Codable, Sendable {
                 until: value(.until).flatMap { Instant(text: $0) }, released: value(.released) != nil,
                 adopted: value(.adopted) != nil,
                 origin: value(.from).flatMap { UID($0) }, operation: value(.op), executed: executed,
-                safety: value(.safety), occasion: value(.due).flatMap { Occasion(text: $0) },
+                safety: value(.safety), size: value(.size).flatMap { Int64($0) }.map { ByteCount($0) },
+                occasion: value(.due).flatMap { Occasion(text: $0) },
                 other: other.sorted()))
     }
 
@@ -308,6 +313,7 @@ package struct Marks: Hashable, Codable, Sendable {
         case .until: Instant(text: value) != nil
         case .lun: Int(value).map { (0...16383).contains($0) && "\($0)" == value } ?? false
         case .safety, .done: isRestoreKey(value)
+        case .size: Int64(value).map { $0 >= 0 && "\($0)" == value } ?? false
         case .due: Occasion(text: value) != nil
         case .adopted, .op, .protect, .released, .uid: true
         }

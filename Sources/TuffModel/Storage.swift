@@ -62,6 +62,11 @@ package enum StorageBackend: Hashable, Codable, Sendable, Comparable, CustomStri
         if case .thick = self { false } else { true }
     }
 
+    /// What the marks of something that is made here say of its size (`Marks.size`).
+    package func recorded(_ size: ByteCount) -> ByteCount? {
+        if case .directory = self { size } else { nil }
+    }
+
     package static func < (lhs: StorageBackend, rhs: StorageBackend) -> Bool { lhs.description < rhs.description }
 }
 
@@ -84,6 +89,8 @@ package struct StoredVolume: Hashable, Sendable {
     package var device: DeviceNumber?
     /// Why others could change its file; such a volume is not used.
     package var exposure: String?
+    /// Bytes that it had once, by its own marks or the ledger; nil: neither says.
+    package var formerSize: ByteCount?
     /// See `LogicalVolume`; `size` is that of what it shows, its origin's.
     package var isThickSnapshot = false
     package var isOverflowed = false
@@ -109,6 +116,14 @@ package struct StoredVolume: Hashable, Sendable {
     }
 
     package var uid: UID { marks.uid }
+
+    /// It has fewer bytes than it had, though nothing of ours makes a volume smaller. What is being made or filled has no end yet.
+    package var isTruncated: Bool {
+        guard let size, let formerSize, !isThickSnapshot,
+            marks.operation == nil || marks.operation == Marks.moving || marks.restoration != nil
+        else { return false }
+        return size < formerSize
+    }
 
     /// What the device mapper calls its device; nil for files, and for what is not made yet.
     package var deviceUUID: String? {

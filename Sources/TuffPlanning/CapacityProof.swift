@@ -242,9 +242,10 @@ struct CapacityProof {
             guard case .logicalVolume(let group, _) = location else { return [] }
             volumes[marks.uid] = volumes[source]
             return [Take(.extents(group: group), reserve), entry(marks, in: group)]
-        case .extendThick(.logicalVolume(let group, _), let uid, _, let from, let to, _):
+        case .takeExtents(.logicalVolume(let group, _), let uid, _, let from, let to):
             volumes[uid]?.size = to
-            return [Take(.extents(group: group), to - from)]
+            // For a while there is a volume more in LVM's text.
+            return [Take(.extents(group: group), to - from), Take(.area(group: group), ByteCount(Self.entryCost))]
         case .extend(_, let uid, _, let from, let to):
             volumes[uid]?.size = to
             guard case .thick(let group)? = volumes[uid]?.backend else { return [] }

@@ -222,7 +222,7 @@ extension PlanningPass {
         guard stored.size != nil else {
             return .failure(Missing(.dataMissing, "\(stored.location) is gone; its marks are still there"))
         }
-        if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) {
+        if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) ?? truncation(of: stored) {
             return .failure(Missing(obstacle.reason, obstacle.sentence))
         }
         if let operation = stored.marks.operation, operation != Marks.moving {

@@ -128,15 +128,14 @@ extension PlanningPass {
             return addTransfer(of: source, to: begun, first, location, summary, [])
         }
         begun.size = size
+        begun.marks.size = begun.backend.recorded(source.size)
         var steps = [copyStep(source, begun)]
-        if size > source.size {
-            steps.append(.extend(location: begun.location, uid: begun.uid, uuid: nil, from: source.size, to: size))
-        }
+        begun.marks.operation = nil
+        if size > source.size { steps += begun.growing(from: source.size, to: size) }
         let last = builder.add(
             PlannedChange(
                 begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid),
             steps.map { (.volume($0), key(of: $0)) }, after: source.after.map { [$0] } ?? [])
-        begun.marks.operation = nil
         begun.active = true
         return .available(begun, after: last)
     }

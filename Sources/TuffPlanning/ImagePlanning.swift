@@ -97,6 +97,7 @@ extension PlanningPass {
             }
         } else {
             begun.size = size
+            begun.marks.size = begun.backend.recorded(size)
             first = [creation(of: begun)]
         }
         return addFilling(
@@ -114,6 +115,7 @@ extension PlanningPass {
     ) -> VolumeOutcome {
         var made = begun
         made.marks.operation = nil
+        made.marks.size = begun.backend.recorded(begun.size ?? .zero)
         made.active = !begun.location.isBlockDevice
         let fill = VolumeStep.fillFromImage(location: begun.location, uid: begun.uid, image: image.source)
         let steps: [VolumeStep] =

@@ -74,6 +74,7 @@ extension Ledger {
         guard volume.size != nil, volume.marks.operation != Marks.creating else { return }
         let resource = volume.marks.role.resource, stack = volume.marks.stack
         let known = entries.first { $0.uid == volume.uid && $0.stack == stack && $0.resource.kind == resource.kind }
+        let present = volume.marks.lastingOperation == nil && !volume.isThickSnapshot ? volume.size : nil
         // A volume that was renamed is not lost under its old name.
         entries.removeAll { $0.uid == volume.uid && ($0.resource != resource || $0.stack != stack) }
         let isLive = volume.standing == .live
@@ -94,6 +95,7 @@ extension Ledger {
         if let known, known.resource != resource { names.append(known.resource.name) }
         names.removeAll { $0 == resource.name }
         next.formerly = names.isEmpty ? nil : names.suffix(Self.mostFormerNames)
+        next.size = [known?.size, present].compactMap(\.self).max()
         record(next)
     }
 

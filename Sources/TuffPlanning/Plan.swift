@@ -91,6 +91,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let nameTaken = Reason(rawValue: "NameTaken")
     package static let marksDamaged = Reason(rawValue: "MarksDamaged")
     package static let dataMissing = Reason(rawValue: "DataMissing")
+    /// It has fewer bytes than it had.
+    package static let truncated = Reason(rawValue: "Truncated")
     package static let notOurs = Reason(rawValue: "NotOurs")
     /// A restore waits for this rather than detach anybody.
     package static let attached = Reason(rawValue: "Attached")

@@ -48,7 +48,7 @@ struct PlanBuilder {
         case .volume(.copy(_, let uid, _, _, _)), .volume(.snapshotThick(_, let uid, _, _, _, _)),
             .volume(.fill(_, _, _, let uid, _, _)):
             readers[uid, default: []].append(id)
-        case .volume(.extendThick(_, let uid, _, _, _, _)): growing.insert(uid)
+        case .volume(.takeExtents(_, let uid, _, _, _)): growing.insert(uid)
         default: break
         }
     }
@@ -83,7 +83,8 @@ extension PlanningPass {
     /// Wiping and filling take hours and need nothing of the group.
     func key(of step: VolumeStep) -> ExclusiveKey {
         switch step {
-        case .wipe(let location, _, _, _), .fill(let location, _, _, _, _, _), .fillFromImage(let location, _, _):
+        case .wipe(let location, _, _, _), .fill(let location, _, _, _, _, _), .fillFromImage(let location, _, _),
+            .wipeExtents(let location, _, _):
             .data(location.path)
         default: key(of: step.location)
         }

@@ -158,10 +158,14 @@ extension PlanningPass {
             stop(run.declared, missing.obstacle, of: run.volume)
             return nil
         }
+        marks.size = source.stored.backend.recorded(source.size)
         var stored = StoredVolume(
             marks: marks, backend: source.stored.backend, location: location, uuid: nil, size: source.size,
             active: !location.isBlockDevice)
-        if let begun { stored = begun }
+        if let begun {
+            stored = begun
+            stored.marks.size = marks.size
+        }
         let isAllowed = context.consent.runDue
         let change = PlannedChange(
             marks.role.resource, isAllowed ? .create : .due,

@@ -325,7 +325,8 @@ extension PlanningPass {
         snapshot.marks = Marks(
             uid: context.mintUID(for: ResourceID(.restore, name)), role: .snapshot(Self.safetyName(name, key)),
             stack: context.stack, policy: RemovalPolicy(keepFor: TimeSpan(seconds: keeping)),
-            until: context.now.advanced(by: TimeSpan(seconds: keeping)), origin: stored.uid, safety: key)
+            until: context.now.advanced(by: TimeSpan(seconds: keeping)), origin: stored.uid, safety: key,
+            size: stored.size.flatMap(stored.backend.recorded))
         snapshot.location = snapshot.location.renamed("t-\(snapshot.uid)")
         // What was copied of it is not copied again, and its marks are written anew when all of it is.
         if poolsByBackend[stored.backend]?.sharesBlocks != true, let left = leftSafety(of: stored, key) {

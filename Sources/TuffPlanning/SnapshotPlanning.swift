@@ -97,18 +97,16 @@ extension PlanningPass {
         _ pool: PoolState, _ notes: [String]
     ) -> VolumeOutcome {
         let resource = stored.marks.role.resource
-        var steps = [copyStep(source, stored)]
-        if size > source.size {
-            steps.append(
-                .extend(location: stored.location, uid: stored.uid, uuid: nil, from: source.size, to: size))
-        }
+        var made = stored
+        made.marks.size = stored.backend.recorded(source.size)
+        var steps = [copyStep(source, made)]
+        if size > source.size { steps += made.growing(from: source.size, to: size) }
         let change = PlannedChange(
             resource, .create, "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
             risk: .online, location: declared.location, uid: stored.uid,
             notes: notes + formerNotes(stored.marks))
         let last = builder.add(
             change, steps.map { (.volume($0), key(of: stored.location)) }, after: source.after.map { [$0] } ?? [])
-        var made = stored
         made.active = !stored.location.isBlockDevice
         made.size = max(size, source.size)
         return .available(made, after: last)
@@ -171,7 +169,8 @@ extension PlanningPass {
             ?? roomObstacle(toCopy: source, into: pool)
         if let obstacle { return stop(declared, .blocked, obstacle) }
         let uid = context.mintUID(for: role.resource)
-        let marks = Marks(uid: uid, role: role, stack: context.stack, origin: origin.uid)
+        let marks = Marks(
+            uid: uid, role: role, stack: context.stack, origin: origin.uid, size: origin.backend.recorded(source.size))
         var stored = StoredVolume(
             marks: marks, backend: origin.backend, location: location, uuid: nil, size: source.size, active: false)
         stored.isThickSnapshot = isThick
@@ -214,7 +213,7 @@ extension PlanningPass {
                 declared, .blocked, Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there"),
                 uid: stored.uid)
         }
-        if action == .update, let obstacle = overflow(stored) {
+        if let obstacle = truncation(of: stored) ?? (action == .update ? overflow(stored) : nil) {
             return stop(declared, .blocked, obstacle, uid: stored.uid)
         }
         var after = stored.marks

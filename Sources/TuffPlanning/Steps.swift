@@ -34,9 +34,13 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         marks: Marks)
     /// Grows a volume. `uuid` (nil: made in the same plan) and `from` are re-read immediately before.
     case extend(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
-    /// Grows a thick volume by extents that are wiped before they are joined to it.
-    case extendThick(
-        location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount, wipe: LVMPoolSpec.Wipe)
+    /// Has a volume of its own take the extents by which a thick volume is to grow. What an earlier attempt took is given back
+    /// first. `uuid` and `from` are re-read immediately before, here and when they are joined.
+    case takeExtents(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
+    /// Makes what took them, at `location`, read zeros. Takes as long as writing all of it.
+    case wipeExtents(location: VolumeLocation, uid: UID, wipe: LVMPoolSpec.Wipe)
+    /// Gives them to the volume: these and no others, and only where they were wiped.
+    case joinExtents(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
     /// Makes an active volume that nobody uses read zeros. Takes as long as writing all of it.
     case wipe(location: VolumeLocation, uid: UID, uuid: String?, wipe: LVMPoolSpec.Wipe)
     /// Marks a volume that nobody uses as being worked on, before the first byte of it is written. Refused where it is
@@ -81,7 +85,7 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Whether it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on with.
     package var movesData: Bool {
         switch self {
-        case .wipe, .fill, .fillFromImage, .extendThick: true
+        case .wipe, .fill, .fillFromImage, .wipeExtents: true
         default: false
         }
     }
@@ -90,7 +94,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         switch self {
         case .create(_, let location, _, _), .copy(_, _, _, let location, _),
             .snapshotThick(_, _, _, let location, _, _), .extend(let location, _, _, _, _),
-            .extendThick(let location, _, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
+            .takeExtents(let location, _, _, _, _), .wipeExtents(let location, _, _),
+            .joinExtents(let location, _, _, _, _), .wipe(let location, _, _, _), .complete(let location, _, _, _),
             .begin(let location, _, _, _, _), .fill(let location, _, _, _, _, _),
             .fillFromImage(let location, _, _), .deactivate(let location, _), .dropGrowth(let location),
             .confirmMade(let location, _), .confirmWhole(let location, _, _),

@@ -35,6 +35,7 @@ package struct StorageIndex: Sendable {
         for (_, entry) in observed.directories.entries.sorted(by: { $0.key < $1.key }) {
             if case .known(let directory) = entry { add(directory) }
         }
+        recallSizes(observed.ledger)
         for volume in volumes {
             // A copy keeps the target's name taken as well as its own.
             if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
@@ -69,6 +70,14 @@ package struct StorageIndex: Sendable {
                 VolumeFault(
                     .untold, .activationFailed,
                     "\(stored.location) could not be activated when that was last tried: \(fault)\(why)"))
+        }
+    }
+
+    private mutating func recallSizes(_ ledger: Ledger) {
+        var known: [UID: ByteCount] = [:]
+        for entry in ledger.entries { if let uid = entry.uid { known[uid] = entry.size } }
+        for index in volumes.indices {
+            volumes[index].formerSize = [volumes[index].marks.size, known[volumes[index].uid]].compactMap(\.self).max()
         }
     }
 

@@ -44,6 +44,17 @@ extension PlanningPass {
 }
 
 extension StoredVolume {
+    /// What makes a thick volume larger by extents that read zeros, in use or not. Only taking and joining need the group.
+    func growingWiped(
+        at location: VolumeLocation, from: ByteCount, to: ByteCount, _ wipe: LVMPoolSpec.Wipe
+    ) -> [VolumeStep] {
+        [
+            .takeExtents(location: location, uid: uid, uuid: uuid, from: from, to: to),
+            .wipeExtents(location: location.renamed("x-\(uid)"), uid: uid, wipe: wipe),
+            .joinExtents(location: location, uid: uid, uuid: uuid, from: from, to: to),
+        ]
+    }
+
     /// What ends with a volume of which every byte reads zero, inactive.
     func wiping(_ wipe: LVMPoolSpec.Wipe) -> [VolumeStep] {
         [

@@ -128,6 +128,7 @@ extension PlanningPass {
         }
         var made = begun
         made.marks.operation = nil
+        made.marks.size = begun.backend.recorded(begun.size ?? .zero)
         made.active = !begun.location.isBlockDevice
         steps.append(fillStep(begun, from: from, begun.marks.operation ?? Marks.copying))
         if from.isThickSnapshot {

@@ -79,7 +79,7 @@ extension PlanningPass {
             return stopStored(stored, declared, action, obstacle, at: "spec.pool")
         }
         let abandoned = action == .update ? abandonedRestore(stored, declared) : nil
-        if let obstacle = unfinished(stored) ?? abandoned {
+        if let obstacle = unfinished(stored) ?? abandoned ?? truncation(of: stored) {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
@@ -222,7 +222,7 @@ extension PlanningPass {
         let marks = Marks(
             uid: uid, role: role, stack: context.stack, iqn: iqn, serial: override?.serial,
             lun: override?.lun.flatMap { $0 == 0 ? nil : $0 }, protect: declared.spec.protect,
-            policy: declared.spec.removalPolicy, origin: source?.stored.uid)
+            policy: declared.spec.removalPolicy, origin: source?.stored.uid, size: pool.backend.recorded(wanted))
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
         let notes = notes + renameNotes(resource, declared.spec) + sectorNotes(source, image, into: pool)
@@ -249,6 +249,7 @@ extension PlanningPass {
     ) -> VolumeOutcome {
         var marks = stored.marks
         marks.operation = nil
+        marks.size = stored.backend.recorded(size)
         let step = VolumeStep.create(backend: stored.backend, location: stored.location, size: size, marks: marks)
         let last = builder.add(change, [(.volume(step), key(of: stored.location))])
         var made = stored
@@ -353,6 +354,19 @@ extension PlanningPass {
         if let obstacle = door.obstacle(to: stored.backend) { return obstacle }
         if let obstacle = pool?.obstacle, obstacle.reason == .exposed { return obstacle }
         return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
+    }
+
+    /// What is shorter than it was is damaged: grown again it would show zeros, or what others left, in the place of its end.
+    func truncation(of stored: StoredVolume) -> Obstacle? {
+        guard stored.isTruncated, let size = stored.size, let former = stored.formerSize else { return nil }
+        let giving =
+            stored.location.isBlockDevice
+            ? "tuff forget \(stored.marks.role.resource), after which an apply makes it longer again"
+            : "truncate -s \(former.bytes) \(stored.location.path)"
+        return Obstacle(
+            .truncated,
+            "\(stored.location) has \(size), and had \(former): its end was cut off, and nobody is given the rest. Bring a "
+                + "backup of it back as another volume; or, if a blank end will do: \(giving)")
     }
 
     func suspension(of stored: StoredVolume) -> Obstacle? {

@@ -29,6 +29,8 @@ struct VolumeRevision {
         if stored.marks.restoration != nil {
             notes.append("it is being rolled back, and nobody gets it before all of that is done")
         }
+        // A growth that died between the file and its marks.
+        if let size = stored.size, let recorded = after.size, recorded < size { after.size = size }
         relabelling = Relabelling(
             uuid: stored.uuid, from: stored.location,
             to: stored.location(under: after, formerName: declared.metadata.annotations["tuff.dev/renamed-from"]),
@@ -52,15 +54,13 @@ struct VolumeRevision {
             moved.location = relabelling.to
             steps += moved.wiping(wipe ?? .zero)
         }
-        if let growth, let wipe {
-            steps.append(
-                .extendThick(
-                    location: relabelling.to, uid: stored.uid, uuid: stored.uuid, from: growth.from, to: growth.to,
-                    wipe: wipe))
+        if let growth, let wipe, wipe != .none {
+            steps += stored.growingWiped(at: relabelling.to, from: growth.from, to: growth.to, wipe)
         } else if let growth {
-            steps.append(
-                .extend(
-                    location: relabelling.to, uid: stored.uid, uuid: stored.uuid, from: growth.from, to: growth.to))
+            var moved = stored
+            moved.location = relabelling.to
+            moved.marks = relabelling.after
+            steps += moved.growing(from: growth.from, to: growth.to)
         }
         return steps
     }
@@ -73,7 +73,10 @@ struct VolumeRevision {
         if result.marks.restoration == nil { result.marks.operation = nil }
         result.location = relabelling.to
         if isUnwiped { result.active = false }
-        if let growth { result.size = growth.to }
+        if let growth {
+            result.size = growth.to
+            result.marks.size = result.backend.recorded(growth.to)
+        }
         return result
     }
 
@@ -90,6 +93,9 @@ struct VolumeRevision {
         compare("protect", before.protect, after.protect) { $0 ? "true" : "false" }
         compare("deletionPolicy", before.policy.deletion, after.policy.deletion, \.rawValue)
         compare("trashFor", before.policy.keepFor, after.policy.keepFor, \.description)
+        if growth == nil, let old = before.size, let new = after.size, old != new {
+            found.append(FieldDifference("recorded size", from: old.description, to: new.description))
+        }
         if let growth {
             found.append(FieldDifference("size", from: growth.from.description, to: growth.to.description))
         }
@@ -112,6 +118,18 @@ struct VolumeRevision {
 }
 
 extension StoredVolume {
+    /// Makes it larger, and a file's marks say so afterwards: what they say too early would look like damage.
+    mutating func growing(from: ByteCount, to: ByteCount) -> [VolumeStep] {
+        let extend = VolumeStep.extend(location: location, uid: uid, uuid: uuid, from: from, to: to)
+        size = to
+        guard let recorded = backend.recorded(to) else { return [extend] }
+        let before = marks
+        marks.size = recorded
+        return [
+            extend, .relabel(Relabelling(uuid: nil, from: location, to: location, before: before, after: marks)),
+        ]
+    }
+
     /// Where an object with these marks belongs: `t-UID` in the trash, `v-NAME` or `s-NAME` when it comes from there or
     /// was renamed. Any other name stays, since an object is found by its uid and somebody chose that name; and one that was
     /// adopted keeps its name in the trash too, so that what comes back is what was there.

@@ -51,22 +51,42 @@ extension VolumeContract {
         let larger = Self.size + Self.size
         try await carryOut([thick(one).creation(Self.size), activation(one)])
         let before = try await find(one)
-        func growth(uid: UID? = nil, uuid: String? = nil, from: ByteCount = Self.size) -> VolumeStep {
-            .extendThick(
-                location: one.location, uid: uid ?? one.uid, uuid: uuid ?? before.uuid, from: from, to: larger,
-                wipe: .zero)
+        let holder = "x-\(one.uid)"
+        func taking(uid: UID? = nil, uuid: String? = nil, from: ByteCount = Self.size) -> VolumeStep {
+            .takeExtents(location: one.location, uid: uid ?? one.uid, uuid: uuid ?? before.uuid, from: from, to: larger)
         }
-        try await refuse([growth(uid: two.uid)], .preconditionFailed)
-        try await refuse([growth(uuid: "another")], .preconditionFailed)
-        try await refuse([growth(from: larger)], .preconditionFailed)
-        try await carryOut([growth()])
+        let wiping = VolumeStep.wipeExtents(
+            location: .logicalVolume(group: group, name: holder), uid: one.uid, wipe: .zero)
+        func joining(uuid: String? = nil, from: ByteCount = Self.size) -> VolumeStep {
+            .joinExtents(location: one.location, uid: one.uid, uuid: uuid ?? before.uuid, from: from, to: larger)
+        }
+        try await refuse([taking(uid: two.uid)], .preconditionFailed)
+        try await refuse([taking(uuid: "another")], .preconditionFailed)
+        try await refuse([taking(from: larger)], .preconditionFailed)
+        // Nothing took any.
+        try await refuse([wiping], .preconditionFailed)
+        try await refuse([joining()], .preconditionFailed)
+        try await carryOut([taking()])
+        let held = try await observe().logicalVolumes.first { $0.name == holder }
+        try expect(
+            held?.size == Self.size && held?.tags == ["tuff-growth"],
+            "what has the extents is \(String(describing: held))")
+        try await refuse([joining()], .preconditionFailed)
+        // Taken once more: what was wiped before is not what is there.
+        try await carryOut([wiping, taking()])
+        try await refuse([joining()], .preconditionFailed)
+        try await carryOut([wiping])
+        try await refuse([joining(uuid: "another")], .preconditionFailed)
+        try await refuse([joining(from: larger)], .preconditionFailed)
+        try await carryOut([joining()])
         var expected = before
         expected.size = larger
         let after = try await observe()
         let found = after.logicalVolumes.first { $0.name == one.name }
         try expect(found == expected, "more than the size changed: \(before) -> \(String(describing: found))")
-        try expect(!after.logicalVolumes.contains { $0.name == "x-\(one.uid)" }, "what took the extents is still there")
-        try await refuse([growth()], .preconditionFailed)
+        try expect(!after.logicalVolumes.contains { $0.name == holder }, "what took the extents is still there")
+        try await refuse([taking()], .preconditionFailed)
+        try await refuse([joining()], .preconditionFailed)
     }
 
     private func snapshots(_ one: Volume, _ two: Volume) async throws {

@@ -73,7 +73,7 @@ extension FakeLVM {
                 lvm, _, positional throws(CommandRefusal) in try lvm.rename(positional)
             }
         case "lvremove":
-            return change(arguments, flags: ["-qq", "--yes"], valued: ["-S"]) {
+            return change(arguments, flags: ["-qq", "--yes"], valued: ["-S", "--config"]) {
                 lvm, options, positional throws(CommandRefusal) in try lvm.remove(options, positional, isOpen: isOpen)
             }
         default: preconditionFailure("FakeLVM does not know: lvm \(arguments)")

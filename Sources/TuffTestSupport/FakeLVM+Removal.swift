@@ -14,6 +14,12 @@ extension FakeLVM {
         precondition(operands.count == 1, "FakeLVM changes one volume at a time: \(operands)")
         let (groupName, name) = Self.split(operands[0])
         try complete(try writable(groupName))
+        // Of a whole group what is selected, at most one here.
+        if name.isEmpty, let selection = options["-S"] {
+            let found = self[groupName]?.volumes.values.filter { FakeSelection(selection[0]).matches($0) } ?? []
+            precondition(found.count <= 1, "FakeLVM changes one volume at a time: \(selection)")
+            return found.first.map { (groupName, $0) }
+        }
         guard let volume = self[groupName, name] else {
             throw CommandRefusal(
                 status: Self.refused, sentence: "Failed to find logical volume \"\(operands[0])\"")
@@ -84,17 +90,20 @@ extension FakeLVM {
     }
 }
 
-/// The selections this fake knows (lvmreport(7)): terms joined by `||`, or by `&&`; a term is `lv_uuid="U"`, `lv_size=Nb`,
-/// `lv_tags={"a"}` or `lv_tags={"a" && "b"}`, which wants all of these tags.
+/// The selections this fake knows (lvmreport(7)): terms joined by `||`, or by `&&`; a term is `lv_uuid="U"`, `lv_name="N"`,
+/// `lv_size=Nb`, `lv_tags={"a"}` or `lv_tags={"a" && "b"}`, which wants all of these tags.
 struct FakeSelection {
     private enum Term {
         case uuid(String)
+        case name(String)
         case tags([String])
         case size(ByteCount)
 
         init(_ text: String) {
             if text.hasPrefix("lv_uuid=\""), text.hasSuffix("\"") {
                 self = .uuid(String(text.dropFirst("lv_uuid=\"".count).dropLast()))
+            } else if text.hasPrefix("lv_name=\""), text.hasSuffix("\"") {
+                self = .name(String(text.dropFirst("lv_name=\"".count).dropLast()))
             } else if text.hasPrefix("lv_size="), text.hasSuffix("b"),
                 let bytes = Int64(text.dropFirst("lv_size=".count).dropLast())
             {
@@ -110,6 +119,7 @@ struct FakeSelection {
         func matches(_ volume: FakeLVM.Volume) -> Bool {
             switch self {
             case .uuid(let uuid): volume.uuid == uuid
+            case .name(let name): volume.name == name
             case .size(let size): volume.size == size
             case .tags(let tags): tags.allSatisfy(volume.tags.contains)
             }

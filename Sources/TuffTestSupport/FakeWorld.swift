@@ -5,6 +5,8 @@ package import TuffModel
 /// an oracle keeps copies and compares them.
 package struct FakeWorld: Equatable, Sendable {
     package var lvm: FakeLVM
+    /// LVM's uuid of what was wiped for the growth of the volume with this uid.
+    private var wipedExtents: [UID: String] = [:]
     package var files = FakeFiles()
     package var targets = FakeTargetTree()
     package var tgt = FakeTgt()
@@ -197,8 +199,22 @@ package struct FakeWorld: Equatable, Sendable {
         case .copyBytes(let source, let target):
             try copyBytes(from: source, to: target)
         case .copyImage(let source, let place): try copy(source, to: place)
-        case .growWiped(let group, let name, let uid, let uuid, let from, let to, _):
-            return try grow(group, name, uid, uuid, from, to, action)
+        case .wipeExtents(let group, let uid, _):
+            let holder = ThickGrowth.holder(of: uid)
+            if lvm[group]?.isLocked == true { return .hangs }
+            guard let volume = lvm[group, holder], volume.tags.contains(ThickGrowth.tag), volume.active,
+                !isOpen(group, volume), !volume.suspended
+            else { throw Self.unmet(action) }
+            lvm.wipe(holder, in: group)
+            wipedExtents[uid] = volume.uuid
+        case .require(.wipedExtents(let group, let uid)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            let volume = lvm[group, ThickGrowth.holder(of: uid)]
+            guard let volume, volume.tags.contains(ThickGrowth.tag), volume.uuid == wipedExtents[uid] else {
+                throw Self.unmet(action)
+            }
+        case .joinExtents(let group, let name, let uid, let size):
+            return try join(group, name, uid, size)
         case .require(.restorable(let group, let name, let uuid, let uid)):
             if lvm[group]?.isLocked == true { return .hangs }
             let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
@@ -238,14 +254,12 @@ package struct FakeWorld: Equatable, Sendable {
         return .output(CommandOutput(status: 0, standardOutput: []))
     }
 
-    /// What `ThickGrowth` does, in one go: the extents are clean when they are joined.
-    private mutating func grow(
-        _ group: String, _ name: String, _ uid: UID, _ uuid: String?, _ from: ByteCount, _ to: ByteCount,
-        _ action: HostAction
+    /// The extents are as clean as what had them was when it was wiped.
+    private mutating func join(
+        _ group: String, _ name: String, _ uid: UID, _ to: ByteCount
     ) throws(HostError) -> FakeResponse {
-        _ = try perform(.require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)))
         if lvm[group]?.isLocked == true { return .hangs }
-        let wasClean = lvm[group, name]?.showsEarlierData == false
+        let wasClean = lvm[group, name]?.showsEarlierData == false && wipedExtents.removeValue(forKey: uid) != nil
         let command = Command(
             "lvm", ["lvextend", "-qq", "--size", "\(to.bytes)b", "--", "\(group)/\(name)"], effect: .mutates)
         let response = try run(command)
@@ -266,7 +280,9 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .growWiped, .identify, .enableBackstore: nil
+        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .wipeExtents, .joinExtents, .identify,
+            .enableBackstore:
+            nil
         case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
             .require(.text(let path, _)), .require(.noSession(let path)):
             path.root

@@ -18,11 +18,13 @@ extension Mutant {
         },
         Mutant("joins extents as they are") {
             $0.volumeSteps = { steps in
-                steps.map { step in
-                    guard case .extendThick(let location, let uid, let uuid, let from, let to, _) = step else {
-                        return step
+                steps.compactMap { step in
+                    switch step {
+                    case .takeExtents, .wipeExtents: nil
+                    case .joinExtents(let location, let uid, let uuid, let from, let to):
+                        .extend(location: location, uid: uid, uuid: uuid, from: from, to: to)
+                    default: step
                     }
-                    return .extendThick(location: location, uid: uid, uuid: uuid, from: from, to: to, wipe: .none)
                 }
             }
         },

@@ -124,14 +124,33 @@ import TuffTestSupport
         #expect(change.after.until != nil && change.after.operation == Marks.wiping)
     }
 
+    private let holder = VolumeLocation.logicalVolume(group: "vg0", name: "x-\(Sample.uid)")
+
     @Test func itGrowsByExtentsThatAreWipedFirst() throws {
         let plan = plan(desired(Sample.gibi(12), wipe: .discard), try observed([thick()]))
         #expect(
             plan.steps.map(\.step) == [
                 .volume(
-                    .extendThick(
+                    .takeExtents(
                         location: location, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10),
-                        to: Sample.gibi(12), wipe: .discard))
+                        to: Sample.gibi(12))),
+                .volume(.wipeExtents(location: holder, uid: Sample.uid, wipe: .discard)),
+                .volume(
+                    .joinExtents(
+                        location: location, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10),
+                        to: Sample.gibi(12))),
+            ])
+        // Wiping takes hours, and keeps nobody from the group.
+        #expect(plan.steps.map(\.keys) == [[.volumeGroup("vg0")], [.data(holder.path)], [.volumeGroup("vg0")]])
+        #expect(plan.steps.map(\.after) == [[], [0], [1]])
+        // What its document says is shown is joined as it is.
+        let careless = self.plan(desired(Sample.gibi(12), wipe: .none), try observed([thick()]))
+        #expect(
+            careless.steps.map(\.step) == [
+                .volume(
+                    .extend(
+                        location: location, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10),
+                        to: Sample.gibi(12)))
             ])
     }
 
@@ -155,7 +174,7 @@ import TuffTestSupport
             ])
         // A growth takes them up itself.
         let growing = plan(desired(Sample.gibi(12)), try observed([thick(), left]))
-        #expect(growing.steps.count == 1)
+        #expect(growing.steps.count == 3)
         // Somebody else's volume of such a name is not ours to remove.
         var theirs = left
         theirs.tags = []

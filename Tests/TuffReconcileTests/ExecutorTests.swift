@@ -120,9 +120,9 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 switch step {
                 case .create: "create"
                 case .copy, .snapshotThick: "copy"
-                case .extend, .extendThick: "extend"
+                case .extend, .takeExtents, .joinExtents: "extend"
                 case .begin: "begin"
-                case .wipe, .fill, .fillFromImage: "write"
+                case .wipe, .fill, .fillFromImage, .wipeExtents: "write"
                 case .deactivate: "deactivate"
                 case .complete: "complete"
                 case .dropGrowth, .dropTemporary: "drop"

@@ -159,7 +159,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                         .text(HostPath(file.root, Sidecar.path(of: uid)), containing: marks(name, uid, operation))),
                     .copyBytes(from: source.place, to: .file(file)),
                 ]
-        case .snapshotThick, .extendThick, .wipe, .begin, .deactivate, .complete, .dropGrowth, .confirmWhole,
+        case .snapshotThick, .takeExtents, .wipeExtents, .joinExtents, .wipe, .begin, .deactivate, .complete,
+            .dropGrowth, .confirmWhole,
             .dropTemporary:
             // A sparse file holds nothing of others, and a file's work begins and ends with a `relabel`.
             preconditionFailure("no step of files: \(step)")

@@ -62,7 +62,9 @@ extension LVMDriver {
                             .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
                             .run(Self.change(["lvextend", "-qq", "--size", Self.size(to), "--", "\(group)/\(name)"])),
                         ]))
-            case .extendThick, .wipe, .begin, .fill, .fillFromImage, .deactivate, .complete, .dropGrowth, .confirmMade,
+            case .takeExtents, .wipeExtents, .joinExtents:
+                batches.append(LoweredBatch(steps: [index], actions: Self.growing(step)))
+            case .wipe, .begin, .fill, .fillFromImage, .deactivate, .complete, .dropGrowth, .confirmMade,
                 .confirmWhole, .dropTemporary:
                 batches.append(LoweredBatch(steps: [index], actions: Self.thick(step)))
             case .activate(let location, let uid, let uuid):
@@ -136,18 +138,47 @@ extension LVMDriver {
             ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", home])
     }
 
+    /// A growth by wiped extents. They are removed without a discard, whatever lvm.conf says: what a device shows of discarded
+    /// extents is not promised, and they were wiped to be handed on.
+    private static func growing(_ step: VolumeStep) -> [HostAction] {
+        let (group, name) = place(step.location)
+        func removal(_ uid: UID) -> HostAction {
+            let holder = ThickGrowth.holder(of: uid)
+            // By selection in the group, so that nothing to remove is no error.
+            let selection = "lv_name=\"\(holder)\" && lv_tags={\"\(ThickGrowth.tag)\"}"
+            return .run(
+                change(
+                    ["lvremove", "-qq", "--yes", "--config", "devices/issue_discards=0", "-S", selection, "--", group]))
+        }
+        switch step {
+        case .takeExtents(_, let uid, let uuid, let from, let to):
+            let holder = ThickGrowth.holder(of: uid)
+            return [
+                .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
+                removal(uid),
+                .run(
+                    change(
+                        ["lvcreate", "-qq", "--yes", "--type", "linear", "--size", size(to - from), "--name", holder]
+                            + ["--activate", "n", "--zero", "n", "--wipesignatures", "n", "--addtag", ThickGrowth.tag]
+                            + ["--", group])),
+                .run(change(["lvchange", "-qq", "--activate", "y", "--", "\(group)/\(holder)"])),
+            ]
+        case .wipeExtents(_, let uid, let wipe):
+            return wipe.method.map { [.wipeExtents(group: group, uid: uid, $0)] } ?? []
+        case .joinExtents(_, let uid, let uuid, let from, let to):
+            return [
+                .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
+                .require(.wipedExtents(group: group, uid: uid)), removal(uid),
+                .joinExtents(group: group, name: name, uid: uid, to: to),
+            ]
+        default: return []
+        }
+    }
+
     /// Steps that only thick volumes have.
     private static func thick(_ step: VolumeStep) -> [HostAction] {
         let (group, name) = place(step.location)
         switch step {
-        case .extendThick(_, let uid, let uuid, let from, let to, let wipe):
-            guard let method = wipe.method else {
-                return [
-                    .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
-                    .run(change(["lvextend", "-qq", "--size", size(to), "--", "\(group)/\(name)"])),
-                ]
-            }
-            return [.growWiped(group: group, name: name, uid: uid, uuid: uuid, from: from, to: to, method)]
         case .wipe(_, let uid, _, let wipe):
             // Identified anew, also where the plan knew the uuid: the device was activated a moment ago.
             let device = DevicePlace(group: group, name: name, uid: uid, uuid: nil)
