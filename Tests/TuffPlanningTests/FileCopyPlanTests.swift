@@ -175,12 +175,15 @@ import TuffTestSupport
 
     @Test func aLargerCloneGrowsAfterwards() throws {
         let steps = steps(plan(withClone(), observed(sharing: true)))
-        guard steps.count == 2, case .copy(Self.file, Sample.uid, nil, let made, let marks) = steps[0],
-            case .extend(made, marks.uid, nil, Sample.gibi(10), Sample.gibi(12)) = steps[1]
+        guard steps.count == 3, case .copy(Self.file, Sample.uid, nil, let made, let marks) = steps[0],
+            case .extend(made, marks.uid, nil, Sample.gibi(10), Sample.gibi(12)) = steps[1],
+            case .relabel(let grown) = steps[2]
         else {
             Issue.record("\(steps)")
             return
         }
+        // What its marks say of its size is never more than there is.
+        #expect(marks.size == Sample.gibi(10) && grown.before == marks && grown.after.size == Sample.gibi(12))
         #expect(made == .file(directory: Self.path, name: "v-copy") && marks.iqn == "\(Sample.iqnBase):copy")
     }
 

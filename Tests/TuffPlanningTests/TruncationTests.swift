@@ -34,7 +34,7 @@ import TuffTestSupport
         let plan = plan(files.desired(attached: true), file())
         let line = try #require(files.line(plan, .volume, "db"))
         #expect(plan.steps.isEmpty && line.action == .blocked && line.reason == .truncated)
-        #expect(line.summary.contains("/srv/p/v-db has 4GiB, and had 10GiB"), "\(line.summary)")
+        #expect(line.summary.contains("/srv/p/v-db has 4 GiB, and had 10 GiB"), "\(line.summary)")
         // What the sentence names helps.
         let command = "truncate -s \(Sample.gibi(10).bytes) /srv/p/v-db"
         #expect(line.summary.contains(command))
