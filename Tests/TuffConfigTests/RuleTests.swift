@@ -69,6 +69,17 @@ import TuffModel
         #expect(rules(volume("v0") + chain) == [])
     }
 
+    /// As long as a set may be, in files that are as large as they may be. Where each link looked through all others this
+    /// took minutes.
+    @Test(.timeLimit(.minutes(1))) func aChainOfTenThousandClonesIsRead() {
+        let chain = (1..<10_000).map { volume("v\($0)", ", source: {volume: v\($0 - 1)}") }
+        let halves = [Self.base + volume("v0") + chain[..<5_000].joined(), chain[5_000...].joined()]
+        let result = ConfigLoader.load(
+            halves.enumerated().map { ConfigSource(path: "\($0.offset).yaml", text: Array($0.element.utf8)) })
+        #expect(result.diagnostics == [])
+        #expect(result.state?.volumes.count == 10_000)
+    }
+
     @Test func aLongCycleIsReportedOnce() {
         let ring = (0..<500).map { volume("v\($0)", ", source: {volume: v\(($0 + 1) % 500)}") }.joined()
         #expect(rules(ring + volume("tail", ", source: {volume: v0}")) == ["source-cycle"])

@@ -51,7 +51,9 @@ struct GetCommand: AsyncParsableCommand {
         let view = GetView(records, of: kind, wide: format == .wide, showsStacks: others.allStacks)
         switch format {
         case .table, .wide:
-            if records.isEmpty { Console.talk("no \(kind.plural)\n" + (hint.map { "\($0)\n" } ?? "")) }
+            if records.isEmpty {
+                Console.talk("no \(kind.plural)\n" + (hint.map { Layout.printable($0) + "\n" } ?? ""))
+            }
             try Console.data(view.text(global.output))
             if !records.isEmpty, let elsewhere { Console.talk(Layout.printable(elsewhere) + "\n") }
         case .json: try Console.data(view.document.json)

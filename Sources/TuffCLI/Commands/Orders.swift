@@ -139,6 +139,7 @@ struct Forget: AsyncParsableCommand {
         }
         ledger.forget(resource, stack: stack.stack)
         try pass.save(ledger)
-        try Console.data("forgotten: \(resource), last seen at \(entry.seen) as \(entry.place)\n")
+        try Console.data(
+            Layout.printable("forgotten: \(resource), last seen at \(entry.seen) as \(entry.place)") + "\n")
     }
 }

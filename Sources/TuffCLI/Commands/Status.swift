@@ -21,7 +21,9 @@ struct Status: AsyncParsableCommand {
         } catch {
             guard monitoring else { throw error }
             // A monitoring system reads one line and a code, also of what could not be asked.
-            try Console.data("TUFF UNKNOWN - \(error.message ?? "the documents have errors")\n")
+            let reason = Layout.printable(error.message ?? "the documents have errors")
+            // The bar would begin performance data.
+            try Console.data("TUFF UNKNOWN - \(reason.replacing("|", with: "/"))\n")
             throw Failure(nil, code: 3)
         }
         let view = StatusView(survey)

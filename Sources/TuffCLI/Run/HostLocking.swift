@@ -19,7 +19,7 @@ enum HostLocking {
                 case .failed(let error): throw Failure(error.description)
                 case .held(let holder):
                     guard clock.now < end else { throw held(by: holder, now: HostFacts.now()) }
-                    if !said { Console.talk("waiting for \(holder)\n") }
+                    if !said { Console.talk(Layout.printable("waiting for \(holder)") + "\n") }
                     said = true
                 }
             }
