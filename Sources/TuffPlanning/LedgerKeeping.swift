@@ -129,6 +129,8 @@ extension Ledger {
 
     /// Documents of this stack whose volume is not there, while another stack's has its place or its target.
     private mutating func seeWaits(_ index: StorageIndex, _ desired: DesiredState, _ context: PlanContext) {
+        // An order by hand has no documents.
+        guard desired.count > 0 else { return }
         let others = index.volumes.filter { $0.marks.stack != context.stack && $0.standing != .released }
         var found = (waits ?? []).filter { $0.stack != context.stack && $0.isCurrent(at: context.now.secondsSince1970) }
         if !others.isEmpty {

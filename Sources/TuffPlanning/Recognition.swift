@@ -48,20 +48,20 @@ extension PlanningPass {
         guard !index.unreadable.isEmpty else { return nil }
         let words =
             ["tuff:\(role.kind == .volume ? "vol" : "snap")=\(role.name)"] + (iqn.map { ["tuff:iqn=\($0)"] } ?? [])
-        let known = Set(observed.ledger.entries.compactMap(\.uid))
+        let known = Set(observed.ledger.entries.compactMap { $0.uid.map { "t-\($0)" } })
+        func speaksOfIt(_ tags: [String]) -> Bool { tags.contains(where: words.contains) }
         let found = index.unreadable.first { object in
-            guard isInPool(object.location), !known.contains(where: { "t-\($0)" == object.location.objectName }) else {
-                return false
-            }
-            return object.tags.contains(where: words.contains)
-                || (object.tags.isEmpty && object.location.objectName.trashUID != nil)
+            let name = object.location.objectName
+            guard isInPool(object.location), !known.contains(name) else { return false }
+            let isNameless = !object.tags.contains { $0.hasPrefix("tuff:vol=") || $0.hasPrefix("tuff:snap=") }
+            return speaksOfIt(object.tags) || (isNameless && name.trashUID != nil)
         }
         guard let found else { return nil }
+        let why = speaksOfIt(found.tags) ? "its marks say so" : "it has the name of something in the trash"
         return Obstacle(
             .marksDamaged,
-            "\(found.location) may be it: \(found.tags.isEmpty ? "it has the name of something in the trash" : "its marks say so")"
-                + ", and its marks cannot be read; put them back, rename it if it is somebody else's, or, if this is to be a "
-                + "new one: --allow-blank \(role.resource)")
+            "\(found.location) may be it: \(why), and its marks cannot be read; put them back, rename it if it is somebody "
+                + "else's, or, if this is to be a new one: --allow-blank \(role.resource)")
     }
 
     private func isInPool(_ location: VolumeLocation) -> Bool {

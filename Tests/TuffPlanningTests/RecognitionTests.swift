@@ -141,9 +141,10 @@ import TuffTestSupport
 
     // MARK: Marks that cannot be read
 
-    @Test func somethingInTheTrashWithoutReadableMarksMayBeIt() throws {
+    @Test(arguments: ["x", "", "tuff:uid=bbbbbbbbbbbbbbbb", "tuff:iqn=iqn.2026-01.dev.tuff:db"])
+    func somethingInTheTrashWithoutReadableMarksMayBeIt(_ tag: String) throws {
         var volume = Sample.volume { $0.until = Sample.context().now }
-        volume.tags = ["x"]
+        volume.tags = [tag]
         let stopped = try #require(change(plan(Sample.desired(volumes: ["db"]), Sample.observed([volume])), "db"))
         #expect(stopped.reason == .marksDamaged && stopped.summary.contains("vg0/t-\(Sample.uid) may be it"))
         // The ledger knows that it is another's.

@@ -187,6 +187,9 @@ import TuffTestSupport
         let mine = plan(Sample.desired(volumes: []), observed)
         #expect(mine.steps.isEmpty)
         #expect(change(mine, "db")?.summary.contains("Volume/db of stack 'prod' asks for") == true)
+        // An order by hand in that stack changes nothing about it.
+        let ordered = observed.ledger.after(theirs, desired: DesiredState(), context: other)
+        #expect(ordered.waits == observed.ledger.waits && ordered.waits?.isEmpty == false)
         // Once that document is gone, it waits no more.
         observed.ledger = observed.ledger.after(theirs, desired: Sample.desired(volumes: []), context: other)
         #expect(change(plan(Sample.desired(volumes: []), observed), "db")?.action == .trash)
