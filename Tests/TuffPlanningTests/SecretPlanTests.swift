@@ -97,7 +97,10 @@ import TuffTestSupport
 
     @Test func aSecretOfAnotherAttachmentsTargetIsRefusedToo() throws {
         var desired = Sample.desired(volumes: ["db", "logs"], attached: ["db", "logs"])
-        for (name, files) in [("db-on-web1", ["a", "b"]), ("logs-on-web1", ["c", "d"])] {
+        for (name, files) in [
+            ("db-on-web1", ["/etc/tuff/secrets/a", "/etc/tuff/secrets/b"]),
+            ("logs-on-web1", ["/etc/tuff/secrets/c", "/etc/tuff/secrets/d"]),
+        ] {
             desired.attachments[name]!.spec.chap = CHAPSpec(
                 initiator: CHAPCredential(user: "web1", password: SecretReference(file: files[0])),
                 mutual: CHAPCredential(user: "storage1", password: SecretReference(file: files[1])))
@@ -106,8 +109,10 @@ import TuffTestSupport
             Sample.volume(active: true), Sample.volume("logs", uid: Sample.uid(2), active: true),
         ])
         observed.secrets = ObservationMap([
-            "a": .known(secret("one, in two files")), "b": .known(secret("two, in one file")),
-            "c": .known(secret("three, in one file")), "d": .known(secret("one, in two files")),
+            "/etc/tuff/secrets/a": .known(secret("one, in two files")),
+            "/etc/tuff/secrets/b": .known(secret("two, in one file")),
+            "/etc/tuff/secrets/c": .known(secret("three, in one file")),
+            "/etc/tuff/secrets/d": .known(secret("one, in two files")),
         ])
         let plan = Planner.plan(desired: desired, observed: observed, context: Sample.context())
         let changes = plan.changes.filter { $0.resource.kind == .attachment }
