@@ -63,15 +63,17 @@ struct ScanTests {
         options.container = "c"
         options.hasDigests = false
         let bytes: [UInt8] = [1, 2, 3]
-        try scene.backUp(bytes, number: 0, options)
-        for number in 1..<3_000 {
+        // Numbers of five digits, of which each makes another id.
+        let first = 0x10000
+        try scene.backUp(bytes, number: first, options)
+        for number in first + 1..<first + 3_000 {
             try scene.backUp(bytes, number: number, parent: number - 1, old: bytes, options)
         }
         let list = try scene.backups().list()
         #expect(list.count == 3_000 && list.allSatisfy { $0.state == .complete && $0.size == 3 })
         // One that is gone is told by all that build on it, and by no other.
-        unlink("\(scene.stem(1_500, options))_metadata")
-        unlink("\(scene.stem(1_499, options))_metadata")
+        unlink("\(scene.stem(first + 1_500, options))_metadata")
+        unlink("\(scene.stem(first + 1_499, options))_metadata")
         let states = try scene.backups().list().map(\.state)
         #expect(states.count { $0 == .incomplete } == 2)
         #expect(states.count { if case .damaged = $0 { true } else { false } } == 1_499)
