@@ -177,6 +177,9 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var health: String
     /// The metadata profile that governs it, which for a thin pool says when it grows.
     package var profile: String?
+    /// Thin pools: percent of data or metadata above which LVM makes no new volume in it; 100 is never. Nil: nobody asked, since it
+    /// is far from any such value, or it cannot be told.
+    package var autoextendThreshold: Int?
     /// Thin pools: `error` or `queue`.
     package var whenFull: String?
     /// Thin pools: the kernel wants `thin_check` before it lets anything be written to the metadata.
@@ -263,6 +266,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
             isMonitored: try container.decodeIfPresent(Bool.self, forKey: .isMonitored),
             zeroesChunks: try container.decodeIfPresent(Bool.self, forKey: .zeroesChunks),
             device: try container.decodeIfPresent(DeviceNumber.self, forKey: .device))
+        autoextendThreshold = try container.decodeIfPresent(Int.self, forKey: .autoextendThreshold)
         permission = try container.decodeIfPresent(Permission.self, forKey: .permission) ?? .writable
         parent = try container.decodeIfPresent(String.self, forKey: .parent)
         parts = try container.decodeIfPresent([String].self, forKey: .parts) ?? []

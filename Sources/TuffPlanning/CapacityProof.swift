@@ -159,7 +159,9 @@ struct CapacityProof {
                 // A pool whose fill level is not known takes nothing; its volumes say so.
                 guard let size, let used else { continue }
                 let free = size - Self.share(size, used, roundedUp: true)
-                open(key, "\(what) of thin pool \(name)/\(poolName)", free: free, of: size, spec.reserve)
+                let limit = ThinPoolLimit.of(
+                    pool, metadata: what == "metadata", threshold: !ThinPoolLimit.isExtended(pool, in: group))
+                open(key, "\(what) of thin pool \(name)/\(poolName)", free: free, of: size, spec.reserve, limit)
             }
             if let chunk = pool.chunkSize, chunk > .zero { chunks[.data(group: name, pool: poolName)] = chunk }
         }
@@ -191,10 +193,15 @@ struct CapacityProof {
     }
 
     private mutating func open(
-        _ key: Key, _ what: String, free: ByteCount, of size: ByteCount, _ reserve: Percentage
+        _ key: Key, _ what: String, free: ByteCount, of size: ByteCount, _ reserve: Percentage,
+        _ limit: ThinPoolLimit? = nil
     ) {
-        let kept = reserve.of(size)
-        accounts[key] = Account(what: what, room: free - kept, kept: kept, reserve: "\(reserve) is kept free")
+        var kept = reserve.of(size), rule = "\(reserve) is kept free"
+        // LVM makes no volume beyond its own limit, where that is the lower one.
+        if let limit, case let refused = Self.share(size, 100 - limit.percent, roundedUp: true), refused > kept {
+            (kept, rule) = (refused, "LVM makes no new volume beyond \(limit.rule)")
+        }
+        accounts[key] = Account(what: what, room: free - kept, kept: kept, reserve: rule)
     }
 
     private mutating func openArea(_ group: VolumeGroup) {

@@ -37,7 +37,8 @@ extension PoolState {
         let place = "\(group.name)/\(pool.name)"
         if let exhausted = budget.exhausted, exhausted.reason == .insufficientCapacity {
             let limit = Double(100 - spec.reserve.percent)
-            let isMetadata = pool.metadataPercent.map { $0 >= limit } ?? false
+            let lvm = ThinPoolLimit.of(pool, metadata: true)
+            let isMetadata = pool.metadataPercent.map { $0 >= limit || lvm?.isPassed(by: $0) == true } ?? false
             complaints.append(Obstacle(isMetadata ? .metadataFull : .dataFull, exhausted.sentence))
         }
         if let stale { complaints.append(stale) }

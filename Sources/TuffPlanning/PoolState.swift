@@ -254,6 +254,12 @@ extension PoolState {
                     .insufficientCapacity,
                     "\(what) of thin pool \(group.name)/\(poolName) is \(Self.oneDecimal(used)) % full "
                         + "and \(spec.reserve) is kept free")
+            } else if let lvm = ThinPoolLimit.of(pool, metadata: what == "metadata"), lvm.isPassed(by: used) {
+                budget.exhausted = Obstacle(
+                    .insufficientCapacity,
+                    "\(what) of thin pool \(group.name)/\(poolName) is \(Self.oneDecimal(used)) % full, beyond "
+                        + "\(lvm.rule), and LVM makes no new volume in it: 'lvextend' makes it larger, or free room in it"
+                )
             }
         }
         complain(pool, in: group, spec, observed)

@@ -27,7 +27,10 @@ extension FakeLVM {
             return .output(CommandOutput(status: 0, standardOutput: Array(text.utf8)))
         case "systemid":
             return .output(CommandOutput(status: 0, standardOutput: Array("  system ID: \(systemID)\n".utf8)))
-        // Nothing is set that the product asks for.
+        case "lvmconfig" where arguments == LVMDriver.thresholdQuery(nil).arguments:
+            let text = "thin_pool_autoextend_threshold=\(autoextendThreshold)\n"
+            return .output(CommandOutput(status: 0, standardOutput: Array(text.utf8)))
+        // Nothing else is set that the product asks for.
         case "lvmconfig": return .output(CommandOutput(status: Self.refused, standardOutput: []))
         case "lvcreate":
             return change(
@@ -178,6 +181,7 @@ extension FakeLVM {
             throw CommandRefusal(
                 status: Self.refused, sentence: "Pool \(poolName) not found in Volume group \(groupName).")
         }
+        try demandRoom(in: poolName, groupName)
         do {
             try add(name, to: groupName, size: size, kind: .thin(pool: poolName, origin: nil))
         } catch {
@@ -185,6 +189,16 @@ extension FakeLVM {
         }
         self[groupName, name]?.tags = options["--addtag"] ?? []
         self[groupName, name]?.skipsActivation = options["--setactivationskip"] == ["y"]
+    }
+
+    /// `pool_below_threshold` of LVM, whatever room the group has (measured).
+    private func demandRoom(in pool: String, _ group: String) throws(CommandRefusal) {
+        guard let found = self[group, pool],
+            max(found.dataPercent, found.metadataPercent) > Double(autoextendThreshold)
+        else { return }
+        throw CommandRefusal(
+            status: Self.refused,
+            sentence: "Cannot create new thin volume, free space in thin pool \(group)/\(pool) reached threshold.")
     }
 
     /// Its extents hold what they held: it is neither zeroed nor looked at.
@@ -214,6 +228,7 @@ extension FakeLVM {
         try complete(try writable(groupName))
         var room: ByteCount?
         if let text = options["--size"]?.last { room = try Self.size(text) }
+        if room == nil, let pool = self[groupName, originName]?.pool { try demandRoom(in: pool, groupName) }
         do {
             if let room {
                 try snapshot(name, of: originName, in: groupName, room: room)

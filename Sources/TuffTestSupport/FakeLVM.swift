@@ -111,6 +111,8 @@ package struct FakeLVM: Equatable, Sendable {
     package var groups: [Group] = []
     /// `lvm systemid`.
     package var systemID = ""
+    /// activation/thin_pool_autoextend_threshold of lvm.conf.
+    package var autoextendThreshold = 100
     /// By path.
     package var devices: [String: Device] = [:]
     /// Minor numbers given out to devices.

@@ -27,6 +27,7 @@ package struct LVMDriver: VolumeGroupDriver {
             seen.unlisted = seen.unlisted ?? error
         }
         await tellForeign(in: &seen, on: machine)
+        await tellThresholds(in: &seen, on: machine)
         return seen
     }
 
