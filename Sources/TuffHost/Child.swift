@@ -31,7 +31,7 @@ final class Child: Sendable {
     enum Event { case ended, overdue, flooded, cancelled }
 
     let command: Command
-    /// What it is started with, which may be more than the command says.
+    /// Those that it is started with, which may be more than the command says.
     let arguments: [String]
     let executable: String
     let since = HostFacts.now()

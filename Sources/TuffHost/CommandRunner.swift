@@ -44,7 +44,7 @@ final class CommandRunner: Sendable {
         return try await start(command, try await host.arguments(of: command, by: self))
     }
 
-    /// What the machine's own files say about where LVM looks.
+    /// Where the machine's own files have LVM look for groups.
     func lvmOutlook() async throws(HostError) -> LVMOutlook { try await host.outlook(by: self) }
 
     /// Whether commands may be handed to LVM as lines of a script, which have no room for settings.

@@ -54,7 +54,7 @@ final class LVMHost: Sendable {
 
     init(directory: String) { self.directory = directory }
 
-    /// What the machine's files set of what Tuff sets otherwise, or has to know. Nil: nobody can tell.
+    /// The settings in the machine's files that Tuff sets otherwise or has to know. Nil: a file cannot be read.
     private var names: Set<String>? {
         known.withLock { known in
             if let names = known.names { return names }
@@ -89,7 +89,7 @@ final class LVMHost: Sendable {
         return found
     }
 
-    /// What LVM itself makes of the machine's files; nil: nothing is set.
+    /// A setting as LVM itself reads the machine's files; nil: it is not set.
     private func setting(_ name: String, _ type: String, _ commands: CommandRunner) async throws(HostError) -> String? {
         let query = Command(
             Self.tool, ["lvmconfig", "--typeconfig", type, "devices/\(name)"], effect: .reads, deadline: 20)

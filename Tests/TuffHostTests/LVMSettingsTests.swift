@@ -6,7 +6,7 @@ import TuffTestSupport
 
 @testable import TuffHost
 
-/// What every command of LVM is started with, whoever asks for it, and on machines of people who like other settings.
+/// The settings that every command of LVM is started with, whoever asks for it, and on machines of people who like others.
 @Suite struct LVMSettingsTests {
     private let folder: Folder
 

@@ -51,7 +51,7 @@ struct LVMReportGroup {
 
     /// By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
     ///
-    /// What LVM takes for a tag is in lvm(8), VALID NAMES. Anything else, `;` above all, is no tag but several that were joined by
+    /// lvm(8), VALID NAMES, has the characters of a tag. Anything else, `;` above all, is no tag but several that were joined by
     /// something that we do not know, and read as one it would be no mark of ours.
     private func tags(_ text: String, of subject: String) throws(HostError) -> [String] {
         guard text.utf8.allSatisfy(Self.isTagCharacter) else {
@@ -72,7 +72,7 @@ struct LVMReportGroup {
         var uuids: [String] = []
         var paths: [String] = []
         var free = ByteCount.zero
-        /// What is free on those that are there and from which LVM allocates: pvchange(8), `--allocatable`.
+        /// Free on those that are there and from which LVM allocates: pvchange(8), `--allocatable`.
         var allocatable = ByteCount.zero
     }
 
