@@ -37,9 +37,14 @@ struct ActivationCheck {
         let output = try await commands.run(setting)
         let list = String(decoding: output.standardOutput, as: UTF8.self).split(whereSeparator: \.isNewline).first ?? ""
         guard output.status == 0, list.hasPrefix("volume_list=") else {
-            throw HostError(
-                .failed, "lvm ended well and did not activate \(name); 'lvchange -ay -vvv \(name)' tells why",
-                subject: name)
+            // Without the list a host that has tags activates what bears one of them, and nothing else.
+            let tags = Command("lvm", ["lvmconfig", "tags"], effect: .reads, outputLimit: 1 << 20)
+            let why =
+                try await commands.run(tags).status == 0
+                ? ": this host has tags (tags in lvm.conf) of which it bears none; name \"\(passedOver.group)\" in "
+                    + "activation/volume_list"
+                : "; 'lvchange -ay -vvv \(name)' tells why"
+            throw HostError(.failed, "lvm ended well and did not activate \(name)\(why)", subject: name)
         }
         throw HostError(
             .failed,

@@ -55,6 +55,12 @@ struct LVMSettingsLabTests {
         }
     }
 
+    /// LVM as a person runs it: `LabProgram.lvm` goes through Tuff's door, with Tuff's settings.
+    private func plain(_ lab: LabProgram, _ line: String) async throws {
+        let output = try await lab.shell("lvm \(line)")
+        try #require(output.status == 0, "\(line): \(output.text)")
+    }
+
     // MARK: What reports look like
 
     private static let tastes = [
@@ -86,8 +92,9 @@ struct LVMSettingsLabTests {
             #expect(try await lab.volumes("sett") == before)
             let all = Self.tastes.joined(separator: "\n")
             for file in ["/etc/lvm/lvmlocal.conf", "/etc/lvm/lvm_tufflab.conf"] {
-                try await with(all + "\ntags { hosttags = 1 }", in: file) {
-                    try await with(file.hasSuffix("local.conf") ? "" : "tags { hosttags = 1 }") {
+                try await with(all, in: file) {
+                    // Host tags limit what LVM activates, and make it read the second of these files.
+                    try await with("tags { hosttags = 1 } activation { volume_list = [ \"sett\" ] }") {
                         try declare(lab, ["a", "b", "c"], attachment("a"))
                         let applied = try await lab.apply()
                         #expect(applied.status == 0, "\(applied.text)")
@@ -148,8 +155,7 @@ struct LVMSettingsLabTests {
             try await makeGuestGroup(lab, on: "/dev/sett/v-a")
             try await with("devices { scan_lvs = 1 }") {
                 // Nobody has the volume open yet, as at boot.
-                let plain = try await lab.run(
-                    "lvm", ["lvcreate", "-qq", "--yes", "-an", "-V", "4m", "-T", "sett/tp", "-n", "x"])
+                let plain = try await lab.shell("lvm lvcreate -qq --yes -an -V 4m -T sett/tp -n x")
                 #expect(plain.status != 0, "LVM takes the name for one of two groups")
                 try declare(lab, ["a", "b", "c", "d"], attachment("a"), size: "64Mi")
                 let applied = try await lab.apply()
@@ -158,7 +164,7 @@ struct LVMSettingsLabTests {
                 #expect(again.status == 0, "\(again.text)")
                 let status = try await lab.show("status", "--monitoring")
                 #expect(status.contains("TUFF OK"), "\(status)")
-                let withdrawn = try await lab.tuff(["exports", "withdraw"])
+                let withdrawn = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
                 #expect(withdrawn.status == 0, "\(withdrawn.text)")
                 let down = try await lab.shell("lvm lvchange -an --config devices/scan_lvs=0 sett")
                 #expect(down.status == 0, "\(down.text)")
@@ -179,9 +185,9 @@ struct LVMSettingsLabTests {
         try await lab.lvm("vgcreate", "-qq", "--yes", "below", disk)
         try await lab.lvm("lvcreate", "-qq", "--yes", "-L", "512m", "-n", "carrier", "below")
         try await with("devices { scan_lvs = 1 \(filters) }") {
-            try await lab.lvm("pvcreate", "-qq", "/dev/below/carrier")
-            try await lab.lvm("vgcreate", "-qq", "upon", "/dev/below/carrier")
-            try await lab.lvm("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-L", "256m", "-n", "tp", "upon")
+            try await plain(lab, "pvcreate -qq /dev/below/carrier")
+            try await plain(lab, "vgcreate -qq upon /dev/below/carrier")
+            try await plain(lab, "lvcreate -qq --yes --type thin-pool -L 256m -n tp upon")
             try lab.declare(
                 LabProgram.document("Pool", "up", "lvm: {volumeGroup: upon, thinPool: tp}, overprovision: 4")
                     + LabProgram.document("Volume", "a", "size: 64Mi, pool: up")
@@ -201,7 +207,7 @@ struct LVMSettingsLabTests {
             try lab.declare(
                 LabProgram.document("Pool", "up", "lvm: {volumeGroup: upon, thinPool: tp}, overprovision: 4"))
             _ = try await lab.apply("--prune")
-            try await lab.lvm("vgremove", "-qq", "--yes", "--force", "upon")
+            try await plain(lab, "vgremove -qq --yes --force upon")
         }
         try before.write(toFile: Self.file, atomically: false, encoding: .utf8)
         try await lab.lvm("vgremove", "-qq", "--yes", "--force", "below")

@@ -40,7 +40,7 @@ struct PoolRepairLabTests {
         do { try await body(lab, disk) } catch { Issue.record(error) }
         try lab.declare(pool)
         _ = try await lab.apply("--prune")
-        _ = try await lab.tuff(["exports", "withdraw"])
+        _ = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
         try await lab.lvm("vgremove", "-qq", "--yes", "--force", "vg0")
         try await lab.lvm("pvremove", "-qq", disk)
         try lab.remove()
