@@ -38,6 +38,7 @@ struct LVMSettingsLabTests {
         _ = try await lab.shell("rm -rf /etc/lvm/lvmlocal.conf /etc/lvm/devices /etc/lvm/lvm_tufflab.conf")
         try declare(lab, [])
         _ = try await lab.apply("--prune")
+        _ = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
         try await lab.lvm("vgremove", "-qq", "--yes", "--force", "sett")
         try await lab.lvm("pvremove", "-qq", disk)
         try lab.remove()
@@ -207,6 +208,7 @@ struct LVMSettingsLabTests {
             try lab.declare(
                 LabProgram.document("Pool", "up", "lvm: {volumeGroup: upon, thinPool: tp}, overprovision: 4"))
             _ = try await lab.apply("--prune")
+            _ = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
             try await plain(lab, "vgremove -qq --yes --force upon")
         }
         try before.write(toFile: Self.file, atomically: false, encoding: .utf8)
