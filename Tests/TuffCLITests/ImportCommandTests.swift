@@ -170,7 +170,7 @@ import TuffTestSupport
         let printed = try folder.run(["import"] + folder.host)
         #expect(printed.code == 0, "\(printed)")
         for word in [
-            "serial: \"3f1b0c52-5a9e\"", "user: web1", "secrets/data-1-on-web1", "iqn.2003-01.org.linux-iscsi.lab:data",
+            "serial: \"3f1b0c52-5a9e\"", "user: web1", "secret/data-1-on-web1", "iqn.2003-01.org.linux-iscsi.lab:data",
         ] {
             #expect(printed.out.contains(word), "no \(word) in \(printed)")
         }

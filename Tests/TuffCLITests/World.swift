@@ -12,6 +12,8 @@ enum World {
     static let secret = SecretReference(file: "/etc/tuff/secrets/web1")
     static let mutualSecret = SecretReference(file: "/etc/tuff/secrets/web1-mutual")
     static let print = SecretFingerprint(text: "0123456789abcdef")
+    /// Of the target's own secret, which is another.
+    static let mutualPrint = SecretFingerprint(text: "fedcba9876543210")
 
     static func volume(_ name: String, _ uid: UID, gib: Int64) -> LogicalVolume {
         let marks = Marks(
@@ -30,7 +32,7 @@ enum World {
             logicalVolumes: [pool, volume("web-data", webUID, gib: 10), volume("archive", archiveUID, gib: 20)])
         let acl = ObservedACL(
             initiator: Examples.host, mappedLUNs: [ObservedMappedLUN(number: 0, lun: 0, readOnly: false)],
-            chap: ObservedCHAP(user: "web1", password: print, mutualUser: "storage1", mutualPassword: print),
+            chap: ObservedCHAP(user: "web1", password: print, mutualUser: "storage1", mutualPassword: mutualPrint),
             sessions: [ObservedSession(state: "LOGGED_IN", addresses: ["192.0.2.21"])],
             mark: AccessMark(attachment: "web-on-web1", onRemove: .waitForLogout))
         var settings: [TargetSetting: Bool] = [:]
@@ -46,7 +48,7 @@ enum World {
         return ObservedState(
             takenAt: Examples.context.now, volumeGroups: ObservationMap(["vg0": .known(group)]),
             targets: .known(TargetInventory(backstores: [backstore], targets: [target])),
-            secrets: ObservationMap([secret.file: .known(print), mutualSecret.file: .known(print)]))
+            secrets: ObservationMap([secret.file: .known(print), mutualSecret.file: .known(mutualPrint)]))
     }
 
     static func desired() -> DesiredState {
