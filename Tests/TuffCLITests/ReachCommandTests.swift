@@ -62,7 +62,7 @@ import Testing
         // A pass under the narrower reach forgets nothing of it, and removes nothing.
         guard !line.contains("allowedRoots") else { return }
         let pass = try run("apply", "-f", "volumes.yaml", "--auto-approve", "--prune")
-        #expect(pass.out.contains("[NotAllowed]") && !pass.out.contains("trash"), "\(pass.out)\(pass.err)")
+        #expect(pass.out.contains("blocked: NotAllowed]") && !pass.out.contains("trash"), "\(pass.out)\(pass.err)")
         #expect(folder.text("run/state/accepted-default.json") == record)
     }
 
@@ -81,7 +81,7 @@ import Testing
     @Test func aSecretIsNoImage() throws {
         try folder.writeVolume(size: "1Mi, source: {image: {path: \(folder.path)/secret, format: raw}}")
         let plan = try run("plan", "-f", "volumes.yaml")
-        #expect(plan.out.contains("[NotAllowed]") && plan.out.contains("allow.images"), "\(plan.out)")
+        #expect(plan.out.contains("blocked: NotAllowed]") && plan.out.contains("allow.images"), "\(plan.out)")
         #expect(!(plan.out + plan.err).contains(TestFolder.secret))
     }
 
@@ -102,7 +102,7 @@ import Testing
             (ended.out + ended.err).split(whereSeparator: \.isWhitespace).joined(separator: " ")
         }
         let plan = try run("plan", "-f", "volumes.yaml")
-        #expect(plan.out.contains("[Exposed]") && flat(plan).contains(fault), "\(plan.out)")
+        #expect(plan.out.contains("blocked: Exposed]") && flat(plan).contains(fault), "\(plan.out)")
         let doctor = try run("doctor", "-f", "volumes.yaml")
         #expect(doctor.out.contains("FAIL") && flat(doctor).contains(fault), "\(doctor.out)")
         #expect(flat(doctor).contains("type: chmod go-w \(folder.path)/alice"), "\(doctor.out)")

@@ -46,7 +46,7 @@ struct ReachLabTests {
         try await lab.must("touch", ["\(alice)/stop"])
         _ = try await swapper
         let plan = try await lab.show("plan")
-        #expect(plan.contains("[Exposed]") && plan.contains("\(alice) belongs to user 1000 (mode 0755)"), "\(plan)")
+        #expect(plan.contains("blocked: Exposed]") && plan.contains("\(alice) belongs to user 1000 (mode 0755)"), "\(plan)")
 
         try await lab.must("chown", ["root", alice])
         let restored = try await lab.tuff(["exports", "restore", "--wait", "0s"])
