@@ -141,8 +141,10 @@ final class TestFolder {
         _ arguments: [String], environment: [String] = [], input: String = "/dev/null", out: String? = nil,
         err: String? = nil, asNobody: Bool = false, within: [String] = []
     ) throws -> Running {
-        let bundle = CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        let program = "/\(bundle)/tuff"
+        // However the tests were started, by a path from the root or not.
+        let bundle = CommandLine.arguments[0]
+        let place = bundle.hasPrefix("/") ? bundle : FileManager.default.currentDirectoryPath + "/" + bundle
+        let program = "/" + place.split(separator: "/").dropLast().joined(separator: "/") + "/tuff"
         let temporary = "\(path)/\(UInt64.random(in: 0...UInt64.max))"
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
