@@ -62,8 +62,8 @@ extension FakeLVM {
 
     /// `blockdev --getss DEVICE…`
     func sectorSizes(_ arguments: [String]) -> CommandOutput {
-        let found = arguments.filter { $0 != "--getss" }.map { devices[$0]?.sectorSize }
-        precondition(arguments.count == 2 * found.count, "FakeLVM does not know: blockdev \(arguments)")
+        precondition(arguments.first == "--getss", "FakeLVM does not know: blockdev \(arguments)")
+        let found = arguments.dropFirst().map { devices[$0]?.sectorSize }
         guard !found.contains(nil) else { return CommandOutput(status: 1, standardOutput: []) }
         return CommandOutput(
             status: 0, standardOutput: found.flatMap { Array("\($0 ?? 0)\n".utf8) })

@@ -310,7 +310,7 @@ struct HealthLabTests {
             try lab.declare(text + attached("data"))
             let applied = try await lab.apply()
             #expect(applied.status == 0, "\(applied.text)")
-            try lab.declare(text.replacing("size: 16Mi", with: "size: 32Mi") + attached("data"))
+            try lab.declare(text.replacing(/size: \S+/, with: "size: 32Mi") + attached("data"))
             let growth = try await lab.apply()
             #expect(growth.status == 3 && growth.text.contains("is striped"), "\(growth.text)")
             let line = try command("lvextend", in: growth.text).replacing("SIZE", with: "32m")

@@ -22,8 +22,8 @@ extension LVMDriver {
         return found
     }
 
-    /// A line for each device: `--getss`, blockdev(8).
+    /// A line for each device: `--getss`, blockdev(8), which takes everything after the first device for one.
     static func sectors(of paths: [String]) -> Command {
-        Command("blockdev", paths.flatMap { ["--getss", $0] }, effect: .reads, deadline: groupDeadline)
+        Command("blockdev", ["--getss"] + paths, effect: .reads, deadline: groupDeadline)
     }
 }
