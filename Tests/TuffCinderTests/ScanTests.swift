@@ -75,7 +75,7 @@ struct ScanTests {
         unlink("\(scene.stem(first + 1_500, options))_metadata")
         unlink("\(scene.stem(first + 1_499, options))_metadata")
         let states = try scene.backups().list().map(\.state)
-        #expect(states.count { $0 == .incomplete } == 2)
+        #expect(states.count == 2_998, "of these two the metadata was the only file")
         #expect(states.count { if case .damaged = $0 { true } else { false } } == 1_499)
     }
 
