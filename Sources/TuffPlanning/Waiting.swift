@@ -243,6 +243,12 @@ extension PlanningPass {
                 "If \(place(stored)) is meant, declare \(stored.marks.role.resource) again in the place of \(by); if not: "
                 + "--allow-blank \(by)"
         }
+        // Its target's name and its number are its own until it is destroyed.
+        if stored.standing == .trashed {
+            return
+                "If \(by) is this one under another name, write the annotation 'tuff.dev/renamed-from: \(name)' in it; if it is to "
+                + "be a new one, destroy the other first: tuff trash purge \(stored.uid)"
+        }
         return
             "If \(by) is this one under another name, write the annotation 'tuff.dev/renamed-from: \(name)' in it; if it is to "
             + "be a new one: --allow-blank \(by)"

@@ -12,7 +12,19 @@ import TuffPlanning
         desired.volumes["archive"]!.spec.size = ByteCount(20 << 30)
         desired.volumes["db-data"] = nil
         change(&desired)
-        return Survey(desired: desired, observed: World.observed(), context: Examples.context)
+        return Survey(desired: desired, observed: observed(), context: Examples.context)
+    }
+
+    /// With a secret of its own for each direction.
+    private static func observed() -> ObservedState {
+        var observed = World.observed()
+        let other = SecretFingerprint(text: "fedcba9876543210")
+        observed.secrets.entries[World.mutualSecret.file] = .known(other)
+        if case .known(var inventory) = observed.targets {
+            inventory.targets[0].acls[0].chap.mutualPassword = other
+            observed.targets = .known(inventory)
+        }
+        return observed
     }
 
     @Test func allIsWellWhereEverythingIsDeclared() {
@@ -68,7 +80,13 @@ import TuffPlanning
     let folder: TestFolder
     private var host: [String] { folder.host + ["--auto-approve"] }
 
-    init() throws { folder = try TestFolder() }
+    init() throws {
+        folder = try TestFolder()
+        for name in ["set", "empty"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder.path)/\(name)", withIntermediateDirectories: true)
+        }
+    }
 
     private func write(_ volumes: [(name: String, former: String?)]) throws {
         try folder.write(

@@ -88,6 +88,7 @@ import TuffTestSupport
         #expect(blocked.steps.isEmpty)
         #expect(change(blocked, "pg")?.reason == .awaited)
         #expect(change(blocked, "db")?.summary.contains("(Volume/pg, in the trash)") == true)
+        #expect(change(blocked, "db")?.summary.contains("tuff trash purge \(Sample.uid)") == true)
         let back = plan(annotated(Sample.desired(volumes: ["db"]), "db", from: "pg"), Sample.observed([trashed]))
         #expect(change(back, "db")?.action == .untrash)
         #expect(!back.changes.contains { $0.action == .purge }, "brought back and destroyed by one plan")
