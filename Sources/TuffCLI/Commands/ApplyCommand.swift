@@ -151,8 +151,9 @@ extension PlanFile {
         guard PlanFile.digest(of: plan) != digest else { return }
         // Indented, so that nothing in the file can pass for what is said here.
         func indented(_ text: String) -> String {
-            text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.isEmpty ? "" : "  \($0)" }
-                .joined(separator: "\n")
+            // By scalars: "\r\n" is one character, and no "\n".
+            text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+                .map { $0.isEmpty ? "" : "  \(String($0))" }.joined(separator: "\n")
         }
         Console.talk(
             "Planned then:\n\n\(indented(summary))\nPlanned now:\n\n\(indented(PlanView(plan).text(Style())))\n")

@@ -212,7 +212,7 @@ package struct StatusView: View {
         var data = "volumes=\(volumes) attachments=\(here(.attachment))"
         data += " sessions=\(sessions) problems=\(problems.count)"
         for (name, share, percent) in fillLevels {
-            data += " '\(name) \(share)'=\(Int(percent.rounded()))%;80;90"
+            data += " '\(Layout.printable(name)) \(share)'=\(Int(percent.rounded()))%;80;90"
         }
         // The bar separates the message from the performance data.
         return ("TUFF \(word) - \(Layout.printable(message).replacing("|", with: "/")) | \(data)", code)
