@@ -12,19 +12,7 @@ import TuffPlanning
         desired.volumes["archive"]!.spec.size = ByteCount(20 << 30)
         desired.volumes["db-data"] = nil
         change(&desired)
-        return Survey(desired: desired, observed: observed(), context: Examples.context)
-    }
-
-    /// With a secret of its own for each direction.
-    private static func observed() -> ObservedState {
-        var observed = World.observed()
-        let other = SecretFingerprint(text: "fedcba9876543210")
-        observed.secrets.entries[World.mutualSecret.file] = .known(other)
-        if case .known(var inventory) = observed.targets {
-            inventory.targets[0].acls[0].chap.mutualPassword = other
-            observed.targets = .known(inventory)
-        }
-        return observed
+        return Survey(desired: desired, observed: World.observed(), context: Examples.context)
     }
 
     @Test func allIsWellWhereEverythingIsDeclared() {
