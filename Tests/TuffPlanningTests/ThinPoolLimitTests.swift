@@ -38,7 +38,7 @@ import TuffTestSupport
     @Test func exactlyTheThresholdAndOneOfAHundredAreNoLimit() throws {
         let even = try observed { pool, group in (pool.dataPercent, pool.autoextendThreshold) = (80, 80) }
         #expect(try line(plan(even)).action == .create)
-        let never = try observed { pool, _ in (pool.dataPercent, pool.autoextendThreshold) = (89, 100) }
+        let never = try observed { pool, _ in (pool.dataPercent, pool.autoextendThreshold) = (85, 100) }
         #expect(try line(plan(never)).action == .create)
     }
 
