@@ -74,7 +74,7 @@ package struct CinderBackups: Sendable {
         return try chain(id) { id throws(RepositoryError) in try layer(id) }
     }
 
-    /// What a backup stands on. Each link between backups is followed once for all of them, however long a chain somebody writes.
+    /// The backups that a backup stands on. Each link between backups is followed once for all of them, however long a chain somebody writes.
     private func ground(
         of id: CinderID, _ layers: [CinderID: Result<CinderLayer, RepositoryError>],
         _ grounds: inout [CinderID: Result<CinderGround, RepositoryError>]
@@ -267,7 +267,7 @@ package struct CinderChain: Sendable {
     package var volume: CinderID { newest.metadata.volume }
     package var created: String { newest.metadata.created }
 
-    /// What a person should know before relying on it, as sentences.
+    /// Warnings that a person should know before relying on it, as sentences.
     package var doubts: [String] {
         layers.compactMap { layer in layer.metadata.doubt.map { "backup \(layer.metadata.backup): \($0)" } }
     }

@@ -14,7 +14,7 @@ struct DigestList {
     /// Cinder's default is 32 KiB (`backup_posix_sha_block_size_bytes`).
     private static let largestBlock: UInt64 = 64 << 20
 
-    /// What is looked at besides the digests.
+    /// The fields that are looked at besides the digests.
     private static let keys: Set = ["backup_id", "chunk_size", "version", "volume_id"]
 
     init(_ listing: CinderDirectory.Listing, in directory: CinderDirectory) throws(RepositoryError) {

@@ -43,7 +43,7 @@ struct DocumentSet {
     private(set) var order: [Kind: [String]] = [:]
     /// Fields that name other resources, in the order in which they were read.
     private(set) var references: [Reference] = []
-    /// What is missing may be declared in what could not be read.
+    /// A missing document may be declared in what could not be read.
     var unread = UnreadParts()
 
     mutating func read(_ source: ConfigSource) {

@@ -2,7 +2,7 @@ import CTuffHost
 import Glibc
 import TuffModel
 
-/// Who uses a device or file on this host, as the kernel's own files tell: for a sentence to a person, and as evidence where
+/// The users of a device or file on this host, as the kernel's own files tell: for a sentence to a person, and as evidence where
 /// neither `O_EXCL` nor a lease is one (a loop, fileio, nvmet and processes open block devices without `O_EXCL`).
 struct DeviceUsers {
     private let status: stat

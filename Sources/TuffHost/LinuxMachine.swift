@@ -50,7 +50,7 @@ package final class LinuxMachine: Machine {
     private let stateDirectory: String?
     /// What `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
-    /// What `HostAction.wipeExtents` wiped, by the volume that is to get it.
+    /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.
     private let wiped = Mutex<[UID: ThickGrowth.Extents]>([:])
 
     package init(configuration: Configuration) {

@@ -121,7 +121,7 @@ package protocol Machine: Sendable {
     /// file reached without symbolic links, readable by its owner only, not empty, at most 4 KiB.
     func fingerprint(_ secret: SecretReference, key: FingerprintKey) async throws(HostError) -> SecretFingerprint
 
-    /// What the header of a disk image says, beneath a root of images, a plain file.
+    /// Reads the header of a disk image beneath a root of images, a plain file.
     func image(_ source: ImageSource) async throws(HostError) -> ObservedImage
 
     /// A block device that a pool may be made of. Reads only. A path that leads nowhere is `notFound`.

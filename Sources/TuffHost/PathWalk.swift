@@ -203,7 +203,7 @@ struct PathWalk: ~Copyable {
     }
 }
 
-/// What tells one file from every other on this host, whatever it is called.
+/// Tells one file from every other on this host, whatever it is called.
 struct FileIdentity: Hashable {
     var device: UInt
     var inode: UInt

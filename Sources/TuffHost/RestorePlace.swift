@@ -103,7 +103,7 @@ package final class RestorePlace: Sendable {
     /// Whether nobody opened the file since `hold`. True where that cannot be told.
     package var isStillAlone: Bool { !isHeld.load(ordering: .relaxed) || tuff_has_lease(descriptor) == 1 }
 
-    /// Who has it open, each in a few words. Empty: nobody, as far as this user may see.
+    /// The users that have it open, each in a few words. Empty: nobody, as far as this user may see.
     /// - Parameter targetRoot: the kernel's target configuration.
     package func users(targetRoot: String) -> [String] { DeviceUsers(opened, targetRoot: targetRoot).all() }
 
@@ -121,7 +121,7 @@ package final class RestorePlace: Sendable {
 }
 
 extension RestorePlace {
-    /// What libblkid finds there.
+    /// The signatures that libblkid finds there.
     package func signatures(on machine: LinuxMachine) async throws(HostError) -> [DeviceSignature] {
         // By the descriptor, so that it is what is written; the child opens it anew.
         try await DeviceSignatures(commands: machine.commands).read("/proc/\(getpid())/fd/\(descriptor)")

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 package import TuffModel
 
-/// What is written down of a restore before its first byte is, so that the same restore goes on where it was cut off.
+/// The record that is written of a restore before its first byte is, so that the same restore goes on where it was cut off.
 ///
 /// The target's first bytes read `nonce` (spelled out by whoever restores) for as long as it is not complete. Only both together
 /// tell that what is there is a half of this restore: a record is of no use once somebody made something else of the target, and

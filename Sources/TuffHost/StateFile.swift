@@ -52,7 +52,7 @@ struct StateDirectory: ~Copyable {
         OwnedDescriptor(opened: tuff_open_at(directory.raw, name, flags | O_NOFOLLOW, mode))
     }
 
-    /// What has the name now, the link itself if it is one; nil when that cannot be told.
+    /// The object that has the name now, the link itself if it is one; nil when that cannot be told.
     func status(_ name: String) -> stat? {
         var status = stat()
         return fstatat(directory.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status : nil

@@ -1,7 +1,7 @@
 import CTuffHost
 import Glibc
 
-/// What the program needs of the place where it is started, looked for before anything is done. Much of it is needed by
+/// The things that the program needs of the place where it is started, looked for before anything is done. Much of it is needed by
 /// the runtime beneath us, which waits for ever, or dies without a word, where it does not find it.
 package enum Surroundings {
     /// Something that is missing, and what to do.

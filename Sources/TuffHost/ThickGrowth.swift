@@ -9,10 +9,10 @@ package struct ThickGrowth {
     /// The tag of the volume that has the extents meanwhile; a growth that died leaves it, and the next removes it.
     package static let tag = "tuff-growth"
 
-    /// What has the extents of the volume with this uid meanwhile.
+    /// Name of the volume that has the extents meanwhile, by the uid that is to get them.
     package static func holder(of uid: UID) -> String { "x-\(uid)" }
 
-    /// What a holder was when it was wiped: joined are these extents and no others.
+    /// A holder as it was when it was wiped: joined are these extents and no others.
     struct Extents: Equatable {
         var device: DevicePlace
         /// As LVM takes them: `PV:first-last`.

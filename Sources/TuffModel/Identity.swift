@@ -150,7 +150,7 @@ package enum NameRule {
         return isIQN(name, ending: .free) ? String(name) : nil
     }
 
-    /// What may end an iSCSI qualified name. RFC 7143 says nothing of it: names that Tuff gives end in a letter or digit,
+    /// The characters that may end an iSCSI qualified name. RFC 7143 says nothing of it: names that Tuff gives end in a letter or digit,
     /// and those that initiators have are as they are.
     package enum CharacterEnds { case alphanumeric, free }
 

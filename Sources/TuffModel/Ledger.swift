@@ -74,7 +74,7 @@ package struct Ledger: Hashable, Codable, Sendable {
     package struct Wait: Hashable, Codable, Sendable {
         package var stack: String
         package var resource: ResourceID
-        /// What has the name or the target that it asks for.
+        /// The object that has the name or the target that it asks for.
         package var uid: UID
         /// The last pass of that stack in which it did.
         package var seen: Instant

@@ -166,7 +166,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var open: Bool
     /// Thin pool this thin volume is in. LVM's `pool_lv` names the cache of a cached volume too, which is among `parts`.
     package var pool: String?
-    /// What it is a snapshot of, thin or not; for a thin volume perhaps a volume outside of its pool, whose blocks it reads.
+    /// The volume that it is a snapshot of, thin or not; for a thin volume perhaps a volume outside of its pool, whose blocks it reads.
     package var origin: String?
     /// Thin pools and snapshots: used share of data, 0 to 100; nil while inactive.
     package var dataPercent: Double?

@@ -103,7 +103,7 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
     }
 }
 
-/// What a disk answers to commands that initiators rely on, each compared and repaired on its own. Raw values are the
+/// An attribute that decides what a disk answers to commands that initiators rely on, each compared and repaired on its own. Raw values are the
 /// attributes' names in `attrib` of a backstore of LIO's; all can be changed while a disk is in use. The others there cannot
 /// (`emulate_tas`, `block_size`, `force_pr_aptpl` and so on are refused while anything hands the backstore out), or decide how
 /// fast a disk is and not what it does. Values as Linux 6.1 has them in a new backstore.
@@ -155,7 +155,7 @@ package struct ObservedTarget: Equatable, Codable, Sendable {
     package var dynamicSessions: [String]
     /// Portal groups beside the first, which Tuff never makes. Non-empty means the target is not as we left it.
     package var extraPortalGroups: [String]
-    /// What those portal groups hold, as if each were a target, by name; only where somebody asked for details.
+    /// The contents of those portal groups, as if each were a target, by name; only where somebody asked for details.
     package var otherGroups: [String: ObservedTarget]?
     /// Ways to log in that the target offers (LIO's `param/AuthMethod`), where they do not follow `authentication`.
     package var loginMethods: String?

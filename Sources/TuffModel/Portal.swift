@@ -19,7 +19,7 @@ package struct Portal: Codable, Sendable, CustomStringConvertible {
     package var isIPv6: Bool { address.contains(":") }
     package var isWildcard: Bool { address == "0.0.0.0" || address == "::" }
     package var description: String { isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)" }
-    /// What its object in the target stack is called.
+    /// The name of its object in the target stack.
     package var objectName: String { spelling ?? description }
 
     /// Parses an IPv4 or bracketed IPv6 address with an optional port. Host names are refused: configfs takes none.

@@ -149,7 +149,7 @@ extension Reach {
         return words.contains { $0.contains("image") || $0 == "iso" || $0 == "isos" } ? .images : .directories
     }
 
-    /// What a boot is to bring back and this reach lacks: it was allowed when it was accepted.
+    /// The part of what a boot is to bring back that this reach lacks: it was allowed when it was accepted.
     package func lacking(for accepted: AcceptedExports) -> Reach {
         var lacking = Reach(secrets: [], images: [], directories: [], volumeGroups: [])
         for pool in accepted.pools {

@@ -62,7 +62,7 @@ package enum StorageBackend: Hashable, Codable, Sendable, Comparable, CustomStri
         if case .thick = self { false } else { true }
     }
 
-    /// What the marks of something that is made here say of its size (`Marks.size`).
+    /// The size that goes into the marks of something that is made here (`Marks.size`).
     package func recorded(_ size: ByteCount) -> ByteCount? {
         if case .directory = self { size } else { nil }
     }
@@ -94,7 +94,7 @@ package struct StoredVolume: Hashable, Sendable {
     /// See `LogicalVolume`; `size` is that of what it shows, its origin's.
     package var isThickSnapshot = false
     package var isOverflowed = false
-    /// What can be seen to be wrong with it or with what it stands on, the worst first.
+    /// The faults that can be seen of it or of what it stands on, the worst first.
     package var faults: [VolumeFault] = []
 
     package init(

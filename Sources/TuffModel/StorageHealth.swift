@@ -28,7 +28,7 @@ package struct StorageHealth: Sendable {
         }
     }
 
-    /// What is wrong with a volume that people see, the worst first.
+    /// The faults of a volume that people see, the worst first.
     package func faults(of volume: LogicalVolume) -> [VolumeFault] {
         var found: [VolumeFault] = []
         if let pool = volume.pool { found += poolFaults[pool, default: []] }
@@ -79,7 +79,7 @@ package struct StorageHealth: Sendable {
         return found.worst
     }
 
-    /// What a volume stands on, its thin pool aside.
+    /// The volumes and devices that a volume stands on, its thin pool aside.
     private func parts(of volume: LogicalVolume) -> [LogicalVolume] {
         var names = children[volume.name, default: []] + volume.parts
         // Nothing but its name says whose metadata this is.

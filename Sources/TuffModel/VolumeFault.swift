@@ -26,7 +26,7 @@ package struct VolumeFault: Hashable, Sendable {
         case activationFailed = "ActivationFailed"
     }
 
-    /// What is at fault: the volume, or something that it shares with others and that has a line of its own.
+    /// The thing at fault: the volume, or something that it shares with others and that has a line of its own.
     package enum Cause: Hashable, Sendable, CustomStringConvertible {
         case itself
         case pool(StorageBackend)
@@ -43,7 +43,7 @@ package struct VolumeFault: Hashable, Sendable {
 
     package var gravity: Gravity
     package var reason: Reason
-    /// What is wrong, where, and the command that mends it.
+    /// A sentence: the fault, its place, and the command that mends it.
     package var sentence: String
     package var cause: Cause
 

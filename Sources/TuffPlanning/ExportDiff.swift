@@ -16,7 +16,7 @@ struct ExportDiff {
     var notes: [String] = []
     /// Initiators whose access this attachment's new one replaces.
     private(set) var former: Set<String> = []
-    /// What the export goes on lacking, and why, when the steps are done.
+    /// The things that the export goes on lacking, and why, when the steps are done.
     var waiting: Obstacle?
 
     let wanted: DesiredExport

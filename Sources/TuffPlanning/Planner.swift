@@ -13,7 +13,7 @@ struct PlanningPass {
     let context: PlanContext
     let observed: ObservedState
     let index: StorageIndex
-    /// What the documents may reach.
+    /// Decides what the documents may reach.
     let door: ReachDoor
     let volumes: [String: Declared<VolumeSpec>]
     let snapshots: [String: Declared<SnapshotSpec>]
@@ -49,7 +49,7 @@ struct PlanningPass {
     var exports: [UID: ExportProgress] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
-    /// Who listens, or will when this plan is carried out, by portal; at most two targets of each.
+    /// The targets that listen, or will when this plan is carried out, by portal; at most two targets of each.
     var listening: [Portal: [String]] = [:]
     /// Attachments that use a secret, by its fingerprint.
     var secretUses = SecretUses()
@@ -67,7 +67,7 @@ struct PlanningPass {
     var meant: Set<UID> = []
     /// Volumes and snapshots in use or in the trash that no document declares or takes over.
     var unclaimed: [StoredVolume] = []
-    /// What the ledger remembers of objects that were renamed, or made beside something of their pool and size.
+    /// The ledger's memory of objects that were renamed, or made beside something of their pool and size.
     let histories: [UID: Ledger.Entry]
     /// New volumes of this plan by pool and size.
     var newcomers: [Claim: ResourceID] = [:]
@@ -204,7 +204,7 @@ struct PlanningPass {
         return outcomes[role]
     }
 
-    /// What has to be planned before a declared volume or snapshot; nil: nothing.
+    /// The resource that has to be planned before a declared volume or snapshot; nil: nothing.
     private func origin(of role: Marks.Role) -> Marks.Role? {
         switch role {
         case .volume(let name):

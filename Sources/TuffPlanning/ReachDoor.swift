@@ -81,7 +81,7 @@ struct ReachDoor {
 
     // MARK: What is there
 
-    /// What is stored out of reach.
+    /// Obstacle to anything that is stored out of reach.
     func obstacle(to backend: StorageBackend) -> Obstacle? {
         switch backend {
         case .thinPool(let group, _), .thick(let group): refusal(ofGroup: group, at: "")?.obstacle

@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What is there, or was, and may be what a document means although it is not found under its name.
+/// Finds objects, present or lost, that a document may mean although they are not found under its name.
 extension PlanningPass {
     /// Why something may not be made anew.
     /// - Parameters:
@@ -25,7 +25,7 @@ extension PlanningPass {
         return unreadable(role, iqn)
     }
 
-    /// What was seen under the same identity with another name, and is gone or cannot be made out.
+    /// An object that was seen under the same identity with another name, and is gone or cannot be made out.
     private func identityLoss(_ role: Marks.Role, _ iqn: String?, _ serial: String?) -> Obstacle? {
         let lost = observed.ledger.entries.first { entry in
             guard (iqn != nil && entry.iqn == iqn) || (serial != nil && entry.diskSerial == serial),
@@ -97,7 +97,7 @@ extension PlanningPass {
         ]
     }
 
-    /// What to say of a volume that goes unless one that comes is the same.
+    /// A note about a volume that goes unless one that comes is the same.
     func resemblance(of stored: StoredVolume) -> String {
         guard let size = stored.size, isUnclaimed(stored), stored.marks.kind == .volume,
             let other = newcomers[.shape(stored.backend, size)]
@@ -105,7 +105,7 @@ extension PlanningPass {
         return "; \(other), which is made in this plan, has its pool and size: is it this one's new name?"
     }
 
-    /// What initiators or people knew by the identity that something new gets.
+    /// A note about what initiators or people knew by the identity that something new gets.
     func formerNotes(_ marks: Marks) -> [String] {
         let ledger = observed.ledger, resource = marks.role.resource
         if let entry = ledger.entry(resource, stack: context.stack) {
@@ -152,7 +152,7 @@ extension PlanningPass {
 
     // MARK: Other nodes
 
-    /// What lives here and is declared in a pool of another node: it stays as it is, and that is said.
+    /// A volume that lives here and is declared in a pool of another node: it stays as it is, and that is said.
     mutating func planDepartures(_ desired: DesiredState) {
         for stored in ownVolumes.sorted(by: { $0.uid < $1.uid })
         where stored.standing == .live && isAtHome(stored) && outcomes[stored.marks.role] == nil {

@@ -41,7 +41,7 @@ extension PlanningPass {
                 + "taken from there")
     }
 
-    /// What is out of reach is told, where no document's line tells it, and left as it is.
+    /// An object out of reach is told, where no document's line tells it, and left as it is.
     private mutating func listOutside(_ stored: StoredVolume, _ obstacle: Obstacle) {
         let role = stored.marks.role
         switch stored.standing {

@@ -55,7 +55,7 @@ struct SecretUses {
         "a secret proves the initiator or the target and never both (RFC 7143 9.2.1), and initiators refuse that; put "
         + "another secret into one of the files"
 
-    /// What is to be said of a secret that is used all the same.
+    /// Warnings about a secret that is used all the same.
     static func notes(_ credential: CHAPCredential, _ fingerprint: SecretFingerprint) -> [String] {
         var notes: [String] = []
         let file = credential.password.file

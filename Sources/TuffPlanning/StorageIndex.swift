@@ -20,7 +20,7 @@ package struct StorageIndex: Sendable {
     private var targetNames: [String: [StoredVolume]] = [:]
     private var byUID: [UID: StoredVolume] = [:]
     private var absorbed: [Key: String] = [:]
-    /// What LVM reported of each logical volume, by its uuid.
+    /// LVM's report of each logical volume, by its uuid.
     private(set) var logicalVolumes: [String: LogicalVolume] = [:]
 
     private struct Key: Hashable {
@@ -129,7 +129,7 @@ package struct StorageIndex: Sendable {
         }
     }
 
-    /// What somebody made a part of another volume: `lvconvert` hides it and leaves it its tags (measured).
+    /// Volumes that somebody made a part of another: `lvconvert` hides them and leaves them their tags (measured).
     private mutating func addHidden(of group: VolumeGroup) {
         for part in group.hiddenVolumes ?? [] {
             guard case .ours(let marks) = Marks.read(part.tags) else { continue }
@@ -145,7 +145,7 @@ package struct StorageIndex: Sendable {
         absorbed[Key(role: marks.role, stack: marks.stack)] = "\(location) has its marks: \(sentence)"
     }
 
-    /// What became of a volume of this name that is a part of another by now, in a sentence.
+    /// Tells what became of a volume of this name that is a part of another by now, in a sentence.
     func absorption(_ role: Marks.Role, _ stack: String) -> String? { absorbed[Key(role: role, stack: stack)] }
 
     private mutating func add(_ directory: DirectoryPool) {

@@ -10,7 +10,7 @@ struct ThinPoolLimit {
     var percent: Double
     /// Whether exactly so much is too much.
     var isExclusive: Bool
-    /// What sets it, for a sentence.
+    /// The setting that it comes from, for a sentence.
     var rule: String
 
     func isPassed(by used: Double) -> Bool { isExclusive ? used >= percent : used > percent }

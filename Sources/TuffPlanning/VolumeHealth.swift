@@ -13,7 +13,7 @@ extension StoredVolume {
         }
     }
 
-    /// What a plan says of it that stops nothing.
+    /// A plan's warning about it, which stops nothing.
     var complaints: [String] {
         faults.filter { $0.gravity == .impaired && $0.cause == .itself }.map(\.sentence)
     }
@@ -41,7 +41,7 @@ extension Step {
 }
 
 extension LogicalVolume.Layout {
-    /// What it is, where it is a pool of others and no volume.
+    /// Its sort, where it is a pool of others and no volume.
     package var pool: String? {
         switch self {
         case .thinPool: "a thin pool"
@@ -53,7 +53,7 @@ extension LogicalVolume.Layout {
         }
     }
 
-    /// What it is, where Tuff neither adopts nor grows such a volume; nil: it is plain or thin.
+    /// Its sort, where Tuff neither adopts nor grows such a volume; nil: it is plain or thin.
     var special: String? {
         switch self {
         case .thin, .linear: nil

@@ -349,14 +349,14 @@ extension PlanningPass {
                 + "version does not know; finish it with the version that began it")
     }
 
-    /// What is out of reach is left as it is, and what others may change is not handed out, not even as it was.
+    /// A volume out of reach is left as it is, and what others may change is not handed out, not even as it was.
     func barrier(of stored: StoredVolume, in pool: PoolState?) -> Obstacle? {
         if let obstacle = door.obstacle(to: stored.backend) { return obstacle }
         if let obstacle = pool?.obstacle, obstacle.reason == .exposed { return obstacle }
         return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
     }
 
-    /// What is shorter than it was is damaged: grown again it would show zeros, or what others left, in the place of its end.
+    /// A volume that is shorter than it was is damaged: grown again it would show zeros, or what others left, in the place of its end.
     func truncation(of stored: StoredVolume) -> Obstacle? {
         guard stored.isTruncated, let size = stored.size, let former = stored.formerSize else { return nil }
         let giving =

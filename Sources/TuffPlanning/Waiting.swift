@@ -8,7 +8,7 @@ enum Claim: Hashable, Sendable {
     case name(Marks.Role)
     case target(String)
     case serial(String)
-    /// What it is called in its group or directory: `v-db`.
+    /// Its name in its group or directory: `v-db`.
     case objectName(String)
     /// `GROUP/NAME` of the logical volume that a document was imported from.
     case place(String)
@@ -129,7 +129,7 @@ extension PlanningPass {
         return isSpent || home(of: [former]) == nil ? nil : former
     }
 
-    /// What to say beside a volume that is there although its former name is in use as well.
+    /// A note beside a volume that is there although its former name is in use as well.
     func renameNotes(_ role: Marks.Role, _ metadata: Metadata) -> [String] {
         guard let former = unspentRename(role, metadata), let stored = index.live(role, context.stack).first,
             let other = (index.live(former, context.stack) + index.trashed(former, context.stack)).first

@@ -19,7 +19,7 @@ extension RepositoryIndex {
         return portions
     }
 
-    /// What the index files say of some packs, in one pass: the only word on those whose own table is damaged. Of each at most twice as
+    /// Reads what the index files say of some packs, in one pass: the only word on those whose own table is damaged. Of each at most twice as
     /// much as a pack can have: the rest of it would be lies.
     func entries(of packs: Set<FileID>) throws(RepositoryError) -> [FileID: [Location]] {
         var locations: [FileID: Set<Location>] = [:]

@@ -2,7 +2,7 @@ import Crypto
 import Glibc
 import Synchronization
 
-/// What the begin of a target reads while a restore is not complete: a line for a person who looks, and then bytes that follow from
+/// The first bytes of a target while a restore is not complete: a line for a person who looks, and then bytes that follow from
 /// the nonce alone. Whoever makes something else of the target writes there, which is seen.
 package struct RestoreMark: Hashable, Sendable {
     /// Bytes of it: where most of what libblkid knows has its first bytes too, so that half a volume is not taken for one.

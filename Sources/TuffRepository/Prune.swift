@@ -70,7 +70,7 @@ package struct Prune: Sendable {
         return report
     }
 
-    /// What pruning without these points would do now, in packs and bytes. Nothing is changed.
+    /// The work of pruning without these points now, in packs and bytes. Nothing is changed.
     package func forecast(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
         let removed = Set(points.map(\.id))
         let found = try repository.points().points

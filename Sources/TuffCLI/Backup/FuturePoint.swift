@@ -5,7 +5,7 @@ import TuffRepository
 /// A restore point of a time that this clock has not come to: it would be the latest until then, whatever is backed up meanwhile.
 struct FuturePoint {
     let point: RestorePoint
-    /// What this clock says.
+    /// The time by this host's clock.
     private let now = currentTime()
 
     /// nil for a point of the past.
@@ -19,7 +19,7 @@ struct FuturePoint {
             + "\(point.record.time), later than this clock's \(now)"
     }
 
-    /// What has the point be passed over, as it is typed.
+    /// The command that has the point be passed over, as it is typed.
     private func command(_ repository: String, _ keyFile: String?) -> String {
         let key = keyFile.map { ["--key-file", $0] } ?? []
         let words = ["backup", "prune", "--repository", repository] + key + ["--set-aside", point.id.description]

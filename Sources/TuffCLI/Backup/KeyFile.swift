@@ -5,7 +5,7 @@ import TuffRepository
 
 /// Key files of repositories: read at the moment they are needed, as `SecretFile` has it.
 enum KeyFile {
-    /// What to do about a file that others own or may read.
+    /// Says how to treat a file that others own or may read.
     enum Rule {
         /// It is refused.
         case demanded

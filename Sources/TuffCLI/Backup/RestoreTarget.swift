@@ -6,7 +6,7 @@ import TuffModel
 import TuffPlanning
 import TuffRepository
 
-/// What `backup restore` may do to a target that is there.
+/// Decides how far `backup restore` may go with a target that is there.
 struct OverwriteOptions: ParsableArguments {
     @Flag(
         help: """
@@ -23,7 +23,7 @@ struct RestoreTarget {
     let path: String
     /// Bytes of the volume.
     let size: UInt64
-    /// What is restored: id of the repository and of the restore point.
+    /// The source of the restore: id of the repository and of the restore point.
     let source: (repository: String, point: String)
     let options: OverwriteOptions
     let global: GlobalOptions
@@ -223,7 +223,7 @@ struct RestoreTarget {
     }
 }
 
-/// Whose an object of Tuff's is, by its marks.
+/// The owner of an object of Tuff's, by its marks.
 struct Owner: Equatable {
     let resource: ResourceID
     let stack: String

@@ -84,7 +84,7 @@ struct ExportsRestoration {
         items = found
     }
 
-    /// What was accepted is served on, though documents may not reach it any more: a boot withdraws nothing.
+    /// An accepted export is served on, though documents may not reach it any more: a boot withdraws nothing.
     private func serving(_ accepted: [AcceptedExports], _ lock: HostLock) -> Session {
         var config = config
         for one in accepted {

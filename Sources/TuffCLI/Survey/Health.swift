@@ -12,7 +12,7 @@ extension SurveyBuilder {
         ]
     }
 
-    /// What the object itself says about its condition.
+    /// The condition that the object itself reports.
     static func state(_ stored: StoredVolume) -> Condition {
         if stored.size == nil {
             return Condition("Ready", .no, reason: "DataMissing", message: "\(stored.location) has marks and no data")

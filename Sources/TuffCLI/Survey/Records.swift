@@ -13,7 +13,7 @@ package struct Condition: Hashable, Sendable {
     /// One word.
     package var reason: String
     package var message: String
-    /// What it is due to, where that has a line of its own that says it: `thin pool vg0/tp0`.
+    /// The cause, where that has a line of its own that says it: `thin pool vg0/tp0`.
     package var cause: String?
 
     package init(_ type: String, _ status: Status, reason: String, message: String) {

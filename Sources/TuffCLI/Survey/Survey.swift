@@ -4,7 +4,7 @@ package import TuffPlanning
 /// Joins what is declared, what was seen, and what the plan says of it, resource by resource.
 package struct Survey: Sendable {
     package var records: [ResourceRecord]
-    /// What belongs to other stacks and is not among `records`.
+    /// Objects that belong to other stacks and are not among `records`.
     package var hidden: [ResourceRecord] = []
     package var observed: ObservedState
     package var context: PlanContext

@@ -1,7 +1,7 @@
 import TuffModel
 package import TuffPlanning
 
-/// What exists and no document speaks of. A deleted document leaves its volume in use and its initiator with access until
+/// Objects and access that exist and no document speaks of. A deleted document leaves its volume in use and its initiator with access until
 /// somebody prunes, and nothing is well about that.
 extension Survey {
     /// Volumes and snapshots of ours in use, and access to them, that no document declares. What waits in the trash for its end

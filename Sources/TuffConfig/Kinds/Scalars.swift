@@ -34,7 +34,7 @@ extension Shape where Value == String {
         text.utf8.count <= 253 && Characters.lowerAlphanumeric.boundsAll(text, inner: "-.")
     }
 
-    /// Who an initiator is, in lower case; see `NameRule.initiator`.
+    /// An initiator's name, in lower case; see `NameRule.initiator`.
     static let initiator = text(
         "an iSCSI name such as iqn.2004-10.com.example:web1, eui.0123456789abcdef or naa.52004567ba64678d",
         rule: "invalid-iqn",

@@ -33,7 +33,7 @@ enum ReferenceField {
         ],
     ]
 
-    /// What the document `root` of a kind refers to, as far as it can be made out: what is no name has its own error.
+    /// The references of the document `root` of a kind, as far as they can be made out: what is no name has its own error.
     static func references(_ kind: Kind, _ root: Node, _ subject: String, _ report: FileReport) -> [Reference] {
         (fields[kind] ?? []).flatMap { field -> [Reference] in
             let node = field.path.split(separator: ".").reduce(root as Node?) { $0?[String($1)] }
@@ -57,7 +57,7 @@ enum ReferenceField {
     }
 }
 
-/// What could not be read of a set, and what it may declare: a reference to that is not called dangling.
+/// The parts of a set that could not be read, and what they may declare: a reference to that is not called dangling.
 struct UnreadParts {
     /// Nothing is known of some part, which may declare anything.
     private var isOpen = false
