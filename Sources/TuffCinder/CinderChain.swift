@@ -74,7 +74,8 @@ package struct CinderBackups: Sendable {
         return try chain(id) { id throws(RepositoryError) in try layer(id) }
     }
 
-    /// The backups that a backup stands on. Each link between backups is followed once for all of them, however long a chain somebody writes.
+    /// The backups that a backup stands on. Each link between backups is followed once for all of them, however long a
+    /// chain somebody writes.
     private func ground(
         of id: CinderID, _ layers: [CinderID: Result<CinderLayer, RepositoryError>],
         _ grounds: inout [CinderID: Result<CinderGround, RepositoryError>]

@@ -10,8 +10,9 @@ package final class CinderDirectory: Sendable {
     package let path: String
     private let root: Int32
 
-    /// Bounds of what is looked through beneath the root. Cinder's own containers are three deep, `ab/cd/<backup>`; a container that
-    /// somebody named may be deeper. No path that Linux opens in one call has more than 2,048 directories.
+    /// Bounds of what is looked through beneath the root. Cinder's own containers are three deep, `ab/cd/<backup>`; a
+    /// container that somebody named may be deeper. No path that Linux opens in one call has more than 2,048
+    /// directories.
     private static let mostLevels = 64
     private static let mostDirectories = 1_000_000
     /// Sentences of one kind that are said.

@@ -39,7 +39,8 @@ extension ConfigLoader {
         return (config, sorted(report.finish()))
     }
 
-    /// A path beneath two roots would be of two sorts: a secret that is read as an image, an image that is a volume's file.
+    /// A path beneath two roots would be of two sorts: a secret that is read as an image, an image that is a volume's
+    /// file.
     private static func refuseOverlaps(in reach: Reach, _ document: Node, _ report: FileReport) {
         let allow = document["spec"]?["allow"]
         for overlap in reach.overlaps {

@@ -27,8 +27,8 @@ struct ActivationCheck {
         let query = Command(
             "lvm", ["lvs", "--reportformat", "json", "-o", "vg_name,lv_name,lv_active_locally", "--"] + absent,
             effect: .reads, outputLimit: 1 << 20)
-        // A volume that is missing makes the status 5 and takes nothing from the rest of the report. What is not there, or not
-        // ours, is for others to tell.
+        // A volume that is missing makes the status 5 and takes nothing from the rest of the report. What is not there,
+        // or not ours, is for others to tell.
         guard let rows = LVMReport<Row>.rows(try await commands.run(query).standardOutput),
             let passedOver = rows.first(where: { $0.active.isEmpty })
         else { return }

@@ -4,11 +4,11 @@ import TuffModel
 
 /// Enables a backstore, and proves that the kernel opened the volume and nothing else.
 ///
-/// LIO opens `udev_path` and `fd_dev_name` itself when a backstore is enabled, and follows whatever links are in the path
-/// by then (`iblock_configure_device` and `fd_configure_device` in drivers/target). Looking at the path once more afterwards
-/// would prove nothing: whoever can exchange a component can exchange it back. So the volume is opened here, a file beneath
-/// its root without following a link, and is asked before and after: free before, it must be held after. For a device the
-/// backstore also says which one it has.
+/// LIO opens `udev_path` and `fd_dev_name` itself when a backstore is enabled, and follows whatever links are in the
+/// path by then (`iblock_configure_device` and `fd_configure_device` in drivers/target). Looking at the path once more
+/// afterwards would prove nothing: whoever can exchange a component can exchange it back. So the volume is opened here,
+/// a file beneath its root without following a link, and is asked before and after: free before, it must be held after.
+/// For a device the backstore also says which one it has.
 struct BackstoreOpening {
     let roots: OpenRoots
 
@@ -22,8 +22,8 @@ struct BackstoreOpening {
             let file = SharedDescriptor(try open(path))
             let before = tuff_write_lease(file.raw)
             guard before != 0 else { throw inUse(roots.path(of: path)) }
-            // A file system without leases has no such proof (docs/reliability): there the owners of the path's components
-            // are all there is.
+            // A file system without leases has no such proof (docs/reliability): there the owners of the path's
+            // components are all there is.
             try enable(backstore, place) { () throws(HostError) in
                 before == 1 && tuff_write_lease(file.raw) != 0 ? "the kernel did not open that file" : nil
             }

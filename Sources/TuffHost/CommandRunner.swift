@@ -37,8 +37,8 @@ final class CommandRunner: Sendable {
 
     /// Runs a command to its end, or to its deadline. A status is returned, whatever it is.
     ///
-    /// Every command of LVM, whoever asks for it, gets Tuff's settings here (`LVMSettings`), and is shown no volume that others
-    /// write into (`LVMHost`). Errors and plans name the command without them.
+    /// Every command of LVM, whoever asks for it, gets Tuff's settings here (`LVMSettings`), and is shown no volume
+    /// that others write into (`LVMHost`). Errors and plans name the command without them.
     func run(_ command: Command) async throws(HostError) -> CommandOutput {
         guard command.tool == LVMHost.tool else { return try await start(command, command.arguments) }
         return try await start(command, try await host.arguments(of: command, by: self))

@@ -2,8 +2,9 @@ import CTuffHost
 import Glibc
 import TuffModel
 
-/// The users of a device or file on this host, as the kernel's own files tell: for a sentence to a person, and as evidence where
-/// neither `O_EXCL` nor a lease is one (a loop, fileio, nvmet and processes open block devices without `O_EXCL`).
+/// The users of a device or file on this host, as the kernel's own files tell: for a sentence to a person, and as
+/// evidence where neither `O_EXCL` nor a lease is one (a loop, fileio, nvmet and processes open block devices without
+/// `O_EXCL`).
 struct DeviceUsers {
     private let status: stat
     private let targetRoot: String

@@ -4,7 +4,8 @@ import TuffModel
 
 /// Whose a file is, and who may change it.
 enum Exposure {
-    /// Whether a server says whose what is there is: on NFS root's files may be anybody's (`root_squash` in exports(5)).
+    /// Whether a server says whose what is there is: on NFS root's files may be anybody's (`root_squash` in
+    /// exports(5)).
     static func isServers(_ directory: Int32) -> Bool { tuff_file_system_sort(directory) == tuff_fs_nfs }
 
     /// Why somebody besides root and the user we run as could change it; nil when nobody can. Access control lists that

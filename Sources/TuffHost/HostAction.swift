@@ -111,7 +111,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose room was
     /// never full, so that every byte read from it was its origin's.
     case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
-    /// What has the extents for a growth of the volume with this uid is what was wiped in this process, with the same extents.
+    /// What has the extents for a growth of the volume with this uid is what was wiped in this process, with the same
+    /// extents.
     case wipedExtents(group: String, uid: UID)
     /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
     case blankDevice(BlankDevice)
@@ -191,8 +192,8 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Makes a volume begin with the bytes of the disk in an image, and read zeros after them; only what differs is
     /// written. The image is opened beneath a root of images. May take hours.
     case copyImage(ImageSource, to: BytesPlace)
-    /// Wipes the volume that has the extents for a growth of the volume with this uid (`ThickGrowth`), and remembers them in this
-    /// process. May take hours.
+    /// Wipes the volume that has the extents for a growth of the volume with this uid (`ThickGrowth`), and remembers
+    /// them in this process. May take hours.
     case wipeExtents(group: String, uid: UID, WipeMethod)
     /// Makes the linear volume this large by the extents that were wiped for it in this process, and no others.
     case joinExtents(group: String, name: String, uid: UID, to: ByteCount)
@@ -203,13 +204,14 @@ package enum HostAction: Hashable, Codable, Sendable {
     case makeDirectory(HostPath)
     /// rmdir(2). An absent directory is success.
     case removeDirectory(HostPath)
-    /// rmdir(2) of a directory that other people's objects may be in too: one that is not empty stays, which is success.
+    /// rmdir(2) of a directory that other people's objects may be in too: one that is not empty stays, which is
+    /// success.
     case removeIfEmpty(HostPath)
-    /// rmdir(2) of every directory in one that somebody made with mkdir(2). What the kernel made itself stays: it refuses
-    /// that with EPERM (`configfs_rmdir`). An absent directory is success.
+    /// rmdir(2) of every directory in one that somebody made with mkdir(2). What the kernel made itself stays: it
+    /// refuses that with EPERM (`configfs_rmdir`). An absent directory is success.
     case removeDirectories(in: HostPath)
-    /// Writes 1 to the attribute `enable` of a backstore, at which the kernel opens the volume by its path, and proves that
-    /// it opened this one: see `BackstoreOpening`.
+    /// Writes 1 to the attribute `enable` of a backstore, at which the kernel opens the volume by its path, and proves
+    /// that it opened this one: see `BackstoreOpening`.
     case enableBackstore(HostPath, opening: BytesPlace)
     /// One write(2) of exactly the value, without a newline, into an existing attribute; a lone newline for an empty
     /// value, because configfs ignores a write of nothing. LIO keeps a newline that ends a CHAP name or secret as part

@@ -6,14 +6,14 @@ import TuffModel
 
 /// The devices on which a command of LVM looks for volume groups.
 package enum LVMView: String, Codable, Sendable {
-    /// Those on which the group is that the command names. No logical volume is looked into, unless the machine's settings have
-    /// LVM do so (`devices/scan_lvs`) and the group is on none of the other devices.
+    /// Those on which the group is that the command names. No logical volume is looked into, unless the machine's
+    /// settings have LVM do so (`devices/scan_lvs`) and the group is on none of the other devices.
     case own
-    /// Logical volumes too, except those that somebody exports or holds open, and those that bear a mark of Tuff's: what is in
-    /// them was written by an initiator.
+    /// Logical volumes too, except those that somebody exports or holds open, and those that bear a mark of Tuff's:
+    /// what is in them was written by an initiator.
     case volumes
-    /// Every device there is, whatever filters and the devices file say. To tell what is hidden from what is not there, and for
-    /// nothing else.
+    /// Every device there is, whatever filters and the devices file say. To tell what is hidden from what is not there,
+    /// and for nothing else.
     case everything
 }
 
@@ -21,7 +21,8 @@ package enum LVMView: String, Codable, Sendable {
 package struct LVMOutlook: Equatable, Sendable {
     /// `devices/scan_lvs`: into logical volumes as well.
     package var looksIntoVolumes = false
-    /// `devices/use_devicesfile`: on the devices that a file lists; filters count for nothing then (measured with 2.03.16).
+    /// `devices/use_devicesfile`: on the devices that a file lists; filters count for nothing then (measured with
+    /// 2.03.16).
     package var hasDevicesFile = false
 
     package init(looksIntoVolumes: Bool = false, hasDevicesFile: Bool = false) {
@@ -32,10 +33,10 @@ package struct LVMOutlook: Equatable, Sendable {
 
 /// Completes commands of LVM with what Tuff decides itself: `LVMSettings`, and which volumes are looked into.
 ///
-/// With `devices/scan_lvs` LVM finds the groups that initiators make inside their disks. One of them that has the name of a
-/// group of the host makes every command that names it fail, at boot too. Those who set it have groups on volumes of other
-/// groups. So each command looks at ordinary devices alone, where the group that it names is there; and elsewhere at no volume
-/// that may be an initiator's.
+/// With `devices/scan_lvs` LVM finds the groups that initiators make inside their disks. One of them that has the name
+/// of a group of the host makes every command that names it fail, at boot too. Those who set it have groups on volumes
+/// of other groups. So each command looks at ordinary devices alone, where the group that it names is there; and
+/// elsewhere at no volume that may be an initiator's.
 final class LVMHost: Sendable {
     static let tool = "lvm"
     /// lvm.conf(5), FILES.
@@ -152,7 +153,8 @@ final class LVMHost: Sendable {
             case open = "lv_device_open"
         }
 
-        /// Bears no mark of Tuff's, and nobody but another device of the device mapper has it open: exporters hold it open.
+        /// Bears no mark of Tuff's, and nobody but another device of the device mapper has it open: exporters hold it
+        /// open.
         var device: String? {
             guard Int(major) ?? -1 >= 0, Int(minor) ?? -1 >= 0,
                 !tags.split(separator: ",").contains(where: { $0.hasPrefix("tuff") })
@@ -164,8 +166,9 @@ final class LVMHost: Sendable {
         }
     }
 
-    /// The settings under which LVM looks into volumes, and into none that may be an initiator's. Found anew each time, since
-    /// Tuff exports volumes meanwhile: level by level, so that what is not known to be nobody's is not looked into either.
+    /// The settings under which LVM looks into volumes, and into none that may be an initiator's. Found anew each time,
+    /// since Tuff exports volumes meanwhile: level by level, so that what is not known to be nobody's is not looked
+    /// into either.
     private func volumesOfNobody(_ commands: CommandRunner) async throws(HostError) -> String {
         let (outlook, globalFilter) = try await look(commands)
         guard outlook.looksIntoVolumes else { return Self.plain }
@@ -197,8 +200,8 @@ final class LVMHost: Sendable {
         return settings
     }
 
-    /// Ours come first: of a filter the first pattern that matches a name counts. Where theirs takes anything, a device is taken
-    /// if one of its names is, so that all are named; beside no other pattern one would do.
+    /// Ours come first: of a filter the first pattern that matches a name counts. Where theirs takes anything, a device
+    /// is taken if one of its names is, so that all are named; beside no other pattern one would do.
     private static func settings(passingOver devices: [LogicalVolumeDevice], _ globalFilter: String?) -> String {
         let rejected = devices.flatMap(\.paths).map { "\"r|^\(pattern($0))$|\"" }
         let theirs = globalFilter.map { $0.hasPrefix("[") ? String($0.dropFirst().dropLast()) : $0 } ?? ""

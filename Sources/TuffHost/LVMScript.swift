@@ -61,8 +61,8 @@ struct LVMScript {
     func run(_ creations: [Creation]) async -> [SequenceOutcome] {
         var outcomes = [SequenceOutcome](repeating: .notBegun, count: creations.count)
         let short = commands.scriptsAreSafe ? creations.indices.filter { creations[$0].line != nil } : []
-        // What does not fit into a line has a process of its own, and so has what would be alone in a script, or would need
-        // settings (`LVMSettings`).
+        // What does not fit into a line has a process of its own, and so has what would be alone in a script, or would
+        // need settings (`LVMSettings`).
         for index in creations.indices where short.count < 2 || !short.contains(index) {
             do throws(HostError) {
                 try await expectSuccess(creations[index].command)

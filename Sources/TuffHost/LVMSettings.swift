@@ -2,17 +2,17 @@ import FoundationEssentials
 
 /// The settings of lvm.conf(5) that Tuff decides itself, in every call of `lvm`.
 ///
-/// They change what a report looks like or what a command does to us, and an administrator who sets them has people in mind or
-/// other programs. Everything else stays as the machine has it. docs/design/lvm-settings.md goes through lvmconfig(8)'s whole
-/// list and says why.
+/// They change what a report looks like or what a command does to us, and an administrator who sets them has people in
+/// mind or other programs. Everything else stays as the machine has it. docs/design/lvm-settings.md goes through
+/// lvmconfig(8)'s whole list and says why.
 enum LVMSettings {
     struct Section {
         var name: String
         var values: [(name: String, value: String)]
     }
 
-    /// Reports as LVM 2.03.16 prints them without an lvm.conf, and the few settings that an unattended program must not leave to
-    /// chance.
+    /// Reports as LVM 2.03.16 prints them without an lvm.conf, and the few settings that an unattended program must not
+    /// leave to chance.
     static let overrides = [
         Section(
             name: "report",

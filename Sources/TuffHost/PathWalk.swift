@@ -2,13 +2,13 @@ import CTuffHost
 import Glibc
 import TuffModel
 
-/// Opens a path component by component, from `/` down, each beneath the descriptor of the one before: what was looked at is
-/// what is opened, whatever somebody renames meanwhile.
+/// Opens a path component by component, from `/` down, each beneath the descriptor of the one before: what was looked
+/// at is what is opened, whatever somebody renames meanwhile.
 ///
-/// Every component belongs to root or the user we run as, and nobody else may write it, as sshd(8) has it for StrictModes. A
-/// sticky directory of root may be written by others, since the owner of what comes after it is looked at as well (inode(7)).
-/// Links are followed in the part that the administrator named, their own owners looked at too, and not beneath it. From the
-/// root of an NFS mount on nobody's owner is looked at: the server says whose a file is.
+/// Every component belongs to root or the user we run as, and nobody else may write it, as sshd(8) has it for
+/// StrictModes. A sticky directory of root may be written by others, since the owner of what comes after it is looked
+/// at as well (inode(7)). Links are followed in the part that the administrator named, their own owners looked at too,
+/// and not beneath it. From the root of an NFS mount on nobody's owner is looked at: the server says whose a file is.
 struct PathWalk: ~Copyable {
     /// The whole path, for messages.
     private let target: String
@@ -139,8 +139,8 @@ struct PathWalk: ~Copyable {
         return text
     }
 
-    /// Whether a server says whose the file is: the root of an NFS mount. A FUSE file system says what the program behind it
-    /// says, hence only one of root's, or ours, is believed.
+    /// Whether a server says whose the file is: the root of an NFS mount. A FUSE file system says what the program
+    /// behind it says, hence only one of root's, or ours, is believed.
     private func hasServerOwners(_ entry: Int32, _ status: stat) throws(HostError) -> Bool {
         guard UInt(status.st_dev) != device else { return false }
         let sort = tuff_file_system_sort(entry)

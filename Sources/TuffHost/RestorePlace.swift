@@ -3,8 +3,8 @@ import Glibc
 import Synchronization
 package import TuffModel
 
-/// A device or file that a restore is to overwrite: opened, looked at, and kept from others while it is written as far as the
-/// kernel can do that. All that is asked is asked of the descriptor that is then written.
+/// A device or file that a restore is to overwrite: opened, looked at, and kept from others while it is written as far
+/// as the kernel can do that. All that is asked is asked of the descriptor that is then written.
 package final class RestorePlace: Sendable {
     package enum Sort: Sendable {
         /// A file that was not there, and has no bytes yet.
@@ -64,8 +64,8 @@ package final class RestorePlace: Sendable {
 
     /// Takes the file for itself until this object goes: nobody has it open, and who opens it waits.
     ///
-    /// A file system of the network knows nothing of its other clients, and answers with EAGAIN or EINVAL; there, and where
-    /// there are no leases, this host's processes and devices are all that can be asked (`users`).
+    /// A file system of the network knows nothing of its other clients, and answers with EAGAIN or EINVAL; there, and
+    /// where there are no leases, this host's processes and devices are all that can be asked (`users`).
     /// - Throws: `busy`; `preconditionFailed` where it was written to since it was opened.
     /// - Returns: false where that cannot be had.
     package func hold() throws(HostError) -> Bool {
@@ -113,7 +113,8 @@ package final class RestorePlace: Sendable {
         return stat(path, &status) == 0 ? DeviceUsers(status, targetRoot: targetRoot).all() : []
     }
 
-    /// Everything it stands on, itself first: a partition on its disk, a logical volume on physical ones, a loop on its file.
+    /// Everything it stands on, itself first: a partition on its disk, a logical volume on physical ones, a loop on its
+    /// file.
     package var foundations: [DeviceFoundation] {
         guard case .device(let number) = sort else { return [] }
         return DeviceFoundation.all(of: number)
@@ -129,8 +130,8 @@ extension RestorePlace {
 
     /// How often the device mapper's device is open besides here; nil: it is none, or cannot be asked.
     ///
-    /// The kernel counts every opening of such a device, those without `O_EXCL` and its own too (`md->open_count`); of other
-    /// devices it shows no count. udev opens what is closed after writing, for a moment, which is waited for.
+    /// The kernel counts every opening of such a device, those without `O_EXCL` and its own too (`md->open_count`); of
+    /// other devices it shows no count. udev opens what is closed after writing, for a moment, which is waited for.
     package func otherOpenings(on machine: LinuxMachine) async -> Int? {
         guard case .device(let number) = sort, FileConditions.deviceMapperUUID(of: opened.st_rdev) != nil else {
             return nil

@@ -2,11 +2,12 @@ import FoundationEssentials
 import Glibc
 package import TuffModel
 
-/// The record that is written of a restore before its first byte is, so that the same restore goes on where it was cut off.
+/// The record that is written of a restore before its first byte is, so that the same restore goes on where it was cut
+/// off.
 ///
-/// The target's first bytes read `nonce` (spelled out by whoever restores) for as long as it is not complete. Only both together
-/// tell that what is there is a half of this restore: a record is of no use once somebody made something else of the target, and
-/// bytes that look like a half of one are of no use without a record.
+/// The target's first bytes read `nonce` (spelled out by whoever restores) for as long as it is not complete. Only both
+/// together tell that what is there is a half of this restore: a record is of no use once somebody made something else
+/// of the target, and bytes that look like a half of one are of no use without a record.
 package struct RestoreRecord: Hashable, Codable, Sendable {
     package static let version = 1
 
@@ -33,8 +34,8 @@ package struct RestoreRecords: Sendable {
     /// Folders above it that may have to be made.
     private let parents: [String]
 
-    /// Of whoever runs the program. Root's are with the host's other state; another user's are where the XDG Base Directory
-    /// Specification has what is to last: `$XDG_STATE_HOME/tuff`, else `~/.local/state/tuff`.
+    /// Of whoever runs the program. Root's are with the host's other state; another user's are where the XDG Base
+    /// Directory Specification has what is to last: `$XDG_STATE_HOME/tuff`, else `~/.local/state/tuff`.
     /// - Parameter state: the host's directory of state, absolute; made 0700 at the first save.
     package init(ofHost state: String) {
         guard geteuid() != 0 else { (directory, parents) = (state, []); return }
@@ -74,6 +75,7 @@ package struct RestoreRecords: Sendable {
         try file(record.nonce).write(Array(data) + [0x0a])
     }
 
-    /// Of a target that is complete. One that stays is of no use to anybody, since the target has its own first bytes again.
+    /// Of a target that is complete. One that stays is of no use to anybody, since the target has its own first bytes
+    /// again.
     package func remove(_ record: RestoreRecord) { unlink("\(directory)/restore-\(record.nonce).json") }
 }

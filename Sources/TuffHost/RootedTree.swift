@@ -56,8 +56,8 @@ package struct HostRoots: Hashable, Sendable {
         }
     }
 
-    /// Opens an absolute path that a document named, beneath the root of its own sort that holds it, and beneath no root of
-    /// another sort, whatever links or mounts lead there.
+    /// Opens an absolute path that a document named, beneath the root of its own sort that holds it, and beneath no
+    /// root of another sort, whatever links or mounts lead there.
     func open(
         _ path: String, _ sort: Reach.Sort, flags: Int32, isChecked: Bool = true
     ) throws(HostError) -> OwnedDescriptor {

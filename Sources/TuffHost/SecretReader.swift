@@ -86,8 +86,8 @@ struct SecretBuffer: ~Copyable {
     }
 }
 
-/// The rule for every file that holds a secret: root's or that of the user we run as, and closed to all others, as ssh(1) has it for
-/// its keys. Whoever else owns it may know the secret, or choose it.
+/// The rule for every file that holds a secret: root's or that of the user we run as, and closed to all others, as
+/// ssh(1) has it for its keys. Whoever else owns it may know the secret, or choose it.
 package enum SecretFile {
     /// The end of a sentence about the file, and the command that mends it; nil where the rule is kept.
     ///

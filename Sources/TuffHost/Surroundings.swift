@@ -1,8 +1,8 @@
 import CTuffHost
 import Glibc
 
-/// The things that the program needs of the place where it is started, looked for before anything is done. Much of it is needed by
-/// the runtime beneath us, which waits for ever, or dies without a word, where it does not find it.
+/// The things that the program needs of the place where it is started, looked for before anything is done. Much of it
+/// is needed by the runtime beneath us, which waits for ever, or dies without a word, where it does not find it.
 package enum Surroundings {
     /// Something that is missing, and what to do.
     package struct Lack: Error, Equatable {
@@ -43,7 +43,8 @@ package enum Surroundings {
                 + "group)")
     }
 
-    /// A descriptor that is closed here would be given to the next file that is opened, and what is said written into that.
+    /// A descriptor that is closed here would be given to the next file that is opened, and what is said written into
+    /// that.
     private static func openStreams() throws(Lack) {
         var isOutputClosed = false
         for stream in STDIN_FILENO...STDERR_FILENO where fcntl(stream, F_GETFD) < 0 {

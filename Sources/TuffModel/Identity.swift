@@ -150,13 +150,13 @@ package enum NameRule {
         return isIQN(name, ending: .free) ? String(name) : nil
     }
 
-    /// The characters that may end an iSCSI qualified name. RFC 7143 says nothing of it: names that Tuff gives end in a letter or digit,
-    /// and those that initiators have are as they are.
+    /// The characters that may end an iSCSI qualified name. RFC 7143 says nothing of it: names that Tuff gives end in a
+    /// letter or digit, and those that initiators have are as they are.
     package enum CharacterEnds { case alphanumeric, free }
 
     /// Whether `name` is an iSCSI qualified name as RFC 7143 section 4.2.7.4 has it, in lower case:
-    /// `iqn.YYYY-MM.reversed.domain[:anything]`, at most 223 bytes (4.2.7.1), of the characters `a-z 0-9 . - :` (RFC 3722
-    /// section 6.2; letters beyond ASCII are not taken, since LIO changes their case byte by byte).
+    /// `iqn.YYYY-MM.reversed.domain[:anything]`, at most 223 bytes (4.2.7.1), of the characters `a-z 0-9 . - :` (RFC
+    /// 3722 section 6.2; letters beyond ASCII are not taken, since LIO changes their case byte by byte).
     package static func isIQN(_ name: some StringProtocol, ending: CharacterEnds = .alphanumeric) -> Bool {
         let bytes = Array(name.utf8)
         guard bytes.count <= 223, name.hasPrefix("iqn."), bytes.count > 12 else { return false }

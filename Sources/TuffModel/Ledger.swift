@@ -32,13 +32,14 @@ package struct Ledger: Hashable, Codable, Sendable {
         package var sharedSince: Instant?
         /// Why it could not be activated when that was last tried; nil: it could, or nobody tried.
         package var activationFault: String?
-        /// The name of its target, and its serial number where that is not its uid's: nothing new gets them without a word.
+        /// The name of its target, and its serial number where that is not its uid's: nothing new gets them without a
+        /// word.
         package var iqn: String?
         package var serial: String?
         /// Names that its document had before it was renamed, the last one last; nil: none.
         package var formerly: [String]?
-        /// Volumes that no document declared when this one was made in their pool with their size. Nil once a person said that
-        /// it is a new one, or where there were none.
+        /// Volumes that no document declared when this one was made in their pool with their size. Nil once a person
+        /// said that it is a new one, or where there were none.
         package var beside: [UID]?
 
         package init(
@@ -165,7 +166,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         }
     }
 
-    /// Remembers that a volume could not be activated, which nothing shows afterwards. It is taken back once it is seen active.
+    /// Remembers that a volume could not be activated, which nothing shows afterwards. It is taken back once it is seen
+    /// active.
     package mutating func note(activationFault: String, of uid: UID) {
         for index in entries.indices where entries[index].uid == uid {
             // Texts of tools may be long, and the first line says what.

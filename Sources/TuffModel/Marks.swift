@@ -74,8 +74,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package var executed: [String]
     /// It was taken right before this restore, by its key, wrote over its origin.
     package var safety: String?
-    /// Bytes that a file had when all of it was there (`tuff:size=`): one that has less was cut off. Nil for logical volumes, whose
-    /// sizes the ledger remembers, and for files of versions that did not write it.
+    /// Bytes that a file had when all of it was there (`tuff:size=`): one that has less was cut off. Nil for logical
+    /// volumes, whose sizes the ledger remembers, and for files of versions that did not write it.
     package var size: ByteCount?
     /// The run of a SnapshotPolicy that took it (`tuff:due=`).
     package var occasion: Occasion?
@@ -199,8 +199,8 @@ package struct Marks: Hashable, Codable, Sendable {
         case damaged(String)
     }
 
-    /// Keys of the Restores that were carried out on an object, whosever it is now. These tags alone stay when it is let go, so that
-    /// none of them runs again where it is adopted again.
+    /// Keys of the Restores that were carried out on an object, whosever it is now. These tags alone stay when it is
+    /// let go, so that none of them runs again where it is adopted again.
     package static func remembered(in tags: [String]) -> [String] {
         tags.compactMap { tag in
             guard let (key, value) = parts(of: tag), key == Key.done.rawValue, isRestoreKey(value) else { return nil }

@@ -82,8 +82,8 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     package var size: ByteCount
     /// Extents that LVM hands out: those on devices that are there and take new volumes.
     package var free: ByteCount
-    /// Free extents that LVM does not hand out: on devices that are missing, or closed to new volumes (`pvchange -xn`). Nil:
-    /// none.
+    /// Free extents that LVM does not hand out: on devices that are missing, or closed to new volumes (`pvchange -xn`).
+    /// Nil: none.
     package var unallocatable: ByteCount?
     package var extentSize: ByteCount
     package var missingDevices: Int
@@ -96,14 +96,16 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     package var tags: [String]
     /// `vg_systemid`, lvmsystemid(7): the host that may use it. Nil: any.
     package var systemID: String?
-    /// The system ID of this host, where the group is another host's: LVM shows it when asked for all, and changes nothing in it.
+    /// The system ID of this host, where the group is another host's: LVM shows it when asked for all, and changes
+    /// nothing in it.
     package var foreignTo: String?
     /// Uuids of its physical volumes, missing ones included.
     package var physicalVolumes: [String]
     package var logicalVolumes: [LogicalVolume]
     /// Paths of its physical volumes that are there. Nil in inventories of versions that did not ask.
     package var devicePaths: [String]?
-    /// Bytes of the logical sectors of its volumes, the largest of its devices'. Nil: nobody asked, or it cannot be told.
+    /// Bytes of the logical sectors of its volumes, the largest of its devices'. Nil: nobody asked, or it cannot be
+    /// told.
     package var sectorSize: Int?
     /// Logical volumes that LVM hides, parts of others: legs of RAID, data and metadata of pools, caches and what they
     /// cache. Nil in inventories of versions that did not ask.
@@ -164,9 +166,11 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var suspended: Bool
     /// The device is held open: exported, mounted, or in use by another mapping.
     package var open: Bool
-    /// Thin pool this thin volume is in. LVM's `pool_lv` names the cache of a cached volume too, which is among `parts`.
+    /// Thin pool this thin volume is in. LVM's `pool_lv` names the cache of a cached volume too, which is among
+    /// `parts`.
     package var pool: String?
-    /// The volume that it is a snapshot of, thin or not; for a thin volume perhaps a volume outside of its pool, whose blocks it reads.
+    /// The volume that it is a snapshot of, thin or not; for a thin volume perhaps a volume outside of its pool, whose
+    /// blocks it reads.
     package var origin: String?
     /// Thin pools and snapshots: used share of data, 0 to 100; nil while inactive.
     package var dataPercent: Double?
@@ -177,8 +181,8 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var health: String
     /// The metadata profile that governs it, which for a thin pool says when it grows.
     package var profile: String?
-    /// Thin pools: percent of data or metadata above which LVM makes no new volume in it; 100 is never. Nil: nobody asked, since it
-    /// is far from any such value, or it cannot be told.
+    /// Thin pools: percent of data or metadata above which LVM makes no new volume in it; 100 is never. Nil: nobody
+    /// asked, since it is far from any such value, or it cannot be told.
     package var autoextendThreshold: Int?
     /// Thin pools: `error` or `queue`.
     package var whenFull: String?

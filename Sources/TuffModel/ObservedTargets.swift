@@ -103,10 +103,11 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
     }
 }
 
-/// An attribute that decides what a disk answers to commands that initiators rely on, each compared and repaired on its own. Raw values are the
-/// attributes' names in `attrib` of a backstore of LIO's; all can be changed while a disk is in use. The others there cannot
-/// (`emulate_tas`, `block_size`, `force_pr_aptpl` and so on are refused while anything hands the backstore out), or decide how
-/// fast a disk is and not what it does. Values as Linux 6.1 has them in a new backstore.
+/// An attribute that decides what a disk answers to commands that initiators rely on, each compared and repaired on its
+/// own. Raw values are the attributes' names in `attrib` of a backstore of LIO's; all can be changed while a disk is in
+/// use. The others there cannot (`emulate_tas`, `block_size`, `force_pr_aptpl` and so on are refused while anything
+/// hands the backstore out), or decide how fast a disk is and not what it does. Values as Linux 6.1 has them in a new
+/// backstore.
 package enum BackstoreSetting: String, CaseIterable, Codable, Hashable, Sendable {
     /// PERSISTENT RESERVE, by which clusters fence a node (SPC-4 5.13).
     case persistentReservations = "emulate_pr"
@@ -118,7 +119,8 @@ package enum BackstoreSetting: String, CaseIterable, Codable, Hashable, Sendable
     case thirdPartyCopy = "emulate_3pc"
     /// WRITE SAME with the UNMAP bit; Tuff offers discard as UNMAP only.
     case writeSameUnmap = "emulate_tpws"
-    /// Writes that are on the disk before they are acknowledged; an initiator that was told of them gets errors without.
+    /// Writes that are on the disk before they are acknowledged; an initiator that was told of them gets errors
+    /// without.
     case forceUnitAccess = "emulate_fua_write"
 
     /// The value that Tuff holds it at.
@@ -196,8 +198,8 @@ package struct ObservedLUN: Equatable, Codable, Sendable {
     }
 }
 
-/// How initiators reach a LUN that is not in the group of ports that the kernel made for it, active and optimised (asymmetric
-/// logical unit access, SPC-4 5.16): on standby or offline every command for its blocks fails.
+/// How initiators reach a LUN that is not in the group of ports that the kernel made for it, active and optimised
+/// (asymmetric logical unit access, SPC-4 5.16): on standby or offline every command for its blocks fails.
 package struct ObservedPortAccess: Equatable, Codable, Sendable, CustomStringConvertible {
     /// Of the backstore's; `standard` is the one it always has.
     package var group: String

@@ -1,7 +1,8 @@
 /// An address where a target listens, written `192.0.2.10:3260` or `[2001:db8::1]:3260`.
 ///
 /// Two ways to write one address are one portal: addresses are kept as RFC 5952 writes them, and an IPv4 address inside
-/// IPv6 (`::ffff:192.0.2.10`, RFC 4291 2.5.5.2) as the IPv4 address, since the kernel binds both to the same socket address.
+/// IPv6 (`::ffff:192.0.2.10`, RFC 4291 2.5.5.2) as the IPv4 address, since the kernel binds both to the same socket
+/// address.
 package struct Portal: Codable, Sendable, CustomStringConvertible {
     package static let defaultPort = 3260
 

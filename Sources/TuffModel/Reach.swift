@@ -1,5 +1,5 @@
-/// How far documents may reach on this host: `allow` of the controller's configuration. Paths are absolute, without a slash
-/// at the end, without `.` and `..`.
+/// How far documents may reach on this host: `allow` of the controller's configuration. Paths are absolute, without a
+/// slash at the end, without `.` and `..`.
 package struct Reach: Hashable, Codable, Sendable {
     /// A sort of paths, each with roots of its own.
     package enum Sort: String, CaseIterable, Codable, Sendable {
@@ -66,8 +66,8 @@ package struct Reach: Hashable, Codable, Sendable {
         self[sort].filter { Self.holds($0, path) }.max { $0.utf8.count < $1.utf8.count }
     }
 
-    /// Whether `path` is `root` or lies beneath it, by their bytes: to the kernel a slash before a combining character is a
-    /// slash, and texts that look alike are different names.
+    /// Whether `path` is `root` or lies beneath it, by their bytes: to the kernel a slash before a combining character
+    /// is a slash, and texts that look alike are different names.
     package static func holds(_ root: String, _ path: String) -> Bool {
         guard path.utf8.starts(with: root.utf8) else { return false }
         let rest = path.utf8.dropFirst(root.utf8.count)
@@ -127,8 +127,8 @@ package struct Reach: Hashable, Codable, Sendable {
 }
 
 extension Reach {
-    /// What `allowedRoots`, which earlier versions had, comes to: each root is given to one sort, by its name. A root that
-    /// holds one of another sort is left out, since roots of different sorts must not overlap.
+    /// What `allowedRoots`, which earlier versions had, comes to: each root is given to one sort, by its name. A root
+    /// that holds one of another sort is left out, since roots of different sorts must not overlap.
     package static func replacing(allowedRoots: [String]) -> (reach: Reach, leftOut: [String]) {
         var reach = Reach(secrets: [], images: [], directories: [], unwiped: true)
         for root in allowedRoots { reach[sort(byName: root)].append(root) }

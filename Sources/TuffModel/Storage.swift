@@ -117,7 +117,8 @@ package struct StoredVolume: Hashable, Sendable {
 
     package var uid: UID { marks.uid }
 
-    /// It has fewer bytes than it had, though nothing of ours makes a volume smaller. What is being made or filled has no end yet.
+    /// It has fewer bytes than it had, though nothing of ours makes a volume smaller. What is being made or filled has
+    /// no end yet.
     package var isTruncated: Bool {
         guard let size, let formerSize, !isThickSnapshot,
             marks.operation == nil || marks.operation == Marks.moving || marks.restoration != nil

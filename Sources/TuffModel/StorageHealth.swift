@@ -1,9 +1,10 @@
-/// The health of the logical volumes of one group: of each by itself, and of all that it stands on, hidden volumes included.
+/// The health of the logical volumes of one group: of each by itself, and of all that it stands on, hidden volumes
+/// included.
 ///
-/// `lv_health_status` of what is in front says little: a thin pool on RAID reads well while a leg is out, and `partial` is
-/// handed up from any part that is on a missing device, so that a mirror with one leg left reads like a disk that is gone
-/// (`vg_mark_partial_lvs` and `_lvhealthstatus_disp` in LVM 2.03.16; measured). So the parts are asked, and RAID bears as
-/// many lost legs as its level does.
+/// `lv_health_status` of what is in front says little: a thin pool on RAID reads well while a leg is out, and `partial`
+/// is handed up from any part that is on a missing device, so that a mirror with one leg left reads like a disk that is
+/// gone (`vg_mark_partial_lvs` and `_lvhealthstatus_disp` in LVM 2.03.16; measured). So the parts are asked, and RAID
+/// bears as many lost legs as its level does.
 package struct StorageHealth: Sendable {
     private let group: VolumeGroup
     private let byName: [String: LogicalVolume]
@@ -88,8 +89,8 @@ package struct StorageHealth: Sendable {
         return names.filter { $0 != volume.name }.compactMap { byName[$0] }
     }
 
-    /// A thin snapshot shares blocks of its pool and needs no origin; a snapshot of a thick volume, and a thin volume with an
-    /// origin outside of its pool, read it.
+    /// A thin snapshot shares blocks of its pool and needs no origin; a snapshot of a thick volume, and a thin volume
+    /// with an origin outside of its pool, read it.
     private func readsBeneath(_ volume: LogicalVolume, _ origin: LogicalVolume) -> Bool {
         !(volume.layout == .thin && origin.layout == .thin && volume.pool == origin.pool)
     }
@@ -170,8 +171,8 @@ extension StorageHealth {
         }
     }
 
-    /// Activation runs thin_check(8), which alone takes the flag off, and that only when told: `lvconvert --repair` copies it
-    /// (LVM 2.03.16, thin-provisioning-tools 0.9.0).
+    /// Activation runs thin_check(8), which alone takes the flag off, and that only when told: `lvconvert --repair`
+    /// copies it (LVM 2.03.16, thin-provisioning-tools 0.9.0).
     private func checking(_ place: String) -> String {
         "lvchange -ay --config 'global/thin_check_options=\"--clear-needs-check-flag\"' \(place)"
     }
@@ -220,7 +221,8 @@ extension StorageHealth {
                 .broken, .devicesMissing,
                 "\(kind), \(lost + stale) out, more than it bears; bring the missing devices back")
         }
-        // Integrity is not activated without all legs (LVM: "No degraded or partial activation for raid with integrity").
+        // Integrity is not activated without all legs (LVM: "No degraded or partial activation for raid with
+        // integrity").
         if lost > 0, !volume.active, legs.values.contains(where: { $0.contains { $0.layout == .integrity } }) {
             return VolumeFault(
                 .broken, .devicesMissing,

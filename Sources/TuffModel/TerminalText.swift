@@ -1,8 +1,9 @@
-/// The way of all text to a terminal: what we ourselves tell the terminal passes, and what anybody else's text would tell
-/// it is spelled out.
+/// The way of all text to a terminal: what we ourselves tell the terminal passes, and what anybody else's text would
+/// tell it is spelled out.
 ///
-/// Views put marks in the place of terminal sequences. Part of a mark is drawn when the process starts, so that no document,
-/// inventory, plan file, volume name or repository can hold one; `rendered` alone turns marks into what terminals obey.
+/// Views put marks in the place of terminal sequences. Part of a mark is drawn when the process starts, so that no
+/// document, inventory, plan file, volume name or repository can hold one; `rendered` alone turns marks into what
+/// terminals obey.
 package enum TerminalText {
     /// Select Graphic Rendition of ECMA-48, by its parameters: `31`, `1;33`. The end takes all of it back.
     package static func painted(_ text: String, _ parameters: String) -> String {
@@ -12,8 +13,8 @@ package enum TerminalText {
     /// To the line's beginning, and all of it erased (ECMA-48, EL): the next text is written over the line.
     package static let lineAnew = mark(erase)
 
-    /// `text` as it is written: every scalar that a terminal would obey is spelled out, except line ends, tabs and what our
-    /// own marks stand for.
+    /// `text` as it is written: every scalar that a terminal would obey is spelled out, except line ends, tabs and what
+    /// our own marks stand for.
     package static func rendered(_ text: String) -> String {
         // Nearly all text has none.
         if text.utf8.allSatisfy({ (0x20...0x7e).contains($0) || $0 == 0x0a }) { return text }

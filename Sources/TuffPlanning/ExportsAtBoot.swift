@@ -4,8 +4,9 @@ extension AcceptedExports {
     /// What an accepted set grants on this node.
     ///
     /// Access that `former` has and the set does not is kept as undeclared, until a pass that may remove has seen it gone:
-    /// a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in. What lies out
-    /// of reach is granted as `former` has it and not as the set does: it was allowed when it was accepted, or it is not here.
+    /// a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in. What
+    /// lies out of reach is granted as `former` has it and not as the set does: it was allowed when it was accepted, or
+    /// it is not here.
     /// - Parameter observed: what the pass saw in the end; nil: it has not begun, and everything is kept.
     package init(
         _ desired: DesiredState, context: PlanContext, former: AcceptedExports? = nil, observed: ObservedState? = nil
@@ -27,7 +28,8 @@ extension AcceptedExports {
             let kept = former?.access.filter {
                 $0.volume == declared.spec.volume && $0.initiator == declared.spec.initiator
             }
-            // Where the volume is only the host tells, and before that is known nothing new is granted beside what is out of reach.
+            // Where the volume is only the host tells, and before that is known nothing new is granted beside what is
+            // out of reach.
             let stored = index?.live(.volume(declared.spec.volume), context.stack).first
             let backend = stored?.backend ?? pool.flatMap { own[$0]?.spec.storage }
             guard door.admits(declared.spec.chap, backend), observed != nil || !isNarrow || kept?.isEmpty == false

@@ -102,8 +102,8 @@ extension Ledger {
     /// How many former names of a volume are remembered.
     private static let mostFormerNames = 4
 
-    /// Volumes that were made since the last pass although something that nobody declares has their pool and size. Where there
-    /// was no pass, everything would be new.
+    /// Volumes that were made since the last pass although something that nobody declares has their pool and size.
+    /// Where there was no pass, everything would be new.
     private mutating func seeNewcomers(
         since former: Ledger, _ index: StorageIndex, _ desired: DesiredState, _ context: PlanContext
     ) {

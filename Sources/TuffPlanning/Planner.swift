@@ -196,7 +196,8 @@ struct PlanningPass {
         var next: Marks.Role? = role
         while let link = next {
             chain.append(link)
-            // Documents that refer to each other in a circle are refused when they are read; this ends one all the same.
+            // Documents that refer to each other in a circle are refused when they are read; this ends one all the
+            // same.
             outcomes[link] = .unavailable("\(link.resource) is made from itself")
             next = origin(of: link).flatMap { outcomes[$0] == nil ? $0 : nil }
         }

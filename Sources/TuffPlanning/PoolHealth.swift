@@ -19,8 +19,8 @@ extension PoolState {
                 + "held; 'lvchange --zero y \(place)' switches it on")
     }
 
-    /// What is wrong with the thin pool itself, and with what it stands on. While a leg of its RAID is out nothing is made or
-    /// grown there, and what is there serves.
+    /// What is wrong with the thin pool itself, and with what it stands on. While a leg of its RAID is out nothing is
+    /// made or grown there, and what is there serves.
     mutating func examine(_ pool: LogicalVolume, in group: VolumeGroup) {
         faults = StorageHealth(group).faults(of: pool)
         guard obstacle == nil, let fault = faults.worst, fault.gravity >= .impaired, fault.cause == .itself else {

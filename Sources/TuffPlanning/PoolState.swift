@@ -37,8 +37,8 @@ package struct PoolState: Sendable {
     /// Why nobody is given what is there already.
     package var outage: Obstacle? { stillServes ? nil : obstacle }
 
-    /// The same for the line of something that is to live here. What is wrong with the pool stands in its own line, once, and
-    /// not in that of each of its volumes.
+    /// The same for the line of something that is to live here. What is wrong with the pool stands in its own line,
+    /// once, and not in that of each of its volumes.
     var obstacleToVolumes: Obstacle? {
         obstacle.map { Obstacle($0.reason, "pool '\(name)' is not available, see its own line") }
     }

@@ -9,8 +9,8 @@ extension PlanningPass {
         }
     }
 
-    /// Why an export cannot listen where it should: by the addresses themselves, which documents that were accepted before
-    /// and other configurations may still have.
+    /// Why an export cannot listen where it should: by the addresses themselves, which documents that were accepted
+    /// before and other configurations may still have.
     func portalObstacle(_ portals: [Portal]) -> Obstacle? {
         for (index, portal) in portals.enumerated() {
             if let fault = portal.fault { return Obstacle(.portalUnusable, "portal \(portal): \(fault)") }

@@ -1,8 +1,8 @@
 import TuffModel
 
-/// The one place that decides whether a set of documents may reach something on this host. What lies outside is left as it
-/// is and goes on being served: it is blocked, and never an orphan, lost or removed. Paths are judged by their texts; the
-/// worker judges once more what it opens (`HostRoots`).
+/// The one place that decides whether a set of documents may reach something on this host. What lies outside is left as
+/// it is and goes on being served: it is blocked, and never an orphan, lost or removed. Paths are judged by their
+/// texts; the worker judges once more what it opens (`HostRoots`).
 struct ReachDoor {
     /// Why something is out of reach, and at which field of its document.
     struct Refusal: Error {

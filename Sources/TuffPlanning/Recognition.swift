@@ -42,8 +42,8 @@ extension PlanningPass {
                 + "or, if the data is given up: tuff forget \(lost.resource)")
     }
 
-    /// An object whose marks cannot be read and which the ledger does not know is no volume of any name. One that has the
-    /// trash's name for a uid, or some of whose marks say so, may be this one.
+    /// An object whose marks cannot be read and which the ledger does not know is no volume of any name. One that has
+    /// the trash's name for a uid, or some of whose marks say so, may be this one.
     private func unreadable(_ role: Marks.Role, _ iqn: String?) -> Obstacle? {
         guard !index.unreadable.isEmpty else { return nil }
         let words =
@@ -76,8 +76,8 @@ extension PlanningPass {
         }
     }
 
-    /// With `--prune` something that nobody declares would go and something of its pool and size would come: one document with
-    /// another name, as likely as two changes.
+    /// With `--prune` something that nobody declares would go and something of its pool and size would come: one
+    /// document with another name, as likely as two changes.
     func renameObstacle(_ resource: ResourceID, _ spec: VolumeSpec) -> Obstacle? {
         guard context.consent.prune, !isMeantNew(resource),
             let other = lookalike(of: spec)

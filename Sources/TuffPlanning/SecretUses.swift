@@ -1,8 +1,8 @@
 import TuffModel
 
-/// Which secrets prove initiators, and which prove targets. One that does both proves nothing: whoever may be asked for it
-/// hands out the answer to the other's challenge (RFC 7143 section 9.2.1), and initiators refuse to log in. Fingerprints
-/// tell that two files hold the same.
+/// Which secrets prove initiators, and which prove targets. One that does both proves nothing: whoever may be asked for
+/// it hands out the answer to the other's challenge (RFC 7143 section 9.2.1), and initiators refuse to log in.
+/// Fingerprints tell that two files hold the same.
 struct SecretUses {
     /// The attachment that comes first, by fingerprint.
     private var initiators: [SecretFingerprint: String] = [:]

@@ -1,9 +1,10 @@
 import TuffModel
 
-/// Logical sectors, by which partition tables count. Copies are byte for byte, so what was written for sectors of one size is
-/// read wrongly in sectors of another.
+/// Logical sectors, by which partition tables count. Copies are byte for byte, so what was written for sectors of one
+/// size is read wrongly in sectors of another.
 enum Sectors {
-    /// LIO's fileio and tgt hand files out in sectors of 512 bytes unless told otherwise, and disk images are made for these.
+    /// LIO's fileio and tgt hand files out in sectors of 512 bytes unless told otherwise, and disk images are made for
+    /// these.
     static let ofFiles = 512
 
     static func text(_ size: Int) -> String { "\(size) bytes" }

@@ -34,8 +34,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         marks: Marks)
     /// Grows a volume. `uuid` (nil: made in the same plan) and `from` are re-read immediately before.
     case extend(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
-    /// Has a volume of its own take the extents by which a thick volume is to grow. What an earlier attempt took is given back
-    /// first. `uuid` and `from` are re-read immediately before, here and when they are joined.
+    /// Has a volume of its own take the extents by which a thick volume is to grow. What an earlier attempt took is
+    /// given back first. `uuid` and `from` are re-read immediately before, here and when they are joined.
     case takeExtents(location: VolumeLocation, uid: UID, uuid: String?, from: ByteCount, to: ByteCount)
     /// Makes what took them, at `location`, read zeros. Takes as long as writing all of it.
     case wipeExtents(location: VolumeLocation, uid: UID, wipe: LVMPoolSpec.Wipe)
@@ -214,7 +214,8 @@ package enum ExportStep: Hashable, Codable, Sendable {
     case set(TargetRef, TargetSetting, Bool)
     case addLUN(TargetRef, number: Int, BackstoreSpec)
     case removeLUN(TargetRef, number: Int)
-    /// Has initiators reach a LUN again that was put on standby, offline, or in a group of ports that Tuff did not make.
+    /// Has initiators reach a LUN again that was put on standby, offline, or in a group of ports that Tuff did not
+    /// make.
     case reactivateLUN(TargetRef, number: Int, BackstoreSpec)
     /// Offers the ways to log in that the target's setting `authentication` implies.
     case resetLoginMethods(TargetRef, demanding: Bool)

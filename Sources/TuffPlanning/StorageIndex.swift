@@ -13,7 +13,8 @@ package struct StorageIndex: Sendable {
     private(set) package var twins: [[StoredVolume]] = []
     /// Objects under our prefix whose marks cannot be read, with the reason.
     private(set) package var damaged: [(location: VolumeLocation, sentence: String)] = []
-    /// Objects with tags under our prefix that cannot be read, or without any and with a name that only the trash gives.
+    /// Objects with tags under our prefix that cannot be read, or without any and with a name that only the trash
+    /// gives.
     private(set) var unreadable: [(location: VolumeLocation, tags: [String])] = []
     /// Names in use per volume group or directory, ours and foreign.
     private var taken: Set<VolumeLocation> = []
@@ -56,8 +57,8 @@ package struct StorageIndex: Sendable {
         }
     }
 
-    /// LVM shows a volume that cannot be activated like one that nobody has activated: a thin device that a repair lost, one
-    /// in a pool whose transaction id differs.
+    /// LVM shows a volume that cannot be activated like one that nobody has activated: a thin device that a repair
+    /// lost, one in a pool whose transaction id differs.
     private mutating func noteFailedActivations(_ ledger: Ledger) {
         let faults = ledger.entries.filter { $0.activationFault != nil }
         for position in volumes.indices where !faults.isEmpty && !volumes[position].active {

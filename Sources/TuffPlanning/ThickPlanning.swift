@@ -44,7 +44,8 @@ extension PlanningPass {
 }
 
 extension StoredVolume {
-    /// The steps that make a thick volume larger by extents that read zeros, in use or not. Only taking and joining need the group.
+    /// The steps that make a thick volume larger by extents that read zeros, in use or not. Only taking and joining
+    /// need the group.
     func growingWiped(
         at location: VolumeLocation, from: ByteCount, to: ByteCount, _ wipe: LVMPoolSpec.Wipe
     ) -> [VolumeStep] {

@@ -2,9 +2,10 @@ import TuffModel
 
 /// How full data or metadata of a thin pool may be for LVM to make another volume in it.
 ///
-/// `pool_below_threshold` in lib/metadata/thin_manip.c of LVM 2.03.16, which `lvcreate` asks before anything else: neither may be above
-/// activation/thin_pool_autoextend_threshold (of lvm.conf or the pool's profile), whether or not the group has room to extend the
-/// pool; and 4 MiB of the metadata must be free, a quarter of them where they have less than 16 MiB.
+/// `pool_below_threshold` in lib/metadata/thin_manip.c of LVM 2.03.16, which `lvcreate` asks before anything else:
+/// neither may be above activation/thin_pool_autoextend_threshold (of lvm.conf or the pool's profile), whether or not
+/// the group has room to extend the pool; and 4 MiB of the metadata must be free, a quarter of them where they have
+/// less than 16 MiB.
 struct ThinPoolLimit {
     /// Percent used.
     var percent: Double
@@ -34,8 +35,8 @@ struct ThinPoolLimit {
         return limits.min { $0.percent < $1.percent }
     }
 
-    /// Whether dmeventd makes the pool larger before it matters: LVM's own step is a fifth of the pool where nobody says
-    /// otherwise (activation/thin_pool_autoextend_percent).
+    /// Whether dmeventd makes the pool larger before it matters: LVM's own step is a fifth of the pool where nobody
+    /// says otherwise (activation/thin_pool_autoextend_percent).
     static func isExtended(_ pool: LogicalVolume, in group: VolumeGroup) -> Bool {
         pool.isMonitored == true && group.free.bytes >= pool.size.bytes / 5
     }

@@ -83,8 +83,8 @@ extension PlanningPass {
         }
     }
 
-    /// Growth takes extents, wipes them and joins them to a linear volume by their numbers; LVM would want them otherwise
-    /// for anything else.
+    /// Growth takes extents, wipes them and joins them to a linear volume by their numbers; LVM would want them
+    /// otherwise for anything else.
     func layoutObstacle(toGrow stored: StoredVolume) -> Obstacle? {
         guard case .thick = stored.backend, case .logicalVolume(let name, let volume) = stored.location,
             case .known(let group?) = observed.volumeGroups[name],

@@ -356,7 +356,8 @@ extension PlanningPass {
         return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
     }
 
-    /// A volume that is shorter than it was is damaged: grown again it would show zeros, or what others left, in the place of its end.
+    /// A volume that is shorter than it was is damaged: grown again it would show zeros, or what others left, in the
+    /// place of its end.
     func truncation(of stored: StoredVolume) -> Obstacle? {
         guard stored.isTruncated, let size = stored.size, let former = stored.formerSize else { return nil }
         let giving =

@@ -19,8 +19,8 @@ enum Claim: Hashable, Sendable {
     case shape(StorageBackend, ByteCount)
 }
 
-/// Documents that are not carried out, and what they may be waiting for. Nothing of that is withdrawn, put in the trash, let
-/// go or destroyed: one document's obstacle and another's removal would add up to a loss.
+/// Documents that are not carried out, and what they may be waiting for. Nothing of that is withdrawn, put in the
+/// trash, let go or destroyed: one document's obstacle and another's removal would add up to a loss.
 struct Waiting {
     struct Waiter: Hashable {
         var resource: ResourceID
@@ -141,8 +141,8 @@ extension PlanningPass {
         ]
     }
 
-    /// What was declared by nobody when this volume was made beside it with the same size in the same pool, and nobody has said
-    /// since which of them is meant.
+    /// What was declared by nobody when this volume was made beside it with the same size in the same pool, and nobody
+    /// has said since which of them is meant.
     private func besides(_ role: Marks.Role) -> [Claim] {
         index.live(role, context.stack).flatMap { stored in
             (histories[stored.uid]?.beside ?? []).map { Claim.object($0) }

@@ -39,8 +39,8 @@ package protocol VolumeGroupDriver: Sendable {
     func find(_ names: Set<String>, on machine: any Machine) async -> [String: HostError]
     /// The profiles by which thin pools grow, by file name.
     func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String>
-    /// Bytes of the logical sectors of each group's volumes, by its name; one that cannot be told is left out. It takes a
-    /// command of its own, so only who copies between pools asks.
+    /// Bytes of the logical sectors of each group's volumes, by its name; one that cannot be told is left out. It takes
+    /// a command of its own, so only who copies between pools asks.
     func sectorSizes(of groups: [VolumeGroup], on machine: any Machine) async -> [String: Int]
     /// All ready steps of one volume group. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]

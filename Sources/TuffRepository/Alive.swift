@@ -60,8 +60,9 @@ struct Alive {
         return result
     }
 
-    /// Throws `damaged` if a pack that is to go holds what is needed and what the index has nowhere else: where the index is wrong
-    /// about packs, the pack that it leaves out is the one that has it. What a pack holds is said by its own table.
+    /// Throws `damaged` if a pack that is to go holds what is needed and what the index has nowhere else: where the
+    /// index is wrong about packs, the pack that it leaves out is the one that has it. What a pack holds is said by its
+    /// own table.
     mutating func demandSpare(_ pack: FileID) throws(RepositoryError) {
         let table: [PackEntry]
         do throws(RepositoryError) {

@@ -25,8 +25,8 @@ package final class DeviceTarget: BlockTarget {
     private let path: String
     private let descriptor: Int32
 
-    /// A target for a volume of `size` bytes. A device must be as large; beyond the volume's size it stays as it is. A file that is
-    /// shorter is lengthened, with zeros.
+    /// A target for a volume of `size` bytes. A device must be as large; beyond the volume's size it stays as it is. A
+    /// file that is shorter is lengthened, with zeros.
     /// - Parameters:
     ///   - descriptor: for reading and writing; a duplicate is kept, so that the caller may close it.
     ///   - path: its name in messages, and whose directory is made durable with it where it is new.

@@ -172,9 +172,10 @@ package final class DirectoryStore: Store {
         }
     }
 
-    /// Opens a directory beneath the root, no component of which may be a symbolic link. Whatever makes, moves, removes or dates a
-    /// file does that by a single name in a directory opened so: renameat2(2), linkat(2), unlinkat(2), mkdirat(2) and utimensat(2)
-    /// follow links in all components but the last, and whoever can write to the medium would choose where root writes.
+    /// Opens a directory beneath the root, no component of which may be a symbolic link. Whatever makes, moves, removes
+    /// or dates a file does that by a single name in a directory opened so: renameat2(2), linkat(2), unlinkat(2),
+    /// mkdirat(2) and utimensat(2) follow links in all components but the last, and whoever can write to the medium
+    /// would choose where root writes.
     private func directory(_ directory: String) throws(RepositoryError) -> OpenDirectory {
         let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
         guard descriptor >= 0 else { throw opening(directory) }
@@ -278,8 +279,8 @@ private final class DirectoryWriter: StoreWriter {
 }
 
 extension stat {
-    /// File systems keep times up to the year 2446 and beyond, which are more nanoseconds than a number holds: what lies outside of
-    /// 1824 to 2116 counts as the nearer end, so that differences of two such times cannot overflow.
+    /// File systems keep times up to the year 2446 and beyond, which are more nanoseconds than a number holds: what
+    /// lies outside of 1824 to 2116 counts as the nearer end, so that differences of two such times cannot overflow.
     fileprivate var modified: Int64 {
         let (nanoseconds, overflow) = Int64(st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
         let largest = Int64.max / 2

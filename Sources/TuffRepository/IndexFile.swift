@@ -48,8 +48,8 @@ final class IndexFile: Sendable {
     /// so that no page is worth more than another.
     private let cache = Mutex<[(page: Int, content: [UInt8])?]>(Array(repeating: nil, count: cached))
     private static let cached = 512
-    /// Entries of one name in one file after which no further page is looked at: backups that were cut off or at work together leave a
-    /// few, and a file of nothing else would cost all of itself for each look-up.
+    /// Entries of one name in one file after which no further page is looked at: backups that were cut off or at work
+    /// together leave a few, and a file of nothing else would cost all of itself for each look-up.
     private static let mostCopies = 256
 
     static func path(_ id: FileID) -> String { "index/\(id)" }
@@ -185,8 +185,8 @@ final class IndexFile: Sendable {
         return content
     }
 
-    /// The first `count` items of `width` bytes of consecutive pages. No room is made for what a footer claims before it is there: the
-    /// file may be one hole.
+    /// The first `count` items of `width` bytes of consecutive pages. No room is made for what a footer claims before
+    /// it is there: the file may be one hole.
     private static func items<Item>(
         _ first: Int, _ pages: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal, width: Int, count: Int,
         _ make: (UnsafeRawBufferPointer) -> Item

@@ -78,8 +78,8 @@ package struct KeySlot: Sendable {
         return (slots.sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }, damaged)
     }
 
-    /// Those that are tried, cheapest first: each costs a derivation of `n` rounds of scrypt, and whoever can write to the medium can
-    /// write any number of slots. All that are tried cost no more than 64 of Tuff's own, some seconds.
+    /// Those that are tried, cheapest first: each costs a derivation of `n` rounds of scrypt, and whoever can write to
+    /// the medium can write any number of slots. All that are tried cost no more than 64 of Tuff's own, some seconds.
     static func affordable(_ slots: [KeySlot]) -> [KeySlot] {
         var rounds = 0
         return slots.sorted { $0.record.n < $1.record.n }.prefix { slot in

@@ -134,8 +134,8 @@ package final class Lease: Sendable {
                 bytes = []
             }
             let read = try? JSONDecoder().decode(Holder.self, from: Data(ProvenLine.line(bytes, path: path(id))))
-            // A time in the future would hold until then. Whoever is there touches it within a minute; touched here, it is over in half
-            // an hour if nobody is.
+            // A time in the future would hold until then. Whoever is there touches it within a minute; touched here, it
+            // is over in half an hour if nobody is.
             if file.modified > now + pause, (try? store.touch(path(id))) == false { continue }
             // One that nobody can read is somebody's until its time is over.
             let other =

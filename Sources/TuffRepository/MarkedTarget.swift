@@ -2,10 +2,11 @@ import Crypto
 import Glibc
 import Synchronization
 
-/// The first bytes of a target while a restore is not complete: a line for a person who looks, and then bytes that follow from
-/// the nonce alone. Whoever makes something else of the target writes there, which is seen.
+/// The first bytes of a target while a restore is not complete: a line for a person who looks, and then bytes that
+/// follow from the nonce alone. Whoever makes something else of the target writes there, which is seen.
 package struct RestoreMark: Hashable, Sendable {
-    /// Bytes of it: where most of what libblkid knows has its first bytes too, so that half a volume is not taken for one.
+    /// Bytes of it: where most of what libblkid knows has its first bytes too, so that half a volume is not taken for
+    /// one.
     package static let length = 64 << 10
     /// A shorter one could not hold the line.
     private static let least = 512
@@ -44,7 +45,8 @@ package struct RestoreMark: Hashable, Sendable {
     }
 }
 
-/// A target whose first bytes say that it is not complete, from before the first byte is written until all others are durable.
+/// A target whose first bytes say that it is not complete, from before the first byte is written until all others are
+/// durable.
 package final class MarkedTarget: BlockTarget {
     private struct Head {
         /// The first bytes of the volume as they are to be.

@@ -1,7 +1,8 @@
 /// A walk's knowledge of the nodes that it met, so that none is walked twice however often trees name it.
 ///
-/// A node is known by its level and the place of its first entry in the index. That is a bit for each entry that is there, so that the
-/// memory is bounded by what the medium holds, and so is the work: a tree of 2^45 places may be made of nine nodes.
+/// A node is known by its level and the place of its first entry in the index. That is a bit for each entry that is
+/// there, so that the memory is bounded by what the medium holds, and so is the work: a tree of 2^45 places may be made
+/// of nine nodes.
 struct NodeLedger {
     enum State: Equatable {
         case unknown

@@ -48,7 +48,8 @@ final class PackLooks: Sendable {
 final class PackLook {
     struct Outcome: Sendable {
         let id: FileID
-        /// Nothing was found yet: it takes all that the index says of the pack, which is looked for in one pass for many.
+        /// Nothing was found yet: it takes all that the index says of the pack, which is looked for in one pass for
+        /// many.
         var isWaiting = false
         /// Whether what the index says of its records may be believed.
         var isThere = false
@@ -110,7 +111,8 @@ final class PackLook {
         return outcome
     }
 
-    /// Those of a table's records that the index has; notes what it says of the pack beside. nil where that takes all it says.
+    /// Those of a table's records that the index has; notes what it says of the pack beside. nil where that takes all
+    /// it says.
     private func known(
         _ table: [Location], _ all: [Location]?, _ outcome: inout Outcome
     ) throws(RepositoryError) -> Set<Location>? {

@@ -7,8 +7,9 @@ extension [RestorePoint] {
         }
     }
 
-    /// How many points of the same second each has before it in its chain of those it was compared with. Each link is followed once,
-    /// however long a chain somebody writes; what goes in circles, or leads into one, is behind all that does not.
+    /// How many points of the same second each has before it in its chain of those it was compared with. Each link is
+    /// followed once, however long a chain somebody writes; what goes in circles, or leads into one, is behind all that
+    /// does not.
     private func ranks() -> [FileID: Int] {
         let byID = Dictionary(map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         var ranks: [FileID: Int] = [:]

@@ -213,8 +213,9 @@ final class RepositoryIndex: Sendable {
         if own.count > 1 { try unite(own) }
     }
 
-    /// Puts one in the place of several. Where that fails (a full disk, one of them that cannot be read) they stay, which are slower to
-    /// look up and as good: what a backup stored is indexed by them. Only a lease that is gone ends the work.
+    /// Puts one in the place of several. Where that fails (a full disk, one of them that cannot be read) they stay,
+    /// which are slower to look up and as good: what a backup stored is indexed by them. Only a lease that is gone ends
+    /// the work.
     private func unite(_ files: [IndexFile]) throws(RepositoryError) {
         do throws(RepositoryError) {
             let writer = try IndexWriter(

@@ -104,8 +104,8 @@ private final class LeafWriter {
 
     deinit { room.deallocate() }
 
-    /// The leaves from this one on that need no write, as all beneath one node is zero and the target is so already: a volume may have
-    /// any number of them, and one name. Empty where that is not so, or not known.
+    /// The leaves from this one on that need no write, as all beneath one node is zero and the target is so already: a
+    /// volume may have any number of them, and one name. Empty where that is not so, or not known.
     func zeros(from leaf: Int) -> Range<Int> {
         guard target.isBlank, !target.isStream else { return leaf..<leaf }
         var width = 1, end = leaf

@@ -2,8 +2,8 @@ import FoundationEssentials
 
 /// Points that are passed over on a person's word (docs/repository-format.md, "Points that are set aside").
 ///
-/// A point that was written while a clock said 2038 is later than all that follow it, until then: it would be the latest, and no keep
-/// rule could be judged beside it.
+/// A point that was written while a clock said 2038 is later than all that follow it, until then: it would be the
+/// latest, and no keep rule could be judged beside it.
 extension Repository {
     private struct Receipt: Codable {
         /// When it was said; RFC 3339, UTC.
@@ -14,7 +14,8 @@ extension Repository {
 
     static func asidePath(_ id: FileID) -> String { "aside/\(id)" }
 
-    /// Points that are set aside, each with the time at which that was said, and what is wrong with receipts that do not count.
+    /// Points that are set aside, each with the time at which that was said, and what is wrong with receipts that do
+    /// not count.
     package func setAside() throws(RepositoryError) -> (points: [FileID: String], damaged: [RepositoryError]) {
         var points: [FileID: String] = [:]
         var damaged: [RepositoryError] = []
@@ -36,7 +37,8 @@ extension Repository {
         return (points, damaged)
     }
 
-    /// Has a point be passed over from now on: it stays, and is neither the latest nor judged by keep rules. To be called under a lease.
+    /// Has a point be passed over from now on: it stays, and is neither the latest nor judged by keep rules. To be
+    /// called under a lease.
     ///
     /// - Parameter now: RFC 3339, UTC.
     /// - Throws: `refused` for a point that is not of the future: there is no reason to doubt its time.

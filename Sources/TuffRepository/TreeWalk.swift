@@ -1,9 +1,10 @@
 /// Visits everything that restore points need.
 ///
-/// A node is walked once, whatever points and places name it. Of each series the first point is walked as a whole, and of every later
-/// one only what differs from the one before it: a change in one block of a leaf must not have the 31 beside it looked up again. Blocks are gathered and visited in the order of their
-/// names, in portions that fit in memory: that is the order of the index, so that each of its pages is read once for a portion
-/// and not once for a block. Where something is lost, the points are walked again without gathering, to tell what each of them lacks.
+/// A node is walked once, whatever points and places name it. Of each series the first point is walked as a whole, and
+/// of every later one only what differs from the one before it: a change in one block of a leaf must not have the 31
+/// beside it looked up again. Blocks are gathered and visited in the order of their names, in portions that fit in
+/// memory: that is the order of the index, so that each of its pages is read once for a portion and not once for a
+/// block. Where something is lost, the points are walked again without gathering, to tell what each of them lacks.
 struct TreeWalk {
     /// What is told of a block or a node.
     protocol Visitor {
@@ -149,8 +150,8 @@ struct TreeWalk {
         return lost
     }
 
-    /// Where the ledger has a node. At the end of a volume the same node may have fewer children or a shorter block beneath it than
-    /// elsewhere: that one node of each level is walked for each point.
+    /// Where the ledger has a node. At the end of a volume the same node may have fewer children or a shorter block
+    /// beneath it than elsewhere: that one node of each level is walked for each point.
     private func entry(
         of name: ContentName, _ place: TreeReader.Place, _ range: Range<UInt64>
     ) throws(RepositoryError) -> NodeLedger.Place? {
@@ -179,7 +180,8 @@ struct TreeWalk {
         return try? before.leaf(leaf)
     }
 
-    /// Goes down once more to what was found lost beneath a node, and names its places in order while there is room for them.
+    /// Goes down once more to what was found lost beneath a node, and names its places in order while there is room for
+    /// them.
     private func tell(
         _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ point: RestorePoint,
         _ lost: inout LostRanges, _ visitor: inout some Visitor

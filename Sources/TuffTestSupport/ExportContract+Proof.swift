@@ -26,8 +26,8 @@ extension ExportContract {
         try await takeAway()
     }
 
-    /// A making that was cut between the kernel's opening and its proof leaves a backstore without a serial number, and is
-    /// begun anew.
+    /// A making that was cut between the kernel's opening and its proof leaves a backstore without a serial number, and
+    /// is begun anew.
     package func makesAnewWhatWasNeverProven() async throws {
         guard kind == .lio else { return }
         let making = driver.lower([.createBackstore(spec)]).flatMap(\.actions)
@@ -46,8 +46,8 @@ extension ExportContract {
         try await takeAway()
     }
 
-    /// A backstore goes although somebody made a group of ports beneath it and put the LUN into it, and one whose adapter
-    /// holds what somebody put there leaves that alone.
+    /// A backstore goes although somebody made a group of ports beneath it and put the LUN into it, and one whose
+    /// adapter holds what somebody put there leaves that alone.
     package func withdrawsWhatSomebodyHungSomethingBeneath() async throws {
         guard kind == .lio else { return }
         try await perform(building())

@@ -90,8 +90,8 @@ extension FakeLVM {
     }
 }
 
-/// The selections this fake knows (lvmreport(7)): terms joined by `||`, or by `&&`; a term is `lv_uuid="U"`, `lv_name="N"`,
-/// `lv_size=Nb`, `lv_tags={"a"}` or `lv_tags={"a" && "b"}`, which wants all of these tags.
+/// The selections this fake knows (lvmreport(7)): terms joined by `||`, or by `&&`; a term is `lv_uuid="U"`,
+/// `lv_name="N"`, `lv_size=Nb`, `lv_tags={"a"}` or `lv_tags={"a" && "b"}`, which wants all of these tags.
 struct FakeSelection {
     private enum Term {
         case uuid(String)

@@ -73,7 +73,8 @@ extension FakeLVM {
         ]
     }
 
-    /// All that is free is on the first device. A group that was not made of devices of this world has one all the same.
+    /// All that is free is on the first device. A group that was not made of devices of this world has one all the
+    /// same.
     private func deviceCells(_ group: Group) -> [[String]] {
         let known = physicalVolumes(of: group)
         let devices = known.isEmpty ? [(uuid: "pv-\(group.uuid)", path: "")] : known

@@ -35,8 +35,8 @@ extension FakeTargetTree {
             """
     }
 
-    /// bind(2) is refused where another socket of the port has every address, or one of those that this one wants, and an
-    /// address that a target has under another spelling (iscsit_add_np, iscsit_setup_np; measured).
+    /// bind(2) is refused where another socket of the port has every address, or one of those that this one wants, and
+    /// an address that a target has under another spelling (iscsit_add_np, iscsit_setup_np; measured).
     func isPortalTaken(_ path: [String]) -> Bool {
         guard let wanted = Portal(objectName: path[4]) else { return false }
         for (iqn, target) in node(at: ["iscsi"])?.children ?? [:] {

@@ -181,8 +181,8 @@ struct BackupCommandTests {
         #expect(try expect(folder, "key rm --repository e --key-file two \(spare)", 1).err.contains("last key slot"))
     }
 
-    /// A repository of which a key of 600 opens a slot, and the same key as `open`, which others may read, and as `strange`, of another
-    /// user.
+    /// A repository of which a key of 600 opens a slot, and the same key as `open`, which others may read, and as
+    /// `strange`, of another user.
     private func encrypted() throws -> TestFolder {
         let folder = try folder()
         try folder.write("key", "a-key-of-sixteen-bytes\n", mode: 0o600)

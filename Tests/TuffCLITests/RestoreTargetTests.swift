@@ -36,8 +36,8 @@ struct RestoreTargetTests {
             .filter { $0.hasPrefix("restore-") }
     }
 
-    /// Until something is written to a file, which is first of all that it is not complete. Whoever opened it to look would be in the
-    /// restore's way.
+    /// Until something is written to a file, which is first of all that it is not complete. Whoever opened it to look
+    /// would be in the restore's way.
     private func waitForWriting(_ path: String) {
         func time() -> timespec {
             var status = stat()

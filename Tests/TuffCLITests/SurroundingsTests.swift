@@ -2,7 +2,8 @@ import FoundationEssentials
 import Glibc
 import Testing
 
-/// The real program where something is missing that it needs: a sentence and exit code 1, at once, whatever the command.
+/// The real program where something is missing that it needs: a sentence and exit code 1, at once, whatever the
+/// command.
 @Suite(.timeLimit(.minutes(2))) struct SurroundingsTests {
     let folder: TestFolder
 

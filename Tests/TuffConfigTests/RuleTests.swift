@@ -69,8 +69,8 @@ import TuffModel
         #expect(rules(volume("v0") + chain) == [])
     }
 
-    /// As long as a set may be, in files that are as large as they may be. Where each link looked through all others this
-    /// took minutes.
+    /// As long as a set may be, in files that are as large as they may be. Where each link looked through all others
+    /// this took minutes.
     @Test(.timeLimit(.minutes(1))) func aChainOfTenThousandClonesIsRead() {
         let chain = (1..<10_000).map { volume("v\($0)", ", source: {volume: v\($0 - 1)}") }
         let halves = [Self.base + volume("v0") + chain[..<5_000].joined(), chain[5_000...].joined()]

@@ -39,7 +39,8 @@ extension Simulation {
         return true
     }
 
-    /// Names of the volumes and snapshots that documents have in this moment, as a person says of all that they are new.
+    /// Names of the volumes and snapshots that documents have in this moment, as a person says of all that they are
+    /// new.
     var declaredNames: [ResourceID] {
         (desired.volumes.keys.map { ResourceID(.volume, $0) } + desired.snapshots.keys.map { ResourceID(.snapshot, $0) })
             .sorted()

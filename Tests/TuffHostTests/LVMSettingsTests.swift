@@ -6,7 +6,8 @@ import TuffTestSupport
 
 @testable import TuffHost
 
-/// The settings that every command of LVM is started with, whoever asks for it, and on machines of people who like others.
+/// The settings that every command of LVM is started with, whoever asks for it, and on machines of people who like
+/// others.
 @Suite struct LVMSettingsTests {
     private let folder: Folder
 

@@ -3,8 +3,8 @@ import Testing
 import TuffHost
 import TuffModel
 
-/// Every component of a path belongs to root or to us, and nobody else may write it. The folders of these tests lie below a
-/// sticky /tmp of root.
+/// Every component of a path belongs to root or to us, and nobody else may write it. The folders of these tests lie
+/// below a sticky /tmp of root.
 @Suite("Components of paths")
 struct PathWalkTests {
     let folder: Folder
@@ -224,8 +224,8 @@ struct PathWalkTests {
         #expect(await inspection()?.code == .exposed)
     }
 
-    /// A user who owns a directory on the way exchanges what is in it as fast as he can: whatever is opened in the end, it is
-    /// never what he put there.
+    /// A user who owns a directory on the way exchanges what is in it as fast as he can: whatever is opened in the end,
+    /// it is never what he put there.
     @Test("Exchanging a component while it is walked never leads anywhere else")
     func race() async throws {
         guard geteuid() == 0 else { return }

@@ -4,8 +4,8 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// Volumes that are not well, or not what Tuff made them, on real LVM: what is said of them, that nobody new is given them, and
-/// that the command which is told mends them.
+/// Volumes that are not well, or not what Tuff made them, on real LVM: what is said of them, that nobody new is given
+/// them, and that the command which is told mends them.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct HealthLabTests {
     private static let group = "well"

@@ -4,7 +4,8 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// LVM as people have set it up: what Tuff sees and does must not hang on their taste, and what it cannot do it must say.
+/// LVM as people have set it up: what Tuff sees and does must not hang on their taste, and what it cannot do it must
+/// say.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct LVMSettingsLabTests {
     private static let file = "/etc/lvm/lvm.conf"

@@ -52,8 +52,8 @@ import TuffTestSupport
         return state
     }
 
-    /// Plans, in time of the processor that grows as the length does: where it grew with its square it was minutes, also in
-    /// an optimised build. What else the machine does is not in it.
+    /// Plans, in time of the processor that grows as the length does: where it grew with its square it was minutes,
+    /// also in an optimised build. What else the machine does is not in it.
     static func plan(
         _ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext = Sample.context()
     ) -> Plan {

@@ -87,7 +87,8 @@ import TuffTestSupport
         #expect(change(plan, "pg")?.reason == .renameUnclear && change(plan, "db")?.reason == .awaited)
     }
 
-    /// There is no room for the new one, or it cannot be made for another reason: the old one must not make room for it.
+    /// There is no room for the new one, or it cannot be made for another reason: the old one must not make room for
+    /// it.
     @Test func theOldOneStaysThoughTheNewOneIsBlockedForAnotherReason() {
         var desired = Sample.desired(volumes: ["pg"])
         desired.pools["fast"]!.spec.overprovision = 0.15

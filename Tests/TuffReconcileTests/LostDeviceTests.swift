@@ -6,7 +6,8 @@ import TuffPlanning
 import TuffReconcile
 import TuffTestSupport
 
-/// A thin device that its pool does not have any more looks like one that nobody has activated. That it could not be is kept.
+/// A thin device that its pool does not have any more looks like one that nobody has activated. That it could not be is
+/// kept.
 @Suite struct LostDeviceTests {
     private func apply(
         _ desired: DesiredState, on machine: FakeMachine, _ ledger: MemoryLedger, _ seed: String

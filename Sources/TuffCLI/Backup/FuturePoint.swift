@@ -2,7 +2,8 @@ import TuffHost
 import TuffModel
 import TuffRepository
 
-/// A restore point of a time that this clock has not come to: it would be the latest until then, whatever is backed up meanwhile.
+/// A restore point of a time that this clock has not come to: it would be the latest until then, whatever is backed up
+/// meanwhile.
 struct FuturePoint {
     let point: RestorePoint
     /// The time by this host's clock.

@@ -17,8 +17,8 @@ struct OverwriteOptions: ParsableArguments {
     @OptionGroup var host: HostOptions
 }
 
-/// Opens what a restore is to write, once nothing speaks against that: nobody has it open, it is no object of Tuff's, and it holds
-/// nothing that anybody could miss.
+/// Opens what a restore is to write, once nothing speaks against that: nobody has it open, it is no object of Tuff's,
+/// and it holds nothing that anybody could miss.
 struct RestoreTarget {
     let path: String
     /// Bytes of the volume.
@@ -125,7 +125,8 @@ struct RestoreTarget {
         if access(path, F_OK) != 0, let owner = try VolumeFiles.owner(ofFile: path) { throw refusal(owner) }
     }
 
-    /// A device that was opened for us alone, and that others may have open all the same, since they do not ask for that.
+    /// A device that was opened for us alone, and that others may have open all the same, since they do not ask for
+    /// that.
     private func refuseInUse(_ place: RestorePlace, _ machine: LinuxMachine) async throws(Failure) {
         guard case .device = place.sort else { return }
         let others = await place.otherOpenings(on: machine)

@@ -3,8 +3,8 @@ import TuffHost
 import TuffModel
 package import SystemPackage
 
-/// Standard output is data, standard error is talk. Nothing else writes to either, except for what `backup restore --to -`
-/// restores; so whatever others wrote goes through `TerminalText` before a terminal gets it.
+/// Standard output is data, standard error is talk. Nothing else writes to either, except for what `backup restore --to
+/// -` restores; so whatever others wrote goes through `TerminalText` before a terminal gets it.
 package enum Console {
     /// Writes all of `text` to standard output. A reader that went away ends the command quietly; anything else that
     /// keeps data from being written (a full disk) is said, since a program may be waiting for it.

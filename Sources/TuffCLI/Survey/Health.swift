@@ -46,8 +46,8 @@ extension SurveyBuilder {
         return StorageHealth(group).faults(of: found)
     }
 
-    /// Conditions as they are in the light of faults: what is broken, or cannot be told, is not ready, and what is impaired
-    /// is degraded. Somebody else's fault is told in a word, since it has a line of its own.
+    /// Conditions as they are in the light of faults: what is broken, or cannot be told, is not ready, and what is
+    /// impaired is degraded. Somebody else's fault is told in a word, since it has a line of its own.
     static func judge(_ conditions: [Condition], by faults: [VolumeFault]) -> [Condition] {
         var conditions = conditions
         guard let worst = faults.worst else { return conditions }

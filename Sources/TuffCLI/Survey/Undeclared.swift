@@ -1,11 +1,11 @@
 import TuffModel
 package import TuffPlanning
 
-/// Objects and access that exist and no document speaks of. A deleted document leaves its volume in use and its initiator with access until
-/// somebody prunes, and nothing is well about that.
+/// Objects and access that exist and no document speaks of. A deleted document leaves its volume in use and its
+/// initiator with access until somebody prunes, and nothing is well about that.
 extension Survey {
-    /// Volumes and snapshots of ours in use, and access to them, that no document declares. What waits in the trash for its end
-    /// is none of them.
+    /// Volumes and snapshots of ours in use, and access to them, that no document declares. What waits in the trash for
+    /// its end is none of them.
     package var undeclared: [PlannedChange] {
         guard let plan else { return [] }
         let trashed = Set(StorageIndex(observed).volumes.filter { $0.standing == .trashed }.map(\.uid))

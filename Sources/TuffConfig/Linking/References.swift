@@ -33,7 +33,8 @@ enum ReferenceField {
         ],
     ]
 
-    /// The references of the document `root` of a kind, as far as they can be made out: what is no name has its own error.
+    /// The references of the document `root` of a kind, as far as they can be made out: what is no name has its own
+    /// error.
     static func references(_ kind: Kind, _ root: Node, _ subject: String, _ report: FileReport) -> [Reference] {
         (fields[kind] ?? []).flatMap { field -> [Reference] in
             let node = field.path.split(separator: ".").reduce(root as Node?) { $0?[String($1)] }

@@ -5,7 +5,8 @@ package struct ConfigSource: Sendable, Codable, Equatable {
     /// The path as the user gave it, or as it was found beneath a directory that they gave.
     package var path: String
     package var text: [UInt8]
-    /// Whether messages may repeat lines of it. Not where a link led to it, which somebody may have laid so that they do.
+    /// Whether messages may repeat lines of it. Not where a link led to it, which somebody may have laid so that they
+    /// do.
     package var isQuotable = true
 
     package init(path: String, text: [UInt8], isQuotable: Bool = true) {
@@ -84,7 +85,8 @@ final class SourceFile {
         text[offset(ofLine: lines.lowerBound)..<offset(ofLine: lines.upperBound)]
     }
 
-    /// The line for an excerpt; nil for lines too long to show, and for files that are not to be repeated. One line's text is shared by all its messages.
+    /// The line for an excerpt; nil for lines too long to show, and for files that are not to be repeated. One line's
+    /// text is shared by all its messages.
     func excerpt(line: Int) -> String? {
         guard isQuotable else { return nil }
         if let lastExcerpt, lastExcerpt.line == line { return lastExcerpt.text }

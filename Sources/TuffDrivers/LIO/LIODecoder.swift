@@ -175,7 +175,8 @@ package enum LIODecoder {
         return Set(text.split(separator: ",")) == expected ? nil : text
     }
 
-    /// The text that `core_alua_show_tg_pt_gp_info` prints, a line each, in this order; nothing for a backstore without such groups.
+    /// The text that `core_alua_show_tg_pt_gp_info` prints, a line each, in this order; nothing for a backstore without
+    /// such groups.
     private static func portAccess(_ path: String, _ tree: LIOTree) throws(HostError) -> ObservedPortAccess? {
         guard tree.has(path) else { return nil }
         let text = try tree.text(path)

@@ -70,10 +70,10 @@ enum LIOLowering {
         [.unlink(.target("\(path)/*")), .removeDirectory(.target(path))]
     }
 
-    /// The identity after `enable` and its proof, the serial number last: a backstore without one was never proven to hold
-    /// the volume, whatever cut its making, and is made anew (`ExportDiff`). The kernel takes identities as long as nothing
-    /// hands the backstore out. `emulate_tpu` after `enable` too, because Linux 6.1 dereferences a null pointer when it is
-    /// set on a backstore without a device.
+    /// The identity after `enable` and its proof, the serial number last: a backstore without one was never proven to
+    /// hold the volume, whatever cut its making, and is made anew (`ExportDiff`). The kernel takes identities as long
+    /// as nothing hands the backstore out. `emulate_tpu` after `enable` too, because Linux 6.1 dereferences a null
+    /// pointer when it is set on a backstore without a device.
     private static func makeBackstore(_ spec: BackstoreSpec) -> [HostAction] {
         let object = LIOPath.backstore(spec)
         let condition: Precondition, opening: BytesPlace, control: String

@@ -5,7 +5,8 @@ import TuffModel
 struct LIOTree {
     private var entries: [String: TreeEntry] = [:]
     private var children: [String: [String]] = [:]
-    /// The file that tells the group of ports that a LUN is in. It cannot be read while the LUN hands nothing out (ENODEV).
+    /// The file that tells the group of ports that a LUN is in. It cannot be read while the LUN hands nothing out
+    /// (ENODEV).
     static let portGroup = "alua_tg_pt_gp"
 
     /// What could not be read or contradicts itself, by path.

@@ -3,11 +3,11 @@ package import TuffModel
 
 /// Groups that are not to be had, told from groups that are not there.
 extension LVMDriver {
-    /// Looks for groups that a report should have shown and did not, on every device whatever hides it. One that is there is
-    /// unknown, and not absent: nothing in it is lost.
+    /// Looks for groups that a report should have shown and did not, on every device whatever hides it. One that is
+    /// there is unknown, and not absent: nothing in it is lost.
     ///
-    /// Only asked for groups that somebody counts on: filters (`devices/filter`, lvm.conf(5)) also keep LVM from devices that
-    /// do not answer.
+    /// Only asked for groups that somebody counts on: filters (`devices/filter`, lvm.conf(5)) also keep LVM from
+    /// devices that do not answer.
     package func find(
         _ names: Set<String>, on machine: any Machine
     ) async -> [String: HostError] {
@@ -40,7 +40,8 @@ extension LVMDriver {
 
     /// Says of each group with a system ID whether this host may use it. LVM has no column for that.
     ///
-    /// The text of `lvm systemid` is for people, and the only one there is: what does not look like it makes such groups unknown.
+    /// The text of `lvm systemid` is for people, and the only one there is: what does not look like it makes such
+    /// groups unknown.
     func tellForeign(in seen: inout ObservationMap<VolumeGroup>, on machine: any Machine) async {
         let groups = seen.entries.values.compactMap(\.value).filter { $0.systemID != nil }
         guard !groups.isEmpty else { return }

@@ -113,9 +113,9 @@ package struct LVMDriver: VolumeGroupDriver {
     /// The report on all groups (nil) or on one.
     ///
     /// `--binary` turns texts such as `active locally` into 1, 0 and -1. `--shared` shows groups that lvmlockd guards,
-    /// `--foreign` those of other hosts (lvmsystemid(7)), which would otherwise look absent. `--all` shows hidden volumes, where
-    /// the health of RAID and caches is told. Segments of physical volumes cannot be left out of a full report, only filtered
-    /// to nothing; of other segments only those of thin pools are wanted.
+    /// `--foreign` those of other hosts (lvmsystemid(7)), which would otherwise look absent. `--all` shows hidden
+    /// volumes, where the health of RAID and caches is told. Segments of physical volumes cannot be left out of a full
+    /// report, only filtered to nothing; of other segments only those of thin pools are wanted.
     package static func report(of group: String?, view: LVMView = .own) -> Command {
         var arguments = [
             "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--shared",

@@ -138,8 +138,8 @@ extension LVMDriver {
             ] + marks.tags.flatMap { ["--addtag", $0] } + ["--", home])
     }
 
-    /// A growth by wiped extents. They are removed without a discard, whatever lvm.conf says: what a device shows of discarded
-    /// extents is not promised, and they were wiped to be handed on.
+    /// A growth by wiped extents. They are removed without a discard, whatever lvm.conf says: what a device shows of
+    /// discarded extents is not promised, and they were wiped to be handed on.
     private static func growing(_ step: VolumeStep) -> [HostAction] {
         let (group, name) = place(step.location)
         func removal(_ uid: UID) -> HostAction {

@@ -51,8 +51,8 @@ struct LVMReportGroup {
 
     /// By bytes: finding the characters of a thousand volumes' tags costs more than all the rest.
     ///
-    /// lvm(8), VALID NAMES, has the characters of a tag. Anything else, `;` above all, is no tag but several that were joined by
-    /// something that we do not know, and read as one it would be no mark of ours.
+    /// lvm(8), VALID NAMES, has the characters of a tag. Anything else, `;` above all, is no tag but several that were
+    /// joined by something that we do not know, and read as one it would be no mark of ours.
     private func tags(_ text: String, of subject: String) throws(HostError) -> [String] {
         guard text.utf8.allSatisfy(Self.isTagCharacter) else {
             throw LVMReportDecoder.contradiction(

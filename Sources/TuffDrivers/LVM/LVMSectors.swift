@@ -2,8 +2,9 @@ package import TuffHost
 package import TuffModel
 import TuffReconcile
 
-/// Logical sectors of volume groups. LVM does not report them; a volume has the largest of the devices it is on (dm_calculate_queue_limits in
-/// drivers/md/dm-table.c), which for one group are nearly always alike (devices/allow_mixed_block_sizes, lvm.conf(5)).
+/// Logical sectors of volume groups. LVM does not report them; a volume has the largest of the devices it is on
+/// (dm_calculate_queue_limits in drivers/md/dm-table.c), which for one group are nearly always alike
+/// (devices/allow_mixed_block_sizes, lvm.conf(5)).
 extension LVMDriver {
     package func sectorSizes(of groups: [VolumeGroup], on machine: any Machine) async -> [String: Int] {
         let paths = Set(groups.flatMap { $0.devicePaths ?? [] }).sorted()

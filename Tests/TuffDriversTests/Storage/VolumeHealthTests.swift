@@ -5,9 +5,9 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is concluded of reports that LVM 2.03.16 printed on a real kernel of one group, before one of its devices failed, while
-/// it failed, and after it came back: a thin pool of RAID 1, caches of three sorts, RAID with and without checksums, a striped
-/// volume and a read-only one.
+/// What is concluded of reports that LVM 2.03.16 printed on a real kernel of one group, before one of its devices
+/// failed, while it failed, and after it came back: a thin pool of RAID 1, caches of three sorts, RAID with and without
+/// checksums, a striped volume and a read-only one.
 @Suite struct VolumeHealthTests {
     private func group(_ sample: String) throws -> VolumeGroup {
         try #require(try LVMReportDecoder.decode(LVMReportTests.sample(sample))["vg0"]?.value)
