@@ -14,7 +14,7 @@ extension ExportDiff {
                 + "not start it; it listens on \(found.sorted().map(\.description).joined(separator: ", "))")
     }
 
-    /// What goes, goes first: the kernel refuses one address of a port while it listens on all of them.
+    /// Portals that go, go first: the kernel refuses one address of a port while it listens on all of them.
     mutating func comparePortals() {
         let found = Set(target?.portals ?? [])
         guard capabilities.portalsPerTarget else { return compareDaemonPortals(found) }

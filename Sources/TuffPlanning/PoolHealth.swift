@@ -19,7 +19,7 @@ extension PoolState {
                 + "held; 'lvchange --zero y \(place)' switches it on")
     }
 
-    /// What is wrong with the thin pool itself, and with what it stands on. While a leg of its RAID is out nothing is
+    /// The faults of the thin pool itself, and of what it stands on. While a leg of its RAID is out nothing is
     /// made or grown there, and what is there serves.
     mutating func examine(_ pool: LogicalVolume, in group: VolumeGroup) {
         faults = StorageHealth(group).faults(of: pool)

@@ -134,7 +134,7 @@ extension PlanningPass {
         ]
     }
 
-    /// What a document that is smaller than what the trash has under its name can do about that.
+    /// The cure for a document that is smaller than what the trash has under its name.
     func trashedShrink(_ stored: StoredVolume, _ declared: Declared<VolumeSpec>) -> Obstacle {
         let trashed = index.trashed(stored.marks.role, context.stack), size = stored.size ?? .zero
         let more = trashed.count > 1 ? " The others of this name in the trash: " + others(trashed) : ""

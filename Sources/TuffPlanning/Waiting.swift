@@ -141,7 +141,7 @@ extension PlanningPass {
         ]
     }
 
-    /// What was declared by nobody when this volume was made beside it with the same size in the same pool, and nobody
+    /// The object that was declared by nobody when this volume was made beside it with the same size in the same pool, and nobody
     /// has said since which of them is meant.
     private func besides(_ role: Marks.Role) -> [Claim] {
         index.live(role, context.stack).flatMap { stored in
@@ -233,7 +233,7 @@ extension PlanningPass {
         }
     }
 
-    /// What a person writes to say whether an object that nobody declares is what a document means.
+    /// The words that a person writes to say whether an object that nobody declares is what a document means.
     func cure(_ by: ResourceID, _ stored: StoredVolume) -> String {
         let name = stored.marks.name
         if let other = index.live(by.kind == .volume ? .volume(by.name) : .snapshot(by.name), context.stack).first,

@@ -2,7 +2,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 
-/// What somebody does to a disk that stays mapped and yet does not answer as its attachment promises.
+/// Something that somebody does to a disk that stays mapped and yet does not answer as its attachment promises.
 extension LIOEdits {
     private func placed(_ found: ObservedBackstore?) -> BackstoreSpec {
         var spec = contract.spec

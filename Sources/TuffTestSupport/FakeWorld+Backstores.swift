@@ -1,7 +1,7 @@
 import TuffHost
 import TuffModel
 
-/// What `BackstoreOpening` does: the volume must be free before the kernel opens a path, and held after.
+/// Does as `BackstoreOpening`: the volume must be free before the kernel opens a path, and held after.
 extension FakeWorld {
     mutating func enable(_ backstore: HostPath, opening place: BytesPlace) throws(HostError) {
         let action = HostAction.enableBackstore(backstore, opening: place)

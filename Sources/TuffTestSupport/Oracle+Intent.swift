@@ -16,7 +16,7 @@ extension Oracle {
             package var iqn: String?
             /// Bytes; nil for what has the size of something else.
             package var size: Int64?
-            /// Whose blocks it is to have, where its pool is named; nil: none, or one of several.
+            /// The volume whose blocks it is to have, where its pool is named; nil: none, or one of several.
             package var thinPool: String?
 
             package init(
