@@ -111,8 +111,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose room was
     /// never full, so that every byte read from it was its origin's.
     case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
-    /// The holder of the extents for a growth of the volume with this uid is the one that was wiped in this process, with the same
-    /// extents.
+    /// The holder of the extents for a growth of the volume with this uid is the one that was wiped in this process,
+    /// with the same extents.
     case wipedExtents(group: String, uid: UID)
     /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
     case blankDevice(BlankDevice)

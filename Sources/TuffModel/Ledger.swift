@@ -96,7 +96,8 @@ package struct Ledger: Hashable, Codable, Sendable {
     package var entries: [Entry] = []
     /// Those of the last 24 hours, oldest first.
     package var removals: [Removal] = []
-    /// The objects that documents of any stack waited for in the last pass of theirs, because it is another stack's; nil: nothing.
+    /// The objects that documents of any stack waited for in the last pass of theirs, because it is another stack's;
+    /// nil: nothing.
     package var waits: [Wait]?
     /// When the last pass observed.
     package var lastPass: Instant?

@@ -127,8 +127,8 @@ package struct Reach: Hashable, Codable, Sendable {
 }
 
 extension Reach {
-    /// The reach that equals `allowedRoots`, which earlier versions had: each root is given to one sort, by its name. A root
-    /// that holds one of another sort is left out, since roots of different sorts must not overlap.
+    /// The reach that equals `allowedRoots`, which earlier versions had: each root is given to one sort, by its name. A
+    /// root that holds one of another sort is left out, since roots of different sorts must not overlap.
     package static func replacing(allowedRoots: [String]) -> (reach: Reach, leftOut: [String]) {
         var reach = Reach(secrets: [], images: [], directories: [], unwiped: true)
         for root in allowedRoots { reach[sort(byName: root)].append(root) }

@@ -80,7 +80,8 @@ package struct ImportSurvey: Equatable, Sendable {
     package internal(set) var refused: [Refusal] = []
     /// Names that were asked for and are no logical volume that was looked at.
     package internal(set) var missing: [String] = []
-    /// The places that documents of this node say they were imported from, where what is there is neither ours nor can be adopted.
+    /// The places that documents of this node say they were imported from, where what is there is neither ours nor can
+    /// be adopted.
     package internal(set) var unmet: [String] = []
 
     /// - Parameters:

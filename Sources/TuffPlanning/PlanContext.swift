@@ -34,7 +34,8 @@ package struct Consent: Hashable, Codable, Sendable {
     package var runDue = false
     /// Make these again, blank, though they were there once and are lost.
     package var recreate: [ResourceID] = []
-    /// Documents whose objects are meant to be new, though something that no document declares looks as if it were meant.
+    /// Documents whose objects are meant to be new, though something that no document declares looks as if it were
+    /// meant.
     package var allowBlank: [ResourceID] = []
     /// Make volume groups and thin pools that documents describe and that are not there.
     package var allowPoolCreate = false

@@ -141,8 +141,8 @@ extension PlanningPass {
         ]
     }
 
-    /// The object that was declared by nobody when this volume was made beside it with the same size in the same pool, and nobody
-    /// has said since which of them is meant.
+    /// The object that was declared by nobody when this volume was made beside it with the same size in the same pool,
+    /// and nobody has said since which of them is meant.
     private func besides(_ role: Marks.Role) -> [Claim] {
         index.live(role, context.stack).flatMap { stored in
             (histories[stored.uid]?.beside ?? []).map { Claim.object($0) }

@@ -1,7 +1,7 @@
 /// One document's obstacle and another's removal must not add up to a loss.
 extension Oracle {
-    /// Finds what leaves use, or is destroyed, while a document waits that may mean it: one that asks for its target's name
-    /// or its own name and has no volume, or one that would be new with its pool and size.
+    /// Finds what leaves use, or is destroyed, while a document waits that may mean it: one that asks for its target's
+    /// name or its own name and has no volume, or one that would be new with its pool and size.
     func awaited(_ old: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
         guard intent.prune, old.mark("vol") != nil, !intent.ordered.contains(old.uid ?? "") else { return [] }
         if let name = intent.elsewhere.sorted().first(where: {
