@@ -12,11 +12,13 @@ struct ActivationCheck {
         var group: String
         var name: String
         var active: String
+        var tags: String
 
         enum CodingKeys: String, CodingKey {
             case group = "vg_name"
             case name = "lv_name"
             case active = "lv_active_locally"
+            case tags = "lv_tags"
         }
     }
 
@@ -25,12 +27,12 @@ struct ActivationCheck {
         let absent = volumes.filter { access("/dev/\($0)", F_OK) != 0 }
         guard !absent.isEmpty else { return }
         let query = Command(
-            "lvm", ["lvs", "--reportformat", "json", "-o", "vg_name,lv_name,lv_active_locally", "--"] + absent,
+            "lvm", ["lvs", "--reportformat", "json", "-o", "vg_name,lv_name,lv_active_locally,lv_tags", "--"] + absent,
             effect: .reads, outputLimit: 1 << 20)
         // A volume that is missing makes the status 5 and takes nothing from the rest of the report. What is not there,
         // or not ours, is for others to tell.
         guard let rows = LVMReport<Row>.rows(try await commands.run(query).standardOutput),
-            let passedOver = rows.first(where: { $0.active.isEmpty })
+            let passedOver = rows.first(where: { $0.active.isEmpty && $0.tags.contains("tuff:uid=") })
         else { return }
         let name = "\(passedOver.group)/\(passedOver.name)"
         let setting = Command("lvm", ["lvmconfig", "activation/volume_list"], effect: .reads, outputLimit: 1 << 20)

@@ -73,7 +73,8 @@ struct HealthLabTests {
     /// A command that a text tells people to type.
     private func command(_ verb: String, in text: String) throws -> String {
         let found = text.split(separator: "'", omittingEmptySubsequences: false).first { $0.hasPrefix(verb) }
-        return String(try #require(found, "no \(verb) in \(text)"))
+        // A terminal's lines are broken between words.
+        return try #require(found, "no \(verb) in \(text)").split(whereSeparator: \.isWhitespace).joined(separator: " ")
     }
 
     private func monitoring(_ lab: LabProgram) async throws -> (status: Int32, text: String) {
