@@ -116,6 +116,7 @@ package struct Ledger: Hashable, Codable, Sendable {
         version = try container.decode(Int.self, forKey: .version)
         for entry in try container.decode([Entry].self, forKey: .entries) { record(entry) }
         removals = try container.decode([Removal].self, forKey: .removals)
+        waits = try container.decodeIfPresent([Wait].self, forKey: .waits)
         lastPass = try container.decodeIfPresent(Instant.self, forKey: .lastPass)
         clock = try container.decodeIfPresent(ClockReading.self, forKey: .clock)
         clockLead = try container.decodeIfPresent(Int64.self, forKey: .clockLead)
