@@ -40,6 +40,11 @@ struct PlanBuilder {
         Set(changes.filter { [.blocked, .unsupported].contains($0.action) }.map(\.resource))
     }
 
+    /// Those of them that are not carried out because something is in use.
+    var inUse: Set<ResourceID> {
+        Set(changes.filter { $0.action == .blocked && $0.reason == .inUse }.map(\.resource))
+    }
+
     /// Objects that the lines so far are about.
     var uids: Set<UID> { Set(changes.compactMap(\.uid)) }
 

@@ -206,7 +206,7 @@ struct PlanningPass {
     }
 
     /// The resource that has to be planned before a declared volume or snapshot; nil: nothing.
-    private func origin(of role: Marks.Role) -> Marks.Role? {
+    func origin(of role: Marks.Role) -> Marks.Role? {
         switch role {
         case .volume(let name):
             guard let spec = volumes[name]?.spec, !isElsewhere(spec.placement) else { return nil }

@@ -173,11 +173,26 @@ extension PlanningPass {
 
     /// Access that an attachment gave which is declared for another volume by now, and cannot be given there yet.
     func accessWait(_ acl: ObservedACL?, of stored: StoredVolume) -> Obstacle? {
-        guard let acl, let mark = acl.mark, let wait = waiting.access[mark.attachment] else { return nil }
+        guard let acl, let mark = acl.mark, let wait = waiting.access[mark.attachment],
+            !isKeptBusy(.volume(wait.volume), by: stored)
+        else { return nil }
         return Obstacle(
             .awaited,
             "\(wait.resource) is declared for Volume/\(wait.volume), which is not available, see its own line; until it is, "
                 + "\(acl.initiator) keeps \(stored.location)")
+    }
+
+    /// Whether a volume that is awaited is made, through any chain of sources, from one that cannot be copied while it is
+    /// in use: kept until then, the access would keep the volume from being made for ever.
+    private func isKeptBusy(_ awaited: Marks.Role, by stored: StoredVolume) -> Bool {
+        let source = heirs[stored.marks.role] ?? stored.marks.role
+        var link = awaited, seen: Set<Marks.Role> = []
+        // Documents that refer to each other in a circle are refused when they are read; this ends one all the same.
+        while seen.insert(link).inserted, let next = origin(of: link) {
+            if next == source { return waiting.forDisuse.contains(link.resource) }
+            link = next
+        }
+        return false
     }
 }
 

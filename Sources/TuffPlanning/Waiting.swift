@@ -32,6 +32,8 @@ struct Waiting {
     private var waiters: [Claim: Waiter] = [:]
     /// Attachments whose volume is not available, by the name that access bears (`AccessMark.nameLimit`).
     private(set) var access: [String: (resource: ResourceID, volume: String)] = [:]
+    /// What is not made while something that it is made from is in use.
+    var forDisuse: Set<ResourceID> = []
 
     /// The first that asks for something speaks for all.
     mutating func add(_ resource: ResourceID, _ claims: [Claim], stack: String? = nil) {
@@ -55,6 +57,7 @@ extension PlanningPass {
     mutating func findWaiting(_ desired: DesiredState) {
         meant = builder.uids
         let blocked = builder.blocked
+        waiting.forDisuse = builder.inUse
         for (name, declared) in volumes.sorted(by: { $0.key < $1.key }) where outcomes[.volume(name)] != nil {
             let resource = ResourceID(.volume, name)
             waiting.add(resource, sourceClaims(declared))

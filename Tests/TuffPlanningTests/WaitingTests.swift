@@ -209,6 +209,62 @@ import TuffTestSupport
         #expect(plan(desired, observed).changes.contains { $0.action == .withdraw })
     }
 
+    /// `db2` is a byte copy of `db`, itself or through another volume, and its attachment was that of `db`.
+    func moved(through middle: String?, _ size: ByteCount = Sample.gibi(10)) -> DesiredState {
+        var desired = Sample.desired(volumes: ["db"])
+        desired.pools["slow"] = Sample.declared("slow", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))))
+        var source = "db"
+        for name in [middle, "db2"].compactMap(\.self) {
+            var spec = VolumeSpec(size: size, placement: .pool("slow"))
+            spec.source = .volume(source)
+            desired.volumes[name] = Sample.declared(name, spec)
+            source = name
+        }
+        desired.attachments["db-on-web1"] = Sample.declared(
+            "db-on-web1", AttachmentSpec(volume: "db2", initiator: Sample.initiator))
+        return desired
+    }
+
+    func roomy(_ volumes: [LogicalVolume], _ targets: TargetInventory = TargetInventory()) throws -> ObservedState {
+        var observed = Sample.observed(volumes, targets: targets)
+        var group = try #require(observed.volumeGroups["vg0"].value ?? nil)
+        group.free = Sample.gibi(80)
+        observed.volumeGroups.entries["vg0"] = .known(group)
+        return observed
+    }
+
+    @Test(arguments: [nil, "middle"]) func accessDoesNotKeepItsNewVolumeFromBeingCopied(_ middle: String?) throws {
+        let desired = moved(through: middle)
+        var used = Sample.volume(active: true)
+        used.open = true
+        let first = plan(desired, try roomy([used], Sample.export()))
+        #expect(change(first, middle ?? "db2")?.reason == .inUse)
+        #expect(change(first, "db-on-web1", .attachment) != nil)
+        #expect(first.changes.contains { $0.action == .withdraw }, "\(first.changes.map(\.summary))")
+        // What is left in use is nobody's access: the copy is made, and its attachment with it.
+        let second = plan(desired, try roomy([Sample.volume()]))
+        #expect(change(second, "db2")?.action == .create, "\(second.changes.map(\.summary))")
+        #expect(second.steps.contains { if case .export(.createACL) = $0.step { true } else { false } })
+        // Once it is there, nothing is left to do for the volumes.
+        var copies: [LogicalVolume] = []
+        for (number, name) in [middle, "db2"].compactMap(\.self).enumerated() {
+            var copy = Sample.volume(name, uid: Sample.uid(UInt8(number + 5)), active: true)
+            (copy.layout, copy.pool) = (.linear, nil)
+            copies.append(copy)
+        }
+        let third = plan(desired, try roomy([Sample.volume()] + copies))
+        #expect(change(third, "db2")?.action == .unchanged, "\(third.changes.map(\.summary))")
+        #expect(third.steps.allSatisfy { if case .export = $0.step { true } else { false } } && !third.steps.isEmpty)
+    }
+
+    @Test func accessStaysWhereItsNewVolumeWaitsForSomethingElse() throws {
+        var desired = moved(through: nil)
+        desired.volumes["db2"]!.spec.size = Sample.gibi(5)
+        let plan = plan(desired, try roomy([Sample.volume(active: true)], Sample.export()))
+        #expect(change(plan, "db2")?.action == .blocked && change(plan, "db2")?.reason != .inUse)
+        #expect(!plan.changes.contains { $0.action == .withdraw }, "\(plan.changes.map(\.summary))")
+    }
+
     @Test func whatARestoreOrACloneNeedsIsNotDestroyedInTheTrash() throws {
         let marks = Marks(
             uid: Sample.uid(2), role: .snapshot("before"), stack: "default", until: Self.past, origin: Sample.uid)
