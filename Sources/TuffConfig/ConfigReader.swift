@@ -7,16 +7,18 @@ extension ConfigLoader {
     ///
     /// In a directory, files named `*.yaml` and `*.yml` are read in the order of their paths; names that begin with a
     /// dot are skipped. A link is followed to a file of the same tree only, as a mounted ConfigMap has them; one that
-    /// leads out of the tree is an error, and nothing of what it leads to is shown. A link to a directory is never
-    /// followed, and never passed over without a word. A file reached twice is read once. What cannot be read is an
+    /// leads out of the tree, or to something hidden in it, is an error. Nothing of what a link leads to is shown. A
+    /// link to a directory is never followed, and never passed over without a word. A file reached twice is read once. What cannot be read is an
     /// error, so that a set is never smaller than its author meant.
     ///
-    /// - Parameter pruning: what no document declares is about to be removed, so that a directory which is not read is
-    ///   an error rather than a warning.
+    /// - Parameters:
+    ///   - pruning: what no document declares is about to be removed, so that a directory which is not read is an error
+    ///     rather than a warning.
+    ///   - secrets: directories and files in which secrets are and no documents; one that is met is an error.
     package static func read(
-        paths: [String], pruning: Bool = false
+        paths: [String], pruning: Bool = false, secrets: [String] = []
     ) -> (sources: [ConfigSource], diagnostics: [Diagnostic]) {
-        var reader = ConfigReader(pruning: pruning)
+        var reader = ConfigReader(pruning: pruning, secrets: secrets)
         for path in paths where !reader.isFull { reader.read(path) }
         return (reader.sources, reader.diagnostics)
     }
@@ -30,6 +32,13 @@ private struct ConfigReader {
         init(_ status: stat) {
             device = status.st_dev
             inode = status.st_ino
+        }
+
+        /// Of what a path leads to, through links; nil where nothing is there.
+        init?(following path: String) {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return nil }
+            self.init(status)
         }
     }
 
@@ -56,6 +65,8 @@ private struct ConfigReader {
     private static let careful = O_RDONLY | O_NONBLOCK | O_NOCTTY
 
     private let pruning: Bool
+    /// Where secrets are, whatever it is called here.
+    private let secrets: Set<FileID>
     private(set) var sources: [ConfigSource] = []
     private(set) var diagnostics: [Diagnostic] = []
     private var seen: Set<FileID> = []
@@ -63,7 +74,10 @@ private struct ConfigReader {
     private var filesMet = 0
     private(set) var isFull = false
 
-    init(pruning: Bool) { self.pruning = pruning }
+    init(pruning: Bool, secrets: [String]) {
+        self.pruning = pruning
+        self.secrets = Set(secrets.compactMap { FileID(following: $0) })
+    }
 
     mutating func read(_ path: String) {
         if path == "-" { return read(descriptor: STDIN_FILENO, shownAs: "<stdin>") }
@@ -86,6 +100,14 @@ private struct ConfigReader {
     private mutating func readAll(of folder: Folder) {
         guard folder.depth <= Self.maximumDepth else {
             return refuse(folder.path, "is nested more than 64 directories deep")
+        }
+        var status = stat()
+        guard fstat(folder.descriptor, &status) == 0 else {
+            return refuse(folder.path, "cannot be read: \(Self.reason(errno))")
+        }
+        guard !secrets.contains(FileID(status)) else {
+            filesMet += 1
+            return refuseSecret(folder.path)
         }
         guard let names = Self.names(in: folder.descriptor) else {
             return refuse(folder.path, "cannot be read: \(Self.reason(errno))")
@@ -165,6 +187,16 @@ private struct ConfigReader {
                 help: isOutside ? "put the file there, give it to -f by its own path, or make the link relative" : nil)
         }
         defer { close(target) }
+        guard let parts = Self.components(of: target, beneath: folder.root), !parts.contains(where: Self.isHidden)
+        else {
+            return refuseEntry(
+                name, in: folder, "is a link to something hidden, in which there are no documents; it is not followed",
+                rule: "link-to-hidden", help: "put the file there, or give it to -f by its own path")
+        }
+        guard !leadsToSecret(target) else {
+            filesMet += 1
+            return refuseSecret(folder.path(of: name))
+        }
         var expected = stat()
         guard fstat(target, &expected) == 0 else {
             return refuseEntry(name, in: folder, "cannot be read: \(Self.reason(errno))")
@@ -183,7 +215,37 @@ private struct ConfigReader {
         guard fstat(descriptor, &status) == 0, FileID(status) == FileID(expected) else {
             return refuse(folder.path(of: name), "was exchanged while it was read")
         }
-        readOpened(descriptor, shownAs: folder.path(of: name))
+        // Whoever may lay links may not read all that this user may.
+        readOpened(descriptor, shownAs: folder.path(of: name), isQuotable: false)
+    }
+
+    /// The names that lead from an open directory to what is open beneath it, all links followed; nil where that
+    /// cannot be told.
+    private static func components(of descriptor: CInt, beneath root: CInt) -> [Substring]? {
+        guard let top = path(of: root), let place = path(of: descriptor) else { return nil }
+        let above = top.split(separator: "/")
+        let parts = place.split(separator: "/")
+        return parts.starts(with: above) ? Array(parts.dropFirst(above.count)) : nil
+    }
+
+    private static func path(of descriptor: CInt) -> String? {
+        guard let found = realpath("/proc/self/fd/\(descriptor)", nil) else { return nil }
+        defer { free(found) }
+        return String(cString: found)
+    }
+
+    /// A name such as `.git`. Kubernetes' own have two dots: `..data`, `..2026_11_30`.
+    private static func isHidden(_ name: Substring) -> Bool { name.hasPrefix(".") && !name.hasPrefix("..") }
+
+    /// Whether what a link led to lies beneath a root of secrets, or is one.
+    private func leadsToSecret(_ target: CInt) -> Bool {
+        guard !secrets.isEmpty else { return false }
+        guard var place = Self.path(of: target)?[...] else { return true }
+        while !place.isEmpty {
+            if let known = FileID(following: String(place)), secrets.contains(known) { return true }
+            place = place.prefix(upTo: place.lastIndex(of: "/") ?? place.startIndex)
+        }
+        return false
     }
 
     /// A link whose name is no document's: it matters only where a directory is behind it, or nothing any more.
@@ -228,13 +290,14 @@ private struct ConfigReader {
     }
 
     /// A file of a directory. It was a regular one when it was looked at, and must be one still.
-    private mutating func readOpened(_ descriptor: CInt, shownAs path: String) {
+    private mutating func readOpened(_ descriptor: CInt, shownAs path: String, isQuotable: Bool = true) {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             return refuse(path, "is no regular file")
         }
+        guard !secrets.contains(FileID(status)) else { return refuseSecret(path) }
         guard seen.insert(FileID(status)).inserted else { return }
-        read(descriptor: descriptor, shownAs: path)
+        read(descriptor: descriptor, shownAs: path, isQuotable: isQuotable)
     }
 
     private mutating func read(descriptor: CInt, shownAs path: String, isQuotable: Bool = true) {
@@ -274,6 +337,12 @@ private struct ConfigReader {
     }
 
     // MARK: Saying so
+
+    private mutating func refuseSecret(_ path: String) {
+        refuse(
+            path, "lies beneath a root of allow.secrets, where secrets are and no documents; it was not read",
+            rule: "secrets-in-tree", help: "keep documents elsewhere, or name another directory with -f")
+    }
 
     private mutating func refuseEntry(
         _ name: String, in folder: Folder, _ complaint: String, rule: String = "unreadable-file", help: String? = nil

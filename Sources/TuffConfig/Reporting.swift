@@ -31,6 +31,14 @@ final class FileReport {
             return
         }
         left -= 1
+        guard file.isQuotable else {
+            // Nearly every message repeats a word of what it is about.
+            let place = SourceLocation(file: file.path, line: Int(mark.line), column: 1)
+            return diagnostics.append(
+                Diagnostic(
+                    severity, rule: rule, "line \(mark.line) of what this link leads to breaks the rule '\(rule)'",
+                    at: place, help: "give the file that it leads to to -f by its own path to read what is wrong"))
+        }
         diagnostics.append(
             Diagnostic(
                 severity, rule: rule, message, at: file.location(mark), length: max(1, Int(mark.length)),

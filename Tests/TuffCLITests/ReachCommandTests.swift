@@ -78,6 +78,20 @@ import Testing
         }
     }
 
+    @Test func aFolderOfSecretsAmongDocumentsIsNotRead() throws {
+        try configure("allow: {secrets: [\(folder.path)/docs/secrets]}")
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/docs/secrets", withIntermediateDirectories: true, attributes: nil)
+        try folder.write("docs/secrets/web1.yaml", "- \(TestFolder.secret)\n: }", mode: 0o600)
+        symlink("secrets/web1.yaml", "\(folder.path)/docs/x.yaml")
+        for command in ["plan", "apply", "status"] {
+            let ended = try run(command, "-f", "docs")
+            #expect(ended.code == 1, "\(command): \(ended.err)")
+            #expect(ended.err.components(separatedBy: "error[secrets-in-tree]").count == 3, "\(ended.err)")
+            #expect(!(ended.out + ended.err).contains(TestFolder.secret), "\(command)")
+        }
+    }
+
     @Test func aSecretIsNoImage() throws {
         try folder.writeVolume(size: "1Mi, source: {image: {path: \(folder.path)/secret, format: raw}}")
         let plan = try run("plan", "-f", "volumes.yaml")

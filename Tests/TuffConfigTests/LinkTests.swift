@@ -124,6 +124,54 @@ import TuffModel
         await exchange.value
     }
 
+    /// `.git/config` holds tokens, and is a file of the tree that a pusher did not write.
+    @Test(arguments: [".git/config", "loop/config", "sub/.hidden", ".git/sub/../config"])
+    func aLinkToSomethingHiddenIsAnErrorThatQuotesNothing(_ target: String) throws {
+        let tree = try TemporaryDirectory()
+        try tree.write("good.yaml", "# nothing\n")
+        try tree.write(".git/config", Self.secret)
+        try tree.write(".git/sub/x", Self.secret)
+        try tree.write("sub/.hidden", Self.secret)
+        try tree.link("loop", to: ".git")
+        try tree.link("x.yaml", to: target)
+        let (sources, diagnostics) = read(tree.path)
+        #expect(sources.map(\.path) == ["\(tree.path)/good.yaml"])
+        #expect(diagnostics.filter { $0.severity == .error }.map(\.rule) == ["link-to-hidden"])
+        #expect(!said(tree.path).contains("canary"))
+    }
+
+    /// Neither excerpts nor messages repeat it: each of these texts is quoted by one rule where it is no link.
+    @Test(arguments: [
+        "canary: 1\n", "a: b: canary\n", "kind: canary\n", "kind: [*canary]\n", "kind: !canary x\n",
+        "apiVersion: tuff.dev/v1\nkind: Volume\nmetadata: {name: canary_x}\nspec: {size: canary}\n",
+        "apiVersion: tuff.dev/v1\nkind: Volume\nmetadata: {name: x}\nspec: {size: 1Gi, pool: p, canary: 1}\n",
+    ])
+    func whatALinkLeadsToIsNotQuoted(_ text: String) throws {
+        let tree = try TemporaryDirectory()
+        try tree.write("notes/plain.txt", text)
+        try tree.link("x.yaml", to: "notes/plain.txt")
+        let shown = said(tree.path)
+        #expect(shown.contains("error[") && shown.contains("x.yaml:"), "\(shown)")
+        #expect(!shown.contains("canary"), "\(shown)")
+    }
+
+    @Test func secretsInTheTreeAreRefusedWhateverTheyAreCalled() throws {
+        let outer = try TemporaryDirectory()
+        try outer.write("tree/good.yaml", "# nothing\n")
+        try outer.write("tree/private/web1", Self.secret)
+        try outer.write("tree/private/sub/y.yaml", Self.secret)
+        try outer.write("tree/one.yaml", Self.secret)
+        try outer.link("tree/x.yaml", to: "private/sub/y.yaml")
+        try outer.link("roots", to: "tree/private")
+        let roots = ["\(outer.path)/roots", "\(outer.path)/tree/one.yaml", "\(outer.path)/absent"]
+        let (sources, diagnostics) = ConfigLoader.read(paths: ["\(outer.path)/tree"], secrets: roots)
+        #expect(sources.map(\.path) == ["\(outer.path)/tree/good.yaml"])
+        #expect(diagnostics.map(\.rule) == Array(repeating: "secrets-in-tree", count: 3))
+        #expect(
+            diagnostics.map(\.location.file)
+                == ["one.yaml", "private", "x.yaml"].map { "\(outer.path)/tree/\($0)" })
+    }
+
     /// A shell's pattern names links as well as files.
     @Test func aLinkThatIsNamedIsReadAndNotQuoted() throws {
         let outer = try TemporaryDirectory()

@@ -19,11 +19,12 @@ struct Documents {
         _ paths: [String], under config: ControllerConfig?, style: Style, consequence: String, pruning: Bool = false
     ) throws(Failure) -> Documents {
         if let config { try refuseSecrets(paths, config) }
-        let (sources, diagnostics) = ConfigLoader.read(paths: paths, pruning: pruning)
+        let (sources, diagnostics) = ConfigLoader.read(
+            paths: paths, pruning: pruning, secrets: config?.allow.secrets ?? [])
         return try link(sources, earlier: diagnostics, style: style, consequence: consequence)
     }
 
-    /// An excerpt beside an error would show them.
+    /// An excerpt beside an error would show them. Roots of secrets beneath a path the reader refuses as it meets them.
     private static func refuseSecrets(_ paths: [String], _ config: ControllerConfig) throws(Failure) {
         func real(_ path: String) -> String {
             guard let found = realpath(path, nil) else { return path }

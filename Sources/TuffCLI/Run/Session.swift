@@ -76,7 +76,9 @@ extension GlobalOptions {
         let (sources, earlier) = ConfigLoader.read(paths: [path])
         var diagnostics = earlier
         var loaded: ControllerConfig?
-        if let source = sources.first, sources.count == 1 {
+        if var source = sources.first, sources.count == 1 {
+            // The administrator's own, which nobody else may write, through a link or not.
+            source.isQuotable = true
             let result = ConfigLoader.loadController(
                 source, defaultNode: node, toleratesFormer: toleratesFormer)
             loaded = result.config

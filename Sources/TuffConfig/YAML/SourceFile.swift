@@ -5,8 +5,8 @@ package struct ConfigSource: Sendable, Codable, Equatable {
     /// The path as the user gave it, or as it was found beneath a directory that they gave.
     package var path: String
     package var text: [UInt8]
-    /// Whether messages may repeat lines of it. Not where a link led to it, which somebody may have laid so that they
-    /// do.
+    /// Whether messages may repeat anything of it. Not where a link led to it, which somebody may have laid so that
+    /// they do.
     package var isQuotable = true
 
     package init(path: String, text: [UInt8], isQuotable: Bool = true) {
@@ -30,7 +30,7 @@ struct Mark: Hashable, Sendable {
 final class SourceFile {
     let path: String
     let text: [UInt8]
-    private let isQuotable: Bool
+    let isQuotable: Bool
     private lazy var lineStarts: [Int] = Self.findLines(text)
     private var lastExcerpt: (line: Int, text: String?)?
 
