@@ -6,8 +6,9 @@ import TuffModel
 
 /// An image file, opened for reading beneath the roots of images, as `PathWalk` says.
 ///
-/// Anybody may write to it: what it holds is copied, and nothing in it is believed. It is one and the same file from its
-/// opening to the end, and `requireUnchanged` tells whether somebody wrote to it meanwhile.
+/// It belongs to root or the user we run as, and nobody else may write it; on an NFS mount the server says so. What it
+/// holds comes from elsewhere all the same: it is copied, and nothing in it is believed. It is one and the same file from
+/// its opening to the end, and `requireUnchanged` tells whether somebody wrote to it meanwhile.
 final class OpenedImage: ImageFile {
     let length: UInt64
     private let path: String

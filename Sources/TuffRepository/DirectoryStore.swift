@@ -34,7 +34,12 @@ package final class DirectoryStore: Store {
 
     package func list(_ directory: String) throws(RepositoryError) -> [StoredFile] {
         let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0, let stream = fdopendir(descriptor) else {
+        let opened = descriptor >= 0 ? fdopendir(descriptor) : nil
+        guard let stream = opened else {
+            let number = errno
+            if descriptor >= 0 { close(descriptor) }
+            // Closing must not hide why.
+            errno = number
             // Of the directories of packs those are there that were needed; all others every repository has.
             guard errno == ENOENT else { throw opening(directory) }
             if !Self.directories.contains(directory) { return [] }
