@@ -120,6 +120,7 @@ extension Oracle {
         func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
         let mine = view.objects.filter { $0.uid != nil && $0.stack == intent.stack }
         found += policiesSettled(mine, intent, blocked) + temporariesSettled(mine, blocked)
+        found += growthsSettled(view, mine, blocked)
         var count: [String: Int] = [:]
         for object in mine where !blocked.contains(object.label) && !object.isTemporary {
             if object.isLive {

@@ -1,6 +1,9 @@
 /// Snapshots that serve a copy of a volume in use: taken for one that is being filled, and gone with the last need for them.
 extension OracleObject {
     var isTemporary: Bool { mark("temp") != nil }
+
+    /// Extents on their way to the thick volume of which this is the uid: taken, wiped, and joined or given back.
+    var grownVolume: String? { name.hasPrefix("x-") && tags == ["tuff-growth"] ? String(name.dropFirst(2)) : nil }
 }
 
 extension Oracle {
@@ -40,6 +43,13 @@ extension Oracle {
         else { return [] }
         return contents[source]?.contains(content) == true
             ? [] : [Violation(.bytes, "\(new.place) is shown, and \(source) never held what it holds")]
+    }
+
+    /// Nothing that was taken to grow a volume is left, but for a growth that the pass said it could not finish.
+    func growthsSettled(_ view: OracleView, _ mine: [OracleObject], _ blocked: Set<String>) -> [Violation] {
+        view.objects.filter { room in
+            mine.contains { $0.uid == room.grownVolume && room.grownVolume != nil && !blocked.contains($0.label) }
+        }.map { Violation(.leaks, "\($0.place) is left of a growth") }
     }
 
     /// None is left, but for a copy that the pass said it could not finish.

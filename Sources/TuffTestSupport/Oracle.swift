@@ -217,7 +217,9 @@ package struct Oracle: Sendable {
     private func foreign(
         _ old: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent
     ) -> [Violation] {
-        guard var new = after.object(old.key) else { return [Violation(.foreign, "\(old.place) is gone")] }
+        guard var new = after.object(old.key) else {
+            return old.grownVolume == nil ? [Violation(.foreign, "\(old.place) is gone")] : []
+        }
         if new.home.hasPrefix("/") {
             if let uid = new.uid, !before.objects.contains(where: { $0.uid == uid }) {
                 return [Violation(.foreign, "\(old.place) is somebody's and is claimed by \(uid)")]
