@@ -71,8 +71,11 @@ extension PlanningPass {
         source.sharesBlocks = sharesBlocks(pool, with: stored)
         if case .thick = pool.backend, stored.backend == pool.backend { source.sharesBlocks = sharingBlocks }
         var obstacle =
-            suspension(of: stored) ?? stored.breakage
-            ?? (source.sharesBlocks ? unfinishedContent(stored) : transferObstacle(stored, into: pool))
+            suspension(of: stored)
+            ?? (source.sharesBlocks
+                ? stored.breakage ?? unfinishedContent(stored)
+                // Its bytes are read, for which all that it stands on has to be there.
+                : stored.refusal ?? transferObstacle(stored, into: pool))
         // Bytes are read from what does not change meanwhile: a snapshot, or a volume that nobody has or gets.
         if obstacle == nil, !source.sharesBlocks, let usage = usage(of: stored) {
             source.room = temporaryRoom(stored)
