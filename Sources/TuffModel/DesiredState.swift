@@ -96,4 +96,21 @@ package struct ControllerConfig: Hashable, Codable, Sendable {
         self.tgtControlPort = tgtControlPort
         self.guardLimits = guardLimits
     }
+
+    private enum FormerKeys: String, CodingKey { case allowedRoots }
+
+    /// Inventories and plans of earlier versions have roots for paths of all sorts in the place of `allow`.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        node = try container.decode(String.self, forKey: .node)
+        portals = try container.decode([Portal].self, forKey: .portals)
+        iqnBase = try container.decode(String.self, forKey: .iqnBase)
+        let roots = try decoder.container(keyedBy: FormerKeys.self).decodeIfPresent([String].self, forKey: .allowedRoots)
+        allow =
+            try container.decodeIfPresent(Reach.self, forKey: .allow) ?? roots.map(Reach.init(everythingBeneath:))
+            ?? Reach()
+        targetDriver = try container.decode(TargetDriver.self, forKey: .targetDriver)
+        tgtControlPort = try container.decode(Int.self, forKey: .tgtControlPort)
+        guardLimits = try container.decode(GuardLimits.self, forKey: .guardLimits)
+    }
 }

@@ -76,7 +76,9 @@ extension PlanningPass {
         }
         let obstacle =
             door.obstacle(to: .thick(group: group.name)) ?? PoolState.obstacle(of: group)
-            ?? ImportSurvey.unfit(found, in: group).map { Obstacle(.notSupportedYet, "\(adoption.location) \($0)") }
+            ?? ImportSurvey.unfit(found, in: group, health(of: group)).map {
+                Obstacle(.notSupportedYet, "\(adoption.location) \($0)")
+            }
             ?? adoptedNameObstacle(resource, marks)
         if let obstacle { return addBlocked(resource, obstacle) }
         builder.add(
@@ -90,6 +92,14 @@ extension PlanningPass {
                     .volumeGroup(adoption.group)
                 )
             ])
+    }
+
+    /// Made once for each group: it looks at all of its volumes.
+    private mutating func health(of group: VolumeGroup) -> StorageHealth {
+        if let known = healths[group.name] { return known }
+        let health = StorageHealth(group)
+        healths[group.name] = health
+        return health
     }
 
     private mutating func addBlocked(_ resource: ResourceID, _ obstacle: Obstacle) {

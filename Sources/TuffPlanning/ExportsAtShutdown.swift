@@ -48,13 +48,11 @@ extension PlanningPass {
                     "\(strangers.joined(separator: ", ")) may use \(iqn) by an ACL that Tuff did not make; remove that "
                         + "by hand"))
         }
-        if target == nil,
-            let user = targets.values.first(where: { $0.luns.contains { $0.backstore == uid.backstoreName } })
-        {
+        if target == nil, let user = otherUser(of: uid, besides: nil) {
             return block(
                 uid,
                 Obstacle(
-                    .notOurs, "\(user.iqn) hands it out beside what Tuff did not make; remove that LUN by hand"))
+                    .notOurs, "\(user) hands it out beside what Tuff did not make; remove that LUN by hand"))
         }
         let withdrawal = ExportWithdrawal(
             of: uid, target: target, backstore: backstore, access: granted.sorted { $0.initiator < $1.initiator },

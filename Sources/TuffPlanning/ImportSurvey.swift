@@ -96,14 +96,14 @@ package struct ImportSurvey: Equatable, Sendable {
     }
 
     /// What about a logical volume keeps it from being handed out as a volume of Tuff's; nil: nothing does.
-    static func unfit(_ volume: LogicalVolume, in group: VolumeGroup) -> String? {
+    static func unfit(_ volume: LogicalVolume, in group: VolumeGroup, _ health: StorageHealth) -> String? {
         if volume.layout == .thinPool { return "is a thin pool; its volumes are imported, and it becomes their Pool" }
         if volume.layout != .striped, let what = volume.layout.special {
             return "is \(what), and this version takes over linear, striped and thin volumes only"
         }
         if volume.isThickSnapshot, let origin = volume.origin { return "is a snapshot of \(group.name)/\(origin)" }
         if volume.suspended { return "is suspended in the device mapper, so every access to it hangs" }
-        let faults = StorageHealth(group).faults(of: volume)
+        let faults = health.faults(of: volume)
         let fault = faults.filter {
             $0.gravity >= .impaired && $0.reason != .readOnly && $0.cause != .group(group.name)
         }.worst
@@ -154,10 +154,11 @@ struct ImportPass {
                 survey.refused.append(
                     ImportSurvey.Refusal(what: "volume group \(name)", reason: "could not be observed: \(error)"))
             case .known(let group):
+                let health = StorageHealth(group)
                 for volume in group.logicalVolumes.sorted(by: { $0.name < $1.name })
                 where selection.includes(volume, in: name) {
                     found.formUnion([volume.name, "\(name)/\(volume.name)"])
-                    look(at: volume, in: group)
+                    look(at: volume, in: group, health)
                 }
             }
         }
@@ -190,7 +191,7 @@ struct ImportPass {
         }.keys.sorted()
     }
 
-    private mutating func look(at volume: LogicalVolume, in group: VolumeGroup) {
+    private mutating func look(at volume: LogicalVolume, in group: VolumeGroup, _ health: StorageHealth) {
         let place = "\(group.name)/\(volume.name)"
         var marks: Marks?
         switch Marks.read(volume.tags) {
@@ -205,7 +206,7 @@ struct ImportPass {
             }
             marks = found
         }
-        if marks == nil, let reason = obstacle(volume, group) {
+        if marks == nil, let reason = obstacle(volume, group, health) {
             // Pools are written as such; only who asks for one is told.
             if volume.layout == .thinPool, !selection.isNamed(volume, in: group.name) { return }
             return refuse(place, reason)
@@ -213,8 +214,8 @@ struct ImportPass {
         take(volume, group, marks)
     }
 
-    private func obstacle(_ volume: LogicalVolume, _ group: VolumeGroup) -> String? {
-        if let reason = ImportSurvey.unfit(volume, in: group) { return reason }
+    private func obstacle(_ volume: LogicalVolume, _ group: VolumeGroup, _ health: StorageHealth) -> String? {
+        if let reason = ImportSurvey.unfit(volume, in: group, health) { return reason }
         if let obstacle = PoolState.obstacle(of: group) { return "cannot be changed: \(obstacle.sentence)" }
         let isCinders = volume.name.hasPrefix("volume-")
         // A document names it as well as a person does.

@@ -99,6 +99,15 @@ extension Ledger {
         record(next)
     }
 
+    /// Forgets that a logical volume was larger: a person gives its end up. A file's own marks say it too, and it is
+    /// made as long as they say by hand.
+    /// - Returns: false where it is not shorter than the ledger remembers, and nothing changes.
+    package mutating func acceptSize(of stored: StoredVolume) -> Bool {
+        guard stored.isTruncated, stored.location.isBlockDevice else { return false }
+        for index in entries.indices where entries[index].uid == stored.uid { entries[index].size = stored.size }
+        return true
+    }
+
     /// How many former names of a volume are remembered.
     private static let mostFormerNames = 4
 

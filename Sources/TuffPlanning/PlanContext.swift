@@ -41,4 +41,16 @@ package struct Consent: Hashable, Codable, Sendable {
     package var allowPoolCreate = false
 
     package init() {}
+
+    /// Plans of earlier versions do not say what these did not know.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        prune = try container.decode(Bool.self, forKey: .prune)
+        allowDestroy = try container.decode(Bool.self, forKey: .allowDestroy)
+        allowRemovals = try container.decodeIfPresent(Int.self, forKey: .allowRemovals)
+        runDue = try container.decode(Bool.self, forKey: .runDue)
+        recreate = try container.decode([ResourceID].self, forKey: .recreate)
+        allowBlank = try container.decodeIfPresent([ResourceID].self, forKey: .allowBlank) ?? []
+        allowPoolCreate = try container.decode(Bool.self, forKey: .allowPoolCreate)
+    }
 }

@@ -32,6 +32,8 @@ struct PlanningPass {
     let inventory: Observation<TargetInventory>
     let targets: [String: ObservedTarget]
     let backstores: [String: ObservedBackstore]
+    /// The targets that hand out each backstore, sorted.
+    let users: [String: [String]]
     /// Pools of this node, by name; other nodes' pools are not there.
     var pools: [String: PoolState] = [:]
     /// The first volume group, directory or pool that could not be observed, and so may hold anything.
@@ -82,6 +84,8 @@ struct PlanningPass {
     /// What goes of volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
+    /// Of groups whose volumes are adopted, by name.
+    var healths: [String: StorageHealth] = [:]
     /// Room of pools that what is being planned has taken.
     var held: [HeldRoom] = []
 
@@ -112,7 +116,16 @@ struct PlanningPass {
         unseenStorage = Self.unseen(observed, desired)
         for target in inventory.value?.targets ?? [] { Self.listen(target.iqn, target.portals, &listening) }
         secretUses = SecretUses(desired, observed)
+        users = Self.users(targets)
         backstores = Dictionary(inventory.value?.backstores.map { ($0.name, $0) } ?? []) { first, _ in first }
+    }
+
+    private static func users(_ targets: [String: ObservedTarget]) -> [String: [String]] {
+        var users: [String: [String]] = [:]
+        for (iqn, target) in targets.sorted(by: { $0.key < $1.key }) {
+            for name in Set(target.luns.compactMap(\.backstore)) { users[name, default: []].append(iqn) }
+        }
+        return users
     }
 
     /// A group that hangs may hold a volume whose document has just named another pool, declared or not any more. A

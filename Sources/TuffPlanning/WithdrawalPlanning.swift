@@ -103,9 +103,7 @@ extension PlanningPass {
 
     /// Another target that hands out a volume's backstore.
     func otherUser(of uid: UID, besides iqn: String?) -> String? {
-        targets.values.filter { target in
-            target.iqn != iqn && target.luns.contains { $0.backstore == uid.backstoreName }
-        }.map(\.iqn).min()
+        users[uid.backstoreName]?.first { $0 != iqn }
     }
 
     /// Whether this access is what an attachment declares, or what one is about to replace. Without marks any attachment

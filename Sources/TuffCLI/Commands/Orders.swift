@@ -128,6 +128,13 @@ struct Forget: AsyncParsableCommand {
         }
         let index = StorageIndex(observed)
         if let uid = entry.uid, let stored = index.bearer(of: uid) {
+            if ledger.acceptSize(of: stored) {
+                try pass.save(ledger)
+                return try Console.data(
+                    Layout.printable(
+                        "forgotten: that \(stored.location) was larger; \(resource) has "
+                            + "\(stored.size.map { "\($0)" } ?? "nothing")") + "\n")
+            }
             throw Failure(
                 "\(resource) is not lost: it is \(stored.location); nothing was changed",
                 help: "'tuff release \(resource)' lets go of what is there")
