@@ -105,7 +105,8 @@ package struct ControllerConfig: Hashable, Codable, Sendable {
         node = try container.decode(String.self, forKey: .node)
         portals = try container.decode([Portal].self, forKey: .portals)
         iqnBase = try container.decode(String.self, forKey: .iqnBase)
-        let roots = try decoder.container(keyedBy: FormerKeys.self).decodeIfPresent([String].self, forKey: .allowedRoots)
+        let former = try decoder.container(keyedBy: FormerKeys.self)
+        let roots = try former.decodeIfPresent([String].self, forKey: .allowedRoots)
         allow =
             try container.decodeIfPresent(Reach.self, forKey: .allow) ?? roots.map(Reach.init(everythingBeneath:))
             ?? Reach()

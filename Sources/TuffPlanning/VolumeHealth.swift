@@ -84,10 +84,9 @@ extension PlanningPass {
     }
 
     /// Growth takes extents, wipes them and joins them to a linear volume by their numbers; LVM would want them
-    /// otherwise for anything else. Where a pool wipes nothing, LVM grows the volume as it knows how to.
+    /// otherwise for anything else.
     func layoutObstacle(toGrow stored: StoredVolume) -> Obstacle? {
-        guard case .thick = stored.backend, poolsByBackend[stored.backend]?.wipe != LVMPoolSpec.Wipe.none,
-            case .logicalVolume(let name, let volume) = stored.location,
+        guard case .thick = stored.backend, case .logicalVolume(let name, let volume) = stored.location,
             case .known(let group?) = observed.volumeGroups[name],
             let what = group.logicalVolumes.first(where: { $0.name == volume })?.layout.special
         else { return nil }

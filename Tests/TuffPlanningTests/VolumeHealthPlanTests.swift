@@ -161,19 +161,6 @@ import TuffTestSupport
         #expect(change(trash)?.action == .trash && !trash.isEmpty, "\(trash.changes)")
     }
 
-    /// Nothing has to be wiped there, so LVM grows the volume by itself.
-    @Test(arguments: [LogicalVolume.Layout.striped, .raid1, .raid5])
-    func whereNothingIsWipedLVMGrowsWhatItMade(_ layout: LogicalVolume.Layout) throws {
-        var lvm = LVMPoolSpec(volumeGroup: "vg0")
-        lvm.wipe = .none
-        var larger = thickDesired()
-        larger.pools["fast"] = Sample.declared("fast", PoolSpec(backend: .lvm(lvm)))
-        larger.volumes["db"]?.spec.size = Sample.gibi(12)
-        let growth = plan(larger, observed { $0.logicalVolumes[1] = thick(layout) })
-        #expect(change(growth)?.reason != .notSupportedYet, "\(growth.changes)")
-        #expect(growth.steps.contains { if case .volume(.extend) = $0.step { true } else { false } })
-    }
-
     /// As fast as there are volumes: what is known of their group is made out once and not for each.
     @Test func anImportOfALargeGroupLooksAtItOnce() {
         let volumes = (0..<4000).map { number in
