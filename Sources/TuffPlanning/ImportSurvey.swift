@@ -111,6 +111,20 @@ package struct ImportSurvey: Equatable, Sendable {
     }
 }
 
+/// What all volumes of one group ask for: made out once, since each of them would look at all the others.
+private struct GroupLook {
+    let health: StorageHealth
+    /// Names of copy-on-write snapshots by their origin's.
+    let snapshots: [String: [String]]
+
+    init(_ group: VolumeGroup) {
+        health = StorageHealth(group)
+        snapshots = Dictionary(
+            grouping: group.logicalVolumes.filter { $0.origin != nil && $0.layout != .thin }, by: { $0.origin! }
+        ).mapValues { $0.map(\.name) }
+    }
+}
+
 struct ImportPass {
     let selection: ImportSelection
     let observed: ObservedState
@@ -154,11 +168,11 @@ struct ImportPass {
                 survey.refused.append(
                     ImportSurvey.Refusal(what: "volume group \(name)", reason: "could not be observed: \(error)"))
             case .known(let group):
-                let health = StorageHealth(group)
+                let look = GroupLook(group)
                 for volume in group.logicalVolumes.sorted(by: { $0.name < $1.name })
                 where selection.includes(volume, in: name) {
                     found.formUnion([volume.name, "\(name)/\(volume.name)"])
-                    look(at: volume, in: group, health)
+                    self.look(at: volume, in: group, look)
                 }
             }
         }
@@ -191,7 +205,7 @@ struct ImportPass {
         }.keys.sorted()
     }
 
-    private mutating func look(at volume: LogicalVolume, in group: VolumeGroup, _ health: StorageHealth) {
+    private mutating func look(at volume: LogicalVolume, in group: VolumeGroup, _ look: GroupLook) {
         let place = "\(group.name)/\(volume.name)"
         var marks: Marks?
         switch Marks.read(volume.tags) {
@@ -206,12 +220,12 @@ struct ImportPass {
             }
             marks = found
         }
-        if marks == nil, let reason = obstacle(volume, group, health) {
+        if marks == nil, let reason = obstacle(volume, group, look.health) {
             // Pools are written as such; only who asks for one is told.
             if volume.layout == .thinPool, !selection.isNamed(volume, in: group.name) { return }
             return refuse(place, reason)
         }
-        take(volume, group, marks)
+        take(volume, group, marks, look.snapshots[volume.name] ?? [])
     }
 
     private func obstacle(_ volume: LogicalVolume, _ group: VolumeGroup, _ health: StorageHealth) -> String? {
@@ -231,7 +245,9 @@ struct ImportPass {
         survey.refused.append(ImportSurvey.Refusal(what: place, reason: reason))
     }
 
-    private mutating func take(_ volume: LogicalVolume, _ group: VolumeGroup, _ marks: Marks?) {
+    private mutating func take(
+        _ volume: LogicalVolume, _ group: VolumeGroup, _ marks: Marks?, _ snapshots: [String]
+    ) {
         let origin = "\(group.name)/\(volume.name)"
         let document = declared[origin]
         let backend: StorageBackend =
@@ -244,7 +260,6 @@ struct ImportPass {
         found.isDeclared = document != nil || marks.map { desired.volumes[$0.name] != nil } == true
         found.isAdopted = marks != nil
         if let origin = volume.origin { found.notes.append("began as a snapshot of \(group.name)/\(origin)") }
-        let snapshots = group.logicalVolumes.filter { $0.origin == volume.name && $0.layout != .thin }.map(\.name)
         if !snapshots.isEmpty {
             found.notes.append(
                 "has copy-on-write snapshots of somebody's: \(snapshots.sorted().joined(separator: ", "))")
