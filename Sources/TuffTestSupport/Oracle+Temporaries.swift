@@ -4,6 +4,13 @@ extension OracleObject {
 
     /// Extents on their way to the thick volume of which this is the uid: taken, wiped, and joined or given back.
     var grownVolume: String? { name.hasPrefix("x-") && tags == ["tuff-growth"] ? String(name.dropFirst(2)) : nil }
+
+    /// Extents of a growth are activated and wiped; nothing else about them may change.
+    mutating func takeUse(of old: OracleObject) {
+        active = old.active
+        content = old.content
+        showsEarlierData = old.showsEarlierData
+    }
 }
 
 extension Oracle {

@@ -234,6 +234,7 @@ package struct Oracle: Sendable {
             new.tags = new.foreignTags
         }
         if case .thinPool? = before.world.lvm[old.home, old.name]?.kind { new.active = old.active }
+        if old.grownVolume != nil { new.takeUse(of: old) }
         return new == old ? [] : [Violation(.foreign, "\(old.place) is now \(new)")]
     }
 

@@ -166,9 +166,10 @@ extension LVMDriver {
         case .wipeExtents(_, let uid, let wipe):
             return wipe.method.map { [.wipeExtents(group: group, uid: uid, $0)] } ?? []
         case .joinExtents(_, let uid, let uuid, let from, let to):
+            let still = HostAction.require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from))
+            // Asked again at the end: removing the holder takes its time, and lvextend(8) takes a name and no selection.
             return [
-                .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: from)),
-                .require(.wipedExtents(group: group, uid: uid)), removal(uid),
+                still, .require(.wipedExtents(group: group, uid: uid)), removal(uid), still,
                 .joinExtents(group: group, name: name, uid: uid, to: to),
             ]
         default: return []
