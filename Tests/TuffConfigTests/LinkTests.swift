@@ -3,6 +3,7 @@ import Glibc
 import Testing
 import TuffConfig
 import TuffModel
+import TuffTestSupport
 
 /// Who may push to a tree of documents may lay links in it.
 @Suite struct LinkTests {
@@ -106,8 +107,8 @@ import TuffModel
         try outer.link("link", to: "\(outer.path)/outside")
         try outer.link("link.yaml", to: "\(outer.path)/outside/x.yaml")
         let path = outer.path
-        let exchange = Task.detached {
-            while !Task.isCancelled {
+        let exchange = Beside { goesOn in
+            while goesOn() {
                 for (link, own) in [("link", "tree/sub"), ("link.yaml", "tree/y.yaml")] {
                     rename("\(path)/\(own)", "\(path)/aside")
                     rename("\(path)/\(link)", "\(path)/\(own)")
@@ -120,8 +121,7 @@ import TuffModel
             let (sources, _) = read("\(path)/tree")
             #expect(sources.allSatisfy { $0.text == Array("# nothing\n".utf8) })
         }
-        exchange.cancel()
-        await exchange.value
+        await exchange.end()
     }
 
     /// `.git/config` holds tokens, and is a file of the tree that a pusher did not write.

@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 /// Every component of a path belongs to root or to us, and nobody else may write it. The folders of these tests lie
 /// below a sticky /tmp of root.
@@ -238,13 +239,12 @@ struct PathWalkTests {
         symlink(folder.at("theirs"), evil)
         chmod(folder.at("roots/images"), 0o1777)
         lchown(evil, 4711, 0)
-        let racer = Task.detached {
-            while !Task.isCancelled {
+        let racer = Beside { goesOn in
+            while goesOn() {
                 rename(alice, away)
                 rename(evil, alice)
                 rename(alice, evil)
                 rename(away, alice)
-                await Task.yield()
             }
         }
         var opened = 0, refused = 0
@@ -260,8 +260,7 @@ struct PathWalkTests {
                 refused += 1
             }
         }
-        racer.cancel()
-        await racer.value
+        await racer.end()
         #expect(opened > 0 && refused > 0)
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 import TuffModel
+import TuffTestSupport
 
 @testable import TuffHost
 
@@ -31,9 +32,9 @@ struct StateFileTests {
     func race() async throws {
         let state = folder.at("state"), elsewhere = folder.at("elsewhere")
         try #require(mkdir(elsewhere, 0o700) == 0)
-        let racer = Task.detached {
+        let racer = Beside { goesOn in
             var round = 0
-            while !Task.isCancelled {
+            while goesOn() {
                 rename(state, "\(state)-\(round)")
                 symlink(elsewhere, state)
                 unlink(state)
@@ -48,8 +49,7 @@ struct StateFileTests {
             if let lock = try? HostLock.acquire(path: "\(state)/lock", purpose: "race") { lock.release() }
             await Task.yield()
         }
-        racer.cancel()
-        await racer.value
+        await racer.end()
         #expect(written > 0)
         for name in ["ledger", "ledger.new", "lock"] { #expect(access("\(elsewhere)/\(name)", F_OK) != 0, "\(name)") }
     }

@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 @Suite("Actions on trees and files", .serialized)
 struct TreeVerbTests {
@@ -193,13 +194,12 @@ struct TreeVerbTests {
         folder.directory("pool/inner")
         symlink(outside.path, folder.at("pool/trap"))
         let inner = folder.at("pool/inner"), trap = folder.at("pool/trap"), spare = folder.at("pool/spare")
-        let racer = Task.detached {
-            while !Task.isCancelled {
+        let racer = Beside { goesOn in
+            while goesOn() {
                 rename(inner, spare)
                 rename(trap, inner)
                 rename(inner, trap)
                 rename(spare, inner)
-                await Task.yield()
             }
         }
         for round in 0..<300 {
@@ -208,8 +208,7 @@ struct TreeVerbTests {
             _ = await fails(.writeAttribute(pool("inner/victim"), "overwritten", verify: false))
             _ = await fails(.setMode(pool("inner/victim"), 0o777))
         }
-        racer.cancel()
-        await racer.value
+        await racer.end()
         #expect(outside.names() == ["victim"])
         #expect(outside.read("victim") == "precious")
         #expect(outside.mode("victim") == 0o644)

@@ -110,11 +110,11 @@ struct LeaseTests {
         #expect(store.files.count == 1)
         let prune = own(.exclusive)
         // Longer than a busy machine keeps a test from its turn.
-        let waiting = Task.detached { try Lease.take(prune, in: store, waiting: .seconds(600)) }
+        let waiting = Beside { _ in Result { try Lease.take(prune, in: store, waiting: .seconds(600)) } }
         while store.files.count < 2 { try await Task.sleep(for: .milliseconds(1)) }
         #expect(isLocked { _ = try Lease.take(own(.shared), in: store) }, "prune is next")
         backup.giveBack()
-        try await waiting.value.giveBack()
+        try await waiting.value.get().giveBack()
         #expect(store.files.isEmpty)
     }
 

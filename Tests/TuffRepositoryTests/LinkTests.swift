@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import TuffTestSupport
 
 @testable import TuffRepository
 
@@ -103,9 +104,9 @@ struct LinkTests {
         let place = try Place()
         let packs = "\(place.folder.path)/r/packs"
         let before = try place.state()
-        let racer = Task.detached {
+        let racer = Beside { goesOn in
             var round = 0
-            while !Task.isCancelled {
+            while goesOn() {
                 // The directory that a file was just put into goes, a link comes, and goes.
                 rename("\(packs)/ab", "\(packs)/gone-\(round)")
                 symlink(place.outside, "\(packs)/ab")
@@ -125,8 +126,7 @@ struct LinkTests {
             try? place.store.remove(path)
             await Task.yield()
         }
-        racer.cancel()
-        await racer.value
+        await racer.end()
         #expect(placed > 0, "\(placed) placed, \(refused) refused")
         #expect(try place.state() == before)
     }
