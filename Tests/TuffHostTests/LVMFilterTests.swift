@@ -139,7 +139,7 @@ import TuffTestSupport
         #expect(try filter.settings(passingOver: Self.many(300)).utf8.count < LVMFilter.limit)
     }
 
-    /// LVM itself would say "Failed to create regex device filter", or nothing would start at all.
+    /// LVM would run out of memory over it, or not be started at all (E2BIG).
     @Test func whatIsTooLongIsSaidWithWhatToDo() throws {
         let filter = LVMFilter(global: Self.accepting, local: Self.accepting)
         let error = try #require(throws: HostError.self) { try filter.settings(passingOver: Self.many(1_000)) }
