@@ -12,8 +12,8 @@ package enum LVMView: String, Codable, Sendable {
     /// Logical volumes too, except those that somebody exports or holds open, and those that bear a mark of Tuff's:
     /// what is in them was written by an initiator.
     case volumes
-    /// Every device there is, whatever filters and the devices file say. To tell what is hidden from what is not there,
-    /// and for nothing else.
+    /// Every device there is, whatever filters and the devices file say, except the volumes that bear a mark of
+    /// Tuff's. To tell what is hidden from what is not there, and for nothing else.
     case everything
 }
 
@@ -47,13 +47,20 @@ final class LVMHost: Sendable {
     private struct Known {
         /// Nil: not read yet. An empty one within: a file cannot be read.
         var names: Set<String>??
-        var look: (outlook: LVMOutlook, globalFilter: String?)?
+        var look: (outlook: LVMOutlook, filter: LVMFilter)?
     }
 
     private let directory: String
+    private let volumes: @Sendable () -> [LogicalVolumeDevice]
     private let known = Mutex(Known())
 
-    init(directory: String) { self.directory = directory }
+    /// - Parameter volumes: finds those that are active.
+    init(
+        directory: String, volumes: @escaping @Sendable () -> [LogicalVolumeDevice] = { LogicalVolumeDevice.all }
+    ) {
+        self.directory = directory
+        self.volumes = volumes
+    }
 
     /// The settings in the machine's files that Tuff sets otherwise or has to know. Nil: a file cannot be read.
     private var names: Set<String>? {
@@ -73,16 +80,17 @@ final class LVMHost: Sendable {
         try await look(commands).outlook
     }
 
-    private func look(_ commands: CommandRunner) async throws(HostError) -> (outlook: LVMOutlook, globalFilter: String?)
-    {
+    private func look(_ commands: CommandRunner) async throws(HostError) -> (outlook: LVMOutlook, filter: LVMFilter) {
         if let known = known.withLock({ $0.look }) { return known }
-        var found: (outlook: LVMOutlook, globalFilter: String?) = (LVMOutlook(), nil)
+        var found = (outlook: LVMOutlook(), filter: LVMFilter(global: nil, local: nil))
         // Off where nobody sets it (LVM 2.03).
         if names?.contains("scan_lvs") ?? true {
             found.outlook.looksIntoVolumes = try await setting("scan_lvs", "full", commands) == "1"
             if found.outlook.looksIntoVolumes {
                 found.outlook.hasDevicesFile = try await setting("use_devicesfile", "full", commands) == "1"
-                found.globalFilter = try await setting("global_filter", "current", commands)
+                found.filter = LVMFilter(
+                    global: try await setting("global_filter", "current", commands),
+                    local: try await setting("filter", "current", commands))
             }
         }
         let look = found
@@ -117,11 +125,11 @@ final class LVMHost: Sendable {
 
     /// Into volumes as well: a person may just have taken the setting away by which LVM showed the group.
     private func everything(_ commands: CommandRunner) async throws(HostError) -> String {
-        let all = #"devices{use_devicesfile=0 filter="a|.*|"} "#
-        if try await look(commands).outlook.looksIntoVolumes {
-            return all + #"devices{scan_lvs=1 global_filter="a|.*|"}"#
-        }
-        return all + (try await volumesOfNobody(commands, besides: nil))
+        let isUsual = try await look(commands).outlook.looksIntoVolumes
+        return try await settings(
+            commands, LVMFilter(global: nil, local: nil), of: ["--foreign", "--shared"],
+            beside: #"devices{use_devicesfile=0 filter="a|.*|" global_filter="a|.*|"} "#
+        ) { isUsual ? !$0.isOurs : $0.isNobodys }
     }
 
     /// Whether what a command names is nowhere but in logical volumes, or may be.
@@ -153,16 +161,20 @@ final class LVMHost: Sendable {
             case open = "lv_device_open"
         }
 
-        /// Bears no mark of Tuff's, and nobody but another device of the device mapper has it open: exporters hold it
-        /// open.
+        /// `MAJOR:MINOR`; nil: the volume is not active.
         var device: String? {
-            guard Int(major) ?? -1 >= 0, Int(minor) ?? -1 >= 0,
-                !tags.split(separator: ",").contains(where: { $0.hasPrefix("tuff") })
-            else { return nil }
-            let device = "\(major):\(minor)"
-            guard open == "open" else { return device }
+            Int(major) ?? -1 >= 0 && Int(minor) ?? -1 >= 0 ? "\(major):\(minor)" : nil
+        }
+
+        /// Bears a mark of Tuff's.
+        var isOurs: Bool { tags.split(separator: ",").contains { $0.hasPrefix("tuff") } }
+
+        /// Bears none, and nobody but another device of the device mapper has it open: exporters hold it open.
+        var isNobodys: Bool {
+            guard !isOurs, let device else { return false }
+            guard open == "open" else { return true }
             let holders = try? FileManager.default.contentsOfDirectory(atPath: "/sys/dev/block/\(device)/holders")
-            return holders?.isEmpty == false ? device : nil
+            return holders?.isEmpty == false
         }
     }
 
@@ -170,52 +182,37 @@ final class LVMHost: Sendable {
     /// since Tuff exports volumes meanwhile: level by level, so that what is not known to be nobody's is not looked
     /// into either.
     private func volumesOfNobody(_ commands: CommandRunner) async throws(HostError) -> String {
-        let (outlook, globalFilter) = try await look(commands)
+        let (outlook, filter) = try await look(commands)
         guard outlook.looksIntoVolumes else { return Self.plain }
         // LVM takes no filter beside it, and it lists each volume that may be looked into by a person's word.
         guard !outlook.hasDevicesFile else { return "devices/scan_lvs=1" }
-        return try await volumesOfNobody(commands, besides: globalFilter)
+        return try await settings(commands, filter) { $0.isNobodys }
     }
 
-    private func volumesOfNobody(
-        _ commands: CommandRunner, besides globalFilter: String?
+    /// - Parameters:
+    ///   - groups: options of `lvs` for groups that it does not show otherwise.
+    ///   - others: settings that stand before these.
+    private func settings(
+        _ commands: CommandRunner, _ filter: LVMFilter, of groups: [String] = [], beside others: String = "",
+        where isLookedInto: (Row) -> Bool
     ) async throws(HostError) -> String {
         let query = Command(
             Self.tool,
-            ["lvs", "--reportformat", "json", "-o", "lv_tags,lv_kernel_major,lv_kernel_minor,lv_device_open"],
+            ["lvs", "--reportformat", "json", "-o", "lv_tags,lv_kernel_major,lv_kernel_minor,lv_device_open"] + groups,
             effect: .reads, deadline: 20, outputLimit: 32 << 20)
-        var settings = Self.plain
-        var found: Set<String> = []
+        var settings = others + Self.plain
+        var found: Set<String>?
         for _ in 0..<Self.levels {
             let output = try await commands.start(query, LVMSettings.arguments(query.arguments, with: [settings]))
             guard let rows = LVMReport<Row>.rows(output.standardOutput) else {
                 throw HostError(.malformed, "lvm lvs did not tell which volumes are in use", subject: query.description)
             }
-            let now = Set(rows.compactMap(\.device))
-            if now == found, settings != Self.plain { break }
+            let now = Set(rows.filter(isLookedInto).compactMap(\.device))
+            if now == found { break }
             found = now
-            settings = Self.settings(
-                passingOver: LogicalVolumeDevice.all.filter { !found.contains($0.number) }, globalFilter)
+            settings = others + (try filter.settings(passingOver: volumes().filter { !now.contains($0.number) }))
         }
         return settings
-    }
-
-    /// Ours come first: of a filter the first pattern that matches a name counts. Where theirs takes anything, a device
-    /// is taken if one of its names is, so that all are named; beside no other pattern one would do.
-    private static func settings(passingOver devices: [LogicalVolumeDevice], _ globalFilter: String?) -> String {
-        let rejected = devices.flatMap(\.paths).map { "\"r|^\(pattern($0))$|\"" }
-        let theirs = globalFilter.map { $0.hasPrefix("[") ? String($0.dropFirst().dropLast()) : $0 } ?? ""
-        var patterns = rejected + (theirs.isEmpty ? [] : [theirs])
-        if patterns.isEmpty { patterns = ["\"a|.*|\""] }
-        return "devices{scan_lvs=1 global_filter=[\(patterns.joined(separator: ","))]}"
-    }
-
-    /// LVM's regular expressions have classes; a backslash would have to go through two parsers.
-    private static func pattern(_ path: String) -> String {
-        path.map { character in
-            character.isLetter || character.isNumber || "_-/:=@,".contains(character)
-                ? String(character) : character == "." || character == "+" ? "[\(character)]" : "."
-        }.joined()
     }
 }
 
@@ -225,6 +222,12 @@ struct LogicalVolumeDevice {
     var number: String
     var paths: [String]
 
+    /// The names by which LVM knows it, or one that it is sure to have.
+    func names(all: Bool) -> [String] {
+        let node = "/dev/dm-\(number.drop { $0 != ":" }.dropFirst())"
+        return !all && paths.contains(node) ? [node] : paths + [node]
+    }
+
     static var all: [LogicalVolumeDevice] {
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/block")) ?? []
         let links = links
@@ -233,8 +236,7 @@ struct LogicalVolumeDevice {
                 let number = text("/sys/block/\(entry)/dev")
             else { return nil }
             let name = text("/sys/block/\(entry)/dm/name").map { ["/dev/mapper/\($0)"] } ?? []
-            return LogicalVolumeDevice(
-                number: number, paths: Set(["/dev/\(entry)"] + name + (links[number] ?? [])).sorted())
+            return LogicalVolumeDevice(number: number, paths: Set(name + (links[number] ?? [])).sorted())
         }
     }
 
@@ -244,7 +246,7 @@ struct LogicalVolumeDevice {
         }
     }
 
-    /// Names of block devices two and three levels below /dev, by number: `/dev/VG/LV`, `/dev/disk/by-id/…`.
+    /// Names of block devices up to three levels below /dev, by number: `/dev/dm-7`, `/dev/VG/LV`, `/dev/disk/by-id/…`.
     private static var links: [String: [String]] {
         var found: [String: [String]] = [:]
         func look(in directory: String, depth: Int) {
@@ -252,7 +254,7 @@ struct LogicalVolumeDevice {
                 let path = "\(directory)/\(name)"
                 var status = stat()
                 guard stat(path, &status) == 0 else { continue }
-                if status.st_mode & S_IFMT == S_IFBLK, depth > 0 {
+                if status.st_mode & S_IFMT == S_IFBLK {
                     let device = UInt64(status.st_rdev)
                     let number = "\(tuff_device_major(device)):\(tuff_device_minor(device))"
                     found[number, default: []].append(path)

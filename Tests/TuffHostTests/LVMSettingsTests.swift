@@ -133,18 +133,87 @@ import TuffTestSupport
         #expect(words().count { $0 == "lvcreate" } == (isScript ? 0 : 2))
     }
 
-    @Test func whatIsHiddenIsLookedForOnEveryDevice() async throws {
+    // MARK: Volumes that are looked into
+
+    private static let volumes = [7, 8, 9, 10].map {
+        LogicalVolumeDevice(number: "254:\($0)", paths: ["/dev/dm-\($0)", "/dev/vg0/n\($0)"])
+    }
+
+    /// The `--config` of a command when LVM tells of one volume with a mark of Tuff's (7), one of nobody's (8), one that
+    /// somebody has open (9) and an inactive one, and another (10) is active.
+    private func settings(
+        _ view: LVMView, _ file: String, _ volumes: [LogicalVolumeDevice] = Self.volumes
+    ) async throws -> String {
         unlink(folder.at("log"))
-        try folder.write("lvs", "{\"report\":[{\"lv\":[]}]}")
+        func row(_ tags: String, _ minor: Int, _ open: String) -> String {
+            #"{"lv_tags":"\#(tags)","lv_kernel_major":"\#(minor < 0 ? -1 : 254)","lv_kernel_minor":"\#(minor)","#
+                + #""lv_device_open":"\#(open)"}"#
+        }
+        let rows = [
+            row("x,tuff:uid=\(Sample.uid)", 7, ""), row("x", 8, ""), row("", 9, "open"), row("", -1, "unknown"),
+        ]
+        try folder.write("lvs", #"{"report":[{"lv":[\#(rows.joined(separator: ","))]}]}"#)
+        try folder.write("answer", file)
+        try folder.write("etc/lvm.conf", file.isEmpty ? "" : "devices { scan_lvs = 1 }")
         try folder.tool(
             "lvm",
-            "for word; do echo \"<$word>\"; done >>\(folder.at("log")); [ \"$1\" != lvs ] || cat \(folder.at("lvs"))")
-        _ = try await machine.read(Command("lvm", ["vgs", "--readonly"], effect: .reads, view: .everything))
-        let verb = try #require(words().firstIndex(of: "vgs"))
-        let settings = words()[verb + 2]
-        #expect(settings.contains(#"devices{use_devicesfile=0 filter="a|.*|"} devices{scan_lvs=1 global_filter=["#))
-        #expect(settings.hasSuffix(#""a|.*|"]}"#))
+            """
+            for word; do echo "<$word>"; done >>\(folder.at("log"))
+            case $1 in
+            lvmconfig) grep "^${4#devices/}=" \(folder.at("answer")) ;;
+            lvs) cat \(folder.at("lvs")) ;;
+            esac
+            """)
+        let host = LVMHost(directory: folder.at("etc"), volumes: { volumes })
+        let command = Command("lvm", ["vgs", "--readonly"], effect: .reads, view: view)
+        let arguments = try await host.arguments(of: command, by: machine.commands)
+        #expect(arguments.count == 4 && arguments[0] == "vgs" && arguments[1] == "--config")
+        return arguments[2]
     }
+
+    private static let everything = #" devices{use_devicesfile=0 filter="a|.*|" global_filter="a|.*|"} "#
+
+    @Test func whatIsHiddenIsLookedForOnEveryDevice() async throws {
+        let none = try await settings(.everything, "", [])
+        #expect(none.hasSuffix(Self.everything + "devices/scan_lvs=1"))
+        let found = try await settings(.everything, "")
+        #expect(found.hasSuffix(Self.everything + #"devices{scan_lvs=1 global_filter=["r|^/dev/dm-(10|[79])$|"]}"#))
+        // So are the volumes that tell of it.
+        let query = try #require(words().firstIndex(of: "lvs"))
+        #expect(words()[query + 2].hasSuffix(Self.everything + "devices/scan_lvs=0"))
+    }
+
+    /// A group that is hidden may be upon a volume that is open. What an initiator wrote into one of Tuff's says
+    /// nothing about the groups of this host.
+    @Test func whereLVMLooksIntoVolumesOursArePassedOverEvenThen() async throws {
+        let found = try await settings(
+            .everything, "scan_lvs=1\nuse_devicesfile=0\nglobal_filter=\"r|x|\"\nfilter=\"r|y|\"\n")
+        #expect(found.hasSuffix(Self.everything + #"devices{scan_lvs=1 global_filter=["r|^/dev/dm-(10|7)$|"]}"#))
+    }
+
+    @Test(arguments: [
+        ("", #"global_filter=["r|^/dev/dm-(10|[79])$|"]"#),
+        ("global_filter=[\"a|x|\",\"r|.*|\"]\nfilter=\"r|y|\"\n", #"filter=["r|^/dev/dm-(10|[79])$|","r|y|"]"#),
+        (
+            "global_filter=[\"a|x|\",\"r|.*|\"]\nfilter=[\"a|y|\",\"r|.*|\"]\n",
+            #"global_filter=["r|^/dev/(dm-(10|[79])|vg0/n(10|[79]))$|","a|x|","r|.*|"]"#
+        ),
+    ])
+    func noneThatMayBeAnInitiatorsIsLookedInto(_ lists: String, _ filter: String) async throws {
+        let found = try await settings(.volumes, "scan_lvs=1\nuse_devicesfile=0\n" + lists)
+        #expect(found.hasSuffix(" devices{scan_lvs=1 \(filter)}"), "\(found)")
+    }
+
+    /// And nothing is said about groups.
+    @Test func withMoreThanLVMTakesNothingIsAsked() async throws {
+        let volumes = (0..<9_000).map { LogicalVolumeDevice(number: "254:\($0 * 101)", paths: ["/dev/dm-\($0 * 101)"]) }
+        let error = try await #require(throws: HostError.self) {
+            try await settings(.everything, "scan_lvs=1\n", volumes)
+        }
+        #expect(error.code == .failed && error.sentence.contains("scan_lvs = 0"), "\(error.sentence)")
+    }
+
+    // MARK: The machine's files
 
     @Test func whereLVMLooksIsAskedOnlyWhereAFileSaysAnythingOfIt() async throws {
         try folder.write("etc/lvm.conf", "global { units = \"h\" }")

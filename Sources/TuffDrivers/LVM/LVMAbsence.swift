@@ -26,7 +26,7 @@ extension LVMDriver {
                 hidden[name] = HostError(
                     .failed,
                     "LVM does not show it, though it is there: its devices are hidden by LVM's own settings (devices/filter, "
-                        + "global_filter, use_devicesfile or scan_lvs), or are volumes that are in use or Tuff's")
+                        + "global_filter, use_devicesfile or scan_lvs), or are volumes that somebody has open")
             } else if output.standardError.contains("clustered VG \(name).") {
                 // No report shows such a group, and no status tells of it. The text only ever makes it unknown.
                 hidden[name] = HostError(
