@@ -41,63 +41,79 @@ extension PlanningPass {
         if let obstacle = formerExportObstacle(stored, export) {
             return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
         }
-        let capabilities = ExportCapabilities.of(context.config.targetDriver)
         let withdrawal = withdrawals[stored.uid]
         var progress = exports[stored.uid] ?? ExportProgress()
         var target = targets[export.iqn]
         target?.acls.removeAll {
             withdrawal?.going.contains($0.initiator) == true || progress.gone.contains($0.initiator)
         }
-        if let obstacle = mixedModes(declared, capabilities) {
+        if let obstacle = mixedModes(declared) {
             return stop(resource, declared, .blocked, obstacle, at: "spec.readOnly", uid: stored.uid)
         }
-        var company = company(of: declared, target, progress)
-        if capabilities.portalsPerTarget { company.takenPortals = takenPortals(export) }
-        let diff = ExportDiff(
-            export, target: target, backstore: backstores[export.backstore.name],
-            capabilities: capabilities, company: company)
+        let diff = compare(export, declared, target, progress)
         // Nothing is begun for a target that nobody could reach.
-        let isUnreachable = target == nil && company.takenPortals.count == export.portals.count
-        if let obstacle = diff.obstacle ?? (diff.steps.isEmpty || isUnreachable ? diff.waiting : nil) {
+        let isUnreachable = target == nil && diff.company.takenPortals.count == export.portals.count
+        if let obstacle = diff.obstacle ?? (diff.isEmpty || isUnreachable ? diff.waiting : nil) {
             return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
         }
-        var sequence: [(Step, ExclusiveKey)] = []
-        var differences = diff.differences
+        var differences = diff.differences, activation: [(Step, ExclusiveKey)] = []
         if !stored.active, !progress.isBuilt {
-            guard case .logicalVolume(let group, _) = stored.location else { return }
             // Its own trouble tells more than its pool's.
             if let obstacle = stored.breakage ?? poolsByBackend[stored.backend]?.outage {
                 return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
             }
-            let activation = VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)
-            sequence.append((.volume(activation), .volumeGroup(group)))
+            activation = activationSteps(stored)
             differences.insert(FieldDifference("device", from: "inactive", to: "active"), at: 0)
         }
-        sequence += diff.steps.map { (.export($0), .target(export.iqn)) }
+        let sequence = activation + diff.steps.map { (.export($0), .target(export.iqn)) }
         if let refusal = stored.refusal, sequence.contains(where: { $0.0.needsDevice }) {
             return stop(resource, declared, .blocked, refusal, at: "spec.volume", uid: stored.uid)
         }
         progress.access[export.access.initiator] = export.access.readOnly
         progress.gone.formUnion(diff.former)
-        Self.listen(export.iqn, export.portals.filter { company.takenPortals[$0] == nil }, &listening)
+        Self.listen(export.iqn, export.portals.filter { diff.company.takenPortals[$0] == nil }, &listening)
         let before = [after, withdrawal?.after, progress.after].compactMap { $0 }
         defer {
             progress.isBuilt = true
             exports[stored.uid] = progress
         }
-        guard !sequence.isEmpty else {
-            builder.add(
-                PlannedChange(
-                    resource, .unchanged, describe(export), location: declared.location, uid: stored.uid,
-                    notes: diff.notes + secretNotes(export, declared) + handoverNotes(stored, declared, target)))
-            return
+        guard !sequence.isEmpty || !diff.isEmpty else {
+            let notes = diff.notes + secretNotes(export, declared) + handoverNotes(stored, declared, target)
+            return unchanged(export, resource, declared, stored.uid, notes)
         }
         var change = change(export, diff, differences, target, resource)
         change.location = declared.location
         change.uid = stored.uid
-        change.reason = diff.waiting?.reason
         change.notes += secretNotes(export, declared)
-        progress.after = builder.add(change, sequence, after: before)
+        progress.after = add(change, sequence, diff, after: before)
+    }
+
+    private func compare(
+        _ export: DesiredExport, _ declared: Declared<AttachmentSpec>, _ target: ObservedTarget?,
+        _ progress: ExportProgress
+    ) -> ExportDiff {
+        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        var company = company(of: declared, target, progress)
+        if capabilities.portalsPerTarget { company.takenPortals = takenPortals(export) }
+        company.leaving = moves.leaving[export.iqn] ?? []
+        return ExportDiff(
+            export, target: target, backstore: backstores[export.backstore.name], capabilities: capabilities,
+            company: company)
+    }
+
+    private mutating func unchanged(
+        _ export: DesiredExport, _ resource: ResourceID, _ declared: Declared<AttachmentSpec>, _ uid: UID,
+        _ notes: [String]
+    ) {
+        builder.add(
+            PlannedChange(
+                resource, .unchanged, describe(export), location: declared.location, uid: uid, notes: notes))
+    }
+
+    private func activationSteps(_ stored: StoredVolume) -> [(Step, ExclusiveKey)] {
+        guard case .logicalVolume(let group, _) = stored.location else { return [] }
+        let step = VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)
+        return [(.volume(step), .volumeGroup(group))]
     }
 
     /// What the plan says of an export that is made or mended.
@@ -111,7 +127,7 @@ extension PlanningPass {
         return PlannedChange(
             resource, isNew ? .create : .update,
             isNew ? "export \(describe(export))" : "repair \(fields.joined(separator: ", "))",
-            differences: isNew ? [] : differences, risk: diff.risk, notes: diff.notes)
+            differences: isNew ? [] : differences, risk: diff.risk, reason: diff.waiting?.reason, notes: diff.notes)
     }
 
     /// `db-data as iqn.…:db-data LUN 0 to iqn.…:web1 (read-write, CHAP)`

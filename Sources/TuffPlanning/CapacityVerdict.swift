@@ -112,6 +112,7 @@ extension Plan {
             ids[step.id] = result.steps.count
             step.id = result.steps.count
             step.after = step.after.compactMap { ids[$0] }
+            step.behind = step.behind.compactMap { ids[$0] }
             result.steps.append(step)
         }
         for (index, obstacle) in waiting {

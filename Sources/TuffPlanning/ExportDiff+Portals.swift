@@ -1,5 +1,16 @@
 import TuffModel
 
+/// What becomes of the portals of one target.
+struct PortalSteps {
+    /// Removals that make room on a port. They come before every addition of the plan, since the kernel refuses one
+    /// address of a port while any target listens on all of them.
+    var clearing: [ExportStep] = []
+    /// Additions, and removals of what is in nobody's way: a target that has a portal has one all the time.
+    var following: [ExportStep] = []
+
+    var isEmpty: Bool { clearing.isEmpty && following.isEmpty }
+}
+
 /// Where a target listens.
 extension ExportDiff {
     /// The daemon's own portals serve every target; it says which they are only with a target.
@@ -14,31 +25,63 @@ extension ExportDiff {
                 + "not start it; it listens on \(found.sorted().map(\.description).joined(separator: ", "))")
     }
 
-    /// Portals that go, go first: the kernel refuses one address of a port while it listens on all of them.
     mutating func comparePortals() {
         let found = Set(target?.portals ?? [])
         guard capabilities.portalsPerTarget else { return compareDaemonPortals(found) }
         let extra = found.subtracting(wanted.portals).sorted()
-        if sessions.isEmpty {
-            for portal in extra {
-                add(.removePortal(reference, portal), "portal", from: portal.description, to: nil)
+        var coming: [Portal] = []
+        for portal in wanted.portals.sorted() where !found.contains(portal) {
+            if let sentence = conflict(portal, beside: extra) {
+                waiting = Obstacle(.portalUnusable, sentence)
+                notes.append(sentence)
+            } else {
+                coming.append(portal)
             }
-        } else if !extra.isEmpty {
-            let names = extra.map(\.description).joined(separator: ", ")
+        }
+        let isReached = !coming.isEmpty || wanted.portals.contains(where: found.contains)
+        let going = maySpare(extra, isReached: isReached) ? extra : []
+        let first = going.filter { company.leaving.contains($0) || coming.contains(where: $0.excludes) }
+        if company.leaving.isEmpty {
+            portals.following = removals(of: first)
+        } else {
+            portals.clearing = removals(of: first)
+        }
+        for portal in coming {
+            portals.following.append(.addPortal(reference, portal))
+            differences.append(FieldDifference("portal", from: nil, to: portal.description))
+        }
+        portals.following += removals(of: going.filter { !first.contains($0) })
+    }
+
+    /// Why a portal cannot be listened on: by what initiators are logged in through here, or by other targets.
+    private func conflict(_ portal: Portal, beside extra: [Portal]) -> String? {
+        guard !sessions.isEmpty, let held = extra.first(where: portal.excludes) else {
+            return company.takenPortals[portal]
+        }
+        return PortalConflict(wanted: portal, held: held, target: wanted.iqn, initiators: sessions).sentence
+    }
+
+    /// Whether portals that no document asks for may go. Initiators that lose their connection come back through the
+    /// portal they know, and a target that nobody can reach serves nobody.
+    private mutating func maySpare(_ extra: [Portal], isReached: Bool) -> Bool {
+        guard !extra.isEmpty else { return false }
+        let names = extra.map(\.description).joined(separator: ", ")
+        if !sessions.isEmpty {
             notes.append(
                 "portal \(names) is not declared and stays while \(sessions.joined(separator: ", ")) is logged in")
+        } else if !isReached {
+            notes.append("portal \(names) is not declared and stays until one that is declared can be listened on")
         }
-        for portal in wanted.portals.sorted() where !found.contains(portal) {
-            var obstacle = company.takenPortals[portal]
-            if !sessions.isEmpty, let other = extra.first(where: portal.excludes) {
-                obstacle = "portal \(portal) cannot be listened on beside \(other), on which initiators are logged in"
-            }
-            if let obstacle {
-                waiting = Obstacle(.portalUnusable, obstacle)
-                notes.append(obstacle)
-            } else {
-                add(.addPortal(reference, portal), "portal", from: nil, to: portal.description)
-            }
-        }
+        return sessions.isEmpty && isReached
     }
+
+    private mutating func removals(of portals: [Portal]) -> [ExportStep] {
+        differences += portals.map { FieldDifference("portal", from: $0.description, to: nil) }
+        return portals.map { .removePortal(reference, $0) }
+    }
+}
+
+extension ObservedTarget {
+    /// Initiators with a session, with an ACL of their own or without.
+    var loggedIn: [String] { acls.filter { !$0.sessions.isEmpty }.map(\.initiator) + dynamicSessions }
 }

@@ -7,8 +7,11 @@ import TuffModel
 /// nowhere else. Order of building: backstore, target, settings, LUN, ACL with its secrets before its mapping,
 /// portal, and enabling last, so that nobody ever sees a half-protected disk.
 struct ExportDiff {
+    /// All but those on portals, and the enabling.
     private(set) var steps: [ExportStep] = []
-    private(set) var differences: [FieldDifference] = []
+    var portals = PortalSteps()
+    private(set) var enabling: [ExportStep] = []
+    var differences: [FieldDifference] = []
     private(set) var risk = Risk.online
     /// Something that must not be done now; the steps gathered so far are then not to be used.
     var obstacle: Obstacle?
@@ -45,7 +48,9 @@ struct ExportDiff {
         compareLUN(rebuilt: rebuilt)
         compareAccess(rebuilt: rebuilt)
         comparePortals()
-        if target?.enabled != true { add(.enable(reference), "enabled", from: target == nil ? nil : "no", to: "yes") }
+        guard target?.enabled != true else { return }
+        enabling = [.enable(reference)]
+        differences.append(FieldDifference("enabled", from: target == nil ? nil : "no", to: "yes"))
     }
 
     /// The number that initiators see.
@@ -53,10 +58,9 @@ struct ExportDiff {
 
     var reference: TargetRef { TargetRef(iqn: wanted.iqn, place: target?.place ?? "") }
 
-    var sessions: [String] {
-        guard let target else { return [] }
-        return target.acls.filter { !$0.sessions.isEmpty }.map(\.initiator) + target.dynamicSessions
-    }
+    var sessions: [String] { target?.loggedIn ?? [] }
+
+    var isEmpty: Bool { steps.isEmpty && portals.isEmpty && enabling.isEmpty }
 
     mutating func add(_ step: ExportStep, _ field: String, from: String?, to: String?) {
         steps.append(step)

@@ -2,8 +2,26 @@ import TuffModel
 
 /// Collects changes and steps, and puts both in their final order.
 struct PlanBuilder {
+    /// When steps have their turn, whatever the order in which they were added. None may wait for one of a later turn.
+    enum Turn: Int {
+        /// Portals that make room for others.
+        case clearing
+        /// What has lost its portal for that gets another before anything else is done.
+        case listening
+        case usual
+    }
+
+    private struct Entry {
+        var change: Int
+        var step: Step
+        var key: ExclusiveKey
+        var after: [Int]
+        var behind: [Int]
+        var turn: Turn
+    }
+
     private var changes: [PlannedChange] = []
-    private var steps: [(change: Int, step: Step, keys: [ExclusiveKey], after: [Int], behind: [Int])] = []
+    private var steps: [Entry] = []
     /// The last step of what makes a group or directory, without which nothing can be done in it.
     private var makers: [ExclusiveKey: Int] = [:]
     /// Steps that read what a volume holds, by its uid.
@@ -18,10 +36,24 @@ struct PlanBuilder {
         _ change: PlannedChange, _ sequence: [(Step, ExclusiveKey)] = [], after: [Int] = [], behind: [Int] = []
     ) -> Int? {
         changes.append(change)
+        return append(sequence, to: changes.count - 1, after: after, behind: behind)
+    }
+
+    /// Number of the change that was added last.
+    var lastChange: Int { changes.count - 1 }
+
+    /// Adds steps to a change that was added before: what they wait for may belong to changes that were added later.
+    @discardableResult
+    mutating func append(
+        _ sequence: [(Step, ExclusiveKey)], to change: Int, turn: Turn = .usual, after: [Int] = [], behind: [Int] = []
+    ) -> Int? {
         var previous = after, ended = behind
         for (step, key) in sequence {
             let maker = makers[key].flatMap { previous.contains($0) ? nil : $0 }
-            steps.append((changes.count - 1, step, [key], previous + (maker.map { [$0] } ?? []), ended))
+            steps.append(
+                Entry(
+                    change: change, step: step, key: key, after: previous + (maker.map { [$0] } ?? []), behind: ended,
+                    turn: turn))
             note(step, steps.count - 1)
             previous = [steps.count - 1]
             ended = []
@@ -66,20 +98,25 @@ struct PlanBuilder {
     /// Steps that read what this volume holds.
     func readers(of uid: UID) -> [Int] { readers[uid] ?? [] }
 
-    /// The plan, changes sorted by resource. Steps keep the order they were added in, which respects dependence.
+    /// The plan, changes sorted by resource. Steps of one turn keep the order they were added in, which respects
+    /// dependence.
     func plan(context: PlanContext) -> Plan {
         let order = changes.indices.sorted {
             (changes[$0].resource, changes[$0].summary, $0) < (changes[$1].resource, changes[$1].summary, $1)
         }
         var position = [Int](repeating: 0, count: order.count)
         for (new, old) in order.enumerated() { position[old] = new }
+        let sequence = steps.indices.sorted { (steps[$0].turn.rawValue, $0) < (steps[$1].turn.rawValue, $1) }
+        var ids = [Int](repeating: 0, count: sequence.count)
+        for (new, old) in sequence.enumerated() { ids[old] = new }
         return Plan(
             context: context,
             changes: order.map { changes[$0] },
-            steps: steps.enumerated().map { id, entry in
-                PlannedStep(
-                    id: id, change: position[entry.change], step: entry.step, keys: entry.keys, after: entry.after,
-                    behind: entry.behind)
+            steps: sequence.map { old in
+                let entry = steps[old]
+                return PlannedStep(
+                    id: ids[old], change: position[entry.change], step: entry.step, keys: [entry.key],
+                    after: entry.after.map { ids[$0] }, behind: entry.behind.map { ids[$0] })
             })
     }
 }

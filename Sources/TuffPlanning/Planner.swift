@@ -53,6 +53,8 @@ struct PlanningPass {
     var portals: [String: [Portal]]
     /// The targets that listen, or will when this plan is carried out, by portal; at most two targets of each.
     var listening: [Portal: [String]] = [:]
+    /// Targets that make room for each other's portals.
+    var moves = PortalMoves()
     /// Attachments that use a secret, by its fingerprint.
     var secretUses = SecretUses()
     /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
@@ -151,9 +153,7 @@ struct PlanningPass {
         planWithdrawals(desired)
         attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
         planRestores(desired)
-        for declared in desired.attachments.values.sorted(by: Self.comesFirst) {
-            planAttachment(declared, outcomes[.volume(declared.spec.volume)])
-        }
+        planAttachments(desired.attachments.values.sorted(by: Self.comesFirst))
         planPolicies()
         planRemovals()
         planLeftGrowths()

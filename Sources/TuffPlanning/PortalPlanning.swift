@@ -16,7 +16,9 @@ extension PlanningPass {
             if let fault = portal.fault { return Obstacle(.portalUnusable, "portal \(portal): \(fault)") }
             if let other = portals[..<index].first(where: portal.excludes) {
                 return Obstacle(
-                    .portalUnusable, "portals \(other) and \(portal) cannot both be listened on: \(Self.exclusion)")
+                    .portalUnusable,
+                    "portals \(other) and \(portal) cannot both be listened on: \(PortalConflict.rule); "
+                        + PortalConflict.advice)
             }
         }
         return nil
@@ -29,14 +31,33 @@ extension PlanningPass {
             // Few portals on a host differ, however many targets share them.
             for other in listening.keys.filter(portal.excludes).sorted() {
                 guard let user = listening[other]?.first(where: { $0 != export.iqn }) else { continue }
-                taken[portal] =
-                    "portal \(portal) cannot be listened on beside \(other) of target \(user): \(Self.exclusion)"
+                let conflict = PortalConflict(
+                    wanted: portal, held: other, target: user, initiators: moves.busy[user] ?? [])
+                taken[portal] = conflict.sentence
                 break
             }
         }
         return taken
     }
+}
 
-    private static let exclusion =
-        "on one port the kernel listens on every address or on some; name the same in both, or use another port"
+/// Two portals of which the kernel lets only one be listened on, and who has the other.
+struct PortalConflict {
+    var wanted: Portal
+    var held: Portal
+    /// Name of the target that listens on `held`.
+    var target: String
+    /// Initiators that are logged in there, which is why it does not go away; empty: nobody wants it to.
+    var initiators: [String]
+
+    static let rule = "on one port the kernel listens on every address or on some"
+    static let advice = "name the same in both, or use another port"
+
+    var sentence: String {
+        let conflict = "portal \(wanted) cannot be listened on beside \(held) of target \(target)"
+        guard !initiators.isEmpty else { return "\(conflict): \(Self.rule); \(Self.advice)" }
+        let names = initiators.joined(separator: " and ") + (initiators.count == 1 ? " is" : " are")
+        return "\(conflict), to which \(names) logged in: \(Self.rule); tuff apply moves it once nobody is, or use "
+            + "another port"
+    }
 }

@@ -23,6 +23,8 @@ struct ExportCompany {
     var isBuilt = false
     /// Portals of this export that cannot be listened on beside what other targets listen on, and why.
     var takenPortals: [Portal: String] = [:]
+    /// Portals that this target gives up before any target of the plan gets one.
+    var leaving: Set<Portal> = []
 }
 
 extension VolumeSpec.Sharing {
@@ -106,8 +108,9 @@ extension PlanningPass {
     }
 
     /// Readers beside a writer, where read-only is one setting for all initiators of a volume.
-    func mixedModes(_ declared: Declared<AttachmentSpec>, _ capabilities: ExportCapabilities) -> Obstacle? {
-        guard declared.spec.readOnly, !capabilities.readOnlyPerInitiator,
+    func mixedModes(_ declared: Declared<AttachmentSpec>) -> Obstacle? {
+        guard declared.spec.readOnly,
+            !ExportCapabilities.of(context.config.targetDriver).readOnlyPerInitiator,
             let writer = attachments[declared.spec.volume]?.first(where: { !$0.spec.readOnly })
         else { return nil }
         return Obstacle(

@@ -212,6 +212,27 @@ import TuffTestSupport
         db.active = true
     }
 
+    /// The copy that goes on had its turn behind the one that waits.
+    @Test func whatGoesOnWaitsForNothingThatWasTakenOut() throws {
+        let (desired, db) = copies(2)
+        var copy = Sample.volume("copy-1", uid: Sample.uid(9), active: true) {
+            $0.operation = Marks.copying
+            $0.origin = Sample.uid
+        }
+        copy.dataPercent = 60
+        let plan = plan(
+            desired,
+            try observed([db, copy]) { group, pool in
+                pool.size = Sample.gibi(40)
+                pool.dataPercent = 60
+                pool.chunkSize = ByteCount(64 << 10)
+                group.free = Sample.gibi(100)
+            })
+        #expect(plan.refusal == nil && !plan.isEmpty)
+        #expect(Set(plan.steps.map { plan.changes[$0.change].resource.name }) == ["copy-1"])
+        #expect(plan.steps.allSatisfy { $0.behind == [] })
+    }
+
     @Test func aPoolMadeInTheSamePlanHasRoomOfItsOwnToRunOutOf() throws {
         func plan(_ images: Int) -> Plan {
             var desired = PoolPlanTests.desired()

@@ -74,6 +74,38 @@ import TuffTestSupport
         #expect(change.reason == .portalUnusable && change.summary.contains("beside 0.0.0.0:3260"))
     }
 
+    @Test func aTargetHasAPortalAllTheTimeWhereBothCanBe() {
+        let former = Portal(address: "192.0.2.66")
+        let found = steps(plan(Sample.export { target, _ in target.portals = [former] }))
+        guard found.count == 2, case .addPortal(_, Self.wanted) = found[0], case .removePortal(_, former) = found[1]
+        else {
+            Issue.record("\(found)")
+            return
+        }
+    }
+
+    @Test func whatIsNotDeclaredStaysAsLongAsNothingElseCanBeListenedOn() throws {
+        var targets = Sample.export { target, _ in target.portals = [Self.everywhere] }
+        targets.targets.append(ObservedTarget(iqn: Self.other, portals: [Self.everywhere]))
+        let plan = plan(targets)
+        #expect(plan.isEmpty)
+        let change = try #require(attachment(plan))
+        #expect(change.action == .blocked && change.reason == .portalUnusable)
+        #expect(change.summary.contains("beside 0.0.0.0:3260 of target \(Self.other): "))
+        // With another step to do it is done, and the plan still says what stays.
+        targets.targets[0].settings[.generateNodeACLs] = true
+        let mended = self.plan(targets)
+        #expect(mended.steps.count == 1 && attachment(mended)?.reason == .portalUnusable)
+        #expect(attachment(mended)?.notes.contains { $0.contains("0.0.0.0:3260 is not declared and stays") } == true)
+        // Not where the target is reached by another that is declared.
+        targets.targets[0].portals = [Self.everywhere, Portal(address: "192.0.2.10", port: 3261)]
+        let reached = steps(
+            self.plan(targets) {
+                $0.volumes["db"]?.spec.portals = [Self.wanted, Portal(address: "192.0.2.10", port: 3261)]
+            })
+        #expect(reached.contains { if case .removePortal(_, Self.everywhere) = $0 { true } else { false } })
+    }
+
     @Test func anotherSpellingIsTheSamePortalAndIsRemovedByItsOwnName() throws {
         let spelled = try #require(Portal(objectName: "[FD00:0::10]:3260"))
         let same = plan(Sample.export { target, _ in target.portals = [spelled] }) {
