@@ -60,6 +60,20 @@ int tuff_open_at(int directory, const char *path, int flags, uint32_t mode) {
     return result;
 }
 
+int tuff_open_unmounted(int directory, const char *name) {
+    return open_resolved(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_XDEV);
+}
+
+int tuff_identity(int descriptor, uint64_t *device, uint64_t *inode, uint32_t *mode) {
+    struct statx status;
+    int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+    if (statx(descriptor, "", flags, STATX_TYPE | STATX_MODE | STATX_INO, &status) != 0) return -1;
+    *device = makedev(status.stx_dev_major, status.stx_dev_minor);
+    *inode = status.stx_ino;
+    *mode = status.stx_mode;
+    return 0;
+}
+
 int tuff_file_system_sort(int descriptor) {
     struct statfs status;
     if (fstatfs(descriptor, &status) != 0) return -1;
