@@ -2,6 +2,8 @@ import FoundationEssentials
 import Glibc
 import Testing
 
+@testable import TuffCLI
+
 /// What `tuff backup restore` does to a target that is there, as a person types it. Devices are the lab's affair.
 struct RestoreTargetTests {
     /// A folder with the repository `r`, and in it restore points of `a` and `b`, of 100,000 bytes.
@@ -73,6 +75,29 @@ struct RestoreTargetTests {
         try expect(folder, "restore --repository r --name a --to disk --force", 0)
         #expect(folder.text("disk") == folder.text("a"))
         #expect(records(folder).isEmpty)
+    }
+
+    /// A copy of a disk, for one. LVM, which may hang or fail for reasons of its own, is not asked.
+    @Test func aFileWithThePhysicalVolumesSignatureIsNoDiskOfAGroup() throws {
+        let folder = try folder()
+        try folder.write("disk", "a copy")
+        try folder.write("tools/lvm", "#!/bin/sh\n: >'\(folder.path)/asked'\nexit 5\n", mode: 0o755)
+        let row = #"{"device":"disk","offset":"0x218","type":"LVM2_member","uuid":"abc","label":null}"#
+        try folder.write("tools/wipefs", "#!/bin/sh\necho '{\"signatures\":[\(row)]}'\n", mode: 0o755)
+        let command = "restore --repository r --name a --to disk --tool-path \(folder.path)/tools"
+        let ended = try expect(folder, command, 1)
+        #expect(ended.err.contains("disk holds LVM2_member at byte 536 (abc), and nothing was written"), "\(ended.err)")
+        try expect(folder, command + " --force", 0)
+        #expect(folder.text("disk") == folder.text("a"))
+        #expect(access("\(folder.path)/asked", F_OK) != 0, "LVM was asked")
+    }
+
+    @Test func aSignatureThatIsLeftOverIsToldWithItsCure() {
+        let stale = RestoreTarget.unseenGroup(of: "/dev/sdx", isDisk: true)
+        #expect(stale.message?.contains("/dev/sdx has the signature of a physical volume") == true)
+        #expect(stale.help?.contains("If nobody uses what was there, 'wipefs -a /dev/sdx'") == true, "\(stale)")
+        let volume = RestoreTarget.unseenGroup(of: "/dev/vg/lv", isDisk: false)
+        #expect(volume.help?.contains("wipefs") == false, "a logical volume's group is hidden, not its signature stale")
     }
 
     @Test func aFileIsNotShortenedWithoutForce() throws {

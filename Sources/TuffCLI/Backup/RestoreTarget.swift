@@ -162,6 +162,8 @@ struct RestoreTarget {
         for file in [place.realPath].compactMap(\.self) + foundations.compactMap(\.file) {
             if let owner = try VolumeFiles.owner(ofFile: file) { throw refusal(owner) }
         }
+        // LVM knows no files. One that holds a physical volume is a copy of it, or behind a loop and so in use.
+        guard case .device = place.sort else { return }
         let volumes = foundations.compactMap(\.deviceMapperUUID).filter { $0.hasPrefix("LVM-") }
             .map { String($0.prefix(DeviceMapper.length)) }
         let disks = Set(signatures.filter { $0.type == DeviceSignature.physicalVolume }.compactMap(\.uuid))
@@ -188,9 +190,7 @@ struct RestoreTarget {
             groups.contains { volume.hasPrefix(DeviceMapper.uuid(group: $0.uuid)) }
         }
         guard isSeen, disks.isEmpty || seen.unlisted == nil && groups.count == seen.entries.count else {
-            throw Failure(
-                "whether \(shown) is a volume of Tuff's cannot be told, since LVM does not show its group; nothing was written",
-                help: "'lvm fullreport' shows why; restore to another place meanwhile")
+            throw Self.unseenGroup(of: path, isDisk: isSeen)
         }
     }
 
@@ -202,6 +202,21 @@ struct RestoreTarget {
         Failure(
             "\(shown) is in use\(users.isEmpty ? "" : ": " + Layout.printable(users.joined(separator: ", "))); nothing was "
                 + "written", help: "stop what uses it, or restore to another place; --force does not help here")
+    }
+
+    /// - Parameter isDisk: it has the signature of a physical volume, which may be all that is left of one.
+    static func unseenGroup(of path: String, isDisk: Bool) -> Failure {
+        let shown = Layout.printable(path)
+        guard isDisk else {
+            return Failure(
+                "whether \(shown) is a volume of Tuff's cannot be told, since LVM does not show its group; nothing was written",
+                help: "'lvm fullreport' shows why; restore to another place meanwhile")
+        }
+        return Failure(
+            "\(shown) has the signature of a physical volume, and whether Tuff keeps volumes there cannot be told, since LVM "
+                + "does not show all groups; nothing was written",
+            help: "'lvm fullreport' shows why. If nobody uses what was there, 'wipefs -a \(shown)' takes the signature "
+                + "off; else restore to another place")
     }
 
     private func failure(_ error: HostError) -> Failure {
