@@ -103,7 +103,7 @@ extension PlanningPass {
                 Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there. Nothing is re-created"),
                 uid: stored.uid)
         }
-        let wanted = declared.spec.size.roundedUp(to: pool.unit)
+        let wanted = asked(declared.spec.size, of: stored, in: pool)
         if wanted < size {
             let obstacle =
                 action == .untrash
