@@ -173,6 +173,43 @@ struct RestoreTargetTests {
         #expect(gone.err.contains("is Volume/db-data of stack 'default'") && access(volume, F_OK) != 0)
     }
 
+    /// What somebody puts in the place of a sidecar is neither waited for nor read to its end.
+    @Test(.timeLimit(.minutes(1)), arguments: ["pipe", "link", "huge"])
+    func aSidecarIsAPlainFileOfAStatedLength(_ sort: String) throws {
+        let folder = try folder()
+        try folder.writeVolume()
+        #expect(try folder.run(["apply", "-f", "volumes.yaml", "--auto-approve"] + folder.host).code == 0)
+        let sidecars = "\(folder.path)/pool/.tuff"
+        let name = try #require(try FileManager.default.contentsOfDirectory(atPath: sidecars).first)
+        let sidecar = "\(sidecars)/\(name)"
+        let known = try VolumeFiles.owner(ofFile: "\(folder.path)/pool/v-db-data")
+        #expect(known?.name == "db-data")
+        switch sort {
+        case "pipe":
+            unlink(sidecar)
+            mkfifo(sidecar, 0o600)
+        case "link":
+            rename(sidecar, "\(folder.path)/elsewhere")
+            symlink("\(folder.path)/elsewhere", sidecar)
+        // It ends with what would be read as blank.
+        default: truncate(sidecar, 200 << 20)
+        }
+        let before = bytesRead()
+        let failure = #expect(throws: Failure.self) {
+            try VolumeFiles.owner(ofFile: "\(folder.path)/pool/v-db-data")
+        }
+        #expect(bytesRead() - before < 1 << 20)
+        #expect(failure?.message?.contains("\(sidecar) cannot be read, and may say that the target") == true)
+        let ended = try expect(folder, "restore --repository r --name a --to pool/v-db-data --force", 1)
+        #expect(ended.err.contains("cannot be read, and may say that the target is a volume of Tuff's"), "\(ended.err)")
+    }
+
+    /// By this thread, of files of any sort (proc_pid_io(5)).
+    private func bytesRead() -> Int {
+        let line = TestFolder.text("/proc/thread-self/io").split(separator: "\n").first { $0.hasPrefix("rchar: ") }
+        return line.flatMap { Int($0.dropFirst("rchar: ".count)) } ?? 0
+    }
+
     /// 2,000 blocks, of which none is like another, so that there is time to end it in the middle.
     @Test(.timeLimit(.minutes(3))) func aRestoreThatWasCutOffGoesOnAndNoOtherDoes() throws {
         let folder = try folder()

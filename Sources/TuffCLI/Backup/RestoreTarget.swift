@@ -265,6 +265,7 @@ struct Owner: Equatable {
 
 /// Which files are volumes of directory pools: those that a sidecar beside them names.
 enum VolumeFiles {
+    /// Most bytes of a sidecar, as pools read it (`ReadBuffer`).
     private static let largest = 64 << 10
 
     /// - Throws: where a sidecar cannot be read, and so may name the file.
@@ -275,17 +276,21 @@ enum VolumeFiles {
             parts.count < 2
             ? "." : parts.count == 2 && path.hasPrefix("/") ? "/" : parts.dropLast().joined(separator: "/")
         let sidecars = "\(folder)/\(Sidecar.folder)"
-        var status = stat()
-        guard lstat(sidecars, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
-        guard let directory = opendir(sidecars) else { throw unreadable(sidecars) }
+        let opened = open(sidecars, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        // No directory is no folder of sidecars, and a link is somebody else's.
+        if opened < 0, [ENOENT, ENOTDIR, ELOOP].contains(errno) { return nil }
+        guard opened >= 0 else { throw unreadable(sidecars) }
+        guard let directory = fdopendir(opened) else {
+            close(opened)
+            throw unreadable(sidecars)
+        }
         defer { closedir(directory) }
         while let entry = readdir(directory) {
             let file = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
             guard let uid = Sidecar.uid(ofPath: "\(Sidecar.folder)/\(file)") else { continue }
-            guard let data = try? Files.read("\(sidecars)/\(file)"), data.count <= largest,
-                let sidecar = Sidecar(text: String(decoding: data, as: UTF8.self)),
+            guard let text = text(of: file, in: opened), let sidecar = Sidecar(text: text),
                 case .ours(let marks) = Marks.read(sidecar.tags)
             else { throw unreadable("\(sidecars)/\(file)") }
             // A move that was cut off left the file under one of these names.
@@ -293,6 +298,25 @@ enum VolumeFiles {
             return Owner(sidecar.tags)
         }
         return nil
+    }
+
+    /// Of a plain file, through no link. Whatever else stands there is neither waited for nor read to its end.
+    private static func text(of name: String, in directory: Int32) -> String? {
+        let file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        var bytes = [UInt8](repeating: 0, count: largest + 1)
+        var length = 0
+        while length < bytes.count {
+            let count = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + length, $0.count - length) }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            length += count
+        }
+        return length <= largest ? String(validating: bytes[..<length], as: UTF8.self) : nil
     }
 
     private static func unreadable(_ path: String) -> Failure {
