@@ -11,6 +11,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
@@ -342,6 +343,22 @@ static void *wait_for_release(void *release) {
     while (sem_wait(release) != 0) {
     }
     return NULL;
+}
+
+int tuff_processors(void) {
+    /* EINVAL where the kernel's own set is larger. */
+    for (int room = CPU_SETSIZE; room <= CPU_SETSIZE << 8; room <<= 1) {
+        cpu_set_t *set = CPU_ALLOC(room);
+        if (set == NULL) break;
+        size_t size = CPU_ALLOC_SIZE(room);
+        int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+        int number = errno;
+        CPU_FREE(set);
+        if (count > 0) return count;
+        if (number != EINVAL) break;
+    }
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
 }
 
 int tuff_threads_to_be_had(int count) {

@@ -121,6 +121,10 @@ int tuff_has_lease(int file);
 /* 1 where FILE is on a file system of the network, which refuses leases as if somebody had the file open (statfs(2)). */
 int tuff_is_on_network(int file);
 
+/* Processors on which this process may run (sched_getaffinity(2): taskset, a cpuset, CPUAffinity= of a service), not those of
+ * the machine; at least 1. Dispatch makes its pool that wide. */
+int tuff_processors(void);
+
 /* How many of COUNT threads can be had at one time (pthread_create(3)); they end before this returns, with errno as it was
  * left by the first that could not. */
 int tuff_threads_to_be_had(int count);
