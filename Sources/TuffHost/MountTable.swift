@@ -1,8 +1,8 @@
 import Glibc
 import TuffModel
 
-/// The mounts that this process sees, as the kernel lists them (proc_pid_mountinfo(5)). No file system is asked for that, and
-/// so no server either.
+/// The mounts that this process sees, as the kernel lists them (proc_pid_mountinfo(5)). No file system is asked for
+/// that, and so no server either.
 package struct MountTable: Sendable {
     /// One of them.
     struct Mount: Hashable, Sendable {
@@ -16,8 +16,8 @@ package struct MountTable: Sendable {
         var type: String
         var source: [UInt8]
 
-        /// Whether a look at it may wait for another machine or another program, which may be gone. A host whose own `/` is
-        /// such a file system does not run without it, and is looked at as any other.
+        /// Whether a look at it may wait for another machine or another program, which may be gone. A host whose own
+        /// `/` is such a file system does not run without it, and is looked at as any other.
         var isRemote: Bool { MountTable.isRemote(type) && point != [MountTable.slash] }
 
         /// A path in it, from its source on. NFS shows no root but `/`, and the whole export as the source
@@ -61,8 +61,8 @@ package struct MountTable: Sendable {
     private static let file = "/proc/self/mountinfo"
     static let slash = UInt8(ascii: "/")
 
-    /// The mount in which `path` lies, of which the directory above lies in `mount`; nil where the kernel shows none, as for
-    /// a root made by chroot(2).
+    /// The mount in which `path` lies, of which the directory above lies in `mount`; nil where the kernel shows none,
+    /// as for a root made by chroot(2).
     func mount(at path: [UInt8], below mount: Mount?) -> Mount? {
         var found = mount
         // Several may be mounted one upon the other.
@@ -75,9 +75,10 @@ package struct MountTable: Sendable {
         return mount.parent == parent.number && mount != parent
     }
 
-    /// - nfs, nfs4, cifs, smb3, smbfs, 9p, ceph, lustre, afs, orangefs, beegfs: a server answers, or nobody, and whoever asks
-    ///   waits without an end and cannot be killed (`hard` in nfs(5)).
-    /// - fuse: a program answers, which most often asks a server (sshfs, glusterfs, s3fs). Not fuseblk, which has a disk here.
+    /// - nfs, nfs4, cifs, smb3, smbfs, 9p, ceph, lustre, afs, orangefs, beegfs: a server answers, or nobody, and
+    ///   whoever asks waits without an end and cannot be killed (`hard` in nfs(5)).
+    /// - fuse: a program answers, which most often asks a server (sshfs, glusterfs, s3fs). Not fuseblk, which has a
+    ///   disk here.
     /// - autofs: whoever asks waits for what is to be mounted there. Before it is, nothing can be opened through it.
     private static func isRemote(_ type: String) -> Bool {
         [

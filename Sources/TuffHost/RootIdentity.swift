@@ -2,15 +2,16 @@ import CTuffHost
 import Glibc
 package import TuffModel
 
-/// Tells one file or directory from every other on this host, whatever it is called, without asking a server: one that is gone
-/// lets whoever asks wait without an end, and every command compares the roots of `allow`.
+/// Tells one file or directory from every other on this host, whatever it is called, without asking a server: one that
+/// is gone lets whoever asks wait without an end, and every command compares the roots of `allow`.
 package enum RootIdentity: Hashable, Sendable {
     case here(FileIdentity)
-    /// Beneath a remote mount (`MountTable`): the numbers of its file system, and the path from its source on. No link there is
-    /// followed.
+    /// Beneath a remote mount (`MountTable`): the numbers of its file system, and the path from its source on. No link
+    /// there is followed.
     case remote(device: String, path: [UInt8])
 
-    /// Of all directories from `/` to where `path` leads, through links, and of that itself; nil where that is not there.
+    /// Of all directories from `/` to where `path` leads, through links, and of that itself; nil where that is not
+    /// there.
     /// - Throws: where something was mounted since the table was read.
     static func all(to path: String, in mounts: MountTable) throws(MountTable.Stale) -> [RootIdentity]? {
         guard var walk = RootWalk(mounts), try walk.follow(path) else { return nil }

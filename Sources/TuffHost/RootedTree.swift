@@ -107,8 +107,8 @@ package struct HostRoots: Hashable, Sendable {
         return try Self.enterFile(root, &walk, flags: flags, isChecked: isChecked)
     }
 
-    /// Looks at every component of a root that the administrator named, and at the root itself. From an NFS mount on the
-    /// server says whose a file is (`PathWalk`), so it is not asked.
+    /// Looks at every component of a root that the administrator named, and at the root itself. From an NFS mount on
+    /// the server says whose a file is (`PathWalk`), so it is not asked.
     package static func inspect(_ root: String) throws(HostError) {
         let point = try MountTable.withCurrent { mounts throws(MountTable.Stale) in
             try RootIdentity.serverPoint(on: root, in: mounts)

@@ -31,8 +31,8 @@ package enum Surroundings {
         try demandDescriptors()
     }
 
-    /// Threads that may be at work at once: those of Dispatch's pool, which has one for each processor as soon as there is
-    /// work for it, and some that wait for what blocks.
+    /// Threads that may be at work at once: those of Dispatch's pool, which has one for each processor as soon as there
+    /// is work for it, and some that wait for what blocks.
     /// - Parameter rests: the command reads a few files at most, and never has work for many.
     package static func threads(processors: Int32, rests: Bool) -> Int32 {
         min(max(processors, 1), rests ? 8 : 24) + 8

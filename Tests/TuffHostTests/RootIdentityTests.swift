@@ -3,8 +3,9 @@ import Testing
 import TuffHost
 import TuffModel
 
-/// The roots of `allow` are compared without asking a server, which may be gone. The mounts are those of this host and some
-/// that are not there: a look beneath one of these finds plain directories and a link, which a server's would not be.
+/// The roots of `allow` are compared without asking a server, which may be gone. The mounts are those of this host and
+/// some that are not there: a look beneath one of these finds plain directories and a link, which a server's would not
+/// be.
 @Suite("Roots on remote mounts")
 struct RootIdentityTests {
     let folder: Folder

@@ -64,7 +64,8 @@ struct RestoreTargetLabTests {
             try await lab.must("lvm", ["pvcreate", "-qq", "/dev/loop1"])
             let physical = try await restore(lab, to: "/dev/loop1")
             #expect(physical.status == 1 && physical.text.contains("holds LVM2_member"), "\(physical.text)")
-            // Where LVM does not show all groups the signature may be that of a disk of Tuff's, or all that is left of one.
+            // Where LVM does not show all groups the signature may be that of a disk of Tuff's, or all that is left of
+            // one.
             _ = try await lab.shell(
                 """
                 mkdir -p \(folder)/tools && ln -sf "$(command -v wipefs)" "$(command -v dmsetup)" \(folder)/tools

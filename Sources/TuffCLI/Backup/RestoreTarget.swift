@@ -209,12 +209,13 @@ struct RestoreTarget {
         let shown = Layout.printable(path)
         guard isDisk else {
             return Failure(
-                "whether \(shown) is a volume of Tuff's cannot be told, since LVM does not show its group; nothing was written",
+                "whether \(shown) is a volume of Tuff's cannot be told, since LVM does not show its group; nothing was "
+                    + "written",
                 help: "'lvm fullreport' shows why; restore to another place meanwhile")
         }
         return Failure(
-            "\(shown) has the signature of a physical volume, and whether Tuff keeps volumes there cannot be told, since LVM "
-                + "does not show all groups; nothing was written",
+            "\(shown) has the signature of a physical volume, and whether Tuff keeps volumes there cannot be told, since "
+                + "LVM does not show all groups; nothing was written",
             help: "'lvm fullreport' shows why. If nobody uses what was there, 'wipefs -a \(shown)' takes the signature "
                 + "off; else restore to another place")
     }
