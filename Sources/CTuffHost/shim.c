@@ -11,6 +11,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,6 +59,20 @@ int tuff_open_at(int directory, const char *path, int flags, uint32_t mode) {
         result = openat(directory, path, flags | O_CLOEXEC, (mode_t)mode);
     } while (result < 0 && errno == EINTR);
     return result;
+}
+
+int tuff_open_unmounted(int directory, const char *name) {
+    return open_resolved(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_XDEV);
+}
+
+int tuff_identity(int descriptor, uint64_t *device, uint64_t *inode, uint32_t *mode) {
+    struct statx status;
+    int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+    if (statx(descriptor, "", flags, STATX_TYPE | STATX_MODE | STATX_INO, &status) != 0) return -1;
+    *device = makedev(status.stx_dev_major, status.stx_dev_minor);
+    *inode = status.stx_ino;
+    *mode = status.stx_mode;
+    return 0;
 }
 
 int tuff_file_system_sort(int descriptor) {
@@ -328,6 +343,22 @@ static void *wait_for_release(void *release) {
     while (sem_wait(release) != 0) {
     }
     return NULL;
+}
+
+int tuff_processors(void) {
+    /* EINVAL where the kernel's own set is larger. */
+    for (int room = CPU_SETSIZE; room <= CPU_SETSIZE << 8; room <<= 1) {
+        cpu_set_t *set = CPU_ALLOC(room);
+        if (set == NULL) break;
+        size_t size = CPU_ALLOC_SIZE(room);
+        int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+        int number = errno;
+        CPU_FREE(set);
+        if (count > 0) return count;
+        if (number != EINVAL) break;
+    }
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
 }
 
 int tuff_threads_to_be_had(int count) {

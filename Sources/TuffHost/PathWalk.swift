@@ -50,11 +50,12 @@ struct PathWalk: ~Copyable {
     /// The directory that was reached.
     var directory: Int32 { levels[levels.count - 1].descriptor.raw }
 
-    /// Of the directories from `/` to the one that was reached, without links.
-    var identities: [FileIdentity] { levels.map(\.identity) }
+    /// The directories from `/` to the one that was reached, without links.
+    var reached: [(name: String, identity: FileIdentity)] { levels.map { ($0.name, $0.identity) } }
 
     /// Goes down to the administrator's own root, through links.
-    mutating func enterRoot(_ root: String) throws(HostError) {
+    /// - Parameter point: a directory on the way, without links, which is not entered.
+    mutating func enterRoot(_ root: String, before point: String? = nil) throws(HostError) {
         var pending = Reach.names(in: root)
         while !pending.isEmpty {
             let name = pending.removeFirst()
@@ -63,7 +64,9 @@ struct PathWalk: ~Copyable {
                 if levels.count > 1 { levels.removeLast() }
                 continue
             }
-            guard name != ".", let text = try enter(name) else { continue }
+            if name == "." { continue }
+            if appended(name) == point { return }
+            guard let text = try enter(name) else { continue }
             links += 1
             guard links <= Self.mostLinks else { throw .system(ELOOP, "Cannot open \(root)", subject: target) }
             if text.utf8.first == UInt8(ascii: "/") { try restart() }
@@ -72,7 +75,7 @@ struct PathWalk: ~Copyable {
     }
 
     /// As many as the kernel follows (path_resolution(7)).
-    private static var mostLinks: Int { 40 }
+    static var mostLinks: Int { 40 }
 
     /// Goes down into a directory that a document named.
     mutating func enterBeneath(_ name: String) throws(HostError) {
@@ -204,19 +207,11 @@ struct PathWalk: ~Copyable {
 }
 
 /// Tells one file from every other on this host, whatever it is called.
-struct FileIdentity: Hashable {
+package struct FileIdentity: Hashable, Sendable {
     var device: UInt
     var inode: UInt
+}
 
-    init(_ status: stat) {
-        device = UInt(status.st_dev)
-        inode = UInt(status.st_ino)
-    }
-
-    /// Of what a path leads to, through links.
-    init?(following path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        self.init(status)
-    }
+extension FileIdentity {
+    init(_ status: stat) { self.init(device: UInt(status.st_dev), inode: UInt(status.st_ino)) }
 }

@@ -88,7 +88,7 @@ package struct HostRoots: Hashable, Sendable {
         let opened = try walk.open(last, flags: flags, isChecked: isChecked)
         var status = stat()
         guard fstat(opened.raw, &status) == 0,
-            otherRoots(than: sort).isDisjoint(with: walk.identities + [FileIdentity(status)])
+            try !isAnotherSorts(walk.reached + [(name: last, identity: FileIdentity(status))], than: sort)
         else {
             throw HostError(
                 .refused, "The \(sort.noun) \(path) lies beneath a root of another sort", subject: path)
@@ -107,9 +107,19 @@ package struct HostRoots: Hashable, Sendable {
         return try Self.enterFile(root, &walk, flags: flags, isChecked: isChecked)
     }
 
-    /// Looks at every component of a root that the administrator named, and at the root itself.
+    /// Looks at every component of a root that the administrator named, and at the root itself. From an NFS mount on
+    /// the server says whose a file is (`PathWalk`), so it is not asked.
     package static func inspect(_ root: String) throws(HostError) {
+        let point = try MountTable.withCurrent { mounts throws(MountTable.Stale) in
+            try RootIdentity.serverPoint(on: root, in: mounts)
+        }
+        try inspect(root, endingAt: point)
+    }
+
+    /// - Parameter point: where looking ends, without links; nil: at the root itself.
+    package static func inspect(_ root: String, endingAt point: String?) throws(HostError) {
         var walk = try PathWalk(to: root, noun: "root")
+        if let point { return try walk.enterRoot(root, before: point) }
         var status = stat()
         guard stat(root, &status) == 0, status.kind != .directory else {
             try walk.enterRoot(root)
@@ -126,34 +136,6 @@ package struct HostRoots: Hashable, Sendable {
         let names = Reach.names(in: root)
         try walk.enterRoot("/" + names.dropLast().joined(separator: "/"))
         return try walk.open(names.last ?? ".", flags: flags, isChecked: isChecked)
-    }
-
-    /// Roots of different sorts of which one holds the other by way of links or mounts, as far as they are there.
-    package static func overlap(in reach: Reach) -> Reach.Overlap? {
-        var holders: [(root: Reach.Root, identities: [FileIdentity])] = []
-        for sort in Reach.Sort.allCases {
-            for path in reach[sort] {
-                guard var walk = try? PathWalk(to: path, noun: "root"), (try? walk.enterRoot(path)) != nil else {
-                    continue
-                }
-                holders.append((Reach.Root(sort: sort, path: path), walk.identities))
-            }
-        }
-        for (position, one) in holders.enumerated() {
-            for other in holders[(position + 1)...] where other.root.sort != one.root.sort {
-                guard let mine = one.identities.last, let theirs = other.identities.last,
-                    other.identities.contains(mine) || one.identities.contains(theirs)
-                else { continue }
-                return Reach.Overlap(first: one.root, second: other.root)
-            }
-        }
-        return nil
-    }
-
-    /// The roots of other sorts, as they are now.
-    private func otherRoots(than sort: Reach.Sort) -> Set<FileIdentity> {
-        let others = Reach.Sort.allCases.filter { $0 != sort }.flatMap { self[$0] }
-        return Set(others.filter { !self[sort].contains($0) }.compactMap { FileIdentity(following: $0) })
     }
 
     /// Volumes and backups are no images, whoever's they are.

@@ -31,10 +31,16 @@ package enum Surroundings {
         try demandDescriptors()
     }
 
-    /// As many threads as may be at work at once. Asked for after a worker was forked, which takes a process with one.
-    package static func demandThreads() throws(Lack) {
-        let processors = Int32(clamping: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        let wanted = min(max(processors, 1), 24) + 8
+    /// Threads that may be at work at once: those of Dispatch's pool, which has one for each processor as soon as there
+    /// is work for it, and some that wait for what blocks.
+    /// - Parameter rests: the command reads a few files at most, and never has work for many.
+    package static func threads(processors: Int32, rests: Bool) -> Int32 {
+        min(max(processors, 1), rests ? 8 : 24) + 8
+    }
+
+    /// Asked for after a worker was forked, which takes a process with one.
+    package static func demandThreads(rests: Bool) throws(Lack) {
+        let wanted = threads(processors: tuff_processors(), rests: rests)
         let got = tuff_threads_to_be_had(wanted)
         guard got < wanted else { return }
         throw Lack(

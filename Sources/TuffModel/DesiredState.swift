@@ -10,6 +10,13 @@ package struct Metadata: Hashable, Sendable {
     }
 }
 
+extension Metadata {
+    /// Annotation of a Volume or Snapshot: the name that its document had before.
+    package static let renamedFromKey = "tuff.dev/renamed-from"
+
+    package var renamedFrom: String? { annotations[Self.renamedFromKey] }
+}
+
 /// A resource as declared, with the places of its fields for messages.
 package struct Declared<Spec: Hashable & Sendable>: Hashable, Sendable {
     package var metadata: Metadata

@@ -36,9 +36,6 @@ extension Metadata {
     /// makes a volume.
     package static let importedFromKey = "tuff.dev/imported-from"
 
-    /// Annotation of a Volume or Snapshot: the name that its document had before.
-    package var renamedFrom: String? { annotations["tuff.dev/renamed-from"] }
-
     package var importedFrom: String? { annotations[Self.importedFromKey] }
 }
 

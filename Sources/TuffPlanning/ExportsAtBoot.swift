@@ -40,7 +40,7 @@ extension AcceptedExports {
             access.append(
                 Access(
                     attachment: declared.metadata.name, volume: declared.spec.volume, pool: pool,
-                    formerName: volume?.metadata.annotations["tuff.dev/renamed-from"],
+                    formerName: volume?.metadata.renamedFrom,
                     initiator: declared.spec.initiator, readOnly: declared.spec.readOnly,
                     onRemove: declared.spec.onRemove, chap: declared.spec.chap, portals: volume?.spec.portals,
                     sharing: volume?.spec.sharing, location: declared.location))

@@ -89,11 +89,12 @@ extension PlanningPass {
     }
 
     /// The same said where nothing is removed.
-    func renameNotes(_ resource: ResourceID, _ spec: VolumeSpec) -> [String] {
+    func likelyRenameNotes(_ resource: ResourceID, _ spec: VolumeSpec) -> [String] {
         guard !isMeantNew(resource), let other = lookalike(of: spec) else { return [] }
         return [
             "\(other.location) (\(other.marks.role.resource)) is declared by no document and has the same pool and size: if this "
-                + "is it under another name, write the annotation 'tuff.dev/renamed-from: \(other.marks.name)' before you apply"
+                + "is it under another name, write the annotation '\(Metadata.renamedFromKey): \(other.marks.name)' before "
+                + "you apply"
         ]
     }
 

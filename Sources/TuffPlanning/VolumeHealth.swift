@@ -84,15 +84,37 @@ extension PlanningPass {
     }
 
     /// Growth takes extents, wipes them and joins them to a linear volume by their numbers; LVM would want them
-    /// otherwise for anything else.
+    /// otherwise for anything else. Where a pool wipes nothing LVM chooses them itself, and those of a striped volume
+    /// are as many as it becomes larger by. RAID and caches take others besides, which nothing here counts.
     func layoutObstacle(toGrow stored: StoredVolume) -> Obstacle? {
-        guard case .thick = stored.backend, case .logicalVolume(let name, let volume) = stored.location,
-            case .known(let group?) = observed.volumeGroups[name],
-            let what = group.logicalVolumes.first(where: { $0.name == volume })?.layout.special
+        guard case .thick = stored.backend, let (_, volume) = logicalVolume(of: stored),
+            let what = volume.layout.special
         else { return nil }
+        let wipes = poolsByBackend[stored.backend]?.wipe != LVMPoolSpec.Wipe.none
+        guard wipes || volume.layout != .striped else { return nil }
         return Obstacle(
             .notSupportedYet,
-            "\(stored.location) is \(what), and this version grows linear volumes only; 'lvextend -L SIZE "
-                + "\(stored.location)' grows it, and its new end then shows what those extents held before")
+            "\(stored.location) is \(what), and this version grows \(wipes ? "linear" : "linear and striped") volumes "
+                + "only; 'lvextend -L SIZE \(stored.location)' grows it, and its new end then shows what those extents "
+                + "held before")
+    }
+
+    /// The size that a document asks of what is there. LVM makes a striped volume as large as whole stripes: an extent
+    /// on each of its devices, which are no more than those of the group.
+    func asked(_ size: ByteCount, of stored: StoredVolume, in pool: PoolState) -> ByteCount {
+        let asked = size.roundedUp(to: pool.unit)
+        guard let present = stored.size, asked < present, let (group, volume) = logicalVolume(of: stored),
+            volume.layout == .striped,
+            (present - asked).bytes < pool.unit.bytes * Int64(max(1, group.physicalVolumes.count))
+        else { return asked }
+        return present
+    }
+
+    private func logicalVolume(of stored: StoredVolume) -> (group: VolumeGroup, volume: LogicalVolume)? {
+        guard case .logicalVolume(let name, let volume) = stored.location,
+            case .known(let group?) = observed.volumeGroups[name],
+            let found = group.logicalVolumes.first(where: { $0.name == volume })
+        else { return nil }
+        return (group, found)
     }
 }

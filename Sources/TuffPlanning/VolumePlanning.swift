@@ -19,7 +19,7 @@ extension PlanningPass {
         case .success(let found): (pool, notes) = found
         case .failure(let none): return stop(resource, declared, .blocked, none.obstacle, at: none.field)
         }
-        notes += renameNotes(role, declared.metadata)
+        notes += otherFormerNotes(role, declared.metadata)
         for name in [role, former].compactMap({ $0 }) {
             if let obstacle = twinObstacle(name, [.live]) { return stop(resource, declared, .blocked, obstacle) }
             let found = index.live(name, context.stack)
@@ -103,7 +103,7 @@ extension PlanningPass {
                 Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there. Nothing is re-created"),
                 uid: stored.uid)
         }
-        let wanted = declared.spec.size.roundedUp(to: pool.unit)
+        let wanted = asked(declared.spec.size, of: stored, in: pool)
         if wanted < size {
             let obstacle =
                 action == .untrash
@@ -225,7 +225,7 @@ extension PlanningPass {
             policy: declared.spec.removalPolicy, origin: source?.stored.uid, size: pool.backend.recorded(wanted))
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
-        let notes = notes + renameNotes(resource, declared.spec) + sectorNotes(source, image, into: pool)
+        let notes = notes + likelyRenameNotes(resource, declared.spec) + sectorNotes(source, image, into: pool)
         if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
         if let image { return planFromImage(image, to: stored, declared, pool, notes) }
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }

@@ -33,7 +33,7 @@ struct VolumeRevision {
         if let size = stored.size, let recorded = after.size, recorded < size { after.size = size }
         relabelling = Relabelling(
             uuid: stored.uuid, from: stored.location,
-            to: stored.location(under: after, formerName: declared.metadata.annotations["tuff.dev/renamed-from"]),
+            to: stored.location(under: after, formerName: declared.metadata.renamedFrom),
             before: stored.marks, after: after)
     }
 

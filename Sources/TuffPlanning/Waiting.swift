@@ -133,12 +133,12 @@ extension PlanningPass {
     }
 
     /// A note beside a volume that is there although its former name is in use as well.
-    func renameNotes(_ role: Marks.Role, _ metadata: Metadata) -> [String] {
+    func otherFormerNotes(_ role: Marks.Role, _ metadata: Metadata) -> [String] {
         guard let former = unspentRename(role, metadata), let stored = index.live(role, context.stack).first,
             let other = (index.live(former, context.stack) + index.trashed(former, context.stack)).first
         else { return [] }
         return [
-            "\(other.location) (\(former.resource)), which 'tuff.dev/renamed-from' names, is another one than "
+            "\(other.location) (\(former.resource)), which '\(Metadata.renamedFromKey)' names, is another one than "
                 + "\(stored.location) and is kept: to have it here, declare \(former.resource) again in the place of "
                 + "\(role.resource), apply with --prune, and rename it then; if it is to go, remove the annotation"
         ]
@@ -249,12 +249,12 @@ extension PlanningPass {
         // Its target's name and its number are its own until it is destroyed.
         if stored.standing == .trashed {
             return
-                "If \(by) is this one under another name, write the annotation 'tuff.dev/renamed-from: \(name)' in it; if it is to "
-                + "be a new one, destroy the other first: tuff trash purge \(stored.uid)"
+                "If \(by) is this one under another name, write the annotation '\(Metadata.renamedFromKey): \(name)' in it; "
+                + "if it is to be a new one, destroy the other first: tuff trash purge \(stored.uid)"
         }
         return
-            "If \(by) is this one under another name, write the annotation 'tuff.dev/renamed-from: \(name)' in it; if it is to "
-            + "be a new one: --allow-blank \(by)"
+            "If \(by) is this one under another name, write the annotation '\(Metadata.renamedFromKey): \(name)' in it; "
+            + "if it is to be a new one: --allow-blank \(by)"
     }
 
     private func place(_ stored: StoredVolume) -> String { stored.location.description }

@@ -1,12 +1,11 @@
+import CTuffHost
 import Glibc
 import Synchronization
 
 /// Threads of the system, made for one job and joined at its end.
 package struct SystemThreads: Threads {
-    /// As many as the machine has processors that this process may use, at most 16: beyond that the medium is the limit.
-    package static var natural: SystemThreads {
-        SystemThreads(count: min(16, max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
-    }
+    /// As many as there are processors that this process may use, at most 16: beyond that the medium is the limit.
+    package static var natural: SystemThreads { SystemThreads(count: min(16, Int(tuff_processors()))) }
 
     private let count: Int
 

@@ -2,6 +2,8 @@ import FoundationEssentials
 import Glibc
 import Testing
 
+@testable import TuffCLI
+
 /// What `tuff backup restore` does to a target that is there, as a person types it. Devices are the lab's affair.
 struct RestoreTargetTests {
     /// A folder with the repository `r`, and in it restore points of `a` and `b`, of 100,000 bytes.
@@ -75,6 +77,29 @@ struct RestoreTargetTests {
         #expect(records(folder).isEmpty)
     }
 
+    /// A copy of a disk, for one. LVM, which may hang or fail for reasons of its own, is not asked.
+    @Test func aFileWithThePhysicalVolumesSignatureIsNoDiskOfAGroup() throws {
+        let folder = try folder()
+        try folder.write("disk", "a copy")
+        try folder.write("tools/lvm", "#!/bin/sh\n: >'\(folder.path)/asked'\nexit 5\n", mode: 0o755)
+        let row = #"{"device":"disk","offset":"0x218","type":"LVM2_member","uuid":"abc","label":null}"#
+        try folder.write("tools/wipefs", "#!/bin/sh\necho '{\"signatures\":[\(row)]}'\n", mode: 0o755)
+        let command = "restore --repository r --name a --to disk --tool-path \(folder.path)/tools"
+        let ended = try expect(folder, command, 1)
+        #expect(ended.err.contains("disk holds LVM2_member at byte 536 (abc), and nothing was written"), "\(ended.err)")
+        try expect(folder, command + " --force", 0)
+        #expect(folder.text("disk") == folder.text("a"))
+        #expect(access("\(folder.path)/asked", F_OK) != 0, "LVM was asked")
+    }
+
+    @Test func aSignatureThatIsLeftOverIsToldWithItsCure() {
+        let stale = RestoreTarget.unseenGroup(of: "/dev/sdx", isDisk: true)
+        #expect(stale.message?.contains("/dev/sdx has the signature of a physical volume") == true)
+        #expect(stale.help?.contains("If nobody uses what was there, 'wipefs -a /dev/sdx'") == true, "\(stale)")
+        let volume = RestoreTarget.unseenGroup(of: "/dev/vg/lv", isDisk: false)
+        #expect(volume.help?.contains("wipefs") == false, "a logical volume's group is hidden, not its signature stale")
+    }
+
     @Test func aFileIsNotShortenedWithoutForce() throws {
         let folder = try folder()
         let long = String(repeating: "x", count: 200_000)
@@ -146,6 +171,43 @@ struct RestoreTargetTests {
         unlink(volume)
         let gone = try expect(folder, "restore --repository r --name a --to pool/v-db-data --force", 1)
         #expect(gone.err.contains("is Volume/db-data of stack 'default'") && access(volume, F_OK) != 0)
+    }
+
+    /// What somebody puts in the place of a sidecar is neither waited for nor read to its end.
+    @Test(.timeLimit(.minutes(1)), arguments: ["pipe", "link", "huge"])
+    func aSidecarIsAPlainFileOfAStatedLength(_ sort: String) throws {
+        let folder = try folder()
+        try folder.writeVolume()
+        #expect(try folder.run(["apply", "-f", "volumes.yaml", "--auto-approve"] + folder.host).code == 0)
+        let sidecars = "\(folder.path)/pool/.tuff"
+        let name = try #require(try FileManager.default.contentsOfDirectory(atPath: sidecars).first)
+        let sidecar = "\(sidecars)/\(name)"
+        let known = try VolumeFiles.owner(ofFile: "\(folder.path)/pool/v-db-data")
+        #expect(known?.name == "db-data")
+        switch sort {
+        case "pipe":
+            unlink(sidecar)
+            mkfifo(sidecar, 0o600)
+        case "link":
+            rename(sidecar, "\(folder.path)/elsewhere")
+            symlink("\(folder.path)/elsewhere", sidecar)
+        // It ends with what would be read as blank.
+        default: truncate(sidecar, 200 << 20)
+        }
+        let before = bytesRead()
+        let failure = #expect(throws: Failure.self) {
+            try VolumeFiles.owner(ofFile: "\(folder.path)/pool/v-db-data")
+        }
+        #expect(bytesRead() - before < 1 << 20)
+        #expect(failure?.message?.contains("\(sidecar) cannot be read, and may say that the target") == true)
+        let ended = try expect(folder, "restore --repository r --name a --to pool/v-db-data --force", 1)
+        #expect(ended.err.contains("cannot be read, and may say that the target is a volume of Tuff's"), "\(ended.err)")
+    }
+
+    /// By this thread, of files of any sort (proc_pid_io(5)).
+    private func bytesRead() -> Int {
+        let line = TestFolder.text("/proc/thread-self/io").split(separator: "\n").first { $0.hasPrefix("rchar: ") }
+        return line.flatMap { Int($0.dropFirst("rchar: ".count)) } ?? 0
     }
 
     /// 2,000 blocks, of which none is like another, so that there is time to end it in the middle.

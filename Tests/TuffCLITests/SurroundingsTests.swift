@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Testing
+import TuffHost
 
 /// The real program where something is missing that it needs: a sentence and exit code 1, at once, whatever the
 /// command.
@@ -41,6 +42,21 @@ import Testing
     func withoutThreads(_ processes: Int) throws {
         chmod(folder.path, 0o755)
         try expectSentence("threads can be started", within: ["prlimit", "--nproc=\(processes)"], asNobody: true)
+    }
+
+    /// In a container, or with `CPUAffinity=`, a large machine is a small one.
+    @Test(.enabled(if: TestFolder.canRunAsNobody)) func threadsAreThoseOfTheProcessorsThatMayBeUsed() throws {
+        chmod(folder.path, 0o755)
+        let status = TestFolder.text("/proc/self/status").split(separator: "\n")
+        let allowed = try #require(status.first { $0.hasPrefix("Cpus_allowed_list:") })
+        let first = try #require(allowed.split { !$0.isNumber }.first.map(String.init))
+        try expectSentence(
+            "of 9 threads can be started", within: ["taskset", "-c", first, "prlimit", "--nproc=1"], asNobody: true)
+    }
+
+    @Test func aCommandThatRestsNeedsFewThreads() {
+        #expect([1, 4, 8, 64].map { Surroundings.threads(processors: $0, rests: true) } == [9, 12, 16, 16])
+        #expect([1, 8, 24, 64].map { Surroundings.threads(processors: $0, rests: false) } == [9, 16, 32, 32])
     }
 
     @Test(arguments: [4, 8, 40]) func withoutDescriptors(_ count: Int) throws {

@@ -64,6 +64,15 @@ struct RestoreTargetLabTests {
             try await lab.must("lvm", ["pvcreate", "-qq", "/dev/loop1"])
             let physical = try await restore(lab, to: "/dev/loop1")
             #expect(physical.status == 1 && physical.text.contains("holds LVM2_member"), "\(physical.text)")
+            // Where LVM does not show all groups the signature may be that of a disk of Tuff's, or all that is left of
+            // one.
+            _ = try await lab.shell(
+                """
+                mkdir -p \(folder)/tools && ln -sf "$(command -v wipefs)" "$(command -v dmsetup)" \(folder)/tools
+                printf '#!/bin/sh\\nexit 5\\n' >\(folder)/tools/lvm && chmod +x \(folder)/tools/lvm
+                """)
+            let hidden = try await restore(lab, to: "/dev/loop1", "--force", "--tool-path", "\(folder)/tools")
+            #expect(hidden.status == 1 && hidden.text.contains("'wipefs -a /dev/loop1'"), "\(hidden.text)")
             #expect(try await restore(lab, to: "/dev/loop1", "--force").status == 0)
             try await lab.must("losetup", ["-d", "/dev/loop1"])
             #expect(try await restore(lab, to: plain, "--force").status == 0)

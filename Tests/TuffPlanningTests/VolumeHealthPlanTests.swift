@@ -161,6 +161,61 @@ import TuffTestSupport
         #expect(change(trash)?.action == .trash && !trash.isEmpty, "\(trash.changes)")
     }
 
+    /// With room enough, so that nothing but the layout and the wiping decide.
+    private func growth(
+        of layout: LogicalVolume.Layout, _ wipe: LVMPoolSpec.Wipe, from size: ByteCount = Sample.gibi(10),
+        devices: Int = 3
+    ) -> Plan {
+        var lvm = LVMPoolSpec(volumeGroup: "vg0")
+        lvm.wipe = wipe
+        var larger = thickDesired()
+        larger.pools["fast"] = Sample.declared("fast", PoolSpec(backend: .lvm(lvm)))
+        larger.volumes["db"]?.spec.size = Sample.gibi(12)
+        return plan(
+            larger,
+            observed {
+                $0.free = Sample.gibi(80)
+                $0.physicalVolumes = (0..<devices).map { "pv\($0)" }
+                $0.logicalVolumes[1] = thick(layout)
+                $0.logicalVolumes[1].size = size
+            })
+    }
+
+    @Test(arguments: [LVMPoolSpec.Wipe.zero, .discard, .none])
+    func aStripedVolumeGrowsWhereNothingIsWiped(_ wipe: LVMPoolSpec.Wipe) throws {
+        let striped = growth(of: .striped, wipe)
+        guard wipe == .none else {
+            #expect(striped.isEmpty && change(striped)?.reason == .notSupportedYet)
+            #expect(change(striped)?.summary.contains("grows linear volumes only") == true)
+            return
+        }
+        let location = VolumeLocation.logicalVolume(group: "vg0", name: "v-db")
+        #expect(
+            striped.steps.map(\.step) == [
+                .volume(
+                    .extend(
+                        location: location, uid: Sample.uid, uuid: Sample.volume().uuid, from: Sample.gibi(10),
+                        to: Sample.gibi(12)))
+            ])
+        for layout in [LogicalVolume.Layout.raid1, .raid5, .cache, .mirror] {
+            let other = growth(of: layout, .none)
+            #expect(other.isEmpty && change(other)?.reason == .notSupportedYet, "\(layout)")
+            #expect(change(other)?.summary.contains("grows linear and striped volumes only") == true)
+        }
+    }
+
+    /// `lvextend` makes whole stripes of what it is asked for.
+    @Test func aStripedVolumeMayBeLargerByLessThanAStripe() throws {
+        let extent = 4 << 20 as Int64
+        func reason(_ layout: LogicalVolume.Layout, extents: Int64) -> Reason? {
+            let size = ByteCount(Sample.gibi(12).bytes + extents * extent)
+            return change(growth(of: layout, .none, from: size))?.reason
+        }
+        #expect(reason(.striped, extents: 2) == nil)
+        #expect(reason(.striped, extents: 3) == .wouldShrink)
+        #expect(reason(.linear, extents: 1) == .wouldShrink)
+    }
+
     /// As fast as there are volumes: what is known of their group is made out once and not for each.
     @Test func anImportOfALargeGroupLooksAtItOnce() {
         let volumes = (0..<4000).map { number in

@@ -25,6 +25,14 @@ int tuff_open_within(int directory, const char *path, int flags);
 /* openat(2) with a mode, which Swift cannot pass to a variadic function. O_CLOEXEC is always added. */
 int tuff_open_at(int directory, const char *path, int flags, uint32_t mode);
 
+/* openat2(2) with O_PATH of an entry of DIRECTORY, the link itself if it is one; EXDEV, before its file system is asked
+ * for anything, where something is mounted there (RESOLVE_NO_XDEV). What is mounted on demand is not mounted. */
+int tuff_open_unmounted(int directory, const char *name);
+
+/* The device, inode and mode (stat(2)) of an O_PATH descriptor as far as the kernel has them in memory: no server is
+ * asked (statx(2), AT_STATX_DONT_SYNC, AT_NO_AUTOMOUNT). */
+int tuff_identity(int descriptor, uint64_t *device, uint64_t *inode, uint32_t *mode);
+
 /* Sorts of file systems in which somebody else says whose a file is, by fstatfs(2). */
 enum { tuff_fs_plain, tuff_fs_nfs, tuff_fs_fuse };
 int tuff_file_system_sort(int descriptor);
@@ -112,6 +120,10 @@ int tuff_has_lease(int file);
 
 /* 1 where FILE is on a file system of the network, which refuses leases as if somebody had the file open (statfs(2)). */
 int tuff_is_on_network(int file);
+
+/* Processors on which this process may run (sched_getaffinity(2): taskset, a cpuset, CPUAffinity= of a service), not
+ * those of the machine; at least 1. Dispatch makes its pool that wide. */
+int tuff_processors(void);
 
 /* How many of COUNT threads can be had at one time (pthread_create(3)); they end before this returns, with errno as it was
  * left by the first that could not. */

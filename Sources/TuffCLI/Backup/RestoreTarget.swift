@@ -162,6 +162,8 @@ struct RestoreTarget {
         for file in [place.realPath].compactMap(\.self) + foundations.compactMap(\.file) {
             if let owner = try VolumeFiles.owner(ofFile: file) { throw refusal(owner) }
         }
+        // LVM knows no files. One that holds a physical volume is a copy of it, or behind a loop and so in use.
+        guard case .device = place.sort else { return }
         let volumes = foundations.compactMap(\.deviceMapperUUID).filter { $0.hasPrefix("LVM-") }
             .map { String($0.prefix(DeviceMapper.length)) }
         let disks = Set(signatures.filter { $0.type == DeviceSignature.physicalVolume }.compactMap(\.uuid))
@@ -188,9 +190,7 @@ struct RestoreTarget {
             groups.contains { volume.hasPrefix(DeviceMapper.uuid(group: $0.uuid)) }
         }
         guard isSeen, disks.isEmpty || seen.unlisted == nil && groups.count == seen.entries.count else {
-            throw Failure(
-                "whether \(shown) is a volume of Tuff's cannot be told, since LVM does not show its group; nothing was written",
-                help: "'lvm fullreport' shows why; restore to another place meanwhile")
+            throw Self.unseenGroup(of: path, isDisk: isSeen)
         }
     }
 
@@ -202,6 +202,22 @@ struct RestoreTarget {
         Failure(
             "\(shown) is in use\(users.isEmpty ? "" : ": " + Layout.printable(users.joined(separator: ", "))); nothing was "
                 + "written", help: "stop what uses it, or restore to another place; --force does not help here")
+    }
+
+    /// - Parameter isDisk: it has the signature of a physical volume, which may be all that is left of one.
+    static func unseenGroup(of path: String, isDisk: Bool) -> Failure {
+        let shown = Layout.printable(path)
+        guard isDisk else {
+            return Failure(
+                "whether \(shown) is a volume of Tuff's cannot be told, since LVM does not show its group; nothing was "
+                    + "written",
+                help: "'lvm fullreport' shows why; restore to another place meanwhile")
+        }
+        return Failure(
+            "\(shown) has the signature of a physical volume, and whether Tuff keeps volumes there cannot be told, since "
+                + "LVM does not show all groups; nothing was written",
+            help: "'lvm fullreport' shows why. If nobody uses what was there, 'wipefs -a \(shown)' takes the signature "
+                + "off; else restore to another place")
     }
 
     private func failure(_ error: HostError) -> Failure {
@@ -250,6 +266,7 @@ struct Owner: Equatable {
 
 /// Which files are volumes of directory pools: those that a sidecar beside them names.
 enum VolumeFiles {
+    /// Most bytes of a sidecar, as pools read it (`ReadBuffer`).
     private static let largest = 64 << 10
 
     /// - Throws: where a sidecar cannot be read, and so may name the file.
@@ -260,17 +277,21 @@ enum VolumeFiles {
             parts.count < 2
             ? "." : parts.count == 2 && path.hasPrefix("/") ? "/" : parts.dropLast().joined(separator: "/")
         let sidecars = "\(folder)/\(Sidecar.folder)"
-        var status = stat()
-        guard lstat(sidecars, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
-        guard let directory = opendir(sidecars) else { throw unreadable(sidecars) }
+        let opened = open(sidecars, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        // No directory is no folder of sidecars, and a link is somebody else's.
+        if opened < 0, [ENOENT, ENOTDIR, ELOOP].contains(errno) { return nil }
+        guard opened >= 0 else { throw unreadable(sidecars) }
+        guard let directory = fdopendir(opened) else {
+            close(opened)
+            throw unreadable(sidecars)
+        }
         defer { closedir(directory) }
         while let entry = readdir(directory) {
             let file = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
             guard let uid = Sidecar.uid(ofPath: "\(Sidecar.folder)/\(file)") else { continue }
-            guard let data = try? Files.read("\(sidecars)/\(file)"), data.count <= largest,
-                let sidecar = Sidecar(text: String(decoding: data, as: UTF8.self)),
+            guard let text = text(of: file, in: opened), let sidecar = Sidecar(text: text),
                 case .ours(let marks) = Marks.read(sidecar.tags)
             else { throw unreadable("\(sidecars)/\(file)") }
             // A move that was cut off left the file under one of these names.
@@ -278,6 +299,25 @@ enum VolumeFiles {
             return Owner(sidecar.tags)
         }
         return nil
+    }
+
+    /// Of a plain file, through no link. Whatever else stands there is neither waited for nor read to its end.
+    private static func text(of name: String, in directory: Int32) -> String? {
+        let file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        var bytes = [UInt8](repeating: 0, count: largest + 1)
+        var length = 0
+        while length < bytes.count {
+            let count = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + length, $0.count - length) }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            length += count
+        }
+        return length <= largest ? String(validating: bytes[..<length], as: UTF8.self) : nil
     }
 
     private static func unreadable(_ path: String) -> Failure {

@@ -43,8 +43,9 @@ package enum TuffProgram {
     package static func prepare() {
         do throws(Surroundings.Lack) {
             try Surroundings.demand()
-            if looksAtHost(arguments) { EarlyWorker.prepare() }
-            try Surroundings.demandThreads()
+            let looksAtHost = looksAtHost(arguments)
+            if looksAtHost { EarlyWorker.prepare() }
+            try Surroundings.demandThreads(rests: !looksAtHost && arguments.first != BackupCommand._commandName)
         } catch {
             Console.talk(Failure(error.sentence, help: error.help).text(Style()))
             exit(ExitStatus.failed)

@@ -88,18 +88,25 @@ extension GlobalOptions {
         guard let loaded, !diagnostics.contains(where: { $0.severity == .error }) else {
             throw Failure("the controller's configuration \(path) cannot be used")
         }
-        if !toleratesFormer, let overlap = HostRoots.overlap(in: loaded.allow) {
-            let (first, second) = (overlap.first, overlap.second)
-            throw Failure(
-                "in \(path), \(first.path) of allow.\(first.sort.rawValue) and \(second.path) of "
-                    + "allow.\(second.sort.rawValue) overlap on this host, by way of links or mounts",
-                help: "a root is of one sort: name others")
-        }
+        if !toleratesFormer { try Self.refuseOverlap(in: loaded.allow, path) }
         return loaded
     }
 }
 
 extension GlobalOptions {
+    private static func refuseOverlap(in reach: Reach, _ path: String) throws(Failure) {
+        let overlap: Reach.Overlap?
+        do throws(HostError) { overlap = try HostRoots.overlap(in: reach) } catch {
+            throw Failure(error.sentence, help: error.cause)
+        }
+        guard let overlap else { return }
+        let (first, second) = (overlap.first, overlap.second)
+        throw Failure(
+            "in \(path), \(first.path) of allow.\(first.sort.rawValue) and \(second.path) of "
+                + "allow.\(second.sort.rawValue) overlap on this host, by way of links or mounts",
+            help: "a root is of one sort: name others")
+    }
+
     /// Who may write the configuration chooses what root reads and makes. A file that cannot be looked at is the
     /// reader's business.
     private static func refuseWritable(_ path: String) throws(Failure) {

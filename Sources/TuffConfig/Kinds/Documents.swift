@@ -16,7 +16,7 @@ extension Shape where Value == Metadata {
         optional("labels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: true), "What selectors match."),
         optional(
             "annotations", .map(keys: .labelKey, values: .anyText, mayBeEmpty: true),
-            "For people and other tools; `tuff.dev/renamed-from` names what the resource was called before.")
+            "For people and other tools; `\(Metadata.renamedFromKey)` names what the resource was called before.")
     ) { name, labels, annotations in
         Metadata(name: name, labels: labels ?? [:], annotations: annotations ?? [:])
     }

@@ -135,14 +135,12 @@ extension Linker {
         }
     }
 
-    static let renamedFrom = "tuff.dev/renamed-from"
-
     func checkAnnotations() {
         func check<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
             var heirs: [String: Declared<Spec>] = [:]
-            for resource in inOrder(kind, resources.filter { $0.value.metadata.annotations[Self.renamedFrom] != nil }) {
-                guard let former = resource.metadata.annotations[Self.renamedFrom] else { continue }
-                let path = "metadata.annotations.\(Self.renamedFrom)"
+            for resource in inOrder(kind, resources.filter { $0.value.metadata.renamedFrom != nil }) {
+                guard let former = resource.metadata.renamedFrom else { continue }
+                let path = "metadata.annotations.\(Metadata.renamedFromKey)"
                 if !NameRule.isLabel(former) {
                     error(
                         "name-not-dns-label", kind, resource, path,

@@ -1,0 +1,132 @@
+import Glibc
+import TuffModel
+
+/// The mounts that this process sees, as the kernel lists them (proc_pid_mountinfo(5)). No file system is asked for
+/// that, and so no server either.
+package struct MountTable: Sendable {
+    /// One of them.
+    struct Mount: Hashable, Sendable {
+        var number: Int
+        var parent: Int
+        /// `MAJOR:MINOR` of its file system.
+        var device: String
+        /// The directory of the file system that is mounted.
+        var root: [UInt8]
+        var point: [UInt8]
+        var type: String
+        var source: [UInt8]
+
+        /// Whether a look at it may wait for another machine or another program, which may be gone. A host whose own
+        /// `/` is such a file system does not run without it, and is looked at as any other.
+        var isRemote: Bool { MountTable.isRemote(type) && point != [MountTable.slash] }
+
+        /// A path in it, from its source on. NFS shows no root but `/`, and the whole export as the source
+        /// (nfs_show_path and nfs_show_devname in fs/nfs/super.c).
+        func place(of path: [UInt8]) -> [UInt8] {
+            var place = source + root
+            while place.last == MountTable.slash { place.removeLast() }
+            return place + path.dropFirst(point.count)
+        }
+    }
+
+    /// Something was mounted since the table was read.
+    package struct Stale: Error {}
+
+    private let mounts: [[UInt8]: [Mount]]
+    private let numbers: Set<Int>
+
+    /// - Parameter text: what mountinfo holds.
+    package init(text: String) { self.init(bytes: Array(text.utf8)) }
+
+    private init(bytes: [UInt8]) {
+        let all = bytes.split(separator: UInt8(ascii: "\n")).compactMap(Self.mount)
+        mounts = Dictionary(grouping: all, by: \.point)
+        numbers = Set(all.map(\.number))
+    }
+
+    /// Looks at this host's mounts as they are, once more where one came meanwhile.
+    static func withCurrent<Value>(
+        _ look: (MountTable) throws(Stale) -> Value
+    ) throws(HostError) -> Value {
+        for _ in 0..<attempts {
+            let table = MountTable(bytes: try read())
+            do throws(Stale) { return try look(table) } catch {}
+        }
+        throw HostError(
+            .failed, "Something was mounted each time that the roots of allow were looked at", cause: "try again",
+            subject: file)
+    }
+
+    private static let attempts = 8
+    private static let file = "/proc/self/mountinfo"
+    static let slash = UInt8(ascii: "/")
+
+    /// The mount in which `path` lies, of which the directory above lies in `mount`; nil where the kernel shows none,
+    /// as for a root made by chroot(2).
+    func mount(at path: [UInt8], below mount: Mount?) -> Mount? {
+        var found = mount
+        // Several may be mounted one upon the other.
+        while let next = mounts[path]?.first(where: { isChild($0, of: found) }) { found = next }
+        return found
+    }
+
+    private func isChild(_ mount: Mount, of parent: Mount?) -> Bool {
+        guard let parent else { return !numbers.contains(mount.parent) || mount.parent == mount.number }
+        return mount.parent == parent.number && mount != parent
+    }
+
+    /// - nfs, nfs4, cifs, smb3, smbfs, 9p, ceph, lustre, afs, orangefs, beegfs: a server answers, or nobody, and
+    ///   whoever asks waits without an end and cannot be killed (`hard` in nfs(5)).
+    /// - fuse: a program answers, which most often asks a server (sshfs, glusterfs, s3fs). Not fuseblk, which has a
+    ///   disk here.
+    /// - autofs: whoever asks waits for what is to be mounted there. Before it is, nothing can be opened through it.
+    private static func isRemote(_ type: String) -> Bool {
+        [
+            "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "lustre", "afs", "orangefs", "beegfs", "fuse",
+            "autofs",
+        ].contains(type) || type.hasPrefix("fuse.")
+    }
+
+    private static func mount(_ line: [UInt8].SubSequence) -> Mount? {
+        // Optional fields end with a hyphen.
+        let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+        guard let end = fields.dropFirst(6).firstIndex(where: { $0.elementsEqual("-".utf8) }), end + 2 < fields.count,
+            let number = Int(text(fields[0])), let parent = Int(text(fields[1]))
+        else { return nil }
+        return Mount(
+            number: number, parent: parent, device: text(fields[2]), root: plain(fields[3]), point: plain(fields[4]),
+            type: text(fields[end + 1]), source: plain(fields[end + 2]))
+    }
+
+    private static func text(_ field: ArraySlice<UInt8>) -> String { String(decoding: field, as: UTF8.self) }
+
+    /// Blanks, tabs, line ends and backslashes are written as a backslash and three octal digits.
+    private static func plain(_ field: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var rest = field
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), rest.count >= 3, let code = UInt8(text(rest.prefix(3)), radix: 8) {
+                result.append(code)
+                rest.removeFirst(3)
+            } else {
+                result.append(byte)
+            }
+        }
+        return result
+    }
+
+    private static func read() throws(HostError) -> [UInt8] {
+        guard let opened = OwnedDescriptor(opened: tuffOpen(file, O_RDONLY)) else {
+            throw .system(errno, "Cannot open the list of mounts \(file)", subject: file)
+        }
+        var result: [UInt8] = []
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 1)
+        defer { room.deallocate() }
+        while true {
+            let count = readBytes(opened.raw, into: room)
+            guard count >= 0 else { throw .system(errno, "Cannot read the list of mounts \(file)", subject: file) }
+            if count == 0 { return result }
+            result += room[..<count]
+        }
+    }
+}
