@@ -86,8 +86,14 @@ package final class RestorePlace: Sendable {
     }
 
     private func probe() throws(HostError) -> Bool {
-        if tuff_hold_lease(descriptor) == 0 { return true }
-        let number = errno
+        var number: Int32 = 0
+        // An indexer, or a child of a shell that has not come to its exec, has files open for a moment.
+        for attempt in 0..<20 {
+            if tuff_hold_lease(descriptor) == 0 { return true }
+            number = errno
+            guard number == EAGAIN, attempt < 19, tuff_is_on_network(descriptor) == 0 else { break }
+            usleep(25_000)
+        }
         if number == EAGAIN, tuff_is_on_network(descriptor) == 0 {
             throw HostError(.busy, "\(path) is in use", subject: path)
         }
