@@ -68,9 +68,17 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "TuffController",
+            dependencies: [
+                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", crypto,
+            ],
+            swiftSettings: strict
+        ),
+        .target(
             name: "TuffCLI",
             dependencies: [
-                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffRepository",
+                "TuffController", "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
+                "TuffRepository",
                 "TuffSchedule", "TuffCinder", argumentParser, systemPackage, crypto,
             ],
             swiftSettings: strict
@@ -156,9 +164,17 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "TuffControllerTests",
+            dependencies: [
+                "TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffController",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "TuffCLITests",
             dependencies: [
-                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffCLI",
+                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffController",
+                "TuffCLI",
                 "TuffTestSupport",
             ],
             exclude: ["Golden"],

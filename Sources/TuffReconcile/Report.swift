@@ -87,13 +87,21 @@ package struct ApplyReport: Hashable, Codable, Sendable {
         self.times = times
     }
 
-    /// 0 everything agrees; 1 something was attempted and nothing attempted succeeded; 3 something is blocked, or some
-    /// of what was attempted failed, and the rest is as declared; 130 interrupted.
-    package var exitCode: Int32 {
-        if interrupted { return 130 }
+    package enum Outcome: Sendable {
+        /// Everything agrees.
+        case converged
+        /// Something was attempted, and nothing that was attempted succeeded.
+        case failed
+        /// Something is blocked, or some of what was attempted failed, and the rest is as declared.
+        case partly
+        case interrupted
+    }
+
+    package var outcome: Outcome {
+        if interrupted { return .interrupted }
         func has(_ verdicts: ChangeReport.Verdict...) -> Bool { changes.contains { verdicts.contains($0.verdict) } }
-        guard has(.failed, .skipped, .blocked) else { return 0 }
-        return has(.failed, .skipped) && !has(.done) ? 1 : 3
+        guard has(.failed, .skipped, .blocked) else { return .converged }
+        return has(.failed, .skipped) && !has(.done) ? .failed : .partly
     }
 }
 

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Testing
+import TuffController
 import TuffHost
 import TuffModel
 import TuffPlanning
@@ -232,7 +233,7 @@ private struct AnsweringMachine: Machine {
         let holder = LockHolder(
             pid: 4711, host: "storage1", since: Instant(secondsSince1970: now.secondsSince1970 - 192),
             command: "tuff apply -f volumes.yaml", isRunning: true)
-        let failure = HostLocking.held(by: holder, now: now)
+        let failure = Failure(PassError.held(by: holder, now: now))
         #expect(failure.code == 11)
         expectGolden(failure.text(Style()), "Golden/locked.txt")
     }
@@ -241,6 +242,6 @@ private struct AnsweringMachine: Machine {
         let now = Examples.context.now
         let holder = LockHolder(
             pid: 4711, host: "storage1", since: now, command: "tuff apply -f volumes.yaml", isRunning: false)
-        #expect(HostLocking.held(by: holder, now: now).text(Style()).contains("a command it started is still running"))
+        #expect(PassError.held(by: holder, now: now).sentence.contains("a command it started is still running"))
     }
 }

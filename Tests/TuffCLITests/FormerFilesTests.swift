@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Testing
+import TuffController
 import TuffModel
 import TuffPlanning
 

@@ -1,4 +1,5 @@
 import Testing
+import TuffController
 import TuffModel
 import TuffPlanning
 import TuffTestSupport

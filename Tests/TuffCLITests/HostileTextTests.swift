@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Testing
 import TuffConfig
+import TuffController
 import TuffHost
 import TuffModel
 import TuffPlanning
@@ -116,7 +117,7 @@ indirect enum JSONValue: Codable, Equatable {
         let desired = World.desired()
         let plan = Planner.plan(desired: desired, observed: file.observed, context: context)
         let elsewhere = desired.elsewhere(than: file.config.node)
-        var texts = file.observed.unseenSentences.map(Layout.printable), data = [try file.text]
+        var texts = file.observed.unseenSentences.map(PrintedText.oneLine), data = [try file.text]
         for style in [Style(), Style(color: true)] {
             texts.append(PlanView(plan, elsewhere: elsewhere).text(style))
             let declared = style.color ? desired : nil
@@ -154,11 +155,12 @@ indirect enum JSONValue: Codable, Equatable {
         let changed = inventory.changing(&index) { replaces ? hostile : $0 + hostile }
         let data = try JSONEncoder().encode(changed)
         let comment = "text \(position), \(hostile.debugDescription)"
-        do throws(Failure) {
+        do throws(PassError) {
             let file = try InventoryFile.decode(data, name: "x.json")
             do { try show(file, comment) } catch { Issue.record(error) }
         } catch {
-            expectHarmless([error.text(Style()), error.text(Style(color: true))], comment)
+            let failure = Failure(error)
+            expectHarmless([failure.text(Style()), failure.text(Style(color: true))], comment)
         }
     }
 
@@ -192,11 +194,11 @@ indirect enum JSONValue: Codable, Equatable {
         for position in 0..<whole.texts {
             var index = position
             let data = try JSONEncoder().encode(whole.changing(&index) { $0 + hostile })
-            do throws(Failure) {
+            do throws(PassError) {
                 let file = try PlanFile.decode(data, name: "plan")
                 expectHarmless([file.summary, file.tuff], "\(position)")
             } catch {
-                expectHarmless([error.text(Style(color: true))], "\(position)")
+                expectHarmless([Failure(error).text(Style(color: true))], "\(position)")
             }
         }
         // What the program itself says of it.

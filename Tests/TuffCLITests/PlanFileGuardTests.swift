@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Testing
+import TuffController
 import TuffHost
 import TuffModel
 import TuffPlanning
@@ -118,12 +119,12 @@ import TuffTestSupport
     }
 
     @Test func theExitCodeTellsWhetherAnythingAttemptedSucceeded() {
-        #expect(report([.failed, .unchanged]).exitCode == 1)
-        #expect(report([.failed, .skipped, .blocked, .unchanged]).exitCode == 1)
-        #expect(report([.failed, .done]).exitCode == 3)
-        #expect(report([.blocked]).exitCode == 3)
-        #expect(report([.blocked, .done]).exitCode == 3)
-        #expect(report([.done, .unchanged, .orphan, .unsupported]).exitCode == 0)
+        #expect(report([.failed, .unchanged]).outcome == .failed)
+        #expect(report([.failed, .skipped, .blocked, .unchanged]).outcome == .failed)
+        #expect(report([.failed, .done]).outcome == .partly)
+        #expect(report([.blocked]).outcome == .partly)
+        #expect(report([.blocked, .done]).outcome == .partly)
+        #expect(report([.done, .unchanged, .orphan, .unsupported]).outcome == .converged)
     }
 
     @Test func theTimeOfAPassIsNotTheSumOfWhatOverlaps() {

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Testing
+import TuffController
 import TuffHost
 import TuffModel
 import TuffPlanning

@@ -1,3 +1,4 @@
+import TuffController
 import TuffHost
 import TuffModel
 import TuffPlanning

@@ -211,7 +211,7 @@ struct Simulation {
 
     /// A pass that says that all is done must be right, whatever its commands said.
     private mutating func checkClaim(_ outcome: Outcome, _ door: Door) {
-        guard let report = outcome.report, outcome.isFinished, report.exitCode == 0, door.interruptions.isEmpty,
+        guard let report = outcome.report, outcome.isFinished, report.outcome == .converged, door.interruptions.isEmpty,
             !machine.isCrashed
         else { return }
         violations += oracle.settled(OracleView(machine.world), lastIntent, blocked: blocked(report.remaining))

@@ -93,14 +93,14 @@ extension ThreadLabTests {
         try await withDirectories {
             let file = "\(Self.xfs)/v-db", mebi = Self.mebi
             let base = pools + volume("db", "xfs") + attachment("db")
-            #expect(try await apply(try desired(base)).exitCode == 0)
+            #expect(try await apply(try desired(base)).outcome == .converged)
             try fill(file, 0x41, count: 24 * mebi)
             let room = free(Self.xfs)
             let good = document("Snapshot", "good", "volume: db")
             try await whileLoggedIn(to: "db") {
                 try scribble(file, 0x42, count: 4096)
                 let taken = try await apply(try desired(base + good))
-                #expect(taken.exitCode == 0, "\(taken.changes)")
+                #expect(taken.outcome == .converged, "\(taken.changes)")
             }
             #expect(room - free(Self.xfs) < 2 * mebi, "a snapshot took \(room - free(Self.xfs)) bytes")
             try fill(file, 0x43, count: 8 * mebi)
@@ -113,7 +113,7 @@ extension ThreadLabTests {
                 volume("copy", "xfs", "40Mi", from: "snapshot: good") + volume("out", "fast", from: "snapshot: good")
                 + volume("over", "plain", "40Mi", from: "snapshot: good")
             let made = try await apply(try desired(base + good + clones))
-            #expect(made.exitCode == 0, "\(made.changes)")
+            #expect(made.outcome == .converged, "\(made.changes)")
             #expect(try await plan(try desired(base + good + clones)).isEmpty)
             try await run("lvm", "lvchange", "-qq", "-ay", "files/v-out")
             for path in ["\(Self.xfs)/v-copy", "/dev/files/v-out", "\(Self.plain)/v-over"] {
@@ -130,7 +130,7 @@ extension ThreadLabTests {
             // And into a file from a device.
             let back = volume("back", "plain", from: "volume: out")
             let filled = try await apply(try desired(base + good + clones + back))
-            #expect(filled.exitCode == 0, "\(filled.changes)")
+            #expect(filled.outcome == .converged, "\(filled.changes)")
             #expect(try bytes("\(Self.plain)/v-back", from: mebi, count: 23 * mebi) == [0x41])
 
             // Cut short before a block was shared: begun anew.
@@ -139,7 +139,7 @@ extension ThreadLabTests {
             let actions = reconciler.directories.lower(steps(try await plan(set))).flatMap(\.actions)
             try await machine.perform(Array(actions.dropLast(2)))
             let finished = try await apply(set)
-            #expect(finished.exitCode == 0, "\(finished.changes)")
+            #expect(finished.outcome == .converged, "\(finished.changes)")
             #expect(try bytes("\(Self.xfs)/s-late", count: 8 * mebi) == [0x43])
             #expect(try await plan(set).isEmpty)
         }
@@ -151,10 +151,10 @@ extension ThreadLabTests {
                 let file = "\(folder)/v-\(name)", mebi = Self.mebi
                 let good = document("Snapshot", "\(name)-good", "volume: \(name)")
                 let made = try await apply(try desired(pools + volume(name, pool)))
-                #expect(made.exitCode == 0, "\(made.changes)")
+                #expect(made.outcome == .converged, "\(made.changes)")
                 let uid = try #require(line(made.plan, .volume, name)?.uid)
                 try fill(file, 0x41, count: 16 * mebi)
-                #expect(try await apply(try desired(pools + volume(name, pool) + good)).exitCode == 0)
+                #expect(try await apply(try desired(pools + volume(name, pool) + good)).outcome == .converged)
                 try fill(file, 0x42, from: 8 * mebi, count: 16 * mebi)
                 let undo = document(
                     "Restore", "undo-\(name)", "volume: \(name), volumeUID: \(uid), from: {snapshot: \(name)-good}")
@@ -164,12 +164,12 @@ extension ThreadLabTests {
                 let holder = open(file, O_RDWR)
                 try #require(holder >= 0)
                 let refused = try await apply(set)
-                #expect(refused.exitCode != 0, "\(refused.changes)")
+                #expect(refused.outcome != .converged, "\(refused.changes)")
                 #expect(try bytes(file, from: 8 * mebi, count: 16 * mebi) == [0x42])
                 close(holder)
                 try fill(file, 0x44, from: 12 * mebi, count: mebi)
                 let finished = try await apply(set)
-                #expect(finished.exitCode == 0, "\(finished.changes)")
+                #expect(finished.outcome == .converged, "\(finished.changes)")
                 #expect(try bytes(file, count: 16 * mebi) == [0x41])
                 #expect(try bytes(file, from: 16 * mebi, count: 16 * mebi) == [0])
 
@@ -189,7 +189,7 @@ extension ThreadLabTests {
         try await withDirectories {
             let file = "\(Self.plain)/v-log", mebi = Self.mebi
             let base = pools + volume("log", "plain") + attachment("log")
-            #expect(try await apply(try desired(base)).exitCode == 0)
+            #expect(try await apply(try desired(base)).outcome == .converged)
             try fill(file, 0x41, count: 16 * mebi)
             let set = try desired(base + document("Snapshot", "good", "volume: log"))
             try await whileLoggedIn(to: "log") {
@@ -198,7 +198,7 @@ extension ThreadLabTests {
                 #expect(!entries(Self.plain).contains("s-good"))
             }
             let taken = try await apply(set)
-            #expect(taken.exitCode == 0, "\(taken.changes)")
+            #expect(taken.outcome == .converged, "\(taken.changes)")
             #expect(try bytes("\(Self.plain)/s-good", count: 16 * mebi) == [0x41])
             #expect(try bytes("\(Self.plain)/s-good", from: 16 * mebi, count: 16 * mebi) == [0])
         }

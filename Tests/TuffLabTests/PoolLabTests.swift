@@ -88,7 +88,7 @@ struct PoolLabTests {
         #expect(try pool(refused).reason == .consentNeeded)
 
         let report = try await apply(text)
-        #expect(report.exitCode == 0 && report.remaining.isEmpty, "\(report.changes)")
+        #expect(report.outcome == .converged && report.remaining.isEmpty, "\(report.changes)")
         #expect(
             try await self.report("chunk_size,lv_when_full,zero,lv_metadata_size,lv_layout", of: "made/tp")
                 == ["131072", "error", "zero", "16777216", "thin,pool"])
@@ -161,7 +161,7 @@ struct PoolLabTests {
         for disk in devices { try blank(disk) }
         let small = document(devices, ", autoExtend: {threshold: 70%, by: 20%}", create: ", thinPoolSize: 2%")
         let text = small + thread.document("Volume", "db", "size: 256Mi, pool: new")
-        #expect(try await apply(text).exitCode == 0)
+        #expect(try await apply(text).outcome == .converged)
         #expect(
             try await report("lv_profile,seg_monitor", of: "made/tp") == ["tuff-autoextend-70-20", "monitored"])
         let size = Int64(try await report("lv_size", of: "made/tp")[0]) ?? 0
@@ -183,14 +183,14 @@ struct PoolLabTests {
             let (plan, _, _) = try await look(text)
             #expect(try pool(plan).action == .update)
             let mended = try await apply(text)
-            #expect(mended.exitCode == 0 && mended.remaining.isEmpty, "\(breakage): \(mended.changes)")
+            #expect(mended.outcome == .converged && mended.remaining.isEmpty, "\(breakage): \(mended.changes)")
         }
         try "activation {\n}\n".write(
             toFile: "/etc/lvm/profile/tuff-autoextend-70-20.profile", atomically: false, encoding: .utf8)
         #expect(try pool(try await look(text).0).action == .update)
-        #expect(try await apply(text).exitCode == 0)
+        #expect(try await apply(text).outcome == .converged)
         let without = text.replacing(", autoExtend: {threshold: 70%, by: 20%}", with: "")
-        #expect(try await apply(without).exitCode == 0)
+        #expect(try await apply(without).outcome == .converged)
         #expect(try await report("lv_profile", of: "made/tp")[0].isEmpty)
         try await dispose()
     }
@@ -209,7 +209,7 @@ struct PoolLabTests {
         #expect(try pool(plan).notes.contains { $0.contains("lvchange --zero y made/tp") })
         try await lvm("lvchange", "-qq", "--zero", "y", "made/tp")
         let report = try await apply(text)
-        #expect(report.exitCode == 0 && report.remaining.isEmpty, "\(report.changes)")
+        #expect(report.outcome == .converged && report.remaining.isEmpty, "\(report.changes)")
         try await dispose()
     }
 
@@ -224,7 +224,7 @@ struct PoolLabTests {
             let (plan, _, _) = try await look(text)
             for (_, actions) in thread.reconciler.lowered(plan).prefix(done) { try await machine.perform(actions) }
             let report = try await apply(text)
-            #expect(report.exitCode == 0 && report.remaining.isEmpty, "after \(done) steps: \(report.changes)")
+            #expect(report.outcome == .converged && report.remaining.isEmpty, "after \(done) steps: \(report.changes)")
             #expect(try await self.report("vg_tags", of: "made") == ["tuff:pool=new,tuff:stack=default"])
             try await dispose()
         }

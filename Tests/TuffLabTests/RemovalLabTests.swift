@@ -46,34 +46,34 @@ extension ThreadLabTests {
 
     @Test func aDiskIsTheSameThroughRenameOtherBaseTrashAndAnEmptiedTarget() async throws {
         try await withGroup("life", on: [Lab.disks[1]]) {
-            #expect(try await apply(try desired(documents("life"))).exitCode == 0)
+            #expect(try await apply(try desired(documents("life"))).outcome == .converged)
             let iqn = "\(config.iqnBase):db"
             let born = try await identity(iqn)
             #expect(born.contains("Unit Serial Number") && born.contains("Designator"))
 
             let renamed = try desired(documents("life", "data", former: "db"))
             let report = try await apply(renamed)
-            #expect(report.exitCode == 0, "\(report.changes)")
+            #expect(report.outcome == .converged, "\(report.changes)")
             #expect(report.plan.changes.allSatisfy { $0.risk != .interruptsIO })
             #expect(try await identity(iqn) == born)
 
             var other = reconciler
             other.config.iqnBase = "iqn.2030-01.example.other"
-            #expect(try await pruning(renamed, other).exitCode == 0)
+            #expect(try await pruning(renamed, other).outcome == .converged)
             #expect(try await identity(iqn) == born)
 
             let pool = try desired(
                 document("Pool", "fast", "lvm: {volumeGroup: life, thinPool: pool}, overprovision: 4"))
             let removed = try await pruning(pool, other)
-            #expect(removed.exitCode == 0, "\(removed.changes)")
+            #expect(removed.outcome == .converged, "\(removed.changes)")
             #expect(entries("\(Self.root)/iscsi").filter { $0.contains("tuff") }.isEmpty)
             let back = try await pruning(renamed, other)
-            #expect(back.exitCode == 0, "\(back.changes)")
+            #expect(back.outcome == .converged, "\(back.changes)")
             #expect(try await identity(iqn) == born)
 
             try removeTargets()
             try await machine.perform([.run(Lab.lvm(["vgchange", "-qq", "-an", "life"]))])
-            #expect(try await pruning(renamed, other).exitCode == 0)
+            #expect(try await pruning(renamed, other).outcome == .converged)
             #expect(try await identity(iqn) == born)
             #expect(try await pruning(renamed, other).plan.isEmpty)
         }
@@ -85,7 +85,7 @@ extension ThreadLabTests {
             let pool = document("Pool", "fast", "lvm: {volumeGroup: race, thinPool: pool}, overprovision: 4")
             var text = pool
             for name in ["a", "b"] { text += document("Volume", name, "size: 64Mi, pool: fast") }
-            #expect(try await apply(try desired(text)).exitCode == 0)
+            #expect(try await apply(try desired(text)).outcome == .converged)
             try await machine.perform([
                 .run(Lab.lvm(["lvcreate", "-qq", "-V", "64m", "--thinpool", "race/pool", "-n", "theirs"]))
             ])
@@ -105,7 +105,7 @@ extension ThreadLabTests {
                         "dmsetup", ["create", "race-user", "--table", "0 8 linear /dev/race/v-b 0"], effect: .mutates)),
             ])
             let report = try await reconciler.apply(plan, desired: none, observed: observed)
-            #expect(report.exitCode != 0)
+            #expect(report.outcome != .converged)
             let listed = try await machine.read(
                 Command("lvm", ["lvs", "--noheadings", "-o", "lv_name", "race"], effect: .reads))
             let names = Set(String(decoding: listed.standardOutput, as: UTF8.self).split { " \n".contains($0) })
@@ -116,7 +116,7 @@ extension ThreadLabTests {
             let later = try await reconciler.observe(none, context: context)
             let again = Planner.plan(desired: none, observed: later, context: context)
             let done = try await reconciler.apply(again, desired: none, observed: later)
-            #expect(done.exitCode == 0, "\(done.changes)")
+            #expect(done.outcome == .converged, "\(done.changes)")
             let left = try await machine.read(
                 Command("lvm", ["lvs", "--noheadings", "-o", "lv_name,lv_tags", "race"], effect: .reads))
             let lines = String(decoding: left.standardOutput, as: UTF8.self).split(separator: "\n")

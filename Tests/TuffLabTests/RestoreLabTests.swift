@@ -31,17 +31,17 @@ extension ThreadLabTests {
             let db = document("Volume", "db", "size: 32Mi, pool: fast")
             let attached = document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
             let made = try await apply(try desired(base + db + attached))
-            #expect(made.exitCode == 0, "\(made.changes)")
+            #expect(made.outcome == .converged, "\(made.changes)")
             let uid = try #require(made.plan.changes.first { $0.resource.kind == .volume }?.uid)
             let device = "/dev/undo/v-db"
             try fill(device, 0x41, count: 16 * Self.mebi)
             let good = document("Snapshot", "good", "volume: db")
-            #expect(try await apply(try desired(base + good + db + attached)).exitCode == 0)
+            #expect(try await apply(try desired(base + good + db + attached)).outcome == .converged)
             try fill(device, 0x42, from: 8 * Self.mebi, count: 16 * Self.mebi)
             let grown = document("Volume", "db", "size: 40Mi, pool: fast")
             let restore = document(
                 "Restore", "undo-it", "volume: db, volumeUID: \(uid), from: {snapshot: good}")
-            #expect(try await apply(try desired(base + good + grown + attached)).exitCode == 0)
+            #expect(try await apply(try desired(base + good + grown + attached)).outcome == .converged)
             try fill(device, 0x43, from: 32 * Self.mebi, count: 8 * Self.mebi)
 
             // Attached: it waits.
@@ -79,7 +79,7 @@ extension ThreadLabTests {
 
             // With it, it is finished, and the attachment that is declared again comes after it.
             let finished = try await applyPruning(try desired(base + good + grown + attached + restore))
-            #expect(finished.exitCode == 0, "\(finished.changes)")
+            #expect(finished.outcome == .converged, "\(finished.changes)")
             #expect(try bytes(device, count: 16 * Self.mebi) == [0x41])
             #expect(try bytes(device, from: 16 * Self.mebi, count: 24 * Self.mebi) == [0])
             let url = "iscsi://127.0.0.1:3262/\(config.iqnBase):db/0"

@@ -39,7 +39,7 @@ extension ThreadLabTests {
             let pool = document("Pool", "fast", "lvm: {volumeGroup: owed, thinPool: pool}, overprovision: 4")
             let db = document("Volume", "db", "size: 64Mi, pool: fast")
             let attached = document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
-            #expect(try await apply(try desired(pool + db)).exitCode == 0)
+            #expect(try await apply(try desired(pool + db)).outcome == .converged)
             func dmsetup(_ message: String) -> HostAction {
                 .run(Command("dmsetup", ["message", "owed-pool-tpool", "0", message], effect: .mutates))
             }
@@ -64,7 +64,7 @@ extension ThreadLabTests {
             }
 
             let report = try await apply(try desired(pool + db + attached))
-            #expect(report.exitCode == 0, "\(report.changes)")
+            #expect(report.outcome == .converged, "\(report.changes)")
             try fill("/dev/owed/v-db", 1)
             #expect(try first("/dev/owed/v-db") == 1)
             let listed = try await machine.read(
@@ -79,12 +79,12 @@ extension ThreadLabTests {
             let pool = document("Pool", "fast", "lvm: {volumeGroup: snap, thinPool: pool}, overprovision: 4")
             let db = document("Volume", "db", "size: 64Mi, pool: fast")
             let attached = document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
-            #expect(try await apply(try desired(pool + db + attached)).exitCode == 0)
+            #expect(try await apply(try desired(pool + db + attached)).outcome == .converged)
             try fill("/dev/snap/v-db", 1)
 
             // Taken while the volume is active and exported.
             let before = document("Snapshot", "before", "volume: db")
-            #expect(try await apply(try desired(pool + db + attached + before)).exitCode == 0)
+            #expect(try await apply(try desired(pool + db + attached + before)).outcome == .converged)
             try fill("/dev/snap/v-db", 2)
 
             // A clone that is larger than its source, made and attached in one plan.
@@ -93,7 +93,7 @@ extension ThreadLabTests {
                 + document("Attachment", "copy-on-web", "volume: copy, iscsi: {initiator: \"\(Self.web1)\"}")
             let all = pool + db + attached + before + clone
             let report = try await apply(try desired(all))
-            #expect(report.exitCode == 0, "\(report.changes)")
+            #expect(report.outcome == .converged, "\(report.changes)")
             #expect(try first("/dev/snap/v-copy") == 1)
             #expect(try first("/dev/snap/v-db") == 2)
             try fill("/dev/snap/v-copy", 3)
@@ -112,12 +112,12 @@ extension ThreadLabTests {
             let removal = Planner.plan(desired: rest, observed: observed, context: context)
             #expect(removal.refusal == nil, "\(String(describing: removal.refusal))")
             let removed = try await reconciler.apply(removal, desired: rest, observed: observed)
-            #expect(removed.exitCode == 0, "\(removed.changes)")
+            #expect(removed.outcome == .converged, "\(removed.changes)")
             #expect(try first("/dev/snap/v-copy") == 3)
 
             // Brought back, snapshot and volume are what they were.
             let back = try await apply(try desired(all))
-            #expect(back.exitCode == 0, "\(back.changes)")
+            #expect(back.outcome == .converged, "\(back.changes)")
             #expect(try first("/dev/snap/v-db") == 2)
             try await activate("snap/s-before")
             #expect(try first("/dev/snap/s-before") == 1)

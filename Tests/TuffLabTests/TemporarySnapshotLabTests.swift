@@ -12,7 +12,7 @@ extension ThreadLabTests {
     @Test func aVolumeInUseIsCopiedAsItWasAtOneMoment() async throws {
         try await withGroup("tmp", on: [Lab.disks[1]]) {
             let base = temporaryBase("50%")
-            #expect(try await apply(try desired(base)).exitCode == 0)
+            #expect(try await apply(try desired(base)).outcome == .converged)
             try fill("/dev/tmp/v-db", 0x41, count: 16 * Self.mebi)
             let copy = document("Volume", "copy", "size: 36Mi, pool: slow, source: {volume: db}")
             let set = try desired(base + copy)
@@ -28,7 +28,7 @@ extension ThreadLabTests {
             }
             writer.stop()
             #expect(await rounds > 1, "nothing was written meanwhile")
-            #expect(done.exitCode == 0, "\(done.changes)")
+            #expect(done.outcome == .converged, "\(done.changes)")
             #expect(try await plan(set).isEmpty)
             #expect(try await temporaries() == [])
 
@@ -43,7 +43,7 @@ extension ThreadLabTests {
     @Test func aCopyIsNotCompletedFromATemporarySnapshotThatOverflowed() async throws {
         try await withGroup("tmp", on: [Lab.disks[1]]) {
             let base = temporaryBase("10%")
-            #expect(try await apply(try desired(base)).exitCode == 0)
+            #expect(try await apply(try desired(base)).outcome == .converged)
             try fill("/dev/tmp/v-db", 0x41, count: 16 * Self.mebi)
             let copy = document("Volume", "copy", "size: 32Mi, pool: slow, source: {volume: db}")
             let set = try desired(base + copy)
@@ -67,7 +67,7 @@ extension ThreadLabTests {
             await #expect(throws: HostError.self) { try await machine.perform(confirmation.1.actions) }
 
             let noted = try await apply(set)
-            #expect(noted.exitCode == 3)
+            #expect(noted.outcome == .partly)
             #expect(noted.changes.contains { $0.verdict == .blocked && $0.summary.contains("tempSnapshotReserve") })
             #expect(try await temporaries() == [])
             let blocked = try await plan(set)
@@ -76,7 +76,7 @@ extension ThreadLabTests {
 
             let enough = try desired(temporaryBase("100%") + copy)
             let done = try await apply(enough)
-            #expect(done.exitCode == 0, "\(done.changes)")
+            #expect(done.outcome == .converged, "\(done.changes)")
             #expect(try await plan(enough).isEmpty)
             #expect(try await temporaries() == [])
             try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "tmp/v-copy"]))])

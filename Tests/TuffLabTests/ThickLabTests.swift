@@ -35,13 +35,13 @@ extension ThreadLabTests {
                 pool + document("Volume", "db", "size: \(size), pool: slow") + attached
             }
             let made = try await apply(try desired(set("16Mi")))
-            #expect(made.exitCode == 0, "\(made.changes)")
+            #expect(made.outcome == .converged, "\(made.changes)")
             #expect(try bytes("/dev/thick/v-db", count: 16 * Self.mebi) == [0])
             try fill("/dev/thick/v-db", 0x42, count: 16 * Self.mebi)
 
             // Under a live export.
             let grown = try await apply(try desired(set("40Mi")))
-            #expect(grown.exitCode == 0, "\(grown.changes)")
+            #expect(grown.outcome == .converged, "\(grown.changes)")
             #expect(try bytes("/dev/thick/v-db", count: 16 * Self.mebi) == [0x42])
             #expect(try bytes("/dev/thick/v-db", from: 16 * Self.mebi, count: 24 * Self.mebi) == [0])
             #expect(try await plan(try desired(set("40Mi"))).isEmpty)
@@ -67,7 +67,7 @@ extension ThreadLabTests {
                 "cut")
 
             let finished = try await apply(set)
-            #expect(finished.exitCode == 0, "\(finished.changes)")
+            #expect(finished.outcome == .converged, "\(finished.changes)")
             let after = try await reconciler.observe(set, context: context())
             let volumes = after.volumeGroups["cut"].value??.logicalVolumes ?? []
             #expect(volumes.map(\.name).sorted() == ["pool", "v-db"])
@@ -91,9 +91,9 @@ extension ThreadLabTests {
             let snapshot = document("Snapshot", "before", "volume: db")
             let attached = document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
             let first = try await apply(try desired(pools + db + attached))
-            #expect(first.exitCode == 0, "\(first.changes)")
+            #expect(first.outcome == .converged, "\(first.changes)")
             try fill("/dev/away/v-db", 0x42, count: 8 * Self.mebi)
-            #expect(try await apply(try desired(pools + db + attached + snapshot)).exitCode == 0)
+            #expect(try await apply(try desired(pools + db + attached + snapshot)).outcome == .converged)
             try fill("/dev/away/v-db", 0x43, count: 8 * Self.mebi)
 
             // From the volume itself, which is in use: refused with what to do instead.
@@ -112,7 +112,7 @@ extension ThreadLabTests {
                 try await machine.perform(reconciler.volumeGroups.lower([step]).flatMap(\.actions))
             }
             let finished = try await apply(set)
-            #expect(finished.exitCode == 0, "\(finished.changes)")
+            #expect(finished.outcome == .converged, "\(finished.changes)")
             #expect(try await plan(set).isEmpty)
             try await lvm("lvchange", "-qq", "-ay", "away/v-copy")
             #expect(try bytes("/dev/away/v-copy", count: 8 * Self.mebi) == [0x42])

@@ -14,7 +14,7 @@ extension ThreadLabTests {
                 document("Pool", "slow", "lvm: {volumeGroup: cow}")
                 + document("Volume", "db", "size: 32Mi, pool: slow")
                 + document("Attachment", "web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
-            #expect(try await apply(try desired(base)).exitCode == 0)
+            #expect(try await apply(try desired(base)).outcome == .converged)
             let device = "/dev/cow/v-db"
             try fill(device, 0x41, count: 16 * Self.mebi)
             let refused = try await plan(try desired(base + document("Snapshot", "good", "volume: db")))
@@ -24,7 +24,7 @@ extension ThreadLabTests {
             let good = document("Snapshot", "good", "volume: db, reserve: 24Mi")
             let tight = document("Snapshot", "tight", "volume: db, reserve: 4Mi")
             let taken = try await apply(try desired(base + good + tight))
-            #expect(taken.exitCode == 0, "\(taken.changes)")
+            #expect(taken.outcome == .converged, "\(taken.changes)")
             #expect(try await plan(try desired(base + good + tight)).isEmpty)
             try fill(device, 0x42, count: 8 * Self.mebi)
 
@@ -39,7 +39,7 @@ extension ThreadLabTests {
             // The other one is what it was, and a source while its volume is in use.
             let copy = document("Volume", "copy", "size: 32Mi, pool: slow, source: {snapshot: good}")
             let copied = try await apply(try desired(base + good + copy))
-            #expect(copied.exitCode == 0, "\(copied.changes)")
+            #expect(copied.outcome == .converged, "\(copied.changes)")
             try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "cow/v-copy"]))])
             #expect(try bytes("/dev/cow/v-copy", count: 16 * Self.mebi) == [0x41])
             #expect(try bytes("/dev/cow/v-copy", from: 16 * Self.mebi, count: 16 * Self.mebi) == [0])
@@ -51,7 +51,7 @@ extension ThreadLabTests {
             let observed = try await reconciler.observe(rest, context: context)
             let removal = Planner.plan(desired: rest, observed: observed, context: context)
             let removed = try await reconciler.apply(removal, desired: rest, observed: observed)
-            #expect(removed.exitCode == 0, "\(removed.changes)")
+            #expect(removed.outcome == .converged, "\(removed.changes)")
             #expect(try bytes(device, count: 8 * Self.mebi) == [0x42])
 
             // Rolled back in place: only what the snapshot keeps is written, so that it does not overflow.
@@ -66,7 +66,7 @@ extension ThreadLabTests {
             let back = Planner.plan(desired: set, observed: seen, context: context)
             #expect(back.changes.first { $0.resource.kind == .restore }?.risk == .destroysData, "\(back.changes)")
             let done = try await reconciler.apply(back, desired: set, observed: seen)
-            #expect(done.exitCode == 0, "\(done.changes)")
+            #expect(done.outcome == .converged, "\(done.changes)")
             try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "cow/v-db"]))])
             #expect(try bytes(device, count: 16 * Self.mebi) == [0x41])
             #expect(try bytes("/dev/cow/s-good", count: 16 * Self.mebi) == [0x41])

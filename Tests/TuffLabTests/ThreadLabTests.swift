@@ -125,7 +125,7 @@ struct ThreadLabTests {
             text += document("Attachment", "db-web", "volume: db, iscsi: {initiator: \"\(Self.web1)\"}")
             var desired = try desired(text)
             let first = try await apply(desired)
-            #expect(first.exitCode == 0, "\(first.changes)")
+            #expect(first.outcome == .converged, "\(first.changes)")
             #expect(first.remaining.isEmpty)
 
             let uid = try #require(first.plan.changes.first { $0.resource.kind == .volume }?.uid)
@@ -138,7 +138,7 @@ struct ThreadLabTests {
             #expect(stranger.status != 0, "an initiator without a document could log in")
 
             desired.volumes["db"]!.spec.size = ByteCount(128 << 20)
-            #expect(try await apply(desired).exitCode == 0)
+            #expect(try await apply(desired).outcome == .converged)
             let capacity = try await machine.read(
                 Command("iscsi-ls", ["-i", Self.web1, "-s", "iscsi://127.0.0.1:3262"], effect: .reads))
             #expect(String(decoding: capacity.standardOutput, as: UTF8.self).contains("Size:127M"))
@@ -163,7 +163,7 @@ struct ThreadLabTests {
                 try breakage()
                 #expect(try await !plan(desired).isEmpty, "\(what): not noticed")
                 let report = try await apply(desired)
-                #expect(report.exitCode == 0 && report.remaining.isEmpty, "\(what): \(report.changes)")
+                #expect(report.outcome == .converged && report.remaining.isEmpty, "\(what): \(report.changes)")
                 let again = try await machine.read(
                     Command("iscsi-inq", ["-i", Self.web1, "-e", "1", "-c", "128", url], effect: .reads))
                 #expect(
@@ -178,7 +178,7 @@ struct ThreadLabTests {
         try await withGroup("swap", on: [Lab.disks[1]]) {
             var text = document("Pool", "fast", "lvm: {volumeGroup: swap, thinPool: pool}, overprovision: 4")
             for name in ["a", "b"] { text += document("Volume", name, "size: 64Mi, pool: fast") }
-            #expect(try await apply(try desired(text)).exitCode == 0)
+            #expect(try await apply(try desired(text)).outcome == .converged)
             try await machine.perform([.run(Lab.lvm(["lvchange", "-qq", "-ay", "-K", "swap/v-a", "swap/v-b"]))])
             text += document("Attachment", "a-web", "volume: a, iscsi: {initiator: \"\(Self.web1)\"}")
             let desired = try desired(text)
@@ -194,7 +194,7 @@ struct ThreadLabTests {
             let place = LIOPath.adapter(uid, isBlockDevice: true)
             #expect(entries("\(Self.root)/core/\(place)").isEmpty, "something was made")
             // The next pass finds it by its uid, under the name it has now.
-            #expect(try await apply(desired).exitCode == 0)
+            #expect(try await apply(desired).outcome == .converged)
             let info = try String(contentsOfFile: "\(Self.root)/core/\(place)/tuff-\(uid)/info", encoding: .utf8)
             #expect(info.contains("/dev/swap/v-x"))
         }
@@ -208,7 +208,7 @@ struct ThreadLabTests {
                 text += document("Attachment", "\(name)-web", "volume: \(name), iscsi: {initiator: \"\(Self.web1)\"}")
             }
             let desired = try desired(text)
-            #expect(try await apply(desired).exitCode == 0)
+            #expect(try await apply(desired).outcome == .converged)
             try await machine.perform([.run(Command("dmsetup", ["suspend", "held-v--a"], effect: .mutates))])
             try write("0", "\(target("b"))/enable")
             let report = try await apply(desired)
@@ -216,9 +216,9 @@ struct ThreadLabTests {
             #expect(verdicts["a-web"]?.verdict == .blocked)
             #expect(report.plan.changes.first { $0.resource.name == "a-web" }?.reason == .suspended)
             #expect(verdicts["b-web"]?.verdict == .done)
-            #expect(report.exitCode == 3)
+            #expect(report.outcome == .partly)
             try await machine.perform([.run(Command("dmsetup", ["resume", "held-v--a"], effect: .mutates))])
-            #expect(try await apply(desired).exitCode == 0)
+            #expect(try await apply(desired).outcome == .converged)
         }
     }
 
@@ -247,7 +247,7 @@ struct ThreadLabTests {
             #expect(reasons["in-bad"] == .poolUnhealthy)
             #expect(reasons["in-gone"] == .poolMissing)
             #expect(report.changes.first { $0.resource.name == "in-good" }?.verdict == .done)
-            #expect(report.exitCode == 3)
+            #expect(report.outcome == .partly)
             try await machine.perform([
                 .run(Lab.lvm(["vgremove", "-qq", "--yes", "--force", "broken"])),
                 .run(Lab.lvm(["pvremove", "-qq", "--yes", Lab.disks[2], Lab.disks[3]])),

@@ -113,19 +113,19 @@ import TuffTestSupport
     }
 
     @Test func whatAShutdownTakesDownABootBringsBackAlike() async throws {
-        #expect(try await apply(desired).exitCode == 0)
+        #expect(try await apply(desired).outcome == .converged)
         let before = try await inventory()
         let data = machine.world.data()
-        #expect(try await carryOut(.withdrawExports).exitCode == 0)
+        #expect(try await carryOut(.withdrawExports).outcome == .converged)
         #expect(try await inventory() == TargetInventory())
         let accepted = AcceptedExports(desired, context: Sample.context())
-        #expect(try await carryOut(.restoreExports(accepted), accepted.sources).exitCode == 0)
+        #expect(try await carryOut(.restoreExports(accepted), accepted.sources).outcome == .converged)
         #expect(try await inventory() == before)
         #expect(machine.world.data() == data)
     }
 
     @Test func afterAPowerCutTooAndAVolumeThatIsGoneStaysGone() async throws {
-        #expect(try await apply(desired).exitCode == 0)
+        #expect(try await apply(desired).outcome == .converged)
         let before = try await inventory()
         machine.reboot()
         #expect(try await inventory() == TargetInventory())
@@ -133,7 +133,7 @@ import TuffTestSupport
         let data = machine.world.data()
         let accepted = AcceptedExports(desired, context: Sample.context())
         let report = try await carryOut(.restoreExports(accepted), accepted.sources)
-        #expect(report.exitCode == 3)
+        #expect(report.outcome == .partly)
         #expect(try await inventory().targets == before.targets.filter { $0.iqn.hasSuffix(":db") })
         #expect(machine.world.data() == data)
         let again = try await carryOut(.restoreExports(accepted), accepted.sources)

@@ -70,13 +70,13 @@ final class InterferedMachine: Machine {
 
     @Test(arguments: [true, false]) func aVolumeUnderTheNameOfAnotherIsNotHandedOut(existsBefore: Bool) async throws {
         let machine = FakeMachine(world())
-        if existsBefore { #expect(try await apply(Sample.desired(), on: machine, "1").exitCode == 0) }
+        if existsBefore { #expect(try await apply(Sample.desired(), on: machine, "1").outcome == .converged) }
         let desired = Sample.desired(attached: ["db"])
         let report = try await apply(desired, on: InterferedMachine(machine, Self.rename), "2")
         let change = try #require(report.changes.first { $0.resource.kind == .attachment })
         #expect(change.verdict == .failed && change.error?.code == .preconditionFailed, "\(change)")
         #expect(machine.world.exportedVolumes().isEmpty)
-        #expect(try await apply(desired, on: machine, "3").exitCode == 0)
+        #expect(try await apply(desired, on: machine, "3").outcome == .converged)
         #expect(machine.world.exportedVolumes() == ["/dev/vg0/v-elsewhere"])
     }
 

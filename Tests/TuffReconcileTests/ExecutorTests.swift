@@ -248,7 +248,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         // Volumes that are made together are one command's work.
         #expect(log == ["a", "b", "c"].flatMap { ["+create /dev/vg0/v-\($0)", "-create /dev/vg0/v-\($0)"] })
         #expect(report.interrupted)
-        #expect(report.exitCode == 130)
+        #expect(report.outcome == .interrupted)
     }
 
     /// Thick volumes that are wiped for ever, and a volume that needs no wiping.
@@ -320,7 +320,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             }
         }
         #expect(told.withLock { $0 } == ["stopping, 2"])
-        #expect(report.exitCode == 130)
+        #expect(report.outcome == .interrupted)
         #expect(report.changes.first { $0.resource.name == "w0" }?.verdict == .interrupted)
         #expect(!machine.state.withLock { $0.log }.contains { $0.contains("complete") })
     }
@@ -345,7 +345,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         let change = report.changes.first { $0.resource == ResourceID(.volume, "a") }
         #expect(change?.verdict == .done)
         #expect(change?.error?.code == .failed)
-        #expect(report.exitCode == 0)
+        #expect(report.outcome == .converged)
     }
 
     @Test func aCommandThatSucceededWithoutItsWorkIsAFailure() async throws {
@@ -364,6 +364,6 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         let change = report.changes.first { $0.resource == ResourceID(.volume, "a") }
         #expect(change?.verdict == .failed)
         #expect(change?.detail?.contains("still says") == true)
-        #expect(report.exitCode != 0)
+        #expect(report.outcome != .converged)
     }
 }

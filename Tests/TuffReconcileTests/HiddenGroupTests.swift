@@ -27,7 +27,7 @@ import TuffTestSupport
         let ledger = MemoryLedger()
         let (first, observed) = try await plan(Sample.desired(), machine, ledger, "1")
         let report = try await reconciler(machine, ledger).apply(first, desired: Sample.desired(), observed: observed)
-        #expect(report.exitCode == 0)
+        #expect(report.outcome == .converged)
         try await body(machine, ledger)
     }
 

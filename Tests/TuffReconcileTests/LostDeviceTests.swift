@@ -24,21 +24,21 @@ import TuffTestSupport
     @Test func thatAVolumeCouldNotBeActivatedIsRememberedUntilItCan() async throws {
         let machine = FakeMachine(FakeWorld())
         let ledger = MemoryLedger()
-        #expect(try await apply(Sample.desired(), on: machine, ledger, "1").exitCode == 0)
+        #expect(try await apply(Sample.desired(), on: machine, ledger, "1").outcome == .converged)
         machine.meddle { $0.lvm["vg0", "v-db"]?.isLost = true }
         let desired = Sample.desired(volumes: ["db", "web"], attached: ["db", "web"])
         let report = try await apply(desired, on: machine, ledger, "2")
-        #expect(report.exitCode == 3, "\(report.changes)")
+        #expect(report.outcome == .partly, "\(report.changes)")
         func fault(_ name: String) -> String? {
             ledger.load().entry(ResourceID(.volume, name), stack: "default")?.activationFault
         }
         #expect(fault("db")?.contains("No data available") == true)
         #expect(fault("web") == nil)
         // It is tried again, and fails again, and what was said stays.
-        #expect(try await apply(desired, on: machine, ledger, "3").exitCode != 0)
+        #expect(try await apply(desired, on: machine, ledger, "3").outcome != .converged)
         #expect(fault("db") != nil)
         machine.meddle { $0.lvm["vg0", "v-db"]?.isLost = false }
-        #expect(try await apply(desired, on: machine, ledger, "4").exitCode == 0)
+        #expect(try await apply(desired, on: machine, ledger, "4").outcome == .converged)
         #expect(fault("db") == nil)
     }
 }

@@ -58,7 +58,7 @@ import TuffTestSupport
     private static func iqn(_ name: String) -> String { "\(Sample.iqnBase):\(name)" }
 
     private func expectSettled(_ host: Host, _ report: ApplyReport, on portal: Portal, _ note: String = "") throws {
-        #expect(report.exitCode == 0, "\(note) \(report.changes)")
+        #expect(report.outcome == .converged, "\(note) \(report.changes)")
         #expect(report.remaining.isEmpty, "\(note) \(report.remaining.steps)")
         #expect(try host.portals() == Self.portals(portal), "\(note)")
         #expect(host.refusals == [], "\(note)")
@@ -69,7 +69,7 @@ import TuffTestSupport
         for portal in [Self.everywhere, Self.one, Self.everywhere] {
             try await expectSettled(host, host.apply(portal), on: portal)
             let again = try await host.apply(portal)
-            #expect(again.plan.isEmpty && again.exitCode == 0)
+            #expect(again.plan.isEmpty && again.outcome == .converged)
         }
     }
 
@@ -89,7 +89,7 @@ import TuffTestSupport
         }
         for _ in 0..<2 {
             let held = try await host.apply(Self.one)
-            #expect(held.exitCode == 3 && held.plan.isEmpty && host.refusals == [])
+            #expect(held.outcome == .partly && held.plan.isEmpty && host.refusals == [])
             #expect(try host.portals() == Self.portals(Self.everywhere))
             let blocked = held.changes.filter { $0.verdict == .blocked }
             #expect(blocked.count == 3)
@@ -124,7 +124,7 @@ import TuffTestSupport
         let host = Host()
         _ = try await host.apply(Self.everywhere)
         let report = try await host.apply(Self.one, Self.names, FaultPlan(actions: [1: .failBefore]))
-        #expect(report.exitCode == 1)
+        #expect(report.outcome == .failed)
         #expect(host.refusals.count == 1)
         #expect(try host.portals().filter { $0.hasSuffix("10.0.0.1:3260") } == [])
         try await expectSettled(host, host.apply(Self.one), on: Self.one)

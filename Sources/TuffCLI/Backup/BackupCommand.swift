@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import SystemPackage
+import TuffController
 import TuffModel
 import TuffRepository
 
@@ -55,7 +56,7 @@ extension Failure {
             case .damaged, .unreadable, .brokenIndex, .newer, .full, .refused, .failed: ExitStatus.failed
             }
         // Names and leases come from a medium that others may write.
-        self.init(Layout.printable(error.description), help: help, code: code)
+        self.init(PrintedText.oneLine(error.description), help: help, code: code)
     }
 }
 
@@ -168,7 +169,7 @@ struct BackupRun: AsyncParsableCommand {
     /// Of a source that may change while it is read.
     private func warn(_ what: String) {
         Console.talk(
-            "warning: \(Layout.printable(what)): what is backed up may be of no single moment, as after a power cut or worse. "
+            "warning: \(PrintedText.oneLine(what)): what is backed up may be of no single moment, as after a power cut or worse. "
                 + "A snapshot does not change\n")
     }
 
@@ -207,7 +208,7 @@ struct BackupRun: AsyncParsableCommand {
         request.parent = points.last {
             $0.record.series == request.series && !hurt.contains($0.id) && aside[$0.id] == nil
         }
-        for point in damaged { Console.talk("warning: \(Layout.printable(point.description))\n") }
+        for point in damaged { Console.talk("warning: \(PrintedText.oneLine(point.description))\n") }
     }
 }
 
@@ -233,7 +234,7 @@ struct BackupList: AsyncParsableCommand {
             (try repository.points(), try repository.setAside().points)
         }
         let points = found.points.filter { name == nil || $0.record.series.name == name }
-        let none = "There is no restore point\(name.map { " of '\(Layout.printable($0))'" } ?? "").\n"
+        let none = "There is no restore point\(name.map { " of '\(PrintedText.oneLine($0))'" } ?? "").\n"
         try form.show(PointsView(points, aside: Set(aside.keys), none: none), global.output)
         for point in points where aside[point.id] == nil {
             FuturePoint(point)?.warn(place.repository ?? "", keyFile: place.keyFile)
@@ -332,7 +333,7 @@ struct BackupRestore: AsyncParsableCommand {
                         ? "the target is not complete; run it again, and only what differs is written" : nil)
             }
             return Failure(
-                "\(Layout.printable(error.description)). The target is not complete",
+                "\(PrintedText.oneLine(error.description)). The target is not complete",
                 help:
                     "--keep-going restores all that is left and lists what is not; 'tuff backup check --read-data' tells "
                     + "which restore points are hurt")

@@ -59,7 +59,9 @@ struct BackupKeyRemove: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        guard let id = FileID(slot) else { throw Failure.usage("'\(Layout.printable(slot))' is no ID of a key slot") }
+        guard let id = FileID(slot) else {
+            throw Failure.usage("'\(PrintedText.oneLine(slot))' is no ID of a key slot")
+        }
         let repository = try repository.open()
         let lease = try repository.lease(.exclusive, command: "tuff backup key rm", wait)
         defer { lease.giveBack() }
@@ -82,7 +84,7 @@ struct KeySlotsView: View {
                 ? "None of the key slots is this repository's: 'tuff backup key add' makes one while a key opens it.\n"
                 : "The repository is not encrypted.\n"
         }
-        let rows = slots.map { [$0.id.description, $0.record.created, Layout.printable($0.record.label)] }
+        let rows = slots.map { [$0.id.description, $0.record.created, PrintedText.oneLine($0.record.label)] }
         return Layout.table([["ID", "CREATED", "LABEL"]] + rows)
     }
 

@@ -109,7 +109,7 @@ struct BackupPrune: AsyncParsableCommand {
         let found = try failing { () throws(RepositoryError) in try repository.points() }
         if let name, !found.points.contains(where: { $0.record.series.name == name }) {
             throw Failure(
-                "there is no restore point of '\(Layout.printable(name))'",
+                "there is no restore point of '\(PrintedText.oneLine(name))'",
                 help: "'tuff backup ls' lists those there are",
                 code: ExitStatus.repositoryMissing)
         }

@@ -58,7 +58,7 @@ struct CinderJob {
         }
         let backups = try open()
         guard !backups.directory.holds(path) else {
-            throw Failure.usage("\(Layout.printable(path)) is among Cinder's backups, where nothing is written")
+            throw Failure.usage("\(PrintedText.oneLine(path)) is among Cinder's backups, where nothing is written")
         }
         let (chain, size) = try failing { () throws(RepositoryError) in
             let chain = try backups.chain(id)
@@ -66,7 +66,7 @@ struct CinderJob {
             return (chain, try chain.size())
         }
         for doubt in chain.doubts {
-            Console.talk("warning: \(Layout.printable(doubt)); what is restored is checked as always\n")
+            Console.talk("warning: \(PrintedText.oneLine(doubt)); what is restored is checked as always\n")
         }
         let place = RestoreTarget(
             path: path, size: size, source: ("cinder \(chain.volume)", id.description), options: overwrite,
@@ -96,8 +96,8 @@ struct CinderJob {
             var failure = error
             failure.help =
                 isNew
-                ? "nothing was made at \(Layout.printable(path))"
-                : "\(Layout.printable(path)) was there before and now has parts of the backup: use none of it"
+                ? "nothing was made at \(PrintedText.oneLine(path))"
+                : "\(PrintedText.oneLine(path)) was there before and now has parts of the backup: use none of it"
             throw failure
         }
         existing?.conclude()

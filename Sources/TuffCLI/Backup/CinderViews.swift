@@ -91,7 +91,7 @@ struct CinderRestoredView: View {
                 ", and the first \(ByteCount(Int64(clamping: outcome.proven))) by Cinder's digests, which end there.\n"
             }
         return
-            "\(Layout.printable(target)) is Cinder's backup \(chain.backup) of \(Layout.printable(chain.created)), "
+            "\(PrintedText.oneLine(target)) is Cinder's backup \(chain.backup) of \(PrintedText.oneLine(chain.created)), "
             + "\(backups): \(size); \(written) were written. Every object was checked"
             + proof
     }

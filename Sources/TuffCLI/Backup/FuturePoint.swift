@@ -16,7 +16,7 @@ struct FuturePoint {
     }
 
     private var sentence: String {
-        "restore point \(point.id.description.prefix(8)) of '\(Layout.printable(point.record.series.name))' is from "
+        "restore point \(point.id.description.prefix(8)) of '\(PrintedText.oneLine(point.record.series.name))' is from "
             + "\(point.record.time), later than this clock's \(now)"
     }
 
@@ -30,13 +30,13 @@ struct FuturePoint {
     func warn(_ repository: String, keyFile: String?) {
         Console.talk(
             "warning: \(sentence), and counts as the latest until then. If the clock is right, "
-                + "\(Layout.printable(command(repository, keyFile))) has it be passed over\n")
+                + "\(PrintedText.oneLine(command(repository, keyFile))) has it be passed over\n")
     }
 
     func failure(_ repository: String, keyFile: String?) -> Failure {
         Failure(
             sentence,
             help: "nothing was taken away. If the clock is wrong, set it; if it is right, type: "
-                + Layout.printable(command(repository, keyFile)))
+                + PrintedText.oneLine(command(repository, keyFile)))
     }
 }

@@ -24,7 +24,7 @@ enum KeyFile {
         if let exposure = SecretFile.exposure(of: path, owner: status.st_uid, mode: status.st_mode) {
             let sentence = "the key file \(path) \(exposure.sentence)"
             guard rule == .advised else { throw Failure(sentence, help: exposure.remedy) }
-            Console.talk("warning: \(Layout.printable(sentence)): others may know the key\n")
+            Console.talk("warning: \(PrintedText.oneLine(sentence)): others may know the key\n")
         }
         var buffer = [UInt8](repeating: 0, count: 1_026)
         defer { for index in buffer.indices { buffer[index] = 0 } }
@@ -40,7 +40,7 @@ enum KeyFile {
         try failing { () throws(RepositoryError) in try secret.demandLength() }
         if secret.length < RepositorySecret.advisable {
             Console.talk(
-                "warning: the key in \(Layout.printable(path)) has \(secret.length) bytes: whoever can read the repository may guess it. "
+                "warning: the key in \(PrintedText.oneLine(path)) has \(secret.length) bytes: whoever can read the repository may guess it. "
                     + "A key should have \(RepositorySecret.advisable) bytes at least, and 32 random ones are better\n")
         }
         return secret

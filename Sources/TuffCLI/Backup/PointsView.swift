@@ -33,7 +33,7 @@ struct PointsView: View {
             [
                 String(point.id.description.prefix(8)),
                 point.record.time + (aside.contains(point.id) ? " (set aside)" : ""),
-                Layout.printable(point.record.series.name),
+                PrintedText.oneLine(point.record.series.name),
                 Self.size(point.record.size), Self.size(point.record.counts.read),
                 Self.size(point.record.counts.stored),
             ]
@@ -47,7 +47,8 @@ struct PointsView: View {
         if forecast.copied > 0 {
             text += "\(size(forecast.copied)) would be copied out of packs that are mostly dead.\n"
         }
-        let marked = Layout.counted(forecast.marked, "pack"), destroyed = Layout.counted(forecast.destroyed, "pack")
+        let marked = PrintedText.count(forecast.marked, "pack"),
+            destroyed = PrintedText.count(forecast.destroyed, "pack")
         text +=
             "\(marked) would be marked (\(size(forecast.markedBytes))): the first prune after a day destroys what is marked, or --at-once.\n"
         return text + "\(destroyed) would be destroyed now (\(size(forecast.destroyedBytes))).\n"
@@ -101,16 +102,16 @@ struct RestoredView: View {
 
     func text(_ style: Style) -> String {
         let size = ByteCount(Int64(clamping: point.record.size)), new = ByteCount(Int64(clamping: outcome.written))
-        let name = "'\(Layout.printable(point.record.series.name))' of \(point.record.time)"
+        let name = "'\(PrintedText.oneLine(point.record.series.name))' of \(point.record.time)"
         guard outcome.lost.isEmpty else {
             let bytes = outcome.losses.bytes
-            return "\(Layout.printable(target)) is NOT \(name): "
+            return "\(PrintedText.oneLine(target)) is NOT \(name): "
                 + "\(ByteCount(Int64(clamping: bytes))) of \(size) are lost, and zeros in their place:\n"
                 + LostView.lines(outcome.losses)
                 + "Another restore point may have them ('tuff backup ls', and 'tuff backup check --read-data').\n"
         }
         return
-            "\(Layout.printable(target)) is \(name): \(size), of which \(new) were written; every block was checked.\n"
+            "\(PrintedText.oneLine(target)) is \(name): \(size), of which \(new) were written; every block was checked.\n"
     }
 
     var body: [String: Tree] {

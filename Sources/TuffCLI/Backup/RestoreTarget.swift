@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import TuffController
 import TuffDrivers
 import TuffHost
 import TuffModel
@@ -40,7 +41,7 @@ struct RestoreTarget {
             records.remove(record)
             guard !place.isStillAlone else { return }
             Console.talk(
-                "warning: \(Layout.printable(place.path)) was opened by somebody while it was written: what they read may be "
+                "warning: \(PrintedText.oneLine(place.path)) was opened by somebody while it was written: what they read may be "
                     + "parts of two volumes\n")
         }
     }
@@ -53,7 +54,8 @@ struct RestoreTarget {
         var unfinished: RestoreMark?
         if !place.isNew {
             // The configuration may be what is lost: nothing of it is needed here.
-            let machine = Composition.machine(ControllerConfig(node: HostFacts.shortHostName()), host: options.host)
+            let machine = options.host.controller.machine(
+                under: ControllerConfig(node: HostFacts.shortHostName()))
             // Whose it is decides what to do about its being in use.
             let signatures = try await signatures(on: place, machine)
             try await refuseOurs(place, signatures, machine)
@@ -84,7 +86,7 @@ struct RestoreTarget {
         do throws(HostError) { try records.save(record) } catch {
             // A disk that is full or lost must not keep anybody from restoring.
             Console.talk(
-                "warning: \(Layout.printable(error.description)); if this restore is cut off, it goes on with --force only\n"
+                "warning: \(PrintedText.oneLine(error.description)); if this restore is cut off, it goes on with --force only\n"
             )
         }
     }
@@ -144,7 +146,7 @@ struct RestoreTarget {
         guard found.isEmpty else {
             let list = found.map { "\($0)" + ($0.uuid.map { " (\($0))" } ?? "") }.joined(separator: ", ")
             throw Failure(
-                "\(shown) holds \(Layout.printable(list)), and nothing was written",
+                "\(shown) holds \(PrintedText.oneLine(list)), and nothing was written",
                 help: "--force writes over it, and what is there is lost")
         }
         if case .file = place.sort, place.size > size {
@@ -196,17 +198,17 @@ struct RestoreTarget {
 
     // MARK: Sentences
 
-    private var shown: String { Layout.printable(path) }
+    private var shown: String { PrintedText.oneLine(path) }
 
     private func inUse(_ users: [String]) -> Failure {
         Failure(
-            "\(shown) is in use\(users.isEmpty ? "" : ": " + Layout.printable(users.joined(separator: ", "))); nothing was "
+            "\(shown) is in use\(users.isEmpty ? "" : ": " + PrintedText.oneLine(users.joined(separator: ", "))); nothing was "
                 + "written", help: "stop what uses it, or restore to another place; --force does not help here")
     }
 
     /// - Parameter isDisk: it has the signature of a physical volume, which may be all that is left of one.
     static func unseenGroup(of path: String, isDisk: Bool) -> Failure {
-        let shown = Layout.printable(path)
+        let shown = PrintedText.oneLine(path)
         guard isDisk else {
             return Failure(
                 "whether \(shown) is a volume of Tuff's cannot be told, since LVM does not show its group; nothing was "
@@ -222,7 +224,7 @@ struct RestoreTarget {
 
     private func failure(_ error: HostError) -> Failure {
         guard error.code == .busy else {
-            return Failure("\(Layout.printable(error.description)); nothing was written")
+            return Failure("\(PrintedText.oneLine(error.description)); nothing was written")
         }
         return inUse(RestorePlace.users(of: path, targetRoot: options.host.targetRoot))
     }
@@ -235,8 +237,8 @@ struct RestoreTarget {
         return Failure(
             "\(shown) is \(owner.resource) of stack '\(owner.stack)', which Tuff manages; nothing was written",
             help:
-                "restore to an image and have a new volume made of it: the same command with --to \(Layout.printable(image)), "
-                + "then a Volume with 'source: {image: {path: \(Layout.printable(image)), format: raw}}'")
+                "restore to an image and have a new volume made of it: the same command with --to \(PrintedText.oneLine(image)), "
+                + "then a Volume with 'source: {image: {path: \(PrintedText.oneLine(image)), format: raw}}'")
     }
 }
 
@@ -322,7 +324,7 @@ enum VolumeFiles {
 
     private static func unreadable(_ path: String) -> Failure {
         Failure(
-            "\(Layout.printable(path)) cannot be read, and may say that the target is a volume of Tuff's; nothing was written",
+            "\(PrintedText.oneLine(path)) cannot be read, and may say that the target is a volume of Tuff's; nothing was written",
             help: "look at it as root, or restore to another directory")
     }
 }

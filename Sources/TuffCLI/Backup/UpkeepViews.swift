@@ -15,18 +15,18 @@ struct CheckView: View {
     var kind: String { "RepositoryCheck" }
 
     func text(_ style: Style) -> String {
-        var text = "\(Layout.counted(report.points, "restore point")), \(Layout.counted(report.packs, "pack")), "
-        text += "\(Layout.counted(Int(clamping: report.read), "record")) read.\n"
+        var text = "\(PrintedText.count(report.points, "restore point")), \(PrintedText.count(report.packs, "pack")), "
+        text += "\(PrintedText.count(Int(clamping: report.read), "record")) read.\n"
         for damage in report.damage { text += style.paint("damaged:", .red) + " \(damage)\n" }
         for hurt in report.hurt {
             let point = hurt.point
-            text += "'\(Layout.printable(point.record.series.name))' of \(point.record.time) "
+            text += "'\(PrintedText.oneLine(point.record.series.name))' of \(point.record.time) "
             text += "(\(point.id.description.prefix(8))) lost \(ByteCount(Int64(clamping: hurt.lost.bytes))):\n"
             text += LostView.lines(hurt.lost)
         }
         for name in report.unknown {
             let remedy = Pack.place(of: name).map { "move it to \($0)" } ?? "nothing reads it; remove it"
-            text += "no file of a repository: \(Layout.printable(name)); \(remedy)\n"
+            text += "no file of a repository: \(PrintedText.oneLine(name)); \(remedy)\n"
         }
         if report.isIndexBroken {
             text +=
@@ -40,7 +40,7 @@ struct CheckView: View {
                 "To heal what can be healed: 'tuff backup check --repair', then back up these volumes again.\n"
         }
         if !report.strays.isEmpty {
-            let packs = Layout.counted(report.strays.count, "pack")
+            let packs = PrintedText.count(report.strays.count, "pack")
             text += "Needed by nothing: \(packs); 'tuff backup prune' removes what no restore point needs.\n"
         }
         if report.isWhole { text += Self.praise(share: report.share) }
@@ -84,17 +84,17 @@ struct PruneView: View {
     var kind: String { "RepositoryPrune" }
 
     func text(_ style: Style) -> String {
-        var text = "\(Layout.counted(report.removedPoints.count, "restore point")) taken away.\n"
+        var text = "\(PrintedText.count(report.removedPoints.count, "restore point")) taken away.\n"
         for id in report.setAside {
             text += "Restore point \(id.description.prefix(8)) is set aside: it stays, and only its ID restores it.\n"
         }
         if report.copied > 0 { text += "\(Self.size(report.copied)) copied out of packs that were mostly dead.\n" }
         if report.marked > 0 {
             text +=
-                "\(Layout.counted(report.marked, "pack")) marked (\(Self.size(report.markedBytes))): the first prune after a day destroys them, or --at-once.\n"
+                "\(PrintedText.count(report.marked, "pack")) marked (\(Self.size(report.markedBytes))): the first prune after a day destroys them, or --at-once.\n"
         }
         if report.destroyed > 0 {
-            text += "\(Layout.counted(report.destroyed, "pack")) destroyed (\(Self.size(report.destroyedBytes))).\n"
+            text += "\(PrintedText.count(report.destroyed, "pack")) destroyed (\(Self.size(report.destroyedBytes))).\n"
         }
         return text
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TuffController
 import TuffModel
 
 struct Describe: AsyncParsableCommand {
@@ -20,7 +21,7 @@ struct Describe: AsyncParsableCommand {
         let id = ResourceID(try Kind(typed: parts[0]), parts[1])
         let survey = try await Looking(global: global, host: host, stack: stack, allStacks: others.allStacks).survey(
             documents.paths, sectors: id.kind == .pool)
-        survey.observed.warnOfUnseen(global.errors)
+        global.warnOfUnseen(survey.observed)
         guard let record = survey.records.first(where: { $0.id == id }) else {
             var hint = documents.paths.isEmpty ? "without -f only what exists is known" : nil
             if hint != nil, !survey.knowsDirectories { hint? += ". " + Survey.directoriesNeedNames }

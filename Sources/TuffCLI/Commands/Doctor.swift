@@ -1,4 +1,5 @@
 import ArgumentParser
+import TuffController
 import TuffModel
 import TuffReconcile
 
@@ -18,15 +19,15 @@ struct Doctor: AsyncParsableCommand {
         var pools: Set<String> = []
         var needsReservations = false
         if !documents.paths.isEmpty {
-            let loaded = try Documents.load(
-                documents.paths, under: config, style: global.errors, consequence: "nothing was checked")
+            let loaded = try global.loadDocuments(
+                documents.paths, under: config, consequence: "nothing was checked")
             needsReservations = loaded.state.volumes.values.contains { $0.spec.sharing == .writers }
             secrets = Set(loaded.state.attachments.values.flatMap(\.secrets))
             for case .directory(let pool) in loaded.state.pools.values.map(\.spec.backend) { pools.insert(pool.path) }
         }
         let checkup = Checkup(
-            config: config, configPath: global.config ?? GlobalOptions.defaultConfig, probe: .current(),
-            machine: Composition.machine(config, host: host), lockFile: host.lockFile, secrets: secrets.sorted(),
+            config: config, configPath: global.config ?? ControllerFile.usualPath, probe: .current(),
+            machine: host.controller.machine(under: config), lockFile: host.lockFile, secrets: secrets.sorted(),
             pools: pools.sorted(), needsReservations: needsReservations)
         let view = DoctorView(await checkup.run())
         try form.show(view, global.output)

@@ -1,8 +1,6 @@
 import ArgumentParser
-import TuffHost
+import TuffController
 import TuffModel
-import TuffPlanning
-import TuffReconcile
 
 struct ExportsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,13 +37,11 @@ struct ExportsCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            let interrupts: Interrupts
-            do { interrupts = try Interrupts.install() } catch { throw Failure(error.description) }
-            var restoration = ExportsRestoration(
-                config: try global.loadConfig(toleratesFormer: true), host: host, style: global.errors, stacks: stack,
-                interrupts: interrupts)
-            try await restoration.run(wait: patience ?? TimeSpan(seconds: 0))
-            let view = ExportsView(restoration.items, interrupted: interrupts.isInterrupted)
+            let overseer = try TerminalOverseer(global, form.format)
+            let items = try await ExportsRestoration.run(
+                by: host.controller, under: try global.loadConfig(toleratesFormer: true), stacks: stack,
+                wait: patience ?? TimeSpan(seconds: 0), overseer: overseer)
+            let view = ExportsView(items, interrupted: overseer.asksToStop)
             try form.show(view, global.output)
             if view.exitCode != ExitStatus.done { throw Failure(nil, code: view.exitCode) }
         }
@@ -67,12 +63,11 @@ struct ExportsCommand: AsyncParsableCommand {
         @OptionGroup var host: HostOptions
 
         func run() async throws {
-            var pass = try await Pass.begin(
-                config: try global.loadConfig(toleratesFormer: true), host: host, global: global, form: form,
-                lockTimeout: wait.timeout)
-            defer { pass.lock.release() }
-            pass.session = pass.session.withoutKeeping(global.errors)
-            try await pass.carryOut(.withdrawExports, autoApprove: autoApprove)
+            let overseer = try TerminalOverseer(global, form.format, autoApprove: autoApprove)
+            let pass = try await host.controller.begin(
+                under: try global.loadConfig(toleratesFormer: true), patience: wait.timeout, overseer: overseer)
+            defer { pass.end() }
+            try overseer.finish(try await pass.withdrawExports(stack: StackOption.standard))
         }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TuffController
 import TuffModel
 
 struct GetCommand: AsyncParsableCommand {
@@ -39,7 +40,7 @@ struct GetCommand: AsyncParsableCommand {
         let kind = try Kind(typed: kind)
         let survey = try await Looking(global: global, host: host, stack: stack, allStacks: others.allStacks).survey(
             documents.paths)
-        survey.observed.warnOfUnseen(global.errors)
+        global.warnOfUnseen(survey.observed)
         var records = survey.records(of: kind)
         if let name { records = records.filter { $0.id.name == name } }
         if let selector = selector.flatMap(LabelText.parse) { records = records.filter { selector.matches($0.labels) } }
@@ -52,10 +53,10 @@ struct GetCommand: AsyncParsableCommand {
         switch format {
         case .table, .wide:
             if records.isEmpty {
-                Console.talk("no \(kind.plural)\n" + (hint.map { Layout.printable($0) + "\n" } ?? ""))
+                Console.talk("no \(kind.plural)\n" + (hint.map { PrintedText.oneLine($0) + "\n" } ?? ""))
             }
             try Console.data(view.text(global.output))
-            if !records.isEmpty, let elsewhere { Console.talk(Layout.printable(elsewhere) + "\n") }
+            if !records.isEmpty, let elsewhere { Console.talk(PrintedText.oneLine(elsewhere) + "\n") }
         case .json: try Console.data(view.document.json)
         case .yaml: try Console.data(view.document.yaml)
         case .name: try Console.data(view.names)

@@ -1,5 +1,5 @@
 import ArgumentParser
-import TuffConfig
+import TuffController
 import TuffHost
 import TuffModel
 import TuffPlanning
@@ -30,13 +30,12 @@ struct ImportCommand: AsyncParsableCommand {
         let state: DesiredState? =
             documents.paths.isEmpty
             ? nil
-            : try Documents.load(
-                documents.paths, under: config, style: options.global.errors, consequence: "nothing was looked at"
+            : try options.global.loadDocuments(
+                documents.paths, under: config, consequence: "nothing was looked at"
             ).state
         if adopt { return try await adopt(state, config) }
-        let session = Session(config: config, host: options.host)
-        let survey = try await look(session, state)
-        let view = ImportView(survey, config: session.config, next: next)
+        let survey = await look(options.host.controller.view(under: config), state)
+        let view = ImportView(survey, config: config, next: next)
         try options.form.show(view, options.global.output)
         try demandFound(survey)
     }
@@ -49,13 +48,13 @@ struct ImportCommand: AsyncParsableCommand {
             effect: .mutates)
     }
 
-    private func look(_ session: Session, _ state: DesiredState?) async throws(Failure) -> ImportSurvey {
-        let context = session.newContext(stack: options.stack.stack)
+    private func look(_ view: HostView, _ state: DesiredState?) async -> ImportSurvey {
+        let context = view.newContext(stack: options.stack.stack)
         // The ledger only tells of directory pools here, whose volumes' names are taken.
-        let ledger = (try? session.reconciler.ledger.load()) ?? Ledger()
-        let observed = await session.reconciler.observeInDetail(
+        let ledger = (try? view.reconciler.ledger.load()) ?? Ledger()
+        let observed = await view.reconciler.observeInDetail(
             state ?? DesiredState(), context: context, ledger: ledger)
-        observed.warnOfUnseen(options.global.errors)
+        options.global.warnOfUnseen(observed)
         return ImportSurvey(selection, observed: observed, desired: state ?? DesiredState(), context: context)
     }
 
@@ -76,18 +75,20 @@ struct ImportCommand: AsyncParsableCommand {
     }
 
     private func adopt(_ state: DesiredState?, _ config: ControllerConfig) async throws {
-        let pass = try await Pass.begin(
-            config: config, host: options.host, global: options.global, form: options.form,
-            lockTimeout: options.wait.timeout)
-        defer { pass.lock.release() }
-        let survey = try await look(pass.session, state)
+        let overseer = try TerminalOverseer(
+            options.global, options.form.format, autoApprove: options.autoApprove)
+        let pass = try await options.host.controller.begin(
+            under: config, patience: options.wait.timeout, overseer: overseer)
+        defer { pass.end() }
+        let survey = await look(pass.view, state)
         try demandFound(survey)
         for refusal in survey.refused {
-            Console.talk(Layout.printable("not adopted: \(refusal.what) \(refusal.reason)") + "\n")
+            Console.talk(PrintedText.oneLine("not adopted: \(refusal.what) \(refusal.reason)") + "\n")
         }
         let chosen = survey.volumes.filter { state == nil || $0.isDeclared }
         for volume in survey.volumes where state != nil && !volume.isDeclared && !volume.isAdopted {
-            Console.talk(Layout.printable("not adopted: no document says it was imported from \(volume.origin)") + "\n")
+            Console.talk(
+                PrintedText.oneLine("not adopted: no document says it was imported from \(volume.origin)") + "\n")
         }
         let adoptions = chosen.filter { !$0.isAdopted }.map(\.adoption)
         guard !adoptions.isEmpty else {
@@ -95,7 +96,7 @@ struct ImportCommand: AsyncParsableCommand {
             try demandMet(survey)
             return Console.talk("there is nothing to adopt\n")
         }
-        try await pass.carryOut(.adopt(adoptions), stack: options.stack.stack, autoApprove: options.autoApprove)
+        try overseer.finish(try await pass.carryOut(.adopt(adoptions), stack: options.stack.stack))
         if chosen.contains(where: { !$0.isDeclared }) {
             Console.talk("declare them before the next 'apply --prune'; 'tuff import' writes their documents\n")
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TuffController
 import TuffPlanning
 
 struct Inventory: AsyncParsableCommand {
@@ -16,7 +17,7 @@ struct Inventory: AsyncParsableCommand {
 
     func run() async throws {
         let survey = try await Looking(global: global, host: host, stack: stack).survey(documents.paths)
-        survey.observed.warnOfUnseen(global.errors)
+        global.warnOfUnseen(survey.observed)
         try Console.data(try InventoryFile(config: survey.context.config, observed: survey.observed).text)
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import SystemPackage
+import TuffController
 import TuffModel
 import TuffPlanning
 
@@ -7,12 +8,11 @@ extension ColorChoice: ExpressibleByArgument {}
 
 /// What every command that looks at a host takes.
 struct GlobalOptions: ParsableArguments {
-    static let defaultConfig = "/etc/tuff/config.yaml"
-
     @Option(
         help: ArgumentHelp(
             "The controller's configuration: node, portals, IQN base, what documents may reach.",
-            discussion: "Default: \(defaultConfig) where it exists, else built-in defaults.", valueName: "file"),
+            discussion: "Default: \(ControllerFile.usualPath) where it exists, else built-in defaults.",
+            valueName: "file"),
         completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
@@ -185,22 +185,21 @@ struct TextOrJSONOption: ParsableArguments {
 
 /// Where this host's parts are. Hidden: for tests and for looking at a machine from outside.
 struct HostOptions: ParsableArguments {
-    private static let usualLockFile = "/run/tuff/lock"
-    private static let usualState = "/var/lib/tuff"
-    private static let usualTargets = "/sys/kernel/config/target"
+    private static let usual = HostPlaces()
 
-    @Option(help: .hidden) var lockFile = Self.usualLockFile
-    @Option(help: .hidden) var stateDirectory = Self.usualState
-    @Option(help: .hidden) var targetRoot = Self.usualTargets
+    @Option(help: .hidden) var lockFile = Self.usual.lockFile
+    @Option(help: .hidden) var stateDirectory = Self.usual.stateDirectory
+    @Option(help: .hidden) var targetRoot = Self.usual.targetRoot
     @Option(help: .hidden) var toolPath: String?
 
     /// Those that differ from the usual, as they must be typed again.
     var repeated: [String] {
-        let usual: [(String, String?, String?)] = [
-            ("--lock-file", lockFile, Self.usualLockFile), ("--state-directory", stateDirectory, Self.usualState),
-            ("--target-root", targetRoot, Self.usualTargets), ("--tool-path", toolPath, nil),
+        let places: [(String, String?, String?)] = [
+            ("--lock-file", lockFile, Self.usual.lockFile),
+            ("--state-directory", stateDirectory, Self.usual.stateDirectory),
+            ("--target-root", targetRoot, Self.usual.targetRoot), ("--tool-path", toolPath, nil),
         ]
-        return usual.flatMap { option, value, standard in
+        return places.flatMap { option, value, standard in
             guard let value, value != standard else { return [String]() }
             return [option, value]
         }

@@ -1,8 +1,7 @@
 import ArgumentParser
-import TuffHost
+import TuffController
 import TuffModel
 import TuffPlanning
-import TuffReconcile
 
 struct TrashCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,7 +18,7 @@ struct TrashCommand: AsyncParsableCommand {
 
         func run() async throws {
             let survey = try await Looking(global: global, host: host, stack: stack).survey([])
-            survey.observed.warnOfUnseen(global.errors)
+            global.warnOfUnseen(survey.observed)
             try form.show(TrashView(survey.observed, stack: stack.stack, now: survey.context.now), global.output)
         }
     }
@@ -106,47 +105,34 @@ struct Forget: AsyncParsableCommand {
         guard named != nil || resource == "clock" else {
             throw Failure.usage("'\(resource)' names nothing", help: "write KIND/NAME, as in Volume/db-data")
         }
-        let pass = try await Pass.begin(
-            config: try global.loadConfig(), host: host, global: global, form: form, lockTimeout: wait.timeout)
-        defer { pass.lock.release() }
-        let context = pass.session.newContext(stack: stack.stack)
-        let observed = try await pass.session.observe(DesiredState(), context: context)
-        var ledger = observed.ledger
-        guard let resource = named else {
-            ledger.forgetTimes(after: context.now)
-            try pass.save(ledger)
-            return try Console.data("forgotten: what passes after \(context.now) saw of the clock\n")
+        let overseer = try TerminalOverseer(global, form.format)
+        let pass = try await host.controller.begin(
+            under: try global.loadConfig(), patience: wait.timeout, overseer: overseer)
+        defer { pass.end() }
+        let forgotten: String
+        if let named {
+            forgotten = try await pass.forget(named, of: stack.stack)
+        } else {
+            forgotten = try await pass.forgetClock(of: stack.stack)
         }
-        guard let entry = ledger.entry(resource, stack: stack.stack) else {
-            if ledger.waits?.contains(where: { $0.stack == stack.stack && $0.resource == resource }) == true {
-                ledger.forget(resource, stack: stack.stack)
-                try pass.save(ledger)
-                return try Console.data("forgotten: what \(resource) of stack '\(stack.stack)' waited for\n")
-            }
-            throw Failure(
-                "the ledger knows no \(resource) of stack '\(stack.stack)'", help: "there is nothing to forget")
-        }
-        let index = StorageIndex(observed)
-        if let uid = entry.uid, let stored = index.bearer(of: uid) {
-            if ledger.acceptSize(of: stored) {
-                try pass.save(ledger)
-                return try Console.data(
-                    Layout.printable(
-                        "forgotten: that \(stored.location) was larger; \(resource) has "
-                            + "\(stored.size.map { "\($0)" } ?? "nothing")") + "\n")
-            }
-            throw Failure(
-                "\(resource) is not lost: it is \(stored.location); nothing was changed",
-                help: "'tuff release \(resource)' lets go of what is there")
-        }
-        if let source = observed.unseen.first?.source {
-            throw Failure(
-                "\(source) could not be observed and may hold \(resource); nothing was changed",
-                help: "mend that first")
-        }
-        ledger.forget(resource, stack: stack.stack)
-        try pass.save(ledger)
-        try Console.data(
-            Layout.printable("forgotten: \(resource), last seen at \(entry.seen) as \(entry.place)") + "\n")
+        try Console.data(PrintedText.oneLine(forgotten) + "\n")
+    }
+}
+
+/// Options of the commands that carry out one order.
+struct OrderOptions: ParsableArguments {
+    @Flag(help: "Do not ask.") var autoApprove = false
+    @OptionGroup var wait: LockOptions
+    @OptionGroup var form: TextOrJSONOption
+    @OptionGroup var stack: StackOption
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
+
+    func carryOut(_ order: Order) async throws {
+        let overseer = try TerminalOverseer(global, form.format, autoApprove: autoApprove)
+        let pass = try await host.controller.begin(
+            under: try global.loadConfig(), patience: wait.timeout, overseer: overseer)
+        defer { pass.end() }
+        try overseer.finish(try await pass.carryOut(order, stack: stack.stack))
     }
 }

@@ -1,5 +1,5 @@
 import ArgumentParser
-import TuffConfig
+import TuffController
 import TuffHost
 import TuffModel
 import TuffPlanning
@@ -37,27 +37,27 @@ struct PlanCommand: AsyncParsableCommand {
     func run() async throws {
         let consent = try consent.consent()
         let config = inventory == nil ? try global.loadConfig() : nil
-        let documents = try Documents.load(
-            documents.paths, under: config, style: global.errors, consequence: "nothing was planned",
-            pruning: consent.prune)
-        let (session, context, observed) = try await look(documents.state, consent, config)
-        observed.warnOfUnseen(global.errors)
+        let documents = try global.loadDocuments(
+            documents.paths, under: config, consequence: "nothing was planned", pruning: consent.prune)
+        let (host, context, observed) = try await look(documents.state, consent, config)
+        global.warnOfUnseen(observed)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
         // What is refused could not be applied from a file either: consent is part of it.
         if let out, plan.refusal == nil {
             try Files.writePrivate(
-                PlanFile(plan: plan, documents: documents).data, to: out, mayReplace: PlanFile.isPlanFile)
+                PlanFile(plan: plan, documents: documents, summary: PlanView(plan).text(Style())).data, to: out,
+                mayReplace: PlanFile.isPlanFile)
         }
         let view = PlanView(
-            plan, commands: showCommands ? session.reconciler.lowered(plan) : nil,
+            plan, commands: showCommands ? host.reconciler.lowered(plan) : nil,
             elsewhere: documents.state.elsewhere(than: context.config.node))
         try form.show(view, global.output)
         if let out, plan.refusal == nil {
-            let apply = Command("tuff", ["apply", out] + global.repeated + host.repeated, effect: .reads)
-            Console.talk(Layout.printable("written to \(out); carry it out with: \(apply)") + "\n")
+            let apply = Command("tuff", ["apply", out] + global.repeated + self.host.repeated, effect: .reads)
+            Console.talk(PrintedText.oneLine("written to \(out); carry it out with: \(apply)") + "\n")
         }
         if plan.refusal != nil {
-            if let out { Console.talk("\(Layout.printable(out)) was not written: the plan is refused\n") }
+            if let out { Console.talk("\(PrintedText.oneLine(out)) was not written: the plan is refused\n") }
             throw Failure(nil, code: ExitStatus.failed)
         }
         guard detailedExitcode else { return }
@@ -67,28 +67,14 @@ struct PlanCommand: AsyncParsableCommand {
 
     private func look(
         _ state: DesiredState, _ consent: Consent, _ config: ControllerConfig?
-    ) async throws -> (Session, PlanContext, ObservedState) {
+    ) async throws -> (HostView, PlanContext, ObservedState) {
         if let inventory {
             let file = try InventoryFile.decode(try Files.read(inventory), name: inventory)
-            let session = Session(config: file.config, host: host)
-            return (session, session.newContext(stack: stack.stack, consent: consent), file.observed)
+            let view = host.controller.view(under: file.config)
+            return (view, view.newContext(stack: stack.stack, consent: consent), file.observed)
         }
-        let session = Session(config: try config ?? global.loadConfig(), host: host)
-        let context = session.newContext(stack: stack.stack, consent: consent)
-        return (session, context, try await session.observe(state, context: context))
-    }
-}
-
-extension PlanFile {
-    init(plan: Plan, documents: Documents) throws(Failure) {
-        var sources: [Source] = []
-        for source in documents.sources {
-            // The loader takes nothing but UTF-8, so this only says it.
-            guard let text = String(validating: source.text, as: UTF8.self) else {
-                throw Failure("\(source.path) is not UTF-8")
-            }
-            sources.append(Source(path: source.path, text: text))
-        }
-        self.init(plan: plan, sources: sources)
+        let view = host.controller.view(under: try config ?? global.loadConfig())
+        let context = view.newContext(stack: stack.stack, consent: consent)
+        return (view, context, try await view.observe(state, context: context))
     }
 }

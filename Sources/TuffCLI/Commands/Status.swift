@@ -1,4 +1,6 @@
 import ArgumentParser
+import TuffController
+import TuffModel
 
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,7 +23,7 @@ struct Status: AsyncParsableCommand {
         } catch {
             guard monitoring else { throw error }
             // A monitoring system reads one line and a code, also of what could not be asked.
-            let reason = Layout.printable(error.message ?? "the documents have errors")
+            let reason = PrintedText.oneLine(error.message ?? "the documents have errors")
             // The bar would begin performance data.
             try Console.data("TUFF UNKNOWN - \(reason.replacing("|", with: "/"))\n")
             throw Failure(nil, code: 3)

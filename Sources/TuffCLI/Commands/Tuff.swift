@@ -1,7 +1,9 @@
 package import ArgumentParser
 import Glibc
 import TuffConfig
+import TuffController
 import TuffHost
+import TuffModel
 
 /// The root of the command line.
 package struct Tuff: AsyncParsableCommand {
@@ -78,6 +80,10 @@ package enum TuffProgram {
             // Plain: what --color says is not known when parsing itself failed.
             Console.talk(failure.text(Style()))
             return failure.code
+        } catch let error as PassError {
+            let failure = Failure(error)
+            Console.talk(failure.text(Style()))
+            return failure.code
         } catch {
             return finish(error)
         }
@@ -92,7 +98,7 @@ package enum TuffProgram {
         let names = commands.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
         let guess = Spelling.closest(to: word, among: names + ["help"])
         throw .usage(
-            "there is no command '\(Layout.printable(word))'",
+            "there is no command '\(PrintedText.oneLine(word))'",
             help: guess.map { "did you mean '\($0)'?" } ?? "the commands are \(names.joined(separator: ", "))")
     }
 

@@ -27,8 +27,8 @@ struct Validate: ParsableCommand {
         case .text:
             Console.talk(DiagnosticText.render(diagnostics, color: global.errors.color))
             if !failed {
-                let files = Layout.count(sources.count, "file")
-                try Console.data("valid: \(Layout.count(result.documents, "document")) in \(files)\n")
+                let files = PrintedText.count(sources.count, "file")
+                try Console.data("valid: \(PrintedText.count(result.documents, "document")) in \(files)\n")
             }
         }
         if failed { throw Failure(nil) }

@@ -39,7 +39,7 @@ enum SavedTargets {
         let more = ours.count > 1 ? " and \(ours.count - 1) more of ours" : ", which is ours"
         return Finding(
             .fail,
-            "\(path) holds \(Layout.printable(first))\(more): rtslib's boot service would bring a stale state back",
+            "\(path) holds \(PrintedText.oneLine(first))\(more): rtslib's boot service would bring a stale state back",
             fix: "take them out of that file, or, if it holds nothing else: systemctl disable --now "
                 + "rtslib-fb-targetctl; and keep targetcli from saving them again: targetcli set global "
                 + "auto_save_on_exit=false. tuff exports restore brings ours back")

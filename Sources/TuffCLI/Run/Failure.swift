@@ -1,3 +1,6 @@
+package import TuffController
+package import TuffReconcile
+
 /// Exit codes of the command line's contract. A name for each, so that no number stands alone in code.
 package enum ExitStatus {
     package static let done: Int32 = 0
@@ -31,5 +34,28 @@ package struct Failure: Error, Equatable {
     package func text(_ style: Style) -> String {
         guard let message else { return "" }
         return style.paint("error:", .red) + " \(message)\n" + (help.map { "  help: \($0)\n" } ?? "")
+    }
+}
+
+extension ExitStatus {
+    package static func of(_ outcome: ApplyReport.Outcome) -> Int32 {
+        switch outcome {
+        case .converged: done
+        case .failed: failed
+        case .partly: partly
+        case .interrupted: interrupted
+        }
+    }
+}
+
+extension Failure {
+    package init(_ error: PassError) {
+        switch error.sort {
+        case .failed: self.init(error.sentence, help: error.help)
+        case .usage: self.init(error.sentence, help: error.help, code: ExitStatus.usage)
+        case .locked: self.init(error.sentence, help: error.help, code: ExitStatus.locked)
+        case .interrupted: self.init(error.sentence, help: error.help, code: ExitStatus.interrupted)
+        case .said: self.init(nil)
+        }
     }
 }

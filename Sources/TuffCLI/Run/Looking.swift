@@ -1,7 +1,5 @@
-import TuffHost
+import TuffController
 import TuffModel
-import TuffPlanning
-import TuffReconcile
 
 /// What the commands that only look share: documents where they were given, one observation, one survey.
 struct Looking {
@@ -14,30 +12,12 @@ struct Looking {
     /// - Parameter sectors: also how large the sectors of groups are.
     func survey(_ paths: [String], sectors: Bool = false) async throws(Failure) -> Survey {
         let config = try global.loadConfig()
-        let state: DesiredState? =
+        let state =
             paths.isEmpty
-            ? nil
-            : try Documents.load(
-                paths, under: config, style: global.errors, consequence: "nothing was looked at"
-            ).state
-        let session = Session(config: config, host: host)
-        let context = session.newContext(stack: stack.stack)
-        let (ledger, error) = ledger(session)
-        let observed = await session.reconciler.observe(
-            state ?? DesiredState(), context: context, ledger: ledger, sectors: sectors)
-        return Survey(desired: state, observed: observed, context: context, ledgerError: error, allStacks: allStacks)
-    }
-
-    /// Who only looks does without a ledger that cannot be read, and says so.
-    private func ledger(_ session: Session) -> (Ledger, HostError?) {
-        do throws(HostError) {
-            return (try session.reconciler.ledger.load(), nil)
-        } catch {
-            Console.talk(
-                global.errors.paint("warning:", .yellow)
-                    + " what was lost cannot be told: \(Layout.printable(error.description))\n")
-            return (Ledger(), error)
-        }
+            ? nil : try global.loadDocuments(paths, under: config, consequence: "nothing was looked at").state
+        return await host.controller.survey(
+            state, of: stack.stack, under: config, allStacks: allStacks, sectors: sectors,
+            listener: TerminalListener(style: global.errors))
     }
 }
 

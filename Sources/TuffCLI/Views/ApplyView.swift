@@ -41,7 +41,7 @@ package struct ApplyView: View {
         if parts.isEmpty { parts = ["nothing to do"] }
         var line = "Apply: " + parts.joined(separator: ", ") + "; \(count(.unchanged)) unchanged"
         if count(.unsupported) > 0 { line += ", \(count(.unsupported)) unsupported" }
-        if count(.orphan) > 0 { line += ", \(Layout.count(count(.orphan), "orphan"))" }
+        if count(.orphan) > 0 { line += ", \(PrintedText.count(count(.orphan), "orphan"))" }
         let due = report.changes.count { $0.action == .due }
         if due > 0 { line += ", \(due) due (--run-due)" }
         let times = report.times
@@ -94,7 +94,7 @@ package struct ApplyView: View {
     package var body: [String: Tree] {
         let times = report.times
         return [
-            "exitCode": .int(Int64(report.exitCode)),
+            "exitCode": .int(Int64(ExitStatus.of(report.outcome))),
             "interrupted": .bool(report.interrupted),
             "times": .map([
                 "observe": .number(times.observe), "storage": .number(times.storage), "export": .number(times.export),
@@ -157,7 +157,7 @@ package enum ProgressText {
             case .failed(let change, let error): "\(name(change)): FAILED: \(error.sentence)"
             case .skipped(let change, let cause): "\(name(change)): skipped, it waits for \(cause)"
             case .stopping(let running, let leaving):
-                "Stopping: \(Layout.count(running - leaving, "running step")) will be finished, "
+                "Stopping: \(PrintedText.count(running - leaving, "running step")) will be finished, "
                     + (leaving == 0 ? "" : "\(leaving) of copying or wiping left for the next pass, ")
                     + "nothing new is started."
             }
@@ -168,6 +168,6 @@ package enum ProgressText {
             case .failed: .red
             case .skipped, .stopping: .yellow
             }
-        return style.paint(Layout.printable(line), ink) + "\n"
+        return style.paint(PrintedText.oneLine(line), ink) + "\n"
     }
 }

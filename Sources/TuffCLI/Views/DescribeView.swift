@@ -1,3 +1,4 @@
+package import TuffController
 import TuffHost
 import TuffModel
 package import TuffPlanning
@@ -38,7 +39,7 @@ package struct DescribeView: View {
             facts += Layout.wrap(note, width: Style.width - 15).enumerated().map { [$0 == 0 ? "Note" : "", $1] }
         }
         if !record.labels.isEmpty { facts.append(["Labels", LabelText.text(record.labels)]) }
-        var text = style.paint(Layout.printable("\(record.id)"), .bold) + "\n\n"
+        var text = style.paint(PrintedText.oneLine("\(record.id)"), .bold) + "\n\n"
         switch record.facts {
         case .pool(let pool): text += Layout.table(facts + Self.rows(pool), indent: "  ")
         case .volume(let volume):
@@ -63,7 +64,7 @@ package struct DescribeView: View {
         switch ready.status {
         case .yes: ready.reason == "NotDeclared" ? "yes, but no document declares it" : "yes"
         case .no: "no, \(ready.reason): \(ready.message)"
-        case .unknown: ready.reason == Condition.otherNode ? "not here, \(ready.message)" : "unknown: \(ready.message)"
+        case .unknown: ready.isElsewhere ? "not here, \(ready.message)" : "unknown: \(ready.message)"
         }
     }
 
@@ -207,11 +208,11 @@ package struct InitiatorCommands {
             return "\nThe commands for its initiator are known once the volume exists and has a portal.\n"
         }
         var text = "\nOn the initiator, as root, with open-iscsi. Its /etc/iscsi/initiatorname.iscsi must read\n"
-        text += Layout.printable("InitiatorName=\(facts.initiator)") + "\n\n"
-        text += lines.map { "  \(Layout.printable($0))\n" }.joined() + "\n"
+        text += PrintedText.oneLine("InitiatorName=\(facts.initiator)") + "\n\n"
+        text += lines.map { "  \(PrintedText.oneLine($0))\n" }.joined() + "\n"
         if let chap {
-            text += Layout.printable("PASSWORD is what \(chap.initiator.password.file) on \(facts.node) holds")
-            let mutual = chap.mutual.map { Layout.printable("MUTUAL_PASSWORD what \($0.password.file) holds") }
+            text += PrintedText.oneLine("PASSWORD is what \(chap.initiator.password.file) on \(facts.node) holds")
+            let mutual = chap.mutual.map { PrintedText.oneLine("MUTUAL_PASSWORD what \($0.password.file) holds") }
             text += (mutual.map { ",\n\($0)" } ?? "") + ".\n"
         } else if facts.access?.chapUser != nil {
             text += "PASSWORD stands for the CHAP secret, which only its document's passwordFrom names.\n"
@@ -219,6 +220,6 @@ package struct InitiatorCommands {
         if facts.driver == .lio, let serial = facts.volume?.serial {
             text += "The disk appears as \(DiskName.byID(serial: serial)).\n"
         }
-        return text + Layout.printable("After the volume has grown: iscsiadm -m node -T \(iqn) --rescan") + "\n"
+        return text + PrintedText.oneLine("After the volume has grown: iscsiadm -m node -T \(iqn) --rescan") + "\n"
     }
 }

@@ -1,3 +1,5 @@
+import TuffModel
+
 /// One thing that was looked at, and what to do where it is not well.
 package struct Finding: Hashable, Sendable {
     package enum Level: String, Sendable { case ok, warn, fail }
@@ -32,15 +34,15 @@ package struct DoctorView: View {
                 case .warn: ("warn", .yellow)
                 case .fail: ("FAIL", .red)
                 }
-            let lines = Layout.wrap(Layout.printable(finding.sentence), width: Style.width - 6)
+            let lines = Layout.wrap(PrintedText.oneLine(finding.sentence), width: Style.width - 6)
             text += style.paint(Layout.pad(mark, to: 4), ink) + "  " + lines.joined(separator: "\n      ") + "\n"
             if let fix = finding.fix {
                 text += Layout.wrap("fix: \(fix)", width: Style.width - 8).map { "        \($0)\n" }.joined()
             }
         }
         func count(_ level: Finding.Level) -> Int { findings.count { $0.level == level } }
-        return text + "\nDoctor: \(count(.ok)) ok, \(Layout.count(count(.warn), "warning")), "
-            + "\(Layout.count(count(.fail), "failure")).\n"
+        return text + "\nDoctor: \(count(.ok)) ok, \(PrintedText.count(count(.warn), "warning")), "
+            + "\(PrintedText.count(count(.fail), "failure")).\n"
     }
 
     package var body: [String: Tree] {

@@ -1,3 +1,4 @@
+import TuffController
 import TuffModel
 import TuffPlanning
 import TuffReconcile
@@ -34,7 +35,7 @@ struct ExportsView: View {
             if item.stack != StackOption.standard, item.resource != nil { line += " (stack \(item.stack))" }
             text += line + "\n"
             for part in [item.summary] + details(item) {
-                for wrapped in Layout.wrap(Layout.printable(part), width: Style.width - 12) {
+                for wrapped in Layout.wrap(PrintedText.oneLine(part), width: Style.width - 12) {
                     text += "            \(wrapped)\n"
                 }
             }

@@ -1,3 +1,4 @@
+package import TuffController
 package import TuffModel
 
 /// A table of resources of one kind, or their names.
@@ -20,7 +21,7 @@ package struct GetView: View {
     package var body: [String: Tree] { ["items": .list(records.map(RecordTree.tree))] }
 
     /// `Volume/db-data`, a line each.
-    package var names: String { records.map { Layout.printable("\($0.id)") + "\n" }.joined() }
+    package var names: String { records.map { PrintedText.oneLine("\($0.id)") + "\n" }.joined() }
 
     package func text(_ style: Style) -> String {
         guard !records.isEmpty else { return "" }

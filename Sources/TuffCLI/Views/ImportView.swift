@@ -68,7 +68,7 @@ package struct ImportView: View {
         return text
     }
 
-    private static func comment(_ line: String) -> String { Layout.printable(line) + "\n" }
+    private static func comment(_ line: String) -> String { PrintedText.oneLine(line) + "\n" }
 
     private func document(
         _ kind: Kind, _ name: String, annotations: [String: Tree] = [:], comments: [String] = [], _ spec: [String: Tree]

@@ -25,7 +25,7 @@ package struct PlanView: View {
 
     package func text(_ style: Style) -> String {
         let context = plan.context
-        var text = Layout.printable("Node \(context.config.node), stack \(context.stack), \(context.now)") + "\n\n"
+        var text = PrintedText.oneLine("Node \(context.config.node), stack \(context.stack), \(context.now)") + "\n\n"
         let due = plan.changes.filter { $0.action == .due }
         let shown = plan.changes.filter { ($0.action != .unchanged || !$0.notes.isEmpty) && $0.action != .due }
         if !shown.isEmpty {
@@ -39,7 +39,7 @@ package struct PlanView: View {
         if plan.isEmpty { text += emptySentence + "\n\n" }
         for (node, number) in elsewhere.sorted(by: { $0.key < $1.key }) {
             let documents = number == 1 ? "1 document is" : "\(number) documents are"
-            text += Layout.printable("\(documents) for node \(node), not \(context.config.node).") + "\n\n"
+            text += PrintedText.oneLine("\(documents) for node \(node), not \(context.config.node).") + "\n\n"
         }
         if let commands, !commands.isEmpty { text += commandText(commands) + "\n" }
         text += summaryLine + "\n"
@@ -53,7 +53,7 @@ package struct PlanView: View {
         var line = "Plan: \(counts.add) to add, \(counts.change) to change, \(counts.remove) to remove, "
         line += "\(counts.blocked) blocked; \(counts.unchanged) unchanged"
         if counts.unsupported > 0 { line += ", \(counts.unsupported) unsupported" }
-        if counts.orphaned > 0 { line += ", \(Layout.count(counts.orphaned, "orphan"))" }
+        if counts.orphaned > 0 { line += ", \(PrintedText.count(counts.orphaned, "orphan"))" }
         if counts.due > 0 { line += ", \(counts.due) due" }
         return line + "."
     }
@@ -113,7 +113,7 @@ package struct PlanView: View {
         for (change, actions) in commands {
             if change != previous { text += "\n  # \(plan.changes[change].resource)\n" }
             previous = change
-            for action in actions { text += "  \(Layout.printable(action.description))\n" }
+            for action in actions { text += "  \(PrintedText.oneLine(action.description))\n" }
         }
         return text
     }

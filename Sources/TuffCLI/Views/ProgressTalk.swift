@@ -76,7 +76,7 @@ package final class ProgressTalk: Sendable {
                 "\(plan.changes[$0.key].resource): \(ProgressText.share($0.value))"
             }
             // A line that goes on in the next one could not be written over.
-            let line = Layout.printable(parts.joined(separator: "; ")).prefix(max(width - 1, 20))
+            let line = PrintedText.oneLine(parts.joined(separator: "; ")).prefix(max(width - 1, 20))
             talk(TerminalText.lineAnew + line)
             state.isOpen = true
         case .lines:

@@ -27,7 +27,7 @@ package struct ResourceRow {
 
     /// Where the row is declared. File names are as anybody made them who may write into the directory.
     private static func place(_ row: ResourceRow) -> String? {
-        row.location.map { Layout.printable($0.description) }
+        row.location.map { PrintedText.oneLine($0.description) }
     }
 
     package static func render(_ rows: [ResourceRow], _ style: Style) -> String {
@@ -38,10 +38,11 @@ package struct ResourceRow {
         let room = Style.width - left - placeWidth - 2
         let beside = room >= narrowest
         let textWidth = beside ? room : max(narrowest, Style.width - left)
-        let widest = rows.flatMap { Layout.wrap(Layout.printable($0.text), width: textWidth) }.map(\.count).max() ?? 0
+        let widest =
+            rows.flatMap { Layout.wrap(PrintedText.oneLine($0.text), width: textWidth) }.map(\.count).max() ?? 0
         let margin = String(repeating: " ", count: left)
         return rows.map { row in
-            let lines = Layout.wrap(Layout.printable(row.text), width: textWidth)
+            let lines = Layout.wrap(PrintedText.oneLine(row.text), width: textWidth)
             let name = Layout.pad(row.resource.description, to: nameWidth)
             var first = "  " + style.paint(Layout.pad(row.mark, to: markWidth), row.ink)
             first += (markWidth > 1 ? "  " : " ") + name + "  "
@@ -57,7 +58,7 @@ package struct ResourceRow {
                 text += margin + style.paint("--> \(place)", .dim) + "\n"
             }
             for detail in row.details {
-                let wrapped = Layout.wrap(Layout.printable(detail), width: Style.width - left - 2)
+                let wrapped = Layout.wrap(PrintedText.oneLine(detail), width: Style.width - left - 2)
                 for line in wrapped { text += margin + "  " + line + "\n" }
             }
             return text

@@ -1,3 +1,4 @@
+package import TuffController
 import TuffModel
 import TuffPlanning
 
@@ -72,7 +73,7 @@ package struct StatusView: View {
             problems.append(
                 Problem(
                     severity: .critical, subject: "volume group \(group.name)", reason: "DevicesMissing",
-                    message: Layout.count(group.missingDevices, "device") + " missing"
+                    message: PrintedText.count(group.missingDevices, "device") + " missing"
                         + felt.words("\(VolumeFault.Cause.group(group.name))")))
         }
         let order: [Problem.Severity] = [.critical, .unknown, .warning]
@@ -130,8 +131,8 @@ package struct StatusView: View {
         let problems = problems
         let verdict =
             problems.isEmpty
-            ? style.paint("all is well", .green) : style.paint(Layout.count(problems.count, "problem"), .red)
-        let place = Layout.printable("Node \(context.config.node), stack \(context.stack), \(context.now)")
+            ? style.paint("all is well", .green) : style.paint(PrintedText.count(problems.count, "problem"), .red)
+        let place = PrintedText.oneLine("Node \(context.config.node), stack \(context.stack), \(context.now)")
         var text = "\(place): \(verdict)\n\n"
         text += Layout.table(summary, indent: "  ")
         let storage = storageRows
@@ -143,14 +144,14 @@ package struct StatusView: View {
             let subjects = problems.map(\.subject.count).max() ?? 0
             for problem in problems {
                 let lines = Layout.wrap(
-                    Layout.printable("\(problem.reason): \(problem.message)"), width: max(38, 96 - subjects))
+                    PrintedText.oneLine("\(problem.reason): \(problem.message)"), width: max(38, 96 - subjects))
                 for (index, line) in lines.enumerated() {
-                    let subject = index == 0 ? Layout.printable(problem.subject) : ""
+                    let subject = index == 0 ? PrintedText.oneLine(problem.subject) : ""
                     text += "  " + Layout.pad(subject, to: subjects) + "  \(line)\n"
                 }
             }
         }
-        if let others = survey.othersSentence() { text += "\n" + Layout.printable(others) + "\n" }
+        if let others = survey.othersSentence() { text += "\n" + PrintedText.oneLine(others) + "\n" }
         if survey.plan == nil {
             text += "\nNo documents were given (-f): only what exists is judged.\n"
             if !survey.knowsDirectories { text += Survey.directoriesNeedNames + "\n" }
@@ -170,7 +171,7 @@ package struct StatusView: View {
         return [
             ["Pools", line(.pool)],
             ["Volumes", line(.volume) + "; \(provisioned) provisioned"],
-            ["Attachments", line(.attachment) + "; " + Layout.count(sessions, "session")],
+            ["Attachments", line(.attachment) + "; " + PrintedText.count(sessions, "session")],
         ]
     }
 
@@ -207,15 +208,15 @@ package struct StatusView: View {
         let volumes = here(.volume)
         let message =
             problems.isEmpty
-            ? "\(Layout.count(volumes, "volume")), \(Layout.count(sessions, "session"))"
-            : "\(Layout.count(problems.count, "problem")): \(what)"
+            ? "\(PrintedText.count(volumes, "volume")), \(PrintedText.count(sessions, "session"))"
+            : "\(PrintedText.count(problems.count, "problem")): \(what)"
         var data = "volumes=\(volumes) attachments=\(here(.attachment))"
         data += " sessions=\(sessions) problems=\(problems.count)"
         for (name, share, percent) in fillLevels {
-            data += " '\(Layout.printable(name)) \(share)'=\(Int(percent.rounded()))%;80;90"
+            data += " '\(PrintedText.oneLine(name)) \(share)'=\(Int(percent.rounded()))%;80;90"
         }
         // The bar separates the message from the performance data.
-        return ("TUFF \(word) - \(Layout.printable(message).replacing("|", with: "/")) | \(data)", code)
+        return ("TUFF \(word) - \(PrintedText.oneLine(message).replacing("|", with: "/")) | \(data)", code)
     }
 
     // MARK: JSON

@@ -29,9 +29,6 @@ package enum Layout {
         text + String(repeating: " ", count: max(0, width - text.count))
     }
 
-    /// `1 pack`, `2 packs`.
-    package static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
-
     /// Breaks at spaces so that no line is longer than `width`, unless a single word is.
     package static func wrap(_ text: String, width: Int) -> [String] {
         var lines: [String] = []
@@ -51,15 +48,9 @@ package enum Layout {
     /// `text` as one word for `wrap`.
     package static func unbroken(_ text: String) -> String { text.replacing(" ", with: noBreakSpace) }
 
-    /// Text of other programs and people without what a terminal would obey: control characters are spelled out.
-    package static func printable(_ text: String) -> String {
-        guard !text.unicodeScalars.allSatisfy({ PrintedText.shows($0) }) else { return text }
-        return text.unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? " " : PrintedText.spelled($1) }
-    }
-
     /// Columns as wide as their widest cell, two spaces between, nothing after the last.
     package static func table(_ rows: [[String]], indent: String = "") -> String {
-        let rows = rows.map { $0.map(printable) }
+        let rows = rows.map { $0.map(PrintedText.oneLine) }
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
         return rows.map { row in
@@ -78,7 +69,4 @@ package enum Layout {
         if seconds < 100 { return "\((seconds * 10).rounded() / 10) s" }
         return "\(Int(seconds) / 60) min \(Int(seconds) % 60) s"
     }
-
-    /// `1 error`, `2 errors`.
-    package static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 }

@@ -1,3 +1,5 @@
+import TuffController
+
 /// Something a command shows: for people, and for programs.
 ///
 /// `body` is a written contract (docs/json.md), not a dump of whatever a type holds; `document` adds what every

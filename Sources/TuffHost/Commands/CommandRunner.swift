@@ -1,6 +1,5 @@
 import Glibc
 import Subprocess
-import Synchronization
 import SystemPackage
 package import TuffModel
 
@@ -20,19 +19,20 @@ final class CommandRunner: Sendable {
     let environment: Environment
     private let lock: HostLock?
     private let host: LVMHost
-    private let running = Mutex<[Int32: RunningCommand]>([:])
+    private let running: RunningCommands
 
-    /// - Parameter lvmDirectory: where LVM's own files are.
-    init(searchPath: [String], environment: Environment, lock: HostLock?, lvmDirectory: String = LVMHost.directory) {
+    /// - Parameters:
+    ///   - lvmDirectory: where LVM's own files are.
+    ///   - running: where mutating commands are entered for as long as they run.
+    init(
+        searchPath: [String], environment: Environment, lock: HostLock?, lvmDirectory: String = LVMHost.directory,
+        running: RunningCommands
+    ) {
         host = LVMHost(directory: lvmDirectory)
         self.searchPath = searchPath
         self.environment = environment
         self.lock = lock
-    }
-
-    /// What has been started, changes something and has not ended, in the order of starting.
-    var runningCommands: [RunningCommand] {
-        running.withLock { $0.values.sorted { ($0.since, $0.pid) < ($1.since, $1.pid) } }
+        self.running = running
     }
 
     /// Runs a command to its end, or to its deadline. A status is returned, whatever it is.
@@ -91,7 +91,7 @@ final class CommandRunner: Sendable {
                 }
                 return pid
             }
-            running.withLock { _ = $0.removeValue(forKey: result.closureResult) }
+            running.remove(result.closureResult)
             child.ended(result.terminationStatus)
         } catch {
             child.answer.give(
@@ -105,7 +105,7 @@ final class CommandRunner: Sendable {
     private func remember(_ pid: Int32, _ child: Child) {
         let entry = RunningCommand(
             pid: pid, since: child.since, command: child.command.description, overdue: false)
-        running.withLock { $0[pid] = entry }
+        running.add(entry)
     }
 
     /// Waits for the child's end, its deadline or a reason to end it. Blocks: for owned threads only.
@@ -113,7 +113,7 @@ final class CommandRunner: Sendable {
         switch child.wait(pid, process) {
         case .ended: return
         case .overdue where child.command.effect == .mutates:
-            running.withLock { $0[pid]?.overdue = true }
+            running.markOverdue(pid)
             child.answer.give(
                 .failure(
                     HostError(

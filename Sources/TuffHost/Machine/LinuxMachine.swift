@@ -4,7 +4,8 @@ import Subprocess
 import Synchronization
 package import TuffModel
 
-/// The machine this program runs on.
+/// The machine this program runs on, for one pass: the lock it holds, what documents may reach, and what was found out
+/// meanwhile (LVM's settings, device names) are gone with it. `HostProcesses` stay.
 package final class LinuxMachine: Machine {
     package struct Configuration: Sendable {
         /// Directories in which tools are looked for, first first; also the `PATH` of every child.
@@ -47,29 +48,31 @@ package final class LinuxMachine: Machine {
     private let roots: HostRoots
     let commands: CommandRunner
     private let workers: WorkerPool
+    private let processes: HostProcesses
     private let stateDirectory: String?
     /// What `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
     /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.
     private let wiped = Mutex<[UID: ThickGrowth.Extents]>([:])
 
-    package init(configuration: Configuration) {
+    /// - Parameter processes: those of the controller; nil: of this machine alone.
+    package init(configuration: Configuration, processes: HostProcesses? = nil) {
+        let processes = processes ?? HostProcesses(configuration: configuration)
         let environment = Self.environment(searchPath: configuration.searchPath)
+        self.processes = processes
         stateDirectory = configuration.stateDirectory
         roots = HostRoots(target: configuration.targetRoot, reach: configuration.reach)
         commands = CommandRunner(
             searchPath: configuration.searchPath, environment: environment, lock: configuration.lock,
-            lvmDirectory: configuration.lvmDirectory)
-        workers = WorkerPool(
-            command: configuration.workerCommand, environment: environment,
-            deadline: configuration.progressDeadline / .seconds(1), early: configuration.earlyWorker)
+            lvmDirectory: configuration.lvmDirectory, running: processes.running)
+        workers = processes.workers
     }
 
     /// Mutating commands that have been started and have not ended, overdue ones included.
-    package var runningCommands: [RunningCommand] { commands.runningCommands }
+    package var runningCommands: [RunningCommand] { processes.runningCommands }
 
     /// Workers that passed their deadline and have not ended since.
-    package var stuckWorkers: [StuckWorker] { workers.stuck }
+    package var stuckWorkers: [StuckWorker] { processes.stuckWorkers }
 
     /// Makes up for what an earlier process that died left undone: LVM's backups of groups it had made volumes in. Only
     /// with the host lock held. A failure is no reason not to go on: it stays owed.
@@ -267,7 +270,7 @@ package final class LinuxMachine: Machine {
     /// What children see of our environment: nothing but what the tools need to be told, so that no setting of a
     /// user's shell and no secret in it reaches them. `LC_ALL=C` keeps numbers and sorting plain;
     /// `LVM_SUPPRESS_FD_WARNINGS` (lvm(8)) keeps descriptors from being talked about.
-    private static func environment(searchPath: [String]) -> Environment {
+    static func environment(searchPath: [String]) -> Environment {
         var values: [Environment.Key: String] = [
             "PATH": searchPath.joined(separator: ":"), "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1",
             // A crashed worker must not print its memory.

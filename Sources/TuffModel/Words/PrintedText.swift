@@ -41,6 +41,16 @@ package enum PrintedText {
         return text.unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? "\n" : escapedJSON($1) }
     }
 
+    /// `text` in one line that a terminal shows and does not obey: control characters are spelled out, ends of lines
+    /// become blanks.
+    package static func oneLine(_ text: String) -> String {
+        guard !text.unicodeScalars.allSatisfy({ shows($0) }) else { return text }
+        return text.unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? " " : spelled($1) }
+    }
+
+    /// `1 error`, `2 errors`.
+    package static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+
     /// `text` in quotes for a message: no control or formatting characters, cut after 60 characters.
     package static func quoted(_ text: some StringProtocol) -> String {
         var result = "'"

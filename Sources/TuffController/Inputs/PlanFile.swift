@@ -1,5 +1,7 @@
 import Crypto
 package import FoundationEssentials
+import Glibc
+import TuffConfig
 import TuffModel
 package import TuffPlanning
 
@@ -32,18 +34,49 @@ package struct PlanFile: Codable, Equatable {
     /// a host that changed. No protection against anybody who means it; the file's mode is.
     package var seal = ""
 
-    package init(plan: Plan, sources: [Source]) {
+    /// - Parameter summary: the plan as it was shown.
+    package init(plan: Plan, sources: [Source], summary: String) {
         format = Self.currentFormat
         kind = "PlanFile"
         tuff = TuffVersion.current
         context = plan.context
         self.sources = sources
         digest = Self.digest(of: plan)
-        summary = PlanView(plan).text(Style())
+        self.summary = summary
         seal = sealed
     }
 
-    var sealed: String {
+    package init(plan: Plan, documents: Documents, summary: String) throws(PassError) {
+        var sources: [Source] = []
+        for source in documents.sources {
+            // The loader takes nothing but UTF-8, so this only says it.
+            guard let text = String(validating: source.text, as: UTF8.self) else {
+                throw PassError("\(source.path) is not UTF-8")
+            }
+            sources.append(Source(path: source.path, text: text))
+        }
+        self.init(plan: plan, sources: sources, summary: summary)
+    }
+
+    /// The documents that it was made from, as they were then.
+    package var reading: Documents.Reading {
+        Documents.link(sources.map { ConfigSource(path: $0.path, text: Array($0.text.utf8)) })
+    }
+
+    /// The documents that are not any more what was planned from. What counts is what the file holds. A document that
+    /// is not there says nothing: the file may have been carried to another host.
+    package var changedSources: [String] {
+        sources.filter { source in
+            // A pipe would be emptied by looking into it.
+            var status = stat()
+            guard stat(source.path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
+            let (now, _) = ConfigLoader.read(paths: [source.path])
+            return now.count == 1 && now[0].path == source.path && now[0].text != Array(source.text.utf8)
+        }.map(\.path)
+    }
+
+    /// The seal of the file as it is now.
+    package var sealed: String {
         var copy = self
         copy.seal = ""
         let encoder = JSONEncoder()
@@ -80,7 +113,7 @@ package struct PlanFile: Codable, Equatable {
     }
 
     /// - Parameter name: the file's name, for messages.
-    package static func decode(_ data: Data, name: String) throws(Failure) -> PlanFile {
+    package static func decode(_ data: Data, name: String) throws(PassError) -> PlanFile {
         struct Header: Decodable {
             var format: Int
             var kind: String
@@ -89,21 +122,21 @@ package struct PlanFile: Codable, Equatable {
             var writer: String { tuff.map { PrintedText.quoted($0) } ?? "unknown" }
         }
         guard let header = try? JSONDecoder().decode(Header.self, from: data), header.kind == "PlanFile" else {
-            throw Failure("\(name) is no plan file", help: "'tuff plan -f PATH --out FILE' writes one")
+            throw PassError("\(name) is no plan file", help: "'tuff plan -f PATH --out FILE' writes one")
         }
         guard header.format <= currentFormat else {
-            throw Failure(
+            throw PassError(
                 "\(name) has plan file format \(header.format), and this is tuff \(TuffVersion.current), which knows "
                     + "formats up to \(currentFormat)",
                 help: "apply it with the tuff that wrote it (\(header.writer))")
         }
         guard let file = try? JSONDecoder().decode(PlanFile.self, from: data) else {
-            throw Failure(
+            throw PassError(
                 "\(name) is damaged, or another version of tuff wrote it (\(header.writer)); nothing was changed",
                 help: "plan again")
         }
         guard file.seal == file.sealed else {
-            throw Failure(
+            throw PassError(
                 "\(name) was changed after 'tuff plan --out' wrote it; nothing was changed",
                 help: "change the documents instead, and plan again")
         }

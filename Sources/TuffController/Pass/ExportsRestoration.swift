@@ -1,6 +1,6 @@
 import TuffHost
-import TuffModel
-import TuffPlanning
+package import TuffModel
+package import TuffPlanning
 import TuffReconcile
 
 /// Brings exports back in rounds: each looks, plans and adds what can be added now. What comes late (devices, mounts,
@@ -9,73 +9,84 @@ import TuffReconcile
 ///
 /// Portals need no waiting: the kernel's target listens with IP_FREEBIND (iscsi_target_login.c), so that it serves an
 /// address from the moment the host has it.
-struct ExportsRestoration {
-    /// What became of one attachment, or of a stack whose record cannot be used.
-    struct Item {
-        enum State: String { case restored, unchanged, waiting, blocked, failed }
+package struct ExportsRestoration {
+    /// One attachment, or a stack whose record cannot be used, and how far it is.
+    package struct Item: Sendable {
+        package enum State: String, Sendable { case restored, unchanged, waiting, blocked, failed }
 
-        var stack: String
+        package var stack: String
         /// Nil: the stack itself.
-        var resource: ResourceID?
-        var state: State
-        var summary: String
-        var reason: Reason?
-        var error: HostError?
-        var location: SourceLocation?
+        package var resource: ResourceID?
+        package var state: State
+        package var summary: String
+        package var reason: Reason?
+        package var error: HostError?
+        package var location: SourceLocation?
+
+        package var name: String { resource?.description ?? "stack \(stack)" }
     }
 
     private static let pause = Duration.seconds(2)
 
-    let config: ControllerConfig
-    let host: HostOptions
-    let style: Style
+    private let controller: Controller
+    private let config: ControllerConfig
+    private let overseer: any Overseer
     /// Empty: all that have a record.
-    let stacks: [String]
-    let interrupts: Interrupts
+    private let stacks: [String]
     /// By stack, each sorted by resource.
-    private(set) var items: [Item] = []
+    private var items: [Item] = []
 
-    init(config: ControllerConfig, host: HostOptions, style: Style, stacks: [String], interrupts: Interrupts) {
+    private init(
+        _ controller: Controller, _ config: ControllerConfig, stacks: [String], overseer: any Overseer
+    ) {
+        self.controller = controller
         self.config = config
-        self.host = host
-        self.style = style
         self.stacks = stacks
-        self.interrupts = interrupts
+        self.overseer = overseer
     }
 
-    mutating func run(wait: TimeSpan) async throws(Failure) {
+    /// - Parameters:
+    ///   - stacks: empty: all that have a record.
+    ///   - wait: how long what comes late is waited for.
+    /// - Returns: what became of each attachment, by stack, each sorted by resource.
+    package static func run(
+        by controller: Controller, under config: ControllerConfig, stacks: [String], wait: TimeSpan,
+        overseer: any Overseer
+    ) async throws(PassError) -> [Item] {
+        var restoration = ExportsRestoration(controller, config, stacks: stacks, overseer: overseer)
+        try await restoration.run(wait: wait)
+        return restoration.items
+    }
+
+    private mutating func run(wait: TimeSpan) async throws(PassError) {
         let clock = ContinuousClock()
         let end = clock.now + .seconds(wait.seconds)
         while true {
             let left = (end - clock.now).components.seconds
-            let lock = try await HostLocking.acquire(
-                host.lockFile, timeout: TimeSpan(seconds: max(left, 0)), interrupts: interrupts)
+            let lock = try await controller.lock(patience: TimeSpan(seconds: max(left, 0)), overseer)
             try await round(under: lock)
-            guard items.contains(where: { $0.state == .waiting }), clock.now < end, !interrupts.isInterrupted else {
+            guard items.contains(where: { $0.state == .waiting }), clock.now < end, !overseer.asksToStop else {
                 return giveUp()
             }
             await sleep(until: min(clock.now + Self.pause, end))
         }
     }
 
-    private mutating func round(under lock: HostLock) async throws(Failure) {
+    private mutating func round(under lock: HostLock) async throws(PassError) {
         defer { lock.release() }
-        let store = AcceptedStore(directory: host.stateDirectory)
-        let named: [String]
-        do throws(HostError) { named = stacks.isEmpty ? try store.stacks() : stacks.sorted() } catch {
-            throw Failure(error.description)
-        }
+        let store = AcceptedStore(directory: controller.places.stateDirectory)
+        let named = try passing { () throws(HostError) in stacks.isEmpty ? try store.stacks() : stacks.sorted() }
         // What cannot be loaded is told below.
-        let session = serving(named.compactMap { try? store.load($0) }, lock).withoutKeeping(style)
+        let view = serving(named.compactMap { try? store.load($0) }, lock).withoutKeeping(overseer)
         var found: [Item] = []
-        for stack in named where !interrupts.isInterrupted {
+        for stack in named where !overseer.asksToStop {
             do throws(HostError) {
-                guard let accepted = try session.accepted.load(stack) else {
+                guard let accepted = try store.load(stack) else {
                     found.append(
                         Item(stack: stack, state: .blocked, summary: "no set of this stack was accepted on this host"))
                     continue
                 }
-                found += try await bringBack(accepted, session)
+                found += try await bringBack(accepted, view)
             } catch {
                 found.append(Item(stack: stack, state: .failed, summary: error.sentence, error: error))
             }
@@ -85,7 +96,7 @@ struct ExportsRestoration {
     }
 
     /// An accepted export is served on, though documents may not reach it any more: a boot withdraws nothing.
-    private func serving(_ accepted: [AcceptedExports], _ lock: HostLock) -> Session {
+    private func serving(_ accepted: [AcceptedExports], _ lock: HostLock) -> HostView {
         var config = config
         for one in accepted {
             let lacking = config.allow.lacking(for: one)
@@ -93,35 +104,34 @@ struct ExportsRestoration {
                 Reach.Sort.allCases.flatMap { sort in lacking[sort].map { "\(sort.noun) \($0)" } }
                 + lacking.volumeGroups.map { "volume group \($0)" }
             for name in names where items.isEmpty {
-                Console.talk(
-                    style.paint("warning:", .yellow)
-                        + Layout.printable(
-                            " \(name) lies outside 'allow' of the controller's configuration; what was accepted is "
-                                + "served on, and documents cannot change it") + "\n")
+                overseer.tell(
+                    .warning(
+                        "\(name) lies outside 'allow' of the controller's configuration; what was accepted is served on, "
+                            + "and documents cannot change it"))
             }
             config.allow = config.allow.and(lacking)
         }
-        return Session(config: config, host: host, lock: lock)
+        return controller.view(under: config, lock: lock)
     }
 
-    private func bringBack(_ accepted: AcceptedExports, _ session: Session) async throws(HostError) -> [Item] {
-        let context = session.newContext(stack: accepted.stack)
+    private func bringBack(_ accepted: AcceptedExports, _ view: HostView) async throws(HostError) -> [Item] {
+        let context = view.newContext(stack: accepted.stack)
         let order = Order.restoreExports(accepted)
         let sources = accepted.sources
-        let observed = try await session.reconciler.observe(sources, context: context)
+        let observed = try await view.reconciler.observe(sources, context: context)
         let plan: Plan
         do throws(OrderError) {
             plan = try Planner.plan(order, observed: observed, context: context)
         } catch {
             throw HostError(.failed, error.sentence, cause: error.help)
         }
-        let interrupts = interrupts
+        let overseer = overseer
         let report =
             plan.isEmpty
             ? ApplyReport.untouched(plan, observe: 0)
-            : try await session.reconciler.apply(
+            : try await view.reconciler.apply(
                 plan, desired: sources, order: order, observed: observed,
-                interrupted: { interrupts.isInterrupted })
+                interrupted: { overseer.asksToStop })
         return zip(plan.changes, report.changes).map { item(accepted.stack, $0, $1) }
     }
 
@@ -143,16 +153,12 @@ struct ExportsRestoration {
         return item
     }
 
-    /// One line whenever something is not any more as it was said to be.
+    /// Tells of everything that is not any more as it was said to be.
     private func tell(_ found: [Item]) {
         for item in found {
             let earlier = items.first { $0.stack == item.stack && $0.resource == item.resource }
             guard earlier?.state != item.state || earlier?.summary != item.summary else { continue }
-            let cause = item.error.map { ": \($0.description)" } ?? ""
-            let ink: Style.Ink = [.restored, .unchanged].contains(item.state) ? .green : .yellow
-            Console.talk(
-                style.paint(Layout.printable("\(item.name): \(item.state.rawValue): \(item.summary)\(cause)"), ink)
-                    + "\n")
+            overseer.tell(.export(item))
         }
     }
 
@@ -166,12 +172,8 @@ struct ExportsRestoration {
     /// In small steps, since a signal does not wake a sleeping task.
     private func sleep(until end: ContinuousClock.Instant) async {
         let clock = ContinuousClock()
-        while clock.now < end, !interrupts.isInterrupted {
+        while clock.now < end, !overseer.asksToStop {
             try? await Task.sleep(for: min(.milliseconds(100), end - clock.now))
         }
     }
-}
-
-extension ExportsRestoration.Item {
-    var name: String { resource?.description ?? "stack \(stack)" }
 }

@@ -83,11 +83,13 @@ package struct Survey: Sendable {
 
 extension ResourceRecord {
     /// It is another node's business; nothing is known of it here, and nothing is wrong.
-    package var isElsewhere: Bool { ready.reason == Condition.otherNode }
+    package var isElsewhere: Bool { ready.isElsewhere }
 }
 
 extension Condition {
-    static let otherNode = "OtherNode"
+    private static let otherNode = "OtherNode"
+
+    package var isElsewhere: Bool { reason == Self.otherNode }
 
     /// What is declared for another node.
     static func elsewhere(_ node: String) -> Condition {

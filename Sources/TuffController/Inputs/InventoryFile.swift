@@ -29,17 +29,17 @@ package struct InventoryFile: Codable, Equatable {
     }
 
     /// What nobody looked at when the inventory was made is unknown in it, not absent.
-    package static func decode(_ data: Data, name: String) throws(Failure) -> InventoryFile {
+    package static func decode(_ data: Data, name: String) throws(PassError) -> InventoryFile {
         struct Header: Decodable {
             var format: Int
             var kind: String
             var tuff: String?
         }
         guard let header = try? JSONDecoder().decode(Header.self, from: data), header.kind == "Inventory" else {
-            throw Failure("\(name) is no inventory", help: "'tuff inventory' writes one")
+            throw PassError("\(name) is no inventory", help: "'tuff inventory' writes one")
         }
         guard header.format <= currentFormat else {
-            throw Failure(
+            throw PassError(
                 "\(name) has inventory format \(header.format), and this is tuff \(TuffVersion.current), which knows "
                     + "formats up to \(currentFormat)")
         }
@@ -51,9 +51,9 @@ package struct InventoryFile: Codable, Equatable {
             if file.observed.images.unlisted == nil { file.observed.images.unlisted = unseen }
             return file
         } catch {
-            throw Failure(
+            throw PassError(
                 "\(name) is not what 'tuff inventory' of \(TuffVersion.current) writes: "
-                    + Layout.printable(Self.complaint(error)),
+                    + PrintedText.oneLine(Self.complaint(error)),
                 help: "write it anew with this version")
         }
     }

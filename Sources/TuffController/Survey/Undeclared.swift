@@ -23,7 +23,7 @@ extension Survey {
         let what =
             desired.count == 0
             ? "the documents declare nothing at all" : "the documents give this node (\(context.config.node)) no pool"
-        let held = marked > 0 ? "holds \(Layout.count(marked, "object")) of Tuff's" : "has held volumes"
+        let held = marked > 0 ? "holds \(PrintedText.count(marked, "object")) of Tuff's" : "has held volumes"
         return "\(what), and this host \(held): are -f and the node's name right?"
     }
 

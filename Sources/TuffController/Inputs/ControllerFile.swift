@@ -1,0 +1,64 @@
+import Glibc
+import TuffConfig
+import TuffHost
+package import TuffModel
+
+/// The controller's configuration in its file.
+package enum ControllerFile {
+    package static let usualPath = "/etc/tuff/config.yaml"
+
+    /// - Parameters:
+    ///   - path: nil: the usual file where it exists, else built-in defaults.
+    ///   - toleratesFormer: takes one that an earlier version read, as that understood it, with a warning.
+    /// - Returns: nil where the diagnostics say why it cannot be used.
+    /// - Throws: when others could change it, or roots overlap on this host.
+    package static func load(
+        _ path: String?, toleratesFormer: Bool = false
+    ) throws(PassError) -> (config: ControllerConfig?, diagnostics: [Diagnostic]) {
+        let node = HostFacts.shortHostName()
+        let named = path ?? usualPath
+        if path == nil, access(named, F_OK) != 0 { return (ControllerConfig(node: node), []) }
+        try refuseWritable(named)
+        let (sources, earlier) = ConfigLoader.read(paths: [named])
+        guard var source = sources.first, sources.count == 1 else { return (nil, earlier) }
+        // The administrator's own, which nobody else may write, through a link or not.
+        source.isQuotable = true
+        let result = ConfigLoader.loadController(source, defaultNode: node, toleratesFormer: toleratesFormer)
+        let diagnostics = earlier + result.diagnostics
+        guard let config = result.config, !diagnostics.contains(where: { $0.severity == .error }) else {
+            return (nil, diagnostics)
+        }
+        if !toleratesFormer { try refuseOverlap(in: config, of: named) }
+        return (config, diagnostics)
+    }
+
+    private static func refuseOverlap(in config: ControllerConfig, of path: String) throws(PassError) {
+        let overlap: Reach.Overlap?
+        do throws(HostError) { overlap = try HostRoots.overlap(in: config.allow) } catch {
+            throw PassError(error.sentence, help: error.cause)
+        }
+        guard let overlap else { return }
+        let (first, second) = (overlap.first, overlap.second)
+        throw PassError(
+            "in \(path), \(first.path) of allow.\(first.sort.rawValue) and \(second.path) of "
+                + "allow.\(second.sort.rawValue) overlap on this host, by way of links or mounts",
+            help: "a root is of one sort: name others")
+    }
+
+    /// Who may write the configuration chooses what root reads and makes. A file that cannot be looked at is the
+    /// reader's business.
+    private static func refuseWritable(_ path: String) throws(PassError) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }
+        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+            throw PassError(
+                "the controller's configuration \(path) belongs to user \(status.st_uid), who could change what Tuff does",
+                help: "chown root \(path)")
+        }
+        guard status.st_mode & 0o022 == 0 else {
+            throw PassError(
+                "the controller's configuration \(path) may be written by others, who could change what Tuff does",
+                help: "chmod go-w \(path)")
+        }
+    }
+}

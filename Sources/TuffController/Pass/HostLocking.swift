@@ -1,0 +1,51 @@
+package import TuffHost
+package import TuffModel
+
+/// Taking the host's lock, with patience where it was asked for.
+enum HostLocking {
+    private static let pollInterval = Duration.milliseconds(200)
+
+    /// - Parameters:
+    ///   - purpose: the command as it was typed, without secrets.
+    ///   - patience: how long another's end is waited for; nil: not at all.
+    static func acquire(
+        _ path: String, purpose: String, patience: TimeSpan?, overseer: any Overseer
+    ) async throws(PassError) -> HostLock {
+        let clock = ContinuousClock()
+        let end = clock.now + .seconds(patience?.seconds ?? 0)
+        var said = false
+        while true {
+            do throws(LockError) {
+                return try HostLock.acquire(path: path, purpose: purpose)
+            } catch {
+                switch error {
+                case .failed(let error): throw PassError(error)
+                case .held(let holder):
+                    guard clock.now < end else { throw .held(by: holder, now: HostFacts.now()) }
+                    if !said { overseer.tell(.waiting(holder)) }
+                    said = true
+                }
+            }
+            if overseer.asksToStop { throw .interrupted }
+            try? await Task.sleep(for: pollInterval)
+        }
+    }
+}
+
+extension PassError {
+    /// Another process is at work on this host, and was not waited for any longer.
+    package static func held(by holder: LockHolder, now: Instant) -> PassError {
+        let age = TimeSpan(seconds: max(0, now.secondsSince1970 - holder.since.secondsSince1970))
+        var text = "another tuff is at work on this host\n"
+        text += "  holder: pid \(holder.pid) on \(holder.host), for \(age)\n"
+        text += "  command: \(PrintedText.oneLine(holder.command))"
+        guard holder.isRunning else {
+            return PassError(
+                text + "\n  that process has ended; a command it started is still running and is left to finish",
+                help: "wait until it ends, or give --lock-timeout 5m", sort: .locked)
+        }
+        return PassError(
+            text, help: "wait until it ends, or give --lock-timeout 5m; a dead holder's lock frees itself",
+            sort: .locked)
+    }
+}

@@ -1,0 +1,69 @@
+import TuffHost
+package import TuffModel
+package import TuffPlanning
+package import TuffReconcile
+
+/// One host under one configuration, for one pass.
+package struct HostView: Sendable {
+    package let config: ControllerConfig
+    package var reconciler: Reconciler
+    let machine: LinuxMachine
+    /// The exports that a boot brings back.
+    let accepted: AcceptedStore
+
+    /// - Parameter consent: what a person allows beyond making and mending.
+    package func newContext(stack: String, consent: Consent = Consent()) -> PlanContext {
+        PlanContext(
+            now: reconciler.machine.now(), seed: Self.mintSeed(), stack: stack, config: config, consent: consent)
+    }
+
+    /// Everything that plans need to know of the host, ledger included.
+    package func observe(_ state: DesiredState, context: PlanContext) async throws(PassError) -> ObservedState {
+        do throws(HostError) {
+            return try await reconciler.observe(state, context: context)
+        } catch {
+            throw PassError(error)
+        }
+    }
+
+    /// The same without writing anything down: boot and shutdown must not fail for a disk that is full, and what they
+    /// take away is no removal. A ledger that cannot be read only ever refuses, and is done without.
+    func withoutKeeping(_ listener: any Listener) -> HostView {
+        var view = self
+        var known = Ledger()
+        do throws(HostError) { known = try reconciler.ledger.load() } catch {
+            listener.tell(.warning(error.description))
+        }
+        view.reconciler.ledger = MemoryLedger(known)
+        return view
+    }
+
+    /// 16 bytes of the system's generator (getrandom(2)) in hexadecimal.
+    private static func mintSeed() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return Hex.text((0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) })
+    }
+}
+
+extension ObservedState {
+    /// A sentence for each source that could not be seen, so that a plan full of blocked lines explains itself; of many
+    /// of a kind that cannot be seen for one reason, the first and how many more.
+    package var unseenSentences: [String] {
+        struct Cause: Hashable {
+            var sort: Substring
+            var code: HostError.Code
+            var cause: String?
+        }
+        var counts: [Cause: Int] = [:]
+        func cause(_ source: String, _ error: HostError) -> Cause {
+            Cause(sort: source.prefix { $0 != " " }, code: error.code, cause: error.cause)
+        }
+        for (source, error) in unseen { counts[cause(source, error), default: 0] += 1 }
+        return unseen.compactMap { source, error in
+            let cause = cause(source, error)
+            guard let count = counts.removeValue(forKey: cause) else { return nil }
+            return "\(source): \(error)"
+                + (count > 1 ? "; and the same of \(PrintedText.count(count - 1, "other \(cause.sort)"))" : "")
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import TuffHost
+package import TuffModel
+package import TuffPlanning
+package import TuffReconcile
+
+/// One pass that may change the host, under its lock: observes, plans, shows, asks, carries out, observes again, judges,
+/// and writes down. The same for documents, for orders by hand and for what a boot brings back.
+package struct Pass: Sendable {
+    let controller: Controller
+    package var view: HostView
+    let lock: HostLock
+    let overseer: any Overseer
+
+    /// Gives the host's lock back. Commands that still run keep it.
+    package func end() { lock.release() }
+
+    /// Carries documents out.
+    /// - Parameters:
+    ///   - planned: the plan file they come from; its plan is the only one that is carried out.
+    ///   - context: that of the plan file, or a new one.
+    /// - Returns: a report, also where there was nothing to do.
+    package func apply(
+        _ state: DesiredState, planned: PlanFile? = nil, context: PlanContext
+    ) async throws(PassError) -> ApplyReport {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let observed = try await view.observe(state, context: context)
+        let seconds = start.duration(to: clock.now) / .seconds(1)
+        tellUnseen(observed)
+        let plan = Planner.plan(desired: state, observed: observed, context: context)
+        if let planned, PlanFile.digest(of: plan) != planned.digest {
+            overseer.tell(.plansDiffer(then: planned.summary, now: plan))
+            throw PassError(
+                "the host has changed since the plan was made, and the plan with it; nothing was changed",
+                help: "compare the two above and plan again")
+        }
+        try overseer.show(plan, elsewhere: state.elsewhere(than: context.config.node))
+        if let refusal = plan.refusal {
+            throw PassError("\(refusal.sentence); nothing was changed", help: refusal.help)
+        }
+        guard !plan.isEmpty else {
+            try passing { () throws(HostError) in
+                try record(state, context, observed)
+                try view.reconciler.remember(observed, desired: state, context: context)
+            }
+            return .untouched(plan, observe: seconds)
+        }
+        if try await overseer.approve(plan, for: .documents) == .givenLate {
+            let now = try await view.observe(state, context: context)
+            try demandSame(plan, Planner.plan(desired: state, observed: now, context: context))
+        }
+        try demandFresh(plan)
+        // This set is what a person wants, whether carrying it out succeeds or not.
+        try passing { () throws(HostError) in try record(state, context, nil) }
+        var report = try await carryOut(plan, state, order: nil, observed)
+        report.times.observe = seconds
+        return report
+    }
+
+    /// Carries one order out.
+    /// - Returns: a report, also where there was nothing to do.
+    package func carryOut(_ order: Order, stack: String) async throws(PassError) -> ApplyReport {
+        let context = view.newContext(stack: stack)
+        let observed = try await view.observe(DesiredState(), context: context)
+        tellUnseen(observed)
+        let plan = try planned(order, observed, context)
+        try overseer.show(plan, elsewhere: [:])
+        guard !plan.isEmpty else { return .untouched(plan, observe: 0) }
+        if try await overseer.approve(plan, for: .order) == .givenLate {
+            let now = try await view.observe(DesiredState(), context: context)
+            try demandSame(plan, try planned(order, now, context))
+        }
+        return try await carryOut(plan, DesiredState(), order: order, observed)
+    }
+
+    /// Takes down every export of ours, of all stacks, and writes nothing down: what it takes away is no removal.
+    package func withdrawExports(stack: String) async throws(PassError) -> ApplyReport {
+        var pass = self
+        pass.view = view.withoutKeeping(overseer)
+        return try await pass.carryOut(.withdrawExports, stack: stack)
+    }
+
+    func tellUnseen(_ observed: ObservedState) {
+        for sentence in observed.unseenSentences { overseer.tell(.warning(sentence)) }
+    }
+
+    private func planned(
+        _ order: Order, _ observed: ObservedState, _ context: PlanContext
+    ) throws(PassError) -> Plan {
+        do throws(OrderError) {
+            return try Planner.plan(order, observed: observed, context: context)
+        } catch {
+            throw PassError(error)
+        }
+    }
+
+    private func demandSame(_ approved: Plan, _ now: Plan) throws(PassError) {
+        guard now != approved else { return }
+        throw PassError(
+            "the host has changed since the plan was shown, and another plan would be needed; nothing was done",
+            help: "run the same command again")
+    }
+
+    private func carryOut(
+        _ plan: Plan, _ desired: DesiredState, order: Order?, _ observed: ObservedState
+    ) async throws(PassError) -> ApplyReport {
+        let overseer = overseer
+        let listener = overseer.listener(to: plan)
+        defer {
+            listener.end()
+            for sentence in controller.leftBehind { overseer.tell(.warning(sentence)) }
+        }
+        do throws(HostError) {
+            let report = try await view.reconciler.apply(
+                plan, desired: desired, order: order, observed: observed,
+                interrupted: { overseer.asksToStop },
+                events: { listener.tell($0) },
+                settled: { now throws(HostError) in
+                    if order == nil { try record(desired, plan.context, now) }
+                })
+            if case .detach(let attachment, _) = order, report.outcome == .converged {
+                try strike(attachment, plan.context)
+            }
+            return report
+        } catch {
+            throw PassError(error)
+        }
+    }
+
+    // MARK: The age of plans
+
+    /// Deadlines and the guard's day are counted from the plan's time. One that removes must be carried out while that
+    /// is still now.
+    private func demandFresh(_ plan: Plan) throws(PassError) {
+        let now = view.reconciler.machine.now()
+        guard plan.counts.remove > 0, !Self.isFresh(plan, at: now) else { return }
+        throw PassError(
+            "this plan removes something and was made at \(plan.context.now), not within the last hour; nothing was changed",
+            help: "plan again")
+    }
+
+    package static func isFresh(_ plan: Plan, at now: Instant) -> Bool {
+        let age = now.secondsSince1970 - plan.context.now.secondsSince1970
+        return age <= freshness && age >= -300
+    }
+
+    /// Seconds for which a plan that removes may be carried out.
+    private static let freshness: Int64 = 3600
+
+    // MARK: The accepted set
+
+    /// Writes down the exports that a boot is to bring back.
+    /// - Parameter observed: what was seen in the end, so that what is gone need not be kept; nil: before anything.
+    private func record(
+        _ desired: DesiredState, _ context: PlanContext, _ observed: ObservedState?
+    ) throws(HostError) {
+        let former = try view.accepted.load(context.stack)
+        let accepted = AcceptedExports(desired, context: context, former: former, observed: observed)
+        // Unchanged but for its time: no write, and no wait for the disk.
+        if let former, former.pools == accepted.pools, former.access == accepted.access { return }
+        try view.accepted.save(accepted)
+    }
+
+    /// An access that is taken away by hand does not come back by a boot; the next `apply` that declares it brings it
+    /// back.
+    private func strike(_ attachment: String, _ context: PlanContext) throws(HostError) {
+        guard var accepted = try view.accepted.load(context.stack) else { return }
+        accepted.strike(attachment, volumes: !ExportCapabilities.of(view.config.targetDriver).marksAccess)
+        try view.accepted.save(accepted)
+    }
+}
+
+extension ApplyReport {
+    /// The report of a plan without steps: nothing was done, and the observation it was made from is still the last.
+    package static func untouched(_ plan: Plan, observe seconds: Double) -> ApplyReport {
+        let changes = plan.changes.map { change in
+            let verdict: ChangeReport.Verdict =
+                switch change.action {
+                case .blocked: .blocked
+                case .unsupported: .unsupported
+                case .orphan: .orphan
+                default: .unchanged
+                }
+            return ChangeReport(
+                resource: change.resource, action: change.action, summary: change.summary, verdict: verdict,
+                location: change.location)
+        }
+        var times = PhaseTimes()
+        times.observe = seconds
+        return ApplyReport(plan: plan, changes: changes, remaining: plan, interrupted: false, times: times)
+    }
+}

@@ -1,0 +1,33 @@
+import TuffDrivers
+import TuffHost
+import TuffModel
+import TuffReconcile
+
+/// The one place that puts the real machine and the drivers together.
+enum Composition {
+    /// - Parameter lock: held by every mutating child; nil for passes that change nothing.
+    static func machine(
+        _ places: HostPlaces, reach: Reach, lock: HostLock? = nil, earlyWorker: EarlyWorker? = nil
+    ) -> LinuxMachine.Configuration {
+        var configuration = LinuxMachine.Configuration(reach: reach, lock: lock)
+        configuration.targetRoot = places.targetRoot
+        configuration.stateDirectory = places.stateDirectory
+        configuration.earlyWorker = earlyWorker
+        if let path = places.toolPath { configuration.searchPath = path }
+        if let command = places.workerCommand { configuration.workerCommand = command }
+        return configuration
+    }
+
+    static func reconciler(
+        _ config: ControllerConfig, machine: any Machine, ledger: any LedgerStore
+    ) -> Reconciler {
+        let exports: any ExportDriver =
+            switch config.targetDriver {
+            case .lio: LIODriver()
+            case .tgt: TgtDriver(controlPort: config.tgtControlPort)
+            }
+        return Reconciler(
+            machine: machine, config: config, volumeGroups: LVMDriver(), directories: DirectoryPoolDriver(),
+            exports: exports, ledger: ledger)
+    }
+}
