@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times the binary where no kernel is needed, and prints each figure beside its limit. Usage: host.py TUFF
 
-Wall times are medians of several runs after one warm-up; memory is the largest resident set the kernel counted.
+Times are medians of several runs after one warm-up; memory is the largest resident set the kernel counted. Ratios are of
+processor time, taken in turn with their floor, so that they hold on a machine that does other work.
 """
 import os
 import pathlib
@@ -33,6 +34,20 @@ def run(arguments, runs):
     return statistics.median(walls), peak
 
 
+def ratio(arguments, floor, runs):
+    """Median of processor seconds over those of the floor, pair by pair."""
+    def spent(words):
+        child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            sys.exit(f"{' '.join(words[:4])}: exit {child.returncode}")
+        return usage.ru_utime + usage.ru_stime
+    # Several parses, since one is too short to be counted well.
+    pairs = [(spent(arguments), sum(spent(floor) for _ in range(5)) / 5) for _ in range(runs + 1)]
+    return statistics.median(one / other for one, other in pairs[1:])
+
+
 def tell(what, value, unit, limit):
     global failed
     over = value > limit
@@ -59,6 +74,11 @@ with tempfile.TemporaryDirectory() as folder:
         if count == 10000:
             tell("plan of 10,000 documents, wall", walls[count], "s", 1)
             tell("plan of 10,000 documents, peak memory", peak, "MiB", 250)
+    compiler = ["cc", "-O2", "-o", f"{folder}/yamlevents", str(here / "yamlevents.c"), "-lyaml"]
+    subprocess.run(compiler, check=True)
+    floor = [f"{folder}/yamlevents", *map(str, sorted(pathlib.Path(f"{folder}/10000").glob("*.yaml")))]
+    tell("plan of 10,000 documents / libyaml's events, CPU", ratio(plan, floor, 7), "x", 10)
+    tell("validate 10,000 documents / libyaml's events, CPU", ratio([tuff, "validate", "-f", f"{folder}/10000"], floor, 7), "x", 4)
 tell("10,000 documents / 1,000 documents", walls[10000] / walls[1000], "x", 12)
 
 with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
