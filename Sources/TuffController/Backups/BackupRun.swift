@@ -73,7 +73,8 @@ package struct BackupRun: Sendable {
         do throws(BackupError) {
             return BackupRun(
                 request: request, repository: repository, source: source,
-                backup: try choose(request, repository, size: source.size, listener), lease: lease, progress: progress)
+                backup: try choose(for: request, in: repository, size: source.size, listener: listener), lease: lease,
+                progress: progress)
         } catch {
             lease.giveBack()
             throw error
@@ -124,7 +125,7 @@ package struct BackupRun: Sendable {
 
     /// The request with the point that it is compared with, and the parts of the source that are read.
     private static func choose(
-        _ request: Request, _ repository: Repository, size: UInt64, _ listener: any Listener
+        for request: Request, in repository: Repository, size: UInt64, listener: any Listener
     ) throws(BackupError) -> Backup.Request {
         let list = try request.changes.map { changes throws(BackupError) in try ChangeList(changes.ranges) }
         return try inRepository { () throws(RepositoryError) in
