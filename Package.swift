@@ -70,7 +70,8 @@ let package = Package(
         .target(
             name: "TuffController",
             dependencies: [
-                "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", crypto,
+                "TuffModel", "TuffConfig", "TuffSchedule", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
+                "TuffRepository", "TuffCinder", crypto,
             ],
             swiftSettings: strict
         ),
@@ -166,7 +167,7 @@ let package = Package(
         .testTarget(
             name: "TuffControllerTests",
             dependencies: [
-                "TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffController",
+                "TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffRepository", "TuffController",
             ],
             swiftSettings: strict
         ),

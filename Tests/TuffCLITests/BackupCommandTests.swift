@@ -1,6 +1,8 @@
 import FoundationEssentials
 import Glibc
 import Testing
+import TuffCLI
+import TuffController
 
 /// `tuff backup` with a repository, as a person types it; the engine has suites of its own.
 struct BackupCommandTests {
@@ -141,6 +143,15 @@ struct BackupCommandTests {
         let ended = try expect(folder, command, code)
         #expect(ended.err.contains(message), "\(ended.err)")
         #expect(access("\(folder.path)/back", F_OK) != 0)
+    }
+
+    @Test(arguments: [
+        (BackupError.Sort.failed, Int32(1)), (.usage, 64), (.missing, 10), (.locked, 11), (.wrongKey, 12),
+        (.interrupted, 130),
+    ])
+    func everySortOfErrorHasItsExitCode(_ sort: BackupError.Sort, _ code: Int32) {
+        let failure = Failure(BackupError("what happened", help: "what to do", sort: sort))
+        #expect(failure == Failure("what happened", help: "what to do", code: code))
     }
 
     @Test func changesMayBeRelativeToAPointThatIsNamed() throws {

@@ -1,8 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Testing
-
-@testable import TuffCLI
+import TuffController
 
 /// What `tuff backup restore` does to a target that is there, as a person types it. Devices are the lab's affair.
 struct RestoreTargetTests {
@@ -81,7 +80,7 @@ struct RestoreTargetTests {
 
     @Test func aSignatureThatIsLeftOverIsToldWithItsCure() {
         let stale = RestoreTarget.unseenGroup(of: "/dev/sdx", isDisk: true)
-        #expect(stale.message?.contains("/dev/sdx has the signature of a physical volume") == true)
+        #expect(stale.sentence.contains("/dev/sdx has the signature of a physical volume"))
         #expect(stale.help?.contains("If nobody uses what was there, 'wipefs -a /dev/sdx'") == true, "\(stale)")
         let volume = RestoreTarget.unseenGroup(of: "/dev/vg/lv", isDisk: false)
         #expect(volume.help?.contains("wipefs") == false, "a logical volume's group is hidden, not its signature stale")
@@ -182,11 +181,11 @@ struct RestoreTargetTests {
         default: truncate(sidecar, 200 << 20)
         }
         let before = bytesRead()
-        let failure = #expect(throws: Failure.self) {
+        let failure = #expect(throws: BackupError.self) {
             try VolumeFiles.owner(ofFile: "\(folder.path)/pool/v-db-data")
         }
         #expect(bytesRead() - before < 1 << 20)
-        #expect(failure?.message?.contains("\(sidecar) cannot be read, and may say that the target") == true)
+        #expect(failure?.sentence.contains("\(sidecar) cannot be read, and may say that the target") == true)
         let ended = try expect(folder, "restore --repository r --name a --to pool/v-db-data --force", 1)
         #expect(ended.err.contains("cannot be read, and may say that the target is a volume of Tuff's"), "\(ended.err)")
     }

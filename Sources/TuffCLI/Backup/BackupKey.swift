@@ -1,4 +1,5 @@
 import ArgumentParser
+import TuffController
 import TuffModel
 import TuffRepository
 
@@ -22,10 +23,8 @@ struct BackupKeyAdd: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        let repository = try repository.open()
-        let secret = try KeyFile.forNewSlot(newKeyFile)
-        let slot = try failing { () throws(RepositoryError) in
-            try repository.addKey(secret, label: label, now: currentTime())
+        let slot = try failing { () throws(BackupError) in
+            try KeySlots.add(newKeyFile, label: label, to: repository.place, listener: global.listener)
         }
         Console.talk("Added key slot \(slot.id).\n")
     }
@@ -39,7 +38,9 @@ struct BackupKeyList: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        let repository = try repository.open()
+        let repository = try failing { () throws(BackupError) in
+            try self.repository.place.open(listener: global.listener)
+        }
         let slots = try failing { () throws(RepositoryError) in try repository.keySlots() }
         let isEncrypted = repository.description.encryption != .none
         try form.show(KeySlotsView(slots, isEncrypted: isEncrypted), global.output)
@@ -62,10 +63,11 @@ struct BackupKeyRemove: AsyncParsableCommand {
         guard let id = FileID(slot) else {
             throw Failure.usage("'\(PrintedText.oneLine(slot))' is no ID of a key slot")
         }
-        let repository = try repository.open()
-        let lease = try repository.lease(.exclusive, command: "tuff backup key rm", wait)
-        defer { lease.giveBack() }
-        try failing { () throws(RepositoryError) in try repository.removeKey(id) }
+        try failing { () throws(BackupError) in
+            try KeySlots.remove(
+                id, from: repository.place, purpose: "tuff backup key rm", patience: wait.timeout,
+                listener: global.listener)
+        }
         Console.talk("Took away key slot \(id).\n")
     }
 }

@@ -1,8 +1,7 @@
 import ArgumentParser
-import Glibc
+import TuffController
 import TuffModel
 import TuffRepository
-import TuffSchedule
 
 struct BackupCheck: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -47,22 +46,22 @@ struct BackupCheck: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let repository = try repository.open(.advised)
-        let lease = try repair ? repository.lease(.exclusive, command: "tuff backup check --repair", wait) : nil
-        defer { lease?.giveBack() }
-        let share = try share
-        let check = Check(of: repository, lease: lease)
-        let progress = JobProgress()
-        let total = try failing { () throws(RepositoryError) in try check.size() }
-        let report = try await Job(total: total, progress: progress, json: form.format == .json).run {
-            () throws(RepositoryError) in
-            try check.run(readShare: share, seed: .random(in: .min ... .max), progress: progress)
+        var request = CheckRun.Request(of: repository.place, share: try share, purpose: "tuff backup check --repair")
+        request.repairs = repair
+        request.patience = wait.timeout
+        let progress = JobProgress(), wanted = request
+        let run = try failing { () throws(BackupError) in
+            try CheckRun.begin(wanted, progress: progress, listener: global.listener)
+        }
+        defer { run.end() }
+        let report = try await Job(total: run.total, progress: progress, json: form.format == .json).run {
+            () throws(BackupError) in try run.run()
         }
         if !repair {
             try form.show(CheckView(report), global.output)
         } else {
-            let left = try await Job(total: total, progress: JobProgress(), json: form.format == .json).run {
-                () throws(RepositoryError) in try IndexRepair(repository, lease: lease).run(after: report)
+            let left = try await Job(total: run.total, progress: JobProgress(), json: form.format == .json).run {
+                () throws(BackupError) in try run.repair(after: report)
             }
             try form.show(CheckView(left, isRepaired: true), global.output)
         }
@@ -105,123 +104,33 @@ struct BackupPrune: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let repository = try repository.open()
-        let found = try failing { () throws(RepositoryError) in try repository.points() }
-        if let name, !found.points.contains(where: { $0.record.series.name == name }) {
-            throw Failure(
-                "there is no restore point of '\(PrintedText.oneLine(name))'",
-                help: "'tuff backup ls' lists those there are",
-                code: ExitStatus.repositoryMissing)
+        let run = try failing { () throws(BackupError) in
+            try PruneRun.begin(request, listener: global.listener)
         }
-        let doubted = try setAside.map { prefix throws(Failure) in
-            try failing { () throws(RepositoryError) in
-                try PointChoice.id(prefix).choose(among: found.points, damaged: found.damaged, series: name)
-            }
+        if dryRun {
+            let forecast = try failing { () throws(BackupError) in try run.forecast() }
+            return try show(forecast)
         }
-        if dryRun { return try forecast(repository, found, doubted) }
-        let command = "tuff backup prune"
-        let reserve = Reserve(of: repository.store)
-        let lease = try failing { () throws(RepositoryError) in
-            try reserve.spend { () throws(RepositoryError) in
-                try repository.takeLease(.exclusive, command: command, wait)
-            }
-        }
-        defer { lease.giveBack() }
-        try failing { () throws(RepositoryError) in
-            for point in doubted { try repository.setAside(point, now: currentTime()) }
-        }
-        // Under the lease: nobody adds one meanwhile.
-        let removed = try chosen(repository)
-        var report = try failing { () throws(RepositoryError) in
-            try reserve.spend { () throws(RepositoryError) in
-                try Prune(repository, lease: lease, atOnce: atOnce).run(removing: removed)
-            }
-        }
-        report.setAside = doubted.map(\.id)
+        let report = try failing { () throws(BackupError) in try run.run() }
         try form.show(PruneView(report), global.output)
     }
 
-    /// Shows what would be taken away, and what that would come to.
-    private func forecast(
-        _ repository: Repository, _ found: (points: [RestorePoint], damaged: [DamagedPoint]), _ doubted: [RestorePoint]
-    ) throws {
-        let removed = try chosen(repository, without: Set(doubted.map(\.id)))
-        // While there is a damaged one, nothing is pruned at all.
-        let forecast =
-            try found.damaged.isEmpty
-            ? failing { () throws(RepositoryError) in
-                try Prune(repository, lease: nil, atOnce: atOnce).forecast(removing: removed)
-            } : nil
-        let none = "No restore point would be taken away, of \(found.points.count).\n"
+    private var request: PruneRun.Request {
+        var request = PruneRun.Request(of: repository.place, purpose: "tuff backup prune")
+        request.name = name
+        (request.rule.last, request.rule.hourly, request.rule.daily) = (keepLast, keepHourly, keepDaily)
+        (request.rule.weekly, request.rule.monthly, request.rule.yearly) = (keepWeekly, keepMonthly, keepYearly)
+        request.setAside = setAside
+        request.isAtOnce = atOnce
+        request.patience = wait.timeout
+        return request
+    }
+
+    private func show(_ forecast: PruneRun.Forecast) throws {
+        let none = "No restore point would be taken away, of \(forecast.points).\n"
         try form.show(
-            PointsView(removed, forecast: forecast, heading: "Would be taken away", none: none), global.output)
-        try found.damaged.report(global)
-    }
-
-    /// - Parameter doubted: points that are passed over besides those that are set aside.
-    private func chosen(
-        _ repository: Repository, without doubted: Set<FileID> = []
-    ) throws(Failure) -> [RestorePoint] {
-        var rule = KeepRule()
-        (rule.last, rule.hourly, rule.daily) = (keepLast, keepHourly, keepDaily)
-        (rule.weekly, rule.monthly, rule.yearly) = (keepWeekly, keepMonthly, keepYearly)
-        guard rule != KeepRule() else { return [] }
-        let (all, hurt, aside) = try failing { () throws(RepositoryError) in
-            (try repository.points().points, try repository.hurtPoints(), try repository.setAside().points)
-        }
-        let points = all.filter {
-            (name == nil || $0.record.series.name == name) && aside[$0.id] == nil && !doubted.contains($0.id)
-        }
-        guard let now = Instant(text: currentTime()) else { preconditionFailure("currentTime is an instant's text") }
-        if let future = points.lazy.compactMap({ FuturePoint($0) }).first {
-            throw future.failure(self.repository.path, keyFile: self.repository.keyFile)
-        }
-        var removed: Set<FileID> = []
-        for (_, series) in Dictionary(grouping: points, by: \.record.series) {
-            // One that lacks something takes no other's place, and goes when it would go anyway.
-            let whole = series.filter { !hurt.contains($0.id) }
-            removed.formUnion(
-                Self.judged(series, by: rule, now).intersection(
-                    Self.judged(whole, by: rule, now).union(series.filter { hurt.contains($0.id) }.map(\.id))))
-        }
-        return points.filter { removed.contains($0.id) }
-    }
-
-    /// Those of a series, oldest first, that the rule does not keep.
-    private static func judged(_ series: [RestorePoint], by rule: KeepRule, _ now: Instant) -> Set<FileID> {
-        // Named by their order, so that of two within one second the later one is the newer.
-        let judged = Retention(
-            of: series.enumerated().compactMap { number, point in
-                Instant(text: point.record.time).map { RetentionPoint(id: ordinal(number), time: $0) }
-            }, by: rule, in: .utc, now: now)
-        let dead = Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
-        return Set(series.enumerated().filter { dead.contains(ordinal($0.offset)) }.map(\.element.id))
-    }
-
-    /// Sorts as the number does, up to the largest that there can be.
-    private static func ordinal(_ number: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, 19 - digits.count)) + digits
-    }
-}
-
-extension Repository {
-    /// Gets a lease for this process.
-    func lease(_ kind: Lease.Kind, command: String, _ wait: LockOptions) throws(Failure) -> Lease {
-        try failing { () throws(RepositoryError) in try takeLease(kind, command: command, wait) }
-    }
-
-    /// The same, where more is done that may fail so.
-    func takeLease(
-        _ kind: Lease.Kind, command: String, _ wait: LockOptions
-    ) throws(RepositoryError) -> Lease {
-        var name = [CChar](repeating: 0, count: 256)
-        gethostname(&name, name.count - 1)
-        let host = name.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        let pid = getpid()
-        let holder = Lease.Holder(
-            kind: kind, host: host, boot: ProcessTable.bootID(), pid: pid, started: ProcessTable.start(of: pid) ?? 0,
-            command: command, since: currentTime())
-        return try Lease.take(holder, in: store, waiting: .seconds(wait.timeout?.seconds ?? 0))
+            PointsView(forecast.leaving, forecast: forecast.report, heading: "Would be taken away", none: none),
+            global.output)
+        try forecast.damaged.report(global)
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import TuffCinder
+import TuffController
 import TuffModel
 import TuffRepository
 
@@ -32,81 +33,36 @@ struct BackupPlace: ParsableArguments {
     }
 
     /// The repository, where it is one.
-    func open() throws(Failure) -> Repository {
-        try RepositoryOption.open(repository ?? "", keyFile: keyFile, .advised)
-    }
+    var repositoryPlace: RepositoryPlace { RepositoryPlace(repository ?? "", keyFile: keyFile) }
 }
 
-/// What the backup commands do with a directory of Cinder's.
+/// The backup commands with a directory of Cinder's.
 struct CinderJob {
     let path: String
     let form: TextOrJSONOption
     let global: GlobalOptions
 
     func list() throws(Failure) {
-        let backups = try open()
-        let list = backups.list()
+        let list = try failing { () throws(BackupError) in try CinderRun.open(path, listener: global.listener) }.list()
         try form.show(CinderBackupsView(list), global.output)
         let damages = list.compactMap { if case .damaged(let reason) = $0.state { reason } else { nil } }
         for damage in damages { Console.talk(Failure(damage).text(global.errors)) }
         if !damages.isEmpty { throw Failure(nil) }
     }
 
-    func restore(_ text: String, to path: String, overwrite: OverwriteOptions) async throws(Failure) {
-        guard let id = CinderID(text) else {
-            throw Failure.usage("\(PrintedText.quoted(text)) is no UUID; 'tuff backup ls --cinder DIR' shows them")
+    func restore(_ backup: String, to path: String, overwrite: OverwriteOptions) async throws(Failure) {
+        var request = CinderRun.Request(backup, in: self.path, to: path)
+        request.overwrites = overwrite.force
+        let progress = JobProgress(), wanted = request
+        let run = try await failing { () async throws(BackupError) in
+            try await CinderRun.begin(
+                wanted, on: overwrite.restoreHost(global), progress: progress, listener: global.listener)
         }
-        let backups = try open()
-        guard !backups.directory.holds(path) else {
-            throw Failure.usage("\(PrintedText.oneLine(path)) is among Cinder's backups, where nothing is written")
+        defer { run.end() }
+        let outcome = try await Job(total: run.total, progress: progress, json: form.format == .json).run {
+            () throws(BackupError) in try run.run()
         }
-        let (chain, size) = try failing { () throws(RepositoryError) in
-            let chain = try backups.chain(id)
-            try chain.checkFiles()
-            return (chain, try chain.size())
-        }
-        for doubt in chain.doubts {
-            Console.talk("warning: \(PrintedText.oneLine(doubt)); what is restored is checked as always\n")
-        }
-        let place = RestoreTarget(
-            path: path, size: size, source: ("cinder \(chain.volume)", id.description), options: overwrite,
-            global: global)
-        let isNew = NewFileTarget.isFree(path)
-        let target: any BlockTarget
-        var new: NewFileTarget?, existing: RestoreTarget.Opened?
-        if isNew {
-            try place.refuseOursByName()
-            let made = try failing { () throws(RepositoryError) in try NewFileTarget(path, size: size) }
-            (new, target) = (made, made)
-        } else {
-            let opened = try await place.open()
-            (existing, target) = (opened, opened.target)
-        }
-        let progress = JobProgress()
-        let outcome: CinderRestore.Outcome
-        do throws(Failure) {
-            outcome = try await Job(total: CinderRestore.total(chain), progress: progress, json: form.format == .json)
-                .run {
-                    () throws(RepositoryError) in
-                    try CinderRestore(chain, size: size, to: target, progress: progress).run(
-                        threads: SystemThreads.natural)
-                }
-        } catch {
-            new?.abandon()
-            var failure = error
-            failure.help =
-                isNew
-                ? "nothing was made at \(PrintedText.oneLine(path))"
-                : "\(PrintedText.oneLine(path)) was there before and now has parts of the backup: use none of it"
-            throw failure
-        }
-        existing?.conclude()
-        try form.show(CinderRestoredView(chain, to: path, size: size, outcome), global.output)
-    }
-
-    private func open() throws(Failure) -> CinderBackups {
-        let backups = try failing { () throws(RepositoryError) in try CinderBackups(try CinderDirectory(path)) }
-        for sentence in backups.unread { Console.talk("warning: \(sentence); backups in it are not seen\n") }
-        return backups
+        global.warn(outcome.warnings)
+        try form.show(CinderRestoredView(outcome, to: path), global.output)
     }
 }

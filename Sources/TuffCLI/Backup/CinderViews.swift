@@ -1,4 +1,5 @@
 package import TuffCinder
+import TuffController
 import TuffModel
 
 /// Backups of Cinder's, oldest first.
@@ -66,42 +67,38 @@ package struct CinderBackupsView: View {
 
 /// What a restore of a backup of Cinder's did.
 struct CinderRestoredView: View {
-    private let chain: CinderChain
     private let target: String
-    private let size: UInt64
-    private let outcome: CinderRestore.Outcome
+    private let outcome: CinderRun.Outcome
 
-    init(_ chain: CinderChain, to target: String, size: UInt64, _ outcome: CinderRestore.Outcome) {
-        self.chain = chain
+    init(_ outcome: CinderRun.Outcome, to target: String) {
         self.target = target
-        self.size = size
         self.outcome = outcome
     }
 
     var kind: String { "CinderRestored" }
 
     func text(_ style: Style) -> String {
-        let backups = chain.count == 1 ? "a full backup" : "from a chain of \(chain.count)"
-        let size = ByteCount(Int64(clamping: size)), written = ByteCount(Int64(clamping: outcome.written))
+        let backups = outcome.layers == 1 ? "a full backup" : "from a chain of \(outcome.layers)"
+        let size = ByteCount(Int64(clamping: outcome.size)), written = ByteCount(Int64(clamping: outcome.written))
         let proof =
             switch outcome.proven {
             case 0: "; there are no digests of the whole.\n"
-            case chain.covered...: ", and the whole by Cinder's digests.\n"
+            case outcome.covered...: ", and the whole by Cinder's digests.\n"
             default:
                 ", and the first \(ByteCount(Int64(clamping: outcome.proven))) by Cinder's digests, which end there.\n"
             }
         return
-            "\(PrintedText.oneLine(target)) is Cinder's backup \(chain.backup) of \(PrintedText.oneLine(chain.created)), "
+            "\(PrintedText.oneLine(target)) is Cinder's backup \(outcome.backup) of \(PrintedText.oneLine(outcome.created)), "
             + "\(backups): \(size); \(written) were written. Every object was checked"
             + proof
     }
 
     var body: [String: Tree] {
         [
-            "backup": .text(chain.backup), "volume": .text(chain.volume), "to": .text(target),
-            "sizeBytes": .int(Int64(clamping: size)), "writtenBytes": .int(Int64(clamping: outcome.written)),
+            "backup": .text(outcome.backup), "volume": .text(outcome.volume), "to": .text(target),
+            "sizeBytes": .int(Int64(clamping: outcome.size)), "writtenBytes": .int(Int64(clamping: outcome.written)),
             "provenBytes": .int(Int64(clamping: outcome.proven)),
-            "layers": .int(Int64(chain.count)), "digests": .bool(chain.hasDigests),
+            "layers": .int(Int64(outcome.layers)), "digests": .bool(outcome.hasDigests),
         ]
     }
 }

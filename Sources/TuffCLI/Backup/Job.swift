@@ -1,4 +1,5 @@
 import SystemPackage
+import TuffController
 import TuffHost
 import TuffModel
 import TuffRepository
@@ -10,25 +11,23 @@ struct Job {
     let progress: JobProgress
     let json: Bool
 
-    /// - Parameter explaining: what is said of a failure.
     func run<Value: Sendable>(
-        _ work: @escaping @Sendable () throws(RepositoryError) -> Value,
-        explaining: (RepositoryError) -> Failure = { Failure($0) }
+        _ work: @escaping @Sendable () throws(BackupError) -> Value
     ) async throws(Failure) -> Value {
         let isTerminal = !json && Console.isTerminal(.standardError)
         let interrupts: Interrupts
         do { interrupts = try Interrupts.install() } catch { throw Failure(error.description) }
         let watcher = Task { await watch(interrupts) }
         let teller = Task { await tell(isTerminal) }
-        let result: Result<Value, RepositoryError>? = await OwnedThread.run {
-            do throws(RepositoryError) { return .success(try work()) } catch { return .failure(error) }
+        let result: Result<Value, BackupError>? = await OwnedThread.run {
+            do throws(BackupError) { return .success(try work()) } catch { return .failure(error) }
         }
         watcher.cancel()
         teller.cancel()
         await teller.value
         switch result {
         case .success(let value): return value
-        case .failure(let error): throw explaining(error)
+        case .failure(let error): throw Failure(error)
         case nil: throw Failure("the machine has no thread left to work on")
         }
     }

@@ -1,3 +1,4 @@
+import TuffController
 import TuffModel
 import TuffRepository
 
@@ -92,10 +93,10 @@ struct RestoredView: View {
     private let target: String
     private let outcome: Restore.Outcome
 
-    init(_ point: RestorePoint, to target: String, _ outcome: Restore.Outcome) {
-        self.point = point
+    init(_ outcome: RestoreRun.Outcome, to target: String) {
+        point = outcome.point
         self.target = target
-        self.outcome = outcome
+        self.outcome = outcome.restored
     }
 
     var kind: String { "Restored" }
@@ -152,7 +153,7 @@ extension [DamagedPoint] {
             let help =
                 "put the file 'points/\(damage.id)' back from a copy of the repository; or delete it to give this one up: until "
                 + "then nothing is pruned, since what it needs is not known"
-            Console.talk(Failure(damage.error, help: help).text(global.errors))
+            Console.talk(Failure(BackupError(damage.error, help: help)).text(global.errors))
         }
         throw Failure(nil)
     }

@@ -59,3 +59,18 @@ extension Failure {
         }
     }
 }
+
+extension Failure {
+    package init(_ error: BackupError) {
+        let code =
+            switch error.sort {
+            case .failed: ExitStatus.failed
+            case .usage: ExitStatus.usage
+            case .missing: ExitStatus.repositoryMissing
+            case .wrongKey: ExitStatus.wrongKey
+            case .locked: ExitStatus.locked
+            case .interrupted: ExitStatus.interrupted
+            }
+        self.init(error.sentence, help: error.help, code: code)
+    }
+}

@@ -1,29 +1,12 @@
 import FoundationEssentials
 import Glibc
 import SystemPackage
+import TuffController
 
 /// Files that commands read and write for their user.
 enum Files {
-    /// Most bytes of a plan file or inventory: far beyond what 10,000 resources need.
-    private static let limit = 256 << 20
-
     static func read(_ path: String) throws(Failure) -> Data {
-        do {
-            let file = try FileDescriptor.open(path, .readOnly)
-            defer { try? file.close() }
-            var data = Data()
-            var chunk = [UInt8](repeating: 0, count: 64 << 10)
-            while true {
-                let count = try chunk.withUnsafeMutableBytes { try file.read(into: $0) }
-                if count == 0 { return data }
-                data.append(contentsOf: chunk[..<count])
-                guard data.count <= limit else { throw Failure("\(path) is larger than \(limit >> 20) MiB") }
-            }
-        } catch let failure as Failure {
-            throw failure
-        } catch {
-            throw Failure("\(path) cannot be read: \(error)")
-        }
+        try failing { () throws(PassError) in try WholeFile.read(path) }
     }
 
     /// Writes a file that only its owner may read, whole or not at all: a temporary file beside it, fsync, rename.
@@ -45,12 +28,6 @@ enum Files {
             unlink(temporary)
             throw Failure("\(path) cannot be written: \(error)")
         }
-    }
-
-    /// Whether a plain file stands at `path`, through links; a pipe would be emptied by looking into it.
-    static func isPlain(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 
     /// A rename puts a file in the place of whatever stands there: of a device, a link, somebody's documents. Only our

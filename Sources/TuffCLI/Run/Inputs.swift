@@ -2,6 +2,7 @@ import TuffConfig
 import TuffController
 import TuffHost
 import TuffModel
+import TuffRepository
 
 /// Inputs read for a command, with what is wrong about them said on standard error.
 extension GlobalOptions {
@@ -43,14 +44,33 @@ extension GlobalOptions {
 
     /// Says which sources could not be seen.
     func warnOfUnseen(_ observed: ObservedState) {
-        let listener = TerminalListener(style: errors)
-        for sentence in observed.unseenSentences { listener.tell(.warning(sentence)) }
+        warn(observed.unseenSentences)
+    }
+
+    /// Hears what is said beside the data.
+    var listener: TerminalListener { TerminalListener(style: errors) }
+
+    func warn(_ sentences: [String]) {
+        for sentence in sentences { listener.tell(.warning(sentence)) }
     }
 }
 
 /// Runs `body` and has an error of a pass end the command.
 func failing<Value>(_ body: () throws(PassError) -> Value) throws(Failure) -> Value {
     do throws(PassError) { return try body() } catch { throw Failure(error) }
+}
+
+/// The same of work with backups.
+func failing<Value>(_ body: () throws(BackupError) -> Value) throws(Failure) -> Value {
+    do throws(BackupError) { return try body() } catch { throw Failure(error) }
+}
+
+func failing<Value>(_ body: () throws(RepositoryError) -> Value) throws(Failure) -> Value {
+    do throws(RepositoryError) { return try body() } catch { throw Failure(BackupError(error)) }
+}
+
+func failing<Value>(_ body: () async throws(BackupError) -> Value) async throws(Failure) -> Value {
+    do throws(BackupError) { return try await body() } catch { throw Failure(error) }
 }
 
 extension HostOptions {

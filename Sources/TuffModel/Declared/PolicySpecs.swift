@@ -22,7 +22,7 @@ package struct Schedule: Hashable, Sendable {
 }
 
 /// How many points of each bucket to keep; absent buckets keep none, no rule at all keeps everything.
-package struct KeepRule: Hashable, Sendable {
+package struct KeepRule: Hashable, Codable, Sendable {
     package var last: Int?
     package var hourly: Int?
     package var daily: Int?

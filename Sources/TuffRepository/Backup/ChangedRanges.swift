@@ -29,6 +29,17 @@ package enum ChangedRanges {
         return ranges.joined()
     }
 
+    /// The same of ranges that a program found.
+    package static func within(_ ranges: [Range<UInt64>], size: UInt64) throws(RepositoryError) -> [Range<UInt64>] {
+        if let range = ranges.first(where: { !$0.isEmpty && $0.lowerBound >= size }) {
+            throw RepositoryError(
+                .refused,
+                "a changed range begins at byte \(range.lowerBound), and the source has \(size) bytes: the ranges are of "
+                    + "something else")
+        }
+        return ranges.filter { !$0.isEmpty }.map { $0.lowerBound..<min(size, $0.upperBound) }.joined()
+    }
+
     /// What a line says; empty where it says nothing, nil where it is not understood.
     private static func range(_ line: ArraySlice<UInt8>) -> Range<UInt64>? {
         let words = line.prefix { $0 != UInt8(ascii: "#") }.split { [0x20, 0x09, 0x0d].contains($0) }

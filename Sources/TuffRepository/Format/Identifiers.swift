@@ -36,6 +36,21 @@ package struct FileID: Hashable, Sendable, Comparable, CustomStringConvertible {
     var number: UInt64 { low }
 }
 
+extension FileID: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let id = FileID(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "an ID is 32 hexadecimal digits")
+        }
+        self = id
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
 /// The name of a block or a node: the hash of its bytes (docs/repository-format.md, "Blocks, nodes and names").
 package struct ContentName: Hashable, Sendable, Comparable, CustomStringConvertible {
     package static let byteCount = 32

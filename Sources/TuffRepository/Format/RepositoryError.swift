@@ -1,6 +1,6 @@
 /// Why something with a repository did not succeed, for a person to read.
-package struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertible {
-    package enum Code: Sendable {
+package struct RepositoryError: Error, Hashable, Codable, Sendable, CustomStringConvertible {
+    package enum Code: String, Codable, Sendable {
         /// There is no repository, restore point or series of that name.
         case notFound
         /// What is stored is not what was written: a check did not pass, a file is missing or has an impossible form.

@@ -18,7 +18,7 @@ package struct Series: Hashable, Codable, Sendable {
 }
 
 /// A moment of a volume, complete in itself (docs/repository-format.md, "Restore points").
-package struct RestorePoint: Hashable, Sendable {
+package struct RestorePoint: Hashable, Codable, Sendable {
     package let id: FileID
     package let record: Record
 

@@ -1,5 +1,5 @@
 /// Which restore point somebody means.
-package enum PointChoice: Hashable, Sendable {
+package enum PointChoice: Hashable, Codable, Sendable {
     case latest
     /// The newest that is not after this; RFC 3339, UTC.
     case notAfter(String)
@@ -67,7 +67,7 @@ package enum PointChoice: Hashable, Sendable {
 }
 
 /// A file of a restore point that cannot be read as one.
-package struct DamagedPoint: Hashable, Sendable, CustomStringConvertible {
+package struct DamagedPoint: Hashable, Codable, Sendable, CustomStringConvertible {
     package let id: FileID
     package let error: RepositoryError
 

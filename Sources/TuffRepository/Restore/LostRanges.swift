@@ -1,7 +1,7 @@
 /// Bytes of a volume that are lost: all of them counted, and the first stretches by their place.
 ///
 /// A tree of a few kilobytes can lose more stretches than any memory holds, and nobody reads more than some.
-package struct LostRanges: Hashable, Sendable {
+package struct LostRanges: Hashable, Codable, Sendable {
     /// Stretches of one volume that are told.
     package static let most = 1_000
 

@@ -3,7 +3,7 @@ import Synchronization
 /// Writes a restore point's volume somewhere.
 package struct Restore: Sendable {
     /// What came of it.
-    package struct Outcome: Hashable, Sendable {
+    package struct Outcome: Hashable, Codable, Sendable {
         /// Bytes that were written; the rest was there already.
         package var written: UInt64 = 0
         /// Bytes of the volume that could not be restored and became zeros; none unless that was asked for.

@@ -73,9 +73,11 @@ package final class Lease: Sendable {
 
     /// Gets a lease, or throws `locked` naming who is in the way.
     ///
-    /// - Parameter waiting: how long to try again. An exclusive lease is there meanwhile, so that no new backup begins.
+    /// - Parameters:
+    ///   - waiting: how long to try again. An exclusive lease is there meanwhile, so that no new backup begins.
+    ///   - progress: of the work that the lease is for, whose cancelling ends the waiting.
     package static func take(
-        _ holder: Holder, in store: any Store, waiting: Duration = .zero
+        _ holder: Holder, in store: any Store, waiting: Duration = .zero, progress: JobProgress = JobProgress()
     ) throws(RepositoryError) -> Lease {
         let deadline = ContinuousClock.now + waiting
         var waiter: Lease?
@@ -89,6 +91,7 @@ package final class Lease: Sendable {
                 let exclusive = others.first { $0.holder.kind == .exclusive }
                 guard let other = exclusive ?? (holder.kind == .exclusive ? others.first : nil) else { return lease }
                 if isOver { throw other.holder.inTheWay(other.id) }
+                try progress.demand()
                 // Of two exclusive ones both give way, and try again after pauses that differ.
                 if holder.kind == .exclusive, exclusive == nil {
                     waiter = lease

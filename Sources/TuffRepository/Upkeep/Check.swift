@@ -1,7 +1,11 @@
 /// Looks whether everything that is listed can be restored.
 package struct Check: Sendable {
-    /// What was found. Nothing is changed.
-    package struct Report: Hashable, Sendable {
+    /// What was found. Nothing is changed. Encoded, it lacks what only a repair by the same process needs.
+    package struct Report: Hashable, Codable, Sendable {
+        private enum CodingKeys: String, CodingKey {
+            case points, packs, share, read, damage, hurt, isIndexBroken, unknown, strays
+        }
+
         package var points = 0
         package var packs = 0
         /// Per cent of the packs of which every record was to be read.
@@ -27,7 +31,7 @@ package struct Check: Sendable {
         package var isWhole: Bool { damage.isEmpty && hurt.isEmpty }
     }
 
-    package struct Hurt: Hashable, Sendable {
+    package struct Hurt: Hashable, Codable, Sendable {
         package let point: RestorePoint
         /// Bytes of the volume that cannot be restored.
         package let lost: LostRanges

@@ -3,7 +3,7 @@
 /// To be run under an exclusive lease. Whatever is thrown, and if the process dies: every restore point that is listed is
 /// whole, and pruning again goes on.
 package struct Prune: Sendable {
-    package struct Report: Hashable, Sendable {
+    package struct Report: Hashable, Codable, Sendable {
         package var removedPoints: [RestorePoint] = []
         /// Packs that were marked now, and those marked before that were destroyed; with their bytes.
         package var marked = 0

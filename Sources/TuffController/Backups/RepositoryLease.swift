@@ -1,0 +1,40 @@
+import Glibc
+import TuffHost
+import TuffModel
+import TuffRepository
+
+extension Repository {
+    /// Gets a lease for this process.
+    /// - Parameters:
+    ///   - purpose: the command as others are told of it. Without names: a lease is not encrypted.
+    ///   - patience: how long others' end is waited for; nil: not at all.
+    ///   - progress: of the work that the lease is for, whose cancelling ends the waiting.
+    func lease(
+        _ kind: Lease.Kind, purpose: String, patience: TimeSpan?, progress: JobProgress = JobProgress()
+    ) throws(BackupError) -> Lease {
+        try inRepository { () throws(RepositoryError) in
+            try takeLease(kind, purpose: purpose, patience: patience, progress: progress)
+        }
+    }
+
+    /// The same, where more is done that may fail so.
+    func takeLease(
+        _ kind: Lease.Kind, purpose: String, patience: TimeSpan?, progress: JobProgress
+    ) throws(RepositoryError) -> Lease {
+        try Lease.take(
+            .thisProcess(kind, purpose: purpose), in: store, waiting: .seconds(patience?.seconds ?? 0),
+            progress: progress)
+    }
+}
+
+extension Lease.Holder {
+    fileprivate static func thisProcess(_ kind: Lease.Kind, purpose: String) -> Lease.Holder {
+        var name = [CChar](repeating: 0, count: 256)
+        gethostname(&name, name.count - 1)
+        let host = name.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let pid = getpid()
+        return Lease.Holder(
+            kind: kind, host: host, boot: ProcessTable.bootID(), pid: pid, started: ProcessTable.start(of: pid) ?? 0,
+            command: purpose, since: HostFacts.now().description)
+    }
+}
