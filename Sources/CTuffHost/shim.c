@@ -345,6 +345,10 @@ static void *wait_for_release(void *release) {
     return NULL;
 }
 
+int tuff_signal_process(int process, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, process, signal, NULL, 0);
+}
+
 int tuff_processors(void) {
     /* EINVAL where the kernel's own set is larger. */
     for (int room = CPU_SETSIZE; room <= CPU_SETSIZE << 8; room <<= 1) {

@@ -36,6 +36,8 @@ package struct Reconciler: Sendable {
     package func observe(
         _ desired: DesiredState, context: PlanContext, ledger known: Ledger, sectors: Bool = false
     ) async -> ObservedState {
+        // Before their objects: what ends in between is seen complete, and is left alone by this pass at most.
+        let jobs = await machine.jobs()
         let key = FingerprintKey(bytes: context.fingerprintKeyBytes)
         // A directory pool whose document is gone may still hold volumes of ours.
         let former = known.entries.filter { $0.resource.kind == .pool && $0.place.hasPrefix("/") }.map(\.place)
@@ -58,7 +60,8 @@ package struct Reconciler: Sendable {
         let devices = await candidates(for: desired.pools.values.compactMap { missing($0, in: seen) })
         var observed = ObservedState(
             takenAt: machine.now(), clock: machine.clock(), volumeGroups: seen, directories: await folders,
-            targets: await targets, secrets: await secrets, devices: devices, profiles: profiles, ledger: known)
+            targets: await targets, secrets: await secrets, devices: devices, profiles: profiles, ledger: known,
+            jobs: jobs.entries.isEmpty && jobs.unlisted == nil ? nil : jobs)
         if sectors || copies(desired, observed, context) { await measureSectors(in: &observed.volumeGroups) }
         observed.images = await images(neededBy: desired, observed, context)
         observed.timeZones = timeZones(neededBy: desired)

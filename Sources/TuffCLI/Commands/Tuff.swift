@@ -46,7 +46,7 @@ package enum TuffProgram {
         do throws(Surroundings.Lack) {
             try Surroundings.demand()
             let looksAtHost = looksAtHost(arguments)
-            if looksAtHost { EarlyWorker.prepare() }
+            if looksAtHost { EarlyWorker.prepare(jobs: .ours) }
             try Surroundings.demandThreads(rests: !looksAtHost && arguments.first != BackupCommand._commandName)
         } catch {
             Console.talk(Failure(error.sentence, help: error.help).text(Style()))

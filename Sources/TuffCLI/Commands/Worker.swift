@@ -1,4 +1,5 @@
 import ArgumentParser
+import TuffController
 import TuffHost
 
 /// The process in which calls that may block for ever are made; started by tuff itself, ends with its input.
@@ -6,7 +7,7 @@ struct Worker: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "_worker", shouldDisplay: false)
 
     func run() throws {
-        let code = WorkerServer.run()
+        let code = WorkerServer.run(jobs: .ours)
         if code != ExitStatus.done { throw Failure(nil, code: code) }
     }
 }

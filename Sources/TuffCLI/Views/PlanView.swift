@@ -82,6 +82,7 @@ package struct PlanView: View {
             "\(difference.field): \(difference.from ?? "(none)") -> \(difference.to ?? "(none)")"
         }
         details += change.notes.map { "note: \($0)" }
+        if let far = change.progress?.sentence, !far.isEmpty { details.append("so far: \(far)") }
         return ResourceRow(
             mark: change.action.symbol, ink: ink(change.action), resource: change.resource,
             text: change.summary + (tag(change).map { " " + Layout.unbroken("[\($0)]") } ?? ""),
@@ -178,6 +179,13 @@ package struct PlanView: View {
                         .object(["field": .text($0.field), "from": .text($0.from), "to": .text($0.to)])
                     }),
             "notes": change.notes.isEmpty ? .null : .list(change.notes.map { .text($0) }),
+            "progress": change.progress.map { progress in
+                .object([
+                    "phase": progress.phase.isEmpty ? .null : .text(progress.phase),
+                    "done": .int(progress.done.bytes),
+                    "total": progress.total > .zero ? .int(progress.total.bytes) : .null,
+                ])
+            } ?? .null,
         ])
     }
 }

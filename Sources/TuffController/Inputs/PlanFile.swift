@@ -100,7 +100,10 @@ package struct PlanFile: Codable, Equatable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Plain values of our own always encode; nothing else would be a digest.
-        guard let data = try? encoder.encode(Canonical(changes: plan.changes, steps: plan.steps)) else { return "" }
+        let settled = plan.settled
+        guard let data = try? encoder.encode(Canonical(changes: settled.changes, steps: settled.steps)) else {
+            return ""
+        }
         return Hex.text(SHA256.hash(data: data))
     }
 

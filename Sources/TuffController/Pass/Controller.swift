@@ -9,13 +9,16 @@ package final class Controller: Sendable {
     package let places: HostPlaces
     /// The command as it was typed, without secrets: what the lock file says of its holder.
     private let purpose: String
+    private let jobs: JobHandlers
     private let processes: HostProcesses
 
-    package init(places: HostPlaces = HostPlaces(), purpose: String) {
+    /// - Parameter jobs: for threads that stand in for workers; worker processes have the table of their own program.
+    package init(places: HostPlaces = HostPlaces(), purpose: String, jobs: JobHandlers = .ours) {
         self.places = places
         self.purpose = purpose
+        self.jobs = jobs
         processes = HostProcesses(
-            configuration: Composition.machine(places, reach: Reach(), earlyWorker: EarlyWorker.claim()))
+            configuration: Composition.machine(places, reach: Reach(), jobs: jobs, earlyWorker: EarlyWorker.claim()))
     }
 
     // MARK: Looking
@@ -81,7 +84,8 @@ package final class Controller: Sendable {
 
     private func machine(_ config: ControllerConfig, lock: HostLock?) -> LinuxMachine {
         LinuxMachine(
-            configuration: Composition.machine(places, reach: config.allow, lock: lock), processes: processes)
+            configuration: Composition.machine(places, reach: config.allow, jobs: jobs, lock: lock),
+            processes: processes)
     }
 }
 

@@ -95,7 +95,7 @@ package struct Pass: Sendable {
     }
 
     private func demandSame(_ approved: Plan, _ now: Plan) throws(PassError) {
-        guard now != approved else { return }
+        guard now.settled != approved.settled else { return }
         throw PassError(
             "the host has changed since the plan was shown, and another plan would be needed; nothing was done",
             help: "run the same command again")

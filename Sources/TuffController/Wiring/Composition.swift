@@ -7,12 +7,14 @@ import TuffReconcile
 enum Composition {
     /// - Parameter lock: held by every mutating child; nil for passes that change nothing.
     static func machine(
-        _ places: HostPlaces, reach: Reach, lock: HostLock? = nil, earlyWorker: EarlyWorker? = nil
+        _ places: HostPlaces, reach: Reach, jobs: JobHandlers, lock: HostLock? = nil, earlyWorker: EarlyWorker? = nil
     ) -> LinuxMachine.Configuration {
         var configuration = LinuxMachine.Configuration(reach: reach, lock: lock)
         configuration.targetRoot = places.targetRoot
         configuration.stateDirectory = places.stateDirectory
         configuration.earlyWorker = earlyWorker
+        configuration.jobsDirectory = places.jobs
+        configuration.jobHandlers = jobs
         if let path = places.toolPath { configuration.searchPath = path }
         if let command = places.workerCommand { configuration.workerCommand = command }
         return configuration

@@ -3,6 +3,8 @@
 package struct HostPlaces: Hashable, Sendable {
     /// Held by whoever changes the host.
     package var lockFile = "/run/tuff/lock"
+    /// Files of running jobs; nil: `jobs` beside the lock file.
+    package var jobsDirectory: String?
     /// The ledger and the accepted sets.
     package var stateDirectory = "/var/lib/tuff"
     /// The kernel's target configuration.
@@ -14,4 +16,6 @@ package struct HostPlaces: Hashable, Sendable {
     package var workerCommand: [String]?
 
     package init() {}
+
+    var jobs: String { jobsDirectory ?? lockFile.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/jobs" }
 }

@@ -16,6 +16,13 @@ package enum HostFacts {
         readSmallFile("/proc/sys/kernel/random/boot_id") ?? ""
     }
 
+    /// 16 hexadecimal digits of the system's generator: a name that nothing else has.
+    static func randomName() -> String {
+        let number = UInt64.random(in: 0...UInt64.max)
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
     package static func now() -> Instant { Instant(secondsSince1970: seconds(CLOCK_REALTIME)) }
 
     /// The clock beside the one that nobody sets.

@@ -12,7 +12,8 @@ package final class HostProcesses: Sendable {
         workers = WorkerPool(
             command: configuration.workerCommand,
             environment: LinuxMachine.environment(searchPath: configuration.searchPath),
-            deadline: configuration.progressDeadline / .seconds(1), early: configuration.earlyWorker)
+            deadline: configuration.progressDeadline / .seconds(1), early: configuration.earlyWorker,
+            jobs: configuration.jobHandlers)
     }
 
     /// Mutating commands that have been started and have not ended, overdue ones included, in the order of starting.

@@ -23,6 +23,10 @@ package final class LinuxMachine: Machine {
         package var lock: HostLock?
         /// Where is written down that LVM's own backup of a group's metadata is owed. Nil: nowhere (tests).
         package var stateDirectory: String?
+        /// Where the files of running jobs are. Nil: jobs have none (tests).
+        package var jobsDirectory: String?
+        /// What threads of this process can do that stand in for workers.
+        package var jobHandlers = JobHandlers()
         /// Where LVM's own files are.
         package var lvmDirectory = LVMHost.directory
         /// Longest silence of a worker on one action or query.
@@ -50,6 +54,7 @@ package final class LinuxMachine: Machine {
     private let workers: WorkerPool
     private let processes: HostProcesses
     private let stateDirectory: String?
+    private let jobsDirectory: String?
     /// What `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
     /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.
@@ -61,6 +66,7 @@ package final class LinuxMachine: Machine {
         let environment = Self.environment(searchPath: configuration.searchPath)
         self.processes = processes
         stateDirectory = configuration.stateDirectory
+        jobsDirectory = configuration.jobsDirectory
         roots = HostRoots(target: configuration.targetRoot, reach: configuration.reach)
         commands = CommandRunner(
             searchPath: configuration.searchPath, environment: environment, lock: configuration.lock,
@@ -113,6 +119,33 @@ package final class LinuxMachine: Machine {
     package func image(_ source: ImageSource) async throws(HostError) -> ObservedImage {
         guard case .image(let image) = try await ask(.image(source)) else { throw Self.confused }
         return image
+    }
+
+    package func jobs() -> ObservationMap<RunningJob> {
+        jobsDirectory.map { JobFiles.live(in: $0) } ?? ObservationMap()
+    }
+
+    package func run<Request: JobRequest>(
+        _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) -> Request.Outcome {
+        guard let body = try? JSONEncoder().encode(request) else {
+            throw HostError(.failed, "The request of \(request.summary) cannot be written down")
+        }
+        let ticket = JobTicket(request, id: HostFacts.randomName(), directory: jobsDirectory)
+        let reply = try await workers.run(
+            WorkerRequest(roots: roots, work: .job(ticket, Array(body))),
+            silence: request.silence.map { $0 / .seconds(1) },
+            telling: telling, until: isOver)
+        switch reply {
+        case .failed(let error), .stopped(_, let error): throw error
+        case .outcome(let bytes):
+            guard let outcome = try? JSONDecoder().decode(Request.Outcome.self, from: Data(bytes)) else {
+                throw HostError(.malformed, "What came of \(request.summary) cannot be read")
+            }
+            return outcome
+        case .performed, .entries, .space, .fingerprint, .image, .device: throw Self.confused
+        }
     }
 
     package func perform(_ actions: [HostAction]) async throws(HostError) {

@@ -130,6 +130,22 @@ package protocol Machine: Sendable {
     /// Where the machine's own settings have LVM look for volume groups.
     func lvmOutlook() async throws(HostError) -> LVMOutlook
 
+    /// The jobs that run on this host, whoever began them, by the name of their file.
+    func jobs() async -> ObservationMap<RunningJob>
+
+    /// Does work that takes hours in a process of its own, by the table of handlers that the program was put together with.
+    ///
+    /// - Parameters:
+    ///   - telling: told how far it has come, from whatever thread; the first time when it has begun, from when on its keys
+    ///     are taken. Whoever begins it in a pass keeps the host's lock until then, or until this returns.
+    ///   - isOver: asked some times a second, from whatever thread. Once true, the job ends at its next block, which throws
+    ///     `interrupted` when that has happened.
+    /// - Throws: `timeout` where nothing was heard of it for too long; then it was killed.
+    func run<Request: JobRequest>(
+        _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) -> Request.Outcome
+
     /// Carries out actions in order and stops at the first that fails. After any error the outcome of that action
     /// is unknown, even for a failed precondition of ours the next step is to observe.
     func perform(_ actions: [HostAction]) async throws(HostError)
@@ -179,6 +195,17 @@ extension Machine {
 
     /// For machines whose LVM is as it is delivered.
     package func lvmOutlook() async throws(HostError) -> LVMOutlook { LVMOutlook() }
+
+    /// For machines of tests on which no jobs run.
+    package func jobs() async -> ObservationMap<RunningJob> { ObservationMap() }
+
+    /// For machines of tests without jobs.
+    package func run<Request: JobRequest>(
+        _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) -> Request.Outcome {
+        throw HostError(.malformed, "This machine has no handler for jobs of the kind '\(Request.kind)'")
+    }
 
     /// For machines of tests, whose work takes no time.
     package func perform(

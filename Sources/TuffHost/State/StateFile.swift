@@ -66,6 +66,29 @@ struct StateDirectory: ~Copyable {
     }
 
     func sync() -> Bool { fsync(directory.raw) == 0 }
+
+    /// Takes a lock (flock(2)) on the directory itself, until this value goes; false when another has it, whom it never
+    /// waits for.
+    func lock(_ operation: Int32) -> Bool { flock(directory.raw, operation | LOCK_NB) == 0 }
+
+    /// The names of what is in it, those that begin with a dot left out; nil and errno when that cannot be told.
+    func names() -> [String]? {
+        guard let list = open(".", O_RDONLY | O_DIRECTORY) else { return nil }
+        let raw = list.release()
+        guard let stream = fdopendir(raw) else {
+            close(raw)
+            return nil
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names
+    }
 }
 
 /// A small file of our own state: mode 0600, replaced whole or not at all, durable when written.

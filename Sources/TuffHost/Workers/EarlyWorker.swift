@@ -17,7 +17,8 @@ package struct EarlyWorker: Sendable {
     private static let made = Mutex<EarlyWorker?>(nil)
 
     /// Makes the worker. To be called first thing, on the only thread. In the worker this never returns.
-    package static func prepare() {
+    /// - Parameter jobs: what it can do besides.
+    package static func prepare(jobs: JobHandlers) {
         guard threadCount() == 1 else { return }
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { return }
@@ -26,7 +27,7 @@ package struct EarlyWorker: Sendable {
         case -1: for end in ends { close(end) }
         case 0:
             close(ends[0])
-            serve(ends[1])
+            serve(ends[1], jobs)
         case let pid:
             close(ends[1])
             made.withLock { $0 = EarlyWorker(descriptor: ends[0], pid: pid) }
@@ -43,7 +44,7 @@ package struct EarlyWorker: Sendable {
 
     /// What the worker does from its birth to its end. In a group of its own, so that a terminal's Ctrl-C does not reach
     /// it in the middle of a write, and without the controller's streams, so that one that is stuck keeps no pipe open.
-    private static func serve(_ descriptor: Int32) -> Never {
+    private static func serve(_ descriptor: Int32, _ jobs: JobHandlers) -> Never {
         setpgid(0, 0)
         // Away from the streams first: of a program that was started without them, the socket is one.
         let socket = STDERR_FILENO + 1
@@ -54,7 +55,7 @@ package struct EarlyWorker: Sendable {
         // Nor anything else that was handed to the controller: a worker that is stuck must not hold, say, the lock of
         // the flock(1) that cron runs it under.
         tuff_close_from(socket + 1)
-        _exit(WorkerServer.run(input: socket, output: socket))
+        _exit(WorkerServer.run(input: socket, output: socket, jobs: jobs))
     }
 
     /// Threads of this process; 0 when /proc does not say.

@@ -91,7 +91,7 @@ extension ByteForm {
 
 /// Requests as bytes: the roots, the kind of work, the work.
 enum RequestCoding: ByteForm {
-    private enum Kind: UInt8 { case perform, readTree, other }
+    private enum Kind: UInt8 { case perform, readTree, other, job }
 
     static func encode(_ request: WorkerRequest) throws -> [UInt8] {
         var result: [UInt8] = []
@@ -120,6 +120,15 @@ enum RequestCoding: ByteForm {
         case .space, .fingerprint, .image, .look:
             result.append(Kind.other.rawValue)
             result += try JSONEncoder().encode(request.work)
+        case .job(let job, let body):
+            result.append(Kind.job.rawValue)
+            for text in [job.id, job.kind, job.summary] { put(text.utf8, &result) }
+            for texts in [job.keys, job.objects.map(\.description)] {
+                put(Int64(texts.count), &result)
+                for text in texts { put(text.utf8, &result) }
+            }
+            put(optional: job.directory, &result)
+            put(body, &result)
         }
         return result
     }
@@ -148,6 +157,16 @@ enum RequestCoding: ByteForm {
             return .readTree(root, queries, FingerprintKey(bytes: Array(key)))
         case .other:
             return try? JSONDecoder().decode(WorkerRequest.Work.self, from: Data(rest))
+        case .job:
+            guard let id = text(&rest), let kind = text(&rest), let summary = text(&rest),
+                let keys = list(&rest, { text(&$0) }),
+                let objects = list(&rest, { text(&$0).flatMap { UID($0) } }), let directory = optionalText(&rest),
+                let body = block(&rest)
+            else { return nil }
+            return .job(
+                JobTicket(
+                    id: id, kind: kind, summary: summary, keys: keys, objects: objects, directory: directory),
+                Array(body))
         }
     }
 
@@ -168,18 +187,19 @@ enum ProgressCoding: ByteForm {
     static func encode(_ progress: WorkerProgress) -> [UInt8] {
         var result: [UInt8] = []
         put(Int64(progress.sequences), &result)
-        put(progress.moved?.done.bytes ?? 0, &result)
-        put(progress.moved?.total.bytes ?? 0, &result)
+        put(progress.job.done.bytes, &result)
+        put(progress.job.total.bytes, &result)
+        put(progress.job.phase.utf8, &result)
         return result
     }
 
     /// Nil for bytes that `encode` does not make.
     static func decode(_ body: [UInt8]) -> WorkerProgress? {
         var rest = body[...]
-        guard let sequences = number(&rest), let done = number(&rest), let total = number(&rest), rest.isEmpty,
-            sequences >= 0, done >= 0, done <= total
+        guard let sequences = number(&rest), let done = number(&rest), let total = number(&rest),
+            let phase = text(&rest), rest.isEmpty, sequences >= 0, done >= 0, total >= 0, total == 0 || done <= total
         else { return nil }
-        return WorkerProgress(sequences: Int(sequences), bytes: UInt64(done), of: UInt64(total))
+        return WorkerProgress(sequences: Int(sequences), bytes: UInt64(done), of: UInt64(total), phase: phase)
     }
 }
 

@@ -1,3 +1,4 @@
+import CTuffHost
 import Glibc
 import Synchronization
 import TuffModel
@@ -24,6 +25,8 @@ final class WorkerConnection: Sendable {
     let id: Int
     /// The process, once it runs; nil for a worker that is a thread of this process.
     let pid = Mutex<Int32?>(nil)
+    /// Its pidfd, while the connection is held; -1: there is none.
+    private let process = Atomic<Int32>(-1)
     /// Why the process could not be started.
     let startFault = Mutex<HostError?>(nil)
     /// The worker is gone. Set and asked under the pool's lock.
@@ -39,7 +42,23 @@ final class WorkerConnection: Sendable {
         self.id = id
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        let process = process.load(ordering: .relaxed)
+        if process >= 0 { close(process) }
+    }
+
+    /// Keeps a copy of the pidfd of the process, by which it can be killed and no other of its number.
+    func keep(process: Int32) {
+        let copy = process < 0 ? -1 : fcntl(process, F_DUPFD_CLOEXEC, 0)
+        self.process.store(copy, ordering: .releasing)
+    }
+
+    /// Kills the process. One that sleeps in the kernel ends when it wakes.
+    func kill() {
+        let process = process.load(ordering: .acquiring)
+        if process >= 0 { _ = tuff_signal_process(process, SIGKILL) }
+    }
 
     /// Ends the conversation at once, whoever still holds the connection: from now on the worker begins nothing more.
     /// Closing alone would come too late, when the thread that waited for the answer lets go of it.
@@ -58,11 +77,12 @@ final class WorkerConnection: Sendable {
     ///
     /// - Parameters:
     ///   - deadline: longest silence, in seconds.
-    ///   - telling: told how far an action has come that takes long.
+    ///   - telling: told how far the work has come.
     ///   - isOver: once true, the worker is asked to stop.
     /// - Returns: the answer, and how many sequences the worker last said were done.
     func exchange(
-        _ request: [UInt8], deadline: Double, telling: (DataProgress) -> Void = { _ in }, until isOver: WorkerEnd? = nil
+        _ request: [UInt8], deadline: Double, telling: (WorkerProgress) -> Void = { _ in },
+        until isOver: WorkerEnd? = nil
     ) -> (Result<WorkerReply, WorkerFault>, done: Int) {
         var done = 0
         let result = Result { () throws(WorkerFault) in
@@ -76,7 +96,7 @@ final class WorkerConnection: Sendable {
                 if kind == .progress {
                     guard let told = ProgressCoding.decode(body) else { throw .garbled }
                     done = told.sequences
-                    if let moved = told.moved { telling(moved) }
+                    telling(told)
                     continue
                 }
                 guard let reply = WorkerReply(kind, body) else { throw .garbled }

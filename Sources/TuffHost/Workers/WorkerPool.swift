@@ -22,13 +22,14 @@ final class WorkerPool: Sendable {
     /// How long requests wait without any of them getting its turn before another worker is started, in milliseconds: a
     /// request takes one or two, starting a process up to a hundred on a small machine.
     private static let patience = 250
+    private static let earlyID = 1
 
-    private enum Ticket {
+    enum Ticket {
         case use(WorkerConnection)
         case start
     }
 
-    private struct State {
+    struct State {
         var idle: [WorkerConnection] = []
         var count = 0
         var waiting: [CheckedContinuation<Ticket, Never>] = []
@@ -39,25 +40,35 @@ final class WorkerPool: Sendable {
         var lastID = 0
         var stuck: [Int: StuckWorker] = [:]
         /// What stuck workers were asked for.
-        var hanging: [Int: (share: WorkerRequest.Share, repetition: String?)] = [:]
+        var hanging: [Int: WorkerRequest] = [:]
+        /// Jobs that run, each in a worker of its own that counts for no other work.
+        var jobs = 0
     }
 
-    private let command: [String]
+    let command: [String]
     private let environment: Environment
-    private let deadline: Double
-    private let state = Mutex(State())
+    let deadline: Double
+    private let jobHandlers: JobHandlers
+    private let early: EarlyWorker?
+    let state = Mutex(State())
 
     /// - Parameters:
     ///   - command: absolute path and arguments of the worker; empty: a thread of this process stands in for it.
     ///   - deadline: longest silence of a worker, in seconds.
     ///   - early: a worker that runs already.
-    init(command: [String], environment: Environment, deadline: Double, early: EarlyWorker? = nil) {
+    ///   - jobs: what threads of this process can do that stand in for workers.
+    init(
+        command: [String], environment: Environment, deadline: Double, early: EarlyWorker? = nil,
+        jobs: JobHandlers = JobHandlers()
+    ) {
         self.command = command
         self.environment = environment
         self.deadline = deadline
+        self.early = early
+        jobHandlers = jobs
         guard let early else { return }
         state.withLock { state in
-            state.lastID += 1
+            state.lastID = Self.earlyID
             state.count = 1
             let connection = WorkerConnection(OwnedDescriptor(early.descriptor), id: state.lastID)
             connection.pid.withLock { $0 = early.pid }
@@ -67,7 +78,16 @@ final class WorkerPool: Sendable {
 
     /// The workers that passed their deadline and have not ended since.
     var stuck: [StuckWorker] {
-        state.withLock { $0.stuck.values.sorted { ($0.since, $0.request) < ($1.since, $1.request) } }
+        noteEarlyEnd()
+        return state.withLock { $0.stuck.values.sorted { ($0.since, $0.request) < ($1.since, $1.request) } }
+    }
+
+    /// The early worker is a child of ours that nobody waits for: whether one that was stuck has ended is asked when it
+    /// matters.
+    private func noteEarlyEnd() {
+        guard let early, state.withLock({ $0.stuck[Self.earlyID] != nil }) else { return }
+        var status: Int32 = 0
+        if waitpid(early.pid, &status, WNOHANG) != 0 { forget(Self.earlyID, nil) }
     }
 
     func ask(
@@ -96,7 +116,8 @@ final class WorkerPool: Sendable {
         for _ in 0..<2 {
             let connection = try await acquire()
             let outcome = await OwnedThread.run {
-                connection.exchange(message, deadline: deadline, telling: telling, until: isOver)
+                connection.exchange(
+                    message, deadline: deadline, telling: { if let moved = $0.moved { telling(moved) } }, until: isOver)
             }
             done = outcome?.done ?? 0
             switch outcome?.0 {
@@ -131,28 +152,40 @@ final class WorkerPool: Sendable {
     private func abandon(_ connection: WorkerConnection, _ request: WorkerRequest) -> HostError {
         // Before anybody is told what was not begun.
         connection.giveUp()
+        leave(connection, request)
+        discard()
+        let who = connection.pid.withLock { $0 }.map { "Worker process \($0)" } ?? "The worker"
+        let silence = "was not heard of for \(Int(deadline.rounded(.up))) s while it did \(request.summary)"
+        return HostError(.timeout, "\(who) \(silence), and is left to itself")
+    }
+
+    /// Counts a worker as stuck until it ends.
+    func leave(_ connection: WorkerConnection, _ request: WorkerRequest) {
         let worker = StuckWorker(
             pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary)
         state.withLock { state in
             // It may have ended between the deadline and now.
             guard !connection.hasEnded.load(ordering: .relaxed) else { return }
             state.stuck[connection.id] = worker
-            state.hanging[connection.id] = (request.share, request.repetition)
+            state.hanging[connection.id] = request
         }
-        discard()
-        let who = worker.pid.map { "Worker process \($0)" } ?? "The worker"
-        let silence = "was not heard of for \(Int(deadline.rounded(.up))) s while it did \(request.summary)"
-        return HostError(.timeout, "\(who) \(silence), and is left to itself")
     }
 
     /// A reading that hangs would hang again and cost another worker, until the first one ends; and of each kind of
     /// work only so many workers may be stuck.
-    private func refuseHanging(_ request: WorkerRequest) throws(HostError) {
+    func refuseHanging(_ request: WorkerRequest) throws(HostError) {
         // Asked before every request, and nearly always nothing is stuck.
+        guard state.withLock({ !$0.hanging.isEmpty }) else { return }
+        noteEarlyEnd()
         let hanging = state.withLock { $0.hanging }
-        guard !hanging.isEmpty else { return }
         if let asked = request.repetition, hanging.values.contains(where: { $0.repetition == asked }) {
             throw HostError(.timeout, "\(request.summary) hangs already, and is not tried again before that ends")
+        }
+        for other in hanging.values {
+            guard let key = request.keys.first(where: other.keys.contains) else { continue }
+            throw HostError(
+                .timeout, "\(other.summary) hangs, and nothing else is begun on \(key) before that ends",
+                cause: request.summary)
         }
         let share = request.share
         guard hanging.values.count(where: { $0.share == share }) >= share.limit else { return }
@@ -230,11 +263,17 @@ final class WorkerPool: Sendable {
     // MARK: Starting
 
     private func start() throws(HostError) -> WorkerConnection {
+        do throws(HostError) { return try connect() } catch {
+            discard()
+            throw error
+        }
+    }
+
+    /// Starts a worker that is not counted yet.
+    func connect() throws(HostError) -> WorkerConnection {
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
-            let number = errno
-            discard()
-            throw .system(number, "Cannot make a socket for a worker process")
+            throw .system(errno, "Cannot make a socket for a worker process")
         }
         let id = state.withLock { state in
             state.lastID += 1
@@ -245,7 +284,7 @@ final class WorkerPool: Sendable {
         let theirs = ends[1]
         if command.isEmpty {
             let started = OwnedThread.start { [self, weak connection] in
-                _ = WorkerServer.run(input: theirs, output: theirs)
+                _ = WorkerServer.run(input: theirs, output: theirs, jobs: jobHandlers)
                 close(theirs)
                 forget(id, connection)
             }
@@ -284,6 +323,7 @@ final class WorkerPool: Sendable {
                 output: .fileDescriptor(socket, closeAfterSpawningProcess: false), error: .discarded
             ) { [self, weak connection] execution in
                 closeOnce()
+                connection?.keep(process: execution.processIdentifier.processDescriptor)
                 noteStart(of: id, connection, as: execution.processIdentifier.value)
             }
         } catch {

@@ -11,6 +11,8 @@ package struct WorkerRequest: Sendable {
         case fingerprint(SecretReference, FingerprintKey)
         case image(ImageSource)
         case look(String)
+        /// Work of another module's, by the table of handlers: what it is, and its request as JSON.
+        case job(JobTicket, [UInt8])
     }
 
     package var roots: HostRoots
@@ -31,12 +33,21 @@ package struct WorkerRequest: Sendable {
         case .fingerprint(let secret, _): "secret \(secret.file)"
         case .image(let source): "image \(source.key)"
         case .look(let device): "device \(device)"
+        case .job(let job, _): "job \(job.kind) \(job.summary)"
+        }
+    }
+
+    /// Exclusive keys under which nothing else is to be done while it hangs.
+    var keys: [String] {
+        switch work {
+        case .perform, .readTree, .space, .fingerprint, .image, .look: []
+        case .job(let job, _): job.keys
         }
     }
 
     /// Kinds of work that may each leave so many stuck workers behind, so that one kind does not use up the others'.
     enum Share: Hashable {
-        case acts, targets, directories, secrets, images, devices
+        case acts, targets, directories, secrets, images, devices, jobs
 
         var limit: Int {
             switch self {
@@ -44,7 +55,7 @@ package struct WorkerRequest: Sendable {
             // A reading of everything, and then object by object.
             case .targets: 6
             case .directories, .secrets, .images: 2
-            case .devices: 4
+            case .devices, .jobs: 4
             }
         }
 
@@ -56,6 +67,7 @@ package struct WorkerRequest: Sendable {
             case .secrets: "readings of secret files"
             case .images: "readings of images"
             case .devices: "looks at devices"
+            case .jobs: "jobs"
             }
         }
     }
@@ -68,6 +80,7 @@ package struct WorkerRequest: Sendable {
         case .fingerprint: .secrets
         case .image: .images
         case .look: .devices
+        case .job: .jobs
         }
     }
 
@@ -80,6 +93,7 @@ package struct WorkerRequest: Sendable {
         case .fingerprint(let secret, _): "reading the secret file \(secret.file)"
         case .image(let source): "reading the header of the image \(source.path)"
         case .look(let device): "looking at device \(device)"
+        case .job(let job, _): job.summary
         }
     }
 
@@ -105,6 +119,8 @@ package enum WorkerReply: Codable, Sendable {
     case fingerprint(SecretFingerprint)
     case image(ObservedImage)
     case device(CandidateDevice)
+    /// JSON of what came of a job.
+    case outcome([UInt8])
     case failed(HostError)
 }
 
@@ -112,16 +128,19 @@ package enum WorkerReply: Codable, Sendable {
 struct WorkerProgress: Equatable, Sendable {
     /// Sequences of actions that are done.
     var sequences: Int
-    /// Of the action at work, where it takes long.
-    var moved: DataProgress?
+    /// Of the job, or of the action at work where it takes long.
+    var job: WorkProgress
 
     /// Read while the work goes on, the two numbers may be of different actions: more done than there is is all of it.
-    init(sequences: Int, bytes: UInt64, of total: UInt64) {
+    init(sequences: Int, bytes: UInt64, of total: UInt64, phase: String = "") {
         self.sequences = sequences
-        let whole = Int64(clamping: total)
-        moved =
-            whole > 0 ? DataProgress(done: ByteCount(min(Int64(clamping: bytes), whole)), total: ByteCount(whole)) : nil
+        let whole = Int64(clamping: total), done = Int64(clamping: bytes)
+        job = WorkProgress(
+            phase: phase, done: ByteCount(whole > 0 ? min(done, whole) : done), total: ByteCount(whole))
     }
+
+    /// Of the action at work, where it takes long.
+    var moved: DataProgress? { job.total > .zero ? DataProgress(done: job.done, total: job.total) : nil }
 }
 
 /// The messages on a worker's two descriptors: one byte of kind, four bytes of length (little endian), the body.
@@ -137,6 +156,8 @@ enum WorkerFrame: UInt8 {
     case entries = 4
     /// Empty: `WorkerReply.performed`, the commonest reply.
     case performed = 5
+    /// JSON of what came of a job: `WorkerReply.outcome`.
+    case outcome = 6
 
     static let headerSize = 5
     /// Longest body; a tree of a hundred thousand attributes fits.
@@ -163,7 +184,9 @@ extension WorkerReply {
         switch self {
         case .performed: return WorkerFrame.performed.message([])
         case .entries(let entries): return WorkerFrame.entries.message(try TreeEntryCoding.encode(entries))
-        default: return WorkerFrame.reply.message(Array(try JSONEncoder().encode(self)))
+        case .outcome(let bytes): return WorkerFrame.outcome.message(bytes)
+        case .stopped, .space, .fingerprint, .image, .device, .failed:
+            return WorkerFrame.reply.message(Array(try JSONEncoder().encode(self)))
         }
     }
 
@@ -176,6 +199,7 @@ extension WorkerReply {
         case .performed:
             guard body.isEmpty else { return nil }
             self = .performed
+        case .outcome: self = .outcome(body)
         case .reply:
             guard let reply = try? JSONDecoder().decode(WorkerReply.self, from: Data(body)) else { return nil }
             self = reply

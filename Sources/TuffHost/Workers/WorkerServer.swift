@@ -7,9 +7,14 @@ package import TuffModel
 package enum WorkerServer {
     /// Answers requests until the input ends, one at a time. The exit status: 0 at the end of input, 1 when the
     /// input is not what a controller sends.
-    package static func run(input: Int32 = STDIN_FILENO, output: Int32 = STDOUT_FILENO) -> Int32 {
+    /// - Parameter jobs: what it can do besides.
+    package static func run(
+        input: Int32 = STDIN_FILENO, output: Int32 = STDOUT_FILENO, jobs: JobHandlers = JobHandlers()
+    ) -> Int32 {
         let watch = WorkerWatch(input: input, output: output)
         defer { watch.end() }
+        let signs = WorkerSigns(
+            mayBegin: { watch.mayBegin() }, isOver: { watch.isOver }, told: { watch.tell($0) })
         while true {
             guard let header = receive(WorkerFrame.headerSize, from: input) else { return 0 }
             guard let (kind, length) = WorkerFrame.header(header), kind == .request,
@@ -18,8 +23,8 @@ package enum WorkerServer {
             watch.done(0)
             guard
                 let message = try? handle(
-                    request, progress: watch.note, mayBegin: watch.mayBegin, done: watch.done,
-                    told: { watch.moved($0, of: $1) }
+                    request, jobs: jobs, signs: signs, progress: watch.note, mayBegin: watch.mayBegin,
+                    done: watch.done, told: { watch.moved($0, of: $1) }
                 ).message()
             else { return 1 }
             guard watch.send(message) else { return 0 }
@@ -27,9 +32,11 @@ package enum WorkerServer {
     }
 
     /// Does what is asked. `progress` is called before each entry and block, `mayBegin` before each action; false means that
-    /// the controller is gone, and nothing more is begun. `done` is told how many sequences of actions are.
+    /// the controller is gone, and nothing more is begun. `done` is told how many sequences of actions are. `jobs` and
+    /// `signs` are for jobs alone.
     package static func handle(
-        _ request: WorkerRequest, progress: () -> Bool = { true }, mayBegin: () -> Bool = { true },
+        _ request: WorkerRequest, jobs: JobHandlers = JobHandlers(), signs: WorkerSigns = WorkerSigns(),
+        progress: () -> Bool = { true }, mayBegin: () -> Bool = { true },
         done: (Int) -> Void = { _ in }, told: (UInt64, UInt64) -> Void = { _, _ in }
     ) -> WorkerReply {
         let roots = request.roots
@@ -54,6 +61,8 @@ package enum WorkerServer {
             case .fingerprint(let secret, let key):
                 return .fingerprint(try SecretBuffer(reading: secret, in: roots).fingerprint(key))
             case .look(let device): return .device(try DeviceLook.look(at: device, progress))
+            case .job(let job, let body):
+                return .outcome(try jobs.run(job, body, roots: roots, signs: signs))
             }
         } catch {
             return .failed(error)

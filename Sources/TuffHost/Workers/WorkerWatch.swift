@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import Synchronization
+import TuffModel
 
 /// A second thread of a worker: tells the controller now and then that the work goes on, and the work whether there
 /// still is a controller.
@@ -19,6 +20,8 @@ final class WorkerWatch: Sendable {
     /// Of the action at work, bytes; 0 of 0: it has none to speak of.
     private let done = Atomic<UInt64>(0)
     private let total = Atomic<UInt64>(0)
+    /// Of a job, the part of it that goes on.
+    private let phase = Mutex("")
     private let isAlone = Atomic(false)
     /// Held while a message is being sent, so that none cuts into another.
     private let sending = Mutex(())
@@ -56,6 +59,16 @@ final class WorkerWatch: Sendable {
         total.store(whole, ordering: .relaxed)
         done.store(bytes, ordering: .relaxed)
     }
+
+    /// To be told how far a job has come, which is a sign that it goes on.
+    func tell(_ progress: WorkProgress) {
+        phase.withLock { $0 = progress.phase }
+        moved(UInt64(max(0, progress.done.bytes)), of: UInt64(max(0, progress.total.bytes)))
+        _ = note()
+    }
+
+    /// The controller is gone, or asked for an end. Unlike `note` no sign that the work goes on.
+    var isOver: Bool { isAlone.load(ordering: .acquiring) }
 
     /// False when nobody reads any more. On a socket without SIGPIPE, because a test's worker shares our process.
     func send(_ bytes: [UInt8]) -> Bool {
@@ -113,7 +126,7 @@ final class WorkerWatch: Sendable {
             if now != told {
                 let report = WorkerProgress(
                     sequences: sequences.load(ordering: .relaxed), bytes: done.load(ordering: .relaxed),
-                    of: total.load(ordering: .relaxed))
+                    of: total.load(ordering: .relaxed), phase: phase.withLock { $0 })
                 guard send(WorkerFrame.progress.message(ProgressCoding.encode(report))) else { break }
             }
             told = now

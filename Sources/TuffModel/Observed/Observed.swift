@@ -21,6 +21,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var timeZones: ObservationMap<ZoneFile>
     /// What earlier passes saw. Passes without a state directory have an empty one.
     package var ledger: Ledger
+    /// Jobs that run on this host, by the name of their file. Nil: none, and in inventories of versions that had none.
+    package var jobs: ObservationMap<RunningJob>?
 
     package init(
         takenAt: Instant, clock: ClockReading? = nil, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
@@ -30,8 +32,10 @@ package struct ObservedState: Equatable, Codable, Sendable {
         images: ObservationMap<ObservedImage> = ObservationMap(),
         devices: ObservationMap<CandidateDevice> = ObservationMap(),
         profiles: ObservationMap<String> = ObservationMap(),
-        timeZones: ObservationMap<ZoneFile> = ObservationMap(), ledger: Ledger = Ledger()
+        timeZones: ObservationMap<ZoneFile> = ObservationMap(), ledger: Ledger = Ledger(),
+        jobs: ObservationMap<RunningJob>? = nil
     ) {
+        self.jobs = jobs
         self.takenAt = takenAt
         self.clock = clock
         self.volumeGroups = volumeGroups

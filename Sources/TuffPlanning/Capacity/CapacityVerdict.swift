@@ -17,8 +17,15 @@ extension CapacityProof {
         }
         let new = taken.filter { !begun.contains($0.change) }
         if let refusal = refusal(of: plan, new) { return (plan, refusal) }
-        guard !begun.isEmpty else { return (plan, nil) }
+        guard !begun.isEmpty || accounts.values.contains(where: { !$0.creditors.isEmpty }) else { return (plan, nil) }
         return (plan.postponing(waiting(plan, new), sparing: begun), nil)
+    }
+
+    /// Reckons with the room that running jobs may take still: that of the steps which plans would finish their work with.
+    mutating func owe(_ steps: [(step: Step, resource: ResourceID)]) {
+        for (step, resource) in steps where goesOn(step) {
+            for take in takes(step) where take.amount > .zero && accounts[take.key] != nil { owe(take, to: resource) }
+        }
     }
 
     /// Whether it goes on with what was begun before.

@@ -146,7 +146,7 @@ extension Reason {
     package var mayPass: Bool {
         [
             .unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .devicesMissing, .foreignGroup, .lost,
-            .secretUnavailable, .suspended,
+            .secretUnavailable, .suspended, .jobRunning,
         ]
         .contains(self)
     }

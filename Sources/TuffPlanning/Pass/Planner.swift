@@ -163,10 +163,11 @@ struct PlanningPass {
         planDamaged()
         planTwins()
         planDepartures(desired)
-        var plan = builder.plan(context: context)
+        var (plan, left) = builder.plan(context: context).besides(observed.jobs)
         var unproven: Refusal?
         if !plan.steps.isEmpty {
             var proof = CapacityProof(desired, observed, index, creations: creations, node: context.config.node)
+            proof.owe(left)
             (plan, unproven) = proof.proven(plan)
         }
         plan.refusal = Guard(changes: plan.changes, pass: self).refusal ?? unproven

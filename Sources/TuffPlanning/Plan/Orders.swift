@@ -40,7 +40,7 @@ extension Planner {
     ) throws(OrderError) -> Plan {
         var pass = PlanningPass(desired: DesiredState(), observed: observed, context: context)
         try pass.carryOut(order)
-        let plan = pass.builder.plan(context: context)
+        let (plan, _) = pass.builder.plan(context: context).besides(observed.jobs)
         if case .restoreExports = order { return plan.withoutTakingAway() }
         return plan
     }

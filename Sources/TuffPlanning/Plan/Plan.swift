@@ -149,6 +149,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let deviceMissing = Reason(rawValue: "DeviceMissing")
     /// A device that a pool is to be made of holds something, or is in use.
     package static let deviceNotBlank = Reason(rawValue: "DeviceNotBlank")
+    /// A job that runs has the same object, or one of its keys.
+    package static let jobRunning = Reason(rawValue: "JobRunning")
     /// Bringing exports back: the volume is not in use here, and nothing is made in its place.
     package static let volumeMissing = Reason(rawValue: "VolumeMissing")
 }
@@ -181,6 +183,8 @@ package struct PlannedChange: Hashable, Codable, Sendable {
     package var uid: UID?
     /// Things worth a line of their own that change nothing: fields this version does not carry out.
     package var notes: [String]
+    /// How far the job has come that it waits for. It goes on by itself, and is no part of what is planned.
+    package var progress: WorkProgress?
 
     package init(
         _ resource: ResourceID, _ action: Action, _ summary: String, differences: [FieldDifference] = [],
@@ -269,6 +273,14 @@ package struct Plan: Hashable, Codable, Sendable {
         self.changes = changes
         self.steps = steps
         self.refusal = refusal
+    }
+
+    /// The plan without what goes on by itself meanwhile: two that are the same in this do the same.
+    package var settled: Plan {
+        guard changes.contains(where: { $0.progress != nil }) else { return self }
+        var plan = self
+        for index in plan.changes.indices { plan.changes[index].progress = nil }
+        return plan
     }
 
     /// Whether carrying the plan out would change anything.

@@ -19,7 +19,7 @@ package final class FakeMachine: Machine {
         package var error: HostError?
     }
 
-    private struct State {
+    struct State {
         var world: FakeWorld
         /// The world before the last action that changed it, for stale reads.
         var earlier: FakeWorld
@@ -38,19 +38,22 @@ package final class FakeMachine: Machine {
         var pending: [(calls: Int, action: HostAction)] = []
     }
 
-    private let state: Mutex<State>
+    let state: Mutex<State>
+    /// What its workers can do.
+    let handlers: JobHandlers
 
     package init(
         _ world: FakeWorld = FakeWorld(), faults: FaultPlan = FaultPlan(),
-        clock: Instant = Instant(secondsSince1970: 1_795_339_800)
+        clock: Instant = Instant(secondsSince1970: 1_795_339_800), jobs: JobHandlers = JobHandlers()
     ) {
+        handlers = jobs
         state = Mutex(State(world: world, earlier: world, clock: clock, booted: clock, faults: faults))
     }
 
     /// A machine as another is now: what is there and what its clocks say. Faults, logs and work under way are not copied.
     package convenience init(copying other: FakeMachine) {
         let (world, clock, booted, boots) = other.state.withLock { ($0.world, $0.clock, $0.booted, $0.boots) }
-        self.init(world, clock: clock)
+        self.init(world, clock: clock, jobs: other.handlers)
         state.withLock { ($0.booted, $0.boots) = (booted, boots) }
     }
 
@@ -217,7 +220,7 @@ package final class FakeMachine: Machine {
     }
 
     /// Counts a call and lets late effects land.
-    private static func begin(_ state: inout State) throws(HostError) {
+    static func begin(_ state: inout State) throws(HostError) {
         if state.crashed { throw crash }
         state.clock.secondsSince1970 += 1
         for index in state.pending.indices { state.pending[index].calls -= 1 }

@@ -25,6 +25,9 @@ package struct FakeWorld: Equatable, Sendable {
     /// What the device mapper calls those of them that are its devices.
     package var otherDeviceUUIDs: [String: String] = [:]
 
+    /// Jobs that processes of this machine run.
+    package var jobs = ObservationMap<RunningJob>()
+
     package init(lvm: FakeLVM = .sample()) { self.lvm = lvm }
 
     /// One volume's data as an oracle sees it: remade or overwritten data has another `content`.
@@ -119,6 +122,7 @@ package struct FakeWorld: Equatable, Sendable {
         targets = FakeTargetTree()
         targets.isLoaded = loaded
         tgt.targets = [:]
+        jobs = ObservationMap()
         lvm.reboot()
     }
 

@@ -1,0 +1,225 @@
+import FoundationEssentials
+import Glibc
+import Synchronization
+package import TuffModel
+
+/// The file of a running job: held by a flock(2) of the worker that does the job, and by nobody else.
+///
+/// The worker opens and locks it itself, so that no other process has a copy of the descriptor, and the kernel frees the
+/// lock when the worker is gone, however it ended. A worker that was killed and sleeps in the kernel is not gone: what
+/// it was asked to do may still happen, and its keys stay taken.
+///
+/// The first line is JSON and is written once. The second, as long as it will ever be, says how far the job has come.
+final class JobFile: Sendable {
+    private struct Record: Codable {
+        var kind: String
+        var summary: String
+        var keys: [String]
+        var objects: [UID]
+        var pid: Int32
+        var bootID: String
+        var startTicks: String
+        var since: Int64
+    }
+
+    private struct Told {
+        var phase: String?
+        var at = 0.0
+    }
+
+    /// Bytes of the second line.
+    private static let progressLength = 256
+    /// Seconds between two notes of one phase.
+    private static let pause = 1.0
+    /// Longest wait for whoever looks at the file or makes one, in seconds: it takes them moments.
+    private static let patience = 5.0
+
+    private let path: String
+    private let file: Mutex<Int32?>
+    private let progressOffset: Int
+    private let told = Mutex(Told())
+
+    private init(_ descriptor: consuming OwnedDescriptor, _ path: String, _ progressOffset: Int) {
+        self.path = path
+        self.progressOffset = progressOffset
+        file = Mutex(descriptor.release())
+    }
+
+    deinit { end() }
+
+    /// Makes the file of a job and holds it.
+    /// - Throws: `busy` where another running job has one of its keys.
+    static func take(_ job: JobTicket, in directory: String) throws(HostError) -> JobFile {
+        let path = "\(directory)/\(job.id)"
+        // The folder above is made by whoever takes the host's lock; a job by hand takes none.
+        _ = try StateDirectory(for: directory, what: "job files")
+        let folder = try StateDirectory(for: path, what: "job file")
+        // One at a time: two jobs of one key must not both find that nobody has it.
+        guard wait({ folder.lock(LOCK_EX) }) else {
+            throw HostError(.busy, "\(directory) is being worked in by another process for too long", subject: path)
+        }
+        for (name, entry) in JobFiles.look(folder, directory).found.entries.sorted(by: { $0.key < $1.key }) {
+            switch entry {
+            case .known(let other):
+                guard let key = job.keys.first(where: other.keys.contains) else { continue }
+                throw HostError(.busy, "\(other.sentence) is at work on \(key)", subject: path)
+            case .unknown(let error):
+                throw HostError(
+                    .busy, "A job runs, and what it works on cannot be told: \(error.sentence)", cause: error.cause,
+                    subject: "\(directory)/\(name)")
+            }
+        }
+        guard let opened = folder.open(job.id, O_RDWR | O_CREAT | O_EXCL, mode: 0o600) else {
+            throw .system(errno, "Cannot create the job file \(path)", subject: path)
+        }
+        // Somebody who looks has it locked for a moment.
+        guard wait({ flock(opened.raw, LOCK_EX | LOCK_NB) == 0 }) else {
+            folder.remove(job.id)
+            throw HostError(.busy, "The job file \(path) cannot be locked", subject: path)
+        }
+        do throws(HostError) {
+            let length = try describe(opened.raw, job, path)
+            return JobFile(opened, path, length)
+        } catch {
+            folder.remove(job.id)
+            throw error
+        }
+    }
+
+    /// Writes down how far the job has come: when its phase changes, and otherwise once a second.
+    func note(_ progress: WorkProgress) {
+        let now = monotonicSeconds()
+        let isNews = told.withLock { told in
+            guard told.phase != progress.phase || now - told.at >= Self.pause else { return false }
+            told = Told(phase: progress.phase, at: now)
+            return true
+        }
+        guard isNews, var text = try? JSONEncoder().encode(progress), text.count < Self.progressLength else { return }
+        text += Data(repeating: 0x20, count: Self.progressLength - 1 - text.count) + [0x0a]
+        file.withLock { file in
+            guard let file else { return }
+            // For people who wait; one that fails is missing until the next.
+            _ = Array(text).withUnsafeBytes { pwrite(file, $0.baseAddress, $0.count, off_t(progressOffset)) }
+        }
+    }
+
+    /// Takes the file away and gives its keys back.
+    func end() {
+        file.withLock { file in
+            guard let descriptor = file else { return }
+            // While it is held, so that nobody finds it dead.
+            unlink(path)
+            close(descriptor)
+            file = nil
+        }
+    }
+
+    /// - Returns: bytes of what was written.
+    private static func describe(_ file: Int32, _ job: JobTicket, _ path: String) throws(HostError) -> Int {
+        let record = Record(
+            kind: job.kind, summary: job.summary, keys: job.keys, objects: job.objects, pid: getpid(),
+            bootID: HostFacts.bootID(), startTicks: HostFacts.startTicks(ofProcess: getpid()) ?? "",
+            since: HostFacts.now().secondsSince1970)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(record) else {
+            throw HostError(.failed, "Cannot write down what job \(path) is of", subject: path)
+        }
+        let text = Array(data) + [0x0a]
+        guard text.withUnsafeBytes({ write(file, $0.baseAddress, $0.count) }) == text.count else {
+            throw .system(errno, "Cannot write the job file \(path)", subject: path)
+        }
+        return text.count
+    }
+
+    /// The job in a file that somebody holds; nil where it cannot be understood.
+    fileprivate static func read(_ file: Int32, id: String) -> RunningJob? {
+        // Who has just taken it may not have written yet.
+        for attempt in 0..<10 {
+            if attempt > 0 { usleep(10_000) }
+            let bytes = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
+                count = max(0, pread(file, buffer.baseAddress, buffer.count, 0))
+            }
+            let lines = bytes.split(separator: 0x0a, maxSplits: 1, omittingEmptySubsequences: false)
+            guard lines.count == 2, let record = try? JSONDecoder().decode(Record.self, from: Data(lines[0])) else {
+                continue
+            }
+            let lives =
+                record.bootID == HostFacts.bootID()
+                && HostFacts.startTicks(ofProcess: record.pid) == record.startTicks
+            return RunningJob(
+                id: id, kind: record.kind, summary: record.summary, keys: record.keys, objects: record.objects,
+                pid: record.pid, since: Instant(secondsSince1970: record.since), hasEnded: !lives,
+                progress: try? JSONDecoder().decode(WorkProgress.self, from: Data(lines[1])))
+        }
+        return nil
+    }
+
+    /// Tries until it succeeds, for no longer than such a thing takes.
+    private static func wait(_ attempt: () -> Bool) -> Bool {
+        let end = monotonicSeconds() + patience
+        while !attempt() {
+            guard monotonicSeconds() < end else { return false }
+            usleep(5000)
+        }
+        return true
+    }
+}
+
+/// The jobs that run on this host.
+package enum JobFiles {
+    /// Files that somebody holds. Those that nobody holds are of jobs that ended with their workers, and are removed.
+    package static func live(in directory: String) -> ObservationMap<RunningJob> {
+        var status = stat()
+        guard stat(directory, &status) == 0 else {
+            let number = errno
+            guard number != ENOENT else { return ObservationMap() }
+            return ObservationMap(
+                unlisted: .system(number, "Cannot look for running jobs in \(directory)", subject: directory))
+        }
+        do throws(HostError) {
+            let folder = try StateDirectory(for: "\(directory)/any", what: "job files")
+            let (found, dead) = look(folder, directory)
+            // Not while somebody makes one, which is not held for a moment.
+            if !dead.isEmpty, folder.lock(LOCK_EX) {
+                for name in dead where isDead(name, folder) { folder.remove(name) }
+            }
+            return found
+        } catch {
+            return ObservationMap(unlisted: error)
+        }
+    }
+
+    fileprivate static func look(
+        _ folder: borrowing StateDirectory, _ directory: String
+    ) -> (found: ObservationMap<RunningJob>, dead: [String]) {
+        guard let names = folder.names() else {
+            return (ObservationMap(unlisted: .system(errno, "Cannot list \(directory)", subject: directory)), [])
+        }
+        var found = ObservationMap<RunningJob>(), dead: [String] = []
+        for name in names {
+            guard let file = folder.open(name, O_RDONLY | O_NONBLOCK) else {
+                // It ended meanwhile.
+                if errno == ENOENT { continue }
+                found.entries[name] = .unknown(.system(errno, "Cannot open the job file \(directory)/\(name)"))
+                continue
+            }
+            if flock(file.raw, LOCK_SH | LOCK_NB) == 0 {
+                dead.append(name)
+            } else if errno != EWOULDBLOCK {
+                found.entries[name] = .unknown(.system(errno, "Cannot tell whether \(directory)/\(name) is held"))
+            } else if let job = JobFile.read(file.raw, id: name) {
+                found.entries[name] = .known(job)
+            } else {
+                found.entries[name] = .unknown(
+                    HostError(.malformed, "The job file \(directory)/\(name) is held and cannot be understood"))
+            }
+        }
+        return (found, dead)
+    }
+
+    private static func isDead(_ name: String, _ folder: borrowing StateDirectory) -> Bool {
+        guard let file = folder.open(name, O_RDONLY | O_NONBLOCK) else { return false }
+        return flock(file.raw, LOCK_SH | LOCK_NB) == 0
+    }
+}

@@ -1,0 +1,183 @@
+import FoundationEssentials
+package import TuffModel
+
+/// Work that takes hours, as it is asked for: a value that a worker process understands, because its program has a handler
+/// for it.
+package protocol JobRequest: Codable, Sendable {
+    associatedtype Outcome: Codable & Sendable
+
+    /// One word that names the sort of work, the same in every version.
+    static var kind: String { get }
+    /// The work in a few words, for people: `restoring Volume/db`.
+    var summary: String { get }
+    /// What nobody else may work on meanwhile, as exclusive keys are written in plans: `data:/dev/vg0/v-db`.
+    var keys: [String] { get }
+    /// Objects that it makes, writes or reads from, and that nobody may change or remove meanwhile.
+    var objects: [UID] { get }
+    /// Longest time without a sign of progress; nil: that of every request. One block has to fit in.
+    var silence: Duration? { get }
+}
+
+extension JobRequest {
+    package var objects: [UID] { [] }
+    package var silence: Duration? { nil }
+}
+
+/// What workers can do besides the work that this module knows: a table by kind, filled where the program is put together.
+/// Controller and workers are the same program, so both have the same table.
+package struct JobHandlers: Sendable {
+    private var handlers: [String: any JobHandler] = [:]
+
+    package init() {}
+
+    /// Enters the handler of a sort of requests, which runs on a thread that it may block.
+    ///
+    /// It goes from block to block, tells of its progress after each, and asks before each whether it is to end. What it
+    /// leaves when it ends early is what a crash would leave: marks on the object say that it is not complete.
+    package mutating func register<Request: JobRequest>(
+        _ type: Request.Type,
+        _ handler: @escaping @Sendable (Request, JobControl) throws(HostError) -> Request.Outcome
+    ) {
+        precondition(handlers[Request.kind] == nil, "two handlers for the kind of jobs '\(Request.kind)'")
+        handlers[Request.kind] = TypedHandler<Request>(body: handler)
+    }
+
+    /// What comes of a request without a worker and without a file (machines of tests).
+    package func result<Request: JobRequest>(
+        of request: Request, _ control: JobControl
+    ) -> Result<Request.Outcome, HostError> {
+        guard let handler = handlers[Request.kind] as? TypedHandler<Request> else {
+            return .failure(unknown(Request.kind))
+        }
+        return Result { () throws(HostError) in try handler.body(request, control) }
+    }
+
+    private func unknown(_ kind: String) -> HostError {
+        HostError(.malformed, "This program has no handler for jobs of the kind '\(kind)'")
+    }
+
+    /// Does a job: holds its file for as long as it lasts.
+    func run(_ job: JobTicket, _ body: [UInt8], roots: HostRoots, signs: WorkerSigns) throws(HostError) -> [UInt8] {
+        guard let handler = handlers[job.kind] else { throw unknown(job.kind) }
+        var file: JobFile?
+        if let directory = job.directory { file = try JobFile.take(job, in: directory) }
+        defer { file?.end() }
+        // In this order: a controller that is still there has the host's lock until it hears that the job has begun, so
+        // that no other pass looked between its beginning and the taking of the file.
+        guard signs.mayBegin() else {
+            throw HostError(
+                .interrupted, "\(job.summary) was not begun, since the controller ended or was told to stop")
+        }
+        let control = JobControl(roots: roots, signs: signs, file: file)
+        control.tell(WorkProgress())
+        return try handler.handle(body, control)
+    }
+}
+
+/// A handler of requests as bytes, for a table of several sorts.
+private protocol JobHandler: Sendable {
+    func handle(_ body: [UInt8], _ control: JobControl) throws(HostError) -> [UInt8]
+}
+
+private struct TypedHandler<Request: JobRequest>: JobHandler {
+    let body: @Sendable (Request, JobControl) throws(HostError) -> Request.Outcome
+
+    func handle(_ bytes: [UInt8], _ control: JobControl) throws(HostError) -> [UInt8] {
+        guard let request = try? JSONDecoder().decode(Request.self, from: Data(bytes)) else {
+            throw HostError(.malformed, "The request of a job of the kind '\(Request.kind)' cannot be read")
+        }
+        let outcome = try body(request, control)
+        guard let result = try? JSONEncoder().encode(outcome) else {
+            throw HostError(.failed, "The outcome of \(request.summary) cannot be written down")
+        }
+        return Array(result)
+    }
+}
+
+/// A job as it is known before it is begun.
+package struct JobTicket: Hashable, Codable, Sendable {
+    var id: String
+    var kind: String
+    var summary: String
+    var keys: [String]
+    var objects: [UID]
+    /// Where its file goes; nil: it has none.
+    var directory: String?
+
+    init(_ request: some JobRequest, id: String, directory: String?) {
+        self.init(
+            id: id, kind: type(of: request).kind, summary: request.summary, keys: request.keys,
+            objects: request.objects, directory: directory)
+    }
+
+    init(id: String, kind: String, summary: String, keys: [String], objects: [UID] = [], directory: String?) {
+        self.id = id
+        self.kind = kind
+        self.summary = summary
+        self.keys = keys
+        self.objects = objects
+        self.directory = directory
+    }
+}
+
+/// What a worker's work hears of the controller, and tells it.
+package struct WorkerSigns: Sendable {
+    /// False: nothing is to be begun.
+    var mayBegin: @Sendable () -> Bool = { true }
+    /// Whether what goes on is to end.
+    var isOver: @Sendable () -> Bool = { false }
+    /// To be told how far the work has come, which also is a sign that it goes on.
+    var told: @Sendable (WorkProgress) -> Void = { _ in }
+
+    package init() {}
+
+    init(
+        mayBegin: @escaping @Sendable () -> Bool, isOver: @escaping @Sendable () -> Bool,
+        told: @escaping @Sendable (WorkProgress) -> Void
+    ) {
+        self.mayBegin = mayBegin
+        self.isOver = isOver
+        self.told = told
+    }
+}
+
+/// What a job's handler has to do with the world around it.
+package struct JobControl: Sendable {
+    /// Where secrets, images and directory pools may lie.
+    package let roots: HostRoots
+    private let signs: WorkerSigns
+    private let file: JobFile?
+
+    init(roots: HostRoots, signs: WorkerSigns, file: JobFile?) {
+        self.roots = roots
+        self.signs = signs
+        self.file = file
+    }
+
+    /// For machines of tests.
+    /// - Parameters:
+    ///   - isOver: whether the job is to end.
+    ///   - telling: told how far it has come.
+    package init(
+        roots: HostRoots, isOver: @escaping @Sendable () -> Bool, telling: @escaping @Sendable (WorkProgress) -> Void
+    ) {
+        self.init(roots: roots, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling), file: nil)
+    }
+
+    /// The job is to end at the next block: somebody asked for that, or the controller is gone. Asking is no sign of
+    /// progress.
+    package var isEnding: Bool { signs.isOver() }
+
+    /// Tells how far the job has come. A job that tells nothing for the length of its silence is taken for stuck, and
+    /// killed.
+    package func tell(_ progress: WorkProgress) {
+        signs.told(progress)
+        file?.note(progress)
+    }
+
+    /// To be called before each block.
+    /// - Throws: `interrupted` where the job is to end.
+    package func demandGoingOn() throws(HostError) {
+        if isEnding { throw HostError(.interrupted, "it was asked to end") }
+    }
+}

@@ -1,0 +1,65 @@
+import TuffModel
+
+extension Plan {
+    /// The plan without what running jobs are at work on: their objects are neither gone on with nor changed, and what
+    /// needs one of their keys waits, with all that comes after it.
+    ///
+    /// A mark of unfinished work without such a job is of work that died, and is finished or cleared away as ever.
+    /// - Returns: the plan, and the steps that it was to have and that wait for a job on the same object.
+    func besides(
+        _ jobs: ObservationMap<RunningJob>?
+    ) -> (plan: Plan, left: [(step: Step, resource: ResourceID)]) {
+        guard let jobs else { return (self, []) }
+        let running = jobs.entries.sorted { $0.key < $1.key }.compactMap(\.value.value)
+        var keys: [String: RunningJob] = [:], objects: [UID: RunningJob] = [:]
+        for job in running {
+            for key in job.keys where keys[key] == nil { keys[key] = job }
+            for uid in job.objects where objects[uid] == nil { objects[uid] = job }
+        }
+        var waiting: [Int: Obstacle] = [:], causes: [Int: RunningJob] = [:]
+        var left: [(step: Step, resource: ResourceID)] = []
+        for planned in steps {
+            let change = changes[planned.change]
+            let owner = change.uid.flatMap { objects[$0] }
+            if let job = owner ?? planned.keys.lazy.compactMap({ keys[$0.description] }).first {
+                if owner != nil { left.append((planned.step, change.resource)) }
+                waiting[planned.change] = Obstacle(.jobRunning, "it waits for \(job.sentence)")
+                causes[planned.change] = job
+            } else if let unseen = jobs.obstacle, planned.keys.contains(where: \.isOfStorage) {
+                waiting[planned.change] = waiting[planned.change] ?? unseen
+            }
+        }
+        // Nor is work unfinished that goes on, or lost what it makes.
+        for (index, change) in changes.enumerated() where [.unfinished, .lost].contains(change.reason) {
+            guard change.action == .blocked, let job = change.uid.flatMap({ objects[$0] }) else { continue }
+            waiting[index] = Obstacle(.jobRunning, "it waits for \(job.sentence)")
+            causes[index] = job
+        }
+        var plan = postponing(waiting, sparing: [])
+        for (index, job) in causes { plan.changes[index].progress = job.progress }
+        return (plan, left)
+    }
+}
+
+extension ObservationMap<RunningJob> {
+    /// Why it is not known what running jobs work on; nil: it is.
+    fileprivate var obstacle: Obstacle? {
+        if let unlisted {
+            return Obstacle(.unknown, "whether a job has it cannot be told: \(unlisted.description)")
+        }
+        let faults = entries.sorted { $0.key < $1.key }.compactMap { entry -> HostError? in
+            if case .unknown(let error) = entry.value { error } else { nil }
+        }
+        return faults.first.map { Obstacle(.unknown, "a job runs that may have it: \($0.description)") }
+    }
+}
+
+extension ExclusiveKey {
+    /// Jobs work on storage, and never on what targets are set to.
+    fileprivate var isOfStorage: Bool {
+        switch self {
+        case .volumeGroup, .directory, .data: true
+        case .target: false
+        }
+    }
+}

@@ -1,0 +1,22 @@
+import Synchronization
+package import TuffHost
+package import TuffModel
+
+/// Jobs of the machine of tests: those that a test says are running, and those that the controller runs itself.
+extension FakeMachine {
+    package func jobs() async -> ObservationMap<RunningJob> { state.withLock { $0.world.jobs } }
+
+    /// The job runs at once, on a thread of its own.
+    package func run<Request: JobRequest>(
+        _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) -> Request.Outcome {
+        try state.withLock { (state) throws(HostError) in try Self.begin(&state) }
+        let control = JobControl(
+            roots: HostRoots(target: "/nonexistent", reach: Reach()), isOver: isOver, telling: telling)
+        let handlers = handlers
+        let result = await OwnedThread.run { handlers.result(of: request, control) }
+        guard let result else { throw HostError(.exhausted, "No thread is left for \(request.summary)") }
+        return try result.get()
+    }
+}
