@@ -1,4 +1,4 @@
-/// The bytes of an image as they lie in its file. Whoever opens the file decides how; nothing here touches a host.
+/// The bytes of an image's file. The caller opens the file; nothing here touches a host.
 package protocol ImageFile {
     /// Length of the file in bytes. Nothing is read at or beyond it.
     var length: UInt64 { get }

@@ -48,8 +48,7 @@ package struct Survey: Sendable {
 
     package func records(of kind: Kind) -> [ResourceRecord] { records.filter { $0.id.kind == kind } }
 
-    /// The choice of a pool for a declared volume with a `poolSelector`, as it was or would be now. It takes as long as
-    /// a plan, so ask it for one volume only.
+    /// The choice of a pool for a declared volume with a `poolSelector`. It costs a plan, so ask it for one volume only.
     package func placement(of record: ResourceRecord) -> Placement? {
         guard record.id.kind == .volume, let desired else { return nil }
         return Planner.placement(of: record.id.name, desired: desired, observed: observed, context: context)

@@ -260,7 +260,7 @@ package struct Marks: Hashable, Codable, Sendable {
         default: return .damaged("exactly one of the tags tuff:vol=, tuff:snap= and tuff:temp= is needed")
         }
         guard let stack = value(.stack) else { return .damaged("tag tuff:stack= is missing") }
-        // Whoever may tag a volume or write a sidecar could have written these; they become names in configfs, on
+        // Anybody who may tag a volume or write a sidecar could have written these; they become names in configfs, on
         // command lines and in lists of options.
         for (key, value) in zip(Key.allCases, values) {
             if let value, !isSound(key, value) {

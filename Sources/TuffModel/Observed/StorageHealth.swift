@@ -48,7 +48,7 @@ package struct StorageHealth: Sendable {
                 + "others and works, and nothing in the group can be changed", cause: .group(group.name))
     }
 
-    /// Thin pools are always read-only to whoever opens them by name.
+    /// The fault of a volume that cannot be written. Thin pools are always read-only when they are opened by name.
     private func writing(_ volume: LogicalVolume) -> VolumeFault? {
         let place = "\(group.name)/\(volume.name)"
         guard volume.layout != .thinPool else { return nil }

@@ -127,7 +127,7 @@ package final class DeviceTarget: BlockTarget {
     }
 }
 
-/// A pipe or the like, which takes the volume from its begin to its end.
+/// A pipe or another stream, which takes the volume from its begin to its end.
 package final class StreamTarget: BlockTarget {
     package let isBlank = true
     package let isStream = true

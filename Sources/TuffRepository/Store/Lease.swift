@@ -135,10 +135,10 @@ package final class Lease: Sendable {
                 bytes = []
             }
             let read = try? JSONDecoder().decode(Holder.self, from: Data(ProvenLine.line(bytes, path: path(id))))
-            // A time in the future would hold until then. Whoever is there touches it within a minute; touched here, it
-            // is over in half an hour if nobody is.
+            // A lease with a time in the future would hold until then. A living holder touches it within a minute;
+            // touched here, a dead one's is over in half an hour.
             if file.modified > now + pause, (try? store.touch(path(id))) == false { continue }
-            // One that nobody can read is somebody's until its time is over.
+            // An unreadable lease counts as held until its time is over.
             let other =
                 read
                 ?? Holder(
