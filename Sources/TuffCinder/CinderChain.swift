@@ -8,7 +8,7 @@ package struct CinderBackup: Sendable {
         case complete
         /// There is no metadata, which Cinder writes last: it failed, or is still at work.
         case incomplete
-        /// It cannot be restored, and why.
+        /// It cannot be restored, with the reason.
         case damaged(String)
     }
 
@@ -30,7 +30,7 @@ package struct CinderBackup: Sendable {
 package struct CinderBackups: Sendable {
     package let directory: CinderDirectory
     private let listings: [CinderID: [CinderDirectory.Listing]]
-    /// Directories that could not be read, as sentences. What lies there is missing here.
+    /// Directories that could not be read, as sentences. Their backups are missing here.
     package let unread: [String]
 
     package init(_ directory: CinderDirectory) throws(RepositoryError) {
@@ -40,7 +40,7 @@ package struct CinderBackups: Sendable {
         listings = Dictionary(grouping: scan.listings, by: \.prefix.backup)
     }
 
-    /// All of them, oldest first; those without a readable time before all others.
+    /// All backups, oldest first; those without a readable time come before all others.
     package func list() -> [CinderBackup] {
         var layers: [CinderID: Result<CinderLayer, RepositoryError>] = [:]
         for id in listings.keys {
@@ -214,7 +214,7 @@ struct CinderLayer: Sendable {
     func path(ofObject number: Int) -> String { listing.path(listing.prefix.object(number)) }
 }
 
-/// The full backup at the begin of a chain, as far as those upon it have to fit.
+/// The facts about the full backup at the begin of a chain that the backups upon it must fit.
 struct CinderGround: Sendable {
     /// Bytes of the volume that it has: all, unless the volume grew after the snapshot it was made from.
     let covered: UInt64
@@ -255,7 +255,7 @@ package struct CinderChain: Sendable {
     /// Bytes of the volume that the full backup has: all, unless the volume grew after the snapshot it was made from.
     package let covered: UInt64
 
-    /// How many backups it has; 1 for a full one.
+    /// Number of backups in the chain; 1 for a full one.
     package var count: Int { layers.count }
     /// Bytes that are read of all objects, uncompressed.
     package let total: UInt64
@@ -292,10 +292,10 @@ package struct CinderChain: Sendable {
     /// knows, and has been read to its end.
     var leastSize: UInt64 { max(newest.metadata.size ?? 0, covered) }
 
-    /// The volume's size in bytes, which is what a restore makes.
+    /// The volume's size in bytes, and so of the target of a restore.
     package func size() throws(RepositoryError) -> UInt64 {
-        // Where the record and the objects agree, nothing is left to ask. Otherwise the list of digests says up to where
-        // the volume was read; what is missing of that is damage, and what the record says beyond it is zeros: a
+        // Where the record and the objects agree, nothing is left to ask. Otherwise the list of digests says up to
+        // where the volume was read; what is missing of that is damage, and what the record says beyond it is zeros: a
         // snapshot that is older than the volume's last growth.
         let listing = newest.listing
         guard newest.metadata.size != covered else { return covered }
@@ -314,8 +314,8 @@ package struct CinderChain: Sendable {
         return leastSize
     }
 
-    /// Checks that the objects reach as far as the list of digests. They may reach further: Cinder makes an increment of a snapshot
-    /// that is older than the volume's growth upon a full backup that is younger.
+    /// Checks that the objects reach as far as the list of digests. They may reach further: Cinder makes an increment
+    /// of a snapshot that is older than the volume's growth upon a full backup that is younger.
     func expect(_ extent: DigestList.Extent) throws(RepositoryError) {
         guard covered >= extent.sizes.lowerBound else {
             throw RepositoryError(
@@ -325,12 +325,13 @@ package struct CinderChain: Sendable {
         }
     }
 
-    /// Looks at the file of every object, so that what is missing or cut off is told before the first byte is written.
+    /// Looks at the file of every object, so that a missing or shortened one is reported before the first byte is
+    /// written.
     package func checkFiles() throws(RepositoryError) {
         for layer in layers {
             for (index, object) in layer.metadata.objects.enumerated() {
                 let path = layer.path(ofObject: index + 1)
-                // Opened, since what may not be read must be told before anything is written too.
+                // Opened, since an unreadable file must be reported before anything is written, too.
                 let size = try directory.open(path).size
                 let isRight =
                     object.compression == .none ? size == UInt64(object.range.count) : size > 0

@@ -3,19 +3,18 @@ import Glibc
 import TuffModel
 package import TuffRepository
 
-/// The directory beneath which Cinder keeps its backups (`backup_posix_path`, or the mount of `backup_share`), and what
-/// lies there by name. It is only ever read, and no symbolic link beneath it is followed.
+/// The directory beneath which Cinder keeps its backups (`backup_posix_path`, or the mount of `backup_share`), and its
+/// files by name. It is only ever read, and no symbolic link beneath it is followed.
 package final class CinderDirectory: Sendable {
-    /// As the user named it, for sentences.
+    /// The path as the user wrote it, for sentences.
     package let path: String
     private let root: Int32
 
-    /// Bounds of what is looked through beneath the root. Cinder's own containers are three deep, `ab/cd/<backup>`; a
-    /// container that somebody named may be deeper. No path that Linux opens in one call has more than 2,048
-    /// directories.
+    /// Bounds of the search beneath the root. Cinder's own containers are three deep, `ab/cd/<backup>`; a container
+    /// that somebody named may be deeper. No path that Linux opens in one call has more than 2,048 directories.
     private static let mostLevels = 64
     private static let mostDirectories = 1_000_000
-    /// Sentences of one kind that are said.
+    /// Most sentences of one kind in a report.
     private static let mostSentences = 10
 
     package init(_ path: String) throws(RepositoryError) {
@@ -33,11 +32,11 @@ package final class CinderDirectory: Sendable {
         let directory: String
         var hasMetadata = false
         var hasHashes = false
-        /// Files with an object's name, and the highest number among them: their names being all different, they are 1 to
-        /// `objects` when both are the same.
+        /// Files with an object's name, and the highest number among them: their names being all different, they are 1
+        /// to `objects` when both are the same.
         var objects = 0
         var highest = 0
-        /// A file that cannot be of a backup as Cinder writes it, with what is wrong.
+        /// A file that Cinder does not write in a backup, with the reason.
         var odd: String?
 
         func path(_ name: String) -> String { directory == "." ? name : "\(directory)/\(name)" }
@@ -45,7 +44,7 @@ package final class CinderDirectory: Sendable {
 
     struct Scan: Sendable {
         var listings: [Listing] = []
-        /// Directories that were not looked into, as sentences: what could not be read, and links.
+        /// Directories that were not searched, as sentences: unreadable ones, and links.
         var unread: [String] = []
         fileprivate var skipped = 0
 
@@ -81,7 +80,7 @@ package final class CinderDirectory: Sendable {
         return scan
     }
 
-    /// Takes the backups of one directory; the directories in it.
+    /// Adds the backups of one directory. Returns the directories in it.
     private func list(_ directory: String, level: Int, into scan: inout Scan) throws(RepositoryError) -> [String] {
         let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
         guard descriptor >= 0, let stream = fdopendir(descriptor) else {
@@ -221,7 +220,7 @@ final class CinderFile: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Up to as many bytes as `buffer` has room for; 0 at the end.
+    /// Reads up to as many bytes as `buffer` has room for. Returns 0 at the end.
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) -> Int {
         while true {
             let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(clamping: offset))
@@ -231,7 +230,7 @@ final class CinderFile: Sendable {
         }
     }
 
-    /// All of it.
+    /// Reads the whole file.
     func contents(limit: Int) throws(RepositoryError) -> [UInt8] {
         guard size <= UInt64(limit) else {
             throw RepositoryError(.refused, "\(path) has \(size) bytes; more than \(limit) are not read")

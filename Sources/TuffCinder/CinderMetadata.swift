@@ -2,7 +2,7 @@ import FoundationEssentials
 import TuffModel
 import TuffRepository
 
-/// How an object is compressed.
+/// The compression of an object.
 enum CinderCompression: UInt8, Sendable {
     case none
     /// A zlib stream (RFC 1950). Cinder calls it `zlib` and `gzip` alike; it never writes a gzip file.
@@ -23,12 +23,12 @@ enum CinderCompression: UInt8, Sendable {
     }
 }
 
-/// What the metadata says of one object. Its number is its place in the list, from 1.
+/// The entry of one object in the metadata. Its number is its place in the list, from 1.
 struct CinderObject: Sendable {
     /// Bytes of the volume.
     let range: Range<UInt64>
     let compression: CinderCompression
-    /// Of the uncompressed bytes.
+    /// Digest of the uncompressed bytes.
     let md5: MD5Text
 }
 
@@ -54,43 +54,43 @@ struct MD5Text: Hashable, Sendable {
     }
 }
 
-/// What is used of a `_metadata` file, version 1.0.0. Of the volume's own record in it, which has its CHAP secret in clear
-/// (`provider_auth`), nothing but size and name is ever looked at, and no error quotes it.
+/// The part of a `_metadata` file, version 1.0.0, that Tuff uses. The volume's own record in it has the CHAP secret in
+/// clear (`provider_auth`): of that record size and name alone are decoded, and no error quotes it.
 struct CinderMetadata: Sendable {
     let backup: CinderID
     let volume: CinderID
     /// Nil in a full backup.
     let parent: CinderID?
-    /// What the user called the backup; empty for nothing.
+    /// The user's name for the backup; empty: none.
     let name: String
     let volumeName: String
-    /// As RFC 3339 where Cinder's form was understood, else as it stands there.
+    /// Time of the backup: RFC 3339 where Cinder's form was understood, else Cinder's own text.
     let created: String
-    /// Of the volume at the time of the backup, bytes.
+    /// Size of the volume at the time of the backup, in bytes.
     let size: UInt64?
-    /// Why size and name of the volume are not known, where its record is of a version that nobody here knows.
+    /// The reason why size and name of the volume are unknown, where its record has a version that Tuff does not know.
     let doubt: String?
-    /// In the order of their numbers and of their offsets, without overlaps.
+    /// The objects, in the order of their numbers and of their offsets, without overlaps.
     private(set) var objects: [CinderObject]
-    /// How many there are, bytes in them uncompressed (no more than 2⁶³, since they do not overlap), where the last one
-    /// ends, and the first that does not begin where the one before it ends.
+    /// Number of objects; bytes in them, uncompressed (no more than 2⁶³, since they do not overlap); end of the last
+    /// one; and the first gap between two of them.
     let count: Int
     let own: UInt64
     let end: UInt64
     let firstGap: Gap?
 
     struct Gap: Sendable {
-        /// What is missing begins here.
+        /// Offset of the first missing byte.
         let offset: UInt64
-        /// The object behind it, from 1.
+        /// Number of the object behind the gap, from 1.
         let object: Int
     }
 
-    /// The largest file that is read, in bytes. With some 280 bytes an object it has 960,000: of a TiB every 35th block of
-    /// 32 KiB changed alone. Decoding it takes five times as much memory, once for each backup of a chain.
+    /// The largest file that is read, in bytes. With some 280 bytes an object it has 960,000: of a TiB every 35th block
+    /// of 32 KiB changed alone. Decoding it takes five times as much memory, once for each backup of a chain.
     static let limit = 256 << 20
 
-    /// What is left when only the sums of the objects are of interest, which is much less.
+    /// The metadata without its list of objects, for callers that need the sums only. It is much smaller.
     func withoutObjects() -> CinderMetadata {
         var copy = self
         copy.objects = []
@@ -191,7 +191,7 @@ struct CinderMetadata: Sendable {
         do {
             return try JSONDecoder().decode(RawVolume.self, from: Data(text.utf8))
         } catch {
-            // Nothing of it, nor where it is wrong: the secret is in it.
+            // The sentence quotes nothing of the record and names no place in it: the secret is in it.
             throw Unfit("the volume's own record in it (volume_meta) is not what Cinder writes")
         }
     }
@@ -217,14 +217,14 @@ struct CinderMetadata: Sendable {
     }
 }
 
-/// Why a file is not what Cinder writes, without the file's name.
+/// The reason why a file is not Cinder's metadata, without the file's name.
 private struct Unfit: Error {
     let reason: String
 
     init(_ reason: String) { self.reason = reason }
 }
 
-/// The file as it stands there.
+/// The file, decoded as it is.
 private struct RawMetadata: Decodable {
     struct Entry {
         let name: String

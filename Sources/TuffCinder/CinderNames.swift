@@ -25,7 +25,7 @@ package struct CinderID: Hashable, Comparable, Sendable, CustomStringConvertible
     }
 }
 
-/// What all files of one backup begin with: `volume_<volume>_<UTC yyyymmddHHMMSS>_backup_<backup>`
+/// The beginning of the names of all files of one backup: `volume_<volume>_<UTC yyyymmddHHMMSS>_backup_<backup>`
 /// (cinder/backup/drivers/posix.py, `_generate_object_name_prefix`).
 struct CinderPrefix: Hashable, Sendable {
     let text: String
@@ -62,7 +62,7 @@ struct CinderPrefix: Hashable, Sendable {
         return "-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
     }
 
-    /// The number in what follows the prefix in an object's name.
+    /// The number in the part of an object's name that follows the prefix.
     static func number(_ rest: Substring) -> Int? {
         guard rest.utf8.first == UInt8(ascii: "-"), let number = Int(rest.dropFirst()), number > 0,
             suffix(number) == rest

@@ -3,16 +3,16 @@ import Glibc
 import Synchronization
 package import TuffRepository
 
-/// Writes the volume of a backup of Cinder's somewhere.
+/// Restores the volume of a backup of Cinder's into a target.
 ///
 /// Every object is decompressed in pieces, written where it belongs, and proven by length and digest at its end; layers
-/// go one after another, oldest first. What is zero in a later layer is written over what an earlier one had there, which
-/// Cinder's own restore into a new volume leaves. At the end all of it is read back and compared with the newest
+/// go one after another, oldest first. Zeros of a later layer are written over the bytes of an earlier one, which
+/// Cinder's own restore into a new volume leaves there. At the end all of it is read back and compared with the newest
 /// backup's list of digests, since offsets and parents have no checksum of their own.
 package struct CinderRestore: Sendable {
-    /// Bytes in one go.
+    /// Bytes that are read and written at a time.
     static let piece = 1 << 20
-    /// What is compared, and left alone where it is there already.
+    /// Bytes of a block. Blocks are compared with the target, and equal ones are not written.
     static let block = 64 << 10
 
     private let chain: CinderChain
@@ -28,9 +28,9 @@ package struct CinderRestore: Sendable {
         self.progress = progress
     }
 
-    /// What came of it.
+    /// Result of a restore.
     package struct Outcome: Hashable, Sendable {
-        /// Bytes that were written; the rest was there already.
+        /// Bytes that were written; all others had their value already.
         package var written: UInt64
         /// Bytes from the begin that Cinder's list of digests proves.
         package var proven: UInt64
@@ -69,13 +69,13 @@ package struct CinderRestore: Sendable {
         return overflow ? .max : sum
     }
 
-    /// Compares the result with what Cinder says it read; the bytes that it says something of.
+    /// Compares the result with Cinder's list of digests. Returns the number of bytes that the list covers.
     private func prove() throws(RepositoryError) -> UInt64 {
         let list = try DigestList(chain.newest.listing, in: chain.directory)
         var room: [UInt8] = []
         var zero: SHA256.Digest?
         let extent = try list.read { offset, length, digest throws(RepositoryError) in
-            // Said below, once the list has been read to its end.
+            // Reported below, once the list has been read to its end.
             guard offset < chain.covered else { return }
             let count = Int(min(length, chain.covered - offset))
             if room.count != count { room = [UInt8](repeating: 0, count: count) }
@@ -124,15 +124,15 @@ package struct CinderRestore: Sendable {
     }
 }
 
-/// One thread's buffers, and the way into the target.
+/// The buffers of one thread, and its access to the target.
 private final class PieceWriter {
-    /// What is to be written.
+    /// Bytes that are to be written.
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: CinderRestore.piece, alignment: 4_096)
     private(set) var written: UInt64 = 0
 
     private let target: any BlockTarget
     private let isBlank: Bool
-    /// What is there; zeros in a blank target.
+    /// Bytes that the target has now; zeros in a blank target.
     private let there = UnsafeMutableRawBufferPointer.allocate(byteCount: CinderRestore.piece, alignment: 4_096)
 
     init(_ target: any BlockTarget, isBlank: Bool) {
@@ -146,7 +146,7 @@ private final class PieceWriter {
         there.deallocate()
     }
 
-    /// Writes the first `count` of `bytes`, but only blocks that differ from what is there, neighbours in one go.
+    /// Writes the first `count` of `bytes`, but only blocks that differ from the target's, neighbours in one call.
     func write(_ count: Int, at offset: UInt64) throws(RepositoryError) {
         if !isBlank { try target.read(at: offset, into: .init(rebasing: there[..<count])) }
         var differing: Range<Int>?

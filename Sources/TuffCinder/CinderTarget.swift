@@ -31,7 +31,8 @@ package final class NewFileTarget: BlockTarget {
         abandon()
     }
 
-    /// Removes what has no name yet. To be called where the program ends, which asks no object for its last words.
+    /// Removes the temporary file, unless the file has its name already. The program must call this before it exits,
+    /// since `deinit` does not run then.
     package func abandon() {
         if !isPlaced.load(ordering: .relaxed) { unlink(temporary) }
     }

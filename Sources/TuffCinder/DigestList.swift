@@ -5,8 +5,8 @@ import TuffRepository
 
 /// A `_sha256file`: the digest of every block of the whole volume at the time of a backup, incremental ones too.
 ///
-/// It is the only thing in a container that says where bytes belong and which backups make the volume: offsets and parents
-/// have no checksum. It has 2.4 GB for each TiB, so it is read in pieces.
+/// No other file of a container proves at which offset bytes belong and which backups make the volume: offsets and
+/// parents have no checksum. It has 2.4 GB for each TiB, so it is read in pieces.
 struct DigestList {
     private let file: CinderFile
     private let prefix: CinderPrefix
@@ -14,7 +14,7 @@ struct DigestList {
     /// Cinder's default is 32 KiB (`backup_posix_sha_block_size_bytes`).
     private static let largestBlock: UInt64 = 64 << 20
 
-    /// The fields that are looked at besides the digests.
+    /// The fields that are read besides the digests.
     private static let keys: Set = ["backup_id", "chunk_size", "version", "volume_id"]
 
     init(_ listing: CinderDirectory.Listing, in directory: CinderDirectory) throws(RepositoryError) {
@@ -22,7 +22,7 @@ struct DigestList {
         file = try directory.open(listing.path(listing.prefix.hashes))
     }
 
-    /// What is known once the list is read.
+    /// Facts that are known once the list is read.
     struct Extent {
         let blocks: UInt64
         let block: UInt64
@@ -31,8 +31,8 @@ struct DigestList {
         var sizes: ClosedRange<UInt64> { (blocks - 1) * block + 1...blocks * block }
     }
 
-    /// Reads all of it. `body` gets each block's place in the volume, the length it has unless it is the last, and the
-    /// digest in hexadecimal.
+    /// Reads the whole list. `body` gets the offset of each block, its length unless it is the last, and its digest in
+    /// hexadecimal.
     func read(
         _ body: (_ offset: UInt64, _ length: UInt64, _ digest: [UInt8]) throws(RepositoryError) -> Void
     ) throws(RepositoryError) -> Extent {
@@ -48,7 +48,7 @@ struct DigestList {
             case (.openList, "sha256s") where extent == nil:
                 extent = try blocks(&tokens, length: scalars["chunk_size"], body)
             case (.text, _), (.literal, _):
-                // Others are not kept: a file may have any number of them.
+                // Other fields are not kept: a file may have any number of them.
                 if Self.keys.contains(key) { scalars[key] = tokens.bytes }
             default: throw unfit("has an unexpected \(PrintedText.quoted(key))")
             }
@@ -113,14 +113,14 @@ struct DigestList {
 struct JSONTokens {
     enum Token {
         case openMap, closeMap, openList, closeList, colon, comma
-        /// A string; `bytes` is what stands between the quotes.
+        /// A string; `bytes` is the text between the quotes.
         case text
-        /// A number, `true`, `false` or `null`; it stands in `bytes`.
+        /// A number, `true`, `false` or `null`; `bytes` is its text.
         case literal
         case end
     }
 
-    /// Of the last text or literal.
+    /// Bytes of the last string or literal.
     private(set) var bytes: [UInt8] = []
 
     /// More than the longest text of Cinder's database columns (255 characters) with each written as an escape.

@@ -27,7 +27,7 @@ final class ObjectStream {
     private let object: CinderObject
     private let decoder: (any PieceDecoder)?
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: inputRoom, alignment: 4_096)
-    /// What of `room` is not decompressed yet.
+    /// The part of `room` that is not decompressed yet.
     private var pending = 0..<0
     private var readOffset: UInt64 = 0
     private var produced: UInt64 = 0
@@ -85,7 +85,7 @@ final class ObjectStream {
         }
     }
 
-    /// Produces something, or comes to the end.
+    /// Decompresses until there is output, or the end of the stream.
     private func step(into output: UnsafeMutableRawBufferPointer) throws(RepositoryError) -> DecodingStep {
         guard !ended else { return DecodingStep(consumed: 0, produced: 0, ended: true) }
         guard let decoder else {
@@ -118,7 +118,7 @@ final class ObjectStream {
     private func damaged(_ what: String) -> RepositoryError { RepositoryError(.damaged, "\(file.path) \(what)") }
 }
 
-/// RFC 1950.
+/// Decompresses zlib streams (RFC 1950).
 private final class ZlibDecoder: PieceDecoder {
     // zlib keeps the address of its state.
     private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
@@ -181,7 +181,7 @@ private final class Bzip2Decoder: PieceDecoder {
     }
 }
 
-/// RFC 8878.
+/// Decompresses Zstandard frames (RFC 8878).
 private final class ZstdDecoder: PieceDecoder {
     /// Windows of up to 8 MiB, which the RFC wants every decoder to have; Cinder's own are 2 MiB.
     private static let windowLog: Int32 = 23

@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What a set of documents says.
+/// Result of loading a set of documents.
 package struct LoadResult: Sendable {
     /// Nil when any diagnostic is an error: a set with an error is never applied, not even in part.
     package var state: DesiredState?
@@ -14,8 +14,8 @@ package struct LoadResult: Sendable {
 package enum ConfigLoader {
     /// Everything the documents of all `sources` declare, or everything that is wrong with them, in one run.
     ///
-    /// - Parameter earlier: what reading the sources found. Where that lost a file, nothing is called missing that may be
-    ///   declared there.
+    /// - Parameter earlier: diagnostics of reading the sources. Where they report a file as unread, nothing is called
+    ///   missing that may be declared there.
     package static func load(_ sources: [ConfigSource], earlier: [Diagnostic] = []) -> LoadResult {
         var set = DocumentSet()
         if earlier.contains(where: { $0.severity == .error }) { set.unread.addAnything() }
@@ -34,7 +34,7 @@ package enum ConfigLoader {
 /// The documents of a set as far as they could be read, before anything is said about how they fit together.
 struct DocumentSet {
     private(set) var state = DesiredState()
-    /// What was found out about each file, by path.
+    /// Reports on the files, by path.
     private(set) var reports: [String: FileReport] = [:]
     private(set) var documents = 0
     /// Every resource whose document was found, with its place, also where its spec is wrong.
@@ -43,7 +43,7 @@ struct DocumentSet {
     private(set) var order: [Kind: [String]] = [:]
     /// Fields that name other resources, in the order in which they were read.
     private(set) var references: [Reference] = []
-    /// A missing document may be declared in what could not be read.
+    /// Parts of the set that could not be read; a missing document may be declared there.
     var unread = UnreadParts()
 
     mutating func read(_ source: ConfigSource) {

@@ -7,14 +7,14 @@ extension ConfigLoader {
     ///
     /// In a directory, files named `*.yaml` and `*.yml` are read in the order of their paths; names that begin with a
     /// dot are skipped. A link is followed to a file of the same tree only, as a mounted ConfigMap has them; one that
-    /// leads out of the tree, or to something hidden in it, is an error. Nothing of what a link leads to is shown. A
-    /// link to a directory is never followed, and never passed over without a word. A file reached twice is read once. What cannot be read is an
-    /// error, so that a set is never smaller than its author meant.
+    /// leads out of the tree, or to something hidden in it, is an error. No message quotes a file that a link leads to.
+    /// A link to a directory is never followed, and each one is reported. A file reached twice is read once. An
+    /// unreadable file is an error, so that a set is never smaller than its author meant.
     ///
     /// - Parameters:
-    ///   - pruning: what no document declares is about to be removed, so that a directory which is not read is an error
-    ///     rather than a warning.
-    ///   - secrets: directories and files in which secrets are and no documents; one that is met is an error.
+    ///   - pruning: objects without a document are about to be removed, so that a directory which is not read is an
+    ///     error rather than a warning.
+    ///   - secrets: directories and files that hold secrets and no documents; meeting one is an error.
     package static func read(
         paths: [String], pruning: Bool = false, secrets: [String] = []
     ) -> (sources: [ConfigSource], diagnostics: [Diagnostic]) {
@@ -34,7 +34,7 @@ private struct ConfigReader {
             inode = status.st_ino
         }
 
-        /// Of what a path leads to, through links; nil where nothing is there.
+        /// The identity of the file that a path leads to, through links; nil: there is none.
         init?(following path: String) {
             var status = stat()
             guard stat(path, &status) == 0 else { return nil }
@@ -46,11 +46,11 @@ private struct ConfigReader {
     /// that nothing exchanged meanwhile leads elsewhere.
     private struct Folder {
         var descriptor: CInt
-        /// As messages name it.
+        /// The path that messages show.
         var path: String
-        /// The directory that -f named.
+        /// The directory that `-f` named.
         var root: CInt
-        /// Its place beneath that; empty: itself.
+        /// Path of this directory relative to `root`; empty: it is `root` itself.
         var place: String
         var depth: Int
 
@@ -65,7 +65,7 @@ private struct ConfigReader {
     private static let careful = O_RDONLY | O_NONBLOCK | O_NOCTTY
 
     private let pruning: Bool
-    /// Where secrets are, whatever it is called here.
+    /// Directories and files that hold secrets, by identity, since they may have several names.
     private let secrets: Set<FileID>
     private(set) var sources: [ConfigSource] = []
     private(set) var diagnostics: [Diagnostic] = []
@@ -129,7 +129,7 @@ private struct ConfigReader {
         }
     }
 
-    /// Nil with errno set where not all of them could be read.
+    /// Nil with errno set where not all names could be read.
     private static func names(in descriptor: CInt) -> [String]? {
         let copy = tuff_open_at(descriptor, ".", O_RDONLY | O_DIRECTORY, 0)
         guard copy >= 0 else { return nil }
@@ -215,7 +215,7 @@ private struct ConfigReader {
         guard fstat(descriptor, &status) == 0, FileID(status) == FileID(expected) else {
             return refuse(folder.path(of: name), "was exchanged while it was read")
         }
-        // Whoever may lay links may not read all that this user may.
+        // A person who may make links here need not be allowed to read all that this user may.
         readOpened(descriptor, shownAs: folder.path(of: name), isQuotable: false)
     }
 

@@ -5,8 +5,8 @@ extension ConfigLoader {
     ///
     /// - Parameters:
     ///   - defaultNode: name of this host where the document gives none.
-    ///   - toleratesFormer: takes `allowedRoots`, which earlier versions had, with a warning and as they meant it. Otherwise
-    ///     it is an error with the `allow` to write in its place.
+    ///   - toleratesFormer: takes `allowedRoots`, which earlier versions had, with a warning and as they meant it.
+    ///     Otherwise it is an error with the `allow` to write in its place.
     package static func loadController(
         _ source: ConfigSource, defaultNode: String, toleratesFormer: Bool = false
     ) -> (config: ControllerConfig?, diagnostics: [Diagnostic]) {
@@ -102,7 +102,7 @@ private struct FormerRoots {
 }
 
 extension Reach {
-    /// As one line of YAML, with the lists that an old configuration had a part in.
+    /// The reach as one line of YAML, with the lists that a configuration with `allowedRoots` stood for.
     package var block: String {
         let lists = Sort.allCases.map { "\($0.rawValue): [\(self[$0].map(Self.flow).joined(separator: ", "))]" }
         return "allow: {\((lists + ["unwiped: \(unwiped)"]).joined(separator: ", "))}"

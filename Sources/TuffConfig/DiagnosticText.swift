@@ -41,7 +41,7 @@ package enum DiagnosticText {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// What would move the cursor, change colours or turn the direction of writing shows as U+FFFD.
+    /// Replaces characters that move the cursor, change colours or turn the direction of writing by U+FFFD.
     private static func clean(_ text: String) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {

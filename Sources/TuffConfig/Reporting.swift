@@ -1,6 +1,6 @@
 import TuffModel
 
-/// Collects what is to be said about one file.
+/// Collects the messages about one file.
 final class FileReport {
     let file: SourceFile
     private(set) var diagnostics: [Diagnostic] = []

@@ -1,6 +1,6 @@
 /// A disk as an image file holds it, read at any offset.
 ///
-/// The format is what a person declared and is never found out by looking: whoever writes to a disk of format raw could
+/// The format is declared by a person and never found out by probing: somebody who writes to a disk of format raw could
 /// otherwise make it look like qcow2, and name any file of the host as its backing file. A raw image that begins like
 /// qcow2 contradicts its declaration and is refused, though a disk of format raw may hold anything.
 package struct DiskImage<File: ImageFile> {

@@ -1,12 +1,12 @@
-/// In how much of a disk anything but zeros can be, found in tables alone and with bounded reading: what an empty volume gets
-/// at most. Blocks have the size in which volumes are filled.
+/// In how much of a disk anything but zeros can be, found in tables alone and with bounded reading: what an empty
+/// volume gets at most. Blocks have the size in which volumes are filled.
 package enum ImageContent {
     package static let block: UInt64 = 64 << 10
 }
 
 extension DiskImage {
-    /// Bytes in blocks of 64 KiB that may hold something, at most the disk's size. Nil: the format keeps no account of it (raw),
-    /// which is then the file system's to know.
+    /// Bytes in blocks of 64 KiB that may hold something, at most the disk's size. Nil: the format keeps no account of
+    /// it (raw), which is then the file system's to know.
     package mutating func content() throws(ImageError) -> UInt64? {
         guard let content = try qcow2?.content() else { return nil }
         return min(content, size)
@@ -14,8 +14,8 @@ extension DiskImage {
 }
 
 extension Qcow2Image {
-    /// Second tables are read up to this many bytes, and at least one; the disks of any further ones count as full. With
-    /// clusters of 64 KiB that is 32 GiB of a disk.
+    /// Second tables are read up to this many bytes, and at least one; the disks of any further ones count as full.
+    /// With clusters of 64 KiB that is 32 GiB of a disk.
     private static var tableLimit: UInt64 { 4 << 20 }
 
     mutating func content() throws(ImageError) -> UInt64 {

@@ -1,4 +1,4 @@
-/// The bytes of an image as they lie in its file. Whoever opens the file decides how; nothing here touches a host.
+/// The bytes of an image's file. The caller opens the file; nothing here touches a host.
 package protocol ImageFile {
     /// Length of the file in bytes. Nothing is read at or beyond it.
     var length: UInt64 { get }
@@ -10,16 +10,16 @@ package protocol ImageFile {
 /// Why an image, or a part of it, cannot be read.
 package struct ImageError: Error, Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
-        /// It is not what its declared format says, or contradicts itself.
+        /// The file does not have the declared format, or contradicts itself.
         case damaged
-        /// It asks for something that is not done here, such as a backing file.
+        /// The file needs a feature that is not supported, such as a backing file.
         case unsupported
         /// The file could not be read; the image may well be sound.
         case unreadable
     }
 
     package var kind: Kind
-    /// What follows the name of the image: `has a backing file; …`.
+    /// The part of a sentence that follows the image's name: `has a backing file; …`.
     package var sentence: String
 
     package init(_ kind: Kind, _ sentence: String) {

@@ -10,8 +10,8 @@ private enum Bits {
 
 /// The active disk of a qcow2 image (QEMU, docs/interop/qcow2.txt). Internal snapshots are passed over.
 ///
-/// No offset is followed and no length believed before it was compared with the file's length. What is kept in memory is
-/// bounded: 1 MiB of tables, and one compressed cluster with what it holds, at most 6 MiB.
+/// No offset is followed and no length believed before it was compared with the file's length. What is kept in memory
+/// is bounded: 1 MiB of tables, and one compressed cluster with what it holds, at most 6 MiB.
 package struct Qcow2Image<File: ImageFile> {
     package let header: Qcow2Header
     private let file: File
@@ -19,7 +19,7 @@ package struct Qcow2Image<File: ImageFile> {
     /// The compressed cluster that was read last, by its number in the disk.
     private var inflated: (cluster: UInt64, bytes: [UInt8])?
 
-    /// Where a cluster's bytes come from.
+    /// Source of a cluster's bytes.
     private enum Source: Hashable {
         case zeros
         case stored(offset: UInt64)

@@ -1,6 +1,6 @@
 import TuffModel
 
-/// When something runs: the five fields of crontab(5), minute, hour, day of the month, month, day of the week.
+/// A cron expression: the five fields of crontab(5), minute, hour, day of the month, month, day of the week.
 ///
 /// Each is a list of `*`, `n`, `a-b`, all with an optional `/step`; months and weekdays also by their English three
 /// letters. Days follow crontab(5): when neither day field begins with `*`, a day that matches *either* counts;
@@ -17,15 +17,16 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     /// Whether it takes every hour: it then runs by the time that passes, not by what clocks show. See `Occurrences`.
     let runsEveryHour: Bool
 
-    /// What is wrong with an expression, for the person who wrote it.
+    /// An error in an expression, for the person who wrote it.
     package struct Problem: Error, Hashable, CustomStringConvertible {
         /// Continues a sentence about the expression: "its minute '60' (character 1) is not within 0-59, …".
         package let description: String
-        /// Where in the text, in characters from 1.
+        /// Place of the error, in characters from 1.
         package let column: Int
     }
 
-    /// For JSON Schemas: all that `init` takes, and a little more (backward ranges, wrong names, dates that never come).
+    /// For JSON Schemas: all that `init` takes, and a little more (backward ranges, wrong names, dates that never
+    /// come).
     package static let pattern =
         "^(" + CronField.allCases.map(\.listPattern).joined(separator: " +") + "|"
         + names.keys.sorted().joined(separator: "|") + ")$"

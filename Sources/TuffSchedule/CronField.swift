@@ -2,7 +2,7 @@
 enum CronField: Int, CaseIterable {
     case minute, hour, dayOfMonth, month, weekday
 
-    /// What people call it.
+    /// The field's name for people.
     var name: String {
         switch self {
         case .minute: "minute"

@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// When an expression comes in a zone.
+/// The occurrences of an expression in a zone.
 ///
 /// Clocks that jump (crontab(5) of Debian has the same in mind, and leaves out changes of three hours and more):
 /// - An expression that leaves out hours of the day means times of day, and each of them comes exactly once. One that
@@ -9,7 +9,8 @@ package import TuffModel
 /// - An expression of every hour (`*`) means equal distances: it comes whenever clocks show one of its minutes, in both
 ///   passes of a repeated hour, and nothing is made up for a skipped one.
 ///
-/// Each search looks at days within the years 1 to 9999 and ends: what never comes is no `CronExpression`.
+/// Each search looks at days within the years 1 to 9999 and ends: an expression that never comes is no
+/// `CronExpression`.
 extension CronExpression {
     /// The first occurrence later than `instant`; nil only at the end of year 9999.
     package func next(after instant: Instant, in zone: ZoneRules) -> Instant? {
@@ -108,12 +109,12 @@ extension CronExpression {
     }
 }
 
-/// A stretch of one offset, and what its beginning does to times of day.
+/// A stretch of one offset, and the times of day that its beginning skips or repeats.
 private struct Stretch {
     let span: ZoneRules.Span
-    /// What clocks show for the first time in this stretch, or all that they show.
+    /// Local times of the stretch: those that clocks show for the first time in it, or all of them.
     let local: Range<Int64>
-    /// What clocks skip where it begins.
+    /// Local times that clocks skip where it begins.
     let skipped: Range<Int64>?
 
     init(_ span: ZoneRules.Span, in zone: ZoneRules, skipsAndRepeats: Bool) {

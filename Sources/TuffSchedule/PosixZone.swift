@@ -5,7 +5,7 @@ import TuffModel
 ///
 /// Offsets are kept in seconds ahead of UTC, the opposite of how they are written.
 struct PosixZone: Hashable, Sendable {
-    /// When within a year, by the clock that is then in force.
+    /// A moment of each year, by the clock that is then in force.
     struct Moment: Hashable, Sendable {
         enum Day: Hashable, Sendable {
             /// `Mm.w.d`: weekday `d` for the `w`-th time in the month, 5 for the last.
@@ -30,7 +30,8 @@ struct PosixZone: Hashable, Sendable {
     var standard: Int
     var daylight: Daylight?
 
-    /// Nil for what is no such rule. A second name without rules, which POSIX leaves to the system, is refused too.
+    /// Parses a rule; nil: `text` is none. A second name without rules, which POSIX leaves to the system, is refused
+    /// too.
     init?(_ bytes: [UInt8]) {
         var reader = Reader(bytes: bytes[...])
         guard reader.skipName(), let offset = reader.time(maximumHours: 24) else { return nil }

@@ -5,7 +5,8 @@ package struct RetentionPoint: Hashable, Sendable {
     /// Names it, and orders points of one second.
     package var id: String
     package var time: Instant
-    /// Whether data can be had from it. What cannot (an overflowed snapshot, a damaged point) fills no place.
+    /// Whether its data can be read. A point without (an overflowed snapshot, a damaged one) takes no place of a
+    /// bucket.
     package var isUsable: Bool
 
     package init(id: String, time: Instant, isUsable: Bool = true) {
@@ -15,12 +16,12 @@ package struct RetentionPoint: Hashable, Sendable {
     }
 }
 
-/// Which points stay and why: a `KeepRule` applied to the points of one policy and one volume.
+/// Choice of the points that stay, with the reasons: a `KeepRule` applied to the points of one policy and one volume.
 ///
 /// The rule is restic's (`restic forget`, internal/restic/snapshot_policy.go): from the newest point on, each bucket
-/// (hour, day, week from Monday, month, year, in the schedule's zone) keeps the newest point of as many different hours,
-/// days … that have points as it counts; empty ones do not count. A bucket that has places left also keeps the oldest
-/// point, so that history grows to its length instead of beginning anew. A point stays when any bucket keeps it.
+/// (hour, day, week from Monday, month, year, in the schedule's zone) keeps the newest point of as many different
+/// hours, days … that have points as it counts; empty ones do not count. A bucket that has places left also keeps the
+/// oldest point, so that history grows to its length instead of beginning anew. A point stays when any bucket keeps it.
 package struct Retention: Hashable, Sendable {
     package enum Bucket: String, CaseIterable, Hashable, Sendable {
         case last, hourly, daily, weekly, monthly, yearly
@@ -33,7 +34,7 @@ package struct Retention: Hashable, Sendable {
         case oldest(Bucket, place: Int)
         /// The rule has no count, or the clock is behind: everything stays.
         case everything
-        /// Not usable, but there is no newer one that is.
+        /// The point is not usable, but no newer one is usable either.
         case nothingBetter
 
         package var description: String {
@@ -94,7 +95,7 @@ extension Retention {
         var taken = 0
         var value: [Int]?
 
-        /// Those that a rule counts.
+        /// Counters of the buckets that a rule names.
         static func all(_ rule: KeepRule) -> [Counter] {
             let counts = [rule.last, rule.hourly, rule.daily, rule.weekly, rule.monthly, rule.yearly]
             return zip(Bucket.allCases, counts).compactMap { bucket, count in
@@ -102,7 +103,7 @@ extension Retention {
             }
         }
 
-        /// Why the next older point stays, nil when not because of this bucket.
+        /// The reason why the next older point stays; nil: this bucket does not keep it.
         mutating func take(index: Int, local: Int64, offset: Int, isOldest: Bool) -> Reason? {
             guard taken < count else { return nil }
             let mine = Self.value(of: bucket, index: index, local: local, offset: offset)
@@ -113,7 +114,7 @@ extension Retention {
             return isNew ? .bucket(bucket, place: taken) : .oldest(bucket, place: taken)
         }
 
-        /// What points of one hour, day, … have in common.
+        /// A value that all points of one hour, day, … share.
         private static func value(of bucket: Bucket, index: Int, local: Int64, offset: Int) -> [Int] {
             let second = Int((local % 86400 + 86400) % 86400)
             let day = (Int(local) - second) / 86400

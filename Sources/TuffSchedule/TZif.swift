@@ -1,4 +1,4 @@
-/// Why bytes are no time zone that can be used here. The sentence continues one about the file.
+/// The reason why bytes are no time zone that can be used here. Its sentence continues one about the file.
 package struct ZoneError: Error, Hashable, CustomStringConvertible {
     package let description: String
 }

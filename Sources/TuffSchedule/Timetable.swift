@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// When one thing runs: a schedule's occurrences in a zone, all later by one delay.
+/// Times of one job: a schedule's occurrences in a zone, all later by one delay.
 package struct Timetable: Hashable, Sendable {
     package let expression: CronExpression
     package let zone: ZoneRules
@@ -12,8 +12,8 @@ package struct Timetable: Hashable, Sendable {
         case due(occurrence: Instant, missedOthers: Bool)
         /// Nothing to do before `start`; nil at the end of year 9999.
         case waiting(occurrence: Instant?, start: Instant?)
-        /// The occurrence that ran last is still to come: the clock went back. Nothing runs until it is past that again,
-        /// which whoever waits for it wants to know.
+        /// The occurrence that ran last is still to come: the clock went back. Nothing runs until the clock is past
+        /// that occurrence again, which a person who waits for it is told.
         case clockWentBack(last: Instant)
     }
 
@@ -43,8 +43,8 @@ package struct Timetable: Hashable, Sendable {
         return TimeSpan(seconds: Int64(choices.multipliedFullWidth(by: hash).high))
     }
 
-    /// What to do at `now`. `last` is the occurrence that ran last, nil for none; nothing before `since`, when the
-    /// policy began, is made up.
+    /// Judges whether to run at `now`. `last` is the occurrence that ran last, nil for none. No occurrence before
+    /// `since`, when the policy began, is made up.
     ///
     /// Missed occurrences, however many, are made up by one run, at once and for the newest of them; earlier ones are
     /// gone. A run that failed is not noted as the last, so that it is due again; how often that is tried is not

@@ -16,14 +16,15 @@ package struct ZoneRules: Hashable, Sendable {
         var offset: Int
     }
 
-    /// What is asked and answered: from year 1 to year 9999. Within it no sum of an instant and an offset overflows.
+    /// Instants that can be asked for and returned: year 1 to year 9999. Within it no sum of an instant and an offset
+    /// overflows.
     static let horizon: Range<Int64> = -62_135_596_800..<253_402_300_800
 
     /// Offset before the first change.
     let firstOffset: Int
     /// Ascending, no two at one instant.
     let changes: [Change]
-    /// What goes on after the last change; nil: nothing changes any more.
+    /// The rule after the last change; nil: nothing changes any more.
     let rule: PosixZone?
 
     init(firstOffset: Int, changes: [Change] = [], rule: PosixZone? = nil) {

@@ -44,6 +44,46 @@ import TuffTestSupport
         #expect(explained.filter { $0.first?.isUppercase == true && !said.contains($0) }.sorted() == [])
     }
 
+    /// A page that names a file of this repository, or links to one, names a file that is there.
+    @Test func pagesNameFilesThatExist() throws {
+        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let pages =
+            ["README.md", "CONTRIBUTING.md"]
+            + (try FileManager.default.subpathsOfDirectory(atPath: "\(root)/docs"))
+            .filter { $0.hasSuffix(".md") }.map { "docs/\($0)" }
+        #expect(pages.contains("docs/architecture.md"))
+        var named = 0
+        for page in pages {
+            let text = TestFolder.text("\(root)/\(page)")
+            let folder = page.split(separator: "/").dropLast().map { "\($0)/" }.joined()
+            let linked = try names(in: text, after: "](", before: ")")
+                .compactMap { $0.split(separator: "#", omittingEmptySubsequences: false).first }
+                .filter { !$0.isEmpty && !$0.contains(":") }.map { folder + $0 }
+            let written = try ["Sources/", "Tests/", ".ci/", "bench/"].flatMap { top in
+                try names(in: text, after: "`\(top)", before: "`").map { top + $0 }
+            }
+            for path in linked + written where !path.contains(where: { " *<…".contains($0) }) {
+                #expect(FileManager.default.fileExists(atPath: "\(root)/\(path)"), "\(page) names \(path)")
+                named += 1
+            }
+        }
+        #expect(named > 50)
+    }
+
+    /// Each module has a row in docs/architecture.md, and each of its rooms is in it.
+    @Test func everyRoomIsInThePageOfArchitecture() throws {
+        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let rows = TestFolder.text("\(root)/docs/architecture.md").split(separator: "\n").filter { $0.hasPrefix("| `") }
+        let folders = try FileManager.default.subpathsOfDirectory(atPath: "\(root)/Sources")
+            .filter { $0.hasSuffix(".swift") }
+            .map { $0.split(separator: "/").dropLast().prefix(2).map(String.init) }
+        for folder in Set(folders) {
+            let row = rows.first { $0.split(separator: "|")[0].contains("`\(folder[0])`") }
+            #expect(row != nil, "\(folder[0]) has no row")
+            if folder.count > 1 { #expect(row?.contains("`\(folder[1])`") == true, "\(folder.joined(separator: "/"))") }
+        }
+    }
+
     private func names(in text: String, after opening: String, before closing: String) throws -> Set<String> {
         var found: Set<String> = []
         var rest = text[...]

@@ -1,13 +1,13 @@
 import TuffModel
 
-/// Where the decoder stands in one document, and what it found out.
+/// The decoder's position in one document, and the fields that it has met.
 final class Decoding {
     let report: FileReport
     /// The resource as messages call it: `Volume/db-data`, or its kind where the name cannot be used.
     let subject: String
     /// Dotted path of the value being decoded; empty at the document itself.
     private(set) var path = ""
-    /// Where the value being decoded is announced: its key, or itself in a list.
+    /// Place that messages about the present value point to: its key, or the value itself in a list.
     private(set) var place: Mark
     /// See `Declared.fields`: a scalar's own place, the place of the key for maps and lists.
     private(set) var fields: [String: SourceLocation] = [:]
@@ -99,6 +99,6 @@ struct ReservedWord: Sendable {
     var name: String
     var sentence: String
     var help: String?
-    /// Its value may be a secret, which no message repeats.
+    /// The value may be a secret; no message repeats it.
     var isSecret = false
 }

@@ -1,4 +1,4 @@
-/// One part of an object: a field, or a set of fields of which exactly one is written. `Value` is what it contributes.
+/// One part of an object: a field, or a set of fields of which exactly one is written. It yields a `Value`.
 struct Field<Value: Sendable>: Sendable {
     let entries: [Entry]
     /// Nil when something is wrong and was reported.
@@ -48,7 +48,7 @@ func defaulted<Value>(_ name: String, _ shape: Shape<Value>, _ text: String, _ d
     }
 }
 
-/// The same field, whose failure (already reported) leaves a gap instead of losing the whole object.
+/// The same field as an optional one: its failure, which was reported, leaves a gap instead of losing the whole object.
 func attempted<Value>(_ field: Field<Value>) -> Field<Value?> {
     Field(entries: field.entries) { entries, decoding in .some(field.read(entries, decoding)) }
 }

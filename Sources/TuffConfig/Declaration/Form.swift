@@ -1,4 +1,4 @@
-/// What a value may be, as data: what the JSON Schema and the table of a spec page are written from.
+/// The values that a shape takes, as data. The JSON Schema and the table of a spec page are written from it.
 ///
 /// A form is never written by hand: every `Shape` carries the form of exactly what it decodes.
 indirect enum Form: Sendable {
@@ -12,7 +12,7 @@ struct ScalarForm: Sendable {
     enum Kind: String, Sendable { case string, integer, number, boolean }
 
     var kind: Kind
-    /// What a person calls it, with an example: `a size such as 20Gi`.
+    /// A name for people, with an example: `a size such as 20Gi`.
     var noun: String
     /// Regular expression in the common part of ECMA 262 and Python, for the schema; the decoder parses.
     var pattern: String?
@@ -36,7 +36,7 @@ struct Entry: Sendable {
     enum Presence: Sendable {
         case required
         case optional
-        /// As it would be written.
+        /// The default, as a document would write it.
         case defaulted(String)
         /// One of a set of which exactly one is written.
         case choice

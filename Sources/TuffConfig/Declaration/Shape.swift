@@ -15,10 +15,10 @@ extension Shape {
     /// A text that `parse` understands.
     ///
     /// - Parameters:
-    ///   - noun: what a person calls it, with an example: `a size such as 20Gi`.
+    ///   - noun: a name for people, with an example: `a size such as 20Gi`.
     ///   - rule: name of the rule that other texts break.
     ///   - pattern: at least the texts that `parse` takes; exactly those where a regular expression can say so.
-    ///   - advice: what to do about a text that was refused.
+    ///   - advice: a sentence that helps with a text that was refused.
     static func text(
         _ noun: String, rule: String, pattern: String?, maximumLength: Int? = nil,
         advice: @escaping @Sendable (String) -> String? = { _ in nil },
@@ -38,7 +38,7 @@ extension Shape {
         }
     }
 
-    /// What to do about a number or truth value that stands where a text must.
+    /// Advice on a number or truth value that stands where a text must.
     private static func help(
         _ node: Node, _ parse: (String) -> Value?, _ advice: (String) -> String?
     ) -> String? {

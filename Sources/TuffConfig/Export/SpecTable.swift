@@ -12,7 +12,7 @@ package enum SpecTable {
     /// Markdown rows for all fields of `kind`, beneath `spec`.
     package static func table(for kind: Kind) -> String { table(KindDeclaration.of(kind).form) }
 
-    /// The same for the controller's configuration.
+    /// The table of the controller's configuration.
     package static func controllerTable() -> String { table(Shape.controllerDocument.form) }
 
     /// `page` with what stands between the markers replaced by `table`; nil without markers.

@@ -63,7 +63,7 @@ extension Shape where Value == SecretReference {
         required("file", .path, "A file beneath one of the controller's `allow.secrets`, readable by root only."),
         reserved: ReservedWord.inlineSecrets, build: SecretReference.init(file:))
 
-    /// Whoever writes anything but a map here may have written the secret itself.
+    /// A reference to a secret. Anything but a map here may be the secret itself, so no message repeats it.
     static let secretReference = Self(form: plainReference.form) { node, decoding in
         if case .mapping = node.content { return plainReference.decode(node, decoding) }
         decoding.report.conceal(node.mark)

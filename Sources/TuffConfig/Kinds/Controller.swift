@@ -74,7 +74,7 @@ extension Shape where Value == GuardLimits {
 }
 
 extension Shape where Value == Document<ControllerSpec> {
-    /// It names no resource, so that its metadata may be left out.
+    /// The document of the controller's configuration. It names no resource, so its metadata may be left out.
     static let controllerDocument = object(
         attempted(required("apiVersion", Shape<String>.constant(APIVersion.current), "Always `tuff.dev/v1`.")),
         attempted(required("kind", Shape<String>.constant(ControllerSpec.kind), "Always `Controller`.")),

@@ -1,6 +1,6 @@
 import TuffModel
 
-/// One kind's document: its form, and how one is read.
+/// The declaration of one kind: the form of its documents, and a function that reads one.
 struct KindDeclaration: Sendable {
     /// A document whose name could be read.
     struct Reading {

@@ -138,7 +138,7 @@ extension Shape where Value == String {
         pattern: "^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", maximumLength: 253
     ) { Characters.alphanumeric.boundsAll(Substring($0), inner: "-.:") ? $0 : nil }
 
-    /// One mount option: commas would smuggle in more.
+    /// One mount option. Commas are refused, since they would add further options.
     static let mountOption = text(
         "a mount option such as vers=4.2", rule: "invalid-mount-option", pattern: "^[A-Za-z0-9][A-Za-z0-9_=.:/@%+-]*$",
         maximumLength: 255
@@ -231,7 +231,7 @@ extension Shape where Value == ByteCount {
         }
     }
 
-    /// What people write who mean a quantity: `20GB`, `20 GiB`, `20g`.
+    /// A correction of texts that people write for a quantity: `20GB`, `20 GiB`, `20g`.
     private static func correction(_ text: String) -> String? {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
@@ -246,7 +246,7 @@ extension Shape where Value == ByteCount {
 
 extension Shape where Value == Percentage {
     static let share = share(0...100, pattern: "^0*(100|[0-9]{1,2})%$")
-    /// Where nothing would be a mistake.
+    /// A share of at least 1 %, for fields in which 0 % would be a mistake.
     static let positiveShare = share(1...100, pattern: "^0*(100|[1-9][0-9]?)%$")
 
     private static func share(_ range: ClosedRange<Int>, pattern: String) -> Self {

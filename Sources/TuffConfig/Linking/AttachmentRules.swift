@@ -67,7 +67,8 @@ extension Linker {
         }
     }
 
-    /// Each volume has its own target, and kernels without a per-ACL `authentication` attribute know it for a whole target.
+    /// Each volume has its own target, and kernels without a per-ACL `authentication` attribute know it for a whole
+    /// target.
     private func checkAuthentication(_ attachments: [Declared<AttachmentSpec>]) {
         guard let secured = attachments.first(where: { $0.spec.chap != nil }) else { return }
         for attachment in attachments where attachment.spec.chap == nil {

@@ -1,8 +1,8 @@
 import TuffModel
 
-/// What must hold between documents, and within one beyond what a single field can say.
+/// Rules between documents, and rules within one document that no single field can express.
 ///
-/// Each rule looks at what could be decoded and says nothing about the rest, which has its own errors already.
+/// Each rule looks at the resources that could be decoded. The rest has its own errors already.
 struct Linker {
     let documents: DocumentSet
     let state: DesiredState
@@ -62,7 +62,7 @@ struct Linker {
 
     // MARK: References
 
-    /// Guessing compares with every name, which only a person's typing errors are worth.
+    /// Most suggestions in one run. Each compares with every name, which is worth it for a person's typing errors only.
     private static let guesses = 50
 
     private func checkReferences() {
@@ -73,9 +73,9 @@ struct Linker {
 
         for reference in documents.references where documents.known[reference.target] == nil {
             let target = reference.target
-            // Only the host knows what policies took.
+            // Only the host knows the snapshots that policies took.
             if target.kind == .snapshot, PolicySnapshotName.isOne(target.name) { continue }
-            // The set is refused already for what could not be read; this may be declared there.
+            // The set is refused already for its unreadable parts, and this resource may be declared there.
             if documents.unread.mayDeclare(target.name) { continue }
             var help: String?
             if guessesLeft > 0 {

@@ -73,7 +73,7 @@ extension Linker {
     }
 }
 
-/// What two pools cannot share.
+/// Storage that two pools cannot share.
 private struct Home: Hashable {
     var node: String?
     var backend: StorageBackend

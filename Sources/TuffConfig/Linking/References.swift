@@ -33,8 +33,8 @@ enum ReferenceField {
         ],
     ]
 
-    /// The references of the document `root` of a kind, as far as they can be made out: what is no name has its own
-    /// error.
+    /// The references of the document `root` of a kind, as far as they can be read: a value that is no name has an
+    /// error of its own.
     static func references(_ kind: Kind, _ root: Node, _ subject: String, _ report: FileReport) -> [Reference] {
         (fields[kind] ?? []).flatMap { field -> [Reference] in
             let node = field.path.split(separator: ".").reduce(root as Node?) { $0?[String($1)] }
@@ -58,21 +58,22 @@ enum ReferenceField {
     }
 }
 
-/// The parts of a set that could not be read, and what they may declare: a reference to that is not called dangling.
+/// The parts of a set that could not be read, and the names that they may declare. A reference to one of these is not
+/// called dangling.
 struct UnreadParts {
-    /// Nothing is known of some part, which may declare anything.
+    /// Some part is unknown altogether and may declare anything.
     private var isOpen = false
-    /// Words that stand in what could not be understood.
+    /// Words in the parts that could not be understood.
     private var words: Set<String> = []
 
     var isEmpty: Bool { !isOpen && words.isEmpty }
 
     func mayDeclare(_ name: String) -> Bool { isOpen || words.contains(name) }
 
-    /// Something that was not read at all.
+    /// Adds a part that was not read at all.
     mutating func addAnything() { isOpen = true }
 
-    /// Lines that are no YAML. Whatever they declare has its name among their words.
+    /// Adds lines that are no YAML. A resource that they declare has its name among their words.
     mutating func add(_ text: some Sequence<UInt8>) {
         var word: [UInt8] = []
         func end() { if (1...63).contains(word.count) { words.insert(String(decoding: word, as: UTF8.self)) } }
@@ -87,7 +88,7 @@ struct UnreadParts {
         end()
     }
 
-    /// A document that is YAML and no resource whose name is known: any text in it may be its name.
+    /// Adds a document that is YAML and has no known name: any text in it may be the name.
     mutating func add(_ node: Node) {
         switch node.content {
         case .scalar(let scalar): words.insert(scalar.text)

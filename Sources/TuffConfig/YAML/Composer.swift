@@ -1,14 +1,15 @@
-/// Builds the documents of one file, one after another, from libyaml's events, and refuses what Tuff's YAML has not:
-/// aliases, merge keys, tags beyond the core schema, keys that are no texts, duplicate keys, and anything over `Limits`.
+/// Builds the documents of one file, one after another, from libyaml's events, and refuses everything that Tuff's YAML
+/// leaves out: aliases, merge keys, tags beyond the core schema, keys that are no texts, duplicate keys, and anything
+/// over `Limits`.
 ///
-/// What can be stepped over is reported and marked as refused, so that one run finds everything. After a syntax error
-/// the rest of that document cannot be understood; reading goes on at the next line that begins a document.
+/// A part that can be stepped over is reported and marked as refused, so that one run finds all errors. After a syntax
+/// error the rest of that document cannot be understood; reading goes on at the next line that begins a document.
 struct Composer {
     private let report: FileReport
     private var file: SourceFile { report.file }
-    /// Documents met that hold something.
+    /// Number of documents that are not empty.
     private(set) var documents = 0
-    /// All of them.
+    /// Number of all documents.
     private(set) var met = 0
     /// Lines that could not be read.
     private(set) var unread: [Range<Int>] = []
@@ -75,7 +76,7 @@ private struct DocumentRun: ~Copyable {
         var mark: Mark
     }
 
-    /// Where a node stands.
+    /// The surroundings of a node.
     private struct Context {
         var depth = 1
         /// Column of the innermost block map or list, counting from 0.
@@ -90,13 +91,13 @@ private struct DocumentRun: ~Copyable {
     }
 
     private let report: FileReport
-    /// Where the bytes given begin in the file.
+    /// Offset of the given bytes in the file.
     private let firstByte: Int
     private var events: EventReader
     private var strict: StrictCheck
     private var nodes = 0
     private(set) var documents: Int
-    /// Those of this run that hold something.
+    /// Number of documents of this run that are not empty.
     private(set) var filled = 0
     /// Line where the last document began.
     private(set) var documentLine = 0
@@ -111,7 +112,8 @@ private struct DocumentRun: ~Copyable {
         strict = StrictCheck(bytes)
     }
 
-    /// Where reading failed, nil at the end of the text.
+    /// Calls `body` with each document.
+    /// - Returns: the place where reading failed; nil: the end of the text was reached.
     mutating func forEachDocument(_ body: (Node) -> Void) -> Mark? {
         do throws(Abandoned) {
             while true {
@@ -135,7 +137,7 @@ private struct DocumentRun: ~Copyable {
                 }
             }
         } catch {
-            // What could not be understood is something all the same.
+            // A document that could not be understood is not empty either.
             filled += 1
             return error.mark
         }

@@ -1,13 +1,13 @@
 import TuffModel
 
-/// What must hold of a file's bytes before a YAML parser sees them.
+/// Rules for a file's bytes, checked before a YAML parser sees them.
 enum Encoding {
     static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
 
     struct Problem {
         var rule: String
         var message: String
-        /// Byte where it stands.
+        /// Offset of the first bad byte.
         var offset: Int
         var help: String
     }

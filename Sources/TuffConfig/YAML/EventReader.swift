@@ -27,12 +27,12 @@ struct YAMLEvent {
     /// First and following character, counted from where reading began.
     var start: Int
     var end: Int
-    /// Column of what it is about, without anchor and tag, counted from 0.
+    /// Column of the node itself, behind anchor and tag, counted from 0.
     var column: Int
     var anchor: String?
 }
 
-/// Why libyaml stopped.
+/// The reason why libyaml stopped.
 struct YAMLSyntaxError: Error {
     var message: String
     var mark: Mark

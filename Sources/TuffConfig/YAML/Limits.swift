@@ -1,4 +1,4 @@
-/// How much input is looked at before it is refused. Configuration written by people stays far below every one of these.
+/// Limits of the input. Configuration written by people stays far below every one of them.
 package enum Limits {
     /// Bytes of one file.
     package static let fileBytes = 1 << 20

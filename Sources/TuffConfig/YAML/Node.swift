@@ -27,7 +27,7 @@ struct Node {
         return entries.first { $0.key == key }?.value
     }
 
-    /// What a person calls it.
+    /// The type's name for people.
     var typeName: String {
         switch content {
         case .scalar(let scalar): scalar.value.typeName

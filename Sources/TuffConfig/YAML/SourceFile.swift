@@ -59,7 +59,7 @@ final class SourceFile {
         return starts
     }
 
-    /// Where the first line begins: after a byte order mark.
+    /// Offset of the first line: behind a byte order mark.
     var textStart: Int { text.starts(with: Encoding.byteOrderMark) ? 3 : 0 }
 
     /// The text for libyaml, which misreads a last line of blanks that no line break ends (JEF9, L24T).
@@ -114,7 +114,7 @@ final class SourceFile {
         return Mark(line: Int32(low + 1), column: Int32(characters + 1))
     }
 
-    /// How many characters the word at `location` has, for messages about documents whose nodes are gone.
+    /// Number of characters of the word at `location`, for messages about documents whose nodes are gone.
     func extent(at location: SourceLocation) -> Int {
         let line = String(decoding: bytes(ofLine: location.line), as: UTF8.self).unicodeScalars
         let rest = line.dropFirst(location.column - 1)

@@ -1,4 +1,4 @@
-/// What YAML 1.2 forbids or reads otherwise, and libyaml (which implements YAML 1.1) lets pass.
+/// Finds texts that YAML 1.2 forbids or reads otherwise, and that libyaml, which implements YAML 1.1, lets pass.
 ///
 /// Each rule was found by the yaml-test-suite; the names of its cases stand beside them. A document that libyaml and
 /// another reader would understand differently is refused rather than guessed at.
@@ -14,7 +14,7 @@ struct StrictCheck {
     private let isASCII: Bool
     /// Violations still to be looked for: after many, one more says nothing new.
     private var left = 20
-    /// Where character `character` begins: events count characters, texts are bytes.
+    /// A place as the number of its character and the offset of its byte: events count characters, texts are bytes.
     private var cursor = (character: 0, byte: 0)
     /// End of the last token, as a character and as a byte.
     private var lastEnd = 0
@@ -140,7 +140,8 @@ struct StrictCheck {
         return nil
     }
 
-    /// The header's comment needs a blank (X4QW); empty lines before the text are not longer than its indentation (S98Z).
+    /// The header's comment needs a blank (X4QW); empty lines before the text are not longer than its indentation
+    /// (S98Z).
     private func badBlockScalar(from start: Int, to end: Int) -> Violation? {
         var index = start
         while index < end, !Self.isBreak(bytes[index]) {

@@ -3,14 +3,15 @@ import TuffConfig
 import TuffHost
 package import TuffModel
 
-/// The controller's configuration in its file.
+/// Loads the file of the controller's configuration.
 package enum ControllerFile {
     package static let usualPath = "/etc/tuff/config.yaml"
 
     /// - Parameters:
-    ///   - path: nil: the usual file where it exists, else built-in defaults.
-    ///   - toleratesFormer: takes one that an earlier version read, as that understood it, with a warning.
-    /// - Returns: nil where the diagnostics say why it cannot be used.
+    ///   - path: the file; nil: the usual one where it exists, else built-in defaults.
+    ///   - toleratesFormer: accepts a configuration of an earlier version, as that version understood it, with a
+    ///     warning.
+    /// - Returns: the configuration; nil: it cannot be used, and the diagnostics say why.
     /// - Throws: when others could change it, or roots overlap on this host.
     package static func load(
         _ path: String?, toleratesFormer: Bool = false
@@ -21,7 +22,7 @@ package enum ControllerFile {
         try refuseWritable(named)
         let (sources, earlier) = ConfigLoader.read(paths: [named])
         guard var source = sources.first, sources.count == 1 else { return (nil, earlier) }
-        // The administrator's own, which nobody else may write, through a link or not.
+        // The administrator's own file, through a link or not: nobody else may be able to write it.
         source.isQuotable = true
         let result = ConfigLoader.loadController(source, defaultNode: node, toleratesFormer: toleratesFormer)
         let diagnostics = earlier + result.diagnostics
@@ -45,8 +46,8 @@ package enum ControllerFile {
             help: "a root is of one sort: name others")
     }
 
-    /// Who may write the configuration chooses what root reads and makes. A file that cannot be looked at is the
-    /// reader's business.
+    /// Refuses a file that others may write, since the configuration decides what root reads and makes. A file whose
+    /// status cannot be read is left to the reader, which reports it.
     private static func refuseWritable(_ path: String) throws(PassError) {
         var status = stat()
         guard stat(path, &status) == 0 else { return }

@@ -7,7 +7,7 @@ package struct Documents: Sendable {
     package var sources: [ConfigSource]
     package var state: DesiredState
 
-    /// What reading gave: documents where nothing is wrong with them, and what is to be said of them.
+    /// Result of reading: the documents, unless they have errors, and the diagnostics.
     package struct Reading: Sendable {
         /// Nil: the diagnostics say why.
         package var documents: Documents?
@@ -15,8 +15,8 @@ package struct Documents: Sendable {
     }
 
     /// - Parameters:
-    ///   - config: whose roots of secrets hold no documents; nil: no host's.
-    ///   - pruning: what no document declares is about to be removed.
+    ///   - config: the configuration whose roots of secrets must hold no documents; nil: none, as without a host.
+    ///   - pruning: objects without a document are about to be removed.
     package static func read(
         _ paths: [String], under config: ControllerConfig?, pruning: Bool = false
     ) throws(PassError) -> Reading {
@@ -26,7 +26,8 @@ package struct Documents: Sendable {
         return link(sources, earlier: diagnostics)
     }
 
-    /// An excerpt beside an error would show them. Roots of secrets beneath a path the reader refuses as it meets them.
+    /// Refuses a path beneath a root of secrets, since an excerpt beside an error would show them. The reader refuses
+    /// roots of secrets that lie beneath a path.
     private static func refuseSecrets(_ paths: [String], _ config: ControllerConfig) throws(PassError) {
         func real(_ path: String) -> String {
             guard let found = realpath(path, nil) else { return path }
@@ -42,7 +43,7 @@ package struct Documents: Sendable {
         }
     }
 
-    /// - Parameter earlier: what reading the sources said.
+    /// - Parameter earlier: diagnostics of reading the sources.
     package static func link(_ sources: [ConfigSource], earlier: [Diagnostic] = []) -> Reading {
         let result = ConfigLoader.load(sources, earlier: earlier)
         let diagnostics = earlier + result.diagnostics

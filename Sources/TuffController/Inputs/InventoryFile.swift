@@ -1,8 +1,8 @@
 package import FoundationEssentials
 package import TuffModel
 
-/// What `tuff inventory` writes and `plan --inventory` reads: what was seen, and the configuration it depends on.
-/// Secrets are in it only as keyed fingerprints whose key is not.
+/// The file that `tuff inventory` writes and `plan --inventory` reads: observed state, and the configuration it depends
+/// on. Secrets are in it as keyed fingerprints only, and their key is not.
 package struct InventoryFile: Codable, Equatable {
     package static let currentFormat = 1
 
@@ -28,7 +28,7 @@ package struct InventoryFile: Codable, Equatable {
         }
     }
 
-    /// What nobody looked at when the inventory was made is unknown in it, not absent.
+    /// Decodes an inventory. Sources that were not observed when it was made are unknown in it, not absent.
     package static func decode(_ data: Data, name: String) throws(PassError) -> InventoryFile {
         struct Header: Decodable {
             var format: Int

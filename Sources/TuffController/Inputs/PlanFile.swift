@@ -5,10 +5,11 @@ import TuffConfig
 import TuffModel
 package import TuffPlanning
 
-/// What `plan --out` writes and `apply FILE` reads: not the steps but everything they follow from. `apply` plans
-/// again from it and demands the same digest, so steps need no decoding and nothing is done that was not shown.
+/// The file that `plan --out` writes and `apply FILE` reads. It holds everything that the steps follow from, not the
+/// steps: `apply` plans again from it and demands the same digest. So steps need no decoding, and nothing is done that
+/// was not shown.
 package struct PlanFile: Codable, Equatable {
-    /// Raised when an older version would misread the file.
+    /// Version of the format. It is raised when an older program would misread the file.
     package static let currentFormat = 1
 
     package struct Source: Codable, Equatable {
@@ -28,10 +29,10 @@ package struct PlanFile: Codable, Equatable {
     package var sources: [Source]
     /// SHA-256 of the plan's canonical encoding, in hexadecimal.
     package var digest: String
-    /// What was shown when the file was written, to tell what changed since.
+    /// The plan as it was shown when the file was written, for comparison with a later plan.
     package var summary: String
     /// SHA-256 of the file's canonical encoding while this is empty, in hexadecimal: tells a file that was edited from
-    /// a host that changed. No protection against anybody who means it; the file's mode is.
+    /// a host that changed. It is no protection against somebody who edits the file on purpose; the file's mode is.
     package var seal = ""
 
     /// - Parameter summary: the plan as it was shown.
@@ -49,7 +50,7 @@ package struct PlanFile: Codable, Equatable {
     package init(plan: Plan, documents: Documents, summary: String) throws(PassError) {
         var sources: [Source] = []
         for source in documents.sources {
-            // The loader takes nothing but UTF-8, so this only says it.
+            // The loader accepts nothing but UTF-8, so this never fails.
             guard let text = String(validating: source.text, as: UTF8.self) else {
                 throw PassError("\(source.path) is not UTF-8")
             }
@@ -58,16 +59,16 @@ package struct PlanFile: Codable, Equatable {
         self.init(plan: plan, sources: sources, summary: summary)
     }
 
-    /// The documents that it was made from, as they were then.
+    /// The documents that the plan was made from, as they were then.
     package var reading: Documents.Reading {
         Documents.link(sources.map { ConfigSource(path: $0.path, text: Array($0.text.utf8)) })
     }
 
-    /// The documents that are not any more what was planned from. What counts is what the file holds. A document that
-    /// is not there says nothing: the file may have been carried to another host.
+    /// Paths of the documents that were changed since the plan was made. `apply` uses the texts in the plan file all
+    /// the same. A document that is missing does not count: the plan file may have been carried to another host.
     package var changedSources: [String] {
         sources.filter { source in
-            // A pipe would be emptied by looking into it.
+            // Reading a pipe would empty it.
             var status = stat()
             guard stat(source.path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
             let (now, _) = ConfigLoader.read(paths: [source.path])

@@ -3,11 +3,11 @@ package import TuffModel
 import TuffPlanning
 import TuffReconcile
 
-/// The controller of one host, for as long as its process lives. Workers that are stuck and commands that still run are
-/// remembered from pass to pass; everything else that a pass finds out is found anew by the next.
+/// The controller of one host, for the life of its process. It remembers stuck workers and running commands from pass
+/// to pass; everything else is observed anew by each pass.
 package final class Controller: Sendable {
     package let places: HostPlaces
-    /// The command as it was typed, without secrets: what the lock file says of its holder.
+    /// The command as it was typed, without secrets. The lock file names its holder by it.
     private let purpose: String
     private let jobs: JobHandlers
     private let processes: HostProcesses
@@ -23,17 +23,17 @@ package final class Controller: Sendable {
 
     // MARK: Looking
 
-    /// The host as `config` has it looked at. Changes nothing.
+    /// A view of the host under `config`, without the lock: it changes nothing.
     package func view(under config: ControllerConfig) -> HostView { view(under: config, lock: nil) }
 
-    /// The machine alone, for what is no pass.
+    /// The machine alone, for callers that run no pass.
     package func machine(under config: ControllerConfig) -> LinuxMachine { machine(config, lock: nil) }
 
-    /// Every resource, declared or there, and its conditions.
+    /// Surveys every resource, declared or existing, with its conditions.
     /// - Parameters:
-    ///   - state: nil: only what exists is shown.
-    ///   - allStacks: also what belongs to other stacks.
-    ///   - sectors: also how large the sectors of groups are.
+    ///   - state: the documents; nil: only existing objects are shown.
+    ///   - allStacks: include objects of other stacks.
+    ///   - sectors: include the sizes of the groups' sectors.
     package func survey(
         _ state: DesiredState?, of stack: String, under config: ControllerConfig, allStacks: Bool = false,
         sectors: Bool = false, listener: any Listener
@@ -41,7 +41,7 @@ package final class Controller: Sendable {
         let view = view(under: config)
         let context = view.newContext(stack: stack)
         var ledger = Ledger(), fault: HostError?
-        // Who only looks does without a ledger that cannot be read.
+        // A survey changes nothing, so it goes on without a ledger that cannot be read.
         do throws(HostError) { ledger = try view.reconciler.ledger.load() } catch {
             listener.tell(.warning("what was lost cannot be told: \(error.description)"))
             fault = error
@@ -51,15 +51,15 @@ package final class Controller: Sendable {
         return Survey(desired: state, observed: observed, context: context, ledgerError: fault, allStacks: allStacks)
     }
 
-    /// Sentences on what outlived its deadline and may still do something.
+    /// Sentences on commands and workers that outlived their deadlines and may still change something.
     package var leftBehind: [String] {
         processes.runningCommands.map(\.sentence) + processes.stuckWorkers.map(\.sentence)
     }
 
     // MARK: Changing
 
-    /// Begins a pass that may change the host: takes its lock, which `Pass.end` gives back.
-    /// - Parameter patience: how long another's end is waited for; nil: not at all.
+    /// Begins a pass that may change the host. It takes the host lock, which `Pass.end` gives back.
+    /// - Parameter patience: time to wait for another process to end; nil: none.
     package func begin(
         under config: ControllerConfig, patience: TimeSpan? = nil, overseer: any Overseer
     ) async throws(PassError) -> Pass {

@@ -3,19 +3,19 @@ package import TuffModel
 package import TuffPlanning
 import TuffReconcile
 
-/// Brings exports back in rounds: each looks, plans and adds what can be added now. What comes late (devices, mounts,
-/// secrets) is looked for again until the wait is over; nothing waits for another's lateness. Between rounds the host's
-/// lock is free, so that a person can work while something is missing.
+/// Brings exports back in rounds: each observes, plans and adds the exports that can be added now. Devices, mounts and
+/// secrets that come late are looked for again until the wait is over, and no export waits for another's. Between
+/// rounds the host's lock is free, so that a person can work while something is missing.
 ///
 /// Portals need no waiting: the kernel's target listens with IP_FREEBIND (iscsi_target_login.c), so that it serves an
 /// address from the moment the host has it.
 package struct ExportsRestoration {
-    /// One attachment, or a stack whose record cannot be used, and how far it is.
+    /// The state of one attachment, or of a stack whose record cannot be used.
     package struct Item: Sendable {
         package enum State: String, Sendable { case restored, unchanged, waiting, blocked, failed }
 
         package var stack: String
-        /// Nil: the stack itself.
+        /// The attachment; nil: the stack itself.
         package var resource: ResourceID?
         package var state: State
         package var summary: String
@@ -31,9 +31,9 @@ package struct ExportsRestoration {
     private let controller: Controller
     private let config: ControllerConfig
     private let overseer: any Overseer
-    /// Empty: all that have a record.
+    /// The stacks to restore; empty: all that have a record.
     private let stacks: [String]
-    /// By stack, each sorted by resource.
+    /// Items by stack, each stack's sorted by resource.
     private var items: [Item] = []
 
     private init(
@@ -46,9 +46,9 @@ package struct ExportsRestoration {
     }
 
     /// - Parameters:
-    ///   - stacks: empty: all that have a record.
-    ///   - wait: how long what comes late is waited for.
-    /// - Returns: what became of each attachment, by stack, each sorted by resource.
+    ///   - stacks: the stacks to restore; empty: all that have a record.
+    ///   - wait: time for which missing devices, mounts and secrets are waited for.
+    /// - Returns: the state of each attachment, by stack, each stack's sorted by resource.
     package static func run(
         by controller: Controller, under config: ControllerConfig, stacks: [String], wait: TimeSpan,
         overseer: any Overseer
@@ -76,7 +76,7 @@ package struct ExportsRestoration {
         defer { lock.release() }
         let store = AcceptedStore(directory: controller.places.stateDirectory)
         let named = try passing { () throws(HostError) in stacks.isEmpty ? try store.stacks() : stacks.sorted() }
-        // What cannot be loaded is told below.
+        // Records that cannot be loaded are reported below.
         let view = serving(named.compactMap { try? store.load($0) }, lock).withoutKeeping(overseer)
         var found: [Item] = []
         for stack in named where !overseer.asksToStop {
@@ -95,7 +95,8 @@ package struct ExportsRestoration {
         items = found
     }
 
-    /// An accepted export is served on, though documents may not reach it any more: a boot withdraws nothing.
+    /// Extends `allow` by everything that the accepted exports need. A boot withdraws nothing, so they are served
+    /// although documents may not reach them any more.
     private func serving(_ accepted: [AcceptedExports], _ lock: HostLock) -> HostView {
         var config = config
         for one in accepted {
@@ -135,7 +136,7 @@ package struct ExportsRestoration {
         return zip(plan.changes, report.changes).map { item(accepted.stack, $0, $1) }
     }
 
-    /// What was restored in an earlier round stays so.
+    /// The item of a change; one that was restored in an earlier round stays restored.
     private func item(_ stack: String, _ change: PlannedChange, _ report: ChangeReport) -> Item {
         var item = Item(
             stack: stack, resource: change.resource, state: .unchanged, summary: change.summary,
@@ -153,7 +154,7 @@ package struct ExportsRestoration {
         return item
     }
 
-    /// Tells of everything that is not any more as it was said to be.
+    /// Reports all items whose state has changed since the last report.
     private func tell(_ found: [Item]) {
         for item in found {
             let earlier = items.first { $0.stack == item.stack && $0.resource == item.resource }
@@ -162,14 +163,14 @@ package struct ExportsRestoration {
         }
     }
 
-    /// What is still waited for did not come: what was tried has failed, the rest is blocked.
+    /// Ends the wait: items that were tried have failed, the others are blocked.
     private mutating func giveUp() {
         for index in items.indices where items[index].state == .waiting {
             items[index].state = items[index].reason == nil ? .failed : .blocked
         }
     }
 
-    /// In small steps, since a signal does not wake a sleeping task.
+    /// Sleeps in small steps, since a signal does not wake a sleeping task.
     private func sleep(until end: ContinuousClock.Instant) async {
         let clock = ContinuousClock()
         while clock.now < end, !overseer.asksToStop {

@@ -2,9 +2,10 @@ package import TuffModel
 import TuffPlanning
 import TuffReconcile
 
-/// Giving up something lost, so that it may be made again.
+/// Orders to forget a lost object, so that it may be made again.
 extension Pass {
-    /// - Returns: a sentence on what was forgotten.
+    /// Makes the ledger forget a lost object.
+    /// - Returns: a sentence that names the object.
     /// - Throws: where there is nothing to forget, or nothing was lost.
     package func forget(_ resource: ResourceID, of stack: String) async throws(PassError) -> String {
         let context = view.newContext(stack: stack)
@@ -39,8 +40,8 @@ extension Pass {
         return "forgotten: \(resource), last seen at \(entry.seen) as \(entry.place)"
     }
 
-    /// Forgets what passes saw of a clock that was ahead and is right now.
-    /// - Returns: a sentence on what was forgotten.
+    /// Makes the ledger forget that the clock was ahead, once it is right.
+    /// - Returns: a sentence on the clock readings that were forgotten.
     package func forgetClock(of stack: String) async throws(PassError) -> String {
         let context = view.newContext(stack: stack)
         var ledger = try await view.observe(DesiredState(), context: context).ledger

@@ -1,13 +1,13 @@
 package import TuffHost
 package import TuffModel
 
-/// Taking the host's lock, with patience where it was asked for.
+/// Takes the host lock, and waits for it as long as the caller asks.
 enum HostLocking {
     private static let pollInterval = Duration.milliseconds(200)
 
     /// - Parameters:
     ///   - purpose: the command as it was typed, without secrets.
-    ///   - patience: how long another's end is waited for; nil: not at all.
+    ///   - patience: time to wait for another process to end; nil: none.
     static func acquire(
         _ path: String, purpose: String, patience: TimeSpan?, overseer: any Overseer
     ) async throws(PassError) -> HostLock {
@@ -33,7 +33,7 @@ enum HostLocking {
 }
 
 extension PassError {
-    /// Another process is at work on this host, and was not waited for any longer.
+    /// The error for a lock that another process still holds when the patience is over.
     package static func held(by holder: LockHolder, now: Instant) -> PassError {
         let age = TimeSpan(seconds: max(0, now.secondsSince1970 - holder.since.secondsSince1970))
         var text = "another tuff is at work on this host\n"

@@ -3,21 +3,21 @@ package import TuffModel
 package import TuffPlanning
 package import TuffReconcile
 
-/// One host under one configuration, for one pass.
+/// The host under one configuration, for one pass.
 package struct HostView: Sendable {
     package let config: ControllerConfig
     package var reconciler: Reconciler
     let machine: LinuxMachine
-    /// The exports that a boot brings back.
+    /// Store of the exports that a boot brings back.
     let accepted: AcceptedStore
 
-    /// - Parameter consent: what a person allows beyond making and mending.
+    /// - Parameter consent: changes that a person allows beyond making and repairing.
     package func newContext(stack: String, consent: Consent = Consent()) -> PlanContext {
         PlanContext(
             now: reconciler.machine.now(), seed: Self.mintSeed(), stack: stack, config: config, consent: consent)
     }
 
-    /// Everything that plans need to know of the host, ledger included.
+    /// Observes everything that plans need to know of the host, and loads the ledger.
     package func observe(_ state: DesiredState, context: PlanContext) async throws(PassError) -> ObservedState {
         do throws(HostError) {
             return try await reconciler.observe(state, context: context)
@@ -26,8 +26,9 @@ package struct HostView: Sendable {
         }
     }
 
-    /// The same without writing anything down: boot and shutdown must not fail for a disk that is full, and what they
-    /// take away is no removal. A ledger that cannot be read only ever refuses, and is done without.
+    /// The same view with a ledger in memory, which is not saved: boot and shutdown must not fail because a disk is
+    /// full, and they remove nothing for good. A ledger only serves to refuse, so an unreadable one is replaced by an
+    /// empty one.
     func withoutKeeping(_ listener: any Listener) -> HostView {
         var view = self
         var known = Ledger()
@@ -46,8 +47,8 @@ package struct HostView: Sendable {
 }
 
 extension ObservedState {
-    /// A sentence for each source that could not be seen, so that a plan full of blocked lines explains itself; of many
-    /// of a kind that cannot be seen for one reason, the first and how many more.
+    /// A sentence for each source that could not be observed, so that a plan full of blocked lines explains itself.
+    /// Sources of one kind with one reason share a sentence, which names the first and counts the others.
     package var unseenSentences: [String] {
         struct Cause: Hashable {
             var sort: Substring

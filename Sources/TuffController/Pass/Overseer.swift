@@ -2,53 +2,54 @@ package import TuffHost
 package import TuffPlanning
 package import TuffReconcile
 
-/// Whoever is told what happens, from whatever task or thread that happens on.
+/// Receives remarks about a pass, from any task or thread.
 package protocol Listener: Sendable {
     func tell(_ remark: Remark)
 }
 
-/// Whoever oversees passes: is told what happens, and asked before anything is changed. A terminal for commands; the
-/// daemon's log, which asks nobody.
+/// Oversees passes: receives remarks and plans, and approves changes before they begin. The terminal is one for
+/// commands; the log of a daemon is another, which approves without asking anybody.
 package protocol Overseer: Listener {
-    /// True ends a pass after its running steps, and a question at once. Asked some times a second.
+    /// Whether the pass must stop. True ends it after its running steps, and a question at once. It is read several
+    /// times a second.
     var asksToStop: Bool { get }
 
-    /// The plan of the pass, before anybody is asked.
-    /// - Parameter elsewhere: how many documents are for other nodes, by node.
-    /// - Throws: what ends the pass, where it must not go on unseen.
+    /// Receives the plan of the pass, before `approve`.
+    /// - Parameter elsewhere: numbers of documents for other nodes, by node.
+    /// - Throws: an error that ends the pass, where the plan cannot be shown.
     func show(_ plan: Plan, elsewhere: [String: Int]) throws(PassError)
 
-    /// Whether `plan` is carried out.
-    /// - Throws: what ends the pass: nobody approved.
+    /// Decides whether `plan` is carried out.
+    /// - Throws: an error that ends the pass: the plan was not approved.
     func approve(_ plan: Plan, for occasion: Occasion) async throws(PassError) -> Approval
 
-    /// Who hears how the carrying out of `plan` goes.
+    /// Returns the listener that receives the events while `plan` is carried out.
     func listener(to plan: Plan) -> any ExecutionListener
 }
 
 package protocol ExecutionListener: Sendable {
     func tell(_ event: ExecutionEvent)
-    /// There are no more events.
+    /// Ends the listener: no more events come.
     func end()
 }
 
-/// The thing that approval is asked for.
+/// The subject of an approval.
 package enum Occasion: Sendable { case documents, order }
 
 package enum Approval: Sendable {
-    /// At once, so that what was observed is still fresh.
+    /// Approved at once, so that the observation is still fresh.
     case given
-    /// After a while in which a person thought: the host may have changed meanwhile.
+    /// Approved by a person, who took time: the host may have changed meanwhile.
     case givenLate
 }
 
-/// Something said beside the plan and the report.
+/// A message beside the plan and the report.
 package enum Remark: Sendable {
     case note(String)
     case warning(String)
-    /// Another process is at work, and its end is waited for.
+    /// The pass waits for another process to end its work.
     case waiting(LockHolder)
-    /// A plan file holds another plan than the one that is needed now.
+    /// The plan in a plan file differs from the plan that is needed now.
     case plansDiffer(then: String, now: Plan)
     /// News of an export that a boot brings back.
     case export(ExportsRestoration.Item)

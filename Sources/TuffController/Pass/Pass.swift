@@ -3,8 +3,8 @@ package import TuffModel
 package import TuffPlanning
 package import TuffReconcile
 
-/// One pass that may change the host, under its lock: observes, plans, shows, asks, carries out, observes again, judges,
-/// and writes down. The same for documents, for orders by hand and for what a boot brings back.
+/// One pass that may change the host, under its lock: observes, plans, shows, asks, carries out, observes again,
+/// judges, and records. Documents, orders by hand and the exports that a boot brings back all go this way.
 package struct Pass: Sendable {
     let controller: Controller
     package var view: HostView
@@ -50,7 +50,7 @@ package struct Pass: Sendable {
             try demandSame(plan, Planner.plan(desired: state, observed: now, context: context))
         }
         try demandFresh(plan)
-        // This set is what a person wants, whether carrying it out succeeds or not.
+        // The set is accepted now, whether carrying it out succeeds or not.
         try passing { () throws(HostError) in try record(state, context, nil) }
         var report = try await carryOut(plan, state, order: nil, observed)
         report.times.observe = seconds
@@ -73,7 +73,7 @@ package struct Pass: Sendable {
         return try await carryOut(plan, DesiredState(), order: order, observed)
     }
 
-    /// Takes down every export of ours, of all stacks, and writes nothing down: what it takes away is no removal.
+    /// Takes down every export of ours, of all stacks. Neither ledger nor accepted set is written: this is no removal.
     package func withdrawExports(stack: String) async throws(PassError) -> ApplyReport {
         var pass = self
         pass.view = view.withoutKeeping(overseer)
@@ -129,8 +129,8 @@ package struct Pass: Sendable {
 
     // MARK: The age of plans
 
-    /// Deadlines and the guard's day are counted from the plan's time. One that removes must be carried out while that
-    /// is still now.
+    /// Demands that a plan with removals is recent, since deadlines and the guard's day are counted from the plan's
+    /// time.
     private func demandFresh(_ plan: Plan) throws(PassError) {
         let now = view.reconciler.machine.now()
         guard plan.counts.remove > 0, !Self.isFresh(plan, at: now) else { return }
@@ -149,20 +149,21 @@ package struct Pass: Sendable {
 
     // MARK: The accepted set
 
-    /// Writes down the exports that a boot is to bring back.
-    /// - Parameter observed: what was seen in the end, so that what is gone need not be kept; nil: before anything.
+    /// Records the exports that a boot brings back.
+    /// - Parameter observed: the last observation, by which access that is gone is dropped; nil: nothing was carried
+    ///   out yet.
     private func record(
         _ desired: DesiredState, _ context: PlanContext, _ observed: ObservedState?
     ) throws(HostError) {
         let former = try view.accepted.load(context.stack)
         let accepted = AcceptedExports(desired, context: context, former: former, observed: observed)
-        // Unchanged but for its time: no write, and no wait for the disk.
+        // Only the time differs: no write, and no wait for the disk.
         if let former, former.pools == accepted.pools, former.access == accepted.access { return }
         try view.accepted.save(accepted)
     }
 
-    /// An access that is taken away by hand does not come back by a boot; the next `apply` that declares it brings it
-    /// back.
+    /// Removes an access that was detached by hand from the accepted set, so that no boot brings it back. The next
+    /// `apply` that declares it does.
     private func strike(_ attachment: String, _ context: PlanContext) throws(HostError) {
         guard var accepted = try view.accepted.load(context.stack) else { return }
         accepted.strike(attachment, volumes: !ExportCapabilities.of(view.config.targetDriver).marksAccess)

@@ -1,17 +1,17 @@
 package import TuffModel
 import TuffPlanning
 
-/// The end of a pass before its natural end: nothing more was done than is said.
+/// An error that ends a pass. Its sentence says what was done, if anything was.
 package struct PassError: Error, Hashable, Sendable {
     package enum Sort: Hashable, Sendable {
         case failed
-        /// Whoever asked asked for something that there is not, or that contradicts itself.
+        /// The request names something that does not exist, or contradicts itself.
         case usage
-        /// Another process is at work on this host.
+        /// Another process holds the host lock.
         case locked
-        /// Whoever oversees the pass asked it to stop, before anything was changed.
+        /// The overseer asked the pass to stop before anything was changed.
         case interrupted
-        /// The overseer has said all there is to say.
+        /// The overseer has reported the reason already.
         case said
     }
 
@@ -35,7 +35,7 @@ package struct PassError: Error, Hashable, Sendable {
     static var interrupted: PassError { PassError("interrupted; nothing was changed", sort: .interrupted) }
 }
 
-/// Runs `body` and has an error of the machine end the pass.
+/// Runs `body` and turns an error of the machine into one that ends the pass.
 func passing<Value>(_ body: () throws(HostError) -> Value) throws(PassError) -> Value {
     do throws(HostError) { return try body() } catch { throw PassError(error) }
 }

@@ -1,9 +1,8 @@
 package import TuffModel
 
-/// What a set of documents declares for other nodes. Only pools name a node; volumes follow their pool, attachments
-/// their volume.
+/// Documents for other nodes. Only pools name a node; volumes follow their pool, and attachments their volume.
 extension DesiredState {
-    /// The node that owns a pool; nil: whichever applies the documents.
+    /// The node that owns a pool; nil: any node that applies the documents.
     private func node(ofPool name: String) -> String? { pools[name]?.spec.node }
 
     /// The node that a volume's document is for; nil: this one, or none in particular.
@@ -12,7 +11,7 @@ extension DesiredState {
         return node(ofPool: pool)
     }
 
-    /// How many pools, volumes and attachments are for other nodes than `node`, by node.
+    /// Numbers of pools, volumes and attachments for other nodes than `node`, by node.
     package func elsewhere(than node: String) -> [String: Int] {
         let all =
             pools.keys.map { self.node(ofPool: $0) } + volumes.keys.map { self.node(ofVolume: $0) }

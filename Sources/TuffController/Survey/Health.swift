@@ -1,7 +1,7 @@
 import TuffModel
 import TuffPlanning
 
-/// How storage is by itself, whatever a plan would do about it: as declared is not well.
+/// Health of storage, which is independent of plans: an object can be as declared and still be broken.
 extension SurveyBuilder {
     static func degradation(_ pool: PoolState) -> [Condition] {
         guard let first = pool.complaints.first else { return [] }
@@ -12,7 +12,7 @@ extension SurveyBuilder {
         ]
     }
 
-    /// The condition that the object itself reports.
+    /// The condition that follows from the object alone.
     static func state(_ stored: StoredVolume) -> Condition {
         if stored.size == nil {
             return Condition("Ready", .no, reason: "DataMissing", message: "\(stored.location) has marks and no data")
@@ -46,8 +46,8 @@ extension SurveyBuilder {
         return StorageHealth(group).faults(of: found)
     }
 
-    /// Conditions as they are in the light of faults: what is broken, or cannot be told, is not ready, and what is
-    /// impaired is degraded. Somebody else's fault is told in a word, since it has a line of its own.
+    /// Adjusts conditions to faults: a broken resource, or one that cannot be judged, is not ready, and an impaired one
+    /// is degraded. A fault of another resource is named only, since it has a line of its own.
     static func judge(_ conditions: [Condition], by faults: [VolumeFault]) -> [Condition] {
         var conditions = conditions
         guard let worst = faults.worst else { return conditions }
@@ -64,7 +64,7 @@ extension SurveyBuilder {
         return conditions
     }
 
-    /// An attachment serves what its volume can.
+    /// Adjusts an attachment's conditions to those of its volume.
     static func judge(_ conditions: [Condition], of volume: VolumeFacts) -> [Condition] {
         guard let stored = volume.stored, let worst = stored.faults.worst, worst.gravity == .broken else {
             return conditions

@@ -10,10 +10,10 @@ package struct Condition: Hashable, Sendable {
 
     package var type: String
     package var status: Status
-    /// One word.
+    /// The reason in one word.
     package var reason: String
     package var message: String
-    /// The cause, where that has a line of its own that says it: `thin pool vg0/tp0`.
+    /// The object that causes it, where that has a line of its own: `thin pool vg0/tp0`.
     package var cause: String?
 
     package init(_ type: String, _ status: Status, reason: String, message: String) {
@@ -24,7 +24,7 @@ package struct Condition: Hashable, Sendable {
     }
 }
 
-/// What is declared and what was seen of one resource, side by side.
+/// Declaration and observation of one resource, side by side.
 package struct ResourceRecord: Sendable {
     package enum Facts: Sendable {
         case pool(PoolFacts)
@@ -40,19 +40,19 @@ package struct ResourceRecord: Sendable {
     package var labels: [String: String]
     package var conditions: [Condition]
     package var facts: Facts
-    /// What a plan says beside: why this pool, that a setting is not carried out.
+    /// Notes of the plan: the reason for a pool, or a setting that is not carried out.
     package var notes: [String] = []
 
     package var ready: Condition {
         conditions.first { $0.type == "Ready" } ?? Condition("Ready", .unknown, reason: "Unknown", message: "")
     }
 
-    /// In use, and yet not as it should be for long.
+    /// The condition of a resource that is in use and must be repaired before long.
     package var degraded: Condition? { conditions.first { $0.type == "Degraded" } }
 }
 
 extension ResourceRecord {
-    /// The stack that what is there belongs to; nil: it is only declared, or belongs to none.
+    /// The stack of the existing object; nil: it is only declared, or belongs to none.
     package var stack: String? {
         switch facts {
         case .volume(let facts): facts.stored?.marks.stack
@@ -97,14 +97,14 @@ package struct VolumeFacts: Sendable {
     package var declared: Declared<VolumeSpec>?
     package var stored: StoredVolume?
     package var target: ObservedTarget?
-    /// What initiators see as number 0.
+    /// The LUN that initiators see for number 0.
     package var firstLUN = 0
 
     package var access: [AccessFacts] { (target?.acls ?? []).map(AccessFacts.init) }
     package var sessions: Int { access.reduce(0) { $0 + $1.sessions.count } }
     package var serial: String? { stored.map { $0.marks.serial ?? $0.uid.serial } }
     package var iqn: String? { stored?.marks.iqn }
-    /// As initiators see it.
+    /// The LUN that initiators see.
     package var lun: Int? { stored.map { ($0.marks.lun ?? 0) + firstLUN } }
 
     package var declaredPool: String? {
@@ -128,10 +128,10 @@ package struct AttachmentFacts: Sendable {
     /// Name of the volume, from the document or from the marks.
     package var volumeName: String
     package var volume: VolumeFacts?
-    /// What the target knows of this initiator; nil: not there.
+    /// The target's record of this initiator; nil: it has none.
     package var access: AccessFacts?
     package var initiator: String
-    /// Where the target listens, or will: observed, else declared, else the controller's.
+    /// Portals of the target: observed ones, else declared ones, else the controller's.
     package var portals: [Portal]
     package var driver: TargetDriver
     package var node: String

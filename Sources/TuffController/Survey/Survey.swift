@@ -1,18 +1,18 @@
 package import TuffModel
 package import TuffPlanning
 
-/// Joins what is declared, what was seen, and what the plan says of it, resource by resource.
+/// Joins declarations, observations and the plan, resource by resource.
 package struct Survey: Sendable {
     package var records: [ResourceRecord]
     /// Objects that belong to other stacks and are not among `records`.
     package var hidden: [ResourceRecord] = []
     package var observed: ObservedState
     package var context: PlanContext
-    /// Nil: no documents were given, only what exists is shown.
+    /// The documents; nil: none were given, and only existing objects are shown.
     package var desired: DesiredState?
-    /// Nil without documents.
+    /// The plan; nil without documents.
     package var plan: Plan?
-    /// Why it is not known what earlier passes saw; nil: it is.
+    /// The error of reading the ledger; nil: it was read.
     package var ledgerError: HostError?
 
     package init(
@@ -37,7 +37,7 @@ package struct Survey: Sendable {
         }
     }
 
-    /// How many there are in other stacks, and how to see them; nil: none.
+    /// A sentence that counts the objects of other stacks and says how to see them; nil: there are none.
     package func othersSentence(of kind: Kind? = nil) -> String? {
         let others = hidden.filter { kind == nil || $0.id.kind == kind }
         let counts = Dictionary(grouping: others.compactMap(\.stack), by: \.self).mapValues(\.count)
@@ -48,7 +48,7 @@ package struct Survey: Sendable {
 
     package func records(of kind: Kind) -> [ResourceRecord] { records.filter { $0.id.kind == kind } }
 
-    /// How a declared volume with a `poolSelector` got its pool, or would now. It takes as long as a plan, so it is for one.
+    /// The choice of a pool for a declared volume with a `poolSelector`. It costs a plan, so ask it for one volume only.
     package func placement(of record: ResourceRecord) -> Placement? {
         guard record.id.kind == .volume, let desired else { return nil }
         return Planner.placement(of: record.id.name, desired: desired, observed: observed, context: context)
@@ -63,7 +63,7 @@ package struct Survey: Sendable {
         observed.unseen + (ledgerError.map { [("ledger", $0)] } ?? [])
     }
 
-    /// Why no source at all could be looked at, in one sentence; nil: something was seen, if only that it is empty.
+    /// A sentence on the reason why no source at all could be observed; nil: at least one was, if only to be empty.
     package var blindness: String? {
         guard case .unknown(let targets) = observed.targets, let lvm = observed.volumeGroups.unlisted,
             observed.volumeGroups.entries.isEmpty,
@@ -74,7 +74,7 @@ package struct Survey: Sendable {
             + (observed.directories.entries.isEmpty ? "; and no directory pool is known" : "")
     }
 
-    /// Directories are only looked into when something names them.
+    /// A hint for lists of pools: directories are observed only where something names them.
     package static let directoriesNeedNames =
         "Directory pools are known from documents (-f), or once an apply has used them."
 
@@ -82,7 +82,7 @@ package struct Survey: Sendable {
 }
 
 extension ResourceRecord {
-    /// It is another node's business; nothing is known of it here, and nothing is wrong.
+    /// Whether it belongs to another node: nothing is known of it here, and nothing is wrong.
     package var isElsewhere: Bool { ready.isElsewhere }
 }
 
@@ -91,7 +91,7 @@ extension Condition {
 
     package var isElsewhere: Bool { reason == Self.otherNode }
 
-    /// What is declared for another node.
+    /// The condition of a resource that is declared for another node.
     static func elsewhere(_ node: String) -> Condition {
         Condition("Ready", .unknown, reason: otherNode, message: "it is for node \(node)")
     }
@@ -129,7 +129,7 @@ struct SurveyBuilder {
         }.sorted { $0.id < $1.id }
     }
 
-    /// Where nothing is of this stack.
+    /// Storage that holds objects of other stacks only.
     func backends(ofOthersThan stack: String) -> Set<StorageBackend> {
         let own = Set(index.volumes.lazy.filter { $0.marks.stack == stack }.map(\.backend))
         return Set(index.volumes.map(\.backend)).subtracting(own)
@@ -221,7 +221,7 @@ struct SurveyBuilder {
 
     private func record(_ name: String, _ facts: SnapshotFacts, stack: String) -> ResourceRecord {
         let id = ResourceID(.snapshot, name)
-        // What a policy took is declared where that is.
+        // A policy's snapshot shows the place of the policy's document.
         let policy = stack == context.stack ? changes[id]?.location : nil
         return ResourceRecord(
             id: id, location: facts.declared?.location ?? policy, labels: facts.declared?.metadata.labels ?? [:],
@@ -337,7 +337,7 @@ struct SurveyBuilder {
 
     // MARK: Conditions
 
-    /// The plan is the judge where there is one: ready is what it would not touch.
+    /// The plan decides where there is one: a resource that it would not touch is ready.
     private func conditions(_ change: PlannedChange?, observed: Condition?) -> [Condition] {
         guard let change else {
             return [observed ?? Condition("Ready", .unknown, reason: "Unknown", message: "not observed")]

@@ -1,8 +1,8 @@
 import TuffModel
 import TuffPlanning
 
-/// A snapshot that nobody declared or ordered, and that is there for as long as a volume in use is copied: listed with the
-/// snapshots, under the name it has in LVM, with what it serves.
+/// The record of a temporary snapshot, which exists while a volume in use is copied. It is listed with the snapshots,
+/// under its name in LVM, with the copy that it serves.
 enum TemporaryRecord {
     static func of(_ temporary: StoredVolume, _ index: StorageIndex) -> ResourceRecord {
         let origin = temporary.marks.origin.flatMap { index.volume($0)?.marks.name }

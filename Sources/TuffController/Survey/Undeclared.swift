@@ -1,11 +1,11 @@
 import TuffModel
 package import TuffPlanning
 
-/// Objects and access that exist and no document speaks of. A deleted document leaves its volume in use and its
-/// initiator with access until somebody prunes, and nothing is well about that.
+/// Existing objects and access that no document declares. A deleted document leaves its volume in use and its initiator
+/// with access until somebody prunes, so `status` reports them.
 extension Survey {
-    /// Volumes and snapshots of ours in use, and access to them, that no document declares. What waits in the trash for
-    /// its end is none of them.
+    /// Volumes and snapshots of ours in use, and access to them, that no document declares. Objects in the trash do not
+    /// count.
     package var undeclared: [PlannedChange] {
         guard let plan else { return [] }
         let trashed = Set(StorageIndex(observed).volumes.filter { $0.standing == .trashed }.map(\.uid))
@@ -15,7 +15,7 @@ extension Survey {
         }
     }
 
-    /// Why these documents can hardly be the right ones; nil: they can.
+    /// A sentence on why these are probably the wrong documents; nil: nothing suggests so.
     package var estrangement: String? {
         guard let desired, !desired.pools.values.contains(where: { isHere($0.spec) }) else { return nil }
         let marked = StorageIndex(observed).volumes.count

@@ -5,7 +5,7 @@ import TuffReconcile
 
 /// The one place that puts the real machine and the drivers together.
 enum Composition {
-    /// - Parameter lock: held by every mutating child; nil for passes that change nothing.
+    /// - Parameter lock: the host lock, which every mutating child holds; nil for passes that change nothing.
     static func machine(
         _ places: HostPlaces, reach: Reach, jobs: JobHandlers, lock: HostLock? = nil, earlyWorker: EarlyWorker? = nil
     ) -> LinuxMachine.Configuration {

@@ -21,9 +21,9 @@ extension Metadata {
 package struct Declared<Spec: Hashable & Sendable>: Hashable, Sendable {
     package var metadata: Metadata
     package var spec: Spec
-    /// Where the document's name stands.
+    /// Place of the document's name.
     package var location: SourceLocation
-    /// Where each field stands, by dotted path: `spec.size`, `spec.iscsi.chap.user`. Missing fields have no entry.
+    /// Places of the fields, by dotted path: `spec.size`, `spec.iscsi.chap.user`. Missing fields have no entry.
     package var fields: [String: SourceLocation]
 
     package init(
@@ -79,11 +79,11 @@ package enum TargetDriver: String, CaseIterable, Codable, Sendable {
 package struct ControllerConfig: Hashable, Codable, Sendable {
     /// This host's name in `Pool.spec.node`.
     package var node: String
-    /// Where targets listen unless a volume says otherwise. Empty: volumes must say.
+    /// Addresses where targets listen unless a volume names others. Empty: each volume must name its own.
     package var portals: [Portal]
     /// Prefix of the IQNs of our targets, followed by `:` and the volume's name.
     package var iqnBase: String
-    /// How far documents may reach.
+    /// The paths, groups and exports that documents may name.
     package var allow: Reach
     package var targetDriver: TargetDriver
     /// Control port of tgtd (`tgtadm -C`), 0 by default; only read with `targetDriver: tgt`.

@@ -6,13 +6,13 @@ package struct SnapshotSpec: Hashable, Sendable {
     package init(volume: String) { self.volume = volume }
 }
 
-/// Which volumes a policy concerns.
+/// Selection of the volumes that a policy concerns.
 package enum VolumeSelection: Hashable, Sendable {
     case labels(LabelSelector)
     case names([String])
 }
 
-/// When something happens: five-field cron, in a time zone, spread by up to `jitter`.
+/// Times of a job: five-field cron, in a time zone, spread by up to `jitter`.
 package struct Schedule: Hashable, Sendable {
     package var cron: String
     package var timeZone: String?
@@ -21,7 +21,7 @@ package struct Schedule: Hashable, Sendable {
     package init(cron: String) { self.cron = cron }
 }
 
-/// How many points of each bucket to keep; absent buckets keep none, no rule at all keeps everything.
+/// Numbers of points to keep, by bucket. An absent bucket keeps none; without any rule everything is kept.
 package struct KeepRule: Hashable, Codable, Sendable {
     package var last: Int?
     package var hourly: Int?

@@ -9,7 +9,7 @@ package struct Portal: Codable, Sendable, CustomStringConvertible {
     /// IPv4 dotted quad, or IPv6 without brackets; a link-local one with its interface (`fe80::1%eth0`).
     package var address: String
     package var port: Int
-    /// How somebody else wrote it, where that is not `description`: the name that its object in the target stack has.
+    /// Name of its object in the target stack, where somebody wrote it otherwise than `description`.
     package var spelling: String?
 
     package init(address: String, port: Int = Portal.defaultPort) {
@@ -54,13 +54,13 @@ package struct Portal: Codable, Sendable, CustomStringConvertible {
         self.init(address: address, port: number)
     }
 
-    /// As the target stack calls it, so that its object is found again.
+    /// Parses the name of an object in the target stack and keeps it, so that the object is found again.
     package init?(objectName: some StringProtocol) {
         self.init(text: objectName)
         if description != objectName { spelling = String(objectName) }
     }
 
-    /// Why no target can listen there; nil: one can, as far as the address tells.
+    /// The reason why no target can listen there; nil: one can, as far as the address tells.
     package var fault: String? {
         if isIPv6 {
             let first = address.split(separator: ":", omittingEmptySubsequences: false)[0]
@@ -101,7 +101,7 @@ package struct Portal: Codable, Sendable, CustomStringConvertible {
 }
 
 extension Portal: Hashable, Comparable {
-    /// However it is spelled.
+    /// Compares addresses and ports; `spelling` does not count.
     package static func == (lhs: Portal, rhs: Portal) -> Bool { lhs.address == rhs.address && lhs.port == rhs.port }
 
     package func hash(into hasher: inout Hasher) {
@@ -116,7 +116,7 @@ extension Portal: Hashable, Comparable {
 
 /// Texts of IPv6 addresses (RFC 4291 2.2), and the one of each that RFC 5952 recommends.
 enum IPv6Text {
-    /// Nil for what is no address. Of an IPv4 address inside IPv6, the dotted quad.
+    /// The recommended text of an address; of an IPv4 address inside IPv6, the dotted quad. Nil: `text` is no address.
     static func canonical(_ text: Substring) -> String? {
         let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         guard let groups = groups(parts[0]) else { return nil }

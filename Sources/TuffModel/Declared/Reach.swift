@@ -1,5 +1,5 @@
-/// How far documents may reach on this host: `allow` of the controller's configuration. Paths are absolute, without a
-/// slash at the end, without `.` and `..`.
+/// Limits of what documents may name on this host: `allow` of the controller's configuration. Paths are absolute,
+/// without a slash at the end, without `.` and `..`.
 package struct Reach: Hashable, Codable, Sendable {
     /// A sort of paths, each with roots of its own.
     package enum Sort: String, CaseIterable, Codable, Sendable {
@@ -39,7 +39,8 @@ package struct Reach: Hashable, Codable, Sendable {
         self.unwiped = unwiped
     }
 
-    /// Roots that hold paths of all sorts, which no configuration can say: what one of an earlier version meant.
+    /// Roots that hold paths of all sorts. No configuration can ask for that; configurations of earlier versions meant
+    /// it.
     package init(everythingBeneath roots: [String]) {
         self.init(secrets: roots, images: roots, directories: roots, unwiped: true)
     }
@@ -149,7 +150,8 @@ extension Reach {
         return words.contains { $0.contains("image") || $0 == "iso" || $0 == "isos" } ? .images : .directories
     }
 
-    /// The part of what a boot is to bring back that this reach lacks: it was allowed when it was accepted.
+    /// The part of `accepted` that this reach does not allow. It was allowed when it was accepted, so a boot brings it
+    /// back.
     package func lacking(for accepted: AcceptedExports) -> Reach {
         var lacking = Reach(secrets: [], images: [], directories: [], volumeGroups: [])
         for pool in accepted.pools {
@@ -165,7 +167,7 @@ extension Reach {
         return lacking
     }
 
-    /// All that either reaches.
+    /// The union of both.
     package func and(_ other: Reach) -> Reach {
         var both = self
         for sort in Sort.allCases { both[sort] += other[sort].filter { !self[sort].contains($0) } }

@@ -1,10 +1,10 @@
-/// What happens to a volume or snapshot whose document is removed: `deletionPolicy` and `trashFor` of its spec, stored
-/// on the object so that the values last applied count when the document is gone.
+/// Treatment of a volume or snapshot whose document is removed: `deletionPolicy` and `trashFor` of its spec. It is
+/// stored on the object, so that the values last applied count when the document is gone.
 package struct RemovalPolicy: Hashable, Codable, Sendable {
     package static let defaultKeeping = TimeSpan(seconds: 7 * 86400)
 
     package var deletion: VolumeSpec.DeletionPolicy
-    /// How long the trash keeps it. Of no meaning with `retain`, where it is always the default.
+    /// Time for which the trash keeps it. It has no meaning with `retain` and is always the default there.
     package var keepFor: TimeSpan
 
     package init(_ deletion: VolumeSpec.DeletionPolicy = .trash, keepFor: TimeSpan = Self.defaultKeeping) {
@@ -31,7 +31,7 @@ package struct RemovalPolicy: Hashable, Codable, Sendable {
     }
 }
 
-/// What Tuff writes on an initiator's access (LIO: the attribute `tag` of an ACL): that it granted it, for which
+/// Mark on an initiator's access (LIO: the attribute `tag` of an ACL). It says that Tuff granted the access, for which
 /// attachment, and what withdrawing may do to a live session. An ACL without it is somebody else's.
 package struct AccessMark: Hashable, Codable, Sendable {
     /// The kernel keeps 63 bytes (`MAX_ACL_TAG_SIZE` in include/target/target_core_base.h); five are the prefix.
@@ -65,7 +65,7 @@ package struct AccessMark: Hashable, Codable, Sendable {
     package func isOf(_ name: String) -> Bool { attachment == name.prefix(Self.nameLimit) }
 }
 
-/// How much a plan may remove without a person saying how much. Counted over 24 hours.
+/// Number of objects that a plan may remove without a person giving a number. Counted over 24 hours.
 package struct GuardLimits: Hashable, Codable, Sendable {
     /// Share of the stack's volumes and snapshots that may go to the trash, rounded up, but at least 1.
     package var volumes = Percentage(20)

@@ -1,4 +1,4 @@
-/// Where volumes live: `kind: Pool`.
+/// A place for volumes: `kind: Pool`.
 package struct PoolSpec: Hashable, Sendable {
     package enum Backend: Hashable, Sendable {
         case lvm(LVMPoolSpec)
@@ -113,7 +113,7 @@ package struct VolumeSpec: Hashable, Sendable {
     }
 }
 
-/// What a new volume starts with; read only when the volume is created.
+/// Content that a new volume starts with; read only when the volume is created.
 package enum VolumeSource: Hashable, Sendable {
     case volume(String)
     case snapshot(String)
@@ -158,8 +158,8 @@ package struct IdentityOverride: Hashable, Sendable {
     package init() {}
 }
 
-/// `passwordFrom: {file: …}`: where a secret is read at the moment it is needed. The path is no secret; what it
-/// leads to never enters desired state, observed state or a plan.
+/// `passwordFrom: {file: …}`: the file from which a secret is read at the moment it is needed. The path is no secret;
+/// the file's content never enters desired state, observed state or a plan.
 package struct SecretReference: Hashable, Codable, Sendable, Comparable {
     package var file: String
 
@@ -179,9 +179,9 @@ package struct CHAPCredential: Hashable, Codable, Sendable {
 }
 
 package struct CHAPSpec: Hashable, Codable, Sendable {
-    /// What the initiator proves to the target.
+    /// Proof that the initiator gives to the target.
     package var initiator: CHAPCredential
-    /// What the target proves to the initiator.
+    /// Proof that the target gives to the initiator.
     package var mutual: CHAPCredential?
 
     package init(initiator: CHAPCredential, mutual: CHAPCredential? = nil) {
@@ -210,7 +210,7 @@ package struct AttachmentSpec: Hashable, Sendable {
 }
 
 extension PoolSpec {
-    /// Where volumes of this pool are made.
+    /// The storage in which volumes of this pool are made.
     package var storage: StorageBackend {
         switch backend {
         case .lvm(let lvm):

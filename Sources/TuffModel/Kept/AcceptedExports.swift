@@ -1,8 +1,9 @@
-/// What the last accepted set of one stack says about access: enough to bring the exports of existing objects back
-/// after a reboot, and nothing by which an object could be made, grown, named or removed.
+/// Access that the last accepted set of one stack grants. It is enough to bring the exports of existing objects back
+/// after a reboot, and says nothing by which an object could be made, grown, named or removed.
 ///
-/// Not the documents themselves: a later version with stricter rules for documents must still know at boot what was
-/// granted, and what was removed from the documents without consent to withdraw it was granted too.
+/// It does not hold the documents themselves, for two reasons: a later version with stricter rules for documents must
+/// still know at boot what was granted; and access that was removed from the documents without consent to withdraw it
+/// is still granted.
 package struct AcceptedExports: Hashable, Codable, Sendable {
     package static let currentVersion = 1
 
@@ -31,10 +32,10 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
         package var chap: CHAPSpec?
         /// Nil: the controller's.
         package var portals: [Portal]?
-        /// Of the volume, when this was accepted. Nil, as earlier versions wrote it: none.
+        /// The volume's `sharing` when this was accepted. Nil, in records of earlier versions: none.
         package var sharing: VolumeSpec.Sharing?
-        /// It was in use beside undeclared access of the same volume before that was undeclared, and stays so, whatever
-        /// the volume's sharing has become since: a reboot withdraws nothing.
+        /// The access was used beside other access to the same volume before that lost its document. A reboot withdraws
+        /// nothing, so both come back, whatever the volume's sharing has become since.
         package var wasBeside: Bool?
         package var location: SourceLocation
         /// False: the last set does not have it any more, and nobody consented to withdraw it.
@@ -76,7 +77,8 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
     }
 
     /// Forgets the access that a person took away by hand (`tuff detach`).
-    /// - Parameter volumes: the name may be a volume's, or `VOLUME@INITIATOR`, as it is where access cannot be marked (tgt).
+    /// - Parameter volumes: the name may be a volume's, or `VOLUME@INITIATOR`, as it is where access cannot be marked
+    ///   (tgt).
     package mutating func strike(_ attachment: String, volumes: Bool) {
         access.removeAll {
             AccessMark(attachment: $0.attachment, onRemove: $0.onRemove).isOf(attachment)

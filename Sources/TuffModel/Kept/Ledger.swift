@@ -1,9 +1,9 @@
-/// What was once seen ready on this host. Not a state store: objects carry their own truth, and a ledger that is gone
-/// is rebuilt from their marks. It is used only to refuse: to make again what has vanished, to remove too much within
-/// a day, to purge by a clock that runs backwards or jumped ahead.
+/// Memory of the objects that were once seen ready on this host. It is no state store: objects carry their own marks,
+/// and a ledger that is gone is rebuilt from them. It only serves to refuse: making a vanished object again, removing
+/// too much within a day, purging by a clock that runs backwards or jumped ahead.
 package struct Ledger: Hashable, Codable, Sendable {
     package static let currentVersion = 1
-    /// How long a removal counts for the guard, in seconds.
+    /// Seconds for which a removal counts for the guard.
     package static let removalWindow: Int64 = 86400
 
     package struct Entry: Hashable, Codable, Sendable {
@@ -23,7 +23,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         package var uid: UID?
         /// LVM's uuid of the volume; of the group, and after a slash of the thin pool, for a pool. Nil for files.
         package var uuid: String?
-        /// Where it was, for messages: `vg0/v-db`. For a directory pool its path, by which it is looked for again.
+        /// The object's last place, for messages: `vg0/v-db`. For a directory pool its path, by which it is looked for
+        /// again.
         package var place: String
         package var seen: Instant
         /// The most bytes that it was seen with when it was complete; nil for pools, and in ledgers that do not say.
@@ -94,7 +95,7 @@ package struct Ledger: Hashable, Codable, Sendable {
     package var version = Self.currentVersion
     /// Sorted by stack and resource; one for each.
     package var entries: [Entry] = []
-    /// Those of the last 24 hours, oldest first.
+    /// Removals of the last 24 hours, oldest first.
     package var removals: [Removal] = []
     /// The objects that documents of any stack waited for in the last pass of theirs, because it is another stack's;
     /// nil: nothing.
@@ -103,9 +104,9 @@ package struct Ledger: Hashable, Codable, Sendable {
     package var lastPass: Instant?
     /// The clock at the last pass that believed it; nil: none did since it was last confirmed.
     package var clock: ClockReading?
-    /// By how many seconds it was found set ahead since then; nil: it was not.
+    /// Seconds by which the clock was found set ahead since then; nil: it was not.
     package var clockLead: Int64?
-    /// What the clock showed when a person last said that it is right; nil: nobody did.
+    /// The clock's reading when a person last said that it is right; nil: nobody did.
     package var clockConfirmed: Instant?
 
     package init() {}
@@ -138,7 +139,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         }
     }
 
-    /// Where a resource is or would be. There are as many as volumes ever were, and each is asked for.
+    /// Index of a resource's entry, or where it would be inserted. A binary search, since there are as many entries as
+    /// volumes ever were, and a pass asks for each.
     private func position(of resource: ResourceID, _ stack: String) -> Int {
         var low = 0, high = entries.count
         while low < high {
@@ -156,8 +158,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         index < entries.count && entries[index].resource == resource && entries[index].stack == stack
     }
 
-    /// Takes back what a clock that was ahead left: times of the last pass, of removals and of handovers that are yet to
-    /// come; and believes one that was set ahead. It is a person's word that the clock is right now.
+    /// Takes back what a clock that was ahead left: times of the last pass, of removals and of handovers that are yet
+    /// to come; and believes one that was set ahead. It is a person's word that the clock is right now.
     package mutating func forgetTimes(after now: Instant) {
         if let lastPass, lastPass > now { self.lastPass = now }
         clockConfirmed = now

@@ -1,4 +1,4 @@
-/// What Tuff writes on an object it made or adopted: LVM tags, or the same texts in a directory pool's sidecar.
+/// Marks that Tuff writes on an object it made or adopted: LVM tags, or the same texts in a directory pool's sidecar.
 ///
 /// Identity and ownership live here and nowhere else; there is no database. Keys are short because a volume group's
 /// metadata area is small (508 KiB of text by default) and every change rewrites all of it.
@@ -26,7 +26,7 @@ package struct Marks: Hashable, Codable, Sendable {
 
         package var resource: ResourceID { ResourceID(kind, name) }
 
-        /// What a logical volume or file of this role is called while it is in use.
+        /// Name of a logical volume or file of this role while it is in use.
         package var objectName: String {
             switch self {
             case .volume(let name): "v-\(name)"
@@ -58,13 +58,14 @@ package struct Marks: Hashable, Codable, Sendable {
     package var lun: Int?
     /// No plan trashes, purges, rolls back or deletes it while this is set.
     package var protect: Bool
-    /// What removing the document does, as last applied.
+    /// Treatment of the object when its document is removed, as last applied.
     package var policy: RemovalPolicy
     /// In the trash, to be purged at this time; nil: in use.
     package var until: Instant?
-    /// Its document is gone and its policy was Retain: nobody's until a document of its name adopts it again.
+    /// The document is gone and the policy was Retain: the object belongs to nobody until a document of its name adopts
+    /// it.
     package var released: Bool
-    /// It was there before Tuff and has a name of its own, which it keeps; letting it go takes every mark away again.
+    /// The object was there before Tuff and keeps its own name. Releasing it takes every mark off again.
     package var adopted: Bool
     /// The volume whose content it began with: a snapshot's, or a clone's. Lineage, not a dependency.
     package var origin: UID?
@@ -72,7 +73,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package var operation: String?
     /// Restores that were carried out on it, by their keys (`tuff:done=`): none of them ever runs again.
     package var executed: [String]
-    /// It was taken right before this restore, by its key, wrote over its origin.
+    /// Key of the restore before which this snapshot was taken of the volume that the restore wrote over. Nil for all
+    /// other objects.
     package var safety: String?
     /// Bytes that a file had when all of it was there (`tuff:size=`): one that has less was cut off. Nil for logical
     /// volumes, whose sizes the ledger remembers, and for files of versions that did not write it.
@@ -83,8 +85,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package var other: [String]
 
     package static let prefix = "tuff:"
-    /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks; a thick volume whose extents
-    /// may still show what earlier volumes left, and which is shown to nobody.
+    /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks; a thick volume whose
+    /// extents may still show what earlier volumes left, and which is shown to nobody.
     package static let creating = "create"
     package static let moving = "move"
     package static let wiping = "wipe"
@@ -93,8 +95,8 @@ package struct Marks: Hashable, Codable, Sendable {
     /// A file of which both is so: its name follows its marks, and its content is not all there.
     package static let movingUnfilled = "move-copy"
 
-    /// A volume that holds parts of what it held and parts of what it is rolled back to, with the key of the Restore that
-    /// may finish it.
+    /// A volume that holds parts of what it held and parts of what it is rolled back to, with the key of the Restore
+    /// that may finish it.
     package static func restoring(_ key: String) -> String { "\(restorePrefix)\(key)" }
     private static let restorePrefix = "restore/"
 
@@ -103,7 +105,7 @@ package struct Marks: Hashable, Codable, Sendable {
         operation.flatMap { $0.hasPrefix(Self.restorePrefix) ? String($0.dropFirst(Self.restorePrefix.count)) : nil }
     }
 
-    /// The same, after a temporary snapshot of its source with so much room overflowed: less is not tried again.
+    /// The operation of a copy whose temporary snapshot overflowed with `room` bytes. Less room is not tried again.
     package static func copying(afterOverflowOf room: ByteCount) -> String { "\(overflowPrefix)\(room.bytes)" }
     private static let overflowPrefix = "copy/"
 
@@ -129,7 +131,7 @@ package struct Marks: Hashable, Codable, Sendable {
     /// A file whose name follows its marks.
     package var isMoving: Bool { [Self.moving, Self.movingUnfilled].contains(operation) }
 
-    /// What our tags say something about, in the order in which their values are judged.
+    /// Keys of our tags, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
         case adopted, done, due, from, iqn, lun, op, policy, protect, released, safety, serial, size, snap, stack, temp,
             uid, until, vol
@@ -163,7 +165,7 @@ package struct Marks: Hashable, Codable, Sendable {
         self.other = other
     }
 
-    /// What a logical volume or file with these marks is called while it is in use.
+    /// Name of a logical volume or file with these marks while it is in use.
     package var objectName: String { occasion == nil ? role.objectName : "p-\(name)" }
 
     /// The tags that say this, sorted. All characters are of `A-Za-z0-9_+.-/=!:#&`, as lvm(8) demands of tags.
@@ -190,7 +192,7 @@ package struct Marks: Hashable, Codable, Sendable {
         return result.sorted()
     }
 
-    /// How tags under our prefix read.
+    /// Result of reading tags under our prefix.
     package enum Reading: Hashable, Sendable {
         /// No tag of ours, or none but those that outlive our part in it (`remembered`): somebody else's object.
         case foreign
@@ -258,7 +260,7 @@ package struct Marks: Hashable, Codable, Sendable {
         default: return .damaged("exactly one of the tags tuff:vol=, tuff:snap= and tuff:temp= is needed")
         }
         guard let stack = value(.stack) else { return .damaged("tag tuff:stack= is missing") }
-        // Whoever may tag a volume or write a sidecar could have written these; they become names in configfs, on
+        // Anybody who may tag a volume or write a sidecar could have written these; they become names in configfs, on
         // command lines and in lists of options.
         for (key, value) in zip(Key.allCases, values) {
             if let value, !isSound(key, value) {
@@ -280,8 +282,8 @@ package struct Marks: Hashable, Codable, Sendable {
 
     private static let keyTexts: [[UInt8]] = Key.allCases.map { Array($0.text.utf8) }
 
-    /// Position of a tag's key, nil for a key that this version does not know, and the value behind its `=`. Nil for a tag
-    /// that is not under our prefix.
+    /// Position of a tag's key, nil for a key that this version does not know, and the value behind its `=`. Nil for a
+    /// tag that is not under our prefix.
     private static func parts(of tag: String) -> (key: Int?, value: String)? {
         var tag = tag
         return tag.withUTF8 { bytes in

@@ -1,4 +1,4 @@
-/// What Tuff writes on a volume group that it makes for a pool: who made it, and that it is not complete yet.
+/// Marks on a volume group that Tuff makes for a pool. They say who made it, and that it is not complete yet.
 ///
 /// Only a group with these marks is finished or found to have lost its thin pool. They are no claim on anything in it.
 package struct PoolMarks: Hashable, Codable, Sendable {
@@ -19,7 +19,7 @@ package struct PoolMarks: Hashable, Codable, Sendable {
         (["tuff:pool=\(pool)", "tuff:stack=\(stack)"] + (isBegun ? [Self.begun] : [])).sorted()
     }
 
-    /// Nil for tags that are not all of these: somebody else's group.
+    /// Nil where one of these tags is missing: the group is somebody else's.
     package init?(_ tags: [String]) {
         func values(_ key: String) -> [String] {
             tags.filter { $0.hasPrefix("tuff:\(key)=") }.map { String($0.dropFirst("tuff:\(key)=".count)) }
@@ -32,9 +32,9 @@ package struct PoolMarks: Hashable, Codable, Sendable {
     }
 }
 
-/// The uuids of physical volumes that Tuff makes. Nothing but its uuid can be written on a physical volume that is in no
-/// group yet, so that is what says whose it is when an interrupted creation left it: `tuff`, 12 characters that stand for
-/// the pool, and 16 that no other device ever gets.
+/// The uuids of physical volumes that Tuff makes. Nothing but its uuid can be written on a physical volume that is in
+/// no group yet, so the uuid says to which pool it belongs when an interrupted creation left it: `tuff`, 12 characters
+/// that stand for the pool, and 16 that no other device ever gets.
 package enum PhysicalVolumeMark {
     /// In LVM's form: groups of 6, 4, 4, 4, 4, 4 and 6 of its 32 characters.
     package static func uuid(owner: UID, unique: UID) -> String {

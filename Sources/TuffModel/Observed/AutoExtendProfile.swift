@@ -1,4 +1,4 @@
-/// How LVM is told when a thin pool grows: a metadata profile, which is a file with a name that is stored with the pool.
+/// The metadata profile that tells LVM when a thin pool grows: a file whose name is stored with the pool.
 ///
 /// lvmthin(7), "Automatically extend thin pool": dmeventd runs `lvextend --use-policies`, which reads
 /// `activation/thin_pool_autoextend_threshold` and `_percent` from the pool's profile, for data and for metadata.
@@ -6,7 +6,7 @@ extension AutoExtendSpec {
     package static let profilePrefix = "tuff-autoextend-"
     package static let profileSuffix = ".profile"
 
-    /// Says what is in it, so that pools share it and another setting has another name.
+    /// The profile's name. It states the settings, so that pools with equal settings share a profile.
     package var profile: String { "\(Self.profilePrefix)\(threshold.percent)-\(by.percent)" }
     package var profileFile: String { profile + Self.profileSuffix }
 

@@ -48,9 +48,9 @@ extension Observation: Codable where Value: Codable {
 
 /// Observations of many objects of one source by key, so that one hung object does not blind the others.
 package struct ObservationMap<Value: Sendable>: Sendable {
-    /// What was seen, object by object.
+    /// Observations, object by object.
     package var entries: [String: Observation<Value>]
-    /// What is known of keys that have no entry: nil means they are known to be absent.
+    /// The reason why keys without an entry are unknown; nil: they are known to be absent.
     package var unlisted: HostError?
 
     package init(_ entries: [String: Observation<Value>] = [:], unlisted: HostError? = nil) {

@@ -14,12 +14,12 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var images: ObservationMap<ObservedImage>
     /// Devices that pools are to be made of, by the path in the document; only while such a pool is not there.
     package var devices: ObservationMap<CandidateDevice>
-    /// LVM's metadata profiles of ours, by file name: their texts, without the newline at the end. Only while a pool asks
-    /// to grow by itself.
+    /// LVM's metadata profiles of ours, by file name: their texts, without the newline at the end. Only while a pool
+    /// asks to grow by itself.
     package var profiles: ObservationMap<String>
     /// The rules of the time zones that policies name, as `/usr/share/zoneinfo` has them, by name.
     package var timeZones: ObservationMap<ZoneFile>
-    /// What earlier passes saw. Passes without a state directory have an empty one.
+    /// Memory of earlier passes. Passes without a state directory have an empty one.
     package var ledger: Ledger
     /// Jobs that run on this host, by the name of their file. Nil: none, and in inventories of versions that had none.
     package var jobs: ObservationMap<RunningJob>?
@@ -69,7 +69,7 @@ package struct SecretFingerprint: Hashable, Codable, Sendable {
 
     /// - Parameters:
     ///   - digits: the keyed hash.
-    ///   - secret: what it is of.
+    ///   - secret: the secret that it is computed from.
     package init(digits: String, of secret: some BidirectionalCollection<UInt8>) {
         text = digits
         if secret.count < 12 { text += Trait.short.rawValue }
@@ -146,7 +146,8 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
 }
 
 package struct LogicalVolume: Equatable, Codable, Sendable {
-    /// By `lv_layout`. `striped` may have linear parts beside; `cachePool` is a cache itself, of either sort.
+    /// Layout of a volume, from `lv_layout`. `striped` may have linear parts beside; `cachePool` is a cache itself, of
+    /// either sort.
     package enum Layout: String, Codable, Sendable {
         case thinPool, thin, linear, striped, mirror, raid0, raid1, raid4, raid5, raid6, raid10
         case cache, writecache, cachePool, integrity, vdo, vdoPool, other
@@ -194,8 +195,8 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     package var needsCheck: Bool
     /// Thin pools: whether dmeventd watches it; nil elsewhere.
     package var isMonitored: Bool?
-    /// Thin pools: whether a new chunk reads zeros where nothing was written to it yet. Nil elsewhere, and in inventories of
-    /// versions that did not ask.
+    /// Thin pools: whether a new chunk reads zeros where nothing was written to it yet. Nil elsewhere, and in
+    /// inventories of versions that did not ask.
     package var zeroesChunks: Bool?
     /// Nil while inactive.
     package var device: DeviceNumber?
@@ -235,11 +236,11 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         self.device = device
     }
 
-    /// Keeps what is written over its origin in extents of its own, which `size` counts; its device comes and goes with the
-    /// origin's. LVM's own word is `lv_role` `thicksnapshot`.
+    /// Keeps what is written over its origin in extents of its own, which `size` counts; its device comes and goes with
+    /// the origin's. LVM's own word is `lv_role` `thicksnapshot`.
     package var isThickSnapshot: Bool { origin != nil && (layout == .linear || layout == .striped) }
-    /// That room is full, so that what it held is lost, or is with the next write. Told while it is active only (`data_percent`
-    /// 100.00 with attribute 5 `I`, measured).
+    /// That room is full, so that what it held is lost, or is with the next write. Told while it is active only
+    /// (`data_percent` 100.00 with attribute 5 `I`, measured).
     package var isOverflowed: Bool { isThickSnapshot && (dataPercent ?? 0) >= 100 }
 
     /// Refuses percentages that are none: an inventory file is not checked by the decoder of LVM's report.
@@ -288,9 +289,11 @@ package struct DirectoryPool: Equatable, Codable, Sendable {
     package var size: ByteCount
     package var free: ByteCount
     package var files: [DirectoryFile]
-    /// What of the directory itself lets others than root and the user we run as change what is in it, in a sentence.
+    /// A sentence on how others than root and the user we run as could change what is in the directory; nil: they
+    /// cannot.
     package var exposure: String?
-    /// Files share blocks there (reflink), so that a copy takes a moment and no room. Nil: not known, hence not relied on.
+    /// Files share blocks there (reflink), so that a copy takes a moment and no room. Nil: not known, hence not relied
+    /// on.
     package var sharesBlocks: Bool?
 
     package init(

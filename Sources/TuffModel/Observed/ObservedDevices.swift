@@ -1,8 +1,8 @@
 /// A block device that a pool is to be made of, looked at without changing a byte.
 package struct CandidateDevice: Hashable, Codable, Sendable {
-    /// As the document names it, and as every command will.
+    /// The path in the document, which every command uses.
     package var path: String
-    /// What the kernel calls it now, `/dev/sda`, where the path is a link.
+    /// The kernel's name at present, such as `/dev/sda`, where the path is a link.
     package var node: String
     package var number: DeviceNumber
     package var size: ByteCount
@@ -11,7 +11,7 @@ package struct CandidateDevice: Hashable, Codable, Sendable {
     package var isInUse: Bool
     /// Everything that libblkid knows to tell on it: file systems, partition tables, members of RAID or LVM.
     package var signatures: [DeviceSignature]
-    /// Where the first byte was found that is not zero, in the places that are read (`DeviceLook`); nil: none.
+    /// Offset of the first byte that is not zero, among the places that are read (`DeviceLook`); nil: none.
     package var firstData: Int64?
 
     package init(
@@ -37,7 +37,7 @@ package struct CandidateDevice: Hashable, Codable, Sendable {
     package var isBlank: Bool { !isReadOnly && !isInUse && signatures.isEmpty && firstData == nil }
 }
 
-/// What libblkid found at one place of a device.
+/// A signature that libblkid found at one place of a device.
 package struct DeviceSignature: Hashable, Codable, Sendable, CustomStringConvertible {
     /// libblkid's name of a physical volume of LVM.
     package static let physicalVolume = "LVM2_member"
@@ -45,7 +45,7 @@ package struct DeviceSignature: Hashable, Codable, Sendable, CustomStringConvert
     /// libblkid's name of it: `ext4`, `gpt`, `crypto_LUKS`.
     package var type: String
     package var offset: Int64
-    /// Its own identity, where it has one.
+    /// The uuid or serial number in the signature, where it has one.
     package var uuid: String?
 
     package init(type: String, offset: Int64, uuid: String? = nil) {
@@ -57,10 +57,10 @@ package struct DeviceSignature: Hashable, Codable, Sendable, CustomStringConvert
     package var description: String { "\(type) at byte \(offset)" }
 }
 
-/// What is asked once more of a device right before it is written to for the first time.
+/// Facts about a device that are read again right before it is written to for the first time.
 package struct BlankDevice: Hashable, Codable, Sendable {
     package var path: String
-    /// What the plan was made for: another disk may have the name by now.
+    /// Number of the device that the plan was made for: another disk may have the name by now.
     package var number: DeviceNumber
     package var size: ByteCount
 

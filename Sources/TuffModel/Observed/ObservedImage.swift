@@ -1,9 +1,10 @@
-/// What a disk image is good for, as far as its header and tables tell. Whether all of it can be read shows when it is.
+/// Use that a disk image can be put to, as far as its header and tables tell. A damaged cluster shows only when it is
+/// read.
 package enum ObservedImage: Hashable, Codable, Sendable {
-    /// Size of the disk it holds, which for qcow2 is not that of the file; and in how much of it anything but zeros can be, in
-    /// blocks of 64 KiB, since an empty volume gets no more. Nil: all of it.
+    /// Size of the disk it holds, which for qcow2 is not that of the file; and in how much of it anything but zeros can
+    /// be, in blocks of 64 KiB, since an empty volume gets no more. Nil: all of it.
     case usable(size: ByteCount, content: ByteCount? = nil)
-    /// Why no volume is made from it: what follows its name in a sentence.
+    /// The reason why no volume is made from it, as the part of a sentence that follows its name.
     case unusable(String)
 }
 

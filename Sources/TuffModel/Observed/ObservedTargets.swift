@@ -1,8 +1,8 @@
-/// What the target stack (LIO or tgt) holds, ours and other people's.
+/// All objects of the target stack (LIO or tgt), ours and other people's.
 package struct TargetInventory: Equatable, Codable, Sendable {
     package var backstores: [ObservedBackstore]
     package var targets: [ObservedTarget]
-    /// What is there and could not be observed; nil: everything was seen.
+    /// Objects that are there and could not be observed; nil: everything was seen.
     package var unseen: UnseenTargets?
 
     package init(
@@ -13,10 +13,10 @@ package struct TargetInventory: Equatable, Codable, Sendable {
         self.unseen = unseen
     }
 
-    /// Why it is not known whether there is a target of this name, or what it is like; nil when that is known.
+    /// The reason why it is unknown whether there is a target of this name, or what it is like; nil: that is known.
     package func fault(target iqn: String) -> HostError? { unseen?.targets[iqn] }
 
-    /// The same of a backstore.
+    /// The reason why a backstore of this name is unknown; nil: it is known.
     package func fault(backstore name: String) -> HostError? {
         guard let unseen else { return nil }
         if let error = unseen.backstores[name] { return error }
@@ -27,9 +27,9 @@ package struct TargetInventory: Equatable, Codable, Sendable {
 /// Objects of a target stack that could not be observed, each with the reason: one that hangs or that nobody can make
 /// sense of does not blind the rest.
 package struct UnseenTargets: Equatable, Codable, Sendable {
-    /// By IQN.
+    /// Reasons by the IQN of the target.
     package var targets: [String: HostError]
-    /// By name.
+    /// Reasons by the name of the backstore.
     package var backstores: [String: HostError]
     /// Set when not even the names of all backstores are known: one that is not listed may be there.
     package var unlisted: HostError?
@@ -45,7 +45,7 @@ package struct UnseenTargets: Equatable, Codable, Sendable {
     package var isEmpty: Bool { targets.isEmpty && backstores.isEmpty && unlisted == nil }
 }
 
-/// What an exported disk answers to SCSI INQUIRY. Fixed for the disk's life.
+/// Answers of an exported disk to SCSI INQUIRY. They are fixed for the disk's life.
 package struct DiskIdentity: Hashable, Codable, Sendable {
     /// Vital product data page 0x80; LIO derives the NAA designator from it.
     package var serial: String
@@ -65,7 +65,7 @@ package struct DiskIdentity: Hashable, Codable, Sendable {
 package struct ObservedBackstore: Equatable, Codable, Sendable {
     /// Name within the stack; ours are `tuff-<uid>`.
     package var name: String
-    /// Where the stack keeps it (LIO: `iblock_7`; tgt: `tid 3 lun 1`), for messages and lowering.
+    /// Its place in the stack (LIO: `iblock_7`; tgt: `tid 3 lun 1`), for messages and lowering.
     package var place: String
     /// Path of the device or file behind it; nil while it is not configured.
     package var path: String?
@@ -145,7 +145,7 @@ package enum TargetSetting: String, CaseIterable, Codable, CodingKeyRepresentabl
 
 package struct ObservedTarget: Equatable, Codable, Sendable {
     package var iqn: String
-    /// Where the stack keeps it (tgt: the tid), empty for LIO.
+    /// Its place in the stack (tgt: the tid); empty for LIO.
     package var place: String
     package var enabled: Bool
     /// Settings the stack has; one that it lacks has no entry.
@@ -184,8 +184,8 @@ package struct ObservedLUN: Equatable, Codable, Sendable {
     package var number: Int
     /// Name of the backstore behind it; nil for a half-built LUN.
     package var backstore: String?
-    /// What a LUN without a named backstore hands out all the same, where the stack says (tgt). Only a path tells one
-    /// that we were stopped in making from one that somebody added.
+    /// Path that a LUN without a named backstore hands out all the same, where the stack tells (tgt). Only the path
+    /// distinguishes a LUN that we were stopped in making from one that somebody added.
     package var path: String?
     /// Nil: initiators reach it as they should.
     package var portAccess: ObservedPortAccess?
@@ -198,10 +198,10 @@ package struct ObservedLUN: Equatable, Codable, Sendable {
     }
 }
 
-/// How initiators reach a LUN that is not in the group of ports that the kernel made for it, active and optimised
-/// (asymmetric logical unit access, SPC-4 5.16): on standby or offline every command for its blocks fails.
+/// Access of initiators to a LUN that is not active and optimised in the group of ports that the kernel made for it
+/// (asymmetric logical unit access, SPC-4 5.16). On standby or offline every command for its blocks fails.
 package struct ObservedPortAccess: Equatable, Codable, Sendable, CustomStringConvertible {
-    /// Of the backstore's; `standard` is the one it always has.
+    /// Name of the group, one of the backstore's; `standard` is the group that it always has.
     package var group: String
     /// LIO's word, such as `Standby`.
     package var state: String

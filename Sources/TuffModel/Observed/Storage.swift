@@ -12,7 +12,7 @@ package struct DeviceNumber: Hashable, Codable, Sendable, CustomStringConvertibl
     package var description: String { "\(major):\(minor)" }
 }
 
-/// Where the bytes of a volume are.
+/// Place of a volume's bytes.
 package enum VolumeLocation: Hashable, Codable, Sendable, CustomStringConvertible {
     case logicalVolume(group: String, name: String)
     case file(directory: String, name: String)
@@ -44,7 +44,7 @@ package enum VolumeLocation: Hashable, Codable, Sendable, CustomStringConvertibl
     }
 }
 
-/// What a volume is made in.
+/// Storage that a volume is made in.
 package enum StorageBackend: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
     case thinPool(group: String, pool: String)
     case thick(group: String)
@@ -85,13 +85,13 @@ package struct StoredVolume: Hashable, Sendable {
     package var suspended: Bool
     /// The device is held open: exported, mounted, or in use by another mapping. Nobody can tell for a file.
     package var open: Bool
-    /// Of the device while it is there.
+    /// Number of the device while it is there.
     package var device: DeviceNumber?
-    /// Why others could change its file; such a volume is not used.
+    /// The reason why others could change its file; nil: they cannot. A volume with one is not used.
     package var exposure: String?
-    /// Bytes that it had once, by its own marks or the ledger; nil: neither says.
+    /// Size that it had once, by its own marks or the ledger; nil: neither tells.
     package var formerSize: ByteCount?
-    /// See `LogicalVolume`; `size` is that of what it shows, its origin's.
+    /// See `LogicalVolume`. Here `size` is that of its origin, which is what readers of it see.
     package var isThickSnapshot = false
     package var isOverflowed = false
     /// The faults that can be seen of it or of what it stands on, the worst first.
@@ -117,8 +117,8 @@ package struct StoredVolume: Hashable, Sendable {
 
     package var uid: UID { marks.uid }
 
-    /// It has fewer bytes than it had, though nothing of ours makes a volume smaller. What is being made or filled has
-    /// no end yet.
+    /// It has fewer bytes than it had, though Tuff never makes a volume smaller. A volume that is being made or filled
+    /// is never truncated, since its end is not written yet.
     package var isTruncated: Bool {
         guard let size, let formerSize, !isThickSnapshot,
             marks.operation == nil || marks.operation == Marks.moving || marks.restoration != nil
@@ -126,7 +126,7 @@ package struct StoredVolume: Hashable, Sendable {
         return size < formerSize
     }
 
-    /// What the device mapper calls its device; nil for files, and for what is not made yet.
+    /// The device mapper's uuid of its device; nil for files, and for volumes that are not made yet.
     package var deviceUUID: String? {
         guard let groupUUID, let uuid else { return nil }
         return DeviceMapper.uuid(group: groupUUID, volume: uuid)

@@ -10,7 +10,7 @@ package struct StorageHealth: Sendable {
     private let byName: [String: LogicalVolume]
     /// Names of hidden volumes by the volume that they say they are a part of.
     private let children: [String: [String]]
-    /// Of thin pools themselves, by name: hundreds of volumes share them.
+    /// Faults of thin pools, by the pool's name. They are kept, since hundreds of volumes share a pool.
     private var poolFaults: [String: [VolumeFault]] = [:]
 
     package init(_ group: VolumeGroup) {
@@ -48,7 +48,7 @@ package struct StorageHealth: Sendable {
                 + "others and works, and nothing in the group can be changed", cause: .group(group.name))
     }
 
-    /// Thin pools are always read-only to whoever opens them by name.
+    /// The fault of a volume that cannot be written. Thin pools are always read-only when they are opened by name.
     private func writing(_ volume: LogicalVolume) -> VolumeFault? {
         let place = "\(group.name)/\(volume.name)"
         guard volume.layout != .thinPool else { return nil }
@@ -66,8 +66,8 @@ package struct StorageHealth: Sendable {
     }
 
     /// - Parameters:
-    ///   - volume: what is looked at, perhaps a hidden part.
-    ///   - seen: what people see of it, which commands name.
+    ///   - volume: the volume that is judged, perhaps a hidden part.
+    ///   - seen: the visible volume above it, which commands name.
     private func fault(of volume: LogicalVolume, seen: LogicalVolume, depth: Int) -> VolumeFault? {
         // Deeper than LVM stacks them; a report that goes in circles ends here.
         guard depth < 8 else { return nil }
@@ -181,7 +181,7 @@ extension StorageHealth {
 // MARK: RAID
 
 extension StorageHealth {
-    /// How many legs may be out.
+    /// Number of legs that a RAID level can lose.
     private struct Redundancy {
         var level: String
         /// Nil: all but one.

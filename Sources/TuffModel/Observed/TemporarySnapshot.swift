@@ -5,7 +5,7 @@ package struct TemporarySnapshot: Hashable, Codable, Sendable {
     package var uid: UID
     /// LVM's own; nil: made in the same plan.
     package var uuid: String?
-    /// What LVM calls the volume it was taken of.
+    /// LVM's name of the volume it was taken of.
     package var origin: String
     /// LVM's uuid of that, which no renaming changes; nil: made in the same plan.
     package var originUUID: String?
@@ -29,6 +29,6 @@ package struct TemporarySnapshot: Hashable, Codable, Sendable {
     }
 
     package var location: VolumeLocation { .logicalVolume(group: group, name: name) }
-    /// What tells it from everything else, in its tags.
+    /// The tags that distinguish it from all other volumes.
     package var tags: [String] { ["tuff:uid=\(uid)", "tuff:temp=\(purpose)", "tuff:from=\(originUID)"] }
 }

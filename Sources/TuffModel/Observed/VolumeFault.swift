@@ -1,9 +1,9 @@
 /// Something that is wrong with a logical volume, or with what it stands on.
 package struct VolumeFault: Hashable, Sendable {
     package enum Gravity: Int, Comparable, Sendable {
-        /// How it is cannot be told before somebody activates it.
+        /// Its state cannot be told before somebody activates it.
         case untold
-        /// It serves, and not as it should for long.
+        /// It serves, and may fail before long.
         case impaired
         /// Some of it cannot be read or written, or it cannot be activated.
         case broken
@@ -11,7 +11,7 @@ package struct VolumeFault: Hashable, Sendable {
         package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
     }
 
-    /// One word, as plans and conditions have them.
+    /// The fault in one word, for plans and conditions.
     package enum Reason: String, CaseIterable, Sendable {
         case needsCheck = "NeedsCheck"
         case dataFull = "DataFull"
@@ -54,7 +54,7 @@ package struct VolumeFault: Hashable, Sendable {
         self.cause = cause
     }
 
-    /// Nobody new is given the volume while it has this.
+    /// The volume is handed out to nobody new while it has this fault.
     package var forbidsHandingOut: Bool { gravity == .broken || reason == .readOnly }
 }
 

@@ -15,17 +15,18 @@ package struct ClockReading: Hashable, Codable, Sendable {
 
 /// Why the civil clock cannot be believed to have moved on by what really passed.
 package enum ClockDoubt: Hashable, Sendable {
-    /// It was set ahead by so many seconds, more than a day, since the last pass that believed it.
+    /// The clock was set ahead by so many seconds, more than a day, since the last pass that believed it.
     case jumped(seconds: Int64)
-    /// The machine was off for more than a day, or its clock is wrong: it started a short while ago, and time servers may
-    /// not have spoken yet.
+    /// The machine was off for more than a day, or its clock is wrong: it started a short while ago, and time servers
+    /// may not have spoken yet.
     case settling
 }
 
 extension Ledger {
     /// Larger steps of the clock than a day are no correction; in seconds.
     private static let largestStep: Int64 = 86400
-    /// A reading that is earlier by more was taken before the clock was set, as after a boot without a battery; in seconds.
+    /// A reading that is earlier by more was taken before the clock was set, as after a boot without a battery; in
+    /// seconds.
     private static let correction: Int64 = 300
     /// So long after a boot a clock that is wrong is expected to have been set right; in seconds.
     private static let settlingTime: Int64 = 3600
@@ -45,8 +46,8 @@ extension Ledger {
         return reading.uptime < Self.settlingTime ? .settling : nil
     }
 
-    /// Takes note of a reading. What is in doubt is not believed: the earlier reading stays, so that a clock which is set
-    /// right again is one that nothing happened to.
+    /// Takes note of a reading. What is in doubt is not believed: the earlier reading stays, so that a clock which is
+    /// set right again is one that nothing happened to.
     /// - Returns: whether its time may be used to forget things.
     package mutating func believe(_ reading: ClockReading?) -> Bool {
         guard let reading else { return true }

@@ -28,11 +28,11 @@ package struct Diagnostic: Hashable, Codable, Sendable {
     /// One sentence: what is wrong, with which object.
     package var message: String
     package var location: SourceLocation
-    /// How many characters the caret underlines, at least 1.
+    /// Number of characters that the caret underlines, at least 1.
     package var length: Int
     /// The line the location points into, for the excerpt; nil where there is none (an unreadable file).
     package var sourceLine: String?
-    /// What to do: "did you mean 'size'?", "write 20Gi".
+    /// Advice: "did you mean 'size'?", "write 20Gi".
     package var help: String?
 
     package init(
@@ -49,7 +49,7 @@ package struct Diagnostic: Hashable, Codable, Sendable {
     }
 }
 
-/// What the machine did to us: a failed command, an unreadable attribute, a deadline that passed.
+/// A failure of the machine: a failed command, an unreadable attribute, a deadline that passed.
 ///
 /// Code is what programs match on; text is only ever shown. A mutating action that ends in any `HostError` has an
 /// unknown outcome: the only permitted next step is to observe again.
@@ -74,7 +74,8 @@ package struct HostError: Error, Hashable, Codable, Sendable, CustomStringConver
         case refused
         /// Others than root and the user we run as could change what a path leads to.
         case exposed
-        /// Somebody asked to stop while all of a volume was read or written. What is written stays, and is gone on with.
+        /// Somebody asked to stop while all of a volume was read or written. What is written stays, and is gone on
+        /// with.
         case interrupted
     }
 

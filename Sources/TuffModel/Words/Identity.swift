@@ -16,7 +16,7 @@ package enum Kind: String, CaseIterable, Codable, Sendable, Comparable {
     package static func < (lhs: Kind, rhs: Kind) -> Bool { lhs.rank < rhs.rank }
 }
 
-/// What a person calls a resource: kind and name, unique within a set.
+/// Name of a resource for people: kind and name, unique within a set.
 package struct ResourceID: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
     package var kind: Kind
     package var name: String
@@ -88,7 +88,8 @@ package struct UID: Hashable, Codable, Sendable, Comparable, CustomStringConvert
     /// SCSI unit serial number: the uid's 80 bits as 20 hexadecimal digits.
     ///
     /// LIO builds the NAA designator as `6001405` and the serial's first 25 hexadecimal digits, zero filled
-    /// (`spc_parse_naa_6h_vendor_specific` in drivers/target/target_core_spc.c), so a hexadecimal serial keeps all bits.
+    /// (`spc_parse_naa_6h_vendor_specific` in drivers/target/target_core_spc.c), so a hexadecimal serial keeps all
+    /// bits.
     package var serial: String {
         bytes.map { byte in
             let digits = Array("0123456789abcdef")

@@ -1,5 +1,5 @@
 extension Marks {
-    /// One run of a SnapshotPolicy, by the time of its schedule and not by when it came to it.
+    /// One run of a SnapshotPolicy, identified by its time in the schedule and not by the time at which it ran.
     package struct Occasion: Hashable, Codable, Sendable {
         package var policy: String
         package var time: Instant
@@ -27,8 +27,8 @@ extension Marks {
     }
 }
 
-/// How the snapshots that policies take are called: `hourly-db-data-20261123-0600`, by UTC, so that no two runs share a
-/// name where clocks are set back.
+/// Names of the snapshots that policies take: `hourly-db-data-20261123-0600`. The time is UTC, so that no two runs
+/// share a name where clocks are set back.
 package enum PolicySnapshotName {
     /// `-20261123-0600`. Cron knows no seconds.
     package static func suffix(_ time: Instant) -> String {

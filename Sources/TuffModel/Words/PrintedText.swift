@@ -24,7 +24,7 @@ package enum PrintedText {
         }
     }
 
-    /// What a terminal would obey is spelled out, as `\u{1b}`.
+    /// Spells out a scalar that a terminal would obey, as `\u{1b}`.
     package static func spelled(_ scalar: Unicode.Scalar) -> String {
         shows(scalar) ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
     }

@@ -96,7 +96,8 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
         return sum.overflow ? ByteCount(.max) : ByteCount(sum.partialValue)
     }
 
-    /// How many of `unit` hold this, the last perhaps not filled. A unit of nothing, which a hostile report may show, counts bytes.
+    /// Number of pieces of `unit` that hold this, the last one perhaps not full. A unit of zero, which a hostile report
+    /// may give, counts bytes.
     package func pieces(of unit: ByteCount) -> Int64 {
         let (quotient, remainder) = bytes.quotientAndRemainder(dividingBy: max(unit.bytes, 1))
         return remainder > 0 ? quotient + 1 : quotient
@@ -156,11 +157,12 @@ package struct TimeSpan: Hashable, Codable, Sendable, Comparable, CustomStringCo
     package init(seconds: Int64) { self.seconds = seconds }
 
     private static let units: [(Character, Int64)] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
-    /// 100 years: a deadline must be a time that can be written on an object, in four digits for the year, and read again.
+    /// 100 years: a deadline must be a time that can be written on an object, in four digits for the year, and read
+    /// again.
     private static let longest: Int64 = 36_525 * 86_400
 
-    /// Parses numbers each followed by one of `d h m s`, in that order, each at most once. Nil for anything else, and for more than
-    /// 100 years.
+    /// Parses numbers each followed by one of `d h m s`, in that order, each at most once. Nil for anything else, and
+    /// for more than 100 years.
     package init?(text: some StringProtocol) {
         var total: Int64 = 0
         var digits = ""
@@ -201,7 +203,7 @@ package struct Instant: Hashable, Codable, Sendable, Comparable, CustomStringCon
 
     package init(secondsSince1970: Int64) { self.secondsSince1970 = secondsSince1970 }
 
-    /// What four digits of a year can say: differences of two never overflow.
+    /// Times whose year has four digits: differences of two never overflow.
     private static let range: ClosedRange<Int64> = -62_167_219_200...253_402_300_799
 
     /// Refuses times that `description` could not write.

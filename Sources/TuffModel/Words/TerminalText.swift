@@ -1,5 +1,5 @@
-/// The way of all text to a terminal: what we ourselves tell the terminal passes, and what anybody else's text would
-/// tell it is spelled out.
+/// The way of all text to a terminal: sequences that Tuff itself writes pass, and those in anybody else's text are
+/// spelled out.
 ///
 /// Views put marks in the place of terminal sequences. Part of a mark is drawn when the process starts, so that no
 /// document, inventory, plan file, volume name or repository can hold one; `rendered` alone turns marks into what
@@ -10,7 +10,7 @@ package enum TerminalText {
         mark(parameters) + text + mark("0")
     }
 
-    /// To the line's beginning, and all of it erased (ECMA-48, EL): the next text is written over the line.
+    /// Moves to the beginning of the line and erases it (ECMA-48, EL): the next text is written over the line.
     package static let lineAnew = mark(erase)
 
     /// `text` as it is written: every scalar that a terminal would obey is spelled out, except line ends, tabs and what

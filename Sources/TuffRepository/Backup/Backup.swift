@@ -4,20 +4,20 @@ import Synchronization
 package struct Backup: Sendable {
     package struct Request: Sendable {
         package var series: Series
-        /// Of the snapshot that is read, or now; RFC 3339, UTC.
+        /// Time of the snapshot that is read, or the present; RFC 3339, UTC.
         package var time: String
         /// Byte ranges outside of which nothing differs from `parent`; nil: read everything.
         package var changed: [Range<UInt64>]?
         /// The point to compare with: usually the last of the series.
         package var parent: RestorePoint?
-        /// Of declared volumes: the policy's name, labels, the volume's YAML, and the revision that it is from.
+        /// Facts of declared volumes: the policy's name, labels, the volume's YAML, and its revision.
         package var policy: String?
         package var labels: [String: String]?
         package var document: String?
         package var commit: String?
         /// zstd's level.
         package var level = 1
-        /// What is stored is indexed at least this often, so that a backup that is killed is not begun from nothing.
+        /// Longest time between two index files, so that a killed backup need not begin from nothing.
         package var checkpoint: Duration = .seconds(60)
         package var program: String
 
@@ -35,7 +35,8 @@ package struct Backup: Sendable {
     private let index: RepositoryIndex
     private let lease: Lease?
     private let progress: JobProgress
-    /// Packs that the index names are gone: nothing is taken for stored because an earlier restore point has it.
+    /// Whether packs that the index names are gone. Then no block counts as stored because an earlier restore point has
+    /// it.
     private let lacksPacks: Bool
 
     /// - Parameter lease: a shared one; nil only where nobody else can reach the repository.
@@ -77,9 +78,10 @@ package struct Backup: Sendable {
         }
     }
 
-    /// Reads, stores, and lists the point when all of it is durable. `finished` says the time then.
+    /// Reads and stores the volume, and lists the point when all of it is durable. `finished` returns the time then.
     ///
-    /// Whatever is thrown, and if the process dies: nothing is listed, and what was stored spares a later backup's work.
+    /// When it throws, or the process dies, nothing is listed, and the blocks that were stored spare a later backup's
+    /// work.
     package func run(threads: some Threads, finished: () -> String) throws(RepositoryError) -> RestorePoint {
         // A damaged mark may name packs that are on their way out.
         try index.demandUnchangedMarks()
@@ -96,7 +98,7 @@ package struct Backup: Sendable {
             try source.demandSameSize()
             try index.finish()
         } catch {
-            // What is stored spares the next backup's work, if nobody may have destroyed it.
+            // The stored blocks spare the next backup's work, if nobody may have destroyed them.
             if error.code != .locked { try? index.flush() }
             throw error
         }
@@ -114,7 +116,7 @@ package struct Backup: Sendable {
         do throws(RepositoryError) {
             try lease?.demand()
         } catch {
-            // Whoever took it away did not see this point, and may have destroyed what it needs.
+            // A process that took the lease away did not see this point, and may have destroyed packs that it needs.
             var reason = error
             do throws(RepositoryError) {
                 try RestorePoint.remove(point.id, store: repository.store)
@@ -124,7 +126,7 @@ package struct Backup: Sendable {
             }
             throw reason
         }
-        // The point is there whatever becomes of this: a later backup tries again.
+        // The point is listed, whether this succeeds or not: a later backup tries again.
         try? index.merge()
         return point
     }
@@ -142,7 +144,7 @@ package struct Backup: Sendable {
                 try lease?.keep()
             }
         } catch {
-            // What is in packs that are open spares the next backup's work too.
+            // The blocks in open packs spare the next backup's work too.
             if error.code == .interrupted { try reader.finish() }
             throw error
         }
@@ -152,18 +154,18 @@ package struct Backup: Sendable {
 
 /// Threads that do blocking work side by side.
 package protocol Threads: Sendable {
-    /// Runs `body` on each of them and returns when all have; throws the first failure.
+    /// Runs `body` on each thread and returns when all have ended; throws the first failure.
     func perform(_ body: @escaping @Sendable () throws(RepositoryError) -> Void) throws(RepositoryError)
 }
 
-/// How far a job is, written by its threads and read by whoever shows it; and whether somebody wants it to end.
+/// Progress of a job, written by its threads and read by the view that shows it; and the request to end it.
 package final class JobProgress: Sendable {
     private let bytes = Atomic<UInt64>(0)
     private let isCancelled = Atomic<Bool>(false)
 
     package init() {}
 
-    /// Bytes of the volume that are dealt with.
+    /// Bytes of the volume that are done.
     package var done: UInt64 { bytes.load(ordering: .relaxed) }
 
     package func add(_ count: UInt64) { bytes.add(count, ordering: .relaxed) }
@@ -194,11 +196,11 @@ final class LeafQueue: Sendable {
     /// Hands out nothing before this leaf any more.
     func skip(to leaf: Int) { following.max(leaf, ordering: .relaxed) }
 
-    /// A thread failed: what the others do is for nothing.
+    /// Stops the others, since a thread failed.
     func stop() { isStopped.store(true, ordering: .relaxed) }
 }
 
-/// What the threads of a backup share.
+/// The state that the threads of a backup share.
 final class SharedWork: Sendable {
     let leaves: LeafQueue
     let tree: TreeBuilder
@@ -221,7 +223,7 @@ final class SharedWork: Sendable {
     var counts: RestorePoint.Counts { total.withLock { $0 } }
 }
 
-/// One thread's packs of one kind: one is open, and placed when it is full.
+/// The packs of one kind that one thread writes: one is open, and is placed when it is full.
 final class Packs {
     private let kind: Format.Kind
     private let repository: Repository

@@ -1,7 +1,7 @@
 import CTuffHost
 import Glibc
 
-/// What is backed up: bytes that can be read anywhere, by several threads at once.
+/// Source of a backup: bytes that can be read at any offset, by several threads at once.
 package protocol BlockSource: Sendable {
     /// Bytes.
     var size: UInt64 { get }
@@ -9,14 +9,16 @@ package protocol BlockSource: Sendable {
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError)
     /// Whether `count` bytes from `offset` are known to be zero without reading them.
     func isHole(at offset: UInt64, count: Int) -> Bool
-    /// Asked when all was read: throws if it is not of the size any more that it had, since what was read is then no volume.
+    /// Checks the source when all of it was read. Throws if its size has changed, since the bytes that were read are
+    /// then no volume.
     func demandSameSize() throws(RepositoryError)
 }
 
-/// A device or regular file. Its content must not change while it is read: a snapshot, or what nobody has open.
+/// A device or regular file. Its content must not change while it is read: a snapshot, or a device or file that nobody
+/// has open.
 package final class DeviceSource: BlockSource {
     package let size: UInt64
-    /// A device that this host has mounted or made something else of, which may write to it at any time.
+    /// The device is mounted or in use by this host, which may write to it at any time.
     package let isInUse: Bool
     private let path: String
     private let descriptor: Int32

@@ -1,11 +1,12 @@
-/// Which bytes of a source may differ from an earlier restore point.
+/// Ranges of a source that may differ from an earlier restore point.
 package enum ChangedRanges {
-    /// Reads one `offset length` a line, in bytes, as `thin_delta` and dirty bitmaps can be made to say it; empty lines and
-    /// what follows a # are nothing. Lines end as on Unix or as on Windows. In any order; overlapping is no error, since more may
-    /// always be read.
+    /// Reads one `offset length` a line, in bytes, as `thin_delta` and dirty bitmaps can be made to say it; empty lines
+    /// and text behind a # are ignored. Lines end as on Unix or as on Windows. In any order; overlapping is no error,
+    /// since more may always be read.
     ///
     /// - Returns: sorted ranges that neither overlap nor touch, cut at `size`.
-    /// - Throws: `refused`, naming the line. What is not understood is never left out: it would be missing in the backup.
+    /// - Throws: `refused`, naming the line. A line that cannot be understood is never left out, since its range would
+    ///   be missing in the backup.
     package static func parse(_ text: [UInt8], size: UInt64) throws(RepositoryError) -> [Range<UInt64>] {
         var ranges: [Range<UInt64>] = []
         var number = 0
@@ -40,7 +41,7 @@ package enum ChangedRanges {
         return ranges.filter { !$0.isEmpty }.map { $0.lowerBound..<min(size, $0.upperBound) }.joined()
     }
 
-    /// What a line says; empty where it says nothing, nil where it is not understood.
+    /// The range of a line; empty where the line has none, nil where it cannot be understood.
     private static func range(_ line: ArraySlice<UInt8>) -> Range<UInt64>? {
         let words = line.prefix { $0 != UInt8(ascii: "#") }.split { [0x20, 0x09, 0x0d].contains($0) }
         if words.isEmpty { return 0..<0 }

@@ -1,6 +1,7 @@
 import Synchronization
 
-/// The levels above the leaves of a volume's tree, made while its leaves come in any order; shared by the threads of a backup.
+/// The levels above the leaves of a volume's tree, made while its leaves come in any order; shared by the threads of a
+/// backup.
 ///
 /// Only nodes that wait for some of their children are in memory: a few for each thread, however large the volume.
 final class TreeBuilder: Sendable {
@@ -16,7 +17,7 @@ final class TreeBuilder: Sendable {
     }
 
     private struct State {
-        /// By level, those of level 0 being the leaves, which do not wait here.
+        /// Waiting nodes by level. Level 0 has the leaves, which never wait here.
         var waiting: [[Int: Waiting]]
         var root: ContentName?
     }
@@ -32,8 +33,8 @@ final class TreeBuilder: Sendable {
     /// Name of the root, nil if all is zero; to be asked when every leaf has come.
     var root: ContentName? { state.withLock { $0.root } }
 
-    /// Takes the name of a node, nil if all beneath it is zero; gives back the node above it if it is complete now. The caller
-    /// stores that one, and comes again with its name.
+    /// Takes the name of a node, nil if all beneath it is zero; returns the node above it if that is complete now. The
+    /// caller stores that node, and calls again with its name.
     func add(_ name: ContentName?, level: Int, index: Int) -> Complete? {
         state.withLock { state in
             let above = level + 1, place = index / Format.fanOut

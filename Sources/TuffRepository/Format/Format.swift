@@ -11,7 +11,7 @@ package enum Format {
     static let proof = 16
     static let header = 32
     static let page = 4_096
-    /// Where a file's last piece says it is: no offset or number of a page is that high.
+    /// Position of a file's last piece: no offset or number of a page is that high.
     static let lastPosition: UInt64 = 1 << 63
 
     enum Kind: UInt8 {
@@ -22,7 +22,7 @@ package enum Format {
         case marks = 5
     }
 
-    /// How a record is stored, and whether it is a block or a node.
+    /// The form in which a record is stored, and whether it is a block or a node.
     enum Coding: UInt8 {
         case block = 0
         case compressedBlock = 1

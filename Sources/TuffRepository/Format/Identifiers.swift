@@ -57,7 +57,7 @@ package struct ContentName: Hashable, Sendable, Comparable, CustomStringConverti
     /// The root of a volume that is all zero.
     package static let zero = ContentName(words: (0, 0, 0, 0))
 
-    /// Its bytes as four big-endian numbers, so that comparing numbers is comparing bytes.
+    /// The bytes as four big-endian numbers, so that comparing numbers compares bytes.
     private let a, b, c, d: UInt64
 
     private init(words: (UInt64, UInt64, UInt64, UInt64)) { (a, b, c, d) = words }
@@ -95,7 +95,7 @@ package struct ContentName: Hashable, Sendable, Comparable, CustomStringConverti
         (one.a, one.b, one.c, one.d) < (other.a, other.b, other.c, other.d)
     }
 
-    /// All of it, for whoever must not take two names for one.
+    /// Hashes the whole name, for callers that must not take two names for one.
     func feed(_ hasher: inout Hasher) { for word in [a, b, c, d] { hasher.combine(word) } }
 
     // The words are hashes already: one of them is as good a hash as any.

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Where a block or node is: its pack, and the record in it.
+/// Place of a block or node: its pack, and the record in it.
 package struct Location: Hashable, Sendable {
     let pack: FileID
     let entry: PackEntry
@@ -16,7 +16,7 @@ struct IndexLayout: Equatable {
     static let packsPerPage = content / FileID.byteCount
     static let fencesPerPage = content / 8
     static let footer = 48
-    /// Of one index file; more than 100 TiB of distinct blocks.
+    /// Most entries of one index file; more than 100 TiB of distinct blocks.
     static let mostEntries: UInt64 = 1 << 31
 
     let entries: Int
@@ -42,10 +42,10 @@ final class IndexFile: Sendable {
     private let fences: [UInt64]
     private let reader: any StoreReader
     private let seal: FileSeal
-    /// What it holds, where this process wrote it.
+    /// A filter of its names, where this process wrote the file.
     private let filter: NameFilter?
-    /// Pages that proved themselves, each at a place of its own, which it takes from the one before: names are asked for at random,
-    /// so that no page is worth more than another.
+    /// Pages that proved themselves, each at a place of its own, which it takes from the one before: names are asked
+    /// for at random, so that no page is worth more than another.
     private let cache = Mutex<[(page: Int, content: [UInt8])?]>(Array(repeating: nil, count: cached))
     private static let cached = 512
     /// Entries of one name in one file after which no further page is looked at: backups that were cut off or at work
@@ -80,7 +80,7 @@ final class IndexFile: Sendable {
         try findNumbered(name, node: node).map(\.location)
     }
 
-    /// The same, with the number of each entry in the file.
+    /// Every place of the block or node of this name, with the number of each entry in the file.
     func findNumbered(
         _ name: ContentName, node: Bool
     ) throws(RepositoryError) -> [(number: Int, location: Location)] {
@@ -124,7 +124,7 @@ final class IndexFile: Sendable {
         return Dictionary(zip(packs, bytes), uniquingKeysWith: +)
     }
 
-    /// Reads all of it, and tells what it says of each pack; throws if anything does not prove itself.
+    /// Reads the whole file and returns a tally of its entries for each pack. Throws if a piece does not prove itself.
     func verify() throws(RepositoryError) -> [FileID: EntryTally] {
         var tallies: [EntryTally] = Array(repeating: EntryTally(), count: packs.count)
         for page in 0..<layout.entryPages {

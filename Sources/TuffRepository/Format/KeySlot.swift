@@ -2,11 +2,11 @@ import Crypto
 import CryptoExtras
 import FoundationEssentials
 
-/// What a user proves with: the content of a key file. Nothing prints it.
+/// The secret of a user: the content of a key file. Nothing prints it.
 package struct RepositorySecret: Sendable {
     fileprivate let bytes: [UInt8]
 
-    /// - Parameter content: of a key file; one newline at its end does not belong to it.
+    /// - Parameter content: content of a key file; a newline at its end does not belong to the secret.
     package init(_ content: [UInt8]) throws(RepositoryError) {
         bytes = content.last == UInt8(ascii: "\n") ? content.dropLast() : content
         guard (1...1_024).contains(bytes.count) else {
@@ -14,15 +14,15 @@ package struct RepositorySecret: Sendable {
         }
     }
 
-    /// Fewest bytes of a secret that a slot is made for. One that is there is opened by whatever opens it.
+    /// Fewest bytes of a secret that a slot is made for. An existing slot opens with a shorter one, too.
     static let least = 8
     /// Bytes beneath which a person should be told that guessing is cheap.
     package static let advisable = 16
 
-    /// Bytes of it.
+    /// Number of its bytes.
     package var length: Int { bytes.count }
 
-    /// Throws `refused` for one that is guessed in no time: whoever reads the medium tries as many as they like.
+    /// Throws `refused` for a secret that is quickly guessed: a person who can read the medium may try any number.
     package func demandLength() throws(RepositoryError) {
         guard bytes.count >= Self.least else {
             throw RepositoryError(
@@ -44,8 +44,8 @@ package struct KeySlot: Sendable {
         package var label: String
         var n = 32_768
         var p = 1
-        /// Made with the repository key of what `wrapped` wraps: whoever has opened the repository knows by it which slots are
-        /// its own.
+        /// Made with the repository key of what `wrapped` wraps: a process that has opened the repository distinguishes
+        /// its own slots from others by it.
         var proof: String
         var r = 8
         var salt: String
@@ -58,8 +58,8 @@ package struct KeySlot: Sendable {
 
     private static func path(_ id: FileID) -> String { "keys/\(id)" }
 
-    /// Every slot that can be read, and what is wrong with the others: one damaged slot does not close a repository that
-    /// has another.
+    /// Every slot that can be read, and what is wrong with the others: one damaged slot does not close a repository
+    /// that has another.
     static func list(
         _ store: any Store
     ) throws(RepositoryError) -> (slots: [KeySlot], damaged: [RepositoryError]) {
@@ -78,8 +78,9 @@ package struct KeySlot: Sendable {
         return (slots.sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }, damaged)
     }
 
-    /// Those that are tried, cheapest first: each costs a derivation of `n` rounds of scrypt, and whoever can write to
-    /// the medium can write any number of slots. All that are tried cost no more than 64 of Tuff's own, some seconds.
+    /// The slots that are tried, cheapest first. Each costs a derivation of `n` rounds of scrypt, and a person who can
+    /// write to the medium can write any number of slots. Together they cost no more than 64 slots of Tuff's own, some
+    /// seconds.
     static func affordable(_ slots: [KeySlot]) -> [KeySlot] {
         var rounds = 0
         return slots.sorted { $0.record.n < $1.record.n }.prefix { slot in
@@ -127,7 +128,7 @@ package struct KeySlot: Sendable {
         return KeySlot(id: id, record: record)
     }
 
-    /// Whether it wraps this repository key: one that was left by somebody else opens nothing.
+    /// Whether it wraps this repository key: a slot of another repository opens nothing.
     func wraps(_ key: SymmetricKey) -> Bool { record.proof == Self.proof(key, id, record) }
 
     private static func proof(_ key: SymmetricKey, _ id: FileID, _ record: Record) -> String {

@@ -1,5 +1,5 @@
-/// Says of a name whether a set of names may hold it (a Bloom filter): never no of one that is in it, and yes of one in a hundred that
-/// is not. It is what keeps a backup of new blocks from reading a page of every index file for each of them.
+/// Says of a name whether a set of names may hold it (a Bloom filter): never no of one that is in it, and yes of one in
+/// a hundred that is not. With it a backup of new blocks need not read a page of every index file for each of them.
 struct NameFilter: Sendable {
     private static let bitsPerName = 10
     private static let probes = 7
@@ -31,8 +31,8 @@ struct NameFilter: Sendable {
         return true
     }
 
-    /// The bits of one name: names are hashes, so that two numbers of it make as many as are wanted (Kirsch and Mitzenmacher, "Less
-    /// hashing, same performance", 2006).
+    /// The bits of one name: names are hashes, so that two numbers of it make as many as are wanted (Kirsch and
+    /// Mitzenmacher, "Less hashing, same performance", 2006).
     private struct Bits {
         private var value: UInt64
         private let step: UInt64

@@ -1,12 +1,12 @@
-/// Where a block or node lies in a pack: an entry of the pack's table.
+/// Place of a block or node in a pack: an entry of the pack's table.
 struct PackEntry: Hashable, Sendable {
     static let byteCount = 44
 
     let name: ContentName
-    /// Of the record in its file, and the length of its stored form.
+    /// Offset of the record in the file, and the length of its stored form.
     let offset: UInt32
     let stored: UInt32
-    /// Of the block or node.
+    /// Length of the block or node.
     let length: Int
     let coding: Format.Coding
 
@@ -56,7 +56,7 @@ package enum Pack {
         return "packs/\(name.prefix(2))/\(name)"
     }
 
-    /// Where a file belongs that has the name of a pack; nil if it has not.
+    /// The directory to which a file with the name of a pack belongs; nil if it has no such name.
     package static func place(of path: String) -> String? {
         path.split(separator: "/").last.flatMap { FileID($0) }.map { Self.path($0) }
     }
@@ -70,7 +70,7 @@ final class PackWriter {
     private let seal: FileSeal
     private let isEncrypted: Bool
     private var offset = Format.header
-    /// What was not given to the writer yet: records come in pieces too small for a system call each.
+    /// Bytes that were not given to the writer yet: records come in pieces too small for a system call each.
     private var pending: [UInt8]
     private static let portion = 1 << 20
 
@@ -138,7 +138,7 @@ struct PackReader: Sendable {
         nodeSeal = custody.seal(.nodePack, id)
     }
 
-    /// What opens the records of the pack, if it is of this kind.
+    /// The seal that opens the records of the pack, if it is of this kind.
     func seal(_ kind: Format.Kind) -> FileSeal { kind == .nodePack ? nodeSeal : blockSeal }
 
     /// The stored bytes of records that lie one behind the other.

@@ -1,10 +1,10 @@
 import FoundationEssentials
 
-/// Whose restore points belong together: what `latest` chooses among.
+/// A series of restore points, among which `latest` chooses.
 package struct Series: Hashable, Codable, Sendable {
-    /// Of the volume, or what `--name` says.
+    /// Name of the volume, or the value of `--name`.
     package var name: String
-    /// Of declared volumes only.
+    /// The stack; declared volumes only.
     package var stack: String?
     package var node: String?
     package var uid: String?
@@ -22,10 +22,10 @@ package struct RestorePoint: Hashable, Codable, Sendable {
     package let id: FileID
     package let record: Record
 
-    /// What is stored of it, as JSON.
+    /// The stored form of a restore point, as JSON.
     package struct Record: Hashable, Codable, Sendable {
         package var series: Series
-        /// Of the snapshot or of the begin of reading, and of its own completion; RFC 3339, UTC.
+        /// Time of the snapshot or of the begin of reading, and time of completion; RFC 3339, UTC.
         package var time: String
         package var finished: String
         /// Bytes of the volume.
@@ -43,7 +43,7 @@ package struct RestorePoint: Hashable, Codable, Sendable {
         package var program: String
     }
 
-    /// What making it took.
+    /// Numbers of the work that making the point took.
     package struct Counts: Hashable, Codable, Sendable {
         /// Blocks of the volume, those that are all zero, and those that were not in the repository before.
         package var blocks: UInt64 = 0
@@ -55,7 +55,7 @@ package struct RestorePoint: Hashable, Codable, Sendable {
     }
 
     static let largest = 16 << 20
-    /// Of all points of a repository together: some 500,000 points of ordinary volumes.
+    /// Bytes of all points of a repository together: some 500,000 points of ordinary volumes.
     static let mostBytes: UInt64 = 1 << 30
 
     static func path(_ id: FileID) -> String { "points/\(id)" }

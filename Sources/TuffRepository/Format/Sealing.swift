@@ -1,10 +1,10 @@
 import Crypto
 import FoundationEssentials
 
-/// How a repository proves, and where it is encrypted hides, what it holds: names and pieces
+/// Computes names, and proves pieces; where the repository is encrypted, it encrypts pieces, too
 /// (docs/repository-format.md, "Blocks, nodes and names" and "Header and pieces").
 package struct Custody: Sendable {
-    /// Of the repository; part of what every piece proves.
+    /// ID of the repository; part of the proof of every piece.
     let id: FileID
     private let repositoryKey: SymmetricKey?
     private let nameKey: SymmetricKey?
@@ -26,7 +26,7 @@ package struct Custody: Sendable {
 
     var isEncrypted: Bool { repositoryKey != nil }
 
-    /// What key slots wrap.
+    /// The key that key slots wrap.
     var key: SymmetricKey? { repositoryKey }
 
     func name(ofBlock bytes: UnsafeRawBufferPointer) -> ContentName {
@@ -44,7 +44,7 @@ package struct Custody: Sendable {
         (Array("tuff node\0".utf8) + bytes).withUnsafeBytes { name(ofBlock: $0) }
     }
 
-    /// What closes and opens the pieces of one file.
+    /// The seal that closes and opens the pieces of one file.
     func seal(_ kind: Format.Kind, _ file: FileID) -> FileSeal {
         let context = id.bytes + [kind.rawValue] + file.bytes
         let key = repositoryKey.map {
@@ -88,7 +88,7 @@ struct FileSeal: Sendable {
         withContent(of: piece, at: position) { Array($0) }
     }
 
-    /// What `body` makes of the content of a piece; nil if that does not prove itself.
+    /// Passes the content of a piece to `body` and returns its result; nil if the piece does not prove itself.
     func withContent<Value>(
         of piece: UnsafeRawBufferPointer, at position: UInt64, _ body: (UnsafeRawBufferPointer) -> Value
     ) -> Value? {
@@ -104,8 +104,8 @@ struct FileSeal: Sendable {
         return opened.withUnsafeBytes(body)
     }
 
-    /// The same for a piece at `offset` of a buffer whose `headroom` bytes before it may be written over: where a piece is opened
-    /// for each block of a volume, the copies that this spares are a tenth of all the work.
+    /// The same for a piece at `offset` of a buffer whose `headroom` bytes before it may be written over. It spares a
+    /// copy, which is a tenth of all the work where a piece is opened for each block of a volume.
     func withContent<Value>(
         of count: Int, at offset: Int, in buffer: UnsafeMutableRawBufferPointer, position: UInt64,
         _ body: (UnsafeRawBufferPointer) -> Value
@@ -122,7 +122,7 @@ struct FileSeal: Sendable {
         return opened.withUnsafeBytes(body)
     }
 
-    /// Room for the nonce, which is stored nowhere since the position says it.
+    /// Room for the nonce, which is not stored, since it follows from the position.
     static let headroom = AES.GCM.Nonce.byteCount
 
     private func proof(of content: UnsafeRawBufferPointer, at position: UInt64) -> [UInt8] {

@@ -1,9 +1,9 @@
-/// How blocks and nodes of a volume lie: a function of its size alone.
+/// Arrangement of the blocks and nodes of a volume, which depends on its size alone.
 package struct TreeShape: Hashable, Sendable {
     /// Largest size that nine levels of nodes can hold, in bytes: 2 EiB.
     static let largest: UInt64 = 1 << 61
 
-    /// Of the volume, in bytes.
+    /// Size of the volume, in bytes.
     package let size: UInt64
     /// Number of nodes of each level, leaves first; empty for a volume of no bytes.
     let nodes: [Int]

@@ -1,8 +1,8 @@
-/// What a set of entries comes to, whatever their order: two that are equal are of the same entries.
+/// A hash of a set of entries that does not depend on their order: equal tallies are of equal sets.
 ///
-/// The index of a TiB has 16 million entries in the order of their names, and the tables of its packs have the same ones in another
-/// order. A number for each pack tells whether they agree, without a look-up for each entry. The hash has a secret of this process, so
-/// that nobody can write entries that come to the same.
+/// The index of a TiB has 16 million entries in the order of their names, and the tables of its packs have the same
+/// ones in another order. A number for each pack tells whether they agree, without a look-up for each entry. The hash
+/// has a secret of this process, so that nobody can write entries that come to the same.
 struct EntryTally: Hashable, Sendable {
     let count: Int
     private let sum: UInt64

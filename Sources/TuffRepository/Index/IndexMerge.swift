@@ -1,4 +1,5 @@
-/// The entries of several index files as one sequence in the order of their names, equal ones once. Holds one page of each.
+/// The entries of several index files as one sequence in the order of their names, equal ones once. Holds one page of
+/// each.
 struct IndexMerge {
     private struct Cursor {
         let file: IndexFile

@@ -13,9 +13,10 @@ package struct IndexRepair: Sendable {
         self.lease = lease
     }
 
-    /// - Parameter report: of a check under the same lease that read all data: records that it found damaged are left out, and
-    ///   every pack whose table is. One that read less would take back what an earlier repair left out.
-    /// - Returns: the report as it would be now: what restore points lack by the index that was made.
+    /// - Parameter report: of a check under the same lease that read all data: records that it found damaged are left
+    ///   out, and so are packs whose table is damaged. After a check that read less, records that an earlier repair
+    ///   left out would come back.
+    /// - Returns: the report as a check would give it now: the losses of restore points by the new index.
     @discardableResult
     package func run(
         after report: Check.Report, progress: JobProgress = JobProgress()
@@ -24,11 +25,11 @@ package struct IndexRepair: Sendable {
             throw RepositoryError(.refused, "a repair needs a check that read all data")
         }
         let points = try repository.points().points
-        // Before the index changes: a backup that then compares with a hurt point would take what is lost for stored. Where the
-        // index is broken each may be hurt.
+        // Before the index changes: a backup that then compares with a hurt point would take lost blocks for stored.
+        // Where the index is broken each may be hurt.
         try takeNote(of: Set(report.isIndexBroken ? points.map(\.id) : report.hurt.map(\.point.id)), forgetting: false)
         try makeIndex(report)
-        // What packs a damaged mark named is not known; prune finds them again.
+        // The packs that a damaged mark named are unknown; prune finds them again.
         for mark in try Mark.listReadable(repository.store, repository.custody).damaged {
             try repository.store.remove(Mark.path(mark.id))
         }

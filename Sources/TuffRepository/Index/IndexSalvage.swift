@@ -2,8 +2,8 @@ extension RepositoryIndex {
     /// Entries that are held in memory at a time: some 100 MiB.
     private static let portion = 1 << 20
 
-    /// These packs in portions, of each of which the index has no more than memory holds: as many passes through the
-    /// index as it has millions of entries, whatever it says of how many packs.
+    /// These packs in portions, each with no more entries in the index than memory holds. So there are as many passes
+    /// through the index as it has millions of entries, however many packs it names.
     func portions(of packs: [FileID]) -> [[FileID]] {
         var portions: [[FileID]] = []
         var entries = 0
@@ -19,8 +19,8 @@ extension RepositoryIndex {
         return portions
     }
 
-    /// Reads what the index files say of some packs, in one pass: the only word on those whose own table is damaged. Of
-    /// each at most twice as much as a pack can have: the rest of it would be lies.
+    /// Reads the entries of some packs from the index files, in one pass. For packs whose own table is damaged there is
+    /// no other source. At most twice as many entries as a pack can have are read of each: more would be forged.
     func entries(of packs: Set<FileID>) throws(RepositoryError) -> [FileID: [Location]] {
         var locations: [FileID: Set<Location>] = [:]
         for file in files {

@@ -15,8 +15,8 @@ final class IndexWriter {
     private var filter: NameFilter?
 
     /// - Parameters:
-    ///   - filtering: so many names at most are to come, and a filter of them is wanted.
-    ///   - lease: under which the packs that it names are there; nil only where nobody else can reach the repository.
+    ///   - filtering: largest number of names to come, where a filter of them is wanted; nil: no filter.
+    ///   - lease: the lease that keeps the named packs; nil only where nobody else can reach the repository.
     init(
         store: any Store, custody: Custody, lease: Lease?, filtering names: Int? = nil
     ) throws(RepositoryError) {
@@ -44,7 +44,7 @@ final class IndexWriter {
         if page.count == IndexLayout.entriesPerPage * IndexLayout.entry { try endPage() }
     }
 
-    /// Writes what follows the entries and gives the file its name, durably; takes it back where our lease was taken away.
+    /// Writes the rest of the file and gives it its name, durably. Removes it again where our lease was taken away.
     func finish() throws(RepositoryError) -> FileID {
         if !page.isEmpty { try endPage() }
         let layout = IndexLayout(entries: entries, packs: packs.count)
@@ -59,7 +59,7 @@ final class IndexWriter {
         do throws(RepositoryError) {
             try lease?.demand()
         } catch {
-            // Whoever took it away may have destroyed these packs, and nobody may take them for stored.
+            // A process that took the lease away may have destroyed these packs, so nobody may take them for stored.
             try store.remove(IndexFile.path(id))
             throw error
         }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Which packs a check still has to look at, and what its threads found; shared by them.
+/// The packs that a check still has to read, and the results of its threads, which share it.
 final class PackLooks: Sendable {
     private struct State {
         var packs: [PackFile] = []
@@ -13,12 +13,12 @@ final class PackLooks: Sendable {
 
     private let state = Mutex(State())
 
-    /// Gives the threads these packs to look at.
+    /// Gives these packs to the threads.
     func begin(_ packs: [PackFile]) { state.withLock { $0.packs = packs.reversed() } }
 
     func next() -> PackFile? { state.withLock { state in state.isStopped ? nil : state.packs.popLast() } }
 
-    /// A thread failed: what the others do is for nothing.
+    /// Stops the others, since a thread failed.
     func stop() { state.withLock { $0.isStopped = true } }
 
     func add(_ outcome: PackLook.Outcome) {
@@ -31,36 +31,36 @@ final class PackLooks: Sendable {
         }
     }
 
-    /// Of an index that lies so much nothing is worth being held in memory.
+    /// Denied entries beyond which an index is not believed at all, and nothing of it is kept in memory.
     private static let mostDenied = 100_000
 
-    /// Whether the index lies so much that it says nothing.
+    /// Whether so many entries of the index are denied that it is not believed at all.
     var hasLies: Bool { state.withLock { $0.denied > Self.mostDenied } }
 
-    /// Packs that wait for all that the index says of them, in the order of their IDs.
+    /// Packs for which all entries of the index must be read first, in the order of their IDs.
     var waiting: [FileID] { state.withLock { $0.waiting }.sorted() }
 
-    /// What was found, in the order of the packs' IDs, whichever thread was first.
+    /// The results, in the order of the packs' IDs, whichever thread was first.
     var inOrder: [PackLook.Outcome] { state.withLock { $0.outcomes }.sorted { $0.id < $1.id } }
 }
 
-/// One thread's looks at packs: the table of each, whether the index says the same, and perhaps its records.
+/// Checks packs, for one thread: the table of each, whether the index agrees with it, and perhaps its records.
 final class PackLook {
     struct Outcome: Sendable {
         let id: FileID
-        /// Nothing was found yet: it takes all that the index says of the pack, which is looked for in one pass for
-        /// many.
+        /// Nothing was decided yet: all entries of the pack in the index are needed, which are read in one pass for
+        /// many packs.
         var isWaiting = false
-        /// Whether what the index says of its records may be believed.
+        /// Whether the index's entries of this pack may be believed.
         var isThere = false
-        /// Its own table cannot be read.
+        /// The pack's own table cannot be read.
         var isTorn = false
-        /// Nothing of it is in the index.
+        /// The index has no entry of this pack.
         var isStray = false
         var read: UInt64 = 0
         var damage: [String] = []
         var bad: Set<Location> = []
-        /// What the index says of its records and its table does not.
+        /// Entries of the index that the pack's table does not have.
         var denied: Set<Location> = []
         var salvaged: [Location] = []
     }
@@ -75,7 +75,7 @@ final class PackLook {
         checker = RecordChecker(repository)
     }
 
-    /// - Parameter said: all that the index says of the pack, where it was looked for.
+    /// - Parameter said: all entries of the pack in the index, where they were read.
     func at(_ id: FileID, reads: Bool, said: [Location]? = nil) throws(RepositoryError) -> Outcome {
         var outcome = Outcome(id: id)
         let entries: [PackEntry]
@@ -103,23 +103,23 @@ final class PackLook {
         }
         outcome.isStray = known.isEmpty
         guard reads else { return outcome }
-        // What an earlier repair left out of the index hurts nobody, but the next one must know it as well, to leave it out again.
-        // Where nothing of a pack is in the index, the index may be what is lost.
+        // Records that an earlier repair left out of the index hurt nobody, but the next repair must know them, to
+        // leave them out again. Where nothing of a pack is in the index, the index may be what is lost.
         for location in all {
             _ = try isSound(location, tells: known.isEmpty || known.contains(location), &outcome)
         }
         return outcome
     }
 
-    /// Those of a table's records that the index has; notes what it says of the pack beside. nil where that takes all
-    /// it says.
+    /// The records of a table that the index has. Entries of the index that the table does not have are noted. Nil: all
+    /// entries of the pack are needed to tell.
     private func known(
         _ table: [Location], _ all: [Location]?, _ outcome: inout Outcome
     ) throws(RepositoryError) -> Set<Location>? {
         guard let tallies = index.tallies[outcome.id] else { return [] }
         if tallies == [EntryTally(table.map(\.entry))] { return Set(table) }
-        // A repair left out what was damaged, or the index lies. What it says of these names is told by looking them up, and
-        // only where that is not all of it the whole index is read.
+        // A repair left damaged records out, or the index is forged. Its entries of these names are looked up one by
+        // one, and only where these are not all entries of the pack the whole index is read.
         var said = Set(all ?? [])
         if all == nil {
             for location in table {
@@ -140,7 +140,7 @@ final class PackLook {
         return known
     }
 
-    /// Reads all that the index knows of a pack whose own table cannot be read.
+    /// Reads all records that the index has of a pack whose own table cannot be read.
     private func salvage(_ said: [Location], _ outcome: inout Outcome) throws(RepositoryError) {
         (outcome.isThere, outcome.isTorn) = (true, true)
         for location in said where try isSound(location, tells: true, &outcome) {

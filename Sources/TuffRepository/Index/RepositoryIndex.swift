@@ -6,15 +6,15 @@ final class RepositoryIndex: Sendable {
         var files: [IndexFile]
         /// Names that this process has stored or is storing and that no index file has yet.
         var claimed: Set<Key> = []
-        /// Where those of them are whose packs are finished.
+        /// Places of those names whose packs are finished.
         var finished: [Location] = []
         /// Packs that this process has written.
         var seen: Set<FileID> = []
         /// Index files that this process has written.
         var own: [FileID] = []
-        /// Some of them are being made one.
+        /// Whether some of them are being merged.
         var isMerging = false
-        /// When the last of them was written or the work began, by this machine's monotonic clock.
+        /// Time at which the last of them was written, or the work began, by this machine's monotonic clock.
         var written = ContinuousClock.now
     }
 
@@ -26,7 +26,7 @@ final class RepositoryIndex: Sendable {
     private let store: any Store
     private let custody: Custody
     private let state: Mutex<State>
-    /// Packs that what is stored now must not rely on.
+    /// Packs on which new restore points must not rely.
     let doomed: Set<FileID>
     /// Finished entries that are written as an index file of their own: 32 MiB of memory, 16 GiB of blocks.
     private static let portion = 256 * 1_024
@@ -34,29 +34,29 @@ final class RepositoryIndex: Sendable {
     private static let mostFiles = 16
     /// Index files that are opened: each is asked for each name. Merging keeps them at a few dozen.
     private static let mostOpened = 512
-    /// After this long they are written too, so that work that is killed need not be done again; and after an eighth of the
-    /// time that the work takes, which bounds their number.
+    /// After this long they are written too, so that work that is killed need not be done again; and after an eighth of
+    /// the time that the work takes, which bounds their number.
     private let checkpoint: Duration
     private let begin = ContinuousClock.now
     private let lease: Lease?
-    /// The packs that are there when somebody begins to store: what others would hold is stored anew. nil: believe the index.
+    /// The existing packs when a backup begins. Blocks of other packs are stored anew. Nil: believe the index.
     private let existing: Set<FileID>?
-    /// What is wrong with index files that were left out.
+    /// Errors of the index files that were left out.
     let broken: [RepositoryError]
-    /// What index files that were read say of each pack: one tally where they agree.
+    /// Tallies of each pack's entries in the index files that were read: one where they agree.
     let tallies: [FileID: Set<EntryTally>]
 
-    /// What to do about index files that are damaged.
+    /// Treatment of damaged index files.
     enum Care {
-        /// The first is the end, and their pages are looked at when they are needed.
+        /// The first damaged file is an error. Pages are read when they are needed.
         case trusting
-        /// Each is read from its begin to its end, and what is damaged is left out.
+        /// Each file is read from its begin to its end, and damaged ones are left out.
         case sorting
     }
 
     /// - Parameters:
-    ///   - lease: under which what is stored may be relied on.
-    ///   - existing: the packs that are there, for whoever stores.
+    ///   - lease: the lease under which stored blocks may be relied on.
+    ///   - existing: the existing packs, for a backup.
     init(
         store: any Store, custody: Custody, checkpoint: Duration = .seconds(60), lease: Lease? = nil,
         existing: Set<FileID>? = nil, _ care: Care = .trusting
@@ -66,7 +66,8 @@ final class RepositoryIndex: Sendable {
         self.checkpoint = checkpoint
         self.lease = lease
         self.existing = existing
-        // Whoever only reads may go on with a damaged mark: it says what not to rely on, not what is there.
+        // A reader may go on with a damaged mark: marks name packs on which new points must not rely, and say nothing
+        // about existing ones.
         doomed = Set(try Mark.listReadable(store, custody).marks.flatMap(\.packs))
         var files: [IndexFile]
         (files, broken, tallies) = try Self.openAll(store, custody, care)
@@ -112,7 +113,8 @@ final class RepositoryIndex: Sendable {
         )
     }
 
-    /// Throws `locked` if packs have been marked since this index was opened that it did not know to be on their way out.
+    /// Throws `locked` if packs have been marked since this index was opened that it did not know to be on their way
+    /// out.
     func demandUnchangedMarks() throws(RepositoryError) {
         guard try Mark.list(store, custody).flatMap(\.packs).allSatisfy(doomed.contains) else {
             throw RepositoryError(
@@ -122,10 +124,10 @@ final class RepositoryIndex: Sendable {
 
     var files: [IndexFile] { state.withLock { $0.files } }
 
-    /// All packs that have something that it names.
+    /// All packs that the index names.
     var packs: Set<FileID> { files.reduce(into: []) { $0.formUnion($1.packs) } }
 
-    /// Where a block or node is, best first: packs that stay come before those on their way out.
+    /// Places of a block or node, best first: packs that stay come before those on their way out.
     func find(_ name: ContentName, node: Bool) throws(RepositoryError) -> [Location] {
         var staying: [Location] = []
         var leaving: [Location] = []
@@ -147,7 +149,7 @@ final class RepositoryIndex: Sendable {
 
     private func stays(_ pack: FileID) -> Bool {
         if doomed.contains(pack) { return false }
-        // What this process has stored is younger than the list.
+        // The blocks that this process has stored are younger than the list.
         guard let existing, !existing.contains(pack) else { return true }
         return state.withLock { $0.seen.contains(pack) }
     }
@@ -160,7 +162,7 @@ final class RepositoryIndex: Sendable {
         return state.withLock { $0.claimed.insert(key).inserted }
     }
 
-    /// Says that a pack is at its place.
+    /// Notes that a pack is at its place.
     func add(_ pack: PackWriter) throws(RepositoryError) {
         let now = ContinuousClock.now
         let isDue = state.withLock { state in
@@ -172,7 +174,7 @@ final class RepositoryIndex: Sendable {
         if isDue { try flush() }
     }
 
-    /// Writes an index file of what is finished, durably.
+    /// Writes an index file of the finished entries, durably.
     func flush() throws(RepositoryError) {
         let finished = state.withLock { state in
             state.written = .now
@@ -193,7 +195,8 @@ final class RepositoryIndex: Sendable {
         try mergeOwn()
     }
 
-    /// Keeps the files of a backup that takes long few: each is an open file, and one to ask where its filter would be too large.
+    /// Keeps the files of a backup that takes long few: each is an open file, and one to ask where its filter would be
+    /// too large.
     private func mergeOwn() throws(RepositoryError) {
         let own = state.withLock { state -> [IndexFile] in
             let own = state.files.filter { state.own.contains($0.id) }
@@ -206,7 +209,7 @@ final class RepositoryIndex: Sendable {
         try unite(Self.smallest(of: own))
     }
 
-    /// Ends the work: writes what is left, and one index file in the place of those that were written meanwhile.
+    /// Ends the work: writes the remaining entries, and merges the index files that this process has written.
     func finish() throws(RepositoryError) {
         try flush()
         let own = state.withLock { state in state.files.filter { state.own.contains($0.id) } }
@@ -214,8 +217,8 @@ final class RepositoryIndex: Sendable {
     }
 
     /// Puts one in the place of several. Where that fails (a full disk, one of them that cannot be read) they stay,
-    /// which are slower to look up and as good: what a backup stored is indexed by them. Only a lease that is gone ends
-    /// the work.
+    /// which are slower to look up and otherwise as good: they index all blocks of the backup. Only a lease that is
+    /// gone ends the work.
     private func unite(_ files: [IndexFile]) throws(RepositoryError) {
         do throws(RepositoryError) {
             let writer = try IndexWriter(
@@ -226,8 +229,8 @@ final class RepositoryIndex: Sendable {
         } catch  where error.code != .locked {}
     }
 
-    /// Those to make one of, so that half as many are left: each entry is written again when what it is with doubles, as
-    /// in log-structured merge trees, so a few times in all.
+    /// The index files to merge, so that half as many are left. An entry is written again when the size of its file
+    /// doubles, as in log-structured merge trees, so only a few times in all.
     private static func smallest(of files: [IndexFile]) -> [IndexFile] {
         var chosen: [IndexFile] = []
         var entries = 0
@@ -239,7 +242,8 @@ final class RepositoryIndex: Sendable {
         return chosen
     }
 
-    /// Makes one index file of small ones where there are many. To be called under a lease: prune makes files of its own.
+    /// Makes one index file of small ones where there are many. To be called under a lease: prune makes files of its
+    /// own.
     func merge() throws(RepositoryError) {
         let all = files
         if all.count > Self.mostFiles { try unite(Self.smallest(of: all)) }

@@ -1,19 +1,19 @@
-/// Which restore point somebody means.
+/// A choice of a restore point.
 package enum PointChoice: Hashable, Codable, Sendable {
     case latest
     /// The newest that is not after this; RFC 3339, UTC.
     case notAfter(String)
-    /// Its ID, or at least four digits that no other begins with.
+    /// The point's ID, or at least four leading digits that no other ID has.
     case id(String)
 
     /// Digits of an ID that have to be given.
     private static let leastDigits = 4
 
-    /// The one that is meant among `points`, oldest first.
+    /// The chosen point among `points`, which are given oldest first.
     ///
     /// - Parameters:
-    ///   - damaged: points that cannot be read. Nobody knows whose they are and of when, so that one of them may be the
-    ///     latest: an older one in its place would be the wrong volume without a word.
+    ///   - damaged: points that cannot be read. Their series and time are unknown, so one of them may be the latest: an
+    ///     older one in its place would silently be the wrong volume.
     ///   - aside: points whose time is not to be believed; they have their ID alone.
     package func choose(
         among points: [RestorePoint], damaged: [DamagedPoint], series: String?, passingOver aside: Set<FileID> = []
@@ -75,13 +75,13 @@ package struct DamagedPoint: Hashable, Codable, Sendable, CustomStringConvertibl
 }
 
 extension RestorePoint {
-    /// The point that somebody says a list of changes is relative to.
+    /// The point to which a list of changes is relative, as the caller names it.
     ///
     /// - Parameters:
-    ///   - prefix: of its ID.
+    ///   - prefix: leading digits of its ID.
     ///   - aside: points whose time is not to be believed.
     ///   - now: RFC 3339, UTC.
-    /// - Throws: `refused` where it cannot be that one.
+    /// - Throws: `refused` where the list cannot be relative to that point.
     package static func baseOfChanges(
         _ prefix: String, of series: Series, size: UInt64, among points: [RestorePoint], damaged: [DamagedPoint],
         hurt: Set<FileID>, aside: Set<FileID> = [], now: String
@@ -121,11 +121,11 @@ extension RestorePoint {
     /// The point that a list of changes is relative to: the last that was made of a series.
     ///
     /// - Parameters:
-    ///   - aside: points whose time is not to be believed, each with the time at which that was said: whatever was made since
-    ///     was made after it.
+    ///   - aside: points whose time is not to be believed, each with the time at which that was said: whatever was made
+    ///     since was made after it.
     ///   - now: RFC 3339, UTC.
-    /// - Throws: `refused` where that is not certain. A list that is relative to another point leaves changes out of a backup, and
-    ///   nothing could ever tell.
+    /// - Throws: `refused` where that is not certain. A list that is relative to another point leaves changes out of a
+    ///   backup, and nothing could ever tell.
     package static func baseOfChanges(
         _ series: Series, among points: [RestorePoint], damaged: [DamagedPoint], hurt: Set<FileID>,
         aside: [FileID: String] = [:], now: String
@@ -142,7 +142,8 @@ extension RestorePoint {
             throw RepositoryError(
                 .refused, "there is no restore point of '\(series.name)' that changes could be relative to\(way)")
         }
-        // By a clock that was put back the newest is not the last: then another one has been compared with it, or it is of the future.
+        // By a clock that was put back the newest is not the last: then another one has been compared with it, or it is
+        // of the future.
         guard last.record.time <= now, !own.contains(where: { $0.record.parent == last.id.description }) else {
             throw RepositoryError(
                 .refused,

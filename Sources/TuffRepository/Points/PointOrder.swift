@@ -1,5 +1,5 @@
 extension [RestorePoint] {
-    /// Oldest first. Of those of one second a point comes after the one that it was compared with.
+    /// The points, oldest first. Of those of one second a point comes after the one that it was compared with.
     func ordered() -> [RestorePoint] {
         let ranks = ranks()
         return sorted { one, other in
@@ -7,9 +7,9 @@ extension [RestorePoint] {
         }
     }
 
-    /// How many points of the same second each has before it in its chain of those it was compared with. Each link is
-    /// followed once, however long a chain somebody writes; what goes in circles, or leads into one, is behind all that
-    /// does not.
+    /// Number of points of the same second before each, in the chain of points that it was compared with. Each link is
+    /// followed once, however long a chain somebody writes. Points whose chain is a circle, or leads into one, come
+    /// behind all others.
     private func ranks() -> [FileID: Int] {
         let byID = Dictionary(map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         var ranks: [FileID: Int] = [:]

@@ -24,9 +24,10 @@ package struct Repository: Sendable {
 
     private static let file = "repository"
 
-    /// Makes a repository in an empty place. Two that try at once: one succeeds.
+    /// Makes a repository in an empty place. Of two processes that try at once one succeeds.
     ///
-    /// - Parameter secret: opens the first key slot of an encrypted repository; nil: it is not encrypted. That cannot change later.
+    /// - Parameter secret: opens the first key slot of an encrypted repository; nil: it is not encrypted. That cannot
+    ///   change later.
     package static func create(
         in store: any Store, secret: RepositorySecret? = nil, now: String
     ) throws(RepositoryError) -> Repository {
@@ -59,12 +60,12 @@ package struct Repository: Sendable {
         return Repository(store: store, custody: Custody(id, key: key), description: description)
     }
 
-    /// - Parameter secret: needed for an encrypted repository only; asked for it after its file was read.
+    /// - Parameter secret: called for an encrypted repository only, after the file `repository` was read.
     package static func open(_ store: any Store, secret: RepositorySecret? = nil) throws(RepositoryError) -> Repository
     {
         let (description, line, id) = try describe(store)
         guard description.encryption == .aes256GCM else {
-            // Whoever can write to the medium can write 'none' there, and have the next backup in clear.
+            // A person who can write to the medium could write 'none' there, and so get the next backup in clear.
             guard secret == nil else {
                 throw RepositoryError(
                     .wrongKey,
@@ -103,7 +104,7 @@ package struct Repository: Sendable {
                 + (damaged.first.map { ", of which \(damaged.count) cannot be read: \($0)" } ?? ""))
     }
 
-    /// Whether it holds what a repository holds, without the file that says which it is.
+    /// Whether the place holds files of a repository, and the file `repository` is missing.
     private static func isBeheaded(_ store: any Store) throws(RepositoryError) -> Bool {
         for directory in ["points", "index"] {
             do throws(RepositoryError) {
@@ -120,7 +121,7 @@ package struct Repository: Sendable {
                 + "repository is not made here, since nothing of this one could be read under another file")
     }
 
-    /// What the repository is, before anything of it is opened.
+    /// Reads the file `repository`, before anything else is opened.
     private static func describe(
         _ store: any Store
     ) throws(RepositoryError) -> (Description, line: [UInt8], id: FileID) {
@@ -147,8 +148,8 @@ package struct Repository: Sendable {
         return (description, line, id)
     }
 
-    /// The key slots of an encrypted repository, oldest first. Others that lie there open nothing, such as one that was left by
-    /// an `init` that was cut off.
+    /// The key slots of an encrypted repository, oldest first. Other files there open nothing, such as one that an
+    /// interrupted `init` left.
     package func keySlots() throws(RepositoryError) -> [KeySlot] {
         guard let key = custody.key else { return [] }
         return try KeySlot.list(store).slots.filter { $0.wraps(key) }
@@ -183,7 +184,7 @@ package struct Repository: Sendable {
         for byte in UInt8.min...UInt8.max {
             let directory = "packs/\(hexadecimal([byte]))"
             packs += try store.list(directory).compactMap { file in
-                // Where another one belongs nobody looks for it.
+                // A pack in another directory than its own is never looked for.
                 FileID(file.name).flatMap { id in
                     Pack.path(id) == "\(directory)/\(file.name)" ? PackFile(id: id, size: file.size) : nil
                 }
@@ -200,22 +201,23 @@ package struct Repository: Sendable {
         for directory in ["index", "points", "marks", "leases", "keys", "hurt", "aside"] {
             unknown += try store.list(directory).filter { FileID($0.name) == nil }.map { "\(directory)/\($0.name)" }
         }
-        // Whether that directory is there is another question.
+        // A missing directory is reported elsewhere.
         let top = try store.has("packs") ? ["packs"] : []
         for directory in top + (UInt8.min...UInt8.max).map({ "packs/\(hexadecimal([$0]))" }) {
             unknown += try store.list(directory).map { "\(directory)/\($0.name)" }
                 .filter { path in Pack.place(of: path) != path }
         }
-        // What an NFS client makes of a file that is removed while somebody has it open: gone when they have not.
+        // The name that an NFS client gives to a file that is removed while somebody has it open. It goes when they
+        // close it.
         return unknown.filter { !$0.contains("/.nfs") }.sorted()
     }
 
-    /// Points that a check found to lack something. What is compared with them would lack it too.
+    /// Points that a check found to lack blocks. A backup that is compared with one would lack them, too.
     package func hurtPoints() throws(RepositoryError) -> Set<FileID> {
         Set(try store.list("hurt").compactMap { FileID($0.name) })
     }
 
-    /// Every restore point, oldest first, and what is wrong with those that cannot be read.
+    /// Every restore point, oldest first, and the errors of those that cannot be read.
     package func points() throws(RepositoryError) -> (points: [RestorePoint], damaged: [DamagedPoint]) {
         var points: [RestorePoint] = []
         var damaged: [DamagedPoint] = []

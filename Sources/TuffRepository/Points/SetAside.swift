@@ -6,7 +6,7 @@ import FoundationEssentials
 /// latest, and no keep rule could be judged beside it.
 extension Repository {
     private struct Receipt: Codable {
-        /// When it was said; RFC 3339, UTC.
+        /// Time of the order; RFC 3339, UTC.
         var since: String
     }
 
@@ -14,8 +14,7 @@ extension Repository {
 
     static func asidePath(_ id: FileID) -> String { "aside/\(id)" }
 
-    /// Points that are set aside, each with the time at which that was said, and what is wrong with receipts that do
-    /// not count.
+    /// Points that are set aside, each with the time of the order, and the errors of receipts that do not count.
     package func setAside() throws(RepositoryError) -> (points: [FileID: String], damaged: [RepositoryError]) {
         var points: [FileID: String] = [:]
         var damaged: [RepositoryError] = []
@@ -37,7 +36,7 @@ extension Repository {
         return (points, damaged)
     }
 
-    /// Has a point be passed over from now on: it stays, and is neither the latest nor judged by keep rules. To be
+    /// Sets a point aside from now on: it stays, and is neither the latest nor judged by keep rules. To be
     /// called under a lease.
     ///
     /// - Parameter now: RFC 3339, UTC.
@@ -50,7 +49,7 @@ extension Repository {
             )
         }
         guard try setAside().points[point.id] == nil else { return }
-        // What is there does not prove itself.
+        // The existing receipt does not prove itself.
         try store.remove(Self.asidePath(point.id))
         try store.place(ProvenLine.file(Receipt(since: now)), at: Self.asidePath(point.id))
     }

@@ -2,16 +2,16 @@ import CTuffHost
 import Glibc
 import Synchronization
 
-/// Where a restore writes, from several threads at once.
+/// Target of a restore, written by several threads at once.
 package protocol BlockTarget: Sendable {
-    /// Whether all of it is zero, so that zeros need not be written nor anything be read.
+    /// Whether all of it is zero, so that zeros need no write, and nothing need be read.
     var isBlank: Bool { get }
-    /// Whether what is written must come in order, from one thread.
+    /// Whether writes must come in order, from one thread.
     var isStream: Bool { get }
-    /// Fills `buffer` with what is there.
+    /// Fills `buffer` with the bytes of the target.
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError)
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError)
-    /// Makes all of it durable. What was not written of the `size` bytes of the volume is zero.
+    /// Makes all of it durable. Bytes of the volume's `size` that were not written are zero.
     func finish(size: UInt64) throws(RepositoryError)
 }
 
@@ -29,7 +29,7 @@ package final class DeviceTarget: BlockTarget {
     /// file that is shorter is lengthened, with zeros.
     /// - Parameters:
     ///   - descriptor: for reading and writing; a duplicate is kept, so that the caller may close it.
-    ///   - path: its name in messages, and whose directory is made durable with it where it is new.
+    ///   - path: its name in messages; the directory of a new file is made durable with it.
     ///   - isNew: nothing was written to it since it was made.
     package init(_ descriptor: Int32, path: String, isNew: Bool, size: UInt64) throws(RepositoryError) {
         self.path = path
@@ -60,14 +60,14 @@ package final class DeviceTarget: BlockTarget {
         }
     }
 
-    /// Of a file.
+    /// Sets the size of a file.
     package func resize(to size: UInt64) throws(RepositoryError) {
         guard ftruncate(descriptor, off_t(clamping: size)) == 0 else {
             throw .system(errno, "cannot set the size of \(path)")
         }
     }
 
-    /// Its first bytes.
+    /// The first `count` bytes of the target.
     func begin(_ count: Int) throws(RepositoryError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var failure: RepositoryError?
@@ -127,12 +127,12 @@ package final class DeviceTarget: BlockTarget {
     }
 }
 
-/// A pipe or the like, which takes the volume from its begin to its end.
+/// A pipe or another stream, which takes the volume from its begin to its end.
 package final class StreamTarget: BlockTarget {
     package let isBlank = true
     package let isStream = true
     private let descriptor: Int32
-    /// Bytes that were given out.
+    /// Bytes that were written so far.
     private let position = Mutex<UInt64>(0)
     private static let zeros = [UInt8](repeating: 0, count: 1 << 20)
 

@@ -1,4 +1,4 @@
-/// One thread of a backup: reads leaves of the source and stores what the repository does not have of them.
+/// One thread of a backup: reads leaves of the source and stores the blocks that the repository does not have.
 final class LeafReader {
     private let shape: TreeShape
     private let source: any BlockSource
@@ -36,7 +36,7 @@ final class LeafReader {
 
     deinit { room.deallocate() }
 
-    /// Deals with one leaf, and with the nodes above it that are complete then.
+    /// Backs up one leaf, and the nodes above it that are complete then.
     func store(_ leaf: Int) throws(RepositoryError) {
         var name = try nameOfStored(leaf), level = 0, index = leaf
         while let above = shared.tree.add(name, level: level, index: index) {
@@ -68,7 +68,7 @@ final class LeafReader {
         return try nodes.store(Node(level: 0, children: names))
     }
 
-    /// Places what is open and adds up.
+    /// Places the open packs and adds up the counts.
     func finish() throws(RepositoryError) {
         try blocks.finish()
         try nodes.finish()

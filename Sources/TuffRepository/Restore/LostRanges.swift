@@ -5,18 +5,18 @@ package struct LostRanges: Hashable, Codable, Sendable {
     /// Stretches of one volume that are told.
     package static let most = 1_000
 
-    /// In order, and those that touch are one.
+    /// The stretches, in order; those that touch are joined.
     package private(set) var ranges: [Range<UInt64>] = []
-    /// Of all stretches, told or not.
+    /// Bytes of all stretches, listed or not.
     package internal(set) var bytes: UInt64 = 0
-    /// How many stretches this one tells.
+    /// Number of stretches that this list has room for.
     private let room: Int
-    /// Whether one had no room.
+    /// Whether a stretch had no room.
     private(set) var isFull = false
 
     init(room: Int = most) { self.room = room }
 
-    /// Takes a stretch that lies behind all others.
+    /// Adds a stretch that lies behind all others.
     mutating func add(_ range: Range<UInt64>) {
         bytes += UInt64(range.count)
         if let last = ranges.last, last.upperBound == range.lowerBound {
@@ -28,7 +28,7 @@ package struct LostRanges: Hashable, Codable, Sendable {
         }
     }
 
-    /// Takes what another thread found of the same volume.
+    /// Adds the stretches that another thread found in the same volume.
     mutating func add(_ other: LostRanges) {
         bytes += other.bytes
         let all = (ranges + other.ranges).joined()

@@ -3,10 +3,10 @@ import Glibc
 import Synchronization
 
 /// The first bytes of a target while a restore is not complete: a line for a person who looks, and then bytes that
-/// follow from the nonce alone. Whoever makes something else of the target writes there, which is seen.
+/// follow from the nonce alone. A program that makes something else of the target writes there, which is noticed.
 package struct RestoreMark: Hashable, Sendable {
-    /// Bytes of it: where most of what libblkid knows has its first bytes too, so that half a volume is not taken for
-    /// one.
+    /// Number of its bytes. Most signatures that libblkid knows lie within them, so half a volume is not taken for a
+    /// whole one.
     package static let length = 64 << 10
     /// A shorter one could not hold the line.
     private static let least = 512
@@ -16,20 +16,20 @@ package struct RestoreMark: Hashable, Sendable {
     /// 32 digits of base 16.
     package let nonce: String
 
-    /// A new one.
+    /// Draws a new nonce.
     package init() {
         let words = (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 16) }
         nonce = words.map { String(repeating: "0", count: 16 - $0.utf8.count) + $0 }.joined()
     }
 
-    /// The one that a target begins with, which has been touched by nobody; nil: it does not.
+    /// Reads the mark at the begin of a target; nil: there is none, or something was written over it.
     package init?(beginning bytes: [UInt8]) {
         guard bytes.count >= Self.least, bytes.starts(with: Self.line.utf8) else { return nil }
         nonce = String(decoding: bytes[Self.line.utf8.count...].prefix(Self.digits), as: UTF8.self)
         guard self.bytes(bytes.count) == bytes else { return nil }
     }
 
-    /// The first `count` bytes; none where so few could not be told from others.
+    /// The first `count` bytes; none where so few could be mistaken for other data.
     package func bytes(_ count: Int) -> [UInt8] {
         guard count >= Self.least else { return [] }
         var result = Array((Self.line + nonce + "\n").utf8)
@@ -62,8 +62,8 @@ package final class MarkedTarget: BlockTarget {
 
     /// - Parameters:
     ///   - size: bytes of the volume, which the target has.
-    ///   - mark: the one that is there, where a restore is gone on with.
-    ///   - beginning: called once, right before the first byte is written; what it throws is thrown by that write.
+    ///   - mark: the existing mark, where an interrupted restore goes on.
+    ///   - beginning: called once, right before the first byte is written; that write throws its error.
     package init(
         _ target: DeviceTarget, size: UInt64, mark: RestoreMark = RestoreMark(),
         beginning: @escaping @Sendable (RestoreMark) throws(RepositoryError) -> Void
@@ -96,7 +96,7 @@ package final class MarkedTarget: BlockTarget {
             UnsafeRawBufferPointer(rebasing: bytes[inside.count...]), at: offset + UInt64(inside.count))
     }
 
-    /// The begin of the volume is written when all that follows it is durable.
+    /// Writes the begin of the volume, once everything behind it is durable.
     package func finish(size: UInt64) throws(RepositoryError) {
         let (isBegun, bytes) = head.withLock { ($0.isBegun, $0.bytes) }
         if isBegun, count > 0 {
@@ -106,7 +106,7 @@ package final class MarkedTarget: BlockTarget {
         try target.finish(size: size)
     }
 
-    /// Has the target say from now on that it is not complete.
+    /// Marks the target as incomplete from now on.
     package func begin() throws(RepositoryError) {
         try head.withLock { head throws(RepositoryError) in
             guard !head.isBegun else { return }

@@ -19,13 +19,14 @@ struct NodeLedger {
     }
 
     private let files: [IndexFile]
-    /// By level and file. Levels come as they are met: most of them have few nodes, and most trees few levels.
+    /// Bits of whole nodes, by level and file. Levels are added when they are met: most have few nodes, and most trees
+    /// few levels.
     private var whole: [[[UInt64]]] = []
     private var hurt: [Place: UInt64] = [:]
 
     init(_ index: RepositoryIndex) { files = index.files }
 
-    /// - Parameter level: at which the node stands: the same node is none at another.
+    /// - Parameter level: the level at which the node stands. At another level the same bytes are no node.
     /// - Returns: nil for a node that is in no index.
     func place(of name: ContentName, level: Int) throws(RepositoryError) -> Place? {
         for (number, file) in files.enumerated() {

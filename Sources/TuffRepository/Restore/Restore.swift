@@ -1,15 +1,15 @@
 import Synchronization
 
-/// Writes a restore point's volume somewhere.
+/// Writes the volume of a restore point to a target.
 package struct Restore: Sendable {
-    /// What came of it.
+    /// Result of a restore.
     package struct Outcome: Hashable, Codable, Sendable {
-        /// Bytes that were written; the rest was there already.
+        /// Bytes that were written; all others had their value already.
         package var written: UInt64 = 0
         /// Bytes of the volume that could not be restored and became zeros; none unless that was asked for.
         package var losses = LostRanges()
 
-        /// Where they were, in order: the first of very many.
+        /// Ranges of these bytes, in order; of very many the first ones.
         package var lost: [Range<UInt64>] { losses.ranges }
     }
 
@@ -20,7 +20,7 @@ package struct Restore: Sendable {
     private let progress: JobProgress
     private let keepsGoing: Bool
 
-    /// - Parameter keepingGoing: what is damaged becomes zeros, and ends nothing.
+    /// - Parameter keepingGoing: damaged blocks become zeros instead of ending the restore.
     package init(
         _ point: RestorePoint, of repository: Repository, progress: JobProgress, keepingGoing: Bool = false
     ) throws(RepositoryError) {
@@ -34,8 +34,8 @@ package struct Restore: Sendable {
         if !keepsGoing { try TreeReader(point, repository: repository, index: index).readRoot() }
     }
 
-    /// Every block is checked by its name, which the root of the tree proves, before a byte of it is written: what ends without
-    /// an error and without losses is the volume whose digest the root is.
+    /// Every block is checked by its name, which the root of the tree proves, before a byte of it is written: a restore
+    /// that ends without error and losses gives the volume whose digest is the root.
     package func run(to target: any BlockTarget, threads: some Threads) throws(RepositoryError) -> Outcome {
         let leaves = LeafQueue(shape)
         let outcome = Mutex(Outcome())
@@ -68,7 +68,7 @@ package struct Restore: Sendable {
 }
 
 extension [Range<UInt64>] {
-    /// In order, and those that touch as one.
+    /// Lost ranges, in order; those that touch are joined.
     func joined() -> [Range<UInt64>] {
         var result: [Range<UInt64>] = []
         for range in sorted(by: { $0.lowerBound < $1.lowerBound }) {
@@ -119,13 +119,13 @@ private final class LeafWriter {
         return leaf..<end
     }
 
-    /// Makes one leaf of the target what it shall be; its bytes.
+    /// Writes one leaf of the target. Returns the number of its bytes.
     func write(_ leaf: Int) throws(RepositoryError) -> UInt64 {
         let offset = UInt64(leaf) * UInt64(Format.leaf)
         let count = Int(min(UInt64(Format.leaf), tree.shape.size - offset))
         let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
         let names = try names(of: leaf, at: offset, count)
-        // What is there already, in a target that had something: only what differs is written.
+        // The target's own bytes, unless it is blank: only blocks that differ are written.
         let isBlank = target.isBlank
         if !isBlank { try target.read(at: offset, into: bytes) }
         var missing: [TreeReader.Wanted] = []

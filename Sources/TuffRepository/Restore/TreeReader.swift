@@ -1,15 +1,16 @@
-/// Reads nodes and blocks of one volume's tree, for one thread. What it returns has proved itself by its name.
+/// Reads nodes and blocks of one volume's tree, for one thread. All bytes that it returns have proved themselves by
+/// their name.
 final class TreeReader {
     private let repository: Repository
     private let index: RepositoryIndex
     let root: ContentName
     let shape: TreeShape
     private let decompressor = Decompressor()
-    /// The last node read of each level: whoever walks a volume in order reads each node once.
+    /// The last node read of each level: a walk of the volume in order reads each node once.
     private var path: [(index: Int, node: Node?)?]
     private var packs: [FileID: PackReader] = [:]
     private var order: [FileID] = []
-    /// Where records are read to, behind what opening the first of them may write over.
+    /// Room into which records are read, behind bytes that opening the first record may write over.
     private let room: UnsafeMutableRawBufferPointer
     private static let begin = FileSeal.headroom
     private static let openPacks = 32
@@ -89,10 +90,11 @@ final class TreeReader {
         throw last
     }
 
-    /// A block, and where to put it.
+    /// A block, and the buffer that takes it.
     typealias Wanted = (name: ContentName, into: UnsafeMutableRawBufferPointer)
 
-    /// Fills buffers, one for each name, with blocks; each is checked. What was stored together is read together.
+    /// Fills buffers, one for each name, with blocks; each is checked. Records that were stored together are read
+    /// together.
     func read(_ blocks: [Wanted]) throws(RepositoryError) {
         var located: [(Location, ContentName, UnsafeMutableRawBufferPointer)] = []
         for (name, buffer) in blocks {
@@ -177,8 +179,8 @@ final class TreeReader {
         return true
     }
 
-    /// What `body` makes of what the record at `offset` of the room holds: itself, or what its seal opens to; nil if that does not
-    /// prove itself.
+    /// Passes the content of the record at `offset` of the room, opened where it is sealed, to `body` and returns its
+    /// result; nil if the record does not prove itself.
     private func withContent<Value>(
         of location: Location, at offset: Int, _ body: (UnsafeRawBufferPointer) -> Value
     ) throws(RepositoryError) -> Value? {

@@ -1,26 +1,26 @@
 /// Visits everything that restore points need.
 ///
-/// A node is walked once, whatever points and places name it. Of each series the first point is walked as a whole, and
-/// of every later one only what differs from the one before it: a change in one block of a leaf must not have the 31
-/// beside it looked up again. Blocks are gathered and visited in the order of their names, in portions that fit in
-/// memory: that is the order of the index, so that each of its pages is read once for a portion and not once for a
-/// block. Where something is lost, the points are walked again without gathering, to tell what each of them lacks.
+/// A node is walked once, however many points and places name it. Of each series the first point is walked as a whole,
+/// and of every later one only the blocks that differ from the point before: after a change of one block the 31 others
+/// of its leaf need not be looked up again. Blocks are gathered and visited in the order of their names, in portions
+/// that fit in memory: that is the order of the index, so that each of its pages is read once for a portion and not
+/// once for a block. Where a block is lost, the points are walked again without gathering, to find the losses of each.
 struct TreeWalk {
-    /// What is told of a block or a node.
+    /// Receives the blocks and nodes of a walk.
     protocol Visitor {
-        /// A block of so many bytes that a point needs, or a node where there is no length, perhaps more than once; false: it is not
-        /// there, and what is beneath cannot be looked at.
+        /// A block of so many bytes that a point needs, or a node where there is no length, perhaps more than once;
+        /// false: it is not there, and nothing beneath it can be visited.
         mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool
         /// A stretch of the point's volume that cannot be read for what was visited last.
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint)
     }
 
-    /// What became of one point.
+    /// Result of walking one point.
     struct Outcome {
         let point: RestorePoint
         /// Bytes of its volume that cannot be read.
         let lost: LostRanges
-        /// Why its walk ended early.
+        /// The error that ended its walk early.
         let failure: RepositoryError?
 
         var isWhole: Bool { lost.bytes == 0 && failure == nil }
@@ -38,15 +38,15 @@ struct TreeWalk {
     private var gathered: [Block]?
     /// 20 MiB of memory.
     private static let portion = 1 << 19
-    /// Whether one of those that were gathered is not there.
+    /// Whether a gathered block is not there.
     private var isMissing = false
-    /// Stretches that may still be told of all points together: each costs a way down its tree.
+    /// Number of stretches that may still be listed, of all points together: each costs a walk down its tree.
     private var toTell = 5 * LostRanges.most
     private let progress: JobProgress?
 
-    /// Walks all of them.
+    /// Walks all points.
     ///
-    /// - Returns: what became of those of which something is lost or damaged, in their order.
+    /// - Returns: the results of the points that have losses or damage, in their order.
     static func walk(
         _ points: [RestorePoint], of repository: Repository, _ index: RepositoryIndex, _ progress: JobProgress?,
         _ visitor: inout some Visitor
@@ -117,7 +117,7 @@ struct TreeWalk {
         }
     }
 
-    /// Visits what is beneath a node and was not met before; the bytes of it that are lost.
+    /// Visits everything beneath a node that was not met before. Returns the number of lost bytes beneath it.
     private mutating func measure(
         _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ before: TreeReader?,
         _ visitor: inout some Visitor
@@ -150,7 +150,7 @@ struct TreeWalk {
         return lost
     }
 
-    /// Where the ledger has a node. At the end of a volume the same node may have fewer children or a shorter block
+    /// The ledger's entry of a node. At the end of a volume the same node may have fewer children or a shorter block
     /// beneath it than elsewhere: that one node of each level is walked for each point.
     private func entry(
         of name: ContentName, _ place: TreeReader.Place, _ range: Range<UInt64>
@@ -159,7 +159,7 @@ struct TreeWalk {
         return try ledger.place(of: name, level: place.level)
     }
 
-    /// Bytes of a block that are lost; of one that is gathered that is told later.
+    /// Number of lost bytes of a block. The loss of a gathered block is found later.
     private mutating func measure(
         _ name: ContentName, _ length: Int, _ visitor: inout some Visitor
     ) throws(RepositoryError) -> UInt64 {
@@ -180,8 +180,7 @@ struct TreeWalk {
         return try? before.leaf(leaf)
     }
 
-    /// Goes down once more to what was found lost beneath a node, and names its places in order while there is room for
-    /// them.
+    /// Walks down once more to the losses beneath a node, and lists their places in order while there is room for them.
     private func tell(
         _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ point: RestorePoint,
         _ lost: inout LostRanges, _ visitor: inout some Visitor
@@ -190,7 +189,7 @@ struct TreeWalk {
         let range = tree.shape.range(level: place.level, index: place.index)
         let state = try entry(of: name, place, range).map { ledger[$0] }
         if state == .whole { return }
-        // Of what is lost as a whole there may be any number of leaves, and one stretch.
+        // A node that is lost as a whole may have any number of leaves, and is one stretch.
         if place.level > 0, state == .hurt(UInt64(range.count)) { return lost.add(range) }
         let children = tree.shape.children(level: place.level, index: place.index)
         guard try visitor.visit(name, length: nil),
@@ -213,7 +212,7 @@ struct TreeWalk {
         }
     }
 
-    /// Visits what is gathered, in the order of the index.
+    /// Visits the gathered blocks, in the order of the index.
     private mutating func flush(_ visitor: inout some Visitor) throws(RepositoryError) {
         guard var blocks = gathered else { return }
         gathered = []

@@ -1,4 +1,4 @@
-/// Which entries of the index restore points need: one of each name, a bit for each entry.
+/// The entries of the index that restore points need: one of each name, a bit for each entry.
 struct Alive {
     private var files: [IndexFile]
     private var bits: [[UInt64]]
@@ -11,11 +11,11 @@ struct Alive {
     var toCopy: Set<FileID> = []
     private var checker: RecordChecker
     private var repository: Repository
-    /// The table read last: what one pack held is copied to one other.
+    /// The table read last: the blocks of one pack are copied to one other.
     private var kept: (pack: FileID, entries: Set<PackEntry>)?
 
-    /// - Throws: `damaged` if a point lacks something, unless a repair has taken note of that: somebody knows of it then, and what
-    ///   is lost needs no pack.
+    /// - Throws: `damaged` if a point lacks a block, unless a repair has noted that: it is known then, and a lost block
+    ///   needs no pack.
     init(
         _ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex, _ lease: Lease?
     ) throws(RepositoryError) {
@@ -60,15 +60,14 @@ struct Alive {
         return result
     }
 
-    /// Throws `damaged` if a pack that is to go holds what is needed and what the index has nowhere else: where the
-    /// index is wrong about packs, the pack that it leaves out is the one that has it. What a pack holds is said by its
-    /// own table.
+    /// Throws `damaged` if a pack that is to go holds a needed record of which the index has no other place. The pack's
+    /// own table decides what it holds, since the index may be wrong about packs.
     mutating func demandSpare(_ pack: FileID) throws(RepositoryError) {
         let table: [PackEntry]
         do throws(RepositoryError) {
             table = try entries(of: pack)
         } catch  where error.isDamage || error.code == .notFound {
-            // A table that cannot be read says nothing; of its records the index says that nothing needs them.
+            // Without a readable table the index alone decides, and by it nothing needs the pack's records.
             return
         }
         var kept: [Location] = []
@@ -101,7 +100,7 @@ struct Alive {
         try PackReader(pack, store: repository.store, custody: repository.custody).table().1
     }
 
-    /// Takes note of the one copy that is kept; false if there is none.
+    /// Notes the one copy that is kept; false if there is none.
     private mutating func note(
         _ name: ContentName, length: Int?, _ index: RepositoryIndex
     ) throws(RepositoryError) -> Bool {
@@ -126,7 +125,8 @@ struct Alive {
         return true
     }
 
-    /// Of several copies one that proves itself: the others may be destroyed. What two files of the index say of one is one.
+    /// One of several copies, which proves itself: the others may be destroyed. Equal entries of two index files are
+    /// one copy.
     private func best(of there: [Location]) throws(RepositoryError) -> Location? {
         guard let first = there.first, there.contains(where: { $0 != first }) else { return there.first }
         for location in there {

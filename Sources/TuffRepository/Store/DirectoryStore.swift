@@ -7,10 +7,10 @@ package final class DirectoryStore: Store {
     package let path: String
     private let root: Int32
 
-    /// Directories of a repository that every one of them has.
+    /// Directories that every repository has.
     private static let directories = ["packs", "index", "points", "marks", "leases", "keys", "hurt", "temporary"]
 
-    /// Opens the directory; with `making` it is made, with all that a repository has, where it is not there.
+    /// Opens the directory; with `making` it is made where it is missing, with all directories of a repository.
     package init(_ path: String, making: Bool = false) throws(RepositoryError) {
         self.path = path
         if making, mkdir(path, 0o700) != 0, errno != EEXIST {
@@ -38,9 +38,9 @@ package final class DirectoryStore: Store {
         guard let stream = opened else {
             let number = errno
             if descriptor >= 0 { close(descriptor) }
-            // Closing must not hide why.
+            // Closing must not replace the error.
             errno = number
-            // Of the directories of packs those are there that were needed; all others every repository has.
+            // Directories of packs are made when they are needed; every repository has all others.
             guard errno == ENOENT else { throw opening(directory) }
             if !Self.directories.contains(directory) { return [] }
             throw RepositoryError(
@@ -56,12 +56,13 @@ package final class DirectoryStore: Store {
             }
             var status = stat()
             guard fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
-                // What was removed since it was listed is not there. Of anything else nobody knows that: a point that were
-                // left out would have prune destroy what it needs.
+                // A file that was removed since it was listed is left out. Any other error is thrown: if a point were
+                // left out, prune would destroy packs that it needs.
                 if errno == ENOENT { continue }
                 throw .system(errno, "cannot look at \(path)/\(directory)/\(name)")
             }
-            // What has the name of a file of the repository and is none is damage, and not absence: whoever opens it is told.
+            // An entry that has the name of a repository's file and is no regular file is damage, not absence: opening
+            // it says so.
             guard status.st_mode & S_IFMT == S_IFREG || directory != "temporary" && FileID(name) != nil else {
                 continue
             }
@@ -71,7 +72,7 @@ package final class DirectoryStore: Store {
         return files
     }
 
-    /// What it means that a directory is gone, and what to do.
+    /// A sentence on the meaning of a missing directory, with what to do.
     private static func remedy(_ directory: String, _ path: String) -> String {
         let make = "'mkdir -m 700 \(path)/\(directory)'"
         return switch directory {
@@ -177,9 +178,9 @@ package final class DirectoryStore: Store {
         }
     }
 
-    /// Opens a directory beneath the root, no component of which may be a symbolic link. Whatever makes, moves, removes
-    /// or dates a file does that by a single name in a directory opened so: renameat2(2), linkat(2), unlinkat(2),
-    /// mkdirat(2) and utimensat(2) follow links in all components but the last, and whoever can write to the medium
+    /// Opens a directory beneath the root, no component of which may be a symbolic link. All calls that make, move,
+    /// remove or date a file use a single name in a directory opened in this way: renameat2(2), linkat(2), unlinkat(2),
+    /// mkdirat(2) and utimensat(2) follow links in all components but the last, so a person who can write to the medium
     /// would choose where root writes.
     private func directory(_ directory: String) throws(RepositoryError) -> OpenDirectory {
         let descriptor = tuff_open_beneath(root, directory, O_RDONLY | O_DIRECTORY, 0)
@@ -187,7 +188,7 @@ package final class DirectoryStore: Store {
         return OpenDirectory(descriptor)
     }
 
-    /// The same, made where it is not there.
+    /// Opens a directory beneath the root, and makes it where it is missing.
     private func makeDirectory(_ directory: String) throws(RepositoryError) -> OpenDirectory {
         guard directory != "." else { return try self.directory(directory) }
         let place = Place(directory)
@@ -202,7 +203,7 @@ package final class DirectoryStore: Store {
         return OpenDirectory(descriptor)
     }
 
-    /// Why something beneath the root could not be opened.
+    /// The error for a file beneath the root that could not be opened.
     private func opening(_ path: String) -> RepositoryError {
         let number = errno
         // Nobody of ours makes a link, and a file where a directory belongs is no directory either.
@@ -284,8 +285,8 @@ private final class DirectoryWriter: StoreWriter {
 }
 
 extension stat {
-    /// File systems keep times up to the year 2446 and beyond, which are more nanoseconds than a number holds: what
-    /// lies outside of 1824 to 2116 counts as the nearer end, so that differences of two such times cannot overflow.
+    /// File systems keep times up to the year 2446 and beyond, which are more nanoseconds than a number holds: times
+    /// outside of 1824 to 2116 count as the nearer end, so that differences of two such times cannot overflow.
     fileprivate var modified: Int64 {
         let (nanoseconds, overflow) = Int64(st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
         let largest = Int64.max / 2
@@ -298,7 +299,7 @@ extension RepositoryError {
     /// A read that failed with `number` of errno(3).
     fileprivate static func reading(_ number: Int32, _ sentence: String) -> RepositoryError {
         var error = system(number, sentence)
-        // What disks say of a bad sector, and checksumming file systems of bytes that changed.
+        // Errors of disks for a bad sector, and of checksumming file systems for bytes that changed.
         if [EIO, EUCLEAN, EBADMSG].contains(number) { error.code = .unreadable }
         return error
     }
@@ -314,7 +315,7 @@ extension RepositoryError {
         return RepositoryError(code, sentence, cause: String(cString: strerror(number)))
     }
 
-    /// The same of what is no part of the repository: that it is not there says nothing of the repository.
+    /// A system call that failed on a file outside of the repository: its absence is no damage of the repository.
     package static func outside(_ number: Int32, _ sentence: String) -> RepositoryError {
         var error = system(number, sentence)
         if error.code == .notFound { error.code = .failed }

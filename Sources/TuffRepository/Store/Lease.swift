@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 
-/// Says to everybody else that somebody is at work in the repository (docs/repository-format.md, "Leases").
+/// Tells other processes that this one works in the repository (docs/repository-format.md, "Leases").
 package final class Lease: Sendable {
     package enum Kind: String, Codable, Sendable {
         /// Several of these go together: backups.
@@ -11,14 +11,14 @@ package final class Lease: Sendable {
         case exclusive
     }
 
-    /// Who holds it. What a person needs to find them, and what tells whether they are still there.
+    /// The holder of a lease: facts by which a person finds the process, and by which it is known to be alive.
     package struct Holder: Hashable, Codable, Sendable {
         package var kind: Kind
         package var host: String
         /// The kernel's boot ID: a process of an earlier boot is not there any more.
         package var boot: String
         package var pid: Int32
-        /// Of the process, in clock ticks after boot (proc(5), field 22 of stat): pids are used again.
+        /// Start of the process, in clock ticks after boot (proc(5), field 22 of stat): pids are used again.
         package var started: UInt64
         package var command: String
         package var since: String
@@ -35,8 +35,8 @@ package final class Lease: Sendable {
             self.since = since
         }
 
-        /// Whether the lease is nobody's any more. Of this host and boot the kernel knows, however long the process stood still
-        /// or the clock jumped; of others only their silence tells, in nanoseconds.
+        /// Whether the holder is gone. For a process of this host and boot the kernel tells, however long it stood
+        /// still or the clock jumped; for others only the nanoseconds since their last touch tell.
         fileprivate func isGone(seenFrom own: Holder, silent: Int64) -> Bool {
             guard host == own.host, boot == own.boot else { return silent > Lease.patience }
             return !ProcessTable.isRunning(pid, since: started)
@@ -56,7 +56,7 @@ package final class Lease: Sendable {
 
     private let store: any Store
     private let path: String
-    /// When it was last touched, by this machine's time since boot, nanoseconds.
+    /// Time of the last touch, by this machine's time since boot, in nanoseconds.
     private let touched: Atomic<Int64>
     private static let pause: Int64 = 60 * 1_000_000_000
     /// The file's name.
@@ -71,10 +71,10 @@ package final class Lease: Sendable {
 
     private static func path(_ id: FileID) -> String { "leases/\(id)" }
 
-    /// Gets a lease, or throws `locked` naming who is in the way.
+    /// Takes a lease, or throws `locked`, naming the holder that is in the way.
     ///
     /// - Parameters:
-    ///   - waiting: how long to try again. An exclusive lease is there meanwhile, so that no new backup begins.
+    ///   - waiting: time for which to try again. An exclusive lease exists meanwhile, so that no new backup begins.
     ///   - progress: of the work that the lease is for, whose cancelling ends the waiting.
     package static func take(
         _ holder: Holder, in store: any Store, waiting: Duration = .zero, progress: JobProgress = JobProgress()
@@ -132,15 +132,15 @@ package final class Lease: Sendable {
             do throws(RepositoryError) {
                 bytes = try store.contents(path(id), limit: largest)
             } catch {
-                // Given back since it was listed, or somebody's that cannot be read: empty proves nothing.
+                // Given back since it was listed, or unreadable: an empty file proves nothing.
                 if error.code == .notFound { continue }
                 bytes = []
             }
             let read = try? JSONDecoder().decode(Holder.self, from: Data(ProvenLine.line(bytes, path: path(id))))
-            // A time in the future would hold until then. Whoever is there touches it within a minute; touched here, it
-            // is over in half an hour if nobody is.
+            // A lease with a time in the future would hold until then. A living holder touches it within a minute;
+            // touched here, a dead one's is over in half an hour.
             if file.modified > now + pause, (try? store.touch(path(id))) == false { continue }
-            // One that nobody can read is somebody's until its time is over.
+            // An unreadable lease counts as held until its time is over.
             let other =
                 read
                 ?? Holder(
@@ -155,7 +155,7 @@ package final class Lease: Sendable {
         return living
     }
 
-    /// To be called often by those who work under it: touches the file once a minute.
+    /// Touches the file once a minute. Work under the lease must call it often.
     func keep() throws(RepositoryError) {
         let last = touched.load(ordering: .relaxed)
         let now = Self.monotonic()
@@ -165,7 +165,8 @@ package final class Lease: Sendable {
         try demand()
     }
 
-    /// Throws `locked` if somebody took us for dead and removed it: what we did since may not be relied on.
+    /// Throws `locked` if another process took this one for dead and removed the lease: work done since must not be
+    /// relied on.
     func demand() throws(RepositoryError) {
         guard try store.touch(path) else {
             throw RepositoryError(
@@ -183,9 +184,9 @@ package final class Lease: Sendable {
     package func giveBack() { try? store.remove(path) }
 }
 
-/// What /proc says of processes.
+/// Facts about processes from /proc.
 package enum ProcessTable {
-    /// When a process started, in clock ticks after boot; nil if there is none, or it may not be looked at.
+    /// Start of a process, in clock ticks after boot; nil if there is none, or /proc may not be read.
     package static func start(of pid: Int32) -> UInt64? { fields(of: pid).flatMap { UInt64($0[19]) } }
 
     /// Whether a process that started then is there, and is no zombie.
@@ -197,7 +198,7 @@ package enum ProcessTable {
         return !["Z", "X"].contains(fields[0]) && UInt64(fields[19]) == start
     }
 
-    /// What follows the program's name in /proc/PID/stat, from the state on.
+    /// The fields behind the program's name in /proc/PID/stat, from the state on.
     private static func fields(of pid: Int32) -> [Substring]? {
         guard let text = contents("/proc/\(pid)/stat"),
             // The second field is the program's name in parentheses and may hold anything, parentheses too.

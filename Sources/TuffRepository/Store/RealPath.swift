@@ -1,6 +1,6 @@
 import Glibc
 
-/// Where paths lead when every symbolic link is followed.
+/// Paths with every symbolic link followed.
 package enum RealPath {
     /// Whether `path`, which need not be there, lies beneath a directory or is it.
     package static func lies(_ path: String, beneath directory: String) -> Bool {

@@ -1,9 +1,9 @@
-/// What the engine needs of the place where a repository lies. Paths are relative to it, such as `points/ID`.
+/// The place of a repository's files, as the engine needs it. Paths are relative to it, such as `points/ID`.
 ///
 /// Every call may block, and may be made from several threads at once.
 package protocol Store: Sendable {
-    /// The regular files of a directory, in no order, and whatever else has the name of a file of the repository; none if there is
-    /// no such directory of packs.
+    /// The regular files of a directory, in no order, and other entries that have the name of a repository's file; none
+    /// if there is no such directory of packs.
     func list(_ directory: String) throws(RepositoryError) -> [StoredFile]
     /// Opens a regular file for reading.
     func open(_ path: String) throws(RepositoryError) -> any StoreReader
@@ -11,7 +11,7 @@ package protocol Store: Sendable {
     func create() throws(RepositoryError) -> any StoreWriter
     /// Removes a file; its being gone already is no error.
     func remove(_ path: String) throws(RepositoryError)
-    /// Makes what was removed from or placed in a directory survive a crash.
+    /// Makes the changes of a directory durable.
     func sync(directory: String) throws(RepositoryError)
     /// Sets a file's modification time to now by the clock of the file system; false if it is gone.
     func touch(_ path: String) throws(RepositoryError) -> Bool
@@ -86,7 +86,7 @@ extension Store {
         } catch  where error.code == .damaged { return false }
     }
 
-    /// All of a small file.
+    /// Reads a small file as a whole.
     func contents(_ path: String, limit: Int) throws(RepositoryError) -> [UInt8] {
         let reader = try open(path)
         guard reader.size <= UInt64(limit) else {

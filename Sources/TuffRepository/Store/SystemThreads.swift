@@ -4,7 +4,7 @@ import Synchronization
 
 /// Threads of the system, made for one job and joined at its end.
 package struct SystemThreads: Threads {
-    /// As many as there are processors that this process may use, at most 16: beyond that the medium is the limit.
+    /// One thread for each processor that this process may use, at most 16: beyond that the medium is the limit.
     package static var natural: SystemThreads { SystemThreads(count: min(16, Int(tuff_processors()))) }
 
     private let count: Int

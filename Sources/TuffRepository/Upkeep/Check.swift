@@ -1,6 +1,6 @@
-/// Looks whether everything that is listed can be restored.
+/// Checks whether all listed points can be restored.
 package struct Check: Sendable {
-    /// What was found. Nothing is changed. Encoded, it lacks what only a repair by the same process needs.
+    /// Result of a check, which changes nothing.
     package struct Report: Hashable, Codable, Sendable {
         private enum CodingKeys: String, CodingKey {
             case points, packs, share, read, damage, hurt, isIndexBroken, unknown, strays
@@ -12,11 +12,11 @@ package struct Check: Sendable {
         package var share = 0
         /// Blocks and nodes whose content was read and checked.
         package var read: UInt64 = 0
-        /// What is wrong with the files of the repository, a sentence each.
+        /// Errors of the repository's files, a sentence each.
         package var damage: [String] = []
-        /// The restore points that are hurt, and where.
+        /// The restore points that are hurt, with the places.
         package var hurt: [Hurt] = []
-        /// Whether some of the index could not be read, so that `hurt` says nothing.
+        /// Whether a part of the index could not be read, and `hurt` was not determined.
         package var isIndexBroken = false
         /// Files that no repository has.
         package var unknown: [String] = []
@@ -42,18 +42,19 @@ package struct Check: Sendable {
     private let repository: Repository
     private let lease: Lease?
 
-    /// - Parameter lease: an exclusive one if a repair is to follow, which must find what the check saw; else none is needed.
+    /// - Parameter lease: an exclusive one if a repair is to follow, which must find the state that the check saw; else
+    ///   none is needed.
     package init(of repository: Repository, lease: Lease? = nil) {
         self.repository = repository
         self.lease = lease
     }
 
-    /// Bytes of all packs, which is what the progress of a check goes up to.
+    /// Bytes of all packs: the total of a check's progress.
     package func size() throws(RepositoryError) -> UInt64 {
         try repository.packFiles().reduce(0) { $0 + $1.size }
     }
 
-    /// - Parameter share: of the packs whose content is read and checked, 0 to 100 %; which of them `seed` chooses.
+    /// - Parameter share: share of the packs whose content is read and checked, 0 to 100 %; `seed` chooses them.
     package func run(
         readShare share: Int, seed: UInt64, threads: some Threads = SystemThreads.natural, progress: JobProgress
     ) throws(RepositoryError) -> Report {
@@ -83,21 +84,21 @@ package struct Check: Sendable {
         for seen in looks.inOrder { report.add(seen, &visitor) }
         if looks.hasLies { report.isIndexBroken = true }
         report.share = share
-        // Without all of the index much looks as if nothing needed it.
+        // Without the whole index many files seem not to be needed.
         if report.isIndexBroken { report.strays = [] }
         if try repository.store.has("packs") { report.damage += try lost(index, visitor.packs) }
-        // Without all of the index nobody knows what the points lack.
+        // Without the whole index the losses of points are unknown.
         if !report.isIndexBroken {
             report.hurt = try visitor.visit(found.points, of: repository, progress, &report.damage)
         }
         return report
     }
 
-    /// Has threads look at packs.
+    /// Checks packs, in threads.
     ///
     /// - Parameters:
-    ///   - sample: per cent of the packs that are read, and what chooses them.
-    ///   - said: all that the index says of these packs, where it was looked for.
+    ///   - sample: per cent of the packs that are read, and the seed that chooses them.
+    ///   - said: all entries of these packs in the index, where they were read.
     private func look(
         at packs: [PackFile], _ looks: PackLooks, _ index: RepositoryIndex, _ sample: (share: Int, seed: UInt64),
         _ threads: some Threads, _ progress: JobProgress, said: [FileID: [Location]]? = nil
@@ -122,7 +123,7 @@ package struct Check: Sendable {
         }
     }
 
-    /// Directories that nothing below would miss: of packs those are there that were needed.
+    /// Missing directories that no later check would notice. Directories of packs exist only where they were needed.
     private func goneDirectories() throws(RepositoryError) -> [String] {
         var damage: [String] = []
         for directory in ["packs", "temporary"] {
@@ -153,14 +154,14 @@ package struct Check: Sendable {
     }
 }
 
-/// What restore points lack, by an index and the packs that it may be believed on.
+/// Finds the losses of restore points, by an index and the packs for which it may be believed.
 struct PointVisitor: TreeWalk.Visitor {
     let index: RepositoryIndex
     let lease: Lease?
     /// Packs whose table is sound, and records in them that are not.
     var packs: Set<FileID> = []
     var bad: Set<Location> = []
-    /// Bytes of what is there in the place of a block of another length.
+    /// Bytes of blocks whose length is not the one that their place needs.
     private var misfit: Int?
     /// The first such place of each point, in a sentence.
     private var misfits: [FileID: String] = [:]
@@ -195,7 +196,7 @@ struct PointVisitor: TreeWalk.Visitor {
         if misfits[point.id] == nil { misfits[point.id] = Self.misfit(point, length, at: range.lowerBound) }
     }
 
-    /// A tree that nobody wrote so: no backup stores what would make it whole.
+    /// A tree that no backup writes: no later backup can repair it.
     private static func misfit(_ point: RestorePoint, _ length: Int, at offset: UInt64) -> String {
         "restore point \(point.id) of \(point.record.size) bytes names a block of \(length) bytes where one of another length must be, at "
             + "byte \(offset): its size or its tree is not what a backup wrote. No backup heals it: 'tuff backup restore --keep-going' "

@@ -2,7 +2,7 @@
 struct Mark: Hashable {
     let id: FileID
     let packs: [FileID]
-    /// By the clock of the file system, nanoseconds.
+    /// Time of making, by the clock of the file system, in nanoseconds.
     let made: Int64
 
     static let largest = 16 << 20
@@ -13,7 +13,7 @@ struct Mark: Hashable {
 
     static func path(_ id: FileID) -> String { "marks/\(id)" }
 
-    /// All of them; throws if one is damaged, since what is stored must not rely on packs that it may name.
+    /// Lists all marks; throws if one is damaged, since new restore points must not rely on packs that it may name.
     static func list(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [Mark] {
         let (marks, damaged) = try listReadable(store, custody)
         if let error = damaged.first?.error {
@@ -22,7 +22,7 @@ struct Mark: Hashable {
         return marks
     }
 
-    /// Those that can be read, and those that cannot.
+    /// Lists the readable marks, and the damaged ones.
     static func listReadable(
         _ store: any Store, _ custody: Custody
     ) throws(RepositoryError) -> (marks: [Mark], damaged: [(id: FileID, error: RepositoryError)]) {

@@ -1,7 +1,7 @@
-/// Takes restore points away, and what then nothing needs: marked first, destroyed a day later.
+/// Removes restore points, and packs that nothing needs then: these are marked first, and destroyed a day later.
 ///
-/// To be run under an exclusive lease. Whatever is thrown, and if the process dies: every restore point that is listed is
-/// whole, and pruning again goes on.
+/// It runs under an exclusive lease. When it throws, or the process dies, every listed restore point is whole, and the
+/// next prune goes on.
 package struct Prune: Sendable {
     package struct Report: Hashable, Codable, Sendable {
         package var removedPoints: [RestorePoint] = []
@@ -12,7 +12,7 @@ package struct Prune: Sendable {
         package var destroyedBytes: UInt64 = 0
         /// Bytes copied out of packs that were mostly dead.
         package var copied: UInt64 = 0
-        /// Points that are passed over since a person said so now.
+        /// Points that a person sets aside with this prune.
         package var setAside: [FileID] = []
 
         package init() {}
@@ -29,7 +29,7 @@ package struct Prune: Sendable {
 
     /// - Parameters:
     ///   - lease: an exclusive one; nil only where nobody else can reach the repository.
-    ///   - atOnce: destroy what is marked without waiting a day. Only when nobody restores.
+    ///   - atOnce: destroys marked packs without waiting a day. Only for times when nobody restores.
     package init(_ repository: Repository, lease: Lease?, atOnce: Bool = false) {
         self.repository = repository
         self.lease = lease
@@ -39,7 +39,7 @@ package struct Prune: Sendable {
     package func run(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
         var report = Report()
         let found = try repository.points()
-        // What a damaged point needs is not known: nothing can be called dead.
+        // The packs that a damaged point needs are unknown, so none can be called dead.
         if let damaged = found.damaged.first {
             throw RepositoryError(
                 .damaged,
@@ -48,13 +48,13 @@ package struct Prune: Sendable {
         }
         let removed = Set(points.map(\.id))
         let kept = found.points.filter { !removed.contains($0.id) }
-        // Before anything is removed: whoever cannot tell what is alive removes nothing.
+        // Before anything is removed: without knowing the needed packs nothing may be removed.
         let index = try index()
         var alive = try Alive(kept, repository, index, lease)
         let leaving = try leaving(&alive)
         try lease?.demand()
-        // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is left
-        // of a chain when this is cut off must be its end.
+        // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is
+        // left of a chain when this is cut off must be its end.
         report.removedPoints = found.points.filter { removed.contains($0.id) }
         for point in report.removedPoints { try repository.store.remove(RestorePoint.path(point.id)) }
         if !points.isEmpty { try repository.store.sync(directory: "points") }
@@ -89,7 +89,7 @@ package struct Prune: Sendable {
             report.destroyed += 1
             report.destroyedBytes += bytes
         }
-        // What is marked is destroyed in the same run where nobody waits.
+        // Marked packs are destroyed in the same run where nobody waits.
         if waits == 0 {
             report.destroyed += report.marked
             report.destroyedBytes += report.markedBytes
@@ -101,7 +101,7 @@ package struct Prune: Sendable {
         try RepositoryIndex(store: repository.store, custody: repository.custody, lease: lease)
     }
 
-    /// What writers that died left. A living one has its files for minutes, not for a day.
+    /// Removes temporary files that dead writers left. A living writer has its files for minutes, not for a day.
     private func removeTemporaries() throws(RepositoryError) {
         let now = try repository.store.now()
         // Nobody writes a file whose time is a day ahead either.
@@ -112,7 +112,7 @@ package struct Prune: Sendable {
 
     // MARK: Marking
 
-    /// Packs that nothing needs, and those of which little is needed.
+    /// Packs that nothing needs, and packs of which little is needed.
     private struct Leaving {
         var dead: [FileID] = []
         var sparse: [FileID] = []
@@ -146,12 +146,12 @@ package struct Prune: Sendable {
         let sparse = leaving.sparse
         report.copied = leaving.needed
         alive.toCopy = Set(sparse)
-        // Copies are durable and in the index before what they were copied from is marked.
+        // Copies are durable and in the index before their sources are marked.
         do throws(RepositoryError) {
             try copy(alive, index)
             dead += sparse
         } catch  where error.code == .full {
-            // On a full disk what holds nothing goes first; a later prune has the room.
+            // On a full disk packs without needed records go first; a later prune then has room.
             report.copied = 0
         }
         try lease?.demand()
@@ -192,14 +192,14 @@ package struct Prune: Sendable {
         let store = repository.store
         let now = try store.now()
         let marks = try Mark.list(store, repository.custody)
-        // One of the future would wait until then: from now on it is of now.
+        // A mark of the future would wait until then, so its time is set to the present.
         for mark in marks where mark.made > now { _ = try store.touch(Mark.path(mark.id)) }
         let due = marks.filter { now - min(now, $0.made) >= waits }
         guard !due.isEmpty else { return }
         let marked = Set(due.flatMap(\.packs))
         let index = try index()
-        // Looked at again: what a listed point needs and nothing else holds is not destroyed, whoever marked it. Without
-        // its mark the pack is as good as any.
+        // Checked again: a pack with the only copy of a needed record is not destroyed, whoever marked it. Without its
+        // mark it is a pack like any other.
         var alive = try Alive(points, repository, index, lease)
         let packs = marked.filter { (alive.bytes[$0] ?? 0) == 0 }
         for pack in packs.sorted() {
@@ -223,7 +223,7 @@ package struct Prune: Sendable {
         try store.sync(directory: "marks")
     }
 
-    /// One index file instead of all, which does not name these packs.
+    /// Writes one index file in the place of all, which does not name these packs.
     private func rewrite(_ index: RepositoryIndex, without packs: Set<FileID>) throws(RepositoryError) {
         let old = index.files
         let writer = try IndexWriter(store: repository.store, custody: repository.custody, lease: lease)

@@ -1,4 +1,4 @@
-/// Reads single records and looks whether they are what their entry says.
+/// Reads single records and checks that they agree with their entry.
 final class RecordChecker {
     private let repository: Repository
     private let decompressor = Decompressor()
@@ -14,7 +14,7 @@ final class RecordChecker {
         block.deallocate()
     }
 
-    /// What a record stores, opened but not decompressed, valid until the next call; nil if it is damaged.
+    /// The content of a record, opened but not decompressed, valid until the next call; nil if it is damaged.
     func stored(_ location: Location) throws(RepositoryError) -> UnsafeRawBufferPointer? {
         let pack: PackReader
         if let open = self.pack, open.id == location.pack {
