@@ -31,6 +31,8 @@ package enum Layout {
 
     /// Breaks at spaces so that no line is longer than `width`, unless a single word is.
     package static func wrap(_ text: String, width: Int) -> [String] {
+        // Most texts of a large plan fit, and have nothing to join or to split. Characters are no more than bytes.
+        if text.utf8.count <= width, text.utf8.allSatisfy({ $0 < 0x80 }), !text.isEmpty, isTidy(text) { return [text] }
         var lines: [String] = []
         var line = ""
         for word in text.split(separator: " ") {
@@ -40,7 +42,18 @@ package enum Layout {
             }
             line += (line.isEmpty ? "" : " ") + word
         }
-        return (lines + [line]).map { $0.replacing(noBreakSpace, with: " ") }
+        return (lines + [line]).map { $0.utf8.contains(0xc2) ? $0.replacing(noBreakSpace, with: " ") : $0 }
+    }
+
+    /// Whether single spaces alone stand between the words.
+    private static func isTidy(_ text: String) -> Bool {
+        var wasSpace = true
+        for byte in text.utf8 {
+            let isSpace = byte == 0x20
+            if isSpace && wasSpace { return false }
+            wasSpace = isSpace
+        }
+        return !wasSpace
     }
 
     private static let noBreakSpace = "\u{a0}"
