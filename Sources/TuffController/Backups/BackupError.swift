@@ -2,7 +2,8 @@ import TuffHost
 import TuffModel
 package import TuffRepository
 
-/// The end of work with a repository of backups before its natural end. Whoever asked a worker for the work gets it too.
+/// The end of work with a repository of backups before its natural end. Plain, so that whoever asked a worker for the
+/// work gets it too.
 package struct BackupError: Error, Hashable, Codable, Sendable {
     package enum Sort: String, Hashable, Codable, Sendable {
         case failed

@@ -3,8 +3,8 @@ package import TuffRepository
 import TuffSchedule
 
 extension KnownPoints {
-    /// The points that a keep rule lets go, oldest first. The rule holds for each series apart, in hours and days of UTC.
-    /// Points that are set aside stay, and are judged by nobody.
+    /// The points that a keep rule lets go, oldest first. The rule holds for each series apart, in hours and days of
+    /// UTC. Points that are set aside stay, and are judged by nobody.
     /// - Parameters:
     ///   - name: only of series of that name.
     ///   - doubted: points that are passed over besides those that are set aside.

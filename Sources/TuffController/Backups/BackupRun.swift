@@ -111,14 +111,16 @@ package struct BackupRun: Sendable {
             throw BackupError(
                 error,
                 help: isDevice
-                    ? "a snapshot that Tuff took has a device only after 'lvchange -ay -K GROUP/NAME'; '-an' takes it away again"
+                    ? "a snapshot that Tuff took has a device only after 'lvchange -ay -K GROUP/NAME'; '-an' takes it "
+                        + "away again"
                     : nil)
         }
     }
 
     /// Of a source that may change while it is read.
     private static func doubt(_ sentence: String) -> String {
-        "\(sentence): what is backed up may be of no single moment, as after a power cut or worse. A snapshot does not change"
+        "\(sentence): what is backed up may be of no single moment, as after a power cut or worse. "
+            + "A snapshot does not change"
     }
 
     // MARK: The base

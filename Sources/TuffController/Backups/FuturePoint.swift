@@ -29,8 +29,8 @@ package struct FuturePoint: Error, Hashable, Sendable {
     }
 
     package func warning(in place: RepositoryPlace) -> String {
-        "\(sentence), and counts as the latest until then. If the clock is right, \(command(in: place)) has it be passed "
-            + "over"
+        "\(sentence), and counts as the latest until then. If the clock is right, "
+            + "\(command(in: place)) has it be passed over"
     }
 
     func error(in place: RepositoryPlace) -> BackupError {

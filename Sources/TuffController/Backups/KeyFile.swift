@@ -45,8 +45,8 @@ package enum KeyFile {
         if secret.length < RepositorySecret.advisable {
             listener.tell(
                 .warning(
-                    "the key in \(path) has \(secret.length) bytes: whoever can read the repository may guess it. "
-                        + "A key should have \(RepositorySecret.advisable) bytes at least, and 32 random ones are better"
+                    "the key in \(path) has \(secret.length) bytes: whoever can read the repository may guess it. A "
+                        + "key should have \(RepositorySecret.advisable) bytes at least, and 32 random ones are better"
                 ))
         }
         return secret

@@ -100,8 +100,8 @@ package struct RestoreRun: Sendable {
             throw BackupError(
                 "\(PrintedText.oneLine(error.description)). The target is not complete",
                 help:
-                    "--keep-going restores all that is left and lists what is not; 'tuff backup check --read-data' tells "
-                    + "which restore points are hurt")
+                    "--keep-going restores all that is left and lists what is not; 'tuff backup check --read-data' "
+                    + "tells which restore points are hurt")
         }
     }
 }

@@ -28,8 +28,8 @@ package struct RestoreTarget {
     let size: UInt64
     /// The source of the restore: id of the repository and of the restore point.
     let source: (repository: String, point: String)
-    /// Writes over a target that holds something, and shortens a file that is larger. Neither what somebody has open nor
-    /// what Tuff manages is written even then.
+    /// Writes over a target that holds something, and shortens a file that is larger. Neither what somebody has open
+    /// nor what Tuff manages is written even then.
     let overwrites: Bool
     let host: RestoreHost
     let listener: any Listener
@@ -156,8 +156,8 @@ package struct RestoreTarget {
         }
         if case .file = place.sort, place.size > size {
             throw BackupError(
-                "\(shown) has \(place.size) bytes, more than the \(size) of the volume, and would be shortened; nothing was "
-                    + "written", help: "--force writes over it and cuts off the rest")
+                "\(shown) has \(place.size) bytes, more than the \(size) of the volume, and would be shortened; "
+                    + "nothing was written", help: "--force writes over it and cuts off the rest")
         }
     }
 
@@ -188,7 +188,8 @@ package struct RestoreTarget {
                 !ours.isEmpty || group.tags.contains(where: { $0.hasPrefix(Marks.prefix) })
             {
                 throw BackupError(
-                    "\(shown) is a disk of volume group \(group.name), in which Tuff keeps volumes; nothing was written",
+                    "\(shown) is a disk of volume group \(group.name), in which Tuff keeps volumes; nothing was "
+                        + "written",
                     help: "take it out of the group first ('pvmove', 'vgreduce'), or restore to another place")
             }
         }
@@ -207,8 +208,9 @@ package struct RestoreTarget {
 
     private func inUse(_ users: [String]) -> BackupError {
         BackupError(
-            "\(shown) is in use\(users.isEmpty ? "" : ": " + PrintedText.oneLine(users.joined(separator: ", "))); nothing was "
-                + "written", help: "stop what uses it, or restore to another place; --force does not help here")
+            "\(shown) is in use\(users.isEmpty ? "" : ": " + PrintedText.oneLine(users.joined(separator: ", "))); "
+                + "nothing was written",
+            help: "stop what uses it, or restore to another place; --force does not help here")
     }
 
     /// - Parameter isDisk: it has the signature of a physical volume, which may be all that is left of one.
@@ -221,8 +223,8 @@ package struct RestoreTarget {
                 help: "'lvm fullreport' shows why; restore to another place meanwhile")
         }
         return BackupError(
-            "\(shown) has the signature of a physical volume, and whether Tuff keeps volumes there cannot be told, since "
-                + "LVM does not show all groups; nothing was written",
+            "\(shown) has the signature of a physical volume, and whether Tuff keeps volumes there cannot be told, "
+                + "since LVM does not show all groups; nothing was written",
             help: "'lvm fullreport' shows why. If nobody uses what was there, 'wipefs -a \(shown)' takes the signature "
                 + "off; else restore to another place")
     }
@@ -244,11 +246,11 @@ package struct RestoreTarget {
     private func refusal(_ owner: Owner) -> BackupError {
         let root = host.imageRoot() ?? "DIRECTORY"
         // A root may be one file.
-        let image = Self.isPlain(root) ? root : "\(root)/\(owner.name)-restored.raw"
+        let image = PrintedText.oneLine(Self.isPlain(root) ? root : "\(root)/\(owner.name)-restored.raw")
         return BackupError(
             "\(shown) is \(owner.resource) of stack '\(owner.stack)', which Tuff manages; nothing was written",
             help:
-                "restore to an image and have a new volume made of it: the same command with --to \(PrintedText.oneLine(image)), "
-                + "then a Volume with 'source: {image: {path: \(PrintedText.oneLine(image)), format: raw}}'")
+                "restore to an image and have a new volume made of it: the same command with --to \(image), then a "
+                + "Volume with 'source: {image: {path: \(image), format: raw}}'")
     }
 }

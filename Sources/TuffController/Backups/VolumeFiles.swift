@@ -85,7 +85,8 @@ package enum VolumeFiles {
 
     private static func unreadable(_ path: String) -> BackupError {
         BackupError(
-            "\(PrintedText.oneLine(path)) cannot be read, and may say that the target is a volume of Tuff's; nothing was written",
+            "\(PrintedText.oneLine(path)) cannot be read, and may say that the target is a volume of Tuff's; nothing "
+                + "was written",
             help: "look at it as root, or restore to another directory")
     }
 }
