@@ -8,8 +8,9 @@ package import TuffPlanning
 /// What `plan --out` writes and `apply FILE` reads: not the steps but everything they follow from. `apply` plans
 /// again from it and demands the same digest, so steps need no decoding and nothing is done that was not shown.
 package struct PlanFile: Codable, Equatable {
-    /// Raised when an older version would misread the file.
-    package static let currentFormat = 1
+    /// Raised when an older version would misread the file, and when steps are encoded otherwise: the digest of one
+    /// plan is then another one.
+    package static let currentFormat = 2
 
     package struct Source: Codable, Equatable {
         package var path: String
@@ -129,6 +130,12 @@ package struct PlanFile: Codable, Equatable {
                 "\(name) has plan file format \(header.format), and this is tuff \(TuffVersion.current), which knows "
                     + "formats up to \(currentFormat)",
                 help: "apply it with the tuff that wrote it (\(header.writer))")
+        }
+        guard header.format == currentFormat else {
+            throw PassError(
+                "another version of tuff wrote \(name) (\(header.writer)), and this is tuff \(TuffVersion.current), which "
+                    + "writes steps otherwise; nothing was changed",
+                help: "plan again")
         }
         guard let file = try? JSONDecoder().decode(PlanFile.self, from: data) else {
             throw PassError(
