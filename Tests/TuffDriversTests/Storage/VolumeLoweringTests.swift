@@ -50,14 +50,11 @@ struct VolumeLoweringTests {
     }
 
     @Test func activationsShareACommandPerGroupAndOthersStandAlone() {
-        let steps: [Step] =
-            ["v-a", "v-b"].map { .lvm(.activate(VolumeRef(location($0), uid: Sample.uid, uuid: "u"))) }
+        let steps: [LVMStep] =
+            ["v-a", "v-b"].map { .activate(VolumeRef(location($0), uid: Sample.uid, uuid: "u")) }
             + [
-                .volume(
-                    .extend(
-                        VolumeRef(location("v-c"), uid: Sample.uid, uuid: "u"), from: ByteCount(512),
-                        to: ByteCount(1024))),
-                .lvm(.activate(VolumeRef(location("v-d", in: "vg1"), uid: Sample.uid, uuid: "u"))),
+                .deactivate(VolumeRef(location("v-c"), uid: Sample.uid, uuid: "u")),
+                .activate(VolumeRef(location("v-d", in: "vg1"), uid: Sample.uid, uuid: "u")),
             ]
         let batches = LVMDriver().lower(steps)
         #expect(batches.map(\.steps) == [[2], [0, 1], [3]])
