@@ -1,5 +1,6 @@
 import TuffHost
 import TuffModel
+import TuffPlanning
 
 /// What a volume gets its bytes from, of either kind of pool.
 struct ContentSource {
@@ -7,23 +8,28 @@ struct ContentSource {
     let conditions: [HostAction]
     let place: BytesPlace
 
-    init(_ location: VolumeLocation, uid: UID, uuid: String?) {
-        switch location {
+    init(_ source: VolumeRef) {
+        switch source.location {
         case .logicalVolume(let group, let name):
             conditions = [
-                .identify(group: group, [uid]),
-                .require(.logicalVolume(group: group, name: name, uuid: uuid, uid: uid, size: nil)),
+                .identify(group: group, [source.uid]),
+                .require(.logicalVolume(group: group, name: name, uuid: source.uuid, uid: source.uid, size: nil)),
             ]
-            place = .device(DevicePlace(group: group, name: name, uid: uid, uuid: nil))
+            place = .device(DevicePlace(group: group, name: name, uid: source.uid, uuid: nil))
         case .file(let directory, let name):
-            let root = HostPath.Root.directory(directory)
-            let file = HostPath(root, name), sidecar = HostPath(root, Sidecar.path(of: uid))
-            conditions = [
-                .require(.file(sidecar, size: nil)),
-                .require(.text(sidecar, containing: [Sidecar.beginning(of: name), "\"tuff:uid=\(uid)\""])),
-                .require(.file(file, size: nil)),
-            ]
+            let file = HostPath(.directory(directory), name)
+            conditions = Self.conditions(of: file, source.uid)
             place = .file(file)
         }
+    }
+
+    /// That a file is there with the sidecar of this uid, which names it.
+    static func conditions(of file: HostPath, _ uid: UID) -> [HostAction] {
+        let sidecar = HostPath(file.root, Sidecar.path(of: uid))
+        return [
+            .require(.file(sidecar, size: nil)),
+            .require(.text(sidecar, containing: [Sidecar.beginning(of: file.relative), "\"tuff:uid=\(uid)\""])),
+            .require(.file(file, size: nil)),
+        ]
     }
 }

@@ -16,31 +16,47 @@ struct Aftermath {
         // A volume that is destroyed at once goes through the trash; only its end counts.
         let purged = Set(
             steps.compactMap { step in
-                if case .volume(.purge(_, let uid, _, _)) = step { uid } else { nil }
+                if case .volume(.purge(let volume, _)) = step { volume.uid } else { nil }
             })
         for step in steps {
-            switch step {
-            case .volume(.purge(let location, let uid, _, _)):
-                if let fault = unseen(location) { return fault }
-                if let there = index.bearer(of: uid) { return "\(there.location) is still there" }
-            case .volume(.relabel(let change)) where !purged.contains(change.uid):
-                if let left = left(of: change) { return left }
-            case .volume(.disown(let location, _, let marks)):
-                if let fault = unseen(location) { return fault }
-                if index.bearer(of: marks.uid) != nil { return "\(location) still has marks of ours" }
-            case .volume, .pool: break
-            case .export(let step):
-                if let left = left(of: step) { return left }
-            }
+            let left: String? =
+                switch step {
+                case .volume(let step): left(of: step, purged)
+                case .lvm(let step): left(of: step)
+                case .export(let step): left(of: step)
+                case .pool: nil
+                }
+            if let left { return left }
         }
         return nil
     }
 
+    private func left(of step: VolumeStep, _ purged: Set<UID>) -> String? {
+        switch step {
+        case .purge(let volume, _): unseen(volume.location) ?? stillThere(volume.uid)
+        case .relabel(let change): purged.contains(change.uid) ? nil : left(of: change)
+        case .create, .copy, .extend, .fill, .fillFromImage, .confirmMade: nil
+        }
+    }
+
+    private func left(of step: LVMStep) -> String? {
+        switch step {
+        case .disown(let location, _, let marks):
+            unseen(location) ?? (index.bearer(of: marks.uid) == nil ? nil : "\(location) still has marks of ours")
+        case .snapshotThick, .takeExtents, .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary,
+            .activate, .deactivate, .complete, .dropGrowth, .adopt:
+            nil
+        }
+    }
+
+    private func stillThere(_ uid: UID) -> String? {
+        index.bearer(of: uid).map { "\($0.location) is still there" }
+    }
+
     /// The first temporary snapshot that these steps were to remove and that is still there, or that nobody could look for.
     func leftTemporary(of steps: [Step]) -> String? {
-        for case .volume(.dropTemporary(let snapshot)) in steps {
-            if let fault = unseen(snapshot.location) { return fault }
-            if let there = index.bearer(of: snapshot.uid) { return "\(there.location) is still there" }
+        for case .lvm(.dropTemporary(let snapshot)) in steps {
+            if let left = unseen(snapshot.location) ?? stillThere(snapshot.uid) { return left }
         }
         return nil
     }
@@ -79,7 +95,11 @@ struct Aftermath {
             }
             return inventory.backstores.contains { $0.name == uid.backstoreName }
                 ? "backstore \(uid.backstoreName) is still there" : nil
-        default: return nil
+        case .createBackstore, .repairBackstore, .resetBackstore, .relabelBackstore, .keepReservations, .createTarget,
+            .set,
+            .addLUN, .removeLUN, .reactivateLUN, .resetLoginMethods, .createACL, .setCHAP, .protectSecrets, .mapLUN,
+            .unmapLUN, .setReadOnly, .markACL, .addPortal, .removePortal, .enable, .disable:
+            return nil
         }
     }
 
@@ -99,11 +119,11 @@ extension Executor.Result {
     /// Volumes that could not be activated, and what was said.
     func failedActivations(in plan: Plan, seen: ObservedState) -> [(UID, HostError)] {
         let failed: [(UID, HostError)] = plan.steps.compactMap { step in
-            guard case .volume(.activate(_, let uid, _)) = step.step, case .failed(let error, _) = outcomes[step.id]
+            guard case .lvm(.activate(let volume)) = step.step, case .failed(let error, _) = outcomes[step.id]
             else {
                 return nil
             }
-            return (uid, error)
+            return (volume.uid, error)
         }
         guard !failed.isEmpty else { return [] }
         // One command activates many, and fails if one of them does.

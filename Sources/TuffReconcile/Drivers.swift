@@ -42,8 +42,10 @@ package protocol VolumeGroupDriver: Sendable {
     /// Bytes of the logical sectors of each group's volumes, by its name; one that cannot be told is left out. It takes
     /// a command of its own, so only who copies between pools asks.
     func sectorSizes(of groups: [VolumeGroup], on machine: any Machine) async -> [String: Int]
-    /// All ready steps of one volume group. Batches run in order.
+    /// All ready steps in one volume group. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
+    /// Those that only LVM has.
+    func lower(_ steps: [LVMStep]) -> [LoweredBatch]
     /// Steps that make a pool.
     func lower(_ steps: [PoolStep]) -> [LoweredBatch]
 }
@@ -55,6 +57,7 @@ extension VolumeGroupDriver {
 /// Directory pools: observes the given paths, lowers volume steps. Lowering is pure.
 package protocol DirectoryDriver: Sendable {
     func observe(_ paths: [String], on machine: any Machine, key: FingerprintKey) async -> ObservationMap<DirectoryPool>
+    /// All ready steps in one directory. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
 }
 

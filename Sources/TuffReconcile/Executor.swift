@@ -40,7 +40,7 @@ struct Executor {
         var steps: [PlannedStep]
 
         var work: Work {
-            if case .volume(let step) = steps[0].step, step.movesData { .data } else { .control }
+            steps[0].step.movesData ? .data : .control
         }
     }
 
@@ -167,17 +167,13 @@ struct Executor {
     /// one, so that each is told as it ends; activations cost one process however many there are, and so do creations,
     /// of which an interrupt waits for no more than `creations`.
     private func joins(_ step: PlannedStep, _ gathered: [PlannedStep]?) -> Bool {
-        if case .pool = step.step { return gathered == nil }
-        if case .pool? = gathered?.first?.step { return false }
-        guard let gathered, let first = gathered.first, case .volume(let one) = first.step,
-            case .volume(let other) = step.step
-        else {
-            return true
-        }
-        switch (one, other) {
-        case (.activate, .activate): return true
-        case (.create, .create): return gathered.count < Self.creations
-        default: return false
+        guard let gathered, let first = gathered.first else { return true }
+        let company = step.step.company
+        guard first.step.company == company else { return false }
+        return switch company {
+        case .none: false
+        case .creations: gathered.count < Self.creations
+        case .activations, .target: true
         }
     }
 
@@ -190,7 +186,7 @@ struct Executor {
             let broken = step.after.first { earlier in
                 switch progress.outcomes[earlier] {
                 case .failed, .skipped: true
-                default: false
+                case .finished, .notStarted, nil: false
                 }
             }
             guard let broken else { continue }
@@ -278,7 +274,7 @@ struct Executor {
     private func perform(_ group: Group) async -> [StepOutcome?] {
         var outcomes = [StepOutcome?](repeating: .notStarted, count: group.steps.count)
         let lowered = reconciler.lower(group.steps.map(\.step))
-        if case .volume(.create) = group.steps[0].step { return await performCreations(lowered) }
+        if group.steps[0].step.company == .creations { return await performCreations(lowered) }
         // A step that lowers to nothing is part of a batch all the same, so that it ends.
         let idle = Set(group.steps.indices).subtracting(lowered.flatMap(\.steps)).sorted()
         for batch in idle.isEmpty ? lowered : lowered + [LoweredBatch(steps: idle, actions: [])] {

@@ -113,7 +113,7 @@ extension Action {
     fileprivate var ends: Bool {
         switch self {
         case .withdraw, .takeDown, .release, .trash, .purge: true
-        default: false
+        case .create, .untrash, .adopt, .update, .due, .orphan, .blocked, .unsupported, .unchanged: false
         }
     }
 }

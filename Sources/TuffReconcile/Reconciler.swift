@@ -216,13 +216,18 @@ package struct Reconciler: Sendable {
         }
     }
 
-    /// Hands steps of one exclusive key to the driver they are for.
+    /// Hands steps to the driver they are for: those that go together (`Step.company`), or one.
     func lower(_ steps: [Step]) -> [LoweredBatch] {
         guard let first = steps.first else { return [] }
         switch first {
         case .volume(let step):
             let all = steps.compactMap { if case .volume(let step) = $0 { step } else { nil } }
-            return step.location.isBlockDevice ? volumeGroups.lower(all) : directories.lower(all)
+            return switch step.location {
+            case .logicalVolume: volumeGroups.lower(all)
+            case .file: directories.lower(all)
+            }
+        case .lvm:
+            return volumeGroups.lower(steps.compactMap { if case .lvm(let step) = $0 { step } else { nil } })
         case .pool:
             return volumeGroups.lower(steps.compactMap { if case .pool(let step) = $0 { step } else { nil } })
         case .export:

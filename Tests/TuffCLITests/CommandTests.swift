@@ -268,7 +268,7 @@ import TuffTestSupport
         #expect(newer.err.contains("9.0.0"))
         try folder.write("other.json", "{}")
         #expect(try folder.run(["apply", "other.json"] + folder.host).err.contains("is no plan file"))
-        try folder.write("cut.json", #"{"format": 1, "kind": "PlanFile"}"#)
+        try folder.write("cut.json", #"{"format": 2, "kind": "PlanFile"}"#)
         #expect(try folder.run(["apply", "cut.json"] + folder.host).err.contains("is damaged"))
     }
 

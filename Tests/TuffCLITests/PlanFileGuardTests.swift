@@ -67,6 +67,21 @@ import TuffTestSupport
         #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/pool/v-db-data"))
     }
 
+    /// Its digest is of steps that were encoded otherwise, so that no plan of this version has it.
+    @Test func aPlanFileOfAnotherVersionIsNoChangedHost() throws {
+        try folder.writeVolume()
+        _ = try plan("p.json")
+        var file = try PlanFile.decode(Data(folder.text("p.json").utf8), name: "p.json")
+        file.format = 1
+        file.seal = file.sealed
+        try folder.write("p.json", String(decoding: try file.data, as: UTF8.self), mode: 0o600)
+        let ended = try folder.run(["apply", "p.json", "--auto-approve"] + folder.host)
+        #expect(ended.code == 1)
+        #expect(ended.err.contains("another version of tuff wrote p.json") && ended.err.contains("plan again"))
+        #expect(!ended.err.contains("the host has changed") && !ended.err.contains("was changed after"))
+        #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/pool/v-db-data"))
+    }
+
     @Test func aPlanIsFreshForAnHourAndNotBeforeItWasMade() {
         let plan = Plan(context: Sample.context(), changes: [], steps: [])
         for (age, isFresh) in [(0, true), (3600, true), (3601, false), (-300, true), (-301, false)] {

@@ -30,7 +30,11 @@ struct MutantGroups: VolumeGroupDriver {
 
     func lower(_ steps: [PoolStep]) -> [LoweredBatch] { LVMDriver().lower(steps) }
 
-    func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
+    func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { bend(steps.map { .volume($0) }) }
+
+    func lower(_ steps: [LVMStep]) -> [LoweredBatch] { bend(steps.map { .lvm($0) }) }
+
+    private func bend(_ steps: [Step]) -> [LoweredBatch] {
         LVMDriver().lower(mutant.volumeSteps.map { $0(steps) } ?? steps)
     }
 }
@@ -55,7 +59,8 @@ struct MutantDirectories: DirectoryDriver {
     }
 
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch] {
-        DirectoryPoolDriver().lower(mutant.volumeSteps.map { $0(steps) } ?? steps)
+        let all = steps.map { Step.volume($0) }, bent = mutant.volumeSteps.map { $0(all) } ?? all
+        return DirectoryPoolDriver().lower(bent.compactMap { if case .volume(let step) = $0 { step } else { nil } })
     }
 }
 

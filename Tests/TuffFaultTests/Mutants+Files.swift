@@ -10,7 +10,9 @@ extension Mutant {
         },
         Mutant("calls a file complete before it is copied") { mutant in
             mutant.volumeSteps = { steps in
-                steps.filter { if case .fill(.file, _, _, _, _, _) = $0 { false } else { true } }
+                steps.filter {
+                    if case .volume(.fill(let file, _, _)) = $0 { file.location.traits == .lvm } else { true }
+                }
             }
         },
     ]

@@ -16,16 +16,16 @@ extension Mutant {
             }
         },
         Mutant("calls a volume complete before it is filled from its image") {
-            $0.volumeSteps = { steps in steps.filter { if case .fillFromImage = $0 { false } else { true } } }
+            $0.volumeSteps = { steps in steps.filter { if case .volume(.fillFromImage) = $0 { false } else { true } } }
         },
         Mutant("makes volumes from images without the mark of unfinished work") {
             $0.volumeSteps = { steps in
                 steps.map { step in
-                    guard case .create(let backend, let location, let size, var marks) = step,
+                    guard case .volume(.create(let backend, let location, let size, var marks)) = step,
                         marks.operation == Marks.copying
                     else { return step }
                     marks.operation = nil
-                    return .create(backend: backend, location: location, size: size, marks: marks)
+                    return .volume(.create(backend: backend, location: location, size: size, marks: marks))
                 }
             }
         },

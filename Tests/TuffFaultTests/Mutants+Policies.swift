@@ -26,12 +26,11 @@ extension Mutant {
         Mutant("makes up for the day before") {
             $0.volumeSteps = { steps in
                 steps.map { step in
-                    guard case .copy(let source, let sourceUID, let sourceUUID, let location, var marks) = step,
+                    guard case .volume(.copy(let source, let location, var marks)) = step,
                         let run = marks.occasion
                     else { return step }
                     marks.occasion?.time = run.time.advanced(by: TimeSpan(seconds: -86400))
-                    return .copy(
-                        source: source, sourceUID: sourceUID, sourceUUID: sourceUUID, location: location, marks: marks)
+                    return .volume(.copy(source: source, location: location, marks: marks))
                 }
             }
         },

@@ -15,9 +15,9 @@ extension Mutant {
             $0.volumeSteps = { steps in
                 steps.compactMap { step in
                     switch step {
-                    case .copy(_, _, _, _, let marks) where marks.safety != nil: nil
-                    case .begin(let location, let uid, let uuid, let operation, _):
-                        .begin(location: location, uid: uid, uuid: uuid, operation: operation, kept: nil)
+                    case .volume(.copy(_, _, let marks)) where marks.safety != nil: nil
+                    case .lvm(.begin(let volume, let operation, _)):
+                        .lvm(.begin(volume, operation: operation, kept: nil))
                     default: step
                     }
                 }
@@ -42,7 +42,7 @@ extension Mutant {
             }
         },
         Mutant("calls a volume rolled back before it is") {
-            $0.volumeSteps = { steps in steps.filter { if case .fill = $0 { false } else { true } } }
+            $0.volumeSteps = { steps in steps.filter { if case .volume(.fill) = $0 { false } else { true } } }
         },
     ]
 

@@ -45,11 +45,13 @@ extension Mutant {
         Mutant("makes placed volumes in another pool than it said") {
             $0.volumeSteps = { steps in
                 steps.map { step in
-                    guard case .create(.thinPool(let group, _), let location, let size, let marks) = step,
+                    guard case .volume(.create(.thinPool(let group, _), let location, let size, let marks)) = step,
                         marks.name.hasSuffix("-placed")
                     else { return step }
-                    return .create(
-                        backend: .thinPool(group: group, pool: "tp0"), location: location, size: size, marks: marks)
+                    return .volume(
+                        .create(
+                            backend: .thinPool(group: group, pool: "tp0"), location: location, size: size, marks: marks)
+                    )
                 }
             }
         },
@@ -60,9 +62,9 @@ extension Mutant {
         Mutant("adopts under a serial of its own") {
             $0.volumeSteps = { steps in
                 steps.map { step in
-                    guard case .adopt(let location, let uuid, var marks) = step else { return step }
+                    guard case .lvm(.adopt(let location, let uuid, var marks)) = step else { return step }
                     marks.serial = nil
-                    return .adopt(location: location, uuid: uuid, marks: marks)
+                    return .lvm(.adopt(location: location, uuid: uuid, marks: marks))
                 }
             }
         },

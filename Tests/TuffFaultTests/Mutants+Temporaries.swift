@@ -5,7 +5,7 @@ extension Mutant {
     /// What becomes of the snapshots that copies of volumes in use are made from is bent.
     static let temporaries: [Mutant] = [
         Mutant("leaves temporary snapshots") {
-            $0.volumeSteps = { steps in steps.filter { if case .dropTemporary = $0 { false } else { true } } }
+            $0.volumeSteps = { steps in steps.filter { if case .lvm(.dropTemporary) = $0 { false } else { true } } }
         },
         Mutant("does not know what temporary snapshots serve") { mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:temp") } }
@@ -13,7 +13,11 @@ extension Mutant {
         Mutant("calls a copy of a volume in use complete before it is made") {
             $0.volumeSteps = { steps in
                 steps.filter {
-                    if case .fill(_, _, let source, _, _, _) = $0 { !source.objectName.hasPrefix("c-") } else { true }
+                    if case .volume(.fill(_, let source, _)) = $0 {
+                        !source.location.objectName.hasPrefix("c-")
+                    } else {
+                        true
+                    }
                 }
             }
         },

@@ -14,15 +14,15 @@ extension Mutant {
             }
         },
         Mutant("calls a thick volume complete before it is wiped") {
-            $0.volumeSteps = { steps in steps.filter { if case .wipe = $0 { false } else { true } } }
+            $0.volumeSteps = { steps in steps.filter { if case .lvm(.wipe) = $0 { false } else { true } } }
         },
         Mutant("joins extents as they are") {
             $0.volumeSteps = { steps in
                 steps.compactMap { step in
                     switch step {
-                    case .takeExtents, .wipeExtents: nil
-                    case .joinExtents(let location, let uid, let uuid, let from, let to):
-                        .extend(location: location, uid: uid, uuid: uuid, from: from, to: to)
+                    case .lvm(.takeExtents), .lvm(.wipeExtents): nil
+                    case .lvm(.joinExtents(let volume, let from, let to)):
+                        .volume(.extend(volume, from: from, to: to))
                     default: step
                     }
                 }
@@ -31,9 +31,11 @@ extension Mutant {
         Mutant("makes thick volumes without the mark of unfinished work") {
             $0.volumeSteps = { steps in
                 steps.map { step in
-                    guard case .create(let backend, let location, let size, var marks) = step else { return step }
+                    guard case .volume(.create(let backend, let location, let size, var marks)) = step else {
+                        return step
+                    }
                     marks.operation = nil
-                    return .create(backend: backend, location: location, size: size, marks: marks)
+                    return .volume(.create(backend: backend, location: location, size: size, marks: marks))
                 }
             }
         },

@@ -18,7 +18,8 @@ struct Mutant: Sendable, CustomStringConvertible {
     var context: (@Sendable (PlanContext) -> PlanContext)?
     var plan: (@Sendable (Plan, ObservedState) -> Plan)?
     var exportSteps: (@Sendable ([ExportStep]) -> [ExportStep])?
-    var volumeSteps: (@Sendable ([VolumeStep]) -> [VolumeStep])?
+    /// Of those on volumes.
+    var volumeSteps: (@Sendable ([Step]) -> [Step])?
     var actions: (@Sendable ([HostAction]) -> [HostAction])?
     var report: (@Sendable (ApplyReport) -> ApplyReport)?
     var ledgerRead: (@Sendable (Ledger) -> Ledger)?
@@ -148,19 +149,13 @@ extension Mutant {
                     guard let until = volume.marks.until, volume.marks.stack == "default", plan.refusal == nil else {
                         continue
                     }
-                    let key: ExclusiveKey
-                    switch volume.location {
-                    case .logicalVolume(let group, _): key = .volumeGroup(group)
-                    case .file(let path, _): key = .directory(path)
-                    }
-                    let step = VolumeStep.purge(
-                        location: volume.location, uid: volume.uid, uuid: volume.uuid, until: until)
+                    let step = VolumeStep.purge(volume.ref, until: until)
                     let change = PlannedChange(
                         ResourceID(.volume, volume.marks.name), .purge, "too early", uid: volume.uid)
                     plan.changes.append(change)
                     plan.steps.append(
                         PlannedStep(
-                            id: plan.steps.count, change: plan.changes.count - 1, step: .volume(step), keys: [key],
+                            id: plan.steps.count, change: plan.changes.count - 1, step: .volume(step), keys: [step.key],
                             after: []))
                 }
                 return plan
@@ -184,7 +179,7 @@ extension Mutant {
             $0.plan = { plan, _ in
                 var plan = plan
                 for index in plan.steps.indices {
-                    if case .volume = plan.steps[index].step { plan.steps[index].after = [] }
+                    if plan.steps[index].step.location != nil { plan.steps[index].after = [] }
                 }
                 return plan
             }
@@ -192,17 +187,17 @@ extension Mutant {
         Mutant("retrains the IQN") {
             $0.volumeSteps = { steps in
                 steps.map { step in
-                    guard case .relabel(var change) = step else { return step }
+                    guard case .volume(.relabel(var change)) = step else { return step }
                     change.after.iqn = change.after.iqn.map { "\($0)-2" }
-                    return .relabel(change)
+                    return .volume(.relabel(change))
                 }
             }
         },
         Mutant("extends to another size") {
             $0.volumeSteps = { steps in
                 steps.map { step in
-                    guard case .extend(let location, let uid, let uuid, let from, let to) = step else { return step }
-                    return .extend(location: location, uid: uid, uuid: uuid, from: from, to: to + ByteCount(64 << 20))
+                    guard case .volume(.extend(let volume, let from, let to)) = step else { return step }
+                    return .volume(.extend(volume, from: from, to: to + ByteCount(64 << 20)))
                 }
             }
         },

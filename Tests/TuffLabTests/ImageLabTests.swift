@@ -6,6 +6,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffReconcile
+import TuffTestSupport
 
 /// Volumes from disk images, looked at with the tools of a person who is to boot from them.
 extension ThreadLabTests {
@@ -74,10 +75,7 @@ extension ThreadLabTests {
 
             // The thick one's plan dies before a byte is copied; then somebody declares another digest.
             let set = try desired(others + from("data", "slow", "disk.raw", "raw", ", sha256: \"\(digest)\""))
-            let steps = try await plan(set).steps.compactMap { planned -> VolumeStep? in
-                guard case .volume(let step) = planned.step, step.location.objectName == "v-data" else { return nil }
-                return step
-            }
+            let steps = try await plan(set).storageSteps.filter { $0.location?.objectName == "v-data" }
             try await machine.perform(reconciler.volumeGroups.lower(Array(steps.prefix(2))).flatMap(\.actions))
             let refused = try await apply(try desired(others + from("data", "slow", "disk.raw", "raw", wrong)))
             let error = refused.changes.first { $0.resource.name == "data" }?.error?.description

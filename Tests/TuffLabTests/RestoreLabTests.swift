@@ -5,6 +5,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffReconcile
+import TuffTestSupport
 
 /// Rolling a volume back whose bytes an initiator wrote and reads again.
 extension ThreadLabTests {
@@ -54,7 +55,7 @@ extension ThreadLabTests {
             let set = try desired(base + good + grown + restore)
             let plan = try await look(pruning: set).plan
             #expect(plan.changes.first { $0.resource.kind == .restore }?.notes.count == 2, "\(plan.changes)")
-            let steps = plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
+            let steps = plan.storageSteps
             try await machine.perform(
                 reconciler.exports.lower(
                     plan.steps.compactMap { if case .export(let step) = $0.step { step } else { nil } }

@@ -17,7 +17,7 @@ extension ThreadLabTests {
             let copy = document("Volume", "copy", "size: 36Mi, pool: slow, source: {volume: db}")
             let set = try desired(base + copy)
             let before = try await plan(set)
-            #expect(before.steps.contains { if case .volume(.snapshotThick) = $0.step { true } else { false } })
+            #expect(before.steps.contains { if case .lvm(.snapshotThick) = $0.step { true } else { false } })
 
             let writer = SweepingWriter("/dev/tmp/v-db")
             async let rounds = writer.started()
@@ -56,13 +56,13 @@ extension ThreadLabTests {
             }
             #expect(try await temporaries().count == 1)
             let resumed = try await plan(set)
-            #expect(!resumed.steps.contains { if case .volume(.snapshotThick) = $0.step { true } else { false } })
+            #expect(!resumed.steps.contains { if case .lvm(.snapshotThick) = $0.step { true } else { false } })
             try fill("/dev/tmp/v-db", 0x42, count: 8 * Self.mebi)
 
             // What was planned before finds out while it is carried out, at the latest before the mark comes off.
             let confirmation = try #require(
                 zip(resumed.steps, reconciler.lowered(resumed)).first {
-                    if case .volume(.confirmWhole) = $0.0.step { true } else { false }
+                    if case .lvm(.confirmWhole) = $0.0.step { true } else { false }
                 })
             await #expect(throws: HostError.self) { try await machine.perform(confirmation.1.actions) }
 

@@ -5,6 +5,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffReconcile
+import TuffTestSupport
 
 /// Thick volumes on extents that hold the bytes of earlier ones.
 extension ThreadLabTests {
@@ -56,7 +57,7 @@ extension ThreadLabTests {
             let pool = document("Pool", "slow", "lvm: {volumeGroup: cut}")
             let set = try desired(pool + document("Volume", "db", "size: 16Mi, pool: slow"))
             let plan = try await plan(set)
-            let steps = plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
+            let steps = plan.storageSteps
             // The machine dies before the first byte is wiped.
             let begun = reconciler.volumeGroups.lower(Array(steps.prefix(2)))
             try await machine.perform(begun.flatMap(\.actions))
@@ -104,9 +105,7 @@ extension ThreadLabTests {
             // From its snapshot, in a plan that dies in the middle of the copy.
             let copy = document("Volume", "copy", "size: 24Mi, pool: slow, source: {snapshot: before}")
             let set = try desired(pools + db + attached + snapshot + copy)
-            let steps = try await plan(set).steps.compactMap {
-                if case .volume(let step) = $0.step { step } else { nil }
-            }
+            let steps = try await plan(set).storageSteps
             try #require(steps.count == 6)
             for step in steps.prefix(3) {
                 try await machine.perform(reconciler.volumeGroups.lower([step]).flatMap(\.actions))

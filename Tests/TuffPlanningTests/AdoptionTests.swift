@@ -29,7 +29,7 @@ import TuffTestSupport
     }
 
     func adopted(_ observed: ObservedState, _ order: Order) throws -> (ObservedState, Marks) {
-        guard case .volume(.adopt(_, _, let marks))? = try self.order(order, observed).steps.first?.step else {
+        guard case .lvm(.adopt(_, _, let marks))? = try self.order(order, observed).steps.first?.step else {
             throw Unplanned()
         }
         return (changed(observed) { $0.tags += marks.tags }, marks)
@@ -50,7 +50,7 @@ import TuffTestSupport
         let plan = try self.order(order, observed)
         #expect(plan.steps.count == 1 && plan.changes.map(\.action) == [.adopt])
         #expect(plan.changes[0].risk == .online)
-        guard case .volume(.adopt(let location, let uuid, let marks))? = plan.steps.first?.step else {
+        guard case .lvm(.adopt(let location, let uuid, let marks))? = plan.steps.first?.step else {
             throw Unplanned()
         }
         #expect(location == .logicalVolume(group: "vg0", name: "data") && uuid == "uuid-data")
@@ -211,7 +211,7 @@ import TuffTestSupport
         let released = changed(after) { $0.tags = ["theirs", "tuff:done=\(key)"] }
         #expect(Marks.read(["theirs", "tuff:done=\(key)"]) == .foreign)
         let again = try self.order(order, released)
-        guard case .volume(.adopt(_, _, let renewed))? = again.steps.first?.step else { throw Unplanned() }
+        guard case .lvm(.adopt(_, _, let renewed))? = again.steps.first?.step else { throw Unplanned() }
         var expected = marks
         expected.executed = [key]
         #expect(renewed == expected)
@@ -225,8 +225,7 @@ import TuffTestSupport
         #expect(plan.changes.map(\.action) == [.release])
         #expect(
             plan.steps.map(\.step) == [
-                .volume(
-                    .disown(location: .logicalVolume(group: "vg0", name: "data"), uuid: "uuid-data", marks: marks))
+                .lvm(.disown(location: .logicalVolume(group: "vg0", name: "data"), uuid: "uuid-data", marks: marks))
             ])
         #expect(plan.changes[0].notes.contains { $0.contains(ImportTests.theirs) && $0.contains(ImportTests.serial) })
     }
@@ -266,6 +265,6 @@ import TuffTestSupport
         released.released = true
         let plan = try self.order(.release("data"), changed(after) { $0.tags = released.tags })
         #expect(
-            plan.steps.map(\.step).contains { if case .volume(.disown(_, _, released)) = $0 { true } else { false } })
+            plan.steps.map(\.step).contains { if case .lvm(.disown(_, _, released)) = $0 { true } else { false } })
     }
 }

@@ -140,7 +140,7 @@ import TuffTestSupport
         }
         func goesOn(_ plan: Plan) -> Bool {
             plan.steps.contains { planned in
-                guard case .volume(.fill(_, Sample.uid(9), _, _, _, _)) = planned.step else { return false }
+                guard case .volume(.fill(Sample.uid(9), _, _)) = planned.step else { return false }
                 return true
             }
         }

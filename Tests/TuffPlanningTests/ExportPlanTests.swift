@@ -67,9 +67,10 @@ import TuffTestSupport
             size: Sample.gibi(10), identity: DiskIdentity(serial: Sample.uid.serial), discard: true)
         let expected: [Step] =
             [
-                .volume(
+                .lvm(
                     .activate(
-                        location: .logicalVolume(group: "vg0", name: "v-db"), uid: Sample.uid, uuid: "uuid-db"))
+                        VolumeRef(
+                            .logicalVolume(group: "vg0", name: "v-db"), uid: Sample.uid, uuid: "uuid-db")))
             ]
             + ([
                 .createBackstore(backstore), .createTarget(target), .set(target, .authentication, false),

@@ -73,9 +73,7 @@ import TuffTestSupport
         Planner.plan(desired: desired, observed: observed, context: Sample.context("00"))
     }
 
-    func steps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
-    }
+    func steps(_ plan: Plan) -> [Step] { plan.storageSteps }
 
     func line(_ plan: Plan, _ kind: Kind, _ name: String) -> PlannedChange? {
         plan.changes.first { $0.resource == ResourceID(kind, name) }
@@ -85,7 +83,8 @@ import TuffTestSupport
 
     @Test func whereBlocksAreSharedASnapshotIsOneStepWhoeverIsLoggedIn() throws {
         let plan = plan(withSnapshot(attached: true), observed(sharing: true, loggedIn: true))
-        guard case .copy(Self.file, Sample.uid, nil, Self.snapshot, let marks)? = steps(plan).first else {
+        guard case .volume(.copy(VolumeRef(Self.file, uid: Sample.uid), Self.snapshot, let marks))? = steps(plan).first
+        else {
             Issue.record("\(plan.changes)")
             return
         }
@@ -97,9 +96,10 @@ import TuffTestSupport
         let plan = plan(withSnapshot(), observed(sharing: sharing))
         let steps = steps(plan)
         try #require(steps.count == 3, "\(plan.changes)")
-        guard case .create(.directory(Self.path), Self.snapshot, Sample.gibi(10), let marks) = steps[0],
-            case .fill(Self.snapshot, marks.uid, Self.file, Sample.uid, nil, "copy") = steps[1],
-            case .relabel(let done) = steps[2]
+        guard case .volume(.create(.directory(Self.path), Self.snapshot, Sample.gibi(10), let marks)) = steps[0],
+            case .volume(.fill(AnyUUID(Self.snapshot, marks.uid), VolumeRef(Self.file, uid: Sample.uid), "copy")) =
+                steps[1],
+            case .volume(.relabel(let done)) = steps[2]
         else {
             Issue.record("\(steps)")
             return
@@ -133,16 +133,16 @@ import TuffTestSupport
     func oneThatWasCutShortIsNeverTakenForWhole(_ size: ByteCount?) throws {
         let left = [entry(snapshotMarks(Marks.copying), size: size)]
         let again = plan(withSnapshot(), observed(sharing: true, left))
-        guard case .copy(_, _, _, Self.snapshot, let marks)? = steps(again).first else {
+        guard case .volume(.copy(_, Self.snapshot, let marks))? = steps(again).first else {
             Issue.record("\(again.changes)")
             return
         }
         // Begun anew under its identity.
         #expect(marks.uid == Sample.uid(2) && marks.operation == Marks.copying)
         let filled = plan(withSnapshot(), observed(sharing: false, left))
-        let creates = steps(filled).contains { if case .create = $0 { true } else { false } }
+        let creates = steps(filled).contains { if case .volume(.create) = $0 { true } else { false } }
         #expect(creates == ((size ?? .zero) == .zero), "\(steps(filled))")
-        guard case .relabel(let done)? = steps(filled).last else {
+        guard case .volume(.relabel(let done))? = steps(filled).last else {
             Issue.record("\(filled.changes)")
             return
         }
@@ -164,7 +164,7 @@ import TuffTestSupport
             observed(sharing: true, [entry(marks, name: "t-\(Sample.uid(2))")]))
         #expect(line(plan, .snapshot, "before")?.action == .untrash)
         #expect(line(plan, .volume, "copy")?.action == .blocked)
-        guard case .relabel(let change)? = steps(plan).first else {
+        guard case .volume(.relabel(let change))? = steps(plan).first else {
             Issue.record("\(steps(plan))")
             return
         }
@@ -175,9 +175,10 @@ import TuffTestSupport
 
     @Test func aLargerCloneGrowsAfterwards() throws {
         let steps = steps(plan(withClone(), observed(sharing: true)))
-        guard steps.count == 3, case .copy(Self.file, Sample.uid, nil, let made, let marks) = steps[0],
-            case .extend(made, marks.uid, nil, Sample.gibi(10), Sample.gibi(12)) = steps[1],
-            case .relabel(let grown) = steps[2]
+        guard steps.count == 3,
+            case .volume(.copy(VolumeRef(Self.file, uid: Sample.uid), let made, let marks)) = steps[0],
+            case .volume(.extend(VolumeRef(made, uid: marks.uid), Sample.gibi(10), Sample.gibi(12))) = steps[1],
+            case .volume(.relabel(let grown)) = steps[2]
         else {
             Issue.record("\(steps)")
             return
@@ -190,9 +191,10 @@ import TuffTestSupport
     @Test func fromAndToOtherPoolsBytesAreCopied() throws {
         let out = steps(plan(withClone("fast"), observed(sharing: true)))
         let device = VolumeLocation.logicalVolume(group: "vg0", name: "v-copy")
-        guard out.count == 4, case .create(.thinPool, device, Sample.gibi(12), let marks) = out[0],
-            case .activate(device, marks.uid, nil) = out[1],
-            case .fill(device, marks.uid, Self.file, Sample.uid, nil, "copy") = out[2], case .complete = out[3]
+        guard out.count == 4, case .volume(.create(.thinPool, device, Sample.gibi(12), let marks)) = out[0],
+            case .lvm(.activate(VolumeRef(device, uid: marks.uid))) = out[1],
+            case .volume(.fill(AnyUUID(device, marks.uid), VolumeRef(Self.file, uid: Sample.uid), "copy")) = out[2],
+            case .lvm(.complete) = out[3]
         else {
             Issue.record("\(out)")
             return
@@ -208,10 +210,11 @@ import TuffTestSupport
         ])
         let into = steps(plan(desired, observed))
         let file = VolumeLocation.file(directory: Self.path, name: "v-copy")
-        guard into.count == 5, case .create(_, file, Sample.gibi(10), let copied) = into[0],
-            case .activate(let source, Sample.uid, "uuid-db") = into[1],
-            case .fill(file, copied.uid, source, Sample.uid, "uuid-db", "copy") = into[2],
-            case .relabel(let done) = into[3], case .deactivate(source, Sample.uid) = into[4]
+        guard into.count == 5, case .volume(.create(_, file, Sample.gibi(10), let copied)) = into[0],
+            case .lvm(.activate(let source)) = into[1],
+            case .volume(.fill(AnyUUID(file, copied.uid), source, "copy")) = into[2],
+            case .volume(.relabel(let done)) = into[3], case .lvm(.deactivate(source)) = into[4],
+            source.uid == Sample.uid, source.uuid == "uuid-db"
         else {
             Issue.record("\(into)")
             return
@@ -243,10 +246,12 @@ import TuffTestSupport
         let steps = steps(plan(rollingBack(), observed(sharing: true, [entry(snapshotMarks())])))
         try #require(steps.count == 4, "\(steps)")
         let key = RestoreKey.of("undo", Sample.uid)
-        guard case .copy(Self.file, Sample.uid, nil, let kept, let safety) = steps[0],
-            case .relabel(let begin) = steps[1],
-            case .fill(Self.file, Sample.uid, Self.snapshot, Sample.uid(2), nil, "restore/\(key)") = steps[2],
-            case .relabel(let done) = steps[3]
+        guard case .volume(.copy(VolumeRef(Self.file, uid: Sample.uid), let kept, let safety)) = steps[0],
+            case .volume(.relabel(let begin)) = steps[1],
+            case .volume(
+                .fill(AnyUUID(Self.file, Sample.uid), VolumeRef(Self.snapshot, uid: Sample.uid(2)), "restore/\(key)")) =
+                steps[2],
+            case .volume(.relabel(let done)) = steps[3]
         else {
             Issue.record("\(steps)")
             return
@@ -259,7 +264,7 @@ import TuffTestSupport
     @Test func withoutSharedBlocksWhatItHeldIsCopied() {
         let steps = steps(plan(rollingBack(), observed(sharing: false, [entry(snapshotMarks())])))
         #expect(steps.count == 6)
-        guard case .create(_, _, Sample.gibi(10), let safety)? = steps.first else {
+        guard case .volume(.create(_, _, Sample.gibi(10), let safety))? = steps.first else {
             Issue.record("\(steps)")
             return
         }
@@ -278,14 +283,18 @@ import TuffTestSupport
         let steps = steps(plan(rollingBack(), observed))
         let place = VolumeLocation.file(directory: Self.path, name: left.objectName)
         switch (size, steps.first) {
-        case (nil, .create(_, place, Sample.gibi(10), left)), (Sample.gibi(4), .extend(place, left.uid, nil, _, _)):
+        case (nil, .volume(.create(_, place, Sample.gibi(10), left))),
+            (Sample.gibi(4), .volume(.extend(VolumeRef(place, uid: left.uid), _, _))):
             break
-        case (Sample.gibi(10), .fill(place, left.uid, Self.file, Sample.uid, nil, Marks.copying)): break
+        case (
+            Sample.gibi(10),
+            .volume(.fill(AnyUUID(place, left.uid), VolumeRef(Self.file, uid: Sample.uid), Marks.copying))
+        ): break
         default: Issue.record("\(steps)")
         }
         let finished = try #require(
             steps.compactMap { step -> Relabelling? in
-                if case .relabel(let change) = step, change.from == place { change } else { nil }
+                if case .volume(.relabel(let change)) = step, change.from == place { change } else { nil }
             }.first)
         #expect(finished.before == left && finished.after.operation == nil && finished.after.uid == left.uid)
         #expect((finished.after.until ?? Sample.context().now) > left.until ?? Sample.context().now)
@@ -296,7 +305,7 @@ import TuffTestSupport
         let left = observed(sharing: true, [entry(snapshotMarks())]) { $0.operation = Marks.restoring(key) }
         let steps = steps(plan(rollingBack(), left))
         #expect(steps.count == 2)
-        guard case .fill? = steps.first, case .relabel(let done)? = steps.last else {
+        guard case .volume(.fill)? = steps.first, case .volume(.relabel(let done))? = steps.last else {
             Issue.record("\(steps)")
             return
         }
@@ -323,7 +332,8 @@ import TuffTestSupport
 
     @Test func policiesTakeFilesOnlyWhereThatTakesNoRoom() throws {
         let taken = due(scheduled(), observed(sharing: true))
-        guard case .copy(Self.file, Sample.uid, nil, let place, let marks)? = steps(taken).first else {
+        guard case .volume(.copy(VolumeRef(Self.file, uid: Sample.uid), let place, let marks))? = steps(taken).first
+        else {
             Issue.record("\(taken.changes)")
             return
         }
@@ -335,7 +345,7 @@ import TuffTestSupport
         var begun = marks
         begun.operation = Marks.copying
         let again = due(scheduled(), observed(sharing: true, [entry(begun, size: nil)]))
-        guard case .copy(_, _, _, place, let resumed)? = steps(again).first else {
+        guard case .volume(.copy(_, place, let resumed))? = steps(again).first else {
             Issue.record("\(again.changes)")
             return
         }

@@ -13,9 +13,7 @@ import TuffTestSupport
 
     func change(_ plan: Plan) -> PlannedChange? { plan.changes.first { $0.resource == ResourceID(.volume, "db") } }
 
-    func steps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
-    }
+    func steps(_ plan: Plan) -> [Step] { plan.storageSteps }
 
     func desired(_ change: (inout ImageSource) -> Void = { _ in }) -> DesiredState {
         var desired = Sample.desired(), image = Self.image
@@ -47,25 +45,30 @@ import TuffTestSupport
         let place = VolumeLocation.logicalVolume(group: "vg0", name: "v-db")
         #expect(
             steps(plan).first
-                == .extend(
-                    location: place, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10), to: Sample.gibi(12)))
+                == .volume(
+                    .extend(
+                        VolumeRef(place, uid: Sample.uid, uuid: "uuid-db"), from: Sample.gibi(10), to: Sample.gibi(12)))
+        )
         #expect(
             steps(plan).last
-                == .complete(location: place, uid: Sample.uid, size: Sample.gibi(12), operation: Marks.copying))
+                == .lvm(
+                    .complete(
+                        VolumeRef(place, uid: Sample.uid, uuid: "uuid-db"), size: Sample.gibi(12),
+                        operation: Marks.copying)))
     }
 
     @Test func aVolumeIsMadeUnfinishedThenFilledThenComplete() throws {
         let plan = plan(desired(), observed())
-        guard case .create(_, let location, Sample.gibi(10), let marks)? = steps(plan).first else {
+        guard case .volume(.create(_, let location, Sample.gibi(10), let marks))? = steps(plan).first else {
             Issue.record("\(steps(plan))")
             return
         }
         #expect(marks.operation == Marks.copying && marks.origin == nil)
         #expect(
             Array(steps(plan).dropFirst()) == [
-                .activate(location: location, uid: marks.uid, uuid: nil),
-                .fillFromImage(location: location, uid: marks.uid, image: Self.image),
-                .complete(location: location, uid: marks.uid, size: Sample.gibi(10), operation: Marks.copying),
+                .lvm(.activate(VolumeRef(location, uid: marks.uid))),
+                .volume(.fillFromImage(VolumeRef(location, uid: marks.uid), image: Self.image)),
+                .lvm(.complete(VolumeRef(location, uid: marks.uid), size: Sample.gibi(10), operation: Marks.copying)),
             ])
         #expect(plan.steps.map(\.after) == [[], [0], [1], [2]])
         // Filling takes hours and holds up nothing else of the group.
@@ -79,7 +82,7 @@ import TuffTestSupport
             "web", AttachmentSpec(volume: "db", initiator: Sample.initiator))
         let plan = plan(desired, observed())
         let complete = try #require(
-            plan.steps.first { if case .volume(.complete) = $0.step { true } else { false } })
+            plan.steps.first { if case .lvm(.complete) = $0.step { true } else { false } })
         let backstore = try #require(
             plan.steps.first { if case .export(.createBackstore) = $0.step { true } else { false } })
         #expect(backstore.id > complete.id)
@@ -90,7 +93,7 @@ import TuffTestSupport
         #expect(change(plan)?.notes.contains { $0.contains(Self.digest) } == true)
         #expect(
             steps(plan).contains {
-                if case .fillFromImage(_, _, let image) = $0 { image.sha256 == Self.digest } else { false }
+                if case .volume(.fillFromImage(_, let image)) = $0 { image.sha256 == Self.digest } else { false }
             })
     }
 
@@ -125,9 +128,9 @@ import TuffTestSupport
         #expect(
             steps(plan).map { step in
                 switch step {
-                case .activate: "activate"
-                case .fillFromImage(_, Sample.uid, Self.image): "fill"
-                case .complete: "complete"
+                case .lvm(.activate): "activate"
+                case .volume(.fillFromImage(Sample.uid, Self.image)): "fill"
+                case .lvm(.complete): "complete"
                 default: "\(step)"
                 }
             } == ["activate", "fill", "complete"])
@@ -182,13 +185,13 @@ import TuffTestSupport
         let steps = steps(plan(inDirectory(desired()), observed(size: size, operation)))
         #expect(steps.count == (isMade ? 3 : 2))
         if isMade {
-            guard case .create(_, _, Sample.gibi(10), let marks)? = steps.first else {
+            guard case .volume(.create(_, _, Sample.gibi(10), let marks))? = steps.first else {
                 Issue.record("\(steps)")
                 return
             }
             #expect(marks.operation == Marks.copying && marks.uid == Sample.uid)
         }
-        guard case .relabel(let last)? = steps.last else {
+        guard case .volume(.relabel(let last))? = steps.last else {
             Issue.record("\(steps)")
             return
         }
@@ -201,13 +204,13 @@ import TuffTestSupport
         let context = Sample.context { $0.prune = true }
         let trashed = Planner.plan(
             desired: undeclared, observed: observed(size: Sample.gibi(10), Marks.movingUnfilled), context: context)
-        guard case .relabel(let change)? = steps(trashed).first else {
+        guard case .volume(.relabel(let change))? = steps(trashed).first else {
             Issue.record("\(trashed.changes)")
             return
         }
         #expect(change.after.operation == Marks.copying && change.after.until != nil)
         let renamed = plan(inDirectory(desired()), observed(size: Sample.gibi(10), Marks.movingUnfilled))
-        guard case .relabel(let back)? = steps(renamed).first else {
+        guard case .volume(.relabel(let back))? = steps(renamed).first else {
             Issue.record("\(renamed.changes)")
             return
         }

@@ -275,7 +275,7 @@ import TuffTestSupport
         cloned.volumes["copy"] = Sample.declared("copy", spec)
         let volumes = [Sample.volume(), taken(7), taken(9)]
         let first = plan(cloned, volumes)
-        guard case .volume(.copy(let source, _, _, _, let marks))? = first.steps.first?.step else {
+        guard case .volume(.copy(let source, _, let marks))? = first.steps.first?.step else {
             Issue.record("\(first.changes)")
             return
         }

@@ -53,13 +53,11 @@ import TuffTestSupport
         return Planner.plan(desired: desired, observed: observed, context: later)
     }
 
-    private func steps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
-    }
+    private func steps(_ plan: Plan) -> [Step] { plan.storageSteps }
 
     private func occasions(_ plan: Plan) -> [String] {
         steps(plan).compactMap { step in
-            if case .copy(_, _, _, _, let marks) = step {
+            if case .volume(.copy(_, _, let marks)) = step {
                 marks.occasion.map { "\($0.policy) \($0.time)" }
             } else {
                 nil
@@ -68,7 +66,7 @@ import TuffTestSupport
     }
 
     private func purged(_ plan: Plan) -> [UID] {
-        steps(plan).compactMap { if case .purge(_, let uid, _, _) = $0 { uid } else { nil } }
+        steps(plan).compactMap { if case .volume(.purge(let volume, _)) = $0 { volume.uid } else { nil } }
     }
 
     // MARK: Taking
@@ -78,10 +76,11 @@ import TuffTestSupport
         #expect(occasions(plan) == ["hourly 2026-11-22T09:00:00Z"])
         let change = try #require(plan.changes.first { $0.resource.kind == .snapshot })
         #expect(change.resource.name == "hourly-db-20261122-0900" && change.action == .create && change.notes.isEmpty)
-        guard case .copy(let source, Sample.uid, "uuid-db", let location, let marks)? = steps(plan).first else {
+        guard case .volume(.copy(let source, let location, let marks))? = steps(plan).first else {
             Issue.record("\(steps(plan))")
             return
         }
+        #expect(source.uid == Sample.uid && source.uuid == "uuid-db")
         #expect(source.description == "vg0/v-db" && location.description == "vg0/p-hourly-db-20261122-0900")
         #expect(Marks.read(marks.tags) == .ours(marks))
     }

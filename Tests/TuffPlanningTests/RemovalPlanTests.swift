@@ -119,8 +119,7 @@ import TuffTestSupport
         #expect(change(plan)?.risk == .destroysData)
         #expect(
             plan.steps.last?.step
-                == .volume(
-                    .purge(location: Self.trash, uid: Sample.uid, uuid: "uuid-db", until: destroying.now)))
+                == .volume(.purge(VolumeRef(Self.trash, uid: Sample.uid, uuid: "uuid-db"), until: destroying.now)))
         #expect(plan.steps.last?.after == [0])
     }
 

@@ -39,9 +39,7 @@ import TuffTestSupport
         Planner.plan(desired: desired, observed: observed, context: Sample.context("00", consent))
     }
 
-    func steps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
-    }
+    func steps(_ plan: Plan) -> [Step] { plan.storageSteps }
 
     func line(_ plan: Plan, _ name: String = "undo") -> PlannedChange? {
         plan.changes.first { $0.resource == ResourceID(.restore, name) }
@@ -51,7 +49,10 @@ import TuffTestSupport
         let plan = plan(desired("undo"), observed())
         let steps = steps(plan)
         try #require(steps.count == 7)
-        guard case .copy(Self.volume, Sample.uid, "uuid-db", let kept, let marks) = steps[0] else {
+        guard
+            case .volume(.copy(VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db"), let kept, let marks)) = steps[
+                0]
+        else {
             Issue.record("\(steps[0])")
             return
         }
@@ -61,16 +62,21 @@ import TuffTestSupport
         let operation = "restore/\(Self.key)"
         #expect(
             Array(steps[1...]) == [
-                .begin(
-                    location: Self.volume, uid: Sample.uid, uuid: "uuid-db", operation: operation,
-                    kept: KeptContent(location: kept, uid: marks.uid)),
-                .activate(location: Self.volume, uid: Sample.uid, uuid: "uuid-db"),
-                .activate(location: Self.source, uid: Sample.uid(2), uuid: "uuid-before"),
-                .fill(
-                    location: Self.volume, uid: Sample.uid, source: Self.source, sourceUID: Sample.uid(2),
-                    sourceUUID: "uuid-before", operation: operation),
-                .complete(location: Self.volume, uid: Sample.uid, size: Sample.gibi(10), operation: operation),
-                .deactivate(location: Self.source, uid: Sample.uid(2)),
+                .lvm(
+                    .begin(
+                        VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db"), operation: operation,
+                        kept: VolumeRef(kept, uid: marks.uid))),
+                .lvm(.activate(VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db"))),
+                .lvm(.activate(VolumeRef(Self.source, uid: Sample.uid(2), uuid: "uuid-before"))),
+                .volume(
+                    .fill(
+                        VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db"),
+                        source: VolumeRef(Self.source, uid: Sample.uid(2), uuid: "uuid-before"), operation: operation)),
+                .lvm(
+                    .complete(
+                        VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db"), size: Sample.gibi(10),
+                        operation: operation)),
+                .lvm(.deactivate(VolumeRef(Self.source, uid: Sample.uid(2), uuid: "uuid-before"))),
             ])
         #expect(plan.steps[4].keys == [.data("/dev/vg0/v-db")])
         let line = try #require(self.line(plan))
@@ -153,7 +159,8 @@ import TuffTestSupport
         let begun = observed { $0.operation = Marks.restoring(Self.key) }
         let finished = steps(plan(desired("undo"), begun))
         try #require(finished.count == 5)
-        guard case .activate = finished[0], case .fill = finished[2], case .complete = finished[3] else {
+        guard case .lvm(.activate) = finished[0], case .volume(.fill) = finished[2], case .lvm(.complete) = finished[3]
+        else {
             Issue.record("\(finished)")
             return
         }
@@ -184,10 +191,10 @@ import TuffTestSupport
     @Test func whoIsDeclaredMeanwhileGetsItWhenItIsWhole() throws {
         let begun = observed { $0.operation = Marks.restoring(Self.key) }
         let plan = plan(desired("undo", attached: ["db"]), begun)
-        let end = try #require(plan.steps.first { if case .volume(.deactivate) = $0.step { true } else { false } })
+        let end = try #require(plan.steps.first { if case .lvm(.deactivate) = $0.step { true } else { false } })
         let export = try #require(
             plan.steps.first { $0.after.contains(end.id) && $0.change != end.change })
-        guard case .volume(.activate(Self.volume, _, _)) = export.step else {
+        guard case .lvm(.activate(Self.volume)) = export.step else {
             Issue.record("\(export)")
             return
         }

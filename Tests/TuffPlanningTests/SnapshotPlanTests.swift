@@ -16,9 +16,7 @@ import TuffTestSupport
         plan.changes.first { $0.resource == ResourceID(kind, name) }
     }
 
-    func steps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
-    }
+    func steps(_ plan: Plan) -> [Step] { plan.storageSteps }
 
     func desired(_ volumes: [String] = ["db"], snapshotOf volume: String = "db") -> DesiredState {
         var desired = Sample.desired(volumes: volumes)
@@ -38,12 +36,12 @@ import TuffTestSupport
 
     @Test func aSnapshotIsTakenInOneActWithItsLineage() throws {
         let plan = plan(desired(), Sample.observed([Sample.volume(active: true)]))
-        guard case .copy(let source, let sourceUID, let sourceUUID, let location, let marks)? = steps(plan).first else {
+        guard case .volume(.copy(let source, let location, let marks))? = steps(plan).first else {
             Issue.record("\(plan.steps)")
             return
         }
         #expect(plan.steps.count == 1)
-        #expect(source.description == "vg0/v-db" && sourceUID == Sample.uid && sourceUUID == "uuid-db")
+        #expect(source.description == "vg0/v-db" && source.uid == Sample.uid && source.uuid == "uuid-db")
         #expect(location == Self.taken)
         #expect(marks.role == .snapshot("before") && marks.origin == Sample.uid && marks.iqn == nil)
         #expect(Marks.read(marks.tags) == .ours(marks))
@@ -116,13 +114,13 @@ import TuffTestSupport
         #expect(listed.isEmpty)
         #expect(change(listed)?.action == .orphan)
         let removed = plan(Sample.desired(), observed, Self.prune)
-        guard case .relabel(let trashing)? = steps(removed).first else {
+        guard case .volume(.relabel(let trashing))? = steps(removed).first else {
             Issue.record("\(removed.steps)")
             return
         }
         #expect(trashing.to.objectName == "t-\(uid)" && trashing.after.origin == Sample.uid)
         let back = plan(desired(), Sample.observed([Sample.volume(), snapshot { $0.until = trashing.after.until }]))
-        guard case .relabel(let returning)? = steps(back).first else {
+        guard case .volume(.relabel(let returning))? = steps(back).first else {
             Issue.record("\(back.steps)")
             return
         }
@@ -151,7 +149,7 @@ import TuffTestSupport
         desired.snapshots["after"] = Sample.declared("after", SnapshotSpec(volume: "db"))
         desired.snapshots["after"]!.metadata.annotations["tuff.dev/renamed-from"] = "before"
         let plan = plan(desired, Sample.observed([Sample.volume(), snapshot()]), Self.prune)
-        guard case .relabel(let change)? = steps(plan).first, plan.steps.count == 1 else {
+        guard case .volume(.relabel(let change))? = steps(plan).first, plan.steps.count == 1 else {
             Issue.record("\(plan.steps)")
             return
         }
@@ -175,14 +173,14 @@ import TuffTestSupport
         desired.volumes["a-clone"]!.spec.source = source
         let plan = plan(desired, Sample.observed([Sample.volume(), snapshot()]))
         let steps = steps(plan)
-        guard case .copy(let from, _, _, let location, let marks)? = steps.first,
-            case .extend(_, let uid, nil, Sample.gibi(10), Sample.gibi(12))? = steps.last
+        guard case .volume(.copy(let from, let location, let marks))? = steps.first,
+            case .volume(.extend(let made, Sample.gibi(10), Sample.gibi(12)))? = steps.last
         else {
             Issue.record("\(steps)")
             return
         }
-        #expect(steps.count == 2 && uid == marks.uid)
-        #expect(from.objectName == (source == .volume("db") ? "v-db" : "s-before"))
+        #expect(steps.count == 2 && made.uid == marks.uid && made.uuid == nil)
+        #expect(from.location.objectName == (source == .volume("db") ? "v-db" : "s-before"))
         #expect(location.objectName == "v-a-clone" && marks.iqn == "\(Sample.iqnBase):a-clone")
         #expect(marks.origin == (source == .volume("db") ? Sample.uid : self.uid))
     }

@@ -62,9 +62,9 @@ import TuffTestSupport
     }
 
     /// Steps on volumes, without what an attachment needs.
-    func steps(_ plan: Plan, of name: String = "copy") -> [VolumeStep] {
-        plan.steps.filter { plan.changes[$0.change].resource == ResourceID(.volume, name) }.compactMap {
-            if case .volume(let step) = $0.step { step } else { nil }
+    func steps(_ plan: Plan, of name: String = "copy") -> [Step] {
+        plan.steps.filter { plan.changes[$0.change].resource == ResourceID(.volume, name) }.map(\.step).filter {
+            $0.location != nil
         }
     }
 
@@ -72,9 +72,9 @@ import TuffTestSupport
         plan.changes.first { $0.resource == resource && $0.action != .unchanged }
     }
 
-    func poolSteps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.filter { plan.changes[$0.change].resource.kind == .pool }.compactMap {
-            if case .volume(let step) = $0.step { step } else { nil }
+    func poolSteps(_ plan: Plan) -> [Step] {
+        plan.steps.filter { plan.changes[$0.change].resource.kind == .pool }.map(\.step).filter {
+            $0.location != nil
         }
     }
 
@@ -82,14 +82,17 @@ import TuffTestSupport
         let plan = plan(desired(), try observed([thick()]))
         let steps = steps(plan)
         try #require(steps.count == 8, "\(plan.changes)")
-        guard case .create(.thick("vg0"), Self.copy, Sample.gibi(12), let marks) = steps[0],
-            case .confirmMade(Self.copy, marks.uid) = steps[1],
-            case .snapshotThick(Self.source, Sample.uid, "uuid-db", let place, Sample.gibi(2), let own) = steps[2],
-            case .activate(Self.copy, marks.uid, nil) = steps[3],
-            case .fill(Self.copy, marks.uid, place, own.uid, nil, "copy") = steps[4],
-            case .confirmWhole(place, own.uid, nil) = steps[5],
-            case .complete(Self.copy, marks.uid, Sample.gibi(12), "copy") = steps[6],
-            case .dropTemporary(let confirmed) = steps[7]
+        guard case .volume(.create(.thick("vg0"), Self.copy, Sample.gibi(12), let marks)) = steps[0],
+            case .volume(.confirmMade(AnyUUID(Self.copy, marks.uid))) = steps[1],
+            case .lvm(
+                .snapshotThick(
+                    VolumeRef(Self.source, uid: Sample.uid, uuid: "uuid-db"), let place, Sample.gibi(2), let own)) =
+                steps[2],
+            case .lvm(.activate(VolumeRef(Self.copy, uid: marks.uid))) = steps[3],
+            case .volume(.fill(AnyUUID(Self.copy, marks.uid), VolumeRef(place, uid: own.uid), "copy")) = steps[4],
+            case .lvm(.confirmWhole(VolumeRef(place, uid: own.uid))) = steps[5],
+            case .lvm(.complete(AnyUUID(Self.copy, marks.uid), Sample.gibi(12), "copy")) = steps[6],
+            case .lvm(.dropTemporary(let confirmed)) = steps[7]
         else {
             Issue.record("\(steps)")
             return
@@ -113,15 +116,15 @@ import TuffTestSupport
 
     @Test func oneThatNobodyUsesIsReadItself() throws {
         let plan = plan(desired(attached: false), try observed([thick(open: false)]))
-        #expect(steps(plan).contains { if case .fill(_, _, Self.source, _, _, _) = $0 { true } else { false } })
-        #expect(!steps(plan).contains { if case .snapshotThick = $0 { true } else { false } })
+        #expect(steps(plan).contains { if case .volume(.fill(_, Self.source, _)) = $0 { true } else { false } })
+        #expect(!steps(plan).contains { if case .lvm(.snapshotThick) = $0 { true } else { false } })
     }
 
     /// One that a document attaches may be written to at any time.
     @Test(arguments: [(true, false), (false, true), (true, true)])
     func inUseIsWhatIsOpenOrAttached(_ open: Bool, _ attached: Bool) throws {
         let plan = plan(desired(attached: attached), try observed([thick(open: open)]))
-        #expect(steps(plan).contains { if case .snapshotThick = $0 { true } else { false } })
+        #expect(steps(plan).contains { if case .lvm(.snapshotThick) = $0 { true } else { false } })
     }
 
     @Test func withoutAReserveItWaitsAndSaysWhatWouldHelp() throws {
@@ -135,7 +138,7 @@ import TuffTestSupport
         _ percent: Int, _ extents: Int
     ) throws {
         let steps = steps(plan(desired(reserve: percent), try observed([thick()])))
-        guard case .snapshotThick(_, _, _, _, let room, _)? = steps.dropFirst(2).first else {
+        guard case .lvm(.snapshotThick(_, _, let room, _))? = steps.dropFirst(2).first else {
             Issue.record("\(steps)")
             return
         }
@@ -154,8 +157,8 @@ import TuffTestSupport
 
     @Test func oneSourceHasOneOfThemAtATime() throws {
         let plan = plan(desired(copies: ["one", "two"]), try observed([thick()]))
-        let takes = plan.steps.filter { if case .volume(.snapshotThick) = $0.step { true } else { false } }
-        let drops = plan.steps.filter { if case .volume(.dropTemporary) = $0.step { true } else { false } }
+        let takes = plan.steps.filter { if case .lvm(.snapshotThick) = $0.step { true } else { false } }
+        let drops = plan.steps.filter { if case .lvm(.dropTemporary) = $0.step { true } else { false } }
         try #require(takes.count == 2 && drops.count == 2)
         func waits(_ step: PlannedStep, for id: Int) -> Bool {
             step.id == id || (step.after + step.behind).contains { waits(plan.steps[$0], for: id) }
@@ -168,10 +171,14 @@ import TuffTestSupport
     @Test func anInterruptedCopyGoesOnFromTheSameSnapshot() throws {
         let plan = plan(desired(), try observed([thick(), begun(), taken()]))
         let steps = steps(plan)
-        guard steps.count == 5, case .activate(Self.copy, _, _) = steps[0],
-            case .fill(Self.copy, Self.copyUID, Self.temporary, Self.temporaryUID, "uuid-temp", "copy") = steps[1],
-            case .confirmWhole(Self.temporary, Self.temporaryUID, "uuid-temp") = steps[2], case .complete = steps[3],
-            case .dropTemporary(let snapshot) = steps[4]
+        guard steps.count == 5, case .lvm(.activate(Self.copy)) = steps[0],
+            case .volume(
+                .fill(
+                    AnyUUID(Self.copy, Self.copyUID),
+                    VolumeRef(Self.temporary, uid: Self.temporaryUID, uuid: "uuid-temp"), "copy")) = steps[1],
+            case .lvm(.confirmWhole(VolumeRef(Self.temporary, uid: Self.temporaryUID, uuid: "uuid-temp"))) = steps[2],
+            case .lvm(.complete) = steps[3],
+            case .lvm(.dropTemporary(let snapshot)) = steps[4]
         else {
             Issue.record("\(steps)")
             return
@@ -181,7 +188,7 @@ import TuffTestSupport
 
     @Test func oneThatHasNoneYetTakesOne() throws {
         let plan = plan(desired(), try observed([thick(), begun()]))
-        guard case .snapshotThick(Self.source, _, _, Self.temporary, Sample.gibi(2), _)? = steps(plan).first else {
+        guard case .lvm(.snapshotThick(Self.source, Self.temporary, Sample.gibi(2), _))? = steps(plan).first else {
             Issue.record("\(steps(plan))")
             return
         }
@@ -189,8 +196,8 @@ import TuffTestSupport
 
     @Test func whenNobodyUsesTheVolumeAnyMoreItIsReadItselfAndTheSnapshotGoes() throws {
         let plan = plan(desired(attached: false), try observed([thick(open: false), begun(), taken()]))
-        #expect(steps(plan).contains { if case .fill(_, _, Self.source, _, _, _) = $0 { true } else { false } })
-        guard case .dropTemporary? = poolSteps(plan).first else {
+        #expect(steps(plan).contains { if case .volume(.fill(_, Self.source, _)) = $0 { true } else { false } })
+        guard case .lvm(.dropTemporary)? = poolSteps(plan).first else {
             Issue.record("\(plan.changes)")
             return
         }
@@ -201,7 +208,8 @@ import TuffTestSupport
     @Test func oneThatOverflowedIsRemovedAndHowMuchWasTooLittleIsKept() throws {
         let plan = plan(desired(), try observed([thick(), begun(), taken(full: 100)]))
         let steps = steps(plan)
-        guard steps.count == 2, case .relabel(let relabelling) = steps[0], case .dropTemporary = steps[1] else {
+        guard steps.count == 2, case .volume(.relabel(let relabelling)) = steps[0], case .lvm(.dropTemporary) = steps[1]
+        else {
             Issue.record("\(steps)")
             return
         }
@@ -219,8 +227,8 @@ import TuffTestSupport
     @Test func moreRoomIs() throws {
         let note = "copy/\(Sample.gibi(2).bytes)"
         let steps = steps(plan(desired(reserve: 40), try observed([thick(), begun(note)])))
-        guard steps.count == 6, case .snapshotThick(_, _, _, _, Sample.gibi(4), _) = steps[0],
-            case .fill(_, _, _, _, _, note) = steps[2], case .complete(_, _, _, note) = steps[4]
+        guard steps.count == 6, case .lvm(.snapshotThick(_, _, Sample.gibi(4), _)) = steps[0],
+            case .volume(.fill(_, _, note)) = steps[2], case .lvm(.complete(_, _, note)) = steps[4]
         else {
             Issue.record("\(steps)")
             return
@@ -229,8 +237,8 @@ import TuffTestSupport
 
     @Test func withMoreRoomTheOverflowedOneMakesPlaceAtOnce() throws {
         let steps = steps(plan(desired(reserve: 40), try observed([thick(), begun(), taken(full: 100)])))
-        guard steps.count == 7, case .dropTemporary(let old) = steps[0],
-            case .snapshotThick(_, _, _, Self.temporary, Sample.gibi(4), let marks) = steps[1]
+        guard steps.count == 7, case .lvm(.dropTemporary(let old)) = steps[0],
+            case .lvm(.snapshotThick(_, Self.temporary, Sample.gibi(4), let marks)) = steps[1]
         else {
             Issue.record("\(steps)")
             return
@@ -241,7 +249,7 @@ import TuffTestSupport
     @Test func nobodyAsksForRoomOnceTheVolumeIsOutOfUse() throws {
         let note = "copy/\(Sample.gibi(2).bytes)"
         let plan = plan(desired(attached: false), try observed([thick(open: false), begun(note)]))
-        #expect(steps(plan).contains { if case .fill(_, _, Self.source, _, _, note) = $0 { true } else { false } })
+        #expect(steps(plan).contains { if case .volume(.fill(_, Self.source, note)) = $0 { true } else { false } })
     }
 
     // MARK: Leftovers
@@ -264,7 +272,7 @@ import TuffTestSupport
             volumes.append(begun())
         }
         let plan = plan(desired, try observed(volumes))
-        guard case .dropTemporary(let snapshot)? = poolSteps(plan).first else {
+        guard case .lvm(.dropTemporary(let snapshot))? = poolSteps(plan).first else {
             Issue.record("\(plan.changes)")
             return
         }

@@ -38,12 +38,12 @@ import TuffTestSupport
 
     @Test func aNewVolumeIsMarkedUnfinishedUntilItIsWiped() throws {
         let plan = plan(desired(), try observed())
-        let steps = plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
+        let steps = plan.storageSteps
         try #require(steps.count == 4)
-        guard case .create(.thick("vg0"), location, Sample.gibi(10), let marks) = steps[0],
-            case .activate(location, marks.uid, nil) = steps[1],
-            case .wipe(location, marks.uid, nil, .zero) = steps[2],
-            case .complete(location, marks.uid, Sample.gibi(10), "wipe") = steps[3]
+        guard case .volume(.create(.thick("vg0"), location, Sample.gibi(10), let marks)) = steps[0],
+            case .lvm(.activate(VolumeRef(location, uid: marks.uid))) = steps[1],
+            case .lvm(.wipe(VolumeRef(location, uid: marks.uid), .zero)) = steps[2],
+            case .lvm(.complete(AnyUUID(location, marks.uid), Sample.gibi(10), "wipe")) = steps[3]
         else {
             Issue.record("\(steps)")
             return
@@ -57,9 +57,9 @@ import TuffTestSupport
         var attached = desired()
         attached.attachments = Sample.desired(attached: ["db"]).attachments
         let plan = plan(attached, try observed())
-        let complete = try #require(plan.steps.first { if case .volume(.complete) = $0.step { true } else { false } })
+        let complete = try #require(plan.steps.first { if case .lvm(.complete) = $0.step { true } else { false } })
         let next = try #require(plan.steps.first { $0.after.contains(complete.id) })
-        guard case .volume(.activate(location, _, _)) = next.step else {
+        guard case .lvm(.activate(location)) = next.step else {
             Issue.record("\(next)")
             return
         }
@@ -83,7 +83,7 @@ import TuffTestSupport
         #expect(
             !plan.steps.contains {
                 switch $0.step {
-                case .export, .volume(.activate): true
+                case .export, .lvm(.activate): true
                 default: false
                 }
             }, "\(plan.steps)")
@@ -104,9 +104,12 @@ import TuffTestSupport
         let plan = plan(desired(), try observed([thick(operation: "wipe")]))
         #expect(
             plan.steps.map(\.step) == [
-                .volume(.activate(location: location, uid: Sample.uid, uuid: "uuid-db")),
-                .volume(.wipe(location: location, uid: Sample.uid, uuid: "uuid-db", wipe: .zero)),
-                .volume(.complete(location: location, uid: Sample.uid, size: Sample.gibi(10), operation: "wipe")),
+                .lvm(.activate(VolumeRef(location, uid: Sample.uid, uuid: "uuid-db"))),
+                .lvm(.wipe(VolumeRef(location, uid: Sample.uid, uuid: "uuid-db"), wipe: .zero)),
+                .lvm(
+                    .complete(
+                        VolumeRef(location, uid: Sample.uid, uuid: "uuid-db"), size: Sample.gibi(10), operation: "wipe")
+                ),
             ])
         #expect(plan.changes.first { $0.resource.name == "db" }?.summary.contains("wipe") == true)
     }
@@ -130,14 +133,14 @@ import TuffTestSupport
         let plan = plan(desired(Sample.gibi(12), wipe: .discard), try observed([thick()]))
         #expect(
             plan.steps.map(\.step) == [
-                .volume(
+                .lvm(
                     .takeExtents(
-                        location: location, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10),
+                        VolumeRef(location, uid: Sample.uid, uuid: "uuid-db"), from: Sample.gibi(10),
                         to: Sample.gibi(12))),
-                .volume(.wipeExtents(location: holder, uid: Sample.uid, wipe: .discard)),
-                .volume(
+                .lvm(.wipeExtents(holder: VolumeRef(holder, uid: Sample.uid), wipe: .discard)),
+                .lvm(
                     .joinExtents(
-                        location: location, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10),
+                        VolumeRef(location, uid: Sample.uid, uuid: "uuid-db"), from: Sample.gibi(10),
                         to: Sample.gibi(12))),
             ])
         // Wiping takes hours, and keeps nobody from the group.
@@ -149,7 +152,7 @@ import TuffTestSupport
             careless.steps.map(\.step) == [
                 .volume(
                     .extend(
-                        location: location, uid: Sample.uid, uuid: "uuid-db", from: Sample.gibi(10),
+                        VolumeRef(location, uid: Sample.uid, uuid: "uuid-db"), from: Sample.gibi(10),
                         to: Sample.gibi(12)))
             ])
     }
@@ -170,7 +173,7 @@ import TuffTestSupport
         let whole = plan(desired(), try observed([thick(), left]))
         #expect(
             whole.steps.map(\.step) == [
-                .volume(.dropGrowth(location: .logicalVolume(group: "vg0", name: "x-\(Sample.uid)")))
+                .lvm(.dropGrowth(location: .logicalVolume(group: "vg0", name: "x-\(Sample.uid)")))
             ])
         // A growth takes them up itself.
         let growing = plan(desired(Sample.gibi(12)), try observed([thick(), left]))

@@ -47,15 +47,16 @@ import TuffTestSupport
         plan.changes.first { $0.resource == ResourceID(kind, name) }
     }
 
-    func steps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
-    }
+    func steps(_ plan: Plan) -> [Step] { plan.storageSteps }
 
     @Test func itIsTakenOfAVolumeInUseWithTheRoomThatItsDocumentGives() throws {
         let plan = plan(desired(), try observed([thick()]))
         guard steps(plan).count == 1,
-            case .snapshotThick(Self.volume, Sample.uid, "uuid-db", Self.taken, Sample.gibi(2), let marks) = steps(
-                plan)[0]
+            case .lvm(
+                .snapshotThick(
+                    VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db"), Self.taken, Sample.gibi(2), let marks)) =
+                steps(
+                    plan)[0]
         else {
             Issue.record("\(plan.changes)")
             return
@@ -101,16 +102,16 @@ import TuffTestSupport
         spec.source = .snapshot("before")
         clone.volumes["copy"] = Sample.declared("copy", spec)
         let idle = steps(plan(clone, try observed([thick(active: false), snapshot(full: nil)])))
-        #expect(idle.contains(.activate(location: Self.volume, uid: Sample.uid, uuid: "uuid-db")))
-        #expect(!idle.contains { if case .deactivate = $0 { true } else { false } })
+        #expect(idle.contains(.lvm(.activate(VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db")))))
+        #expect(!idle.contains { if case .lvm(.deactivate) = $0 { true } else { false } })
         // In use, while its snapshot is read: nobody waits for that.
         clone.attachments = Sample.desired(attached: ["db"]).attachments
         let used = steps(plan(clone, try observed([thick(), snapshot()])))
         // It may overflow in the last moment of that, and show what its origin holds by then.
         for steps in [idle, used] {
             let fill = try #require(
-                steps.firstIndex { if case .fill(_, _, Self.taken, _, _, _) = $0 { true } else { false } })
-            guard case .confirmWhole(Self.taken, _, _) = steps[fill + 1], case .complete = steps[fill + 2] else {
+                steps.firstIndex { if case .volume(.fill(_, Self.taken, _)) = $0 { true } else { false } })
+            guard case .lvm(.confirmWhole(Self.taken)) = steps[fill + 1], case .lvm(.complete) = steps[fill + 2] else {
                 Issue.record("\(steps)")
                 continue
             }
@@ -131,7 +132,7 @@ import TuffTestSupport
         var without = desired()
         without.snapshots = [:]
         let plan = plan(without, try observed([thick(), snapshot()])) { $0.prune = true }
-        guard case .relabel(let relabelling)? = steps(plan).first else {
+        guard case .volume(.relabel(let relabelling))? = steps(plan).first else {
             Issue.record("\(plan.changes)")
             return
         }
@@ -159,7 +160,7 @@ import TuffTestSupport
                 $0.allowDestroy = true
                 $0.allowRemovals = 2
             }
-            #expect(!steps(plan).contains { if case .purge = $0 { true } else { false } }, "\(other.name)")
+            #expect(!steps(plan).contains { if case .volume(.purge) = $0 { true } else { false } }, "\(other.name)")
             #expect(change(plan, .volume, "db")?.reason == .inUse)
         }
         let alone = plan(empty, try observed([volume])) {
@@ -167,7 +168,7 @@ import TuffTestSupport
             $0.allowDestroy = true
             $0.allowRemovals = 1
         }
-        #expect(steps(alone).contains { if case .purge = $0 { true } else { false } })
+        #expect(steps(alone).contains { if case .volume(.purge) = $0 { true } else { false } })
     }
 
     /// What rolling back writes over goes into every other snapshot of the volume first.
@@ -213,10 +214,11 @@ import TuffTestSupport
             "undo", RestoreSpec(volume: "db", volumeUID: Sample.uid, from: .snapshot("before")))
         let steps = steps(
             plan(restore, try observed([thick(active: false), snapshot(full: nil)])) { $0.allowDestroy = true })
-        guard steps.count == 6, case .activate(Self.volume, Sample.uid, _) = steps[0],
-            case .confirmWhole(Self.taken, _, let uuid?) = steps[1], case .begin(Self.volume, _, _, _, nil) = steps[2],
-            case .fill = steps[3], case .confirmWhole(Self.taken, _, _) = steps[4], case .complete = steps[5],
-            uuid == "uuid-before"
+        guard steps.count == 6, case .lvm(.activate(AnyUUID(Self.volume, Sample.uid))) = steps[0],
+            case .lvm(.confirmWhole(let whole)) = steps[1], case .lvm(.begin(Self.volume, _, nil)) = steps[2],
+            case .volume(.fill) = steps[3], case .lvm(.confirmWhole(Self.taken)) = steps[4],
+            case .lvm(.complete) = steps[5],
+            whole.location == Self.taken, whole.uuid == "uuid-before"
         else {
             Issue.record("\(steps)")
             return

@@ -11,9 +11,7 @@ import TuffTestSupport
         Planner.plan(desired: desired, observed: observed, context: Sample.context())
     }
 
-    func steps(_ plan: Plan) -> [VolumeStep] {
-        plan.steps.compactMap { if case .volume(let step) = $0.step { step } else { nil } }
-    }
+    func steps(_ plan: Plan) -> [Step] { plan.storageSteps }
 
     func change(_ plan: Plan, _ name: String = "copy") -> PlannedChange? {
         plan.changes.first { $0.resource == ResourceID(.volume, name) }
@@ -61,12 +59,13 @@ import TuffTestSupport
         let plan = plan(desired(.snapshot("before")), try observed())
         let steps = steps(plan)
         try #require(steps.count == 6)
-        guard case .create(.thick("vg0"), let made, Sample.gibi(12), let marks) = steps[0],
-            case .activate(let source, Sample.uid(9), "uuid-snap") = steps[1],
-            case .activate(made, marks.uid, nil) = steps[2],
-            case .fill(made, marks.uid, source, Sample.uid(9), "uuid-snap", "copy") = steps[3],
-            case .complete(made, marks.uid, Sample.gibi(12), "copy") = steps[4],
-            case .deactivate(source, Sample.uid(9)) = steps[5]
+        guard case .volume(.create(.thick("vg0"), let made, Sample.gibi(12), let marks)) = steps[0],
+            case .lvm(.activate(let source)) = steps[1],
+            case .lvm(.activate(VolumeRef(made, uid: marks.uid))) = steps[2],
+            case .volume(.fill(AnyUUID(made, marks.uid), source, "copy")) = steps[3],
+            case .lvm(.complete(AnyUUID(made, marks.uid), Sample.gibi(12), "copy")) = steps[4],
+            case .lvm(.deactivate(source)) = steps[5],
+            source.uid == Sample.uid(9), source.uuid == "uuid-snap"
         else {
             Issue.record("\(steps)")
             return
@@ -79,7 +78,7 @@ import TuffTestSupport
         desired.attachments = Sample.desired(volumes: ["copy"], attached: ["copy"]).attachments
         let plan = plan(desired, try observed())
         let complete = try #require(
-            plan.steps.firstIndex { if case .volume(.complete) = $0.step { true } else { false } })
+            plan.steps.firstIndex { if case .lvm(.complete) = $0.step { true } else { false } })
         let firstExport = try #require(plan.steps.firstIndex { if case .export = $0.step { true } else { false } })
         #expect(complete < firstExport)
         #expect(plan.steps[firstExport].after.allSatisfy { $0 > complete })
@@ -98,12 +97,12 @@ import TuffTestSupport
     @Test func whatIsNotCompleteIsNoSource() throws {
         let plan = plan(desired(.volume("copy"), copies: ["second"]), try observed([interrupted(from: Sample.uid(9))]))
         #expect(change(plan, "second")?.action == .blocked)
-        #expect(!steps(plan).contains { if case .fill = $0 { true } else { false } })
+        #expect(!steps(plan).contains { if case .volume(.fill) = $0 { true } else { false } })
     }
 
     @Test func anInterruptedCopyIsResumedFromTheSameSource() throws {
         let steps = steps(plan(desired(.snapshot("before")), try observed([interrupted(from: Sample.uid(9))])))
-        guard steps.count == 5, case .fill(_, copyUID, _, Sample.uid(9), _, _) = steps[2] else {
+        guard steps.count == 5, case .volume(.fill(copyUID, Sample.uid(9), _)) = steps[2] else {
             Issue.record("\(steps)")
             return
         }
@@ -119,7 +118,7 @@ import TuffTestSupport
     @Test func oneSourceIsReadByOneCopyAtATime() throws {
         let plan = plan(desired(.snapshot("before"), copies: ["one", "two"]), try observed())
         let created = plan.steps.filter { if case .volume(.create) = $0.step { true } else { false } }
-        let freed = plan.steps.filter { if case .volume(.deactivate) = $0.step { true } else { false } }
+        let freed = plan.steps.filter { if case .lvm(.deactivate) = $0.step { true } else { false } }
         try #require(created.count == 2 && freed.count == 2)
         // The second begins when the first has given the source back: else it would lose it in the middle. It needs nothing
         // of the first, though, which may fail in every pass.
@@ -133,10 +132,14 @@ import TuffTestSupport
         let place = VolumeLocation.logicalVolume(group: "vg0", name: "v-copy")
         #expect(
             steps.first
-                == .extend(
-                    location: place, uid: copyUID, uuid: "uuid-copy", from: Sample.gibi(12), to: Sample.gibi(14)))
+                == .volume(
+                    .extend(
+                        VolumeRef(place, uid: copyUID, uuid: "uuid-copy"), from: Sample.gibi(12), to: Sample.gibi(14))))
         #expect(
-            steps.contains(.complete(location: place, uid: copyUID, size: Sample.gibi(14), operation: "copy")))
+            steps.contains(
+                .lvm(
+                    .complete(
+                        VolumeRef(place, uid: copyUID, uuid: "uuid-copy"), size: Sample.gibi(14), operation: "copy"))))
         let huge = plan(desired(.snapshot("before"), Sample.gibi(200)), begun)
         #expect(change(huge)?.reason == .insufficientCapacity && self.steps(huge).isEmpty)
     }
@@ -157,15 +160,15 @@ import TuffTestSupport
         observed.volumeGroups.entries["vg0"] = .known(group)
         let source = VolumeLocation.logicalVolume(group: "vg0", name: "s-before")
         let steps = steps(plan(desired(.snapshot("before")), observed))
-        #expect(steps.last == .deactivate(location: source, uid: Sample.uid(9)))
+        #expect(steps.last == .lvm(.deactivate(VolumeRef(source, uid: Sample.uid(9), uuid: "uuid-snap"))))
         // What the first of two gave back is brought again for the second.
         let both = self.steps(plan(desired(.snapshot("before"), copies: ["copy", "other"]), observed))
-        #expect(both.count { $0 == .activate(location: source, uid: Sample.uid(9), uuid: "uuid-snap") } == 2)
+        #expect(both.count { $0 == .lvm(.activate(VolumeRef(source, uid: Sample.uid(9), uuid: "uuid-snap"))) } == 2)
     }
 
     @Test func aVolumeThatIsInUseAgainStaysActive() throws {
         let steps = steps(plan(desired(.volume("db")), try observed { $0.active = true }))
-        #expect(!steps.contains { if case .deactivate = $0 { true } else { false } })
+        #expect(!steps.contains { if case .lvm(.deactivate) = $0 { true } else { false } })
     }
 
     @Test func aCopyLargerThanTheRoomIsRefusedBeforeAnythingIsMade() throws {

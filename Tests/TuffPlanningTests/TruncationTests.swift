@@ -110,7 +110,7 @@ import TuffTestSupport
             FileCopyPlanTests.path: .known(
                 DirectoryPool(path: FileCopyPlanTests.path, size: Sample.gibi(100), free: Sample.gibi(90)))
         ])
-        guard case .create(_, _, _, let marks)? = files.steps(plan(files.desired(), empty)).first else {
+        guard case .volume(.create(_, _, _, let marks))? = files.steps(plan(files.desired(), empty)).first else {
             Issue.record("nothing is made")
             return
         }
@@ -119,7 +119,8 @@ import TuffTestSupport
         var larger = files.desired()
         larger.volumes["db"]?.spec.size = Sample.gibi(12)
         let steps = files.steps(plan(larger, file(Sample.gibi(10))))
-        guard case .extend? = steps.first, case .relabel(let change)? = steps.last, steps.count == 2 else {
+        guard case .volume(.extend)? = steps.first, case .volume(.relabel(let change))? = steps.last, steps.count == 2
+        else {
             Issue.record("\(steps)")
             return
         }
@@ -127,6 +128,6 @@ import TuffTestSupport
         #expect(change.before.size == Sample.gibi(10) && change.after.size == Sample.gibi(12))
         // Between the two somebody died.
         let rest = files.steps(plan(larger, file(Sample.gibi(12))))
-        #expect(rest == [.relabel(change)])
+        #expect(rest == [.volume(.relabel(change))])
     }
 }

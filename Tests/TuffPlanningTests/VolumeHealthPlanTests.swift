@@ -194,7 +194,7 @@ import TuffTestSupport
             striped.steps.map(\.step) == [
                 .volume(
                     .extend(
-                        location: location, uid: Sample.uid, uuid: Sample.volume().uuid, from: Sample.gibi(10),
+                        VolumeRef(location, uid: Sample.uid, uuid: Sample.volume().uuid), from: Sample.gibi(10),
                         to: Sample.gibi(12)))
             ])
         for layout in [LogicalVolume.Layout.raid1, .raid5, .cache, .mirror] {

@@ -58,7 +58,7 @@ import TuffTestSupport
             plan.steps.map(\.step) == [
                 .volume(
                     .extend(
-                        location: .logicalVolume(group: "vg0", name: "v-db"), uid: Sample.uid, uuid: "uuid-db",
+                        VolumeRef(.logicalVolume(group: "vg0", name: "v-db"), uid: Sample.uid, uuid: "uuid-db"),
                         from: Sample.gibi(10), to: Sample.gibi(20)))
             ])
         #expect(change(plan)?.risk == .online)

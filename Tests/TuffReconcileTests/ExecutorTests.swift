@@ -119,19 +119,32 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             let verb =
                 switch step {
                 case .create: "create"
-                case .copy, .snapshotThick: "copy"
-                case .extend, .takeExtents, .joinExtents: "extend"
+                case .copy: "copy"
+                case .extend: "extend"
+                case .fill, .fillFromImage: "write"
+                case .confirmMade: "confirm"
+                case .relabel: "relabel"
+                case .purge: "purge"
+                }
+            return LoweredBatch(steps: [index], actions: [action(verb, step.location.path)])
+        }
+    }
+
+    func lower(_ steps: [LVMStep]) -> [LoweredBatch] {
+        steps.enumerated().map { index, step in
+            let verb =
+                switch step {
+                case .snapshotThick: "copy"
+                case .takeExtents, .joinExtents: "extend"
                 case .begin: "begin"
-                case .wipe, .fill, .fillFromImage, .wipeExtents: "write"
+                case .wipe, .wipeExtents: "write"
                 case .deactivate: "deactivate"
                 case .complete: "complete"
                 case .dropGrowth, .dropTemporary: "drop"
-                case .confirmMade, .confirmWhole: "confirm"
+                case .confirmWhole: "confirm"
                 case .activate: "activate"
-                case .relabel: "relabel"
                 case .adopt: "adopt"
                 case .disown: "disown"
-                case .purge: "purge"
                 }
             return LoweredBatch(steps: [index], actions: [action(verb, step.location.path)])
         }
@@ -332,6 +345,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 Sample.observed([Sample.volume("a")]).volumeGroups
             }
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func lower(_ steps: [LVMStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
                 ObservationMap()
@@ -354,6 +368,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         struct Blank: VolumeGroupDriver {
             func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> { Sample.observed().volumeGroups }
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func lower(_ steps: [LVMStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
                 ObservationMap()

@@ -183,8 +183,8 @@ import TuffTestSupport
 
     func touches(_ planned: PlannedStep, _ mask: Int, _ partial: ObservedState) -> Bool {
         switch planned.step {
-        case .volume(let step): step.location.isBlockDevice ? mask & 1 != 0 : mask & 2 != 0
-        case .pool: mask & 1 != 0
+        case .volume(let step): step.location.traits == .lvm ? mask & 1 != 0 : mask & 2 != 0
+        case .lvm, .pool: mask & 1 != 0
         case .export(let step):
             mask & 4 != 0
                 || step.target.flatMap { partial.targets.value?.fault(target: $0.iqn) } != nil

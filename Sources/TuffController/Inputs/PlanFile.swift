@@ -9,8 +9,9 @@ package import TuffPlanning
 /// steps: `apply` plans again from it and demands the same digest. So steps need no decoding, and nothing is done that
 /// was not shown.
 package struct PlanFile: Codable, Equatable {
-    /// Version of the format. It is raised when an older program would misread the file.
-    package static let currentFormat = 1
+    /// Raised when an older version would misread the file, and when steps are encoded otherwise: the digest of one
+    /// plan is then another one.
+    package static let currentFormat = 2
 
     package struct Source: Codable, Equatable {
         package var path: String
@@ -133,6 +134,12 @@ package struct PlanFile: Codable, Equatable {
                 "\(name) has plan file format \(header.format), and this is tuff \(TuffVersion.current), which knows "
                     + "formats up to \(currentFormat)",
                 help: "apply it with the tuff that wrote it (\(header.writer))")
+        }
+        guard header.format == currentFormat else {
+            throw PassError(
+                "another version of tuff wrote \(name) (\(header.writer)), and this is tuff \(TuffVersion.current), which "
+                    + "writes steps otherwise; nothing was changed",
+                help: "plan again")
         }
         guard let file = try? JSONDecoder().decode(PlanFile.self, from: data) else {
             throw PassError(

@@ -180,7 +180,9 @@ extension ApplyReport {
                 case .blocked: .blocked
                 case .unsupported: .unsupported
                 case .orphan: .orphan
-                default: .unchanged
+                case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge, .due,
+                    .unchanged:
+                    .unchanged
                 }
             return ChangeReport(
                 resource: change.resource, action: change.action, summary: change.summary, verdict: verdict,

@@ -141,51 +141,40 @@ package struct DirectoryPoolDriver: DirectoryDriver {
     }
 
     private static func actions(_ step: VolumeStep) -> [HostAction] {
-        guard case .file(let directory, let name) = step.location else {
-            // The executor hands each step to the driver of its location.
-            preconditionFailure("\(step.location) is no file of a directory pool")
-        }
-        let file = HostPath(.directory(directory), name)
+        let name = step.location.objectName, file = HostPath(.directory(step.location.home), name)
         switch step {
         case .create(_, _, let size, let marks):
             return create(file, size, marks)
-        case .copy(let source, let sourceUID, _, _, let marks): return clone(source, sourceUID, to: file, marks)
-        case .fill(_, let uid, let source, let sourceUID, let sourceUUID, let operation):
-            let source = ContentSource(source, uid: sourceUID, uuid: sourceUUID)
+        case .copy(let source, _, let marks): return clone(source, to: file, marks)
+        case .fill(let volume, let source, let operation):
+            let source = ContentSource(source)
             return source.conditions
                 + [
                     .require(.file(file, size: nil)),
                     .require(
-                        .text(HostPath(file.root, Sidecar.path(of: uid)), containing: marks(name, uid, operation))),
+                        .text(
+                            HostPath(file.root, Sidecar.path(of: volume.uid)),
+                            containing: marks(name, volume.uid, operation))),
                     .copyBytes(from: source.place, to: .file(file)),
                 ]
-        case .snapshotThick, .takeExtents, .wipeExtents, .joinExtents, .wipe, .begin, .deactivate, .complete,
-            .dropGrowth, .confirmWhole,
-            .dropTemporary:
-            // A sparse file holds nothing of others, and a file's work begins and ends with a `relabel`.
-            preconditionFailure("no step of files: \(step)")
-        case .adopt, .disown:
-            // Only logical volumes are adopted: `Order.adopt` names nothing else.
-            preconditionFailure("no step adopts files: \(step)")
-        case .extend(_, let uid, _, let from, let to):
+        case .extend(let volume, let from, let to):
             return [
-                .require(.file(HostPath(file.root, Sidecar.path(of: uid)), size: nil)),
+                .require(.file(HostPath(file.root, Sidecar.path(of: volume.uid)), size: nil)),
                 .require(.file(file, size: from)),
                 .growFile(file, to: to),
             ]
-        case .fillFromImage(_, let uid, let image):
-            let sidecar = HostPath(file.root, Sidecar.path(of: uid))
+        case .fillFromImage(let volume, let image):
+            let sidecar = HostPath(file.root, Sidecar.path(of: volume.uid))
             return [
                 .require(.file(sidecar, size: nil)),
-                .require(.text(sidecar, containing: marks(name, uid, Marks.copying))),
+                .require(.text(sidecar, containing: marks(name, volume.uid, Marks.copying))),
                 .copyImage(image, to: .file(file)),
             ]
-        case .activate: return []
         case .confirmMade: return [.require(.file(file, size: nil))]
         case .relabel(let change): return relabel(change, file)
-        case .purge(_, let uid, _, let until):
-            let sidecar = HostPath(file.root, Sidecar.path(of: uid))
-            let marks = ["tuff:uid=\(uid)", "tuff:until=\(until)"].map { "\"\($0)\"" }
+        case .purge(let volume, let until):
+            let sidecar = HostPath(file.root, Sidecar.path(of: volume.uid))
+            let marks = ["tuff:uid=\(volume.uid)", "tuff:until=\(until)"].map { "\"\($0)\"" }
             return [
                 .require(.file(sidecar, size: nil)),
                 .require(.text(sidecar, containing: [Sidecar.beginning(of: name)] + marks)),
@@ -201,14 +190,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
 
     /// A file that shares the blocks of another. Its sidecar says from the first moment that it is not complete; marks that say
     /// so are those of one that was begun before, and is begun anew.
-    private static func clone(
-        _ source: VolumeLocation, _ sourceUID: UID, to file: HostPath, _ marks: Marks
-    ) -> [HostAction] {
-        let from = ContentSource(source, uid: sourceUID, uuid: nil)
-        guard case .file(let path) = from.place else {
-            // The planner shares blocks within one directory only.
-            preconditionFailure("\(source) shares no blocks with \(file)")
-        }
+    private static func clone(_ source: VolumeRef, to file: HostPath, _ marks: Marks) -> [HostAction] {
+        // In one directory, or its conditions do not hold.
+        let path = HostPath(file.root, source.location.objectName)
         let folder = HostPath(file.root, Sidecar.folder)
         let sidecar = HostPath(file.root, Sidecar.path(of: marks.uid))
         var begun = marks, finished = marks
@@ -226,7 +210,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             ]
         // What is kept of a file that is not rolled back then would be one more snapshot with every attempt.
         let unused: [HostAction] = marks.safety == nil ? [] : [.require(.unopened(path))]
-        return from.conditions + unused + claim + [
+        return ContentSource.conditions(of: path, source.uid) + unused + claim + [
             .cloneFile(path, to: file),
             .replaceFile(sidecar, Sidecar(file: file.relative, tags: finished.tags).text),
         ]

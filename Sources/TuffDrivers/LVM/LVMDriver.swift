@@ -41,7 +41,8 @@ package struct LVMDriver: VolumeGroupDriver {
         switch failure.code {
         // Asking again, group by group, cannot help without the tool or without the right to use it.
         case .notFound, .permissionDenied: return ObservationMap(unlisted: failure)
-        default: return await observeEach(machine)
+        case .malformed, .timeout, .failed, .preconditionFailed, .busy, .exhausted, .refused, .exposed, .interrupted:
+            return await observeEach(machine)
         }
     }
 

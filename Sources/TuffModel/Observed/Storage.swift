@@ -32,6 +32,13 @@ package enum VolumeLocation: Hashable, Codable, Sendable, CustomStringConvertibl
         }
     }
 
+    /// The group or directory that it is in.
+    package var home: String {
+        switch self {
+        case .logicalVolume(let home, _), .file(let home, _): home
+        }
+    }
+
     /// The object's own name within its group or directory.
     package var objectName: String {
         switch self {
@@ -39,6 +46,7 @@ package enum VolumeLocation: Hashable, Codable, Sendable, CustomStringConvertibl
         }
     }
 
+    /// Whether a target hands out a device rather than a file.
     package var isBlockDevice: Bool {
         if case .logicalVolume = self { true } else { false }
     }
@@ -64,7 +72,7 @@ package enum StorageBackend: Hashable, Codable, Sendable, Comparable, CustomStri
 
     /// The size that goes into the marks of something that is made here (`Marks.size`).
     package func recorded(_ size: ByteCount) -> ByteCount? {
-        if case .directory = self { size } else { nil }
+        traits.recordsSize ? size : nil
     }
 
     package static func < (lhs: StorageBackend, rhs: StorageBackend) -> Bool { lhs.description < rhs.description }

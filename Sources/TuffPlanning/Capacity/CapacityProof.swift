@@ -105,12 +105,10 @@ struct CapacityProof {
         init(_ observed: ObservedState) {
             for group in observed.volumeGroups.entries.values.lazy.compactMap(\.value) {
                 for volume in group.logicalVolumes {
-                    switch volume.layout {
-                    case .thin: used[volume.uuid] = volume.dataPercent
-                    case .thinPool:
+                    if volume.layout == .thin { used[volume.uuid] = volume.dataPercent }
+                    if volume.layout == .thinPool {
                         pools[.thinPool(group: group.name, pool: volume.name)] =
                             volume.dataPercent.map { CapacityProof.share(volume.size, $0, roundedUp: true) }
-                    default: break
                     }
                 }
             }
@@ -217,13 +215,21 @@ struct CapacityProof {
     mutating func takes(_ step: Step) -> [Take] {
         switch step {
         case .volume(let step): takes(step)
-        case .pool(.createThinPool(let pool)):
+        case .lvm(let step): takes(step)
+        case .pool(let step): takes(step)
+        case .export: []
+        }
+    }
+
+    private func takes(_ step: PoolStep) -> [Take] {
+        switch step {
+        case .createThinPool(let pool):
             [
                 Take(.extents(group: pool.group), pool.extents, ofReserve: true),
                 // The pool, its two parts and the spare are volumes in LVM's text.
                 Take(.area(group: pool.group), ByteCount(4 * Self.entryCost)),
             ]
-        default: []
+        case .prepare, .createGroup, .complete, .setAutoExtend: []
         }
     }
 
@@ -238,31 +244,40 @@ struct CapacityProof {
                 return [Take(.extents(group: group), size), entry(marks, in: group)]
             case .directory: return []
             }
-        case .copy(_, let source, _, let location, let marks):
-            guard let from = volumes[source] else { return [] }
+        case .copy(let source, let location, let marks):
+            guard let from = volumes[source.uid] else { return [] }
             // Files that share blocks take none; what is written to either later does.
             volumes[marks.uid] = from
             guard case .thinPool(let group, let pool)? = from.backend else { return [] }
             guard case .logicalVolume = location else { return [] }
             return [Take(.metadata(group: group, pool: pool), Self.deviceCost), entry(marks, in: group)]
-        case .snapshotThick(_, let source, _, let location, let reserve, let marks):
-            guard case .logicalVolume(let group, _) = location else { return [] }
-            volumes[marks.uid] = volumes[source]
+        case .extend(let volume, let from, let to):
+            volumes[volume.uid]?.size = to
+            guard case .thick(let group)? = volumes[volume.uid]?.backend else { return [] }
+            return [Take(.extents(group: group), to - from)]
+        case .fill(let volume, let source, _):
+            return write(volumes[source.uid]?.mapped ?? .zero, to: volume.uid)
+        case .fillFromImage(let volume, let image):
+            guard case .known(.usable(let size, let content)?) = observed.images[image] else { return [] }
+            return write(content ?? size, to: volume.uid)
+        case .confirmMade, .relabel, .purge: return []
+        }
+    }
+
+    private mutating func takes(_ step: LVMStep) -> [Take] {
+        guard case .logicalVolume(let group, _) = step.location else { return [] }
+        switch step {
+        case .snapshotThick(let source, _, let reserve, let marks):
+            volumes[marks.uid] = volumes[source.uid]
             return [Take(.extents(group: group), reserve), entry(marks, in: group)]
-        case .takeExtents(.logicalVolume(let group, _), let uid, _, let from, let to):
-            volumes[uid]?.size = to
+        case .takeExtents(let volume, let from, let to):
+            volumes[volume.uid]?.size = to
             // For a while there is a volume more in LVM's text.
             return [Take(.extents(group: group), to - from), Take(.area(group: group), ByteCount(Self.entryCost))]
-        case .extend(_, let uid, _, let from, let to):
-            volumes[uid]?.size = to
-            guard case .thick(let group)? = volumes[uid]?.backend else { return [] }
-            return [Take(.extents(group: group), to - from)]
-        case .fill(_, let uid, _, let source, _, _):
-            return write(volumes[source]?.mapped ?? .zero, to: uid)
-        case .fillFromImage(_, let uid, let image):
-            guard case .known(.usable(let size, let content)?) = observed.images[image] else { return [] }
-            return write(content ?? size, to: uid)
-        default: return []
+        case .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary, .activate, .deactivate,
+            .complete,
+            .dropGrowth, .adopt, .disown:
+            return []
         }
     }
 

@@ -30,10 +30,7 @@ extension CapacityProof {
 
     /// Whether it goes on with what was begun before.
     private func goesOn(_ step: Step) -> Bool {
-        switch step {
-        case .volume(.fill(_, let uid, _, _, _, _)), .volume(.fillFromImage(_, let uid, _)): begun[uid] != nil
-        default: false
-        }
+        step.fills.map { begun[$0] != nil } ?? false
     }
 
     private mutating func owe(_ take: Take, to resource: ResourceID) {

@@ -60,43 +60,40 @@ extension PlanningPass {
         case (.directory(let path), .file(_, let name)):
             let file = observed.directories.entries[path]?.value?.files.first { $0.name == name }
             return file.map { min($0.allocated, $0.size ?? size) } ?? size
-        default: return size
+        case (.thick, _), (.directory, .logicalVolume): return size
         }
     }
 
     // MARK: Steps
 
-    func fillStep(_ begun: StoredVolume, from source: StoredVolume, _ operation: String) -> VolumeStep {
-        .fill(
-            location: begun.location, uid: begun.uid, source: source.location, sourceUID: source.uid,
-            sourceUUID: source.uuid, operation: operation)
+    func fillStep(_ begun: StoredVolume, from source: StoredVolume, _ operation: String) -> StorageStep {
+        .volume(.fill(begun.ref, source: source.ref, operation: operation))
     }
 
     /// Takes the mark of unfinished work off; a file's sidecar is written anew with all its marks.
-    func completion(of begun: StoredVolume, as marks: Marks) -> VolumeStep {
-        guard !begun.location.isBlockDevice else {
-            return .complete(
-                location: begun.location, uid: begun.uid, size: begun.size ?? .zero,
-                operation: begun.marks.operation ?? Marks.copying)
+    func completion(of begun: StoredVolume, as marks: Marks) -> StorageStep {
+        guard !begun.location.traits.changesSingleMarks else {
+            return .lvm(
+                .complete(begun.ref, size: begun.size ?? .zero, operation: begun.marks.operation ?? Marks.copying))
         }
         return relabelling(begun, as: marks)
     }
 
-    func relabelling(_ stored: StoredVolume, as marks: Marks) -> VolumeStep {
-        .relabel(
-            Relabelling(uuid: nil, from: stored.location, to: stored.location, before: stored.marks, after: marks))
+    func relabelling(_ stored: StoredVolume, as marks: Marks) -> StorageStep {
+        .volume(
+            .relabel(
+                Relabelling(
+                    uuid: nil, from: stored.location, to: stored.location, before: stored.marks, after: marks)))
     }
 
     /// What makes a file with the content of another one in its directory, whole.
     ///
     /// - Parameter left: the same, as an earlier attempt left it.
-    func copySteps(_ source: CopySource, to stored: StoredVolume, goingOn left: StoredVolume? = nil) -> [VolumeStep] {
-        guard !source.sharesBlocks else { return [copyStep(source, stored)] }
+    func copySteps(_ source: CopySource, to stored: StoredVolume, goingOn left: StoredVolume? = nil) -> [StorageStep] {
+        guard !source.sharesBlocks else { return [.volume(copyStep(source, stored))] }
         var begun = stored
         begun.marks.operation = Marks.copying
-        var steps = [
-            VolumeStep.create(backend: begun.backend, location: begun.location, size: source.size, marks: begun.marks)
-        ]
+        var steps = [begun.creation(source.size)]
         if let left {
             begun = left
             steps = making(&begun, of: source.size)
@@ -106,14 +103,13 @@ extension PlanningPass {
 
     /// What an unfinished file lacks in size: it was claimed and not made, or made and not sized, or cut off in the middle of
     /// another way to make it.
-    private func making(_ begun: inout StoredVolume, of size: ByteCount) -> [VolumeStep] {
+    private func making(_ begun: inout StoredVolume, of size: ByteCount) -> [StorageStep] {
         let now = begun.size ?? .zero
         begun.size = max(size, now)
         if now == .zero {
-            return [.create(backend: begun.backend, location: begun.location, size: size, marks: begun.marks)]
+            return [begun.creation(size)]
         }
-        return now < size
-            ? [.extend(location: begun.location, uid: begun.uid, uuid: nil, from: now, to: size)] : []
+        return now < size ? [.volume(.extend(begun.ref, from: now, to: size))] : []
     }
 
     // MARK: Files that are not complete
@@ -129,13 +125,13 @@ extension PlanningPass {
         }
         begun.size = size
         begun.marks.size = begun.backend.recorded(source.size)
-        var steps = [copyStep(source, begun)]
+        var steps = [StorageStep.volume(copyStep(source, begun))]
         begun.marks.operation = nil
         if size > source.size { steps += begun.growing(from: source.size, to: size) }
         let last = builder.add(
             PlannedChange(
                 begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid),
-            steps.map { (.volume($0), key(of: $0)) }, after: source.after.map { [$0] } ?? [])
+            steps, after: source.after.map { [$0] } ?? [])
         begun.active = true
         return .available(begun, after: last)
     }
@@ -146,10 +142,8 @@ extension PlanningPass {
     ) -> VolumeOutcome {
         var begun = stored
         begun.marks.operation = Marks.copying
-        let step = VolumeStep.create(
-            backend: begun.backend, location: begun.location, size: source.size, marks: begun.marks)
         return addTransfer(
-            of: source, to: begun, [step], declared.location,
+            of: source, to: begun, [begun.creation(source.size)], declared.location,
             "take a snapshot of \(source.resource) by copying its \(source.size) (\(begun.location))", [])
     }
 

@@ -51,7 +51,7 @@ extension PlanningPass {
         var begun = stored
         begun.marks.operation = Marks.copying
         return addFilling(
-            from: image, to: begun, [creation(of: begun)], declared,
+            from: image, to: begun, [begun.creation(begun.size ?? .zero)], declared,
             "create \(begun.size ?? .zero) in pool \(pool.name) from \(image.description) (\(begun.location))",
             notes + formerNotes(stored.marks))
     }
@@ -72,7 +72,7 @@ extension PlanningPass {
         begun.marks.operation = Marks.copying
         // A file may have been claimed and not made, made and not sized yet, or begun as a blank one.
         let isMade =
-            stored.location.isBlockDevice
+            stored.location.traits.isOneObject
             || (stored.size ?? .zero) > .zero && stored.marks.operation == Marks.copying
         let wanted = declared.spec.size.roundedUp(to: pool.unit)
         let size = isMade ? max(wanted, stored.size ?? .zero) : wanted
@@ -89,7 +89,7 @@ extension PlanningPass {
         }
         let obstacle = pool.obstacleToFilling ?? suspension(of: stored) ?? image.obstacle(for: size)
         if let obstacle { return stop(obstacle) }
-        var first: [VolumeStep] = []
+        var first: [StorageStep] = []
         if isMade {
             switch enlargement(of: &begun, to: size, in: pool) {
             case .failure(let obstacle): return stop(obstacle)
@@ -98,44 +98,30 @@ extension PlanningPass {
         } else {
             begun.size = size
             begun.marks.size = begun.backend.recorded(size)
-            first = [creation(of: begun)]
+            first = [begun.creation(size)]
         }
         return addFilling(
             from: image, to: begun, first, declared,
             "finish filling \(size) from \(image.description) (\(stored.location))", [])
     }
 
-    private func creation(of begun: StoredVolume) -> VolumeStep {
-        .create(backend: begun.backend, location: begun.location, size: begun.size ?? .zero, marks: begun.marks)
-    }
-
     private mutating func addFilling(
-        from image: DeclaredImage, to begun: StoredVolume, _ first: [VolumeStep], _ declared: Declared<VolumeSpec>,
+        from image: DeclaredImage, to begun: StoredVolume, _ first: [StorageStep], _ declared: Declared<VolumeSpec>,
         _ summary: String, _ notes: [String]
     ) -> VolumeOutcome {
         var made = begun
         made.marks.operation = nil
         made.marks.size = begun.backend.recorded(begun.size ?? .zero)
-        made.active = !begun.location.isBlockDevice
-        let fill = VolumeStep.fillFromImage(location: begun.location, uid: begun.uid, image: image.source)
-        let steps: [VolumeStep] =
-            begun.location.isBlockDevice
-            ? [
-                .activate(location: begun.location, uid: begun.uid, uuid: begun.uuid), fill,
-                .complete(
-                    location: begun.location, uid: begun.uid, size: begun.size ?? .zero, operation: Marks.copying),
-            ]
-            : [
-                fill,
-                .relabel(
-                    Relabelling(
-                        uuid: nil, from: begun.location, to: begun.location, before: begun.marks, after: made.marks)),
+        made.active = !begun.location.traits.activates
+        let steps: [StorageStep] =
+            begun.activation + [
+                .volume(.fillFromImage(begun.ref, image: image.source)), completion(of: begun, as: made.marks),
             ]
         let digest = image.source.sha256.map { ["the image must have the SHA-256 \($0)"] } ?? []
         let last = builder.add(
             PlannedChange(
                 begun.marks.role.resource, .create, summary, risk: .online, location: declared.location, uid: begun.uid,
-                notes: digest + notes), (first + steps).map { (.volume($0), key(of: $0)) })
+                notes: digest + notes), first + steps)
         return .available(made, after: last)
     }
 }

@@ -222,27 +222,25 @@ extension PlanningPass {
     ) {
         let operation = Marks.restoring(key), from = source.stored
         let isBegun = stored.marks.restoration == key
-        var steps: [VolumeStep] = [], notes: [String] = []
+        var steps: [StorageStep] = [], notes: [String] = []
         var begun = stored
         begun.marks.operation = operation
         var whole = stored
         whole.marks.operation = nil
         whole.marks.executed.append(key)
-        whole.active = !stored.location.isBlockDevice
-        let up =
-            stored.active
-            ? [] : [VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)]
+        whole.active = !stored.location.traits.activates
+        let up = stored.active ? [] : stored.activation
         if from.isThickSnapshot {
             // Its device comes with the volume's, and only then LVM tells whether it overflowed while nobody looked. So the
             // volume is not marked before, since what is marked waits for a content that may be lost.
-            steps += up + [.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid)]
+            steps += up + [.lvm(.confirmWhole(from.ref))]
         }
         if !isBegun {
             let beginning = beginning(declared.metadata.name, stored, as: begun.marks, key)
             steps += beginning.steps
             notes += beginning.notes
         }
-        var device: (up: [VolumeStep], down: [VolumeStep]) = ([], [])
+        var device: (up: [StorageStep], down: [StorageStep]) = ([], [])
         if !from.isThickSnapshot {
             device = bringing(from)
             steps += up + device.up
@@ -250,7 +248,7 @@ extension PlanningPass {
         steps.append(fillStep(begun, from: from, operation))
         // It keeps what is written over meanwhile, and once full it shows that instead.
         if from.isThickSnapshot {
-            steps.append(.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid))
+            steps.append(.lvm(.confirmWhole(from.ref)))
         }
         steps.append(completion(of: begun, as: whole.marks))
         steps += device.down
@@ -266,7 +264,7 @@ extension PlanningPass {
                 ResourceID(.restore, declared.metadata.name), .update,
                 "\(verb) Volume/\(declared.spec.volume) back to \(source.resource), \(size) (\(stored.location))",
                 risk: keepsSafety(stored) ? .online : .destroysData, location: declared.location, uid: stored.uid,
-                notes: notes), steps.map { (.volume($0), self.key(of: $0)) },
+                notes: notes), steps,
             after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted(),
             behind: transfers[from.uid].map { [$0] } ?? [])
         transfers[from.uid] = last
@@ -276,8 +274,8 @@ extension PlanningPass {
     /// Keeps what is written over, where the pool can, and marks the volume.
     private func beginning(
         _ name: String, _ stored: StoredVolume, as marks: Marks, _ key: String
-    ) -> (steps: [VolumeStep], notes: [String]) {
-        var steps: [VolumeStep] = [], notes: [String] = []
+    ) -> (steps: [StorageStep], notes: [String]) {
+        var steps: [StorageStep] = [], notes: [String] = []
         let safety =
             keepsSafety(stored)
             ? begunSafety(of: stored, key) ?? safetySnapshot(of: stored, for: name, key) : nil
@@ -294,10 +292,11 @@ extension PlanningPass {
             ]
         }
         steps.append(
-            stored.location.isBlockDevice
-                ? .begin(
-                    location: stored.location, uid: stored.uid, uuid: stored.uuid, operation: Marks.restoring(key),
-                    kept: safety.map { KeptContent(location: $0.location, uid: $0.uid) })
+            stored.location.traits.changesSingleMarks
+                ? .lvm(
+                    .begin(
+                        stored.ref, operation: Marks.restoring(key),
+                        kept: safety.map { VolumeRef($0.location, uid: $0.uid) }))
                 : relabelling(stored, as: marks))
         return (steps, notes)
     }

@@ -102,23 +102,21 @@ extension PlanningPass {
         let resource = stored.marks.role.resource
         var made = stored
         made.marks.size = stored.backend.recorded(source.size)
-        var steps = [copyStep(source, made)]
+        var steps = [StorageStep.volume(copyStep(source, made))]
         if size > source.size { steps += made.growing(from: source.size, to: size) }
         let change = PlannedChange(
             resource, .create, "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
             risk: .online, location: declared.location, uid: stored.uid,
             notes: notes + formerNotes(stored.marks))
         let last = builder.add(
-            change, steps.map { (.volume($0), key(of: stored.location)) }, after: source.after.map { [$0] } ?? [])
-        made.active = !stored.location.isBlockDevice
+            change, steps, after: source.after.map { [$0] } ?? [])
+        made.active = !stored.location.traits.activates
         made.size = max(size, source.size)
         return .available(made, after: last)
     }
 
     func copyStep(_ source: CopySource, _ stored: StoredVolume) -> VolumeStep {
-        .copy(
-            source: source.stored.location, sourceUID: source.stored.uid, sourceUUID: source.stored.uuid,
-            location: stored.location, marks: stored.marks)
+        .copy(source: source.stored.ref, location: stored.location, marks: stored.marks)
     }
 
     // MARK: Snapshots
@@ -178,20 +176,21 @@ extension PlanningPass {
             marks: marks, backend: origin.backend, location: location, uuid: nil, size: source.size, active: false)
         stored.isThickSnapshot = isThick
         if !source.sharesBlocks { return planFullSnapshot(stored, of: source, declared) }
-        stored.active = !location.isBlockDevice
-        var step = copyStep(source, stored), room = ""
+        stored.active = !location.traits.activates
+        var step = StorageStep.volume(copyStep(source, stored)), room = ""
         if isThick, let reserve = declared.spec.reserve {
             stored.active = origin.active
             room = " with \(reserve) of room"
-            step = .snapshotThick(
-                source: source.stored.location, sourceUID: source.stored.uid, sourceUUID: source.stored.uuid,
-                location: location, reserve: reserve.roundedUp(to: pool.unit), marks: marks)
+            step = .lvm(
+                .snapshotThick(
+                    source: source.stored.ref, location: location, reserve: reserve.roundedUp(to: pool.unit),
+                    marks: marks))
         }
         let last = builder.add(
             PlannedChange(
                 role.resource, .create, "take a snapshot of \(source.resource), \(source.size)\(room) (\(location))",
                 risk: .online, location: declared.location, uid: uid),
-            [(.volume(step), key(of: location))], after: source.after.map { [$0] } ?? [])
+            [step], after: source.after.map { [$0] } ?? [])
         return .available(stored, after: last)
     }
 
@@ -251,7 +250,7 @@ extension PlanningPass {
             PlannedChange(
                 role.resource, action, summary, risk: .online, location: declared.location, uid: stored.uid,
                 notes: action == .untrash ? namesakeNotes(stored.marks.role) : []),
-            [(.volume(.relabel(change)), key(of: stored.location))])
+            [.volume(.relabel(change))])
         if after.operation != nil { return .unavailable("it is not complete yet") }
         var result = stored
         result.location = home

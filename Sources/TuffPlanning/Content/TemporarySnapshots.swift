@@ -11,7 +11,7 @@ extension PlanningPass {
         /// What is read.
         var snapshot: StoredVolume
         /// What makes it, where it is not there.
-        var first: [VolumeStep]
+        var first: [StorageStep]
         var handle: TemporarySnapshot
     }
 
@@ -80,10 +80,10 @@ extension PlanningPass {
             temporariesInUse.insert(there.uid)
             return .success(TemporaryUse(snapshot: there, first: [], handle: handle))
         }
-        var first: [VolumeStep] = []
+        var first: [StorageStep] = []
         if let there, let handle = handle(there, of: source.stored) {
             temporariesInUse.insert(there.uid)
-            first = [.dropTemporary(handle)]
+            first = [.lvm(.dropTemporary(handle))]
         }
         let role = Marks.Role.temporary(begun.uid), place = source.stored.location.renamed(role.objectName)
         if there == nil, index.isTaken(place) {
@@ -100,9 +100,7 @@ extension PlanningPass {
         snapshot.open = false
         snapshot.isThickSnapshot = true
         first.append(
-            .snapshotThick(
-                source: source.stored.location, sourceUID: source.stored.uid, sourceUUID: source.stored.uuid,
-                location: place, reserve: room, marks: marks))
+            .lvm(.snapshotThick(source: source.stored.ref, location: place, reserve: room, marks: marks)))
         guard let handle = handle(snapshot, of: source.stored) else {
             return .failure(MissingSource(obstacle: Obstacle(.driverCannot, "\(place) is no logical volume")))
         }
@@ -138,13 +136,12 @@ extension PlanningPass {
         let change = Relabelling(
             uuid: stored.uuid, from: stored.location, to: stored.location, before: stored.marks, after: after)
         // Noted first: without the snapshot nothing else tells that it overflowed.
-        let steps: [VolumeStep] = [.relabel(change), .dropTemporary(handle)]
         builder.add(
             PlannedChange(
                 stored.marks.role.resource, .update,
                 "remove the temporary snapshot \(there.location), which overflowed: \(sentence)", risk: .online,
                 reason: .overflowed, location: location, uid: stored.uid),
-            steps.map { (.volume($0), key(of: $0)) })
+            [.volume(.relabel(change)), .lvm(.dropTemporary(handle))])
         return .unavailable(sentence)
     }
 
@@ -188,7 +185,7 @@ extension PlanningPass {
                 pool, .update,
                 "give back \(size) of the temporary snapshot \(temporary.location), from which \(copy) not copied any more",
                 risk: .online, uid: temporary.uid),
-            [(.volume(.dropTemporary(handle)), key(of: temporary.location))])
+            [.lvm(.dropTemporary(handle))])
     }
 
     /// Whether the copy that it was taken for is still to be finished from it.

@@ -97,19 +97,16 @@ extension PlanningPass {
     /// affair, whoever has that meanwhile.
     ///
     /// Nobody but copies needs the device of another snapshot, so one that is there was left by a copy that was cut short.
-    func bringing(_ source: StoredVolume) -> (up: [VolumeStep], down: [VolumeStep]) {
+    func bringing(_ source: StoredVolume) -> (up: [StorageStep], down: [StorageStep]) {
         var isLeft = false
         if case .snapshot = source.marks.role { isLeft = !source.isThickSnapshot }
-        guard isLeft || !source.active, source.location.isBlockDevice else { return ([], []) }
+        guard isLeft || !source.active, source.location.traits.activates else { return ([], []) }
         guard source.isThickSnapshot else {
-            return (
-                [.activate(location: source.location, uid: source.uid, uuid: source.uuid)],
-                [.deactivate(location: source.location, uid: source.uid)]
-            )
+            return (source.activation, [.lvm(.deactivate(source.ref))])
         }
         guard let origin = source.marks.origin.flatMap({ index.volume($0) }) else { return ([], []) }
         var place = origin
         if case .available(let planned, _)? = outcomes[origin.marks.role], planned.uid == origin.uid { place = planned }
-        return ([.activate(location: place.location, uid: place.uid, uuid: place.uuid)], [])
+        return (place.activation, [])
     }
 }

@@ -111,9 +111,7 @@ extension PlanningPass {
     }
 
     private func activationSteps(_ stored: StoredVolume) -> [(Step, ExclusiveKey)] {
-        guard case .logicalVolume(let group, _) = stored.location else { return [] }
-        let step = VolumeStep.activate(location: stored.location, uid: stored.uid, uuid: stored.uuid)
-        return [(.volume(step), .volumeGroup(group))]
+        stored.activation.map { ($0.step, $0.key) }
     }
 
     /// What the plan says of an export that is made or mended.

@@ -289,22 +289,3 @@ extension Plan {
         return result
     }
 }
-
-extension Step {
-    /// Whether it does anything but make a device appear or add to an export.
-    fileprivate var takesAway: Bool {
-        switch self {
-        case .volume(.activate): false
-        case .volume, .pool: true
-        case .export(let step):
-            switch step {
-            case .removeBackstore, .removeLUN, .unmapLUN, .removeACL, .removePortal, .disable, .removeTarget: true
-            case .createBackstore, .repairBackstore, .resetBackstore, .reactivateLUN, .resetLoginMethods,
-                .relabelBackstore, .keepReservations, .createTarget, .set, .addLUN,
-                .createACL,
-                .setCHAP, .protectSecrets, .mapLUN, .setReadOnly, .markACL, .addPortal, .enable:
-                false
-            }
-        }
-    }
-}

@@ -103,7 +103,7 @@ extension Ledger {
     /// made as long as they say by hand.
     /// - Returns: false where it is not shorter than the ledger remembers, and nothing changes.
     package mutating func acceptSize(of stored: StoredVolume) -> Bool {
-        guard stored.isTruncated, stored.location.isBlockDevice else { return false }
+        guard stored.isTruncated, !stored.location.traits.recordsSize else { return false }
         for index in entries.indices where entries[index].uid == stored.uid { entries[index].size = stored.size }
         return true
     }

@@ -104,12 +104,12 @@ extension PlanningPass {
 
     mutating func add(
         _ stored: StoredVolume, _ action: Action, _ summary: String, risk: Risk = .online, notes: [String] = [],
-        _ step: VolumeStep
+        _ step: StorageStep
     ) {
         builder.add(
             PlannedChange(
                 stored.marks.role.resource, action, summary, risk: risk, uid: stored.uid, notes: notes),
-            [(.volume(step), key(of: stored.location))])
+            [step])
     }
 
     private mutating func addNothing(_ stored: StoredVolume, _ summary: String) {
@@ -146,29 +146,28 @@ extension PlanningPass {
         if let obstacle = stateObstacle(stored) { return add(stored, obstacle) }
         add(
             stored, .untrash, "bring back \(stored.size ?? .zero) from the trash (\(change.to))",
-            notes: ["no document was looked at; 'apply --prune' puts it back unless one declares it"], .relabel(change))
+            notes: ["no document was looked at; 'apply --prune' puts it back unless one declares it"],
+            .volume(.relabel(change)))
     }
 
     private mutating func planPurge(_ stored: StoredVolume) {
         guard let until = stored.marks.until else { return }
         if let obstacle = purgeObstacle(stored) { return add(stored, obstacle) }
-        var steps = [
-            VolumeStep.purge(location: stored.location, uid: stored.uid, uuid: stored.uuid, until: until)
-        ]
-        if !stored.location.isBlockDevice, until > context.now {
+        var steps = [StorageStep.volume(.purge(stored.ref, until: until))]
+        if !stored.location.traits.isOneObject, until > context.now {
             // A file and its sidecar go one after the other: the sidecar says first that its time is over, so that a later
             // pass finishes what ends between the two.
             let change = relabelling(stored) { $0.until = context.now }
             steps = [
-                .relabel(change),
-                .purge(location: change.to, uid: stored.uid, uuid: stored.uuid, until: context.now),
+                .volume(.relabel(change)),
+                .volume(.purge(VolumeRef(change.to, uid: stored.uid, uuid: stored.uuid), until: context.now)),
             ]
         }
         builder.add(
             PlannedChange(
                 stored.marks.role.resource, .purge,
                 "destroy \(stored.size ?? .zero), kept in the trash until \(until) (\(stored.location))",
-                risk: .destroysData, uid: stored.uid), steps.map { (.volume($0), key(of: stored.location)) })
+                risk: .destroysData, uid: stored.uid), steps)
     }
 
     private mutating func planUnprotect(_ stored: StoredVolume) {
@@ -180,7 +179,7 @@ extension PlanningPass {
         }
         add(
             stored, .update, "end its protection (\(stored.location))",
-            notes: ["a document with 'protect: true' protects it again"], .relabel(change))
+            notes: ["a document with 'protect: true' protects it again"], .volume(.relabel(change)))
     }
 
     private mutating func planRelease(_ stored: StoredVolume) {
@@ -202,7 +201,7 @@ extension PlanningPass {
         let change = relabelling(stored) { $0.released = true }
         add(
             stored, .release, "let go of \(stored.size ?? .zero), the data stays (\(stored.location))",
-            notes: ["a document of its name adopts it again, with its identity"], .relabel(change))
+            notes: ["a document of its name adopts it again, with its identity"], .volume(.relabel(change)))
     }
 
     private mutating func planDetach(_ attachment: String, force: Bool) throws(OrderError) {

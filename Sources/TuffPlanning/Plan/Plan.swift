@@ -32,7 +32,8 @@ package enum Action: String, Codable, Sendable, CaseIterable {
     package var removes: Bool {
         switch self {
         case .withdraw, .release, .trash: true
-        default: false
+        case .create, .untrash, .adopt, .update, .takeDown, .purge, .due, .orphan, .blocked, .unsupported, .unchanged:
+            false
         }
     }
 }

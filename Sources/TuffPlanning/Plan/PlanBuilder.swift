@@ -39,6 +39,14 @@ struct PlanBuilder {
         return append(sequence, to: changes.count - 1, after: after, behind: behind)
     }
 
+    /// Adds a change whose steps are done to volumes.
+    @discardableResult
+    mutating func add(
+        _ change: PlannedChange, _ steps: [StorageStep], after: [Int] = [], behind: [Int] = []
+    ) -> Int? {
+        add(change, steps.map { ($0.step, $0.key) }, after: after, behind: behind)
+    }
+
     /// Number of the change that was added last.
     var lastChange: Int { changes.count - 1 }
 
@@ -81,13 +89,8 @@ struct PlanBuilder {
     var uids: Set<UID> { Set(changes.compactMap(\.uid)) }
 
     private mutating func note(_ step: Step, _ id: Int) {
-        switch step {
-        case .volume(.copy(_, let uid, _, _, _)), .volume(.snapshotThick(_, let uid, _, _, _, _)),
-            .volume(.fill(_, _, _, let uid, _, _)):
-            readers[uid, default: []].append(id)
-        case .volume(.takeExtents(_, let uid, _, _, _)): growing.insert(uid)
-        default: break
-        }
+        if let uid = step.reads { readers[uid, default: []].append(id) }
+        if let uid = step.gathers { growing.insert(uid) }
     }
 
     /// Whether a step grows the thick volume whose new extents are gathered under this name.
@@ -118,24 +121,5 @@ struct PlanBuilder {
                     id: ids[old], change: position[entry.change], step: entry.step, keys: [entry.key],
                     after: entry.after.map { ids[$0] }, behind: entry.behind.map { ids[$0] })
             })
-    }
-}
-
-extension PlanningPass {
-    /// Wiping and filling take hours and need nothing of the group.
-    func key(of step: VolumeStep) -> ExclusiveKey {
-        switch step {
-        case .wipe(let location, _, _, _), .fill(let location, _, _, _, _, _), .fillFromImage(let location, _, _),
-            .wipeExtents(let location, _, _):
-            .data(location.path)
-        default: key(of: step.location)
-        }
-    }
-
-    func key(of location: VolumeLocation) -> ExclusiveKey {
-        switch location {
-        case .logicalVolume(let group, _): .volumeGroup(group)
-        case .file(let directory, _): .directory(directory)
-        }
     }
 }

@@ -158,14 +158,14 @@ extension PlanningPass {
         if let obstacle { return add(.blocked, obstacle.sentence, obstacle.reason) }
         let change = Relabelling(
             uuid: stored.uuid, from: stored.location, to: trash, before: stored.marks, after: gone)
-        let steps = [
-            VolumeStep.relabel(change),
-            .purge(location: trash, uid: stored.uid, uuid: stored.uuid, until: context.now),
+        let steps: [StorageStep] = [
+            .volume(.relabel(change)),
+            .volume(.purge(VolumeRef(trash, uid: stored.uid, uuid: stored.uuid), until: context.now)),
         ]
         builder.add(
             PlannedChange(
                 resource, .purge, summary, risk: .destroysData, reason: .expired, location: declared.location,
-                uid: stored.uid), steps.map { (.volume($0), key(of: stored.location)) },
+                uid: stored.uid), steps,
             after: after.map { [$0] } ?? [])
     }
 }

@@ -161,7 +161,7 @@ extension PlanningPass {
         marks.size = source.stored.backend.recorded(source.size)
         var stored = StoredVolume(
             marks: marks, backend: source.stored.backend, location: location, uuid: nil, size: source.size,
-            active: !location.isBlockDevice)
+            active: !location.traits.activates)
         if let begun {
             stored = begun
             stored.marks.size = marks.size
@@ -173,8 +173,9 @@ extension PlanningPass {
             risk: isAllowed ? .online : nil, location: run.declared.location, uid: isAllowed ? stored.uid : nil,
             notes: missedOthers && !run.taken.isEmpty ? ["it makes up for earlier runs that were missed"] : [])
         // What expires goes after it, and a command that says it is done may have done nothing.
-        let confirmation = location.isBlockDevice ? [VolumeStep.confirmMade(location: location, uid: stored.uid)] : []
-        let steps = ([copyStep(source, stored)] + confirmation).map { (Step.volume($0), key(of: location)) }
+        let confirmation: [StorageStep] =
+            location.traits.isMadeByCommands ? [.volume(.confirmMade(stored.ref))] : []
+        let steps = [.volume(copyStep(source, stored))] + confirmation
         return PolicyRun.Taken(
             time: time,
             step: builder.add(change, isAllowed ? steps : [], after: source.after.map { [$0] } ?? []))

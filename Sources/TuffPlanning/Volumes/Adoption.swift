@@ -83,12 +83,7 @@ extension PlanningPass {
                 resource, .adopt, "adopt \(found.size) as it is (\(adoption.location))", risk: .online,
                 uid: marks.uid,
                 notes: ["known to initiators as \(marks.iqn ?? "") LUN \(marks.lun ?? 0), serial \(marks.diskSerial)"]),
-            [
-                (
-                    .volume(.adopt(location: adoption.location, uuid: adoption.uuid, marks: marks)),
-                    .volumeGroup(adoption.group)
-                )
-            ])
+            [.lvm(.adopt(location: adoption.location, uuid: adoption.uuid, marks: marks))])
     }
 
     /// Made once for each group: it looks at all of its volumes.
@@ -137,7 +132,7 @@ extension PlanningPass {
                     : [
                         "tags tuff:done= stay, so that what was carried out on it (\(marks.executed.count) of Restores) never runs again"
                     ]),
-            .disown(location: stored.location, uuid: uuid, marks: marks))
+            .lvm(.disown(location: stored.location, uuid: uuid, marks: marks)))
     }
 
     /// A document that `tuff import` wrote stands for a volume that is there; without its marks nothing is made in its place.

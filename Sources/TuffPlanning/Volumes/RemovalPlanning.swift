@@ -136,7 +136,7 @@ extension PlanningPass {
             PlannedChange(
                 resource, removal.action, removal.summary, risk: removal.risk, reason: removalReason(stored),
                 uid: stored.uid),
-            removal.steps.map { (.volume($0), key(of: stored.location)) }, after: after)
+            removal.steps, after: after)
     }
 
     private func fate(of stored: StoredVolume) -> String {
@@ -248,7 +248,7 @@ extension PlanningPass {
         finished.operation = stored.marks.lastingOperation
         let home = stored.location(under: finished)
         // Somebody activated it by hand, or the host did at its start.
-        let isUp = stored.location.isBlockDevice && stored.active && !stored.isThickSnapshot
+        let isUp = stored.location.traits.activates && stored.active && !stored.isThickSnapshot
         guard stored.size != nil, isUp || home != stored.location || finished != stored.marks else { return }
         var obstacle = stateObstacle(stored)
         if home != stored.location, index.isTaken(home) {
@@ -268,7 +268,7 @@ extension PlanningPass {
             PlannedChange(
                 resource, .update, "finish putting \(stored.location) in the trash (\(home))", risk: .online,
                 reason: .notDeclared, uid: stored.uid),
-            [(.volume(step), key(of: stored.location))], after: withdrawals[stored.uid]?.after.map { [$0] } ?? [])
+            [.volume(step)], after: withdrawals[stored.uid]?.after.map { [$0] } ?? [])
     }
 
     private mutating func planPurge(of stored: StoredVolume, _ resource: ResourceID, _ until: Instant) {
@@ -285,13 +285,12 @@ extension PlanningPass {
                 PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
             return
         }
-        let step = VolumeStep.purge(location: stored.location, uid: stored.uid, uuid: stored.uuid, until: until)
         builder.add(
             PlannedChange(
                 resource, .purge,
                 "destroy \(stored.size ?? .zero) kept in the trash until \(until) (\(stored.location))",
                 risk: .destroysData, uid: stored.uid),
-            [(.volume(step), key(of: stored.location))])
+            [.volume(.purge(stored.ref, until: until))])
     }
 }
 
@@ -301,7 +300,7 @@ struct VolumeRemoval {
     let action: Action
     let risk: Risk
     let summary: String
-    let steps: [VolumeStep]
+    let steps: [StorageStep]
 
     /// - Parameter destroys: consent to destroy at once what may be kept for no time.
     init(_ stored: StoredVolume, now: Instant, destroys: Bool) {
@@ -317,7 +316,7 @@ struct VolumeRemoval {
             action = .release
             risk = .online
             summary = "let go of \(size), the data stays (\(stored.location))"
-            steps = [.relabel(relabelling)]
+            steps = [.volume(.relabel(relabelling))]
         case .trash:
             let until = now.advanced(by: stored.marks.policy.keepFor)
             after.until = until
@@ -331,8 +330,8 @@ struct VolumeRemoval {
                 risk = .destroysData
                 summary = "destroy \(size) at once, as trashFor: 0s says (\(stored.location))"
                 steps = [
-                    .relabel(relabelling),
-                    .purge(location: relabelling.to, uid: stored.uid, uuid: stored.uuid, until: until),
+                    .volume(.relabel(relabelling)),
+                    .volume(.purge(VolumeRef(relabelling.to, uid: stored.uid, uuid: stored.uuid), until: until)),
                 ]
             } else {
                 risk = .online
@@ -341,7 +340,7 @@ struct VolumeRemoval {
                     keeping == 0
                     ? "put \(size) in the trash, which the next --prune empties, since trashFor is 0s (\(stored.location))"
                     : "put \(size) in the trash until \(until) (\(stored.location))"
-                steps = [.relabel(relabelling)]
+                steps = [.volume(.relabel(relabelling))]
             }
         }
     }

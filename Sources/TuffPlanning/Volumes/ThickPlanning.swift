@@ -14,10 +14,7 @@ extension PlanningPass {
             begun.marks.role.resource, .create,
             "create \(size) thick, wiped, in pool \(pool.name) (\(begun.location))", risk: .online,
             location: declared.location, uid: begun.uid, notes: notes)
-        let steps =
-            [.create(backend: begun.backend, location: begun.location, size: size, marks: begun.marks)]
-            + begun.wiping(wipe)
-        let last = builder.add(change, steps.map { (.volume($0), key(of: $0)) })
+        let last = builder.add(change, [begun.creation(size)] + begun.wiping(wipe))
         var made = begun
         made.marks.operation = nil
         return .available(made, after: last)
@@ -37,7 +34,7 @@ extension PlanningPass {
                         ResourceID(.pool, pool.name), .update,
                         "give back \(volume.size) that an interrupted growth took "
                             + "(\(location))", risk: .online),
-                    [(.volume(.dropGrowth(location: location)), key(of: location))])
+                    [.lvm(.dropGrowth(location: location))])
             }
         }
     }
@@ -48,20 +45,20 @@ extension StoredVolume {
     /// need the group.
     func growingWiped(
         at location: VolumeLocation, from: ByteCount, to: ByteCount, _ wipe: LVMPoolSpec.Wipe
-    ) -> [VolumeStep] {
-        [
-            .takeExtents(location: location, uid: uid, uuid: uuid, from: from, to: to),
-            .wipeExtents(location: location.renamed("x-\(uid)"), uid: uid, wipe: wipe),
-            .joinExtents(location: location, uid: uid, uuid: uuid, from: from, to: to),
+    ) -> [StorageStep] {
+        let volume = VolumeRef(location, uid: uid, uuid: uuid)
+        return [
+            .lvm(.takeExtents(volume, from: from, to: to)),
+            .lvm(.wipeExtents(holder: VolumeRef(location.renamed("x-\(uid)"), uid: uid), wipe: wipe)),
+            .lvm(.joinExtents(volume, from: from, to: to)),
         ]
     }
 
     /// What ends with a volume of which every byte reads zero, inactive.
-    func wiping(_ wipe: LVMPoolSpec.Wipe) -> [VolumeStep] {
+    func wiping(_ wipe: LVMPoolSpec.Wipe) -> [StorageStep] {
         [
-            .activate(location: location, uid: uid, uuid: uuid),
-            .wipe(location: location, uid: uid, uuid: uuid, wipe: wipe),
-            .complete(location: location, uid: uid, size: size ?? .zero, operation: Marks.wiping),
+            .lvm(.activate(ref)), .lvm(.wipe(ref, wipe: wipe)),
+            .lvm(.complete(ref, size: size ?? .zero, operation: Marks.wiping)),
         ]
     }
 }

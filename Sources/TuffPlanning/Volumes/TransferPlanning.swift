@@ -4,13 +4,13 @@ import TuffModel
 extension PlanningPass {
     /// Why the bytes of `source` cannot be read now, whoever uses it.
     func transferObstacle(_ source: StoredVolume, into pool: PoolState) -> Obstacle? {
-        if !source.location.isBlockDevice { return fileObstacle(source, into: pool) }
+        if !source.location.traits.showsUsers { return fileObstacle(source, into: pool) }
         return unfinishedContent(source) ?? snapshotObstacle(toRead: source)
     }
 
     /// Who may change it while it is read.
     func usage(of source: StoredVolume) -> Obstacle? {
-        guard source.location.isBlockDevice else { return nil }
+        guard source.location.traits.showsUsers else { return nil }
         let advice = "take a Snapshot of it, and make this volume from that\(temporaryHint(source))"
         if source.open { return Obstacle(.inUse, "\(source.location) is in use; \(advice)") }
         let name = source.marks.name
@@ -32,10 +32,8 @@ extension PlanningPass {
         var begun = stored
         begun.marks.operation = Marks.copying
         let size = begun.size ?? .zero
-        let step = VolumeStep.create(
-            backend: begun.backend, location: begun.location, size: size, marks: begun.marks)
         return addTransfer(
-            of: source, to: begun, [step], declared.location,
+            of: source, to: begun, [begun.creation(size)], declared.location,
             "create \(size) in pool \(pool.name) and copy \(source.size) of \(source.resource) (\(begun.location))",
             notes + formerNotes(stored.marks))
     }
@@ -78,7 +76,7 @@ extension PlanningPass {
         let summary = "finish copying \(source.size) of \(role.resource) (\(stored.location))"
         let size = max(declared.spec.size.roundedUp(to: pool.unit), stored.size ?? .zero)
         if let obstacle = source.obstacle(for: size) { return stop(obstacle.reason, obstacle.sentence) }
-        guard stored.location.isBlockDevice else {
+        guard stored.location.traits.isOneObject else {
             return addResumedFile(stored, size: size, of: source, declared.location, summary)
         }
         var begun = stored
@@ -92,16 +90,16 @@ extension PlanningPass {
     /// as well. Its new end needs no wiping: it is filled with the rest before anybody is shown it.
     mutating func enlargement(
         of begun: inout StoredVolume, to size: ByteCount, in pool: PoolState
-    ) -> Result<[VolumeStep], Obstacle> {
+    ) -> Result<[StorageStep], Obstacle> {
         guard let now = begun.size, now < size else { return .success([]) }
         if let obstacle = capacityObstacle(pool, size - now) { return .failure(obstacle) }
         begun.size = size
-        return .success([.extend(location: begun.location, uid: begun.uid, uuid: begun.uuid, from: now, to: size)])
+        return .success([.volume(.extend(begun.ref, from: now, to: size))])
     }
 
     /// - Parameter first: what makes it, where it is not there.
     mutating func addTransfer(
-        of source: CopySource, to begun: StoredVolume, _ first: [VolumeStep], _ location: SourceLocation,
+        of source: CopySource, to begun: StoredVolume, _ first: [StorageStep], _ location: SourceLocation,
         _ summary: String, _ notes: [String]
     ) -> VolumeOutcome {
         var from = source.stored, steps = first, temporary: TemporaryUse?
@@ -110,7 +108,7 @@ extension PlanningPass {
             case .success(let use):
                 (temporary, from) = (use, use.snapshot)
                 if !first.isEmpty, !use.first.isEmpty {
-                    steps.append(.confirmMade(location: begun.location, uid: begun.uid))
+                    steps.append(.volume(.confirmMade(begun.ref)))
                 }
                 steps += use.first
             case .failure(let missing):
@@ -122,27 +120,23 @@ extension PlanningPass {
             }
         }
         let bringing = bringing(from)
-        steps += bringing.up
-        if begun.location.isBlockDevice {
-            steps.append(.activate(location: begun.location, uid: begun.uid, uuid: begun.uuid))
-        }
+        steps += bringing.up + begun.activation
         var made = begun
         made.marks.operation = nil
         made.marks.size = begun.backend.recorded(begun.size ?? .zero)
-        made.active = !begun.location.isBlockDevice
+        made.active = !begun.location.traits.activates
         steps.append(fillStep(begun, from: from, begun.marks.operation ?? Marks.copying))
         if from.isThickSnapshot {
-            steps.append(.confirmWhole(location: from.location, uid: from.uid, uuid: from.uuid))
+            steps.append(.lvm(.confirmWhole(from.ref)))
         }
         steps.append(completion(of: begun, as: made.marks))
-        if let temporary { steps.append(.dropTemporary(temporary.handle)) }
+        if let temporary { steps.append(.lvm(.dropTemporary(temporary.handle))) }
         steps += bringing.down
         let last = builder.add(
             PlannedChange(
                 begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid,
                 notes: notes + (temporary.map { [temporaryNote($0, of: source)] } ?? [])),
-            steps.map { (.volume($0), key(of: $0)) },
-            after: source.after.map { [$0] } ?? [], behind: transfers[source.stored.uid].map { [$0] } ?? [])
+            steps, after: source.after.map { [$0] } ?? [], behind: transfers[source.stored.uid].map { [$0] } ?? [])
         transfers[source.stored.uid] = last
         return .available(made, after: last)
     }

@@ -28,18 +28,6 @@ extension StoredVolume {
     }
 }
 
-extension Step {
-    /// Whether the device of a volume must work for it: somebody opens it, or is let in.
-    var needsDevice: Bool {
-        switch self {
-        case .volume(.activate), .export(.createBackstore), .export(.repairBackstore(_, enable: true)),
-            .export(.createACL):
-            true
-        case .volume, .pool, .export: false
-        }
-    }
-}
-
 extension LogicalVolume.Layout {
     /// Its sort, where it is a pool of others and no volume.
     package var pool: String? {

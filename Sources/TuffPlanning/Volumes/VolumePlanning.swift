@@ -171,7 +171,7 @@ extension PlanningPass {
                 resource, revision.action, revision.summary(in: pool), differences: revision.differences,
                 risk: .online, location: declared.location(of: revision.growth == nil ? "metadata.name" : "spec.size"),
                 uid: stored.uid, notes: notes),
-            revision.steps.map { (.volume($0), key(of: $0)) })
+            revision.steps)
         // What comes back incomplete is completed before anybody gets it.
         if stored.marks.isCopying { return .unavailable("its content is not complete yet") }
         return .available(revision.result, after: last)
@@ -250,12 +250,11 @@ extension PlanningPass {
         var marks = stored.marks
         marks.operation = nil
         marks.size = stored.backend.recorded(size)
-        let step = VolumeStep.create(backend: stored.backend, location: stored.location, size: size, marks: marks)
-        let last = builder.add(change, [(.volume(step), key(of: stored.location))])
         var made = stored
         made.marks = marks
+        let last = builder.add(change, [made.creation(size)])
         made.size = size
-        made.active = !stored.location.isBlockDevice
+        made.active = !stored.location.traits.activates
         return .available(made, after: last)
     }
 
@@ -295,9 +294,8 @@ extension PlanningPass {
             return "is there: \(twins.twinSentence)"
         }
         guard let other = index.volumes.first(where: { $0.location == location }) else {
-            let marks = location.isBlockDevice ? "no tags" : "no sidecar"
             return
-                "exists and has \(marks) of Tuff's: it is somebody else's, or its marks were lost. Rename it, or choose "
+                "exists and has no \(location.traits.marks) of Tuff's: it is somebody else's, or its marks were lost. Rename it, or choose "
                 + "another name; if it was this volume, put its marks back"
         }
         guard other.marks.stack == context.stack else {
@@ -361,7 +359,7 @@ extension PlanningPass {
     func truncation(of stored: StoredVolume) -> Obstacle? {
         guard stored.isTruncated, let size = stored.size, let former = stored.formerSize else { return nil }
         let giving =
-            stored.location.isBlockDevice
+            !stored.location.traits.recordsSize
             ? "tuff forget \(stored.marks.role.resource), after which an apply makes it longer again"
             : "truncate -s \(former.bytes) \(stored.location.path)"
         return Obstacle(

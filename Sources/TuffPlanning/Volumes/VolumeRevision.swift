@@ -47,8 +47,8 @@ struct VolumeRevision {
     var isUnwiped: Bool { stored.marks.operation == Marks.wiping }
     var isEmpty: Bool { !relabels && growth == nil && !isUnwiped }
 
-    var steps: [VolumeStep] {
-        var steps: [VolumeStep] = relabels ? [.relabel(relabelling)] : []
+    var steps: [StorageStep] {
+        var steps: [StorageStep] = relabels ? [.volume(.relabel(relabelling))] : []
         if isUnwiped {
             var moved = stored
             moved.location = relabelling.to
@@ -109,7 +109,8 @@ struct VolumeRevision {
             return "bring back \(size) from the trash, data and identity as they were (\(relabelling.to))"
         case .adopt:
             return "take up \(size) that was released, data and identity as they are (\(relabelling.to))"
-        default:
+        case .create, .update, .withdraw, .takeDown, .release, .trash, .purge, .due, .orphan, .blocked, .unsupported,
+            .unchanged:
             if isUnwiped { return "finish the interrupted creation of \(relabelling.to): wipe \(size)" }
             if let growth { return "extend \(growth.from) -> \(growth.to) (\(relabelling.to))" }
             return "set \(differences.map(\.field).joined(separator: ", ")) (\(relabelling.to))"
@@ -119,14 +120,15 @@ struct VolumeRevision {
 
 extension StoredVolume {
     /// Makes it larger, and a file's marks say so afterwards: what they say too early would look like damage.
-    mutating func growing(from: ByteCount, to: ByteCount) -> [VolumeStep] {
-        let extend = VolumeStep.extend(location: location, uid: uid, uuid: uuid, from: from, to: to)
+    mutating func growing(from: ByteCount, to: ByteCount) -> [StorageStep] {
+        let extend = StorageStep.volume(.extend(ref, from: from, to: to))
         size = to
         guard let recorded = backend.recorded(to) else { return [extend] }
         let before = marks
         marks.size = recorded
         return [
-            extend, .relabel(Relabelling(uuid: nil, from: location, to: location, before: before, after: marks)),
+            extend,
+            .volume(.relabel(Relabelling(uuid: nil, from: location, to: location, before: before, after: marks))),
         ]
     }
 

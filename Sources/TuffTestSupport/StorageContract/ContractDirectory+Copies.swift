@@ -28,8 +28,7 @@ extension DirectoryContract {
     private func copy(_ one: Volume, to two: Volume, uid: UID? = nil, isBegun: Bool = false) -> VolumeStep {
         var marks = two.marks
         if isBegun { marks.operation = Marks.copying }
-        return .copy(
-            source: one.location, sourceUID: uid ?? one.uid, sourceUUID: nil, location: two.location, marks: marks)
+        return .copy(source: VolumeRef(one.location, uid: uid ?? one.uid), location: two.location, marks: marks)
     }
 
     /// Where the file system shares no blocks, a copy ends in an error and leaves what says that it is not complete.
@@ -72,7 +71,7 @@ extension DirectoryContract {
         try await carryOut([one.creation(Self.size)])
         var two = volume("filled", byte: 151)
         let fill = VolumeStep.fill(
-            location: two.location, uid: two.uid, source: one.location, sourceUID: one.uid, sourceUUID: nil,
+            VolumeRef(two.location, uid: two.uid), source: VolumeRef(one.location, uid: one.uid),
             operation: Marks.copying)
         try await refuse([fill], .preconditionFailed)
         two.marks.operation = Marks.copying

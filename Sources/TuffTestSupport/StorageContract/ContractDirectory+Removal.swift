@@ -152,9 +152,7 @@ extension DirectoryContract {
     }
 
     private func purge(_ one: Volume, name: String? = nil, until: Instant = deadline) -> VolumeStep {
-        .purge(
-            location: .file(directory: directory, name: name ?? trashed(one).name), uid: one.uid, uuid: nil,
-            until: until)
+        .purge(VolumeRef(.file(directory: directory, name: name ?? trashed(one).name), uid: one.uid), until: until)
     }
 
     private func purging(_ one: Volume) async throws {

@@ -183,7 +183,7 @@ package struct DirectoryContract: Sendable {
     private func extending(_ one: Volume) async throws {
         try await carryOut([one.creation(Self.size)])
         let wanted = ByteCount(3 * Self.size.bytes)
-        let step = VolumeStep.extend(location: one.location, uid: one.uid, uuid: nil, from: Self.size, to: wanted)
+        let step = VolumeStep.extend(VolumeRef(one.location, uid: one.uid), from: Self.size, to: wanted)
         try await carryOut([step])
         try await expectFinished(one, size: wanted)
         try await refuse([step], .preconditionFailed)
@@ -194,7 +194,7 @@ package struct DirectoryContract: Sendable {
         try await refuse(
             [
                 .extend(
-                    location: one.location, uid: one.uid, uuid: nil, from: ByteCount(Self.size.bytes - 1),
+                    VolumeRef(one.location, uid: one.uid), from: ByteCount(Self.size.bytes - 1),
                     to: ByteCount(2 * Self.size.bytes))
             ], .preconditionFailed)
     }
@@ -203,9 +203,7 @@ package struct DirectoryContract: Sendable {
         try await machine.perform([.createFile(one.file, size: Self.size)])
         try await refuse(
             [
-                .extend(
-                    location: one.location, uid: one.uid, uuid: nil, from: Self.size, to: ByteCount(2 * Self.size.bytes)
-                )
+                .extend(VolumeRef(one.location, uid: one.uid), from: Self.size, to: ByteCount(2 * Self.size.bytes))
             ], .preconditionFailed)
     }
 

@@ -39,28 +39,30 @@ extension VolumeContract {
     private func adoption(_ one: Volume) async throws {
         let before = try await makeForeign(one)
         let marks = marks(one)
-        try await carryOut([.adopt(location: one.location, uuid: before.uuid, marks: marks)])
+        try await carryOut([.lvm(.adopt(location: one.location, uuid: before.uuid, marks: marks))])
         let after = try await find(one)
         try expect(Marks.read(after.tags) == .ours(marks), "the tags read \(after.tags)")
         try expect(after.tags.contains("theirs"), "a tag of somebody else is gone: \(after.tags)")
         var expected = before
         expected.tags = after.tags
         try expect(after == expected, "more than the tags changed: \(before) -> \(after)")
-        try await refuse([.adopt(location: one.location, uuid: before.uuid, marks: marks)], .preconditionFailed)
+        try await refuse([.lvm(.adopt(location: one.location, uuid: before.uuid, marks: marks))], .preconditionFailed)
     }
 
     private func refusedAdoptions(_ one: Volume, _ two: Volume) async throws {
         let found = try await makeForeign(one)
         try await refuse(
-            [.adopt(location: one.location, uuid: "stale-\(found.uuid)", marks: marks(one))], .preconditionFailed)
+            [.lvm(.adopt(location: one.location, uuid: "stale-\(found.uuid)", marks: marks(one)))], .preconditionFailed)
         try await carryOut([two.creation(Self.size)])
         let ours = try await find(two)
-        try await refuse([.adopt(location: two.location, uuid: ours.uuid, marks: marks(one))], .preconditionFailed)
+        try await refuse(
+            [.lvm(.adopt(location: two.location, uuid: ours.uuid, marks: marks(one)))], .preconditionFailed)
         // Any tag under our prefix will do: what it means is for a person to say.
         try await machine.perform([
             .run(Command("lvm", ["lvchange", "-qq", "--addtag", "tuff:x", "--", path(one)], effect: .mutates))
         ])
-        try await refuse([.adopt(location: one.location, uuid: found.uuid, marks: marks(one))], .preconditionFailed)
+        try await refuse(
+            [.lvm(.adopt(location: one.location, uuid: found.uuid, marks: marks(one)))], .preconditionFailed)
     }
 
     private func lettingGo(_ one: Volume) async throws {
@@ -68,16 +70,16 @@ extension VolumeContract {
         var marks = marks(one)
         // What was carried out on it is remembered, and nothing else.
         marks.executed = [RestoreKey.of("undo", marks.uid)]
-        try await carryOut([.adopt(location: one.location, uuid: before.uuid, marks: marks)])
-        try await refuse([.disown(location: one.location, uuid: "stale", marks: marks)], .preconditionFailed)
-        try await carryOut([.disown(location: one.location, uuid: before.uuid, marks: marks)])
+        try await carryOut([.lvm(.adopt(location: one.location, uuid: before.uuid, marks: marks))])
+        try await refuse([.lvm(.disown(location: one.location, uuid: "stale", marks: marks))], .preconditionFailed)
+        try await carryOut([.lvm(.disown(location: one.location, uuid: before.uuid, marks: marks))])
         let after = try await find(one)
         var expected = before
         expected.tags = (before.tags + marks.executed.map { "tuff:done=\($0)" }).sorted()
         try expect(after == expected, "it is not as it was: \(before) -> \(after)")
         try expect(Marks.read(after.tags) == .foreign, "it still is ours: \(after.tags)")
-        try await refuse([.disown(location: one.location, uuid: before.uuid, marks: marks)], .preconditionFailed)
-        try await carryOut([.adopt(location: one.location, uuid: before.uuid, marks: marks)])
+        try await refuse([.lvm(.disown(location: one.location, uuid: before.uuid, marks: marks))], .preconditionFailed)
+        try await carryOut([.lvm(.adopt(location: one.location, uuid: before.uuid, marks: marks))])
         try expect(Marks.read(try await find(one).tags) == .ours(marks), "adopted again it forgot something")
     }
 }

@@ -15,10 +15,11 @@ extension VolumeContract {
         }
     }
 
-    private func copy(_ source: Volume, _ uuid: String?, to other: Volume, uid: UID? = nil) -> VolumeStep {
-        .copy(
-            source: source.location, sourceUID: uid ?? source.uid, sourceUUID: uuid, location: other.location,
-            marks: other.marks)
+    private func copy(_ source: Volume, _ uuid: String?, to other: Volume, uid: UID? = nil) -> Step {
+        .volume(
+            .copy(
+                source: VolumeRef(source.location, uid: uid ?? source.uid, uuid: uuid), location: other.location,
+                marks: other.marks))
     }
 
     /// `two`, made from `one`.
@@ -51,13 +52,12 @@ extension VolumeContract {
         try await carryOut([one.creation(Self.size)])
         try await carryOut([copy(one, nil, to: clone)])
         let larger = ByteCount(Self.size.bytes * 2)
-        let growth = VolumeStep.extend(location: clone.location, uid: clone.uid, uuid: nil, from: Self.size, to: larger)
+        let growth = Step.volume(.extend(VolumeRef(clone.location, uid: clone.uid), from: Self.size, to: larger))
         try await carryOut([growth])
         let found = try await find(clone)
         try expect(found.size == larger && Marks.read(found.tags) == .ours(clone.marks), "it is \(found)")
         try await refuse([growth], .preconditionFailed)
-        let other = VolumeStep.extend(
-            location: clone.location, uid: one.uid, uuid: nil, from: larger, to: larger + larger)
+        let other = Step.volume(.extend(VolumeRef(clone.location, uid: one.uid), from: larger, to: larger + larger))
         try await refuse([other], .preconditionFailed)
     }
 
@@ -73,9 +73,10 @@ extension VolumeContract {
         try await carryOut([copy(one, try await find(one).uuid, to: clone)])
         let gone = try await putInTrash(one)
         try await carryOut([
-            .purge(
-                location: .logicalVolume(group: group, name: gone.name), uid: one.uid, uuid: gone.uuid,
-                until: Self.deadline)
+            .volume(
+                .purge(
+                    VolumeRef(.logicalVolume(group: group, name: gone.name), uid: one.uid, uuid: gone.uuid),
+                    until: Self.deadline))
         ])
         let found = try await find(clone)
         try expect(found.origin == nil && found.size == Self.size, "without its source it is \(found)")

@@ -46,7 +46,7 @@ extension VolumeContract {
 
     func putInTrash(_ one: Volume) async throws -> LogicalVolume {
         let (name, marks) = trashed(one)
-        try await carryOut([.relabel(try await relabelling(one, to: name, marks))])
+        try await carryOut([.volume(.relabel(try await relabelling(one, to: name, marks)))])
         guard let found = try await find(one.uid) else { throw ContractViolation("\(one.name) is gone") }
         return found
     }
@@ -62,13 +62,13 @@ extension VolumeContract {
     private func trash(_ one: Volume) async throws {
         try await carryOut([one.creation(Self.size)])
         let made = try await find(one)
-        try await carryOut([.activate(location: one.location, uid: one.uid, uuid: made.uuid)])
+        try await carryOut([.lvm(.activate(VolumeRef(one.location, uid: one.uid, uuid: made.uuid)))])
         let inTrash = try await putInTrash(one)
         try expect(inTrash.name == "t-\(one.uid)" && inTrash.uuid == made.uuid, "it became \(inTrash)")
         try expect(Marks.read(inTrash.tags) == .ours(trashed(one).marks), "the tags read \(inTrash.tags)")
         try expect(!inTrash.active && inTrash.device == nil, "it is active in the trash")
         try expect(try await !activatesByItself(inTrash.name), "it would be activated at boot")
-        try await carryOut([.relabel(try await relabelling(one, to: one.name, one.marks))])
+        try await carryOut([.volume(.relabel(try await relabelling(one, to: one.name, one.marks)))])
         let back = try await find(one)
         try expect(back == made, "it came back as another: \(made) -> \(back)")
         try expect(try await activatesByItself(one.name), "it is not activated at boot any more")
@@ -78,18 +78,18 @@ extension VolumeContract {
 
     private func renaming(_ one: Volume) async throws {
         try await carryOut([one.creation(Self.size)])
-        try await carryOut([.activate(location: one.location, uid: one.uid, uuid: nil)])
+        try await carryOut([.lvm(.activate(VolumeRef(one.location, uid: one.uid)))])
         let before = try await find(one)
         var marks = one.marks
         marks.policy = RemovalPolicy(.retain)
         marks.protect = true
         marks.lun = nil
-        try await carryOut([.relabel(try await relabelling(one, to: one.name, marks))])
+        try await carryOut([.volume(.relabel(try await relabelling(one, to: one.name, marks)))])
         var expected = before
         expected.tags = marks.tags
         try expect(try await find(one) == expected, "more than the tags changed")
         marks.role = .volume("\(one.name.dropFirst(2))-renamed")
-        try await carryOut([.relabel(try await relabelling(one, to: "\(one.name)-renamed", marks))])
+        try await carryOut([.volume(.relabel(try await relabelling(one, to: "\(one.name)-renamed", marks)))])
         expected.name = "\(one.name)-renamed"
         expected.tags = marks.tags
         let found = try await find(one.uid)
@@ -101,20 +101,20 @@ extension VolumeContract {
         try await carryOut([one.creation(Self.size)])
         let (name, marks) = trashed(one)
         for (target, after) in [(name, marks), (one.name, one.marks)] {
-            let whole = driver.lower([.relabel(try await relabelling(one, to: target, after))])[0].actions
+            let whole = driver.lower([.volume(.relabel(try await relabelling(one, to: target, after)))])[0].actions
             let home = after.until == nil ? trashed(one) : (one.name, one.marks)
             for stop in 0...whole.count {
                 try await machine.perform(Array(whole.prefix(stop)))
                 let rest = try await relabelling(one, to: target, after)
                 let marksFollowName = rest.before != after && rest.from.objectName == target
                 try expect(!marksFollowName, "after \(stop) actions it has the new name and not the new marks")
-                try await carryOut([.relabel(rest)])
+                try await carryOut([.volume(.relabel(rest))])
                 let found = try await find(one.uid)
                 try expect(
                     found?.name == target && Marks.read(found?.tags ?? []) == .ours(after),
                     "cut after \(stop) actions it ended as \(String(describing: found))")
                 if stop < whole.count {
-                    try await carryOut([.relabel(try await relabelling(one, to: home.0, home.1))])
+                    try await carryOut([.volume(.relabel(try await relabelling(one, to: home.0, home.1)))])
                 }
             }
         }
@@ -124,36 +124,35 @@ extension VolumeContract {
         try await carryOut([one.creation(Self.size)])
         var stale = try await relabelling(one, to: trashed(one).name, trashed(one).marks)
         stale.uuid = "no-such-uuid"
-        try await refuse([.relabel(stale)], .preconditionFailed)
+        try await refuse([.volume(.relabel(stale))], .preconditionFailed)
         stale = try await relabelling(one, to: trashed(one).name, trashed(one).marks)
         stale.before.uid = two.uid
-        try await refuse([.relabel(stale)], .preconditionFailed)
+        try await refuse([.volume(.relabel(stale))], .preconditionFailed)
     }
 
     private func takenTarget(_ one: Volume, _ two: Volume) async throws {
         try await carryOut([one.creation(Self.size), two.creation(Self.size)])
-        try await refuse([.relabel(try await relabelling(one, to: two.name, one.marks))], .failed)
+        try await refuse([.volume(.relabel(try await relabelling(one, to: two.name, one.marks)))], .failed)
     }
 
     /// Held open by a backstore of the kernel's target.
     private func openVolume(_ one: Volume) async throws {
         try await carryOut([one.creation(Self.size)])
-        try await carryOut([.activate(location: one.location, uid: one.uid, uuid: nil)])
+        try await carryOut([.lvm(.activate(VolumeRef(one.location, uid: one.uid)))])
         let spec = BackstoreSpec(
             uid: one.uid, location: one.location, size: Self.size, identity: DiskIdentity(serial: one.uid.serial),
             discard: true)
         try await export(.createBackstore(spec))
         try expect(try await find(one).open, "a volume that a backstore holds is not seen as open")
         let (name, marks) = trashed(one)
-        try await refuse([.relabel(try await relabelling(one, to: name, marks))], .failed)
+        try await refuse([.volume(.relabel(try await relabelling(one, to: name, marks)))], .failed)
         // As if it had been marked by hand: the deadline is there, and it still is in use.
         let marking = try await relabelling(one, to: one.name, marks)
         let add = marking.addedTags.flatMap { ["--addtag", $0] }
         try await machine.perform([
             .run(Command("lvm", ["lvchange", "-qq"] + add + ["--", "\(group)/\(one.name)"], effect: .mutates))
         ])
-        let step = VolumeStep.purge(
-            location: one.location, uid: one.uid, uuid: marking.uuid, until: Self.deadline)
+        let step = Step.volume(.purge(VolumeRef(one.location, uid: one.uid, uuid: marking.uuid), until: Self.deadline))
         try await refuse([step], .preconditionFailed)
         // lvremove alone, should somebody open it after the look: LVM refuses too.
         let before = try await observe()
@@ -171,10 +170,11 @@ extension VolumeContract {
         for batch in LIODriver().lower([step]) { try await machine.perform(batch.actions) }
     }
 
-    private func purge(_ found: LogicalVolume, _ one: Volume) -> VolumeStep {
-        .purge(
-            location: .logicalVolume(group: group, name: found.name), uid: one.uid, uuid: found.uuid,
-            until: Self.deadline)
+    private func purge(_ found: LogicalVolume, _ one: Volume) -> Step {
+        .volume(
+            .purge(
+                VolumeRef(.logicalVolume(group: group, name: found.name), uid: one.uid, uuid: found.uuid),
+                until: Self.deadline))
     }
 
     private func purging(_ one: Volume) async throws {
@@ -205,9 +205,9 @@ extension VolumeContract {
         let place = VolumeLocation.logicalVolume(group: group, name: found.name)
         let later = Self.deadline.advanced(by: TimeSpan(seconds: 1))
         try await refuse(
-            [.purge(location: place, uid: one.uid, uuid: found.uuid, until: later)], .preconditionFailed)
+            [.volume(.purge(VolumeRef(place, uid: one.uid, uuid: found.uuid), until: later))], .preconditionFailed)
         try await refuse(
-            [.purge(location: place, uid: one.uid, uuid: nil, until: Self.deadline)], .preconditionFailed)
+            [.volume(.purge(VolumeRef(place, uid: one.uid), until: Self.deadline))], .preconditionFailed)
     }
 
     /// The condition of the command itself, for what changes between the look and the act.
@@ -217,9 +217,10 @@ extension VolumeContract {
         let before = try await observe()
         var other = found
         other.uuid = "no-such-uuid"
-        let later = VolumeStep.purge(
-            location: .logicalVolume(group: group, name: found.name), uid: one.uid, uuid: found.uuid,
-            until: Self.deadline.advanced(by: TimeSpan(seconds: 1)))
+        let later = Step.volume(
+            .purge(
+                VolumeRef(.logicalVolume(group: group, name: found.name), uid: one.uid, uuid: found.uuid),
+                until: Self.deadline.advanced(by: TimeSpan(seconds: 1))))
         for step in [later, purge(other, one)] {
             try await machine.perform(Array(driver.lower([step])[0].actions.dropFirst()))
             try expect(try await observe() == before, "lvremove took what it was not to select: \(step)")

@@ -22,17 +22,17 @@ extension VolumeContract {
         return result
     }
 
-    private func activation(_ volume: Volume) -> VolumeStep {
-        .activate(location: volume.location, uid: volume.uid, uuid: nil)
+    private func activation(_ volume: Volume) -> Step {
+        .lvm(.activate(VolumeRef(volume.location, uid: volume.uid)))
     }
 
-    private func completion(_ volume: Volume, _ operation: String) -> VolumeStep {
-        .complete(location: volume.location, uid: volume.uid, size: Self.size, operation: operation)
+    private func completion(_ volume: Volume, _ operation: String) -> Step {
+        .lvm(.complete(VolumeRef(volume.location, uid: volume.uid), size: Self.size, operation: operation))
     }
 
     private func wiping(_ one: Volume) async throws {
         let begun = thick(one, Marks.wiping)
-        let wipe = VolumeStep.wipe(location: one.location, uid: one.uid, uuid: nil, wipe: .zero)
+        let wipe = Step.lvm(.wipe(VolumeRef(one.location, uid: one.uid), wipe: .zero))
         try await carryOut([begun.creation(Self.size), activation(one)])
         let made = try await find(one)
         try expect(made.layout == .linear && made.pool == nil && made.origin == nil, "it is no thick volume: \(made)")
@@ -52,13 +52,15 @@ extension VolumeContract {
         try await carryOut([thick(one).creation(Self.size), activation(one)])
         let before = try await find(one)
         let holder = "x-\(one.uid)"
-        func taking(uid: UID? = nil, uuid: String? = nil, from: ByteCount = Self.size) -> VolumeStep {
-            .takeExtents(location: one.location, uid: uid ?? one.uid, uuid: uuid ?? before.uuid, from: from, to: larger)
+        func taking(uid: UID? = nil, uuid: String? = nil, from: ByteCount = Self.size) -> Step {
+            .lvm(
+                .takeExtents(
+                    VolumeRef(one.location, uid: uid ?? one.uid, uuid: uuid ?? before.uuid), from: from, to: larger))
         }
-        let wiping = VolumeStep.wipeExtents(
-            location: .logicalVolume(group: group, name: holder), uid: one.uid, wipe: .zero)
-        func joining(uuid: String? = nil, from: ByteCount = Self.size) -> VolumeStep {
-            .joinExtents(location: one.location, uid: one.uid, uuid: uuid ?? before.uuid, from: from, to: larger)
+        let wiping = Step.lvm(
+            .wipeExtents(holder: VolumeRef(.logicalVolume(group: group, name: holder), uid: one.uid), wipe: .zero))
+        func joining(uuid: String? = nil, from: ByteCount = Self.size) -> Step {
+            .lvm(.joinExtents(VolumeRef(one.location, uid: one.uid, uuid: uuid ?? before.uuid), from: from, to: larger))
         }
         try await refuse([taking(uid: two.uid)], .preconditionFailed)
         try await refuse([taking(uuid: "another")], .preconditionFailed)
@@ -97,10 +99,11 @@ extension VolumeContract {
         snapshot.marks = Marks(uid: two.uid, role: .snapshot(two.marks.name), stack: two.marks.stack, origin: one.uid)
         snapshot.name = snapshot.marks.role.objectName
         snapshot.location = .logicalVolume(group: group, name: snapshot.name)
-        func taking(_ uuid: String) -> VolumeStep {
-            .snapshotThick(
-                source: one.location, sourceUID: one.uid, sourceUUID: uuid, location: snapshot.location,
-                reserve: reserve, marks: snapshot.marks)
+        func taking(_ uuid: String) -> Step {
+            .lvm(
+                .snapshotThick(
+                    source: VolumeRef(one.location, uid: one.uid, uuid: uuid), location: snapshot.location,
+                    reserve: reserve, marks: snapshot.marks))
         }
         try await refuse([taking("another")], .preconditionFailed)
         try await carryOut([taking(source.uuid)])
@@ -108,17 +111,18 @@ extension VolumeContract {
         try expect(Marks.read(found.tags) == .ours(snapshot.marks), "the tags read \(found.tags)")
         try expect(found.origin == one.name && found.isThickSnapshot && !found.isOverflowed, "it is \(found)")
         try expect(found.size == reserve && found.active, "its room and device come with its origin's: \(found)")
-        try await carryOut([.confirmWhole(location: snapshot.location, uid: snapshot.uid, uuid: found.uuid)])
+        try await carryOut([.lvm(.confirmWhole(VolumeRef(snapshot.location, uid: snapshot.uid, uuid: found.uuid)))])
         try await refuse(
-            [.confirmWhole(location: snapshot.location, uid: one.uid, uuid: found.uuid)], .preconditionFailed)
+            [.lvm(.confirmWhole(VolumeRef(snapshot.location, uid: one.uid, uuid: found.uuid)))], .preconditionFailed)
     }
 
     private func filling(_ one: Volume, _ two: Volume) async throws {
         var begun = two
         begun.marks.operation = Marks.copying
-        let fill = VolumeStep.fill(
-            location: two.location, uid: two.uid, source: one.location, sourceUID: one.uid, sourceUUID: nil,
-            operation: Marks.copying)
+        let fill = Step.volume(
+            .fill(
+                VolumeRef(two.location, uid: two.uid), source: VolumeRef(one.location, uid: one.uid),
+                operation: Marks.copying))
         try await carryOut([one.creation(Self.size), begun.creation(Self.size), activation(one), activation(two)])
         let source = try await find(one)
         try await carryOut([fill, completion(two, Marks.copying)])
@@ -133,10 +137,11 @@ extension VolumeContract {
         let key = "abcdefgh", operation = Marks.restoring(key)
         try await carryOut([one.creation(Self.size)])
         let uuid = try await find(one).uuid
-        func begin(_ uuid: String, keptBy snapshot: Volume?) -> VolumeStep {
-            .begin(
-                location: one.location, uid: one.uid, uuid: uuid, operation: operation,
-                kept: snapshot.map { KeptContent(location: $0.location, uid: $0.uid) })
+        func begin(_ uuid: String, keptBy snapshot: Volume?) -> Step {
+            .lvm(
+                .begin(
+                    VolumeRef(one.location, uid: one.uid, uuid: uuid), operation: operation,
+                    kept: snapshot.map { VolumeRef($0.location, uid: $0.uid) }))
         }
         try await refuse([begin(uuid, keptBy: two)], .preconditionFailed)
         try await refuse([begin("another", keptBy: nil)], .preconditionFailed)

@@ -69,14 +69,14 @@ package struct VolumeContract: Sendable {
         case .extendingGrows: try await extending(one)
         case .extendingRefusesAStaleUUID:
             try await staleExtension(one) {
-                .extend(location: $0, uid: $1, uuid: two.uid.description, from: $3, to: $4)
+                .volume(.extend(VolumeRef($0, uid: $1, uuid: two.uid.description), from: $3, to: $4))
             }
         case .extendingRefusesAStaleSize:
             try await staleExtension(one) {
-                .extend(location: $0, uid: $1, uuid: $2, from: ByteCount($3.bytes - 512), to: $4)
+                .volume(.extend(VolumeRef($0, uid: $1, uuid: $2), from: ByteCount($3.bytes - 512), to: $4))
             }
         case .extendingRefusesForeignMarks:
-            try await staleExtension(one) { .extend(location: $0, uid: two.uid, uuid: $2, from: $3, to: $4) }
+            try await staleExtension(one) { .volume(.extend(VolumeRef($0, uid: two.uid, uuid: $2), from: $3, to: $4)) }
         case .activationActivatesSeveralAtOnce: try await activation(one, two)
         case .activationGoesOnAfterAMissingVolume: try await partialActivation(one, two)
         case .manyAreMadeTogetherAndOneThatFailsTakesNoOtherWithIt: try await many(one, two)
@@ -111,8 +111,8 @@ package struct VolumeContract: Sendable {
             backend = .thinPool(group: contract.group, pool: contract.pool)
         }
 
-        func creation(_ size: ByteCount) -> VolumeStep {
-            .create(backend: backend, location: location, size: size, marks: marks)
+        func creation(_ size: ByteCount) -> Step {
+            .volume(.create(backend: backend, location: location, size: size, marks: marks))
         }
     }
 
@@ -133,12 +133,12 @@ package struct VolumeContract: Sendable {
         return found
     }
 
-    func carryOut(_ steps: [VolumeStep]) async throws(HostError) {
+    func carryOut(_ steps: [Step]) async throws(HostError) {
         for batch in driver.lower(steps) { try await machine.perform(batch.actions) }
     }
 
     /// Carries out steps that must be refused with `code`, and must change nothing that a report shows.
-    func refuse(_ steps: [VolumeStep], _ code: HostError.Code) async throws {
+    func refuse(_ steps: [Step], _ code: HostError.Code) async throws {
         let before = try await observe()
         do {
             try await carryOut(steps)
@@ -184,8 +184,8 @@ package struct VolumeContract: Sendable {
         try await carryOut([one.creation(Self.size)])
         let before = try await find(one)
         let wanted = ByteCount(2 * Self.size.bytes)
-        let step = VolumeStep.extend(
-            location: one.location, uid: one.uid, uuid: before.uuid, from: before.size, to: wanted)
+        let step = Step.volume(
+            .extend(VolumeRef(one.location, uid: one.uid, uuid: before.uuid), from: before.size, to: wanted))
         try await carryOut([step])
         var expected = before
         expected.size = wanted
@@ -195,7 +195,7 @@ package struct VolumeContract: Sendable {
     }
 
     private func staleExtension(
-        _ one: Volume, _ step: (VolumeLocation, UID, String, ByteCount, ByteCount) -> VolumeStep
+        _ one: Volume, _ step: (VolumeLocation, UID, String, ByteCount, ByteCount) -> Step
     ) async throws {
         try await carryOut([one.creation(Self.size)])
         let found = try await find(one)
@@ -208,7 +208,7 @@ package struct VolumeContract: Sendable {
         let first = try await find(one)
         let second = try await find(two)
         let steps = [(one, first), (two, second)].map { volume, found in
-            VolumeStep.activate(location: volume.location, uid: volume.uid, uuid: found.uuid)
+            Step.lvm(.activate(VolumeRef(volume.location, uid: volume.uid, uuid: found.uuid)))
         }
         try expect(driver.lower(steps).count == 1, "activations of one group are not one batch")
         try await carryOut(steps)
@@ -222,7 +222,7 @@ package struct VolumeContract: Sendable {
 
     private func partialActivation(_ one: Volume, _ two: Volume) async throws {
         try await carryOut([one.creation(Self.size)])
-        let steps = [two, one].map { VolumeStep.activate(location: $0.location, uid: $0.uid, uuid: nil) }
+        let steps = [two, one].map { Step.lvm(.activate(VolumeRef($0.location, uid: $0.uid))) }
         do {
             try await carryOut(steps)
         } catch {
@@ -278,14 +278,15 @@ package struct VolumeContract: Sendable {
         try await carryOut([one.creation(Self.size)])
         let made = try await find(one)
         try await carryOut([
-            .extend(
-                location: one.location, uid: one.uid, uuid: made.uuid, from: made.size,
-                to: ByteCount(2 * Self.size.bytes)),
-            .activate(location: one.location, uid: one.uid, uuid: made.uuid),
+            .volume(
+                .extend(
+                    VolumeRef(one.location, uid: one.uid, uuid: made.uuid), from: made.size,
+                    to: ByteCount(2 * Self.size.bytes))),
+            .lvm(.activate(VolumeRef(one.location, uid: one.uid, uuid: made.uuid))),
         ])
         let after = try await find(stranger)
         try expect(after == before, "somebody else's volume changed: \(before) -> \(after)")
-        try await carryOut([.activate(location: stranger.location, uid: stranger.uid, uuid: before.uuid)])
+        try await carryOut([.lvm(.activate(VolumeRef(stranger.location, uid: stranger.uid, uuid: before.uuid)))])
         let passedOver = try await find(stranger)
         try expect(passedOver == before, "a volume without our uid was activated: \(passedOver)")
     }

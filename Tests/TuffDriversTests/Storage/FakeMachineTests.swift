@@ -10,13 +10,14 @@ import TuffTestSupport
 struct FakeMachineTests {
     private let driver = LVMDriver()
     private let place = VolumeLocation.logicalVolume(group: "vg0", name: "v-db")
-    private var create: VolumeStep {
-        .create(
-            backend: .thinPool(group: "vg0", pool: "tp0"), location: place, size: ByteCount(10_000_000),
-            marks: Sample.marks())
+    private var create: Step {
+        .volume(
+            .create(
+                backend: .thinPool(group: "vg0", pool: "tp0"), location: place, size: ByteCount(10_000_000),
+                marks: Sample.marks()))
     }
 
-    private func carryOut(_ steps: [VolumeStep], on machine: FakeMachine) async throws(HostError) {
+    private func carryOut(_ steps: [Step], on machine: FakeMachine) async throws(HostError) {
         for batch in driver.lower(steps) { try await machine.perform(batch.actions) }
     }
 

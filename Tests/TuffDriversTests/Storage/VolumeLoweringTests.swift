@@ -11,14 +11,15 @@ struct VolumeLoweringTests {
         .logicalVolume(group: group, name: name)
     }
 
-    private func commands(_ steps: [VolumeStep]) -> [String] {
+    private func commands(_ steps: [Step]) -> [String] {
         LVMDriver().lower(steps).flatMap(\.actions).map(\.description)
     }
 
     @Test func creationIsOneCommandWithAllMarks() {
-        let step = VolumeStep.create(
-            backend: .thinPool(group: "vg0", pool: "tp0"), location: location("v-db"), size: ByteCount(10 << 30),
-            marks: Sample.marks())
+        let step = Step.volume(
+            .create(
+                backend: .thinPool(group: "vg0", pool: "tp0"), location: location("v-db"), size: ByteCount(10 << 30),
+                marks: Sample.marks()))
         #expect(
             commands([step]) == [
                 "lvm lvcreate -qq --yes --thin --virtualsize 10737418240b --name v-db --activate n "
@@ -28,9 +29,10 @@ struct VolumeLoweringTests {
     }
 
     @Test func growthIsGuardedByUUIDUidAndSize() {
-        let step = VolumeStep.extend(
-            location: location("v-db"), uid: Sample.uid, uuid: "the-uuid", from: ByteCount(1 << 30),
-            to: ByteCount(2 << 30))
+        let step = Step.volume(
+            .extend(
+                VolumeRef(location("v-db"), uid: Sample.uid, uuid: "the-uuid"), from: ByteCount(1 << 30),
+                to: ByteCount(2 << 30)))
         #expect(
             LVMDriver().lower([step]).flatMap(\.actions).first
                 == .require(
@@ -40,18 +42,19 @@ struct VolumeLoweringTests {
     }
 
     @Test func sizesAreWholeSectors() {
-        let step = VolumeStep.extend(
-            location: location("v-db"), uid: Sample.uid, uuid: "u", from: ByteCount(512), to: ByteCount(1_000_001))
+        let step = Step.volume(
+            .extend(
+                VolumeRef(location("v-db"), uid: Sample.uid, uuid: "u"), from: ByteCount(512), to: ByteCount(1_000_001))
+        )
         #expect(commands([step]).last == "lvm lvextend -qq --size 1000448b -- vg0/v-db")
     }
 
     @Test func activationsShareACommandPerGroupAndOthersStandAlone() {
-        let steps: [VolumeStep] =
-            ["v-a", "v-b"].map { .activate(location: location($0), uid: Sample.uid, uuid: "u") }
+        let steps: [LVMStep] =
+            ["v-a", "v-b"].map { .activate(VolumeRef(location($0), uid: Sample.uid, uuid: "u")) }
             + [
-                .extend(
-                    location: location("v-c"), uid: Sample.uid, uuid: "u", from: ByteCount(512), to: ByteCount(1024)),
-                .activate(location: location("v-d", in: "vg1"), uid: Sample.uid, uuid: "u"),
+                .deactivate(VolumeRef(location("v-c"), uid: Sample.uid, uuid: "u")),
+                .activate(VolumeRef(location("v-d", in: "vg1"), uid: Sample.uid, uuid: "u")),
             ]
         let batches = LVMDriver().lower(steps)
         #expect(batches.map(\.steps) == [[2], [0, 1], [3]])
@@ -76,7 +79,7 @@ struct VolumeLoweringTests {
         let until = Instant(secondsSince1970: 1_800_000_000)
         let change = relabelling(to: "t-aaaabbbbccccdddd", { $0.until = until })
         #expect(
-            commands([.relabel(change)]) == [
+            commands([.volume(.relabel(change))]) == [
                 Self.still, "lvm lvchange -qq --activate n \(Self.only) -- vg0/v-db",
                 "lvm lvchange -qq --addtag tuff:until=2027-01-15T08:00:00Z --setactivationskip y \(Self.only) "
                     + "-- vg0/v-db",
@@ -85,7 +88,7 @@ struct VolumeLoweringTests {
         var back = change
         (back.before, back.after) = (change.after, change.before)
         #expect(
-            commands([.relabel(back)])[1]
+            commands([.volume(.relabel(back))])[1]
                 == "lvm lvchange -qq --deltag tuff:until=2027-01-15T08:00:00Z --setactivationskip n \(Self.only) "
                 + "-- vg0/v-db")
     }
@@ -93,16 +96,18 @@ struct VolumeLoweringTests {
     @Test func marksAloneAreOneCommandAndAMissingNameAnother() {
         let marks = relabelling(to: "v-db", { $0.protect = true })
         #expect(
-            commands([.relabel(marks)]) == [
+            commands([.volume(.relabel(marks))]) == [
                 Self.still, "lvm lvchange -qq --addtag tuff:protect \(Self.only) -- vg0/v-db",
             ])
         let name = relabelling(to: "v-new", { _ in })
-        #expect(commands([.relabel(name)]) == [Self.still, "lvm lvrename -qq -- vg0 v-db v-new"])
+        #expect(commands([.volume(.relabel(name))]) == [Self.still, "lvm lvrename -qq -- vg0 v-db v-new"])
     }
 
     @Test func aPurgeIsNeverForcedAndLetsLVMSelect() {
-        let step = VolumeStep.purge(
-            location: location("t-x"), uid: Sample.uid, uuid: "u-u", until: Instant(secondsSince1970: 1_800_000_000))
+        let step = Step.volume(
+            .purge(
+                VolumeRef(location("t-x"), uid: Sample.uid, uuid: "u-u"),
+                until: Instant(secondsSince1970: 1_800_000_000)))
         #expect(
             commands([step]) == [
                 "# only if vg0/t-x still has LVM uuid u-u, our uid aaaabbbbccccdddd and the deadline "
@@ -114,7 +119,7 @@ struct VolumeLoweringTests {
 
     @Test func manyActivationsAreSeveralCommands() {
         let steps = (0..<600).map {
-            VolumeStep.activate(location: location("v-\($0)"), uid: Sample.uid, uuid: "u")
+            Step.lvm(.activate(VolumeRef(location("v-\($0)"), uid: Sample.uid, uuid: "u")))
         }
         let batches = LVMDriver().lower(steps)
         #expect(batches.map(\.steps.count) == [256, 256, 88])
@@ -124,9 +129,10 @@ struct VolumeLoweringTests {
     /// Names and tags are checked long before; even so none can become an option.
     @Test(arguments: ["-f", "--config=x", "a b", "--", "vg1/x", "../x", "$(reboot)", "a\nb"])
     func aHostileNameIsAnOperandOrAnOptionsValue(_ name: String) throws {
-        let create = VolumeStep.create(
-            backend: .thinPool(group: name, pool: name), location: location(name, in: name), size: ByteCount(512),
-            marks: Sample.marks())
+        let create = Step.volume(
+            .create(
+                backend: .thinPool(group: name, pool: name), location: location(name, in: name), size: ByteCount(512),
+                marks: Sample.marks()))
         guard case .makeVolume(let command, _, _)? = LVMDriver().lower([create]).first?.actions.last else {
             Issue.record("no command")
             return
@@ -137,9 +143,11 @@ struct VolumeLoweringTests {
     }
 
     @Test func mutatingCommandsGetTenMinutes() {
-        let steps: [VolumeStep] = [
-            .extend(location: location("a"), uid: Sample.uid, uuid: "u", from: ByteCount(512), to: ByteCount(1024)),
-            .activate(location: location("b"), uid: Sample.uid, uuid: "u"),
+        let steps: [Step] = [
+            .volume(
+                .extend(VolumeRef(location("a"), uid: Sample.uid, uuid: "u"), from: ByteCount(512), to: ByteCount(1024))
+            ),
+            .lvm(.activate(VolumeRef(location("b"), uid: Sample.uid, uuid: "u"))),
         ]
         for command in LVMDriver().lower(steps).flatMap(\.actions).compactMap(\.command) {
             #expect(command.effect == .mutates && command.deadline == 600)
@@ -163,11 +171,5 @@ struct VolumeLoweringTests {
                 .createFile(HostPath(root, "v-db"), size: ByteCount(1 << 30)),
                 .replaceFile(sidecar, head + tail),
             ])
-    }
-
-    @Test func activatingAFileIsNothing() {
-        let step = VolumeStep.activate(
-            location: .file(directory: "/srv/tuff", name: "v-db"), uid: Sample.uid, uuid: nil)
-        #expect(DirectoryPoolDriver().lower([step]) == [LoweredBatch(steps: [0], actions: [])])
     }
 }
