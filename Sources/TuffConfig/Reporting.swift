@@ -15,15 +15,15 @@ final class FileReport {
     private(set) var errorCount = 0
 
     func error(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
-        add(.error, rule, message, at: mark, help: help)
+        add(.error, rule: rule, message: message, at: mark, help: help)
     }
 
     func warning(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
-        add(.warning, rule, message, at: mark, help: help)
+        add(.warning, rule: rule, message: message, at: mark, help: help)
     }
 
     private func add(
-        _ severity: Diagnostic.Severity, _ rule: String, _ message: String, at mark: Mark, help: String?
+        _ severity: Diagnostic.Severity, rule: String, message: String, at mark: Mark, help: String?
     ) {
         if severity == .error { errorCount += 1 }
         guard left > 0 else {

@@ -29,7 +29,9 @@ extension Qcow2Image {
             if try hasTable(for: first) {
                 if budget > 0 {
                     budget -= 1
-                    for cluster in first..<end where try isStored(cluster) { count(cluster, &content, &last) }
+                    for cluster in first..<end where try isStored(cluster) {
+                        count(cluster, into: &content, last: &last)
+                    }
                 } else {
                     content += (end - first) << header.clusterBits
                 }
@@ -40,7 +42,7 @@ extension Qcow2Image {
     }
 
     /// Several small clusters share a block, which is written once.
-    private func count(_ cluster: UInt64, _ content: inout UInt64, _ last: inout UInt64?) {
+    private func count(_ cluster: UInt64, into content: inout UInt64, last: inout UInt64?) {
         guard header.clusterSize < ImageContent.block else {
             content += header.clusterSize
             return

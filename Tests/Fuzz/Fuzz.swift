@@ -115,7 +115,7 @@ private enum Fuzz {
         _ = try writer.finish()
         let sorted = try RepositoryIndex(store: store, custody: custody, .sorting)
         _ = try sorted.entries(of: [id])
-        _ = try Alive([], repository(store.files), sorted, nil)
+        _ = try Alive([], of: repository(store.files), index: sorted, lease: nil)
     }
 
     // MARK: Trees

@@ -17,7 +17,7 @@ struct KindDeclaration: Sendable {
 
     private init<Spec: Hashable>(
         _ kind: Kind, _ shape: Shape<Spec>,
-        _ add: @escaping @Sendable (inout DesiredState, Declared<Spec>) -> Void
+        add: @escaping @Sendable (inout DesiredState, Declared<Spec>) -> Void
     ) {
         let shape = shape.document(kind.rawValue)
         self.kind = kind

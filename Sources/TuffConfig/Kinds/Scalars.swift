@@ -289,14 +289,14 @@ extension Shape where Value == [Portal] {
                 decoding.descend(into: "\(index)", items[index], at: items[index].mark) {
                     if let other = portals[..<index].first(where: portal.excludes) {
                         decoding.refuse(
-                            items[index], "portal-conflict", "cannot be listened on beside \(other)",
+                            items[index], rule: "portal-conflict", complaint: "cannot be listened on beside \(other)",
                             help:
                                 "on one port the kernel listens on every address or on some: name the addresses, or use another port"
                         )
                         fits = false
                     } else if portal.isWildcard {
                         decoding.warn(
-                            items[index], "wildcard-portal", "listens on every network this host is in",
+                            items[index], rule: "wildcard-portal", remark: "listens on every network this host is in",
                             help: "name the addresses that initiators use")
                     }
                 }

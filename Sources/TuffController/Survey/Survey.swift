@@ -278,7 +278,9 @@ struct SurveyBuilder {
                     id: id, location: declared.location, labels: declared.metadata.labels,
                     conditions: Self.judge(
                         conditions(changes[id], observed: elsewhere(volume: volumeName)), of: volume),
-                    facts: .attachment(attachment(declared, volumeName, volume, acl, declared.spec.initiator))))
+                    facts: .attachment(
+                        attachment(
+                            declared, name: volumeName, volume: volume, acl: acl, initiator: declared.spec.initiator))))
         }
         for stored in index.volumes {
             guard case .volume(let name) = stored.marks.role else { continue }
@@ -293,15 +295,16 @@ struct SurveyBuilder {
                         id: ResourceID(.attachment, acl.mark?.attachment ?? "\(name)@\(acl.initiator)"), location: nil,
                         labels: [:],
                         conditions: Self.judge([plan == nil ? seen : undeclared], of: volume),
-                        facts: .attachment(attachment(nil, name, volume, acl, acl.initiator))))
+                        facts: .attachment(
+                            attachment(nil, name: name, volume: volume, acl: acl, initiator: acl.initiator))))
             }
         }
         return records
     }
 
     private func attachment(
-        _ declared: Declared<AttachmentSpec>?, _ name: String, _ volume: VolumeFacts, _ acl: ObservedACL?,
-        _ initiator: String
+        _ declared: Declared<AttachmentSpec>?, name: String, volume: VolumeFacts, acl: ObservedACL?,
+        initiator: String
     ) -> AttachmentFacts {
         let seen = volume.target?.portals ?? []
         let portals = seen.isEmpty ? volume.declared?.spec.portals ?? context.config.portals : seen

@@ -242,10 +242,10 @@ package struct Marks: Hashable, Codable, Sendable {
             }
             values[key] = value
         }
-        return isOurs ? judge(values, executed.sorted(), other) : .foreign
+        return isOurs ? judge(values, executed: executed.sorted(), other: other) : .foreign
     }
 
-    private static func judge(_ values: [String?], _ executed: [String], _ other: [String]) -> Reading {
+    private static func judge(_ values: [String?], executed: [String], other: [String]) -> Reading {
         func value(_ key: Key) -> String? { values[key.rawValue] }
         guard let uid = value(.uid).flatMap({ UID($0) }) else {
             return .damaged("tag tuff:uid= is \(value(.uid).map { "'\($0)'" } ?? "missing")")

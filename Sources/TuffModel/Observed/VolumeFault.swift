@@ -47,7 +47,7 @@ package struct VolumeFault: Hashable, Sendable {
     package var sentence: String
     package var cause: Cause
 
-    package init(_ gravity: Gravity, _ reason: Reason, _ sentence: String, cause: Cause = .itself) {
+    package init(_ gravity: Gravity, _ reason: Reason, sentence: String, cause: Cause = .itself) {
         self.gravity = gravity
         self.reason = reason
         self.sentence = sentence

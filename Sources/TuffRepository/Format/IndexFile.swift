@@ -65,10 +65,12 @@ final class IndexFile: Sendable {
             layout = try Self.layout(reader, id: id, seal: seal)
         } catch  where error.isLoss { throw Self.damaged(id, error.description) }
         packs = try Self.items(
-            layout.firstPackPage, layout.packPages, id, reader, seal, width: FileID.byteCount, count: layout.packs
+            from: layout.firstPackPage, pages: layout.packPages, of: id, reader: reader, seal: seal,
+            width: FileID.byteCount, count: layout.packs
         ) { FileID($0) }
         fences = try Self.items(
-            layout.firstFencePage, layout.fencePages, id, reader, seal, width: 8, count: layout.entryPages
+            from: layout.firstFencePage, pages: layout.fencePages, of: id, reader: reader, seal: seal, width: 8,
+            count: layout.entryPages
         ) { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) }
         guard zip(fences, fences.dropFirst()).allSatisfy({ $0 <= $1 }) else {
             throw Self.damaged(id, "its fences are in disorder")
@@ -167,13 +169,13 @@ final class IndexFile: Sendable {
     private func page(_ index: Int) throws(RepositoryError) -> [UInt8] {
         let place = index % Self.cached
         if let kept = cache.withLock({ $0[place] }), kept.page == index { return kept.content }
-        let content = try Self.page(1 + index, id, reader, seal)
+        let content = try Self.page(1 + index, of: id, reader: reader, seal: seal)
         cache.withLock { $0[place] = (index, content) }
         return content
     }
 
     private static func page(
-        _ number: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal
+        _ number: Int, of id: FileID, reader: any StoreReader, seal: FileSeal
     ) throws(RepositoryError) -> [UInt8] {
         let piece: [UInt8]
         do throws(RepositoryError) {
@@ -188,12 +190,12 @@ final class IndexFile: Sendable {
     /// The first `count` items of `width` bytes of consecutive pages. No room is made for what a footer claims before
     /// it is there: the file may be one hole.
     private static func items<Item>(
-        _ first: Int, _ pages: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal, width: Int, count: Int,
+        from first: Int, pages: Int, of id: FileID, reader: any StoreReader, seal: FileSeal, width: Int, count: Int,
         _ make: (UnsafeRawBufferPointer) -> Item
     ) throws(RepositoryError) -> [Item] {
         var items: [Item] = []
         for number in first..<(first + pages) {
-            let content = try page(number, id, reader, seal)
+            let content = try page(number, of: id, reader: reader, seal: seal)
             content.withUnsafeBytes { bytes in
                 for offset in stride(from: 0, to: bytes.count - width + 1, by: width) where items.count < count {
                     items.append(make(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + width)])))

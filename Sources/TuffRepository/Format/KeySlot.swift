@@ -123,15 +123,15 @@ package struct KeySlot: Sendable {
             let combined = box.combined
         else { preconditionFailure("AES-GCM refused 32 bytes") }
         record.wrapped = hexadecimal(combined)
-        record.proof = proof(key, id, record)
+        record.proof = proof(key, id: id, record: record)
         try store.place(ProvenLine.file(record), at: path(id))
         return KeySlot(id: id, record: record)
     }
 
     /// Whether it wraps this repository key: a slot of another repository opens nothing.
-    func wraps(_ key: SymmetricKey) -> Bool { record.proof == Self.proof(key, id, record) }
+    func wraps(_ key: SymmetricKey) -> Bool { record.proof == Self.proof(key, id: id, record: record) }
 
-    private static func proof(_ key: SymmetricKey, _ id: FileID, _ record: Record) -> String {
+    private static func proof(_ key: SymmetricKey, id: FileID, record: Record) -> String {
         var code = HMAC<SHA256>(key: key)
         code.update(data: Array("tuff slot\0".utf8) + id.bytes + Array(record.wrapped.utf8))
         return hexadecimal(code.finalize())

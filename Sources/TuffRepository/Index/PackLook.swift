@@ -96,7 +96,7 @@ final class PackLook {
             return outcome
         }
         let all = entries.map { Location(pack: id, entry: $0) }
-        guard let known = try known(all, said, &outcome) else {
+        guard let known = try known(all, said: said, outcome: &outcome) else {
             outcome = Outcome(id: id)
             outcome.isWaiting = true
             return outcome
@@ -114,7 +114,7 @@ final class PackLook {
     /// The records of a table that the index has. Entries of the index that the table does not have are noted. Nil: all
     /// entries of the pack are needed to tell.
     private func known(
-        _ table: [Location], _ all: [Location]?, _ outcome: inout Outcome
+        _ table: [Location], said all: [Location]?, outcome: inout Outcome
     ) throws(RepositoryError) -> Set<Location>? {
         guard let tallies = index.tallies[outcome.id] else { return [] }
         if tallies == [EntryTally(table.map(\.entry))] { return Set(table) }

@@ -70,12 +70,12 @@ final class RepositoryIndex: Sendable {
         // about existing ones.
         doomed = Set(try Mark.listReadable(store, custody).marks.flatMap(\.packs))
         var files: [IndexFile]
-        (files, broken, tallies) = try Self.openAll(store, custody, care)
+        (files, broken, tallies) = try Self.openAll(store, custody: custody, care: care)
         state = Mutex(State(files: files))
     }
 
     private static func openAll(
-        _ store: any Store, _ custody: Custody, _ care: Care
+        _ store: any Store, custody: Custody, care: Care
     ) throws(RepositoryError) -> ([IndexFile], broken: [RepositoryError], [FileID: Set<EntryTally>]) {
         var files: [FileID: IndexFile] = [:]
         var broken: [FileID: RepositoryError] = [:]

@@ -20,7 +20,7 @@ package enum PointChoice: Hashable, Sendable {
     ) throws(RepositoryError) -> RestorePoint {
         let own = points.filter { series == nil || $0.record.series.name == series }
         let wanted = series.map { "of '\($0)' " } ?? ""
-        if case .id(let prefix) = self { return try Self.choose(prefix, among: own, damaged, wanted) }
+        if case .id(let prefix) = self { return try Self.choose(prefix, among: own, damaged: damaged, wanted: wanted) }
         var candidates = own.filter { !aside.contains($0.id) }, missing = "\(wanted)in the repository"
         if case .notAfter(let time) = self {
             candidates = candidates.filter { $0.record.time <= time }
@@ -43,7 +43,7 @@ package enum PointChoice: Hashable, Sendable {
     }
 
     fileprivate static func choose(
-        _ prefix: String, among points: [RestorePoint], _ damaged: [DamagedPoint], _ wanted: String
+        _ prefix: String, among points: [RestorePoint], damaged: [DamagedPoint], wanted: String
     ) throws(RepositoryError) -> RestorePoint {
         guard isID(prefix) else {
             throw RepositoryError(
@@ -90,7 +90,7 @@ extension RestorePoint {
             throw RepositoryError(
                 .refused, "'\(prefix)' is no ID of a restore point, of at least 4 digits, as 'tuff backup ls' shows it")
         }
-        let point = try PointChoice.choose(prefix, among: points, damaged, "")
+        let point = try PointChoice.choose(prefix, among: points, damaged: damaged, wanted: "")
         let way = "; name another one, or back up once without --changed-ranges"
         guard point.record.series == series else {
             throw RepositoryError(

@@ -17,7 +17,7 @@ struct Alive {
     /// - Throws: `damaged` if a point lacks a block, unless a repair has noted that: it is known then, and a lost block
     ///   needs no pack.
     init(
-        _ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex, _ lease: Lease?
+        _ points: [RestorePoint], of repository: Repository, index: RepositoryIndex, lease: Lease?
     ) throws(RepositoryError) {
         self.repository = repository
         files = index.files
@@ -31,7 +31,7 @@ struct Alive {
         }
         let noted = try repository.hurtPoints()
         var visitor = Visitor(index: index, lease: lease, alive: self)
-        for outcome in try TreeWalk.walk(points, of: repository, index, nil, &visitor) {
+        for outcome in try TreeWalk.walk(points, of: repository, index: index, progress: nil, visitor: &visitor) {
             if let failure = outcome.failure { throw failure }
             if noted.contains(outcome.point.id) { continue }
             throw RepositoryError(

@@ -102,7 +102,7 @@ package final class DirectoryStore: Store {
         let parent = try directory("temporary")
         let descriptor = tuff_open_beneath(parent.raw, name, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard descriptor >= 0 else { throw .system(errno, "cannot make a file in \(path)/temporary") }
-        return DirectoryWriter(self, descriptor, in: parent, name)
+        return DirectoryWriter(self, descriptor, in: parent, temporary: name)
     }
 
     package func remove(_ path: String) throws(RepositoryError) {
@@ -255,7 +255,7 @@ private final class DirectoryWriter: StoreWriter {
     private let temporary: String
     private var isPlaced = false
 
-    init(_ store: DirectoryStore, _ descriptor: Int32, in directory: OpenDirectory, _ temporary: String) {
+    init(_ store: DirectoryStore, _ descriptor: Int32, in directory: OpenDirectory, temporary: String) {
         self.store = store
         self.descriptor = descriptor
         self.directory = directory

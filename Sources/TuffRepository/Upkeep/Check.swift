@@ -70,12 +70,14 @@ package struct Check: Sendable {
         let packs = try repository.packFiles()
         report.packs = packs.count
         let looks = PackLooks()
-        try look(at: packs, looks, index, (share, seed), threads, progress)
+        try look(at: packs, looks: looks, index: index, sample: (share, seed), threads: threads, progress: progress)
         let sizes = Dictionary(packs.map { ($0.id, $0.size) }, uniquingKeysWith: { first, _ in first })
         for portion in index.portions(of: looks.waiting) {
             let packs = portion.map { PackFile(id: $0, size: sizes[$0] ?? 0) }
             let said = try index.entries(of: Set(portion))
-            try look(at: packs, looks, index, (share, seed), threads, progress, said: said)
+            try look(
+                at: packs, looks: looks, index: index, sample: (share, seed), threads: threads, progress: progress,
+                said: said)
         }
         for seen in looks.inOrder { report.add(seen, &visitor) }
         if looks.hasLies { report.isIndexBroken = true }
@@ -85,7 +87,7 @@ package struct Check: Sendable {
         if try repository.store.has("packs") { report.damage += try lost(index, visitor.packs) }
         // Without the whole index the losses of points are unknown.
         if !report.isIndexBroken {
-            report.hurt = try visitor.visit(found.points, of: repository, progress, &report.damage)
+            report.hurt = try visitor.visit(found.points, of: repository, progress: progress, damage: &report.damage)
         }
         return report
     }
@@ -96,8 +98,8 @@ package struct Check: Sendable {
     ///   - sample: per cent of the packs that are read, and the seed that chooses them.
     ///   - said: all entries of these packs in the index, where they were read.
     private func look(
-        at packs: [PackFile], _ looks: PackLooks, _ index: RepositoryIndex, _ sample: (share: Int, seed: UInt64),
-        _ threads: some Threads, _ progress: JobProgress, said: [FileID: [Location]]? = nil
+        at packs: [PackFile], looks: PackLooks, index: RepositoryIndex, sample: (share: Int, seed: UInt64),
+        threads: some Threads, progress: JobProgress, said: [FileID: [Location]]? = nil
     ) throws(RepositoryError) {
         looks.begin(packs)
         let lease = lease
@@ -169,9 +171,9 @@ struct PointVisitor: TreeWalk.Visitor {
 
     /// The points that lack something.
     mutating func visit(
-        _ points: [RestorePoint], of repository: Repository, _ progress: JobProgress, _ damage: inout [String]
+        _ points: [RestorePoint], of repository: Repository, progress: JobProgress, damage: inout [String]
     ) throws(RepositoryError) -> [Check.Hurt] {
-        let outcomes = try TreeWalk.walk(points, of: repository, index, progress, &self)
+        let outcomes = try TreeWalk.walk(points, of: repository, index: index, progress: progress, visitor: &self)
         damage += outcomes.compactMap(\.failure?.description)
         damage += points.compactMap { misfits[$0.id] }
         return outcomes.filter { $0.lost.bytes > 0 }.map { Check.Hurt(point: $0.point, lost: $0.lost) }
