@@ -143,7 +143,8 @@ package struct CinderBackups: Sendable {
             guard objects <= Self.mostObjects else {
                 throw RepositoryError(
                     .refused,
-                    "the chain of backup \(layers.first?.metadata.backup ?? id) has more than \(Self.mostObjects) objects"
+                    "the chain of backup \(layers.first?.metadata.backup ?? id) has more than \(Self.mostObjects) "
+                        + "objects"
                 )
             }
             layers.append(found)
@@ -304,8 +305,8 @@ package struct CinderChain: Sendable {
                 throw RepositoryError(
                     .damaged,
                     "the objects of backup \(layers[0].metadata.backup) end at \(covered), but its volume has "
-                        + "\(leastSize) bytes, and there is no \(directory.described(listing.path(listing.prefix.hashes))) "
-                        + "to tell whether some are lost")
+                        + "\(leastSize) bytes, and there is no "
+                        + "\(directory.described(listing.path(listing.prefix.hashes))) to tell whether some are lost")
             }
             return covered
         }
@@ -320,8 +321,8 @@ package struct CinderChain: Sendable {
         guard covered >= extent.sizes.lowerBound else {
             throw RepositoryError(
                 .damaged,
-                "the objects of backup \(layers[0].metadata.backup) end at \(covered), but backup \(backup) has digests "
-                    + "up to \(extent.sizes.upperBound)")
+                "the objects of backup \(layers[0].metadata.backup) end at \(covered), but backup \(backup) has "
+                    + "digests up to \(extent.sizes.upperBound)")
         }
     }
 

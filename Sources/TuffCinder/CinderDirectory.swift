@@ -63,7 +63,8 @@ package final class CinderDirectory: Sendable {
             guard seen <= Self.mostDirectories else {
                 throw RepositoryError(
                     .refused,
-                    "there are more than \(Self.mostDirectories) directories beneath \(path); give the one of Cinder's backups"
+                    "there are more than \(Self.mostDirectories) directories beneath \(path); give the one of "
+                        + "Cinder's backups"
                 )
             }
             for name in try list(directory, level: level, into: &scan).sorted(by: >) {

@@ -324,7 +324,8 @@ private struct RawVolume: Decodable {
         let version = try? all.decode(Int64.self, forKey: .version)
         guard let version, (1...2).contains(version) else {
             doubt =
-                "the volume's own record in it (volume_meta) has \(version.map { "version \($0)" } ?? "no version that is a number"), and "
+                "the volume's own record in it (volume_meta) has "
+                + "\(version.map { "version \($0)" } ?? "no version that is a number"), and "
                 + "only 1 and 2 are known: its size and name are not taken from there"
             base = nil
             return

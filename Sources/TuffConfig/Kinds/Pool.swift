@@ -13,7 +13,8 @@ extension Shape where Value == PoolSpec {
         defaulted(
             "reserve", .share, to: "10%",
             doc:
-                "Left free by placement, snapshots and restores: of data and of metadata (thin), extents (thick), bytes."
+                "Left free by placement, snapshots and restores: of data and of metadata (thin), extents (thick), "
+                + "bytes."
         ),
         optional(
             "autoExtend", .autoExtend, doc: "Thin pools grow from the volume group's free space, by LVM's monitoring.")

@@ -125,7 +125,8 @@ extension Shape where Value == String {
         rule: "invalid-chap-user", pattern: "^(?!NULL)[!-~]+$", maximumLength: 255,
         advice: { text in
             text.contains(" ")
-                ? "a blank ends the name in the configuration files of initiators and is cut off at its ends, so that they could not log in"
+                ? "a blank ends the name in the configuration files of initiators and is cut off at its ends, so that "
+                    + "they could not log in"
                 : nil
         }
     ) { text in
@@ -291,7 +292,8 @@ extension Shape where Value == [Portal] {
                         decoding.refuse(
                             items[index], rule: "portal-conflict", complaint: "cannot be listened on beside \(other)",
                             help:
-                                "on one port the kernel listens on every address or on some: name the addresses, or use another port"
+                                "on one port the kernel listens on every address or on some: name the addresses, or "
+                                + "use another port"
                         )
                         fits = false
                     } else if portal.isWildcard {

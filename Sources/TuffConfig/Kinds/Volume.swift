@@ -14,8 +14,8 @@ extension Shape where Value == VolumeSpec {
         defaulted(
             "sharing", .word, to: "none",
             doc:
-                "How many initiators: `none` one, `handover` two for a live migration, `readers` one writer and readers, "
-                + "`writers` several, for cluster file systems."),
+                "How many initiators: `none` one, `handover` two for a live migration, `readers` one writer and "
+                + "readers, `writers` several, for cluster file systems."),
         optional("iscsi", .volumeExport, doc: "How its target is reached."),
         optional("identity", .identity, doc: "Taken over from an existing disk; read only when the volume is created."),
         defaulted(

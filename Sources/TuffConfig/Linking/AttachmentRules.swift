@@ -65,7 +65,8 @@ extension Linker {
             error(
                 rule: "duplicate-attachment", .attachment, attachment, at: "spec.iscsi.initiator",
                 complaint:
-                    "shows Volume/\(attachment.spec.volume) to an initiator that sees it through Attachment/\(first.metadata.name)",
+                    "shows Volume/\(attachment.spec.volume) to an initiator that sees it through "
+                    + "Attachment/\(first.metadata.name)",
                 help: "remove one of the two")
         }
     }

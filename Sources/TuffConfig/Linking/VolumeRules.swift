@@ -69,7 +69,8 @@ extension Linker {
                 error(
                     rule: "name-too-long", kind, declared, at: "metadata.name",
                     complaint:
-                        "would be \(lvm.volumeGroup)/\(name), \(length) bytes with hyphens doubled, and the kernel takes "
+                        "would be \(lvm.volumeGroup)/\(name), \(length) bytes with hyphens doubled, and the kernel "
+                        + "takes "
                         + "\(LVMName.maximumMappedLength)", help: "choose a shorter name, or one with fewer hyphens")
             }
             if lvm.thinPool == name {
@@ -132,7 +133,8 @@ extension Linker {
             error(
                 rule: "foreign-snapshot", .restore, restore, at: "spec.from.snapshot",
                 complaint:
-                    "rolls Volume/\(restore.spec.volume) back to Snapshot/\(name), which is of Volume/\(snapshot.spec.volume)",
+                    "rolls Volume/\(restore.spec.volume) back to Snapshot/\(name), which is of "
+                    + "Volume/\(snapshot.spec.volume)",
                 help: "a volume is rolled back to its own snapshots; another volume can have this one as its source")
         }
     }

@@ -107,8 +107,8 @@ package struct ExportsRestoration {
             for name in names where items.isEmpty {
                 overseer.tell(
                     .warning(
-                        "\(name) lies outside 'allow' of the controller's configuration; what was accepted is served on, "
-                            + "and documents cannot change it"))
+                        "\(name) lies outside 'allow' of the controller's configuration; what was accepted is served "
+                            + "on, and documents cannot change it"))
             }
             config.allow = config.allow.and(lacking)
         }

@@ -135,7 +135,8 @@ package struct Pass: Sendable {
         let now = view.reconciler.machine.now()
         guard plan.counts.remove > 0, !Self.isFresh(plan, at: now) else { return }
         throw PassError(
-            "this plan removes something and was made at \(plan.context.now), not within the last hour; nothing was changed",
+            "this plan removes something and was made at \(plan.context.now), not within the last hour; nothing was "
+                + "changed",
             help: "plan again")
     }
 

@@ -45,7 +45,8 @@ package struct StorageHealth: Sendable {
         return VolumeFault(
             .impaired, .devicesMissing,
             sentence:
-                "volume group \(group.name) misses \(group.missingDevices) of its devices; \(group.name)/\(volume.name) is on "
+                "volume group \(group.name) misses \(group.missingDevices) of its devices; "
+                + "\(group.name)/\(volume.name) is on "
                 + "others and works, and nothing in the group can be changed", cause: .group(group.name))
     }
 
@@ -115,14 +116,16 @@ package struct StorageHealth: Sendable {
             return VolumeFault(
                 .broken, .devicesMissing,
                 sentence:
-                    "\(what) lies, in part at least, on a device that volume group \(group.name) misses, and cannot be read "
-                    + "there; bring the device back")
+                    "\(what) lies, in part at least, on a device that volume group \(group.name) misses, and cannot "
+                    + "be read there; bring the device back")
         case "failed", "error":
             return VolumeFault(
                 .broken, .volumeUnhealthy,
                 sentence:
-                    "\(what) has had an error that it does not get over by itself (LVM says '\(volume.health)'); once what "
-                    + "is beneath it works, take \(place) out of use, 'lvchange -an \(place)' and 'lvchange -ay \(place)'"
+                    "\(what) has had an error that it does not get over by itself (LVM says '\(volume.health)'); once "
+                    + "what "
+                    + "is beneath it works, take \(place) out of use, 'lvchange -an \(place)' and 'lvchange -ay "
+                    + "\(place)'"
             )
         default:
             return VolumeFault(.broken, .volumeUnhealthy, sentence: "\(what) is not well, LVM says: \(volume.health)")
@@ -137,7 +140,8 @@ extension StorageHealth {
             return VolumeFault(
                 .broken, .needsCheck,
                 sentence:
-                    "the kernel asks for a check of the metadata of thin pool \(place) before anything more is written to it: "
+                    "the kernel asks for a check of the metadata of thin pool \(place) before anything more is "
+                    + "written to it: "
                     + "with its volumes out of use and inactive, 'lvchange -an \(place)', and then \(checking(place)) "
                     + "(it runs thin_check; where that finds damage, 'lvconvert --repair \(place)' goes before it)")
         }
@@ -147,16 +151,16 @@ extension StorageHealth {
                 return VolumeFault(
                     .broken, .devicesMissing,
                     sentence:
-                        "thin pool \(place) lies, in part at least, on a device that volume group \(group.name) misses; bring "
-                        + "the device back")
+                        "thin pool \(place) lies, in part at least, on a device that volume group \(group.name) "
+                        + "misses; bring the device back")
             }
             // A pool that runs for its volumes alone reads inactive, and its fill levels are told (measured).
             guard !pool.active, pool.dataPercent == nil else { return nil }
             return VolumeFault(
                 .untold, .inactive,
                 sentence:
-                    "thin pool \(place) is not active, so nobody can tell how it is and how full; 'lvchange -ay \(place)' "
-                    + "activates it, or says why it cannot be")
+                    "thin pool \(place) is not active, so nobody can tell how it is and how full; 'lvchange -ay "
+                    + "\(place)' activates it, or says why it cannot be")
         case "out_of_data":
             return VolumeFault(
                 .broken, .dataFull,
@@ -166,15 +170,18 @@ extension StorageHealth {
             return VolumeFault(
                 .broken, .metadataFull,
                 sentence:
-                    "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend --poolmetadatasize +SIZE "
+                    "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend "
+                    + "--poolmetadatasize +SIZE "
                     + "\(place)' makes room, also while its volumes are in use, and 'lvconvert --repair \(place)' mends"
             )
         case "failed":
             return VolumeFault(
                 .broken, .poolUnhealthy,
                 sentence:
-                    "thin pool \(place) has failed: nothing in it can be read or written. Once what is beneath it works, take "
-                    + "its volumes out of use and deactivate them, 'lvchange -an \(place)', and then 'lvchange -ay \(place)', "
+                    "thin pool \(place) has failed: nothing in it can be read or written. Once what is beneath it "
+                    + "works, take "
+                    + "its volumes out of use and deactivate them, 'lvchange -an \(place)', and then 'lvchange -ay "
+                    + "\(place)', "
                     + "which runs thin_check; where that finds damage, 'lvconvert --repair \(place)' goes before it")
         default:
             return VolumeFault(.broken, .poolUnhealthy, sentence: "thin pool \(place) reports '\(pool.health)'")
@@ -237,7 +244,8 @@ extension StorageHealth {
             return VolumeFault(
                 .broken, .devicesMissing,
                 sentence:
-                    "\(kind) with integrity, \(lost) on missing devices: LVM does not activate it like that; bring the devices back"
+                    "\(kind) with integrity, \(lost) on missing devices: LVM does not activate it like that; bring "
+                    + "the devices back"
             )
         }
         if lost > 0 {
@@ -250,8 +258,8 @@ extension StorageHealth {
             return VolumeFault(
                 stale > bears ? .broken : .impaired, .refreshNeeded,
                 sentence:
-                    "\(kind), \(max(stale, 1)) out of use since it failed, though the device is there; 'lvchange --refresh \(place)' "
-                    + "takes it back")
+                    "\(kind), \(max(stale, 1)) out of use since it failed, though the device is there; 'lvchange "
+                    + "--refresh \(place)' takes it back")
         }
         return raidFault(volume, what, hasLegs: !legs.isEmpty)
     }
@@ -263,8 +271,8 @@ extension StorageHealth {
             return VolumeFault(
                 .impaired, .volumeUnhealthy,
                 sentence:
-                    "the legs of \(what) differ from each other (LVM says 'mismatches exist'); 'lvchange --syncaction repair "
-                    + "\(group.name)/\(volume.name)' makes them alike, though nothing tells which one is right")
+                    "the legs of \(what) differ from each other (LVM says 'mismatches exist'); 'lvchange --syncaction "
+                    + "repair \(group.name)/\(volume.name)' makes them alike, though nothing tells which one is right")
         case "partial":
             return VolumeFault(
                 hasLegs ? .impaired : .broken, .devicesMissing,

@@ -227,7 +227,8 @@ package struct Instant: Hashable, Codable, Sendable, Comparable, CustomStringCon
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         let year = String(repeating: "0", count: max(0, 4 - "\(date.year)".count)) + "\(date.year)"
         return
-            "\(year)-\(two(date.month))-\(two(date.day))T\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))Z"
+            "\(year)-\(two(date.month))-\(two(date.day))T"
+            + "\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))Z"
     }
 
     /// The form of `description` and no other: what Tuff wrote itself.

@@ -235,7 +235,8 @@ final class IndexFile: Sendable {
     fileprivate static func damaged(_ id: FileID, _ what: String) -> RepositoryError {
         RepositoryError(
             .brokenIndex,
-            "\(path(id)) is damaged: \(what). What it tells of may be whole: 'tuff backup check --repair' makes the index anew"
+            "\(path(id)) is damaged: \(what). What it tells of may be whole: 'tuff backup check --repair' makes the "
+                + "index anew"
         )
     }
 }

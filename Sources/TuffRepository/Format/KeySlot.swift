@@ -27,8 +27,8 @@ package struct RepositorySecret: Sendable {
         guard bytes.count >= Self.least else {
             throw RepositoryError(
                 .refused,
-                "a key of \(bytes.count) bytes is guessed in no time: it needs at least \(Self.least), and should have 32 random ones: "
-                    + "'(umask 077; head -c 32 /dev/urandom | base64 > FILE)' makes such a file")
+                "a key of \(bytes.count) bytes is guessed in no time: it needs at least \(Self.least), and should "
+                    + "have 32 random ones: '(umask 077; head -c 32 /dev/urandom | base64 > FILE)' makes such a file")
         }
     }
 }

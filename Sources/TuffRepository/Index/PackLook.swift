@@ -134,9 +134,10 @@ final class PackLook {
         outcome.denied = said.subtracting(known)
         guard let first = outcome.denied.min(by: { $0.entry.name < $1.entry.name }) else { return known }
         outcome.damage.append(
-            "of \(outcome.denied.count) records the index says that they are in \(Pack.path(outcome.id)), and the pack's own table "
-                + "has no such record: the first is \(first.entry.name), \(first.entry.length) bytes, at byte \(first.entry.offset); "
-                + "'tuff backup check --repair' makes the index anew")
+            "of \(outcome.denied.count) records the index says that they are in \(Pack.path(outcome.id)), and the "
+                + "pack's own table "
+                + "has no such record: the first is \(first.entry.name), \(first.entry.length) bytes, at byte "
+                + "\(first.entry.offset); 'tuff backup check --repair' makes the index anew")
         return known
     }
 

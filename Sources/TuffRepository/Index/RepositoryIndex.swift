@@ -109,7 +109,8 @@ final class RepositoryIndex: Sendable {
     private static func tooMany(_ count: Int) -> RepositoryError {
         RepositoryError(
             .brokenIndex,
-            "there are \(count) index files, and no more than \(mostOpened) are read: 'tuff backup check --repair' makes the index anew"
+            "there are \(count) index files, and no more than \(mostOpened) are read: 'tuff backup check --repair' "
+                + "makes the index anew"
         )
     }
 

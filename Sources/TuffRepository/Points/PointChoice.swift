@@ -29,7 +29,8 @@ package enum PointChoice: Hashable, Sendable {
         if let lost = damaged.first {
             throw RepositoryError(
                 .damaged,
-                "\(lost.error), and it may be the one that is wanted; choose one by its ID (--at ID), as 'tuff backup ls' shows it"
+                "\(lost.error), and it may be the one that is wanted; choose one by its ID (--at ID), as 'tuff backup "
+                    + "ls' shows it"
             )
         }
         guard let last = candidates.last else {
@@ -108,7 +109,8 @@ extension RestorePoint {
         }) {
             throw RepositoryError(
                 .refused,
-                "restore point \(newer.id) is of \(newer.record.time), later than this clock's \(now); set the clock\(way)"
+                "restore point \(newer.id) is of \(newer.record.time), later than this clock's \(now); set the "
+                    + "clock\(way)"
             )
         }
         guard !hurt.contains(point.id) else {
@@ -153,14 +155,15 @@ extension RestorePoint {
         if let other = all.first(where: { aside[$0.id].map { $0 >= last.record.time } ?? false }) {
             throw RepositoryError(
                 .refused,
-                "restore point \(other.id) was set aside and none of '\(series.name)' was made since: it may be the last\(way)"
+                "restore point \(other.id) was set aside and none of '\(series.name)' was made since: it may be the "
+                    + "last\(way)"
             )
         }
         guard !hurt.contains(last.id) else {
             throw RepositoryError(
                 .refused,
-                "the last restore point of '\(series.name)' is damaged, and what did not change may be lost in it\(way), which "
-                    + "stores anew what is lost")
+                "the last restore point of '\(series.name)' is damaged, and what did not change may be lost in "
+                    + "it\(way), which stores anew what is lost")
         }
         return last
     }

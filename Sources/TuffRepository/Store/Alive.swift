@@ -36,8 +36,8 @@ struct Alive {
             if noted.contains(outcome.point.id) { continue }
             throw RepositoryError(
                 .damaged,
-                "nothing was pruned: restore point \(outcome.point.id) lacks something; 'tuff backup check --repair' tells "
-                    + "what, and takes note of it")
+                "nothing was pruned: restore point \(outcome.point.id) lacks something; 'tuff backup check --repair' "
+                    + "tells what, and takes note of it")
         }
         self = visitor.alive
     }
@@ -82,7 +82,8 @@ struct Alive {
         for location in kept.sorted(by: { $0.pack < $1.pack }) where try !isThere(location) {
             throw RepositoryError(
                 .damaged,
-                "nothing was destroyed: \(Pack.path(pack)) holds \(location.entry.name), and the index says that it is in "
+                "nothing was destroyed: \(Pack.path(pack)) holds \(location.entry.name), and the index says that it "
+                    + "is in "
                     + "\(Pack.path(location.pack)), where it is not; 'tuff backup check --repair' makes the index anew")
         }
     }

@@ -210,7 +210,8 @@ package final class DirectoryStore: Store {
         guard number == ELOOP || number == ENOTDIR else { return .system(number, "cannot open \(self.path)/\(path)") }
         return RepositoryError(
             .damaged,
-            "\(self.path)/\(path) is, or lies behind, a symbolic link or what is no directory, and is not followed: put back what belongs there",
+            "\(self.path)/\(path) is, or lies behind, a symbolic link or what is no directory, and is not followed: "
+                + "put back what belongs there",
             cause: String(cString: strerror(number)))
     }
 }

@@ -144,7 +144,8 @@ package struct Check: Sendable {
                 _ = try repository.store.open(Pack.path(pack))
             } catch  where error.code == .notFound {
                 damage.append(
-                    "the index names \(Pack.path(pack)), which is gone; 'tuff backup check --repair' makes the index anew"
+                    "the index names \(Pack.path(pack)), which is gone; 'tuff backup check --repair' makes the index "
+                        + "anew"
                 )
             }
         }
@@ -196,8 +197,10 @@ struct PointVisitor: TreeWalk.Visitor {
 
     /// A tree that no backup writes: no later backup can repair it.
     private static func misfit(_ point: RestorePoint, _ length: Int, at offset: UInt64) -> String {
-        "restore point \(point.id) of \(point.record.size) bytes names a block of \(length) bytes where one of another length must be, at "
-            + "byte \(offset): its size or its tree is not what a backup wrote. No backup heals it: 'tuff backup restore --keep-going' "
+        "restore point \(point.id) of \(point.record.size) bytes names a block of \(length) bytes where one of "
+            + "another length must be, at "
+            + "byte \(offset): its size or its tree is not what a backup wrote. No backup heals it: 'tuff backup "
+            + "restore --keep-going' "
             + "gets what is left of it, and 'tuff backup check --repair' has prune go on without what it lacks"
     }
 }
