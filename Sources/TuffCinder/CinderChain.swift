@@ -249,7 +249,7 @@ struct CinderGround: Sendable {
     }
 }
 
-/// A backup and what it builds on, oldest first, proven to fit together.
+/// A backup and the backups it builds on, oldest first, proven to fit together.
 package struct CinderChain: Sendable {
     let directory: CinderDirectory
     let layers: [CinderLayer]
@@ -295,9 +295,9 @@ package struct CinderChain: Sendable {
 
     /// The volume's size in bytes, and so of the target of a restore.
     package func size() throws(RepositoryError) -> UInt64 {
-        // Where the record and the objects agree, nothing is left to ask. Otherwise the list of digests says up to
-        // where the volume was read; what is missing of that is damage, and what the record says beyond it is zeros: a
-        // snapshot that is older than the volume's last growth.
+        // Where the record and the objects agree, nothing is left to ask. Otherwise the list of digests tells up to
+        // where the volume was read. Missing bytes before that are damage, and bytes that the record counts beyond it
+        // are zeros: a snapshot that is older than the volume's last growth.
         let listing = newest.listing
         guard newest.metadata.size != covered else { return covered }
         guard listing.hasHashes else {

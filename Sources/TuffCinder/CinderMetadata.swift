@@ -317,8 +317,8 @@ private struct RawVolume: Decodable {
         case base = "volume-base-metadata"
     }
 
-    /// Versions of the record (cinder/backup/driver.py, `_restore_metadata`): of these two what is read here is the
-    /// same. Of another nothing is believed. What the volume holds is proven without it.
+    /// Versions of the record (cinder/backup/driver.py, `_restore_metadata`): in these two the fields that are read
+    /// here are the same. A record of another version is not believed. The volume's content is proven without it.
     init(from decoder: any Decoder) throws {
         let all = try decoder.container(keyedBy: CodingKeys.self)
         let version = try? all.decode(Int64.self, forKey: .version)

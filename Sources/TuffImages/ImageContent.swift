@@ -1,5 +1,5 @@
-/// In how much of a disk anything but zeros can be, found in tables alone and with bounded reading: what an empty
-/// volume gets at most. Blocks have the size in which volumes are filled.
+/// The part of a disk that can hold anything but zeros, found in tables alone and with bounded reading. It is the most
+/// that filling an empty volume writes. Blocks have the size in which volumes are filled.
 package enum ImageContent {
     package static let block: UInt64 = 64 << 10
 }

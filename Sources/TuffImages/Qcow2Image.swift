@@ -10,8 +10,8 @@ private enum Bits {
 
 /// The active disk of a qcow2 image (QEMU, docs/interop/qcow2.txt). Internal snapshots are passed over.
 ///
-/// No offset is followed and no length believed before it was compared with the file's length. What is kept in memory
-/// is bounded: 1 MiB of tables, and one compressed cluster with what it holds, at most 6 MiB.
+/// No offset is followed and no length believed before it was compared with the file's length. Memory is bounded: 1 MiB
+/// of tables, and one compressed cluster with its content, at most 6 MiB.
 package struct Qcow2Image<File: ImageFile> {
     package let header: Qcow2Header
     private let file: File

@@ -75,7 +75,7 @@ final class Decoding {
             help: "write exactly one of them; '\(first.key)' stands in line \(first.keyMark.line)")
     }
 
-    /// Says that the value here is not what it must be. `node` refused earlier is not mentioned again.
+    /// Reports that the value breaks a rule. A node that was refused earlier is not reported again.
     func refuse(_ node: Node, rule: String, complaint: String, help: String? = nil) {
         guard !node.isRefused else { return }
         report.error(

@@ -6,7 +6,7 @@ struct KindDeclaration: Sendable {
     struct Reading {
         var name: String
         var place: SourceLocation
-        /// Adds what it declares; nil when something in it is wrong.
+        /// Adds the resource to a desired state; nil: the document has an error.
         var add: ((inout DesiredState) -> Void)?
     }
 

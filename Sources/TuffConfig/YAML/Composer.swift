@@ -69,7 +69,7 @@ struct Composer {
     }
 }
 
-/// Documents from one place of a file up to its end or to what cannot be read.
+/// Documents from one place of a file up to its end or to the first error.
 private struct DocumentRun: ~Copyable {
     /// Thrown once the reason is reported: nothing more can be learnt from this document.
     private struct Abandoned: Error {

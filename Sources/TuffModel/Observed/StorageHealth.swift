@@ -1,10 +1,10 @@
 /// The health of the logical volumes of one group: of each by itself, and of all that it stands on, hidden volumes
 /// included.
 ///
-/// `lv_health_status` of what is in front says little: a thin pool on RAID reads well while a leg is out, and `partial`
-/// is handed up from any part that is on a missing device, so that a mirror with one leg left reads like a disk that is
-/// gone (`vg_mark_partial_lvs` and `_lvhealthstatus_disp` in LVM 2.03.16; measured). So the parts are asked, and RAID
-/// bears as many lost legs as its level does.
+/// `lv_health_status` of the visible volume says little: a thin pool on RAID reads well while a leg is out, and
+/// `partial` is handed up from any part that is on a missing device, so that a mirror with one leg left reads like a
+/// disk that is gone (`vg_mark_partial_lvs` and `_lvhealthstatus_disp` in LVM 2.03.16; measured). So the parts are
+/// asked, and RAID bears as many lost legs as its level does.
 package struct StorageHealth: Sendable {
     private let group: VolumeGroup
     private let byName: [String: LogicalVolume]

@@ -1,4 +1,4 @@
-/// Something that is wrong with a logical volume, or with what it stands on.
+/// A fault of a logical volume, or of a volume or device that it stands on.
 package struct VolumeFault: Hashable, Sendable {
     package enum Gravity: Int, Comparable, Sendable {
         /// Its state cannot be told before somebody activates it.

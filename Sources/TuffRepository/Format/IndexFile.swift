@@ -187,8 +187,8 @@ final class IndexFile: Sendable {
         return content
     }
 
-    /// The first `count` items of `width` bytes of consecutive pages. No room is made for what a footer claims before
-    /// it is there: the file may be one hole.
+    /// The first `count` items of `width` bytes of consecutive pages. No memory is reserved by a footer's counts before
+    /// the pages were read: the file may be one hole.
     private static func items<Item>(
         from first: Int, pages: Int, of id: FileID, reader: any StoreReader, seal: FileSeal, width: Int, count: Int,
         _ make: (UnsafeRawBufferPointer) -> Item
@@ -242,7 +242,7 @@ final class IndexFile: Sendable {
 }
 
 extension RandomAccessCollection {
-    /// The first index whose element satisfies what all behind it do as well.
+    /// The first index whose element satisfies a condition that all behind it satisfy, too.
     func partitioningIndex(_ belongs: (Element) throws -> Bool) rethrows -> Index {
         var low = startIndex
         var count = distance(from: low, to: endIndex)

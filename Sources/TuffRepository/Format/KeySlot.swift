@@ -44,8 +44,8 @@ package struct KeySlot: Sendable {
         package var label: String
         var n = 32_768
         var p = 1
-        /// Made with the repository key of what `wrapped` wraps: a process that has opened the repository distinguishes
-        /// its own slots from others by it.
+        /// A proof of the wrapped key, made with the repository key: a process that has opened the repository
+        /// distinguishes its own slots from others by it.
         var proof: String
         var r = 8
         var salt: String
@@ -58,8 +58,8 @@ package struct KeySlot: Sendable {
 
     private static func path(_ id: FileID) -> String { "keys/\(id)" }
 
-    /// Every slot that can be read, and what is wrong with the others: one damaged slot does not close a repository
-    /// that has another.
+    /// Every slot that can be read, and the errors of the others: one damaged slot does not close a repository that has
+    /// another.
     static func list(
         _ store: any Store
     ) throws(RepositoryError) -> (slots: [KeySlot], damaged: [RepositoryError]) {

@@ -104,7 +104,7 @@ final class PackLook {
         outcome.isStray = known.isEmpty
         guard reads else { return outcome }
         // Records that an earlier repair left out of the index hurt nobody, but the next repair must know them, to
-        // leave them out again. Where nothing of a pack is in the index, the index may be what is lost.
+        // leave them out again. Where the index has no entry of a pack, the index itself may be incomplete.
         for location in all {
             _ = try isSound(location, tells: known.isEmpty || known.contains(location), &outcome)
         }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// All index files of a repository, and what a backup adds to them, as one index.
+/// All index files of a repository, and the entries that a backup adds, as one index.
 final class RepositoryIndex: Sendable {
     private struct State {
         var files: [IndexFile]

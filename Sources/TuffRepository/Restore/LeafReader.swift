@@ -101,7 +101,7 @@ final class LeafReader {
         do throws(RepositoryError) {
             return try parent.leaf(leaf) ?? Array(repeating: nil, count: shape.children(level: 0, index: leaf))
         } catch  where error.isLoss && changed == nil {
-            // All is read, and what is lost there is stored anew.
+            // All blocks are read, and lost ones are stored anew.
             return nil
         }
     }

@@ -11,7 +11,7 @@ struct TreeWalk {
         /// A block of so many bytes that a point needs, or a node where there is no length, perhaps more than once;
         /// false: it is not there, and nothing beneath it can be visited.
         mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool
-        /// A stretch of the point's volume that cannot be read for what was visited last.
+        /// Receives a stretch of the point's volume that cannot be read because of the last visit.
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint)
     }
 
