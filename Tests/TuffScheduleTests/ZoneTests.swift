@@ -113,8 +113,8 @@ import TuffTestSupport
         #expect(taken > 100)
     }
 
-    /// Every zone of the system: what comes next is later, shows the minute asked for or is the end of a gap, and is what
-    /// comes before the moment after it.
+    /// Every zone of the system: what comes next is later, shows the minute asked for or is the end of a gap, and is
+    /// what comes before the moment after it.
     @Test func nextAndPreviousAgreeInEveryZone() throws {
         let seed = environment("TUFF_SEED").flatMap { UInt64($0) } ?? 20_261_125
         var generator = SeededGenerator(seed: seed)
