@@ -49,7 +49,7 @@ import TuffTestSupport
         ("AAA0BBB,J60/0,J300", "2028-02-29T23:59:59Z", 0),
         ("AAA0BBB,59/0,J300", "2028-02-29T00:00:00Z", 3600),
     ])
-    func rulesHoldFromTheirSecondOn(_ rule: String, _ time: String, _ offset: Int) throws {
+    func rulesHoldFromTheirSecondOn(_ rule: String, time: String, offset: Int) throws {
         let zone = try #require(ZoneRules(posix: rule))
         #expect(zone.offset(at: try instant(time)) == offset)
         let same = try ZoneRules(tzif: file(offsets: [Int32(zone.firstOffset)], footer: "\n\(rule)\n"))
