@@ -143,7 +143,8 @@ package struct CinderBackups: Sendable {
             guard objects <= Self.mostObjects else {
                 throw RepositoryError(
                     .refused,
-                    "the chain of backup \(layers.first?.metadata.backup ?? id) has more than \(Self.mostObjects) objects"
+                    "the chain of backup \(layers.first?.metadata.backup ?? id) has more than \(Self.mostObjects) "
+                        + "objects"
                 )
             }
             layers.append(found)
@@ -248,7 +249,7 @@ struct CinderGround: Sendable {
     }
 }
 
-/// A backup and what it builds on, oldest first, proven to fit together.
+/// A backup and the backups it builds on, oldest first, proven to fit together.
 package struct CinderChain: Sendable {
     let directory: CinderDirectory
     let layers: [CinderLayer]
@@ -294,9 +295,9 @@ package struct CinderChain: Sendable {
 
     /// The volume's size in bytes, and so of the target of a restore.
     package func size() throws(RepositoryError) -> UInt64 {
-        // Where the record and the objects agree, nothing is left to ask. Otherwise the list of digests says up to
-        // where the volume was read; what is missing of that is damage, and what the record says beyond it is zeros: a
-        // snapshot that is older than the volume's last growth.
+        // Where the record and the objects agree, nothing is left to ask. Otherwise the list of digests tells up to
+        // where the volume was read. Missing bytes before that are damage, and bytes that the record counts beyond it
+        // are zeros: a snapshot that is older than the volume's last growth.
         let listing = newest.listing
         guard newest.metadata.size != covered else { return covered }
         guard listing.hasHashes else {
@@ -304,8 +305,8 @@ package struct CinderChain: Sendable {
                 throw RepositoryError(
                     .damaged,
                     "the objects of backup \(layers[0].metadata.backup) end at \(covered), but its volume has "
-                        + "\(leastSize) bytes, and there is no \(directory.described(listing.path(listing.prefix.hashes))) "
-                        + "to tell whether some are lost")
+                        + "\(leastSize) bytes, and there is no "
+                        + "\(directory.described(listing.path(listing.prefix.hashes))) to tell whether some are lost")
             }
             return covered
         }
@@ -320,8 +321,8 @@ package struct CinderChain: Sendable {
         guard covered >= extent.sizes.lowerBound else {
             throw RepositoryError(
                 .damaged,
-                "the objects of backup \(layers[0].metadata.backup) end at \(covered), but backup \(backup) has digests "
-                    + "up to \(extent.sizes.upperBound)")
+                "the objects of backup \(layers[0].metadata.backup) end at \(covered), but backup \(backup) has "
+                    + "digests up to \(extent.sizes.upperBound)")
         }
     }
 

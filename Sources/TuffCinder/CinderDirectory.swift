@@ -63,7 +63,8 @@ package final class CinderDirectory: Sendable {
             guard seen <= Self.mostDirectories else {
                 throw RepositoryError(
                     .refused,
-                    "there are more than \(Self.mostDirectories) directories beneath \(path); give the one of Cinder's backups"
+                    "there are more than \(Self.mostDirectories) directories beneath \(path); give the one of "
+                        + "Cinder's backups"
                 )
             }
             for name in try list(directory, level: level, into: &scan).sorted(by: >) {
@@ -87,7 +88,7 @@ package final class CinderDirectory: Sendable {
             let number = errno
             if descriptor >= 0 { close(descriptor) }
             errno = number
-            try unread(directory, level, &scan)
+            try unread(directory, level: level, in: &scan)
             return []
         }
         defer { closedir(stream) }
@@ -110,12 +111,12 @@ package final class CinderDirectory: Sendable {
                 scan.skip("\(link) is a symbolic link, which is not followed")
             }
         }
-        if errno != 0 { try unread(directory, level, &scan) }
+        if errno != 0 { try unread(directory, level: level, in: &scan) }
         scan.listings += listings.values.sorted { $0.prefix.text < $1.prefix.text }
         return deeper
     }
 
-    private func unread(_ directory: String, _ level: Int, _ scan: inout Scan) throws(RepositoryError) {
+    private func unread(_ directory: String, level: Int, in scan: inout Scan) throws(RepositoryError) {
         let error = RepositoryError.system(errno, "cannot list \(described(directory))")
         guard level > 0 else { throw error }
         // Somebody's lost+found must not keep anybody from his backups.

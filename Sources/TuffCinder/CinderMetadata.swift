@@ -317,14 +317,15 @@ private struct RawVolume: Decodable {
         case base = "volume-base-metadata"
     }
 
-    /// Versions of the record (cinder/backup/driver.py, `_restore_metadata`): of these two what is read here is the
-    /// same. Of another nothing is believed. What the volume holds is proven without it.
+    /// Versions of the record (cinder/backup/driver.py, `_restore_metadata`): in these two the fields that are read
+    /// here are the same. A record of another version is not believed. The volume's content is proven without it.
     init(from decoder: any Decoder) throws {
         let all = try decoder.container(keyedBy: CodingKeys.self)
         let version = try? all.decode(Int64.self, forKey: .version)
         guard let version, (1...2).contains(version) else {
             doubt =
-                "the volume's own record in it (volume_meta) has \(version.map { "version \($0)" } ?? "no version that is a number"), and "
+                "the volume's own record in it (volume_meta) has "
+                + "\(version.map { "version \($0)" } ?? "no version that is a number"), and "
                 + "only 1 and 2 are known: its size and name are not taken from there"
             base = nil
             return

@@ -75,7 +75,7 @@ struct DocumentSet {
             subject += "/\(name.text)"
         }
         let decoding = Decoding(report: report, subject: subject, place: root.mark)
-        references += ReferenceField.references(kind, root, subject, report)
+        references += ReferenceField.references(kind, in: root, subject: subject, report: report)
         guard let reading = KindDeclaration.of(kind).read(root, decoding) else { return unread.add(root) }
         let id = ResourceID(kind, reading.name)
         if let first = known[id] {

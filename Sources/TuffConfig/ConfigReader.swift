@@ -174,7 +174,7 @@ private struct ConfigReader {
     private mutating func readLink(_ name: String, in folder: Folder, isYAML: Bool) {
         guard isYAML else { return lookBehind(name, in: folder) }
         let place = folder.place(of: name)
-        // What it leads to is looked at before it is opened: opening a device may do something.
+        // The link's target is examined before it is opened: opening a device may have effects.
         let target = tuff_open_within(folder.root, place, tuff_o_path)
         guard target >= 0 else {
             let isOutside = errno == EXDEV
@@ -219,8 +219,8 @@ private struct ConfigReader {
         readOpened(descriptor, shownAs: folder.path(of: name), isQuotable: false)
     }
 
-    /// The names that lead from an open directory to what is open beneath it, all links followed; nil where that
-    /// cannot be told.
+    /// The names from an open directory to a file that is open beneath it, all links followed; nil where they cannot be
+    /// found out.
     private static func components(of descriptor: CInt, beneath root: CInt) -> [Substring]? {
         guard let top = path(of: root), let place = path(of: descriptor) else { return nil }
         let above = top.split(separator: "/")
@@ -237,7 +237,7 @@ private struct ConfigReader {
     /// A name such as `.git`. Kubernetes' own have two dots: `..data`, `..2026_11_30`.
     private static func isHidden(_ name: Substring) -> Bool { name.hasPrefix(".") && !name.hasPrefix("..") }
 
-    /// Whether what a link led to lies beneath a root of secrets, or is one.
+    /// Whether a link's target lies beneath a root of secrets, or is one.
     private func leadsToSecret(_ target: CInt) -> Bool {
         guard !secrets.isEmpty else { return false }
         guard var place = Self.path(of: target)?[...] else { return true }
@@ -248,7 +248,7 @@ private struct ConfigReader {
         return false
     }
 
-    /// A link whose name is no document's: it matters only where a directory is behind it, or nothing any more.
+    /// Judges a link whose name is no document's: it matters only where it leads to a directory, or to nothing.
     private mutating func lookBehind(_ name: String, in folder: Folder) {
         var status = stat()
         let isThere = fstatat(folder.descriptor, name, &status, 0) == 0

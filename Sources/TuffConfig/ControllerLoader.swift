@@ -79,7 +79,7 @@ private struct FormerRoots {
         }
     }
 
-    /// Says what to write in its place.
+    /// Reports the `allow` to write in its place.
     /// - Returns: the roots; nil: they cannot be understood, and that was said.
     func report(isError: Bool) -> [String]? {
         guard let roots else { return nil }

@@ -6,7 +6,7 @@ final class FileReport {
     private(set) var diagnostics: [Diagnostic] = []
     private var left = Limits.diagnosticsPerFile
     private var unsaid = 0
-    /// Lines that hold what might be a secret: no message repeats them.
+    /// Lines that may hold a secret: no message repeats them.
     private var secretLines: Set<Int32> = []
 
     init(_ file: SourceFile) { self.file = file }
@@ -15,15 +15,15 @@ final class FileReport {
     private(set) var errorCount = 0
 
     func error(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
-        add(.error, rule, message, at: mark, help: help)
+        add(.error, rule: rule, message: message, at: mark, help: help)
     }
 
     func warning(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
-        add(.warning, rule, message, at: mark, help: help)
+        add(.warning, rule: rule, message: message, at: mark, help: help)
     }
 
     private func add(
-        _ severity: Diagnostic.Severity, _ rule: String, _ message: String, at mark: Mark, help: String?
+        _ severity: Diagnostic.Severity, rule: String, message: String, at mark: Mark, help: String?
     ) {
         if severity == .error { errorCount += 1 }
         guard left > 0 else {
@@ -32,7 +32,7 @@ final class FileReport {
         }
         left -= 1
         guard file.isQuotable else {
-            // Nearly every message repeats a word of what it is about.
+            // Nearly every message repeats a word of the document.
             let place = SourceLocation(file: file.path, line: Int(mark.line), column: 1)
             return diagnostics.append(
                 Diagnostic(
@@ -48,7 +48,7 @@ final class FileReport {
     /// Keeps the line of `mark` out of every message.
     func conceal(_ mark: Mark) { secretLines.insert(mark.line) }
 
-    /// All messages; excerpts of lines with secrets taken out, and a last word about what was left unsaid.
+    /// All messages, without excerpts of lines with secrets, and a last one that counts the messages left out.
     func finish() -> [Diagnostic] {
         for index in diagnostics.indices where secretLines.contains(Int32(clamping: diagnostics[index].location.line)) {
             diagnostics[index].sourceLine = nil

@@ -1,5 +1,5 @@
-/// In how much of a disk anything but zeros can be, found in tables alone and with bounded reading: what an empty
-/// volume gets at most. Blocks have the size in which volumes are filled.
+/// The part of a disk that can hold anything but zeros, found in tables alone and with bounded reading. It is the most
+/// that filling an empty volume writes. Blocks have the size in which volumes are filled.
 package enum ImageContent {
     package static let block: UInt64 = 64 << 10
 }
@@ -29,7 +29,9 @@ extension Qcow2Image {
             if try hasTable(for: first) {
                 if budget > 0 {
                     budget -= 1
-                    for cluster in first..<end where try isStored(cluster) { count(cluster, &content, &last) }
+                    for cluster in first..<end where try isStored(cluster) {
+                        count(cluster, into: &content, last: &last)
+                    }
                 } else {
                     content += (end - first) << header.clusterBits
                 }
@@ -40,7 +42,7 @@ extension Qcow2Image {
     }
 
     /// Several small clusters share a block, which is written once.
-    private func count(_ cluster: UInt64, _ content: inout UInt64, _ last: inout UInt64?) {
+    private func count(_ cluster: UInt64, into content: inout UInt64, last: inout UInt64?) {
         guard header.clusterSize < ImageContent.block else {
             content += header.clusterSize
             return

@@ -1,7 +1,7 @@
 import CZlib
 
-/// Inflates raw deflate streams with a window of 4 KiB, which is what compressed clusters hold (qcow2.txt: "window size
-/// 12 bits, no header").
+/// Inflates raw deflate streams with a window of 4 KiB, the form of compressed clusters (qcow2.txt: "window size 12
+/// bits, no header").
 enum Inflater {
     /// Fills `output`, and never writes more. False: the input is no such stream, or holds less.
     static func inflate(_ input: UnsafeMutableRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Bool {
@@ -15,7 +15,7 @@ enum Inflater {
         stream.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
         stream.avail_out = UInt32(truncatingIfNeeded: output.count)
         let status = CZlib.inflate(&stream, Z_FINISH)
-        // What follows the stream in its last sector is another cluster's.
+        // The bytes behind the stream in its last sector belong to another cluster.
         return (status == Z_STREAM_END || status == Z_BUF_ERROR) && stream.avail_out == 0
     }
 }

@@ -1,5 +1,5 @@
-/// Tables of an image, read in pages of which the last few are kept: a table may have 32 MiB, and what is kept has at
-/// most 1 MiB, whatever the image says.
+/// Tables of an image, read in pages of which the last few are kept: a table may have 32 MiB, and the kept pages have
+/// at most 1 MiB, whatever the image says.
 struct MetadataPages {
     private static let pageSize: UInt64 = 64 << 10
     private static let limit = 16

@@ -1,8 +1,8 @@
 /// The header of a qcow2 image, version 2 or 3, checked against the length of its file.
 ///
-/// The format is that of docs/interop/qcow2.txt of QEMU. What the header asks for that a plain copy of the active disk
-/// needs not (snapshots, refcounts, bitmaps) is passed over; what would need another file or a key, or what says that
-/// the image is not sound, is refused.
+/// The format is that of docs/interop/qcow2.txt of QEMU. Features that a plain copy of the active disk does not need
+/// (snapshots, refcounts, bitmaps) are passed over. An image that needs another file or a key, or that declares itself
+/// not sound, is refused.
 package struct Qcow2Header: Hashable, Sendable {
     package static let magic: [UInt8] = [0x51, 0x46, 0x49, 0xfb]
 

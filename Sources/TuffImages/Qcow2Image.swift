@@ -10,8 +10,8 @@ private enum Bits {
 
 /// The active disk of a qcow2 image (QEMU, docs/interop/qcow2.txt). Internal snapshots are passed over.
 ///
-/// No offset is followed and no length believed before it was compared with the file's length. What is kept in memory
-/// is bounded: 1 MiB of tables, and one compressed cluster with what it holds, at most 6 MiB.
+/// No offset is followed and no length believed before it was compared with the file's length. Memory is bounded: 1 MiB
+/// of tables, and one compressed cluster with its content, at most 6 MiB.
 package struct Qcow2Image<File: ImageFile> {
     package let header: Qcow2Header
     private let file: File
@@ -47,7 +47,7 @@ package struct Qcow2Image<File: ImageFile> {
                 guard end <= file.length else { throw cutShort(position) }
                 try file.read(at: start + within, into: part)
             case .compressed(let start, let length):
-                try inflate(cluster, start, length)
+                try inflate(cluster, at: start, count: length)
                 inflated?.bytes.withUnsafeBytes {
                     part.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(within)..<Int(within) + count]))
                 }
@@ -97,7 +97,7 @@ package struct Qcow2Image<File: ImageFile> {
         return .compressed(offset: offset, count: min(sectors * 512 - offset % 512, file.length - offset))
     }
 
-    private mutating func inflate(_ cluster: UInt64, _ offset: UInt64, _ count: UInt64) throws(ImageError) {
+    private mutating func inflate(_ cluster: UInt64, at offset: UInt64, count: UInt64) throws(ImageError) {
         if inflated?.cluster == cluster { return }
         var input = try ImageBytes(file, at: offset, count: Int(count)).bytes
         var output = inflated?.bytes ?? [UInt8](repeating: 0, count: Int(header.clusterSize))

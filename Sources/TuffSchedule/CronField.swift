@@ -102,7 +102,7 @@ enum CronField: Int, CaseIterable {
                 + "'\(range(first, end)),\(range(self.range.lowerBound, last))'")
     }
 
-    /// Forms that other readers of such expressions take beyond crontab(5), with what they are here.
+    /// Forms that other readers of such expressions take beyond crontab(5), with the text to write here.
     private func shape(_ item: Substring) -> Problem {
         if item == "?" { return Problem(sentence: "is written '*' here") }
         if let last = item.last, "LW".contains(last), self == .dayOfMonth || self == .weekday {

@@ -4,11 +4,11 @@ import Glibc
 @testable import TuffCinder
 @testable import TuffRepository
 
-/// What libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` says which reader reads them.
-/// Anything may be refused with a RepositoryError; a crash, a hang, or memory without bound is a fault.
+/// What libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` says which reader reads
+/// them. Anything may be refused with a RepositoryError; a crash, a hang, or memory without bound is a fault.
 ///
-/// Files of a repository prove themselves, which no mutation would ever pass. So every input is read as the file that it is,
-/// and then as content for which the proof is made.
+/// Files of a repository prove themselves, which no mutation would ever pass. So every input is read as the file that
+/// it is, and then as content for which the proof is made.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: data, count: size))
@@ -115,7 +115,7 @@ private enum Fuzz {
         _ = try writer.finish()
         let sorted = try RepositoryIndex(store: store, custody: custody, .sorting)
         _ = try sorted.entries(of: [id])
-        _ = try Alive([], repository(store.files), sorted, nil)
+        _ = try Alive([], of: repository(store.files), index: sorted, lease: nil)
     }
 
     // MARK: Trees
@@ -197,7 +197,8 @@ private enum Fuzz {
         return template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } } ?? "/"
     }()
 
-    /// One byte says which file of a backup the rest is: its metadata, its list of digests, or an object of a compression.
+    /// One byte says which file of a backup the rest is: its metadata, its list of digests, or an object of a
+    /// compression.
     static func cinder(_ bytes: [UInt8]) throws {
         guard let first = bytes.first, let id = CinderID(cinderBackup) else { return }
         let content = Array(bytes.dropFirst())

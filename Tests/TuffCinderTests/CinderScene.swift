@@ -187,7 +187,7 @@ final class CinderScene {
     func text(_ path: String) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }
 
     /// Replaces text in a file, which must be there.
-    func edit(_ path: String, _ old: String, _ new: String) throws {
+    func edit(_ path: String, replacing old: String, by new: String) throws {
         let text = try text(path)
         try #require(text.contains(old), "\(old) is not in \(path)")
         try write(text.replacing(old, with: new), path)

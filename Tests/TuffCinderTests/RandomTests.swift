@@ -64,7 +64,8 @@ struct RandomTests {
             let victim = files[Int(random.next() % UInt64(files.count))]
             let other = files[Int(random.next() % UInt64(files.count))]
             let (before, others) = (try scene.bytes(victim), try scene.bytes(other))
-            let damage = try Damage.inflict(on: victim, before, other: other, others, &random, scene)
+            let damage = try Damage.inflict(
+                on: victim, bytes: before, other: other, others: others, random: &random, scene: scene)
             do {
                 let restored = try scene.restore(2, threads: 1)
                 #expect(restored == third, "part \(part), round \(round): \(damage) of \(victim) was not noticed")
@@ -89,8 +90,8 @@ struct RandomTests {
 /// What happens to a file.
 private enum Damage {
     static func inflict(
-        on path: String, _ bytes: [UInt8], other: String, _ others: [UInt8], _ random: inout SeededGenerator,
-        _ scene: CinderScene
+        on path: String, bytes: [UInt8], other: String, others: [UInt8], random: inout SeededGenerator,
+        scene: CinderScene
     ) throws -> String {
         var bytes = bytes
         func place() -> Int { Int(random.next() % UInt64(max(bytes.count, 1))) }

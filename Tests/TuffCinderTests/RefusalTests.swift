@@ -35,9 +35,11 @@ struct RefusalTests {
 
     @Test func aCycle() throws {
         let scene = try chain()
-        try scene.edit(scene.stem(0) + "_metadata", "\"parent_id\": null", "\"parent_id\": \"\(CinderScene.id(2))\"")
+        try scene.edit(
+            scene.stem(0) + "_metadata", replacing: "\"parent_id\": null", by: "\"parent_id\": \"\(CinderScene.id(2))\""
+        )
         #expect(scene.refusal(2).contains("is its own parent or grandparent"))
-        try scene.edit(scene.stem(0) + "_metadata", CinderScene.id(2), CinderScene.id(0))
+        try scene.edit(scene.stem(0) + "_metadata", replacing: CinderScene.id(2), by: CinderScene.id(0))
         #expect(scene.refusal(0).contains("is its own parent or grandparent"))
     }
 
@@ -103,7 +105,8 @@ struct RefusalTests {
         #expect(scene.refusal(0).contains("-00001 holds more than its 4096 bytes"))
         try scene.write(CinderScene.compress([1, 2, 3], "zlib"), object)
         #expect(scene.refusal(0).contains("-00001 ends after 3 of 4096 bytes"))
-        try scene.edit(scene.stem(0) + "_metadata", "\"length\": 4096", "\"length\": 9000000000000000000")
+        try scene.edit(
+            scene.stem(0) + "_metadata", replacing: "\"length\": 4096", by: "\"length\": 9000000000000000000")
         #expect(scene.refusal(0).contains("cannot make a file of 9000000000000000000 bytes"))
     }
 
@@ -158,7 +161,7 @@ struct RefusalTests {
         let good = try scene.text(path)
         for (old, new, reason) in Self.edits {
             try scene.write(good, path)
-            try scene.edit(path, old, new)
+            try scene.edit(path, replacing: old, by: new)
             let sentence = scene.refusal(0)
             #expect(sentence.contains(reason), "\(old) → \(new): \(sentence)")
         }
@@ -182,7 +185,7 @@ struct RefusalTests {
 
     @Test func anIncrementalThatWritesBehindTheFullBackup() throws {
         let scene = try chain()
-        try scene.edit(scene.stem(1) + "_metadata", "\"offset\": 8192", "\"offset\": 9216")
+        try scene.edit(scene.stem(1) + "_metadata", replacing: "\"offset\": 8192", by: "\"offset\": 9216")
         #expect(scene.refusal(1).contains("behind the 9928 bytes of the full backup"))
     }
 
@@ -192,7 +195,7 @@ struct RefusalTests {
         let first = [UInt8](repeating: 1, count: 8_192)
         try scene.backUp(first, number: 0)
         try scene.backUp(first[..<7_680] + [UInt8](repeating: 2, count: 512), number: 1, parent: 0, old: first)
-        try scene.edit(scene.stem(1) + "_metadata", "\"offset\": 7680", "\"offset\": 1024")
+        try scene.edit(scene.stem(1) + "_metadata", replacing: "\"offset\": 7680", by: "\"offset\": 1024")
         #expect(scene.refusal(1).contains("has another digest for the 512 bytes at 1024"))
     }
 
@@ -231,7 +234,7 @@ struct RefusalTests {
         ]
         for (old, new, reason) in edits {
             try scene.write(good, path)
-            try scene.edit(path, old, new)
+            try scene.edit(path, replacing: old, by: new)
             let sentence = scene.refusal(2)
             #expect(sentence.contains(reason), "\(old) → \(new.prefix(40)): \(sentence)")
         }

@@ -86,7 +86,7 @@ struct ScanTests {
         try scene.backUp(bytes, number: 0)
         let path = scene.stem(0) + "_sha256file"
         let more = (0..<10_000).map { "\"k\($0)\": \"v\"" }.joined(separator: ", ")
-        try scene.edit(path, "{\n", "{\n\(more),\n")
+        try scene.edit(path, replacing: "{\n", by: "{\n\(more),\n")
         #expect(try scene.restore(0) == bytes)
     }
 }

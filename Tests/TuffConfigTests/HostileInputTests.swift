@@ -96,7 +96,9 @@ struct SeededGenerator: RandomNumberGenerator {
         let count = 2400
         for index in 0..<count {
             var bytes = seeds[index % seeds.count]
-            for _ in 0..<Int.random(in: 1...6, using: &random) { Self.damage(&bytes, fragments, &random) }
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
+                Self.damage(&bytes, fragments: fragments, random: &random)
+            }
             let result = ConfigLoader.load([ConfigSource(path: "file \(index)", text: bytes)])
             let hasError = result.diagnostics.contains { $0.severity == .error }
             #expect(hasError == (result.state == nil), "file \(index)")
@@ -120,7 +122,7 @@ struct SeededGenerator: RandomNumberGenerator {
         String(repeating: "a", count: 300), String(repeating: "[", count: 70), String(repeating: "- ", count: 70),
     ]
 
-    private static func damage(_ bytes: inout [UInt8], _ fragments: [[UInt8]], _ random: inout SeededGenerator) {
+    private static func damage(_ bytes: inout [UInt8], fragments: [[UInt8]], random: inout SeededGenerator) {
         guard !bytes.isEmpty else { return }
         let place = Int.random(in: 0..<bytes.count, using: &random)
         let end = min(bytes.count, place + Int.random(in: 1...40, using: &random))

@@ -67,7 +67,7 @@ import TuffModel
             (["/srv/a: b, [c] \"d\" #e"], [], [], ["/srv/a: b, [c] \"d\" #e"], []),
         ] as [([String], [String], [String], [String], [String])])
     func anOldConfigurationIsRefusedWithTheBlockThatReplacesIt(
-        _ roots: [String], _ secrets: [String], _ images: [String], _ directories: [String], _ leftOut: [String]
+        _ roots: [String], secrets: [String], images: [String], directories: [String], leftOut: [String]
     ) throws {
         let list = roots.map { "\"\($0.replacing("\"", with: "\\\""))\"" }.joined(separator: ", ")
         let old = load("allowedRoots: [\(list)]")
@@ -96,7 +96,7 @@ import TuffModel
         ("v?0", "vg0", true), ("v?0", "v0", false), ("", "", true), ("nas:/b/*", "nas:/b/c", true),
         ("nas:/b/*", "nas:/b/c/d", false), ("nas:/?", "nas://", false), ("*", "a/b", false),
     ])
-    func globs(_ pattern: String, _ text: String, _ matches: Bool) {
+    func globs(_ pattern: String, text: String, matches: Bool) {
         #expect(Glob(pattern).matches(text) == matches)
     }
 

@@ -17,7 +17,7 @@ import TuffModel
         "{apiVersion: tuff.dev/v1, kind: Volume, metadata: {name: \(name)}, spec: {size: 1Gi, pool: p\(more)}}\n---\n"
     }
 
-    private func attachment(_ name: String, _ initiator: String, _ more: String = "") -> String {
+    private func attachment(_ name: String, _ initiator: String, more: String = "") -> String {
         "{apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: \(name)}, spec: {volume: v, "
             + "iscsi: {initiator: \"iqn.2004-10.com.example:\(initiator)\"}\(more)}}\n---\n"
     }
@@ -27,7 +27,7 @@ import TuffModel
     @Test func sharingSaysHowManyMayAttach() {
         let two = attachment("a", "a") + attachment("b", "b")
         let three = two + attachment("c", "c")
-        let oneReads = attachment("a", "a") + attachment("b", "b", ", readOnly: true")
+        let oneReads = attachment("a", "a") + attachment("b", "b", more: ", readOnly: true")
         #expect(rules(volume("v") + attachment("a", "a")) == [])
         #expect(rules(volume("v") + oneReads) == ["shared-volume"])
         #expect(rules(volume("v", ", sharing: readers") + oneReads) == [])

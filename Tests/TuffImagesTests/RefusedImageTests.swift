@@ -7,21 +7,21 @@ import TuffTestSupport
     /// A version 3 image of 64 KiB with clusters of 512 bytes: header, L1 table, one L2 table, one cluster of ones.
     static func small(_ change: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 4 * 512)
-        func put(_ value: UInt64, _ offset: Int, _ count: Int) {
+        func put(_ value: UInt64, at offset: Int, count: Int) {
             for index in 0..<count {
                 bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * (count - 1 - index)))
             }
         }
         bytes.replaceSubrange(0..<4, with: Qcow2Header.magic)
-        put(3, 4, 4)
-        put(9, 20, 4)
-        put(64 << 10, 24, 8)
-        put(2, 36, 4)
-        put(512, 40, 8)
-        put(4, 96, 4)
-        put(104, 100, 4)
-        put(1 << 63 | 1024, 512, 8)
-        put(1 << 63 | 1536, 1024, 8)
+        put(3, at: 4, count: 4)
+        put(9, at: 20, count: 4)
+        put(64 << 10, at: 24, count: 8)
+        put(2, at: 36, count: 4)
+        put(512, at: 40, count: 8)
+        put(4, at: 96, count: 4)
+        put(104, at: 100, count: 4)
+        put(1 << 63 | 1024, at: 512, count: 8)
+        put(1 << 63 | 1536, at: 1024, count: 8)
         for index in 1536..<2048 { bytes[index] = 1 }
         change(&bytes)
         return bytes
@@ -64,7 +64,7 @@ import TuffTestSupport
         (20, 255, "2^42"), (24, 255, "L1 table"), (36, 255, "L1 table"), (40, 1, "L1 table at"), (47, 8, "L1 table at"),
         (46, 8, "L1 table at"), (100, 1, "header of"), (103, 96, "header of"), (0, 0, "does not begin"),
     ])
-    func aHeaderThatAsksForMoreIsRefused(_ offset: Int, _ value: Int, _ sentence: String) throws {
+    func aHeaderThatAsksForMoreIsRefused(_ offset: Int, value: Int, sentence: String) throws {
         let error = try #require(refusal(Self.small { $0[offset] = UInt8(value) }))
         #expect(error.sentence.contains(sentence), "\(error.sentence)")
     }
@@ -98,7 +98,7 @@ import TuffTestSupport
         (513, 1, "an L1 entry"), (519, 1, "an L1 entry"), (512, 1, "an L1 entry"), (517, 64, "an L1 entry"),
         (1031, 2, "an L2 entry"), (1024, 0x21, "an L2 entry"), (1024, 0xc0, "an L2 entry"), (1029, 64, "ends before"),
     ])
-    func aTableThatLeadsNowhereIsAnError(_ offset: Int, _ value: Int, _ sentence: String) throws {
+    func aTableThatLeadsNowhereIsAnError(_ offset: Int, value: Int, sentence: String) throws {
         let file = MemoryFile(Self.small { $0[offset] = UInt8(value) })
         var image = try DiskImage(file, as: .qcow2)
         do {

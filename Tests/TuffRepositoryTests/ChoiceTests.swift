@@ -152,7 +152,8 @@ struct ChoiceTests {
         let store = try DirectoryStore(folder + "/r", making: true)
         #expect(try store.list("points").isEmpty)
         #expect(try store.list("packs/aa").isEmpty)
-        // What has the name of a restore point and is none is not as if it were not there: prune would destroy what it needs.
+        // What has the name of a restore point and is none is not as if it were not there: prune would destroy what it
+        // needs.
         let name = "/r/points/" + FileID().description
         let repository = try Scene.repository(store)
         symlink("/dev/null", folder + name)

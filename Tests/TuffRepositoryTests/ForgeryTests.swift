@@ -47,7 +47,7 @@ struct ForgeryTests {
 
     /// Writes a restore point anew that says something else.
     private func forge(
-        _ point: RestorePoint, _ repository: Repository, _ change: (inout RestorePoint.Record) -> Void
+        _ point: RestorePoint, in repository: Repository, change: (inout RestorePoint.Record) -> Void
     ) throws -> RestorePoint {
         var record = point.record
         change(&record)
@@ -100,7 +100,7 @@ struct ForgeryTests {
         let other = try Scene.backUp(volume(2), to: repository, name: "other")
         let pack = try firstBlock(point, repository).pack, elsewhere = try firstBlock(other, repository).pack
         // Marked by somebody who believed the index.
-        if isMarked { try Mark.write([pack], store, repository.custody) }
+        if isMarked { try Mark.write([pack], to: store, custody: repository.custody) }
         try forge(repository) { location in
             [location.pack == pack ? Location(pack: elsewhere, entry: location.entry) : location]
         }
@@ -160,7 +160,7 @@ struct ForgeryTests {
         // Another point shares all nodes, and is whole.
         let bytes = volume(1, blocks: 40, more: 100)
         try Scene.backUp(bytes, to: repository, name: "good")
-        let point = try forge(try Scene.backUp(bytes, to: repository), repository) {
+        let point = try forge(try Scene.backUp(bytes, to: repository), in: repository) {
             $0.size = UInt64(Int($0.size) + difference)
         }
         #expect(throws: RepositoryError.self) { try Scene.restore(point, of: repository) }
@@ -181,7 +181,7 @@ struct ForgeryTests {
         let repository = try Scene.repository(store)
         let bytes = volume(1, blocks: 64)
         try Scene.backUp(bytes, to: repository, name: "good")
-        let point = try forge(try Scene.backUp(bytes, to: repository), repository) { $0.size -= 5 }
+        let point = try forge(try Scene.backUp(bytes, to: repository), in: repository) { $0.size -= 5 }
         let end = 64 * Self.block - 5
         let report = try check(repository)
         #expect(report.hurt.map(\.point) == [point])
@@ -193,7 +193,7 @@ struct ForgeryTests {
     func root() throws {
         let repository = try Scene.repository(store)
         let good = try Scene.backUp(volume(1, blocks: 64), to: repository, name: "good")
-        let point = try forge(try Scene.backUp(volume(2, blocks: 32), to: repository), repository) {
+        let point = try forge(try Scene.backUp(volume(2, blocks: 32), to: repository), in: repository) {
             $0.root = good.record.root
         }
         let report = try check(repository)
@@ -217,7 +217,7 @@ struct ForgeryTests {
         let root = try #require(try nodes.store(Node(level: 1, children: children)))
         try nodes.finish()
         try index.flush()
-        let forged = try forge(point, repository) { $0.root = "\(root)" }
+        let forged = try forge(point, in: repository) { $0.root = "\(root)" }
         for share in [0, 100] {
             let report = try check(repository, share: share)
             #expect(report.hurt.map(\.point) == [forged])
@@ -277,7 +277,7 @@ struct ForgeryTests {
     func times(_ time: String) throws {
         let repository = try Scene.repository(store)
         let point = try Scene.backUp(volume(1), to: repository)
-        #expect(throws: RepositoryError.self) { _ = try forge(point, repository) { $0.time = time } }
+        #expect(throws: RepositoryError.self) { _ = try forge(point, in: repository) { $0.time = time } }
         for isFinished in [false, true] {
             var record = point.record
             if isFinished { record.finished = time } else { record.time = time }

@@ -171,7 +171,7 @@ struct KillTests {
             let command = commands[fault.command] ?? []
             let ended = try Processes.run(
                 command, environment: ["LD_PRELOAD=\(library)"] + fault.environment, in: template.folder)
-            let violations = try judge(fault, ended, command, template)
+            let violations = try judge(fault, ended: ended, command: command, template: template)
             FaultBudget.record(
                 "backup-call/\(fault.command)/\(fault.call)", level: "L1", op: fault.command.rawValue,
                 position: "\(fault), exit \(ended.code)", violations)
@@ -183,7 +183,7 @@ struct KillTests {
 
     /// What is wrong after a fault, and after the same command was run once more in peace.
     private func judge(
-        _ fault: Fault, _ ended: Ended, _ command: [String], _ template: Scenery
+        _ fault: Fault, ended: Ended, command: [String], template: Scenery
     ) throws -> [String] {
         var violations: [String] = []
         var keeper = template.keeper

@@ -84,7 +84,8 @@ extension KillTests {
                 ], in: scenery.folder)
             FaultBudget.record(
                 "backup-look/\(fault.command)/\(fault.call)", level: "L1", op: fault.command.rawValue,
-                position: "\(fault), exit \(ended.code)", try judge(fault, ended, command, scenery))
+                position: "\(fault), exit \(ended.code)",
+                try judge(fault, ended: ended, command: command, scenery: scenery))
             tried += 1
             if ended.code != 0 { felt += 1 }
         }
@@ -93,7 +94,7 @@ extension KillTests {
 
     /// What is wrong after a fault, and after the same command was run once more in peace.
     private func judge(
-        _ fault: Blindness, _ ended: Ended, _ command: [String], _ scenery: Scenery
+        _ fault: Blindness, ended: Ended, command: [String], scenery: Scenery
     ) throws -> [String] {
         var violations: [String] = []
         var keeper = scenery.keeper

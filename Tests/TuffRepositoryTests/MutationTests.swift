@@ -90,7 +90,7 @@ private struct Mutation {
 struct MutationTests {
     /// The points that come back as they were; those that are refused are left out, and what comes back wrong is told.
     private func sound(
-        _ repository: Repository, _ volumes: [FileID: [UInt8]], _ violations: inout [String]
+        _ repository: Repository, volumes: [FileID: [UInt8]], violations: inout [String]
     ) throws(RepositoryError) -> Set<FileID> {
         var sound: Set<FileID> = []
         for point in try repository.points().points {
@@ -117,7 +117,7 @@ struct MutationTests {
         var violations: [String] = []
         do throws(RepositoryError) {
             let repository = try past.open(mutation.files)
-            let before = try sound(repository, past.volumes, &violations)
+            let before = try sound(repository, volumes: past.volumes, violations: &violations)
             let check: Check.Report
             do throws(RepositoryError) {
                 check = try Check(of: repository).run(readShare: 100, seed: 0, progress: JobProgress())
@@ -130,18 +130,20 @@ struct MutationTests {
             let listed = Set(try repository.points().points.map(\.id))
             if check.isWhole, before != listed { violations.append("check finds nothing, and not all came back") }
             if !before.isDisjoint(with: hurt) { violations.append("check calls hurt what came back") }
-            if mends { try mend(repository, past.volumes, check, before, &violations) }
+            if mends {
+                try mend(repository, known: past.volumes, check: check, before: before, violations: &violations)
+            }
         } catch { judge(error, &violations) }
         return violations
     }
 
     /// Repairs, backs up and prunes, and looks each time whether what came back before still does.
     private func mend(
-        _ repository: Repository, _ known: [FileID: [UInt8]], _ check: Check.Report, _ before: Set<FileID>,
-        _ violations: inout [String]
+        _ repository: Repository, known: [FileID: [UInt8]], check: Check.Report, before: Set<FileID>,
+        violations: inout [String]
     ) throws(RepositoryError) {
         let left = try IndexRepair(repository, lease: nil).run(after: check)
-        let repaired = try sound(repository, known, &violations)
+        let repaired = try sound(repository, volumes: known, violations: &violations)
         let hurt = Set(left.hurt.map(\.point.id))
         if Set(try repository.points().points.map(\.id)) != repaired.union(hurt) || !repaired.isDisjoint(with: hurt) {
             violations.append("after the repair not all comes back, and what does not is not called hurt")
@@ -155,13 +157,15 @@ struct MutationTests {
             return
         }
         volumes[point.id] = bytes
-        let mended = try sound(repository, volumes, &violations)
+        let mended = try sound(repository, volumes: volumes, violations: &violations)
         if !mended.contains(point.id) { violations.append("a backup after repair does not come back") }
         if !repaired.isSubset(of: mended) { violations.append("a backup lost a point") }
         do throws(RepositoryError) {
             _ = try Prune(repository, lease: nil, atOnce: true).run(removing: [])
         } catch { judge(error, &violations) }
-        if !mended.isSubset(of: try sound(repository, volumes, &violations)) { violations.append("prune lost a point") }
+        if !mended.isSubset(of: try sound(repository, volumes: volumes, violations: &violations)) {
+            violations.append("prune lost a point")
+        }
     }
 
     @Test("Flipped, cut, zeroed, lengthened, exchanged, removed and aged", arguments: [false, true])

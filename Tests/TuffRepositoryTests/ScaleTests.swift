@@ -3,8 +3,8 @@ import Testing
 import TuffRepository
 import TuffTestSupport
 
-/// In a run of their own, since they measure the memory of the whole process: `SCALE_GIB=1024` is the whole claim and takes an
-/// hour in a debug build, `make unit` has a slice of it.
+/// In a run of their own, since they measure the memory of the whole process: `SCALE_GIB=1024` is the whole claim and
+/// takes an hour in a debug build, `make unit` has a slice of it.
 @Suite("Large volumes in little memory", .enabled(if: environment("SCALE_GIB") != nil, "make unit"))
 struct ScaleTests {
     /// Every block of it is another, and none takes long to make or much room when compressed.

@@ -76,7 +76,8 @@ struct WalkTests {
         }
         var counter = Counter()
         let index = try RepositoryIndex(store: repository.store, custody: repository.custody)
-        let outcomes = try TreeWalk.walk(try repository.points().points, of: repository, index, nil, &counter)
+        let outcomes = try TreeWalk.walk(
+            try repository.points().points, of: repository, index: index, progress: nil, visitor: &counter)
         #expect(outcomes.isEmpty)
         // Whichever of the two volumes is walked first, the other has the same first point.
         #expect((64 + 19...64 + 19 + 32).contains(counter.blocks), "\(counter.blocks)")

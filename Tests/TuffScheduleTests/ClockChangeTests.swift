@@ -51,7 +51,8 @@ import TuffModel
         Case(
             name: "a skipped Sunday is no Monday", zone: "America/New_York", cron: "30 2 * * mon",
             from: "2026-03-07T12:00:00Z", to: "2026-03-10T12:00:00Z", times: ["2026-03-09T06:30:00Z"]),
-        // Lord Howe moves by 30 minutes: 2026-04-05 02:00 becomes 01:30 at 15:00Z, 2026-10-04 02:00 becomes 02:30 at 15:30Z.
+        // Lord Howe moves by 30 minutes: 2026-04-05 02:00 becomes 01:30 at 15:00Z, 2026-10-04 02:00 becomes 02:30 at
+        // 15:30Z.
         Case(
             name: "Lord Howe repeats half an hour", zone: "Australia/Lord_Howe", cron: "15,45 1 * * *",
             from: "2026-04-04T12:00:00Z", to: "2026-04-05T12:00:00Z",

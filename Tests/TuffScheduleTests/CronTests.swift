@@ -70,7 +70,7 @@ import TuffModel
             "its hour '\\u{1b}[2J' (character 3) is not within 0-23, *, a range, a list or a step"
         ),
     ])
-    func aWrongExpressionIsRefusedWithPlaceAndReason(_ text: String, _ column: Int, _ sentence: String) throws {
+    func aWrongExpressionIsRefusedWithPlaceAndReason(_ text: String, column: Int, sentence: String) throws {
         let found = try #require(problem(text))
         #expect(found.description == sentence)
         #expect(found.column == column)
@@ -120,7 +120,7 @@ import TuffModel
         ("0 12 * * 2/2", "2026-11-24T12:00:00Z", "2026-11-21T12:00:00Z"),
         ("59 23 31 12 *", "2026-12-31T23:59:00Z", "2025-12-31T23:59:00Z"),
     ])
-    func itComesWhenItsFieldsSay(_ text: String, _ next: String, _ previous: String) throws {
+    func itComesWhenItsFieldsSay(_ text: String, next: String, previous: String) throws {
         let expression = try CronExpression(text)
         let now = try instant("2026-11-22T09:30:00Z")
         #expect(expression.next(after: now, in: .utc)?.description == next)

@@ -138,7 +138,9 @@ import TuffTestSupport
                     judgement.reasons.contains { $0.isOf(bucket) } ? judgement.point : nil
                 }
                 let wanted = rule.count(bucket)
-                let texts = judged.map { bucket == .last ? $0.point.id : Self.text($0.point.time, bucket, zone) }
+                let texts = judged.map {
+                    bucket == .last ? $0.point.id : Self.text($0.point.time, bucket: bucket, zone: zone)
+                }
                 let present = Set(texts).count
                 #expect(keepers.count <= wanted, place)
                 #expect(keepers.count >= min(wanted, present), place)
@@ -152,7 +154,7 @@ import TuffTestSupport
     }
 
     /// The start of the local time as text, which is the same for all of one hour, day, month or year.
-    private static func text(_ time: Instant, _ bucket: Retention.Bucket, _ zone: ZoneRules) -> String {
+    private static func text(_ time: Instant, bucket: Retention.Bucket, zone: ZoneRules) -> String {
         let local = zone.local(time)
         let text = Instant(secondsSince1970: local).description
         switch bucket {

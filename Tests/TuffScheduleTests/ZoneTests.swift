@@ -49,7 +49,7 @@ import TuffTestSupport
         ("AAA0BBB,J60/0,J300", "2028-02-29T23:59:59Z", 0),
         ("AAA0BBB,59/0,J300", "2028-02-29T00:00:00Z", 3600),
     ])
-    func rulesHoldFromTheirSecondOn(_ rule: String, _ time: String, _ offset: Int) throws {
+    func rulesHoldFromTheirSecondOn(_ rule: String, time: String, offset: Int) throws {
         let zone = try #require(ZoneRules(posix: rule))
         #expect(zone.offset(at: try instant(time)) == offset)
         let same = try ZoneRules(tzif: file(offsets: [Int32(zone.firstOffset)], footer: "\n\(rule)\n"))
@@ -113,8 +113,8 @@ import TuffTestSupport
         #expect(taken > 100)
     }
 
-    /// Every zone of the system: what comes next is later, shows the minute asked for or is the end of a gap, and is what
-    /// comes before the moment after it.
+    /// Every zone of the system: what comes next is later, shows the minute asked for or is the end of a gap, and is
+    /// what comes before the moment after it.
     @Test func nextAndPreviousAgreeInEveryZone() throws {
         let seed = environment("TUFF_SEED").flatMap { UInt64($0) } ?? 20_261_125
         var generator = SeededGenerator(seed: seed)

@@ -47,7 +47,7 @@ struct BackupInit: AsyncParsableCommand {
 struct BackupRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Back up a device or file as it is now.",
-        discussion: "It must not change meanwhile: give a snapshot, or what nobody has open.")
+        discussion: "The source must not change meanwhile: give a snapshot, or a device or file that nobody has open.")
 
     @OptionGroup var repository: RepositoryOption
     @Option(help: ArgumentHelp("The block device or regular file.", valueName: "path"), completion: .file())
@@ -56,7 +56,8 @@ struct BackupRunCommand: AsyncParsableCommand {
     var name: String
     @Option(
         help: ArgumentHelp(
-            "Read only these: 'offset length' a line, in bytes, what may differ from the last restore point of the name.",
+            "Read only these ranges, 'offset length' a line, in bytes: all that may differ from the last restore "
+                + "point of the name.",
             valueName: "file"), completion: .file())
     var changedRanges: String?
     @Option(
@@ -135,14 +136,14 @@ struct BackupRestore: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore", abstract: "Write a restore point to a device or file.",
         discussion: """
-            A file that is not there is made, sparse; one that is there, or a device, is compared with the restore point, \
-            and only what differs is written. With --cinder a backup of OpenStack Cinder and what it builds on, oldest \
-            first, every object proven by its length and MD5 digest; a file that is made has its name only when that is \
-            done, while a device or file that is there is written meanwhile.
+            A missing file is made, sparse. A device, or a file that exists, is compared with the restore point, and \
+            only different blocks are written. --cinder restores a backup of OpenStack Cinder and the backups it \
+            builds on, oldest first, and proves every object by its length and MD5 digest. A new file has its name \
+            only when that is done; an existing device or file is written meanwhile.
             """)
 
     @OptionGroup var place: BackupPlace
-    @Option(help: ArgumentHelp("Whose restore point.", valueName: "name"))
+    @Option(help: ArgumentHelp("Name of the restore points to choose from.", valueName: "name"))
     var name: String?
     @Option(
         help: ArgumentHelp("latest (the default), a time such as 2026-11-22T03:00:00Z, or an ID.", valueName: "which"))
@@ -155,7 +156,7 @@ struct BackupRestore: AsyncParsableCommand {
     var to: String
     @Flag(
         help:
-            "What is damaged becomes zeros, and is listed in the end; exit code 3 then. Without it the first damage is the end."
+            "Write zeros for damaged data, and list it at the end (exit code 3). Otherwise the first damage ends the restore."
     )
     var keepGoing = false
     @OptionGroup var overwrite: OverwriteOptions

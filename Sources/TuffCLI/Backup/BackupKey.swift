@@ -7,7 +7,7 @@ struct BackupKey: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key", abstract: "Add, list and take away the keys of an encrypted repository.",
         discussion:
-            "Each key opens a slot that wraps the one key of the repository: what is stored is not written anew.",
+            "Each key opens a slot that wraps the one key of the repository: stored data is not written anew.",
         subcommands: [BackupKeyAdd.self, BackupKeyList.self, BackupKeyRemove.self])
 }
 
@@ -18,7 +18,7 @@ struct BackupKeyAdd: AsyncParsableCommand {
     @OptionGroup var repository: RepositoryOption
     @Option(help: ArgumentHelp("The other key.", valueName: "file"), completion: .file())
     var newKeyFile: String
-    @Option(help: ArgumentHelp("For people: whose key it is.", valueName: "text"))
+    @Option(help: ArgumentHelp("Name of the key's owner, for people.", valueName: "text"))
     var label = ""
     @OptionGroup var global: GlobalOptions
 
@@ -51,7 +51,7 @@ struct BackupKeyRemove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm", abstract: "Take a key slot away. The last one stays.",
         discussion:
-            "Whoever had the key and read the repository may have kept its inner key: make a new repository then.")
+            "A person who had the key and read the repository may have kept its inner key: make a new repository then.")
 
     @OptionGroup var repository: RepositoryOption
     @Argument(help: ArgumentHelp("The slot's ID, as key list shows it.", valueName: "id"))

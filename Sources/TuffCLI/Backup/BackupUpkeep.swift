@@ -5,7 +5,7 @@ import TuffRepository
 
 struct BackupCheck: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Look whether every restore point can be restored.",
+        commandName: "check", abstract: "Check whether every restore point can be restored.",
         discussion: "Exit 1 if not; then each restore point that is hurt is named, with the bytes that are lost.")
 
     @OptionGroup var repository: RepositoryOption
@@ -13,14 +13,15 @@ struct BackupCheck: AsyncParsableCommand {
     @Option(
         defaultAsFlag: "100%", parsing: .next,
         help: ArgumentHelp(
-            "Read and check all data, or with =5% such a share, another one each time. Without it only that everything is where it should be.",
+            "Read and check all data, or with =5% that share of it, a different one each time. Without it only the "
+                + "places of all data are checked.",
             valueName: "share"))
     var readData: String? = nil
     @Flag(
         help: ArgumentHelp(
-            "Read all data, and afterwards make the index anew, without what is damaged or gone.",
+            "Read all data, and afterwards make the index anew, without damaged and missing data.",
             discussion:
-                "The next backups then store anew what they still have of it, which heals earlier restore points."))
+                "The next backups store such data again where they have it, which heals earlier restore points."))
     var repair = false
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
@@ -71,11 +72,11 @@ struct BackupCheck: AsyncParsableCommand {
 
 struct BackupPrune: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "prune", abstract: "Take restore points away by keep rules, and what then nothing needs.",
+        commandName: "prune", abstract: "Remove restore points by keep rules, and the data that nothing needs then.",
         discussion: """
-            The rules hold for each name apart; hours, days and so on are of UTC. Without any rule nothing is taken away, and \
-            what nothing needs is marked. What is marked is destroyed by the first prune after a day, so that no restore \
-            loses what it reads.
+            The rules hold for each name apart; hours, days and so on are of UTC. Without any rule no restore point is \
+            removed, and only data that nothing needs is marked. The first prune after a day destroys marked data, so \
+            that no running restore loses data.
             """)
 
     @OptionGroup var repository: RepositoryOption
@@ -88,12 +89,13 @@ struct BackupPrune: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Keep the newest of so many years.", valueName: "count")) var keepYearly: Int?
     @Option(
         help: ArgumentHelp(
-            "Pass over this restore point from now on, which is later than the clock: it stays, and only its ID restores it. Any number of times.",
+            "Set this restore point aside, whose time is later than the clock: it stays, and only its ID restores it. "
+                + "May be given more than once.",
             valueName: "id"))
     var setAside: [String] = []
-    @Flag(name: [.customShort("n"), .long], help: "Say what would be taken away, and change nothing.") var dryRun =
+    @Flag(name: [.customShort("n"), .long], help: "Show what would be removed, and change nothing.") var dryRun =
         false
-    @Flag(help: "Destroy what is marked without waiting for a day. Only when nobody restores.") var atOnce = false
+    @Flag(help: "Destroy marked packs without waiting for a day. Only when nobody restores.") var atOnce = false
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions

@@ -5,7 +5,8 @@ import TuffModel
 struct ExportsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exports", abstract: "Bring exports back at boot, take them down at shutdown.",
-        discussion: "What contrib/systemd/ runs. Neither makes, grows, names, trashes or removes a volume.",
+        discussion:
+            "The units in contrib/systemd/ run these. Neither makes, grows, names, trashes or removes a volume.",
         subcommands: [Restore.self, Withdraw.self])
 
     struct Restore: AsyncParsableCommand {
@@ -13,11 +14,13 @@ struct ExportsCommand: AsyncParsableCommand {
             commandName: "restore",
             abstract: "Hand existing volumes out again as last accepted: identity, LUN, ACL and portal.",
             discussion: """
-                Needs no documents: 'tuff apply' wrote down what the last accepted set of each stack grants. Devices \
+                Needs no documents: 'tuff apply' recorded the access that the last accepted set of each stack grants. Devices \
                 and secrets may come late; each attachment waits for its own. Asks nothing.
                 """)
 
-        @Option(help: ArgumentHelp("How long to wait for what comes late, as in 90s or 2m.", valueName: "duration"))
+        @Option(
+            help: ArgumentHelp(
+                "Time to wait for devices, mounts and secrets that come late, as in 90s or 2m.", valueName: "duration"))
         var wait = "2m"
         @Option(
             parsing: .upToNextOption,

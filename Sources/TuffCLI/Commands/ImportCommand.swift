@@ -10,15 +10,18 @@ struct ImportCommand: AsyncParsableCommand {
         commandName: "import",
         abstract: "Write documents for logical volumes and targets that are there already, or adopt them.",
         discussion: """
-            Prints YAML for what Tuff did not make: a Pool, Volume and Attachment for each, with the identity that \
-            initiators know. Nothing is changed. With --adopt the logical volumes are marked as Tuff's, by tags; none is \
-            renamed, deactivated or written to. 'tuff release' takes the marks off again.
+            Prints YAML for objects that Tuff did not make: a Pool, Volume and Attachment for each, with the identity \
+            that initiators know. Nothing is changed. With --adopt the logical volumes are marked as Tuff's, by tags; \
+            none is renamed, deactivated or written to. 'tuff release' takes the marks off again.
             """)
 
     @Argument(help: "Logical volumes, as NAME or VG/NAME. All by default.") var names: [String] = []
     @Option(help: ArgumentHelp("Only of this volume group.", valueName: "vg")) var vg: String?
     @Option(help: ArgumentHelp("Only of this thin pool, as POOL or VG/POOL.", valueName: "pool")) var pool: String?
-    @Flag(help: "Mark them as ours. With -f only what these documents say was imported, under their names.")
+    @Flag(
+        help:
+            "Mark them as Tuff's. With -f only those that these documents were imported from, under the names there."
+    )
     var adopt = false
     @OptionGroup var documents: SinglePathOptions
     @OptionGroup var options: OrderOptions

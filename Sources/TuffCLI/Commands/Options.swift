@@ -72,7 +72,7 @@ struct StackOption: ParsableArguments {
 
 /// For commands that only look.
 struct AllStacksOption: ParsableArguments {
-    @Flag(help: "Show what belongs to other stacks as well.")
+    @Flag(help: "Show objects of other stacks as well.")
     var allStacks = false
 }
 
@@ -82,7 +82,7 @@ struct ConsentOptions: ParsableArguments {
     var prune = false
     @Option(
         help: ArgumentHelp(
-            "Remove this many things, exactly, though the guard would refuse.", valueName: "number"))
+            "Allow exactly this number of removals, although the guard would refuse them.", valueName: "number"))
     var allowRemovals: Int?
     @Flag(help: "Let --prune destroy at once the data of volumes with trashFor: 0s.")
     var allowDestroy = false
@@ -90,12 +90,12 @@ struct ConsentOptions: ParsableArguments {
     var runDue = false
     @Option(
         help: ArgumentHelp(
-            "Make this anew, blank, though it is lost: Volume/NAME. May be given more than once.",
+            "Make this lost volume again, blank: Volume/NAME. May be given more than once.",
             valueName: "kind/name"))
     var recreate: [String] = []
     @Option(
         help: ArgumentHelp(
-            "Make this new, though something undeclared looks as if it were meant: Volume/NAME. May be given more than once.",
+            "Make this volume new, although an undeclared one may be meant: Volume/NAME. May be given more than once.",
             valueName: "kind/name"))
     var allowBlank: [String] = []
     /// The first of these options that was given.
@@ -108,7 +108,7 @@ struct ConsentOptions: ParsableArguments {
         return given.first(where: \.0)?.1
     }
 
-    @Flag(help: "Make volume groups and thin pools that are declared with 'create' and not there, of blank devices.")
+    @Flag(help: "Make missing volume groups and thin pools that are declared with 'create', of blank devices.")
     var allowPoolCreate = false
 
     func validate() throws {

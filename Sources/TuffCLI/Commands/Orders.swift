@@ -5,11 +5,11 @@ import TuffPlanning
 
 struct TrashCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trash", abstract: "List what was removed, bring it back, or destroy it before its time.",
+        commandName: "trash", abstract: "List removed volumes, bring them back, or destroy them before their time.",
         subcommands: [List.self, Restore.self, Purge.self])
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "ls", abstract: "List what is in the trash.")
+        static let configuration = CommandConfiguration(commandName: "ls", abstract: "List the objects in the trash.")
 
         @OptionGroup var form: TextOrJSONOption
         @OptionGroup var stack: StackOption
@@ -51,7 +51,7 @@ struct Detach: AsyncParsableCommand {
         commandName: "detach", abstract: "Take one initiator's access away, whatever the documents say.")
 
     @Argument(help: "The attachment's name.") var attachment: String
-    @Flag(help: "End its session, if it is logged in: what it has not written yet is lost.") var force = false
+    @Flag(help: "End its session, if it is logged in: data that it has not written yet is lost.") var force = false
     @OptionGroup var options: OrderOptions
 
     func run() async throws { try await options.carryOut(.detach(attachment: attachment, force: force)) }
@@ -86,13 +86,13 @@ struct Release: AsyncParsableCommand {
 
 struct Forget: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "forget", abstract: "Give up something lost, so that it may be made again.",
+        commandName: "forget", abstract: "Give a lost object up, so that it may be made again.",
         discussion: """
-            The ledger remembers what was once seen ready. What then vanishes is reported as lost and not made again \
-            until it is forgotten here, or recreated with 'tuff apply --recreate'.
+            The ledger remembers objects that were once seen ready. One that vanishes is reported as lost and not made \
+            again until it is forgotten here, or made again with 'tuff apply --recreate'.
             """)
 
-    @Argument(help: "What was lost, as Volume/NAME or Pool/NAME; or clock, when it was ahead and is right now.")
+    @Argument(help: "The lost object, as Volume/NAME or Pool/NAME; or clock, after it was ahead and is right again.")
     var resource: String
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption

@@ -19,7 +19,7 @@ struct PlanCommand: AsyncParsableCommand {
     var showCommands = false
     @Option(
         help: ArgumentHelp(
-            "Plan against what 'tuff inventory' wrote, with the configuration in it; needs no host.",
+            "Plan against a file of 'tuff inventory', with the configuration in it; needs no host.",
             valueName: "file"), completion: .file(extensions: ["json"]))
     var inventory: String?
     @OptionGroup var stack: StackOption

@@ -75,20 +75,20 @@ final class Decoding {
             help: "write exactly one of them; '\(first.key)' stands in line \(first.keyMark.line)")
     }
 
-    /// Says that the value here is not what it must be. `node` refused earlier is not mentioned again.
-    func refuse(_ node: Node, _ rule: String, _ complaint: String, help: String? = nil) {
+    /// Reports that the value breaks a rule. A node that was refused earlier is not reported again.
+    func refuse(_ node: Node, rule: String, complaint: String, help: String? = nil) {
         guard !node.isRefused else { return }
         report.error(
             rule, "\(subject): \(path.isEmpty ? "the document" : path) \(complaint)", at: node.mark, help: help)
     }
 
     /// Says something about the value here that is no error.
-    func warn(_ node: Node, _ rule: String, _ remark: String, help: String? = nil) {
+    func warn(_ node: Node, rule: String, remark: String, help: String? = nil) {
         report.warning(rule, "\(subject): \(path) \(remark)", at: node.mark, help: help)
     }
 
     func refuseType(_ node: Node, wanted noun: String, help: String? = nil) {
-        refuse(node, "wrong-type", "must be \(noun), but is \(node.typeName)", help: help)
+        refuse(node, rule: "wrong-type", complaint: "must be \(noun), but is \(node.typeName)", help: help)
     }
 
     static func listed(_ names: [String]) -> String { names.map { "'\($0)'" }.joined(separator: ", ") }

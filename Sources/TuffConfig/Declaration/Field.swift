@@ -6,7 +6,7 @@ struct Field<Value: Sendable>: Sendable {
 }
 
 /// A field that must be written.
-func required<Value>(_ name: String, _ shape: Shape<Value>, _ doc: String) -> Field<Value> {
+func required<Value>(_ name: String, _ shape: Shape<Value>, doc: String) -> Field<Value> {
     Field(entries: [Entry(name: name, presence: .required, form: shape.form, doc: doc)]) { entries, decoding in
         guard let entry = entries.first(where: { $0.key == name }) else {
             decoding.refuseMissing(name, help: advice(name, shape.form))
@@ -25,7 +25,7 @@ private func advice(_ name: String, _ form: Form) -> String {
 }
 
 /// A field that may be left out.
-func optional<Value>(_ name: String, _ shape: Shape<Value>, _ doc: String) -> Field<Value?> {
+func optional<Value>(_ name: String, _ shape: Shape<Value>, doc: String) -> Field<Value?> {
     Field(entries: [Entry(name: name, presence: .optional, form: shape.form, doc: doc)]) { entries, decoding in
         guard let entry = entries.first(where: { $0.key == name }) else { return .some(nil) }
         return decoding.descend(into: name, entry.value, at: entry.keyMark) { shape.decode(entry.value, decoding) }
@@ -34,14 +34,14 @@ func optional<Value>(_ name: String, _ shape: Shape<Value>, _ doc: String) -> Fi
 }
 
 /// A field that means `text` when it is left out.
-func defaulted<Value>(_ name: String, _ shape: Shape<Value>, _ text: String, _ doc: String) -> Field<Value> {
+func defaulted<Value>(_ name: String, _ shape: Shape<Value>, to text: String, doc: String) -> Field<Value> {
     let mark = Mark(line: 1, column: 1)
     let scratch = FileReport(SourceFile(ConfigSource(path: "", text: [])))
     let node = Node(content: .scalar(Scalar(plain: text)), mark: mark)
     guard let value = shape.decode(node, Decoding(report: scratch, subject: name, place: mark)) else {
         preconditionFailure("the default of '\(name)', \(text), breaks its own rule")
     }
-    let whenWritten = optional(name, shape, doc)
+    let whenWritten = optional(name, shape, doc: doc)
     let entry = Entry(name: name, presence: .defaulted(text), form: shape.form, doc: doc)
     return Field(entries: [entry]) { entries, decoding in
         whenWritten.read(entries, decoding).map { $0 ?? value }
@@ -55,9 +55,9 @@ func attempted<Value>(_ field: Field<Value>) -> Field<Value?> {
 
 /// One possibility of `exactlyOne`.
 func choice<Part, Value>(
-    _ name: String, _ shape: Shape<Part>, _ doc: String, _ build: @escaping @Sendable (Part) -> Value
+    _ name: String, _ shape: Shape<Part>, doc: String, build: @escaping @Sendable (Part) -> Value
 ) -> Field<Value> {
-    let field = required(name, shape, doc)
+    let field = required(name, shape, doc: doc)
     let entry = Entry(name: name, presence: .choice, form: shape.form, doc: doc)
     return Field(entries: [entry]) { entries, decoding in field.read(entries, decoding).map(build) }
 }
@@ -101,7 +101,8 @@ extension Shape {
             }
             if written.isEmpty, !mayBeEmpty {
                 decoding.refuse(
-                    node, "empty", "must not be empty", help: "its fields are \(names.joined(separator: ", "))")
+                    node, rule: "empty", complaint: "must not be empty",
+                    help: "its fields are \(names.joined(separator: ", "))")
                 return nil
             }
             for entry in written where !names.contains(entry.key) {

@@ -27,20 +27,20 @@ extension Shape {
         let form = ScalarForm(kind: .string, noun: noun, pattern: pattern, maximumLength: maximumLength)
         return Self(form: .scalar(form)) { node, decoding in
             guard case .scalar(let scalar) = node.content, scalar.value == .string else {
-                decoding.refuseType(node, wanted: noun, help: help(node, parse, advice))
+                decoding.refuseType(node, wanted: noun, help: help(node, parse: parse, advice: advice))
                 return nil
             }
             let fits = maximumLength.map { scalar.text.unicodeScalars.count <= $0 } ?? true
             if fits, let value = parse(scalar.text) { return value }
             let help = advice(scalar.text) ?? (fits ? nil : "it has more than \(maximumLength!) characters")
-            decoding.refuse(node, rule, "must be \(noun), not \(quoted(scalar.text))", help: help)
+            decoding.refuse(node, rule: rule, complaint: "must be \(noun), not \(quoted(scalar.text))", help: help)
             return nil
         }
     }
 
     /// Advice on a number or truth value that stands where a text must.
     private static func help(
-        _ node: Node, _ parse: (String) -> Value?, _ advice: (String) -> String?
+        _ node: Node, parse: (String) -> Value?, advice: (String) -> String?
     ) -> String? {
         guard case .scalar(let scalar) = node.content, scalar.value != .null else { return nil }
         guard parse(scalar.text) != nil else { return advice(scalar.text) }
@@ -63,7 +63,7 @@ extension Shape where Value == Int {
                 return nil
             }
             guard range.contains(number) else {
-                decoding.refuse(node, "out-of-range", "must be \(noun), not \(quoted(scalar.text))")
+                decoding.refuse(node, rule: "out-of-range", complaint: "must be \(noun), not \(quoted(scalar.text))")
                 return nil
             }
             return number
@@ -81,7 +81,7 @@ extension Shape where Value == Double {
                 return nil
             }
             guard number >= Double(minimum), number <= Double(maximum) else {
-                decoding.refuse(node, "out-of-range", "must be \(noun)")
+                decoding.refuse(node, rule: "out-of-range", complaint: "must be \(noun)")
                 return nil
             }
             return number
@@ -119,7 +119,7 @@ extension Shape {
             if let value = parse(scalar.text) { return value }
             let guess = Spelling.closest(to: scalar.text, among: words)
             decoding.refuse(
-                node, "unknown-value", "must be \(noun), not \(quoted(scalar.text))",
+                node, rule: "unknown-value", complaint: "must be \(noun), not \(quoted(scalar.text))",
                 help: guess.map { "did you mean '\($0)'?" })
             return nil
         }
@@ -139,7 +139,7 @@ extension Shape {
                 return nil
             }
             if items.isEmpty, !mayBeEmpty {
-                decoding.refuse(node, "empty", "must not be empty")
+                decoding.refuse(node, rule: "empty", complaint: "must not be empty")
                 return nil
             }
             var values: [Element] = []
@@ -150,7 +150,7 @@ extension Shape {
                     if seen.insert(value).inserted {
                         values.append(value)
                     } else {
-                        decoding.refuse(item, "duplicate-value", "is in the list already")
+                        decoding.refuse(item, rule: "duplicate-value", complaint: "is in the list already")
                     }
                 }
             }
@@ -171,7 +171,7 @@ extension Shape {
                 return nil
             }
             if entries.isEmpty, !mayBeEmpty {
-                decoding.refuse(node, "empty", "must not be empty")
+                decoding.refuse(node, rule: "empty", complaint: "must not be empty")
                 return nil
             }
             var result: [String: String] = [:]

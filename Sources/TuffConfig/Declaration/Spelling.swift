@@ -1,4 +1,4 @@
-/// Guesses what somebody meant.
+/// Guesses the word that a person meant.
 package enum Spelling {
     /// The candidate nearest to `word`, if one is near enough to be worth showing; the first in order among equals.
     package static func closest(to word: String, among candidates: some Collection<String>) -> String? {

@@ -23,7 +23,7 @@ package enum SchemaExport {
 
     /// The schema of one kind's documents.
     package static func schema(for kind: Kind) -> String {
-        text(fileName(for: kind), kind.rawValue, schemaMembers(KindDeclaration.of(kind).form))
+        text(fileName(for: kind), title: kind.rawValue, members: schemaMembers(KindDeclaration.of(kind).form))
     }
 
     /// One schema for documents of any kind, for editors.
@@ -39,8 +39,8 @@ package enum SchemaExport {
             (kind.rawValue, JSONText.object(schemaMembers(KindDeclaration.of(kind).form)))
         }
         return text(
-            allFileName, "Resources of Tuff",
-            [
+            allFileName, title: "Resources of Tuff",
+            members: [
                 ("type", .string("object")),
                 ("required", .strings(["apiVersion", "kind"])),
                 ("properties", .object([("kind", .object([("enum", .strings(names))]))])),
@@ -51,12 +51,12 @@ package enum SchemaExport {
 
     /// The schema of the controller's configuration.
     package static func controller() -> String {
-        text(controllerFileName, ControllerSpec.kind, schemaMembers(Shape.controllerDocument.form))
+        text(controllerFileName, title: ControllerSpec.kind, members: schemaMembers(Shape.controllerDocument.form))
     }
 
     private static func fileName(_ kind: String) -> String { "\(kind.lowercased())-tuff-v1.json" }
 
-    private static func text(_ fileName: String, _ title: String, _ members: [(String, JSONText)]) -> String {
+    private static func text(_ fileName: String, title: String, members: [(String, JSONText)]) -> String {
         let head: [(String, JSONText)] = [
             ("$schema", .string("https://json-schema.org/draft/2020-12/schema")),
             ("$id", .string("https://tuff.dev/schemas/v1/\(fileName)")),

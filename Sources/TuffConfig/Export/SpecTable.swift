@@ -15,7 +15,7 @@ package enum SpecTable {
     /// The table of the controller's configuration.
     package static func controllerTable() -> String { table(Shape.controllerDocument.form) }
 
-    /// `page` with what stands between the markers replaced by `table`; nil without markers.
+    /// `page` with the text between the markers replaced by `table`; nil without markers.
     package static func replacing(in page: String, with table: String) -> String? {
         guard let begin = page.firstRange(of: beginMarker), let end = page.firstRange(of: endMarker),
             begin.upperBound <= end.lowerBound

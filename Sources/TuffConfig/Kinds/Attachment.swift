@@ -2,10 +2,10 @@ import TuffModel
 
 extension Shape where Value == AttachmentSpec {
     static let attachment = object(
-        required("volume", .name, "The volume that is attached."),
-        defaulted("readOnly", .truth, "false", "Writes of this initiator are refused."),
-        defaulted("onRemove", .word, "WaitForLogout", "What withdrawing does to a live session."),
-        required("iscsi", .iscsiAccess, "Who may log in, and how they prove it."),
+        required("volume", .name, doc: "The volume that is attached."),
+        defaulted("readOnly", .truth, to: "false", doc: "Writes of this initiator are refused."),
+        defaulted("onRemove", .word, to: "WaitForLogout", doc: "What withdrawing does to a live session."),
+        required("iscsi", .iscsiAccess, doc: "Who may log in, and how they prove it."),
         reserved: [
             ReservedWord(
                 name: "nvme",
@@ -35,16 +35,16 @@ extension Shape where Value == ISCSIAccess {
     static let iscsiAccess = object(
         required(
             "initiator", .initiator,
-            "iSCSI name of the initiator (`/etc/iscsi/initiatorname.iscsi` on it): `iqn.…`, `eui.…` or `naa.…`."),
-        optional("chap", .chap, "All attachments of a volume have it, or none."),
+            doc: "iSCSI name of the initiator (`/etc/iscsi/initiatorname.iscsi` on it): `iqn.…`, `eui.…` or `naa.…`."),
+        optional("chap", .chap, doc: "All attachments of a volume have it, or none."),
         build: ISCSIAccess.init(initiator:chap:))
 }
 
 extension Shape where Value == CHAPSpec {
     static let chap = object(
-        required("user", .chapUser, "What the initiator calls itself."),
-        required("passwordFrom", .secretReference, "Where the initiator's secret is read."),
-        optional("mutual", .chapCredential, "What the target proves to the initiator, with a different secret."),
+        required("user", .chapUser, doc: "What the initiator calls itself."),
+        required("passwordFrom", .secretReference, doc: "Where the initiator's secret is read."),
+        optional("mutual", .chapCredential, doc: "What the target proves to the initiator, with a different secret."),
         reserved: ReservedWord.inlineSecrets
     ) { user, password, mutual in
         CHAPSpec(initiator: CHAPCredential(user: user, password: password), mutual: mutual)
@@ -53,14 +53,14 @@ extension Shape where Value == CHAPSpec {
 
 extension Shape where Value == CHAPCredential {
     static let chapCredential = object(
-        required("user", .chapUser, "What the target calls itself."),
-        required("passwordFrom", .secretReference, "Where the target's secret is read."),
+        required("user", .chapUser, doc: "What the target calls itself."),
+        required("passwordFrom", .secretReference, doc: "Where the target's secret is read."),
         reserved: ReservedWord.inlineSecrets, build: CHAPCredential.init(user:password:))
 }
 
 extension Shape where Value == SecretReference {
     private static let plainReference = object(
-        required("file", .path, "A file beneath one of the controller's `allow.secrets`, readable by root only."),
+        required("file", .path, doc: "A file beneath one of the controller's `allow.secrets`, readable by root only."),
         reserved: ReservedWord.inlineSecrets, build: SecretReference.init(file:))
 
     /// A reference to a secret. Anything but a map here may be the secret itself, so no message repeats it.
@@ -68,7 +68,8 @@ extension Shape where Value == SecretReference {
         if case .mapping = node.content { return plainReference.decode(node, decoding) }
         decoding.report.conceal(node.mark)
         decoding.refuse(
-            node, "inline-secret", "must be a map with the field 'file': secrets do not stand in documents",
+            node, rule: "inline-secret",
+            complaint: "must be a map with the field 'file': secrets do not stand in documents",
             help: "put the secret into a file that only root can read, and name the file")
         return nil
     }

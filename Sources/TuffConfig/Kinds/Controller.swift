@@ -10,14 +10,15 @@ struct ControllerSpec: Sendable {
 
 extension Shape where Value == ControllerSpec {
     static let controller = object(
-        optional("node", .name, "This host's name in `Pool.spec.node`; its short host name without."),
-        optional("portals", .portals(mayBeEmpty: true), "Where targets listen unless a volume says otherwise."),
+        optional("node", .name, doc: "This host's name in `Pool.spec.node`; its short host name without."),
+        optional("portals", .portals(mayBeEmpty: true), doc: "Where targets listen unless a volume says otherwise."),
         defaulted(
-            "iqnBase", .iqnBase, "iqn.2026-01.dev.tuff", "IQNs of new volumes are this, a colon and the volume's name."),
-        optional("allow", .reach, "How far documents may reach. Roots of different sorts must not overlap."),
-        defaulted("targetDriver", .word, "lio", "`lio`: the kernel's target. `tgt`: the daemon tgtd."),
-        defaulted("tgtControlPort", .integer(0...32767), "0", "Control port of tgtd (`tgtadm -C`)."),
-        optional("guard", .guardLimits, "How much may be removed within 24 hours without `--allow-removals`.")
+            "iqnBase", .iqnBase, to: "iqn.2026-01.dev.tuff",
+            doc: "IQNs of new volumes are this, a colon and the volume's name."),
+        optional("allow", .reach, doc: "How far documents may reach. Roots of different sorts must not overlap."),
+        defaulted("targetDriver", .word, to: "lio", doc: "`lio`: the kernel's target. `tgt`: the daemon tgtd."),
+        defaulted("tgtControlPort", .integer(0...32767), to: "0", doc: "Control port of tgtd (`tgtadm -C`)."),
+        optional("guard", .guardLimits, doc: "How much may be removed within 24 hours without `--allow-removals`.")
     ) { node, portals, iqnBase, allow, targetDriver, tgtControlPort, limits in
         var config = ControllerConfig(
             node: "", portals: portals ?? [], iqnBase: iqnBase, targetDriver: targetDriver,
@@ -35,11 +36,14 @@ extension Shape where Value == Reach {
         roots(.directories, "Directory pools and backup repositories."),
         optional(
             "volumeGroups", .list(of: .volumeGroupGlob, mayBeEmpty: true),
-            "Names, in which `*` and `?` stand for any characters; all without."),
+            doc: "Names, in which `*` and `?` stand for any characters; all without."),
         optional(
             "nfs", .list(of: .nfsGlob, mayBeEmpty: true),
-            "`SERVER:/EXPORT` for pools and repositories on NFS; `*` stands for any characters but `/`. None without."),
-        optional("unwiped", .truth, "Whether pools may ask for `wipe: none`; false without.")
+            doc:
+                "`SERVER:/EXPORT` for pools and repositories on NFS; `*` stands for any characters but `/`. None "
+                + "without."
+        ),
+        optional("unwiped", .truth, doc: "Whether pools may ask for `wipe: none`; false without.")
     ) { secrets, images, directories, volumeGroups, nfs, unwiped in
         var reach = Reach()
         if let secrets { reach.secrets = secrets }
@@ -53,16 +57,17 @@ extension Shape where Value == Reach {
 
     private static func roots(_ sort: Reach.Sort, _ doc: String) -> Field<[String]?> {
         let standard = Reach()[sort].map { "`\($0)`" }.joined(separator: " and ")
-        return optional(sort.rawValue, .list(of: .path, mayBeEmpty: true), "\(doc) \(standard) without.")
+        return optional(sort.rawValue, .list(of: .path, mayBeEmpty: true), doc: "\(doc) \(standard) without.")
     }
 }
 
 extension Shape where Value == GuardLimits {
     static let guardLimits = object(
-        defaulted("volumes", .share, "20%", "Share of a stack's volumes and snapshots, rounded up, at least one."),
-        defaulted("mostVolumes", .integer(0...10000), "3", "Most of them, whatever the share."),
-        defaulted("attachments", .share, "50%", "Share of a stack's attachments, rounded up."),
-        defaulted("mostAttachments", .integer(0...10000), "5", "Most of them, whatever the share.")
+        defaulted(
+            "volumes", .share, to: "20%", doc: "Share of a stack's volumes and snapshots, rounded up, at least one."),
+        defaulted("mostVolumes", .integer(0...10000), to: "3", doc: "Most of them, whatever the share."),
+        defaulted("attachments", .share, to: "50%", doc: "Share of a stack's attachments, rounded up."),
+        defaulted("mostAttachments", .integer(0...10000), to: "5", doc: "Most of them, whatever the share.")
     ) { volumes, mostVolumes, attachments, mostAttachments in
         var limits = GuardLimits()
         limits.volumes = volumes
@@ -76,10 +81,10 @@ extension Shape where Value == GuardLimits {
 extension Shape where Value == Document<ControllerSpec> {
     /// The document of the controller's configuration. It names no resource, so its metadata may be left out.
     static let controllerDocument = object(
-        attempted(required("apiVersion", Shape<String>.constant(APIVersion.current), "Always `tuff.dev/v1`.")),
-        attempted(required("kind", Shape<String>.constant(ControllerSpec.kind), "Always `Controller`.")),
-        attempted(optional("metadata", .metadata, "Name, labels and annotations; for people.")),
-        attempted(required("spec", .controller, "The configuration."))
+        attempted(required("apiVersion", Shape<String>.constant(APIVersion.current), doc: "Always `tuff.dev/v1`.")),
+        attempted(required("kind", Shape<String>.constant(ControllerSpec.kind), doc: "Always `Controller`.")),
+        attempted(optional("metadata", .metadata, doc: "Name, labels and annotations; for people.")),
+        attempted(required("spec", .controller, doc: "The configuration."))
     ) { _, _, metadata, spec in
         Document(metadata: metadata ?? nil, spec: spec)
     }

@@ -12,11 +12,11 @@ enum APIVersion {
 
 extension Shape where Value == Metadata {
     static let metadata = object(
-        required("name", .name, "Unique within its kind. The name of a volume is part of its IQN."),
-        optional("labels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: true), "What selectors match."),
+        required("name", .name, doc: "Unique within its kind. The name of a volume is part of its IQN."),
+        optional("labels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: true), doc: "What selectors match."),
         optional(
             "annotations", .map(keys: .labelKey, values: .anyText, mayBeEmpty: true),
-            "For people and other tools; `\(Metadata.renamedFromKey)` names what the resource was called before.")
+            doc: "For people and other tools; `\(Metadata.renamedFromKey)` names what the resource was called before.")
     ) { name, labels, annotations in
         Metadata(name: name, labels: labels ?? [:], annotations: annotations ?? [:])
     }
@@ -26,10 +26,10 @@ extension Shape {
     /// A whole document of `kind` with this shape as its `spec`.
     func document(_ kind: String) -> Shape<Document<Value>> {
         .object(
-            attempted(required("apiVersion", Shape<String>.constant(APIVersion.current), "Always `tuff.dev/v1`.")),
-            attempted(required("kind", Shape<String>.constant(kind), "Always `\(kind)`.")),
-            attempted(required("metadata", .metadata, "Name, labels and annotations.")),
-            attempted(required("spec", self, "What is wanted."))
+            attempted(required("apiVersion", Shape<String>.constant(APIVersion.current), doc: "Always `tuff.dev/v1`.")),
+            attempted(required("kind", Shape<String>.constant(kind), doc: "Always `\(kind)`.")),
+            attempted(required("metadata", .metadata, doc: "Name, labels and annotations.")),
+            attempted(required("spec", self, doc: "What is wanted."))
         ) { _, _, metadata, spec in
             Document(metadata: metadata, spec: spec)
         }

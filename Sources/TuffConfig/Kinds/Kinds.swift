@@ -6,7 +6,7 @@ struct KindDeclaration: Sendable {
     struct Reading {
         var name: String
         var place: SourceLocation
-        /// Adds what it declares; nil when something in it is wrong.
+        /// Adds the resource to a desired state; nil: the document has an error.
         var add: ((inout DesiredState) -> Void)?
     }
 
@@ -17,7 +17,7 @@ struct KindDeclaration: Sendable {
 
     private init<Spec: Hashable>(
         _ kind: Kind, _ shape: Shape<Spec>,
-        _ add: @escaping @Sendable (inout DesiredState, Declared<Spec>) -> Void
+        add: @escaping @Sendable (inout DesiredState, Declared<Spec>) -> Void
     ) {
         let shape = shape.document(kind.rawValue)
         self.kind = kind

@@ -2,8 +2,8 @@ import TuffModel
 
 extension Shape where Value == SnapshotSpec {
     static let snapshot = object(
-        required("volume", .name, "The volume it is taken of."),
-        optional("reserve", .size, "Copy-on-write space; thick pools only.")
+        required("volume", .name, doc: "The volume it is taken of."),
+        optional("reserve", .size, doc: "Copy-on-write space; thick pools only.")
     ) { volume, reserve in
         var spec = SnapshotSpec(volume: volume)
         spec.reserve = reserve
@@ -16,20 +16,20 @@ extension Shape where Value == VolumeSelection {
         exactlyOne(
             choice(
                 "matchLabels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: false),
-                "Volumes with these labels."
+                doc: "Volumes with these labels."
             ) { VolumeSelection.labels(LabelSelector(matchLabels: $0)) },
-            choice("names", .list(of: .name), "These volumes.") { .names($0) })
+            choice("names", .list(of: .name), doc: "These volumes.") { .names($0) })
     ) { $0 }
 }
 
 extension Shape where Value == KeepRule {
     static let keep = object(
-        optional("last", count, "Newest points."),
-        optional("hourly", count, "Hours of which the newest point is kept."),
-        optional("daily", count, "Days."),
-        optional("weekly", count, "Weeks, beginning on Monday."),
-        optional("monthly", count, "Months."),
-        optional("yearly", count, "Years."),
+        optional("last", count, doc: "Newest points."),
+        optional("hourly", count, doc: "Hours of which the newest point is kept."),
+        optional("daily", count, doc: "Days."),
+        optional("weekly", count, doc: "Weeks, beginning on Monday."),
+        optional("monthly", count, doc: "Months."),
+        optional("yearly", count, doc: "Years."),
         mayBeEmpty: false
     ) { last, hourly, daily, weekly, monthly, yearly in
         var rule = KeepRule()
@@ -48,7 +48,7 @@ extension Shape where Value == KeepRule {
 private let timeZoneDoc = "In which the schedule and the days of `keep` count; UTC without."
 private let jitterDoc = "Spreads the start by up to this much, always the same for one volume."
 
-private func schedule(_ cron: String, _ timeZone: String?, _ jitter: TimeSpan?) -> Schedule {
+private func schedule(_ cron: String, timeZone: String?, jitter: TimeSpan?) -> Schedule {
     var schedule = Schedule(cron: cron)
     schedule.timeZone = timeZone
     schedule.jitter = jitter
@@ -57,13 +57,13 @@ private func schedule(_ cron: String, _ timeZone: String?, _ jitter: TimeSpan?) 
 
 extension Shape where Value == SnapshotPolicySpec {
     static let snapshotPolicy = object(
-        required("volumes", .volumeSelection, "The volumes it concerns."),
-        required("schedule", .cron, "When: five fields of crontab(5), or a name such as `@daily`."),
-        optional("timeZone", .timeZone, timeZoneDoc),
-        optional("jitter", .duration, jitterDoc),
-        optional("keep", .keep, "Which of this policy's snapshots stay; all without.")
+        required("volumes", .volumeSelection, doc: "The volumes it concerns."),
+        required("schedule", .cron, doc: "When: five fields of crontab(5), or a name such as `@daily`."),
+        optional("timeZone", .timeZone, doc: timeZoneDoc),
+        optional("jitter", .duration, doc: jitterDoc),
+        optional("keep", .keep, doc: "Which of this policy's snapshots stay; all without.")
     ) { volumes, cron, timeZone, jitter, keep in
-        var spec = SnapshotPolicySpec(volumes: volumes, schedule: schedule(cron, timeZone, jitter))
+        var spec = SnapshotPolicySpec(volumes: volumes, schedule: schedule(cron, timeZone: timeZone, jitter: jitter))
         spec.keep = keep
         return spec
     }
@@ -71,16 +71,16 @@ extension Shape where Value == SnapshotPolicySpec {
 
 extension Shape where Value == BackupPolicySpec {
     static let backupPolicy = object(
-        required("volumes", .volumeSelection, "The volumes it concerns."),
-        required("repository", .name, "The BackupRepository."),
-        required("schedule", .cron, "When: five fields of crontab(5), or a name such as `@daily`."),
-        optional("timeZone", .timeZone, timeZoneDoc),
-        optional("jitter", .duration, jitterDoc),
-        optional("keep", .keep, "Which of this policy's restore points stay; all without."),
-        optional("verify", .verification, "Reading back what was stored.")
+        required("volumes", .volumeSelection, doc: "The volumes it concerns."),
+        required("repository", .name, doc: "The BackupRepository."),
+        required("schedule", .cron, doc: "When: five fields of crontab(5), or a name such as `@daily`."),
+        optional("timeZone", .timeZone, doc: timeZoneDoc),
+        optional("jitter", .duration, doc: jitterDoc),
+        optional("keep", .keep, doc: "Which of this policy's restore points stay; all without."),
+        optional("verify", .verification, doc: "Reading back what was stored.")
     ) { volumes, repository, cron, timeZone, jitter, keep, verify in
         var spec = BackupPolicySpec(
-            volumes: volumes, repository: repository, schedule: schedule(cron, timeZone, jitter))
+            volumes: volumes, repository: repository, schedule: schedule(cron, timeZone: timeZone, jitter: jitter))
         spec.keep = keep
         spec.verify = verify
         return spec
@@ -89,8 +89,8 @@ extension Shape where Value == BackupPolicySpec {
 
 extension Shape where Value == VerificationSpec {
     static let verification = object(
-        required("schedule", .cron, "When: five fields of crontab(5), or a name such as `@daily`."),
-        optional("sample", .positiveShare, "Share of the stored data that is read each time; all without.")
+        required("schedule", .cron, doc: "When: five fields of crontab(5), or a name such as `@daily`."),
+        optional("sample", .positiveShare, doc: "Share of the stored data that is read each time; all without.")
     ) { cron, sample in
         var spec = VerificationSpec(cron: cron)
         spec.sample = sample

@@ -125,7 +125,8 @@ extension Shape where Value == String {
         rule: "invalid-chap-user", pattern: "^(?!NULL)[!-~]+$", maximumLength: 255,
         advice: { text in
             text.contains(" ")
-                ? "a blank ends the name in the configuration files of initiators and is cut off at its ends, so that they could not log in"
+                ? "a blank ends the name in the configuration files of initiators and is cut off at its ends, so that "
+                    + "they could not log in"
                 : nil
         }
     ) { text in
@@ -289,14 +290,15 @@ extension Shape where Value == [Portal] {
                 decoding.descend(into: "\(index)", items[index], at: items[index].mark) {
                     if let other = portals[..<index].first(where: portal.excludes) {
                         decoding.refuse(
-                            items[index], "portal-conflict", "cannot be listened on beside \(other)",
+                            items[index], rule: "portal-conflict", complaint: "cannot be listened on beside \(other)",
                             help:
-                                "on one port the kernel listens on every address or on some: name the addresses, or use another port"
+                                "on one port the kernel listens on every address or on some: name the addresses, or "
+                                + "use another port"
                         )
                         fits = false
                     } else if portal.isWildcard {
                         decoding.warn(
-                            items[index], "wildcard-portal", "listens on every network this host is in",
+                            items[index], rule: "wildcard-portal", remark: "listens on every network this host is in",
                             help: "name the addresses that initiators use")
                     }
                 }

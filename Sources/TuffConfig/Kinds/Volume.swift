@@ -2,22 +2,29 @@ import TuffModel
 
 extension Shape where Value == VolumeSpec {
     static let volume = object(
-        required("size", .volumeSize, "Grows only; a smaller value than exists is an error and changes nothing."),
+        required("size", .volumeSize, doc: "Grows only; a smaller value than exists is an error and changes nothing."),
         exactlyOne(
-            choice("pool", .name, "The pool it lives in.") { VolumeSpec.Placement.pool($0) },
-            choice("poolSelector", .labelSelector, "The best fitting of the pools with these labels.") { .selector($0) }
+            choice("pool", .name, doc: "The pool it lives in.") { VolumeSpec.Placement.pool($0) },
+            choice("poolSelector", .labelSelector, doc: "The best fitting of the pools with these labels.") {
+                .selector($0)
+            }
         ),
-        optional("source", .volumeSource, "What it starts with; read only when the volume is created. Blank without."),
+        optional(
+            "source", .volumeSource, doc: "What it starts with; read only when the volume is created. Blank without."),
         defaulted(
-            "sharing", .word, "none",
-            "How many initiators: `none` one, `handover` two for a live migration, `readers` one writer and readers, "
-                + "`writers` several, for cluster file systems."),
-        optional("iscsi", .volumeExport, "How its target is reached."),
-        optional("identity", .identity, "Taken over from an existing disk; read only when the volume is created."),
-        defaulted("deletionPolicy", .word, "Trash", "What removing the document does; `Retain` detaches and releases."),
-        defaulted("trashFor", .duration, "7d", "How long the trash keeps it."),
+            "sharing", .word, to: "none",
+            doc:
+                "How many initiators: `none` one, `handover` two for a live migration, `readers` one writer and "
+                + "readers, `writers` several, for cluster file systems."),
+        optional("iscsi", .volumeExport, doc: "How its target is reached."),
+        optional("identity", .identity, doc: "Taken over from an existing disk; read only when the volume is created."),
         defaulted(
-            "protect", .truth, "false", "Stored on the volume: no plan trashes, purges, rolls back or deletes it."),
+            "deletionPolicy", .word, to: "Trash",
+            doc: "What removing the document does; `Retain` detaches and releases."),
+        defaulted("trashFor", .duration, to: "7d", doc: "How long the trash keeps it."),
+        defaulted(
+            "protect", .truth, to: "false",
+            doc: "Stored on the volume: no plan trashes, purges, rolls back or deletes it."),
         reserved: [
             ReservedWord(
                 name: "nvme", sentence: "'nvme' is reserved for NVMe over TCP, which this version does not serve",
@@ -41,22 +48,23 @@ extension Shape where Value == VolumeSpec {
 
 extension Shape where Value == LabelSelector {
     static let labelSelector = object(
-        required("matchLabels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: false), "All must be equal."),
+        required(
+            "matchLabels", .map(keys: .labelKey, values: .labelValue, mayBeEmpty: false), doc: "All must be equal."),
         build: LabelSelector.init(matchLabels:))
 }
 
 extension Shape where Value == [Portal] {
     /// `VolumeSpec.portals`.
     static let volumeExport = object(
-        required("portals", .portals(), "Where its target listens; the controller's portals without.")
+        required("portals", .portals(), doc: "Where its target listens; the controller's portals without.")
     ) { $0 }
 }
 
 extension Shape where Value == IdentityOverride {
     static let identity = object(
-        optional("iqn", .iqn, "Name of its target."),
-        optional("serial", .serial, "Unit serial number."),
-        optional("lun", .integer(0...16383), "LUN number; 0 without."),
+        optional("iqn", .iqn, doc: "Name of its target."),
+        optional("serial", .serial, doc: "Unit serial number."),
+        optional("lun", .integer(0...16383), doc: "LUN number; 0 without."),
         mayBeEmpty: false
     ) { iqn, serial, lun in
         var identity = IdentityOverride()
@@ -70,25 +78,27 @@ extension Shape where Value == IdentityOverride {
 extension Shape where Value == VolumeSource {
     static let volumeSource = object(
         exactlyOne(
-            choice("volume", .name, "A clone of this volume.") { VolumeSource.volume($0) },
-            choice("snapshot", .name, "A copy of this snapshot.") { .snapshot($0) },
-            choice("backup", .backupOfVolume, "A restore point of a backup repository.") { .backup($0) },
-            choice("cinderBackup", .cinderBackup, "A backup that OpenStack Cinder made.") { $0 },
-            choice("image", .image, "A disk image on the host.") { .image($0) })
+            choice("volume", .name, doc: "A clone of this volume.") { VolumeSource.volume($0) },
+            choice("snapshot", .name, doc: "A copy of this snapshot.") { .snapshot($0) },
+            choice("backup", .backupOfVolume, doc: "A restore point of a backup repository.") { .backup($0) },
+            choice("cinderBackup", .cinderBackup, doc: "A backup that OpenStack Cinder made.") { $0 },
+            choice("image", .image, doc: "A disk image on the host.") { .image($0) })
     ) { $0 }
 
     private static let cinderBackup = object(
-        required("repository", .name, "The BackupRepository that holds Cinder's containers."),
-        required("backup", .uuid, "Cinder's id of the backup.")
+        required("repository", .name, doc: "The BackupRepository that holds Cinder's containers."),
+        required("backup", .uuid, doc: "Cinder's id of the backup.")
     ) { VolumeSource.cinderBackup(repository: $0, backup: $1) }
 }
 
 extension Shape where Value == BackupSource {
     static let backupOfVolume = object(
-        required("repository", .name, "The BackupRepository."),
-        required("volume", .name, "The volume that was backed up; it need not exist any more."),
-        defaulted("at", .restorePoint, "latest", at),
-        defaulted("identity", .word, "new", "`keep`: the same disk for initiators, refused while its uid exists here.")
+        required("repository", .name, doc: "The BackupRepository."),
+        required("volume", .name, doc: "The volume that was backed up; it need not exist any more."),
+        defaulted("at", .restorePoint, to: "latest", doc: at),
+        defaulted(
+            "identity", .word, to: "new",
+            doc: "`keep`: the same disk for initiators, refused while its uid exists here.")
     ) { repository, volume, at, identity in
         var source = BackupSource(repository: repository)
         source.volume = volume
@@ -99,8 +109,8 @@ extension Shape where Value == BackupSource {
 
     /// In a Restore, which names the volume itself.
     static let restorePoint = object(
-        required("repository", .name, "The BackupRepository."),
-        defaulted("at", .restorePoint, "latest", at)
+        required("repository", .name, doc: "The BackupRepository."),
+        defaulted("at", .restorePoint, to: "latest", doc: at)
     ) { repository, at in
         var source = BackupSource(repository: repository)
         source.at = at
@@ -112,9 +122,9 @@ extension Shape where Value == BackupSource {
 
 extension Shape where Value == ImageSource {
     static let image = object(
-        required("path", .path, "The file, beneath one of the controller's `allow.images`."),
-        required("format", .word, "Never probed; images with a backing file or external data are refused."),
-        optional("sha256", .sha256, "Digest that the file must have.")
+        required("path", .path, doc: "The file, beneath one of the controller's `allow.images`."),
+        required("format", .word, doc: "Never probed; images with a backing file or external data are refused."),
+        optional("sha256", .sha256, doc: "Digest that the file must have.")
     ) { path, format, sha256 in
         var source = ImageSource(path: path, format: format)
         source.sha256 = sha256

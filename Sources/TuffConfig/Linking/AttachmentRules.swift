@@ -7,8 +7,8 @@ extension Linker {
             if mutual.password == chap.initiator.password {
                 // RFC 3720 section 8.2.1: a secret used in both directions can be reflected.
                 error(
-                    "same-secret", .attachment, attachment, "spec.iscsi.chap.mutual.passwordFrom.file",
-                    "lets the target prove itself with the initiator's own secret",
+                    rule: "same-secret", .attachment, attachment, at: "spec.iscsi.chap.mutual.passwordFrom.file",
+                    complaint: "lets the target prove itself with the initiator's own secret",
                     help: "name a file with another secret")
             }
         }
@@ -38,8 +38,9 @@ extension Linker {
             }
         for attachment in considered.dropFirst(limit) {
             error(
-                "shared-volume", .attachment, attachment, "spec.volume",
-                "is one too many for Volume/\(name) with sharing: \(volume.spec.sharing.rawValue), which has "
+                rule: "shared-volume", .attachment, attachment, at: "spec.volume",
+                complaint:
+                    "is one too many for Volume/\(name) with sharing: \(volume.spec.sharing.rawValue), which has "
                     + considered.prefix(limit).map { "Attachment/\($0.metadata.name)" }.joined(separator: " and "),
                 help: help)
         }
@@ -49,8 +50,9 @@ extension Linker {
     private func checkHandover(_ volume: Declared<VolumeSpec>, _ attachments: [Declared<AttachmentSpec>]) {
         for attachment in attachments where attachment.spec.readOnly && volume.spec.sharing == .handover {
             error(
-                "shared-volume", .attachment, attachment, "spec.readOnly",
-                "is read-only, but Volume/\(volume.metadata.name) with sharing: handover is for two that write",
+                rule: "shared-volume", .attachment, attachment, at: "spec.readOnly",
+                complaint:
+                    "is read-only, but Volume/\(volume.metadata.name) with sharing: handover is for two that write",
                 help: "remove readOnly, or write sharing: readers")
         }
     }
@@ -61,8 +63,10 @@ extension Linker {
             guard let first = seen.updateValue(attachment, forKey: attachment.spec.initiator) else { continue }
             seen[attachment.spec.initiator] = first
             error(
-                "duplicate-attachment", .attachment, attachment, "spec.iscsi.initiator",
-                "shows Volume/\(attachment.spec.volume) to an initiator that sees it through Attachment/\(first.metadata.name)",
+                rule: "duplicate-attachment", .attachment, attachment, at: "spec.iscsi.initiator",
+                complaint:
+                    "shows Volume/\(attachment.spec.volume) to an initiator that sees it through "
+                    + "Attachment/\(first.metadata.name)",
                 help: "remove one of the two")
         }
     }
@@ -73,8 +77,8 @@ extension Linker {
         guard let secured = attachments.first(where: { $0.spec.chap != nil }) else { return }
         for attachment in attachments where attachment.spec.chap == nil {
             error(
-                "mixed-chap", .attachment, attachment, "spec.iscsi",
-                "has no CHAP, but Attachment/\(secured.metadata.name) of the same volume has",
+                rule: "mixed-chap", .attachment, attachment, at: "spec.iscsi",
+                complaint: "has no CHAP, but Attachment/\(secured.metadata.name) of the same volume has",
                 help: "write chap: in all attachments of a volume or in none")
         }
     }

@@ -30,7 +30,7 @@ struct Linker {
     /// Reports that `declared` does what `complaint` says: a predicate that follows the resource's name.
 
     func error<Spec>(
-        _ rule: String, _ kind: Kind, _ declared: Declared<Spec>, _ path: String, _ complaint: String,
+        rule: String, _ kind: Kind, _ declared: Declared<Spec>, at path: String, complaint: String,
         help: String? = nil
     ) {
         let place = declared.location(of: path)
@@ -40,7 +40,7 @@ struct Linker {
     }
 
     func warning<Spec>(
-        _ rule: String, _ kind: Kind, _ declared: Declared<Spec>, _ path: String, _ complaint: String,
+        rule: String, _ kind: Kind, _ declared: Declared<Spec>, at path: String, complaint: String,
         help: String? = nil
     ) {
         let place = declared.location(of: path)
@@ -127,7 +127,8 @@ struct Linker {
         let round = cycle[start...] + cycle[..<start] + [first]
         let shown = round.count > 8 ? round.prefix(7).map(\.description) + ["…"] : round.map(\.description)
         error(
-            "source-cycle", .volume, volume, "spec.source",
-            "is made from itself: \(shown.joined(separator: " → "))", help: "one of them must begin without a source")
+            rule: "source-cycle", .volume, volume, at: "spec.source",
+            complaint: "is made from itself: \(shown.joined(separator: " → "))",
+            help: "one of them must begin without a source")
     }
 }

@@ -7,8 +7,9 @@ extension Linker {
         guard let named = pools.first(where: { $0.spec.node != nil }) else { return }
         for pool in pools where pool.spec.node == nil {
             error(
-                "missing-node", .pool, pool, "metadata.name",
-                "has no node, but Pool/\(named.metadata.name) has one", help: "write node: in every pool of the set")
+                rule: "missing-node", .pool, pool, at: "metadata.name",
+                complaint: "has no node, but Pool/\(named.metadata.name) has one",
+                help: "write node: in every pool of the set")
         }
     }
 
@@ -18,8 +19,8 @@ extension Linker {
             let home = Home(pool.spec)
             if let first = homes[home] {
                 error(
-                    "duplicate-backend", .pool, pool, home.path,
-                    "lives in \(home.description), as Pool/\(first.metadata.name) does",
+                    rule: "duplicate-backend", .pool, pool, at: home.path,
+                    complaint: "lives in \(home.description), as Pool/\(first.metadata.name) does",
                     help: "that pool is declared at \(first.location)")
             } else {
                 homes[home] = pool
@@ -28,15 +29,15 @@ extension Linker {
             if let autoExtend = pool.spec.autoExtend, autoExtend.threshold < Percentage(50) {
                 // lvm.conf(5), thin_pool_autoextend_threshold: the smallest value is 50.
                 error(
-                    "out-of-range", .pool, pool, "spec.autoExtend.threshold",
-                    "has a spec.autoExtend.threshold of \(autoExtend.threshold), less than 50%",
+                    rule: "out-of-range", .pool, pool, at: "spec.autoExtend.threshold",
+                    complaint: "has a spec.autoExtend.threshold of \(autoExtend.threshold), less than 50%",
                     help: "LVM extends pools from 50% on")
             }
             if let autoExtend = pool.spec.autoExtend, autoExtend.threshold > Percentage(99) {
                 // The same: "Setting this to 100 disables automatic extension."
                 error(
-                    "out-of-range", .pool, pool, "spec.autoExtend.threshold",
-                    "has a spec.autoExtend.threshold of 100%, which LVM takes for never",
+                    rule: "out-of-range", .pool, pool, at: "spec.autoExtend.threshold",
+                    complaint: "has a spec.autoExtend.threshold of 100%, which LVM takes for never",
                     help: "write 99% at most, or remove autoExtend")
             }
         }
@@ -44,12 +45,12 @@ extension Linker {
 
     private func checkBackend(_ pool: Declared<PoolSpec>) {
         guard case .lvm(let lvm) = pool.spec.backend else {
-            return refuse(pool, ["spec.autoExtend"], "thin", "remove it: a directory has no thin pool")
+            return refuse(pool, ["spec.autoExtend"], types: "thin", help: "remove it: a directory has no thin pool")
         }
         if lvm.thinPool != nil {
             refuse(
-                pool, ["spec.lvm.wipe", "spec.lvm.tempSnapshotReserve"], "thick",
-                "remove it, or thinPool: thin volumes read back zero and need no reserve")
+                pool, ["spec.lvm.wipe", "spec.lvm.tempSnapshotReserve"], types: "thick",
+                help: "remove it, or thinPool: thin volumes read back zero and need no reserve")
         } else {
             refuse(
                 pool,
@@ -57,18 +58,20 @@ extension Linker {
                     "spec.lvm.create.thinPoolSize", "spec.lvm.create.chunkSize", "spec.lvm.create.whenFull",
                     "spec.autoExtend",
                 ],
-                "thin", "remove it, or name a thinPool")
+                types: "thin", help: "remove it, or name a thinPool")
             if pool.spec.overprovision > 1 {
                 refuse(
-                    pool, ["spec.overprovision"], "thin and directory",
-                    "remove it: thick volumes take all their space at once")
+                    pool, ["spec.overprovision"], types: "thin and directory",
+                    help: "remove it: thick volumes take all their space at once")
             }
         }
     }
 
-    private func refuse(_ pool: Declared<PoolSpec>, _ paths: [String], _ types: String, _ help: String) {
+    private func refuse(_ pool: Declared<PoolSpec>, _ paths: [String], types: String, help: String) {
         for path in paths where pool.fields[path] != nil {
-            error("field-without-effect", .pool, pool, path, "has \(path), which is for \(types) pools", help: help)
+            error(
+                rule: "field-without-effect", .pool, pool, at: path,
+                complaint: "has \(path), which is for \(types) pools", help: help)
         }
     }
 }

@@ -35,7 +35,7 @@ enum ReferenceField {
 
     /// The references of the document `root` of a kind, as far as they can be read: a value that is no name has an
     /// error of its own.
-    static func references(_ kind: Kind, _ root: Node, _ subject: String, _ report: FileReport) -> [Reference] {
+    static func references(_ kind: Kind, in root: Node, subject: String, report: FileReport) -> [Reference] {
         (fields[kind] ?? []).flatMap { field -> [Reference] in
             let node = field.path.split(separator: ".").reduce(root as Node?) { $0?[String($1)] }
             switch node?.content {

@@ -6,12 +6,12 @@ extension Linker {
         var selections: [LabelSelector: [Declared<PoolSpec>]] = [:]
         for volume in inOrder(.volume, state.volumes) {
             let pools = checkPlacement(volume, &selections)
-            checkNames("v-\(volume.metadata.name)", .volume, volume, in: pools)
+            checkNames("v-\(volume.metadata.name)", .volume, of: volume, in: pools)
             if let iqn = volume.spec.identity?.iqn {
                 if let first = owners[iqn] {
                     error(
-                        "duplicate-iqn", .volume, volume, "spec.identity.iqn",
-                        "has the IQN \(iqn), as Volume/\(first.metadata.name) has",
+                        rule: "duplicate-iqn", .volume, volume, at: "spec.identity.iqn",
+                        complaint: "has the IQN \(iqn), as Volume/\(first.metadata.name) has",
                         help: "that volume is declared at \(first.location)")
                 } else {
                     owners[iqn] = volume
@@ -21,8 +21,8 @@ extension Linker {
                 volume.spec.size < source.spec.size
             {
                 error(
-                    "smaller-than-source", .volume, volume, "spec.size",
-                    "is smaller than Volume/\(name), which it is cloned from",
+                    rule: "smaller-than-source", .volume, volume, at: "spec.size",
+                    complaint: "is smaller than Volume/\(name), which it is cloned from",
                     help: "write at least \(source.spec.size.quantity)")
             }
         }
@@ -41,15 +41,15 @@ extension Linker {
                 let mayBeElsewhere = documents.known.keys.contains { $0.kind == .pool && state.pools[$0.name] == nil }
                 if !mayBeElsewhere, documents.unread.isEmpty {
                     error(
-                        "selector-matches-nothing", .volume, volume, "spec.poolSelector",
-                        "selects no pool: none has the labels of spec.poolSelector",
+                        rule: "selector-matches-nothing", .volume, volume, at: "spec.poolSelector",
+                        complaint: "selects no pool: none has the labels of spec.poolSelector",
                         help: "give a pool these labels, or name one with pool:")
                 }
             }
             if let first = pools.first, let other = pools.first(where: { $0.spec.node != first.spec.node }) {
                 error(
-                    "selector-spans-nodes", .volume, volume, "spec.poolSelector",
-                    "selects pools of two nodes: Pool/\(first.metadata.name) on "
+                    rule: "selector-spans-nodes", .volume, volume, at: "spec.poolSelector",
+                    complaint: "selects pools of two nodes: Pool/\(first.metadata.name) on "
                         + "\(first.spec.node ?? "no node") and Pool/\(other.metadata.name) on "
                         + "\(other.spec.node ?? "no node")",
                     help: "add a label that only the pools of one node have")
@@ -60,21 +60,23 @@ extension Linker {
 
     /// Whether LVM and the kernel can take the logical volume `name` in the volume groups of `pools`.
     private func checkNames<Spec>(
-        _ name: String, _ kind: Kind, _ declared: Declared<Spec>, in pools: [Declared<PoolSpec>]
+        _ name: String, _ kind: Kind, of declared: Declared<Spec>, in pools: [Declared<PoolSpec>]
     ) {
         for pool in pools {
             guard case .lvm(let lvm) = pool.spec.backend else { continue }
             let length = LVMName.mappedLength(group: lvm.volumeGroup, volume: name)
             if length > LVMName.maximumMappedLength {
                 error(
-                    "name-too-long", kind, declared, "metadata.name",
-                    "would be \(lvm.volumeGroup)/\(name), \(length) bytes with hyphens doubled, and the kernel takes "
+                    rule: "name-too-long", kind, declared, at: "metadata.name",
+                    complaint:
+                        "would be \(lvm.volumeGroup)/\(name), \(length) bytes with hyphens doubled, and the kernel "
+                        + "takes "
                         + "\(LVMName.maximumMappedLength)", help: "choose a shorter name, or one with fewer hyphens")
             }
             if lvm.thinPool == name {
                 error(
-                    "name-taken", kind, declared, "metadata.name",
-                    "would be \(lvm.volumeGroup)/\(name), which is the thin pool of "
+                    rule: "name-taken", kind, declared, at: "metadata.name",
+                    complaint: "would be \(lvm.volumeGroup)/\(name), which is the thin pool of "
                         + "Pool/\(pool.metadata.name)", help: "rename one of them")
             }
         }
@@ -84,13 +86,13 @@ extension Linker {
         for snapshot in inOrder(.snapshot, state.snapshots) {
             guard let volume = state.volumes[snapshot.spec.volume] else { continue }
             let pools = possiblePools(volume.spec.placement)
-            checkNames("s-\(snapshot.metadata.name)", .snapshot, snapshot, in: pools)
+            checkNames("s-\(snapshot.metadata.name)", .snapshot, of: snapshot, in: pools)
             guard snapshot.spec.reserve != nil, let pool = pools.first,
                 !pools.contains(where: { if case .thick = $0.spec.storage { true } else { false } })
             else { continue }
             error(
-                "field-without-effect", .snapshot, snapshot, "spec.reserve",
-                "has spec.reserve, which is for thick pools, and Pool/\(pool.metadata.name) is not thick",
+                rule: "field-without-effect", .snapshot, snapshot, at: "spec.reserve",
+                complaint: "has spec.reserve, which is for thick pools, and Pool/\(pool.metadata.name) is not thick",
                 help: "remove it")
         }
     }
@@ -109,18 +111,18 @@ extension Linker {
             return
         }
         let labels = state.volumes.values.map(\.metadata.labels)
-        func check<Spec>(_ kind: Kind, _ policies: [String: Declared<Spec>], _ selection: (Spec) -> VolumeSelection) {
+        func check<Spec>(_ kind: Kind, _ policies: [String: Declared<Spec>], selection: (Spec) -> VolumeSelection) {
             for policy in inOrder(kind, policies) {
                 guard case .labels(let selector) = selection(policy.spec), !labels.contains(where: selector.matches)
                 else { continue }
                 warning(
-                    "selector-matches-nothing", kind, policy, "spec.volumes",
-                    "selects no volume: none has the labels of spec.volumes",
+                    rule: "selector-matches-nothing", kind, policy, at: "spec.volumes",
+                    complaint: "selects no volume: none has the labels of spec.volumes",
                     help: "give a volume these labels, or list volumes with names:")
             }
         }
-        check(.snapshotPolicy, state.snapshotPolicies, \.volumes)
-        check(.backupPolicy, state.backupPolicies, \.volumes)
+        check(.snapshotPolicy, state.snapshotPolicies, selection: \.volumes)
+        check(.backupPolicy, state.backupPolicies, selection: \.volumes)
     }
 
     func checkRestores() {
@@ -129,8 +131,10 @@ extension Linker {
                 snapshot.spec.volume != restore.spec.volume
             else { continue }
             error(
-                "foreign-snapshot", .restore, restore, "spec.from.snapshot",
-                "rolls Volume/\(restore.spec.volume) back to Snapshot/\(name), which is of Volume/\(snapshot.spec.volume)",
+                rule: "foreign-snapshot", .restore, restore, at: "spec.from.snapshot",
+                complaint:
+                    "rolls Volume/\(restore.spec.volume) back to Snapshot/\(name), which is of "
+                    + "Volume/\(snapshot.spec.volume)",
                 help: "a volume is rolled back to its own snapshots; another volume can have this one as its source")
         }
     }
@@ -143,18 +147,18 @@ extension Linker {
                 let path = "metadata.annotations.\(Metadata.renamedFromKey)"
                 if !NameRule.isLabel(former) {
                     error(
-                        "name-not-dns-label", kind, resource, path,
-                        "is renamed from \(quoted(former)), which is no name",
+                        rule: "name-not-dns-label", kind, resource, at: path,
+                        complaint: "is renamed from \(quoted(former)), which is no name",
                         help: "write the name that the resource had before")
                 } else if documents.known[ResourceID(kind, former)] != nil {
                     error(
-                        "renamed-from-existing", kind, resource, path,
-                        "is renamed from '\(former)', but \(kind.rawValue)/\(former) is declared too",
+                        rule: "renamed-from-existing", kind, resource, at: path,
+                        complaint: "is renamed from '\(former)', but \(kind.rawValue)/\(former) is declared too",
                         help: "remove the annotation, or the old document")
                 } else if let heir = heirs[former] {
                     error(
-                        "renamed-from-twice", kind, resource, path,
-                        "is renamed from '\(former)', and so is \(kind.rawValue)/\(heir.metadata.name)",
+                        rule: "renamed-from-twice", kind, resource, at: path,
+                        complaint: "is renamed from '\(former)', and so is \(kind.rawValue)/\(heir.metadata.name)",
                         help: "one resource can take the place of another; \(heir.metadata.name) is declared at "
                             + "\(heir.location)")
                 } else {

@@ -69,7 +69,7 @@ struct Composer {
     }
 }
 
-/// Documents from one place of a file up to its end or to what cannot be read.
+/// Documents from one place of a file up to its end or to the first error.
 private struct DocumentRun: ~Copyable {
     /// Thrown once the reason is reported: nothing more can be learnt from this document.
     private struct Abandoned: Error {
@@ -199,11 +199,13 @@ private struct DocumentRun: ~Copyable {
             if scalar == nil { refuse(tag ?? "!", at: event.mark) }
             return Node(content: scalar.map(Node.Content.scalar) ?? .refused, mark: event.mark)
         case .sequenceStart(let tag, let isFlow):
-            return try collection(event, tag, "seq", context, isFlow: isFlow) { run, inner throws(Abandoned) in
+            return try collection(event, tag: tag, name: "seq", context: context, isFlow: isFlow) {
+                run, inner throws(Abandoned) in
                 .sequence(try run.items(&inner))
             }
         case .mappingStart(let tag, let isFlow):
-            return try collection(event, tag, "map", context, isFlow: isFlow) { run, inner throws(Abandoned) in
+            return try collection(event, tag: tag, name: "map", context: context, isFlow: isFlow) {
+                run, inner throws(Abandoned) in
                 .mapping(try run.entries(&inner))
             }
         default:
@@ -212,7 +214,7 @@ private struct DocumentRun: ~Copyable {
     }
 
     private mutating func collection(
-        _ start: YAMLEvent, _ tag: String?, _ name: String, _ context: Context, isFlow: Bool,
+        _ start: YAMLEvent, tag: String?, name: String, context: Context, isFlow: Bool,
         _ content: (inout DocumentRun, inout Inner) throws(Abandoned) -> Node.Content
     ) throws(Abandoned) -> Node {
         guard context.depth <= Limits.depth else {

@@ -25,7 +25,7 @@ struct StrictCheck {
         isASCII = bytes.allSatisfy { $0 < 0x80 }
     }
 
-    /// Looks at `event` and at what stands between it and the one before.
+    /// Checks `event` and the text between it and the event before.
     ///
     /// - Parameter indentation: column of the innermost block map or list, counting from 0; -1 outside of all.
     mutating func violation(_ event: YAMLEvent, indentation: Int, isInFlow: Bool) -> Violation? {

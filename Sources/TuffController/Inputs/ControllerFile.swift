@@ -53,7 +53,8 @@ package enum ControllerFile {
         guard stat(path, &status) == 0 else { return }
         guard status.st_uid == 0 || status.st_uid == geteuid() else {
             throw PassError(
-                "the controller's configuration \(path) belongs to user \(status.st_uid), who could change what Tuff does",
+                "the controller's configuration \(path) belongs to user \(status.st_uid), who could change what Tuff "
+                    + "does",
                 help: "chown root \(path)")
         }
         guard status.st_mode & 0o022 == 0 else {

@@ -107,8 +107,8 @@ package struct ExportsRestoration {
             for name in names where items.isEmpty {
                 overseer.tell(
                     .warning(
-                        "\(name) lies outside 'allow' of the controller's configuration; what was accepted is served on, "
-                            + "and documents cannot change it"))
+                        "\(name) lies outside 'allow' of the controller's configuration; what was accepted is served "
+                            + "on, and documents cannot change it"))
             }
             config.allow = config.allow.and(lacking)
         }
@@ -133,11 +133,11 @@ package struct ExportsRestoration {
             : try await view.reconciler.apply(
                 plan, desired: sources, order: order, observed: observed,
                 interrupted: { overseer.asksToStop })
-        return zip(plan.changes, report.changes).map { item(accepted.stack, $0, $1) }
+        return zip(plan.changes, report.changes).map { item(accepted.stack, change: $0, report: $1) }
     }
 
     /// The item of a change; one that was restored in an earlier round stays restored.
-    private func item(_ stack: String, _ change: PlannedChange, _ report: ChangeReport) -> Item {
+    private func item(_ stack: String, change: PlannedChange, report: ChangeReport) -> Item {
         var item = Item(
             stack: stack, resource: change.resource, state: .unchanged, summary: change.summary,
             reason: change.reason, error: report.error, location: change.location)

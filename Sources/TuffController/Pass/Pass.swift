@@ -40,7 +40,7 @@ package struct Pass: Sendable {
         }
         guard !plan.isEmpty else {
             try passing { () throws(HostError) in
-                try record(state, context, observed)
+                try record(state, context: context, observed: observed)
                 try view.reconciler.remember(observed, desired: state, context: context)
             }
             return .untouched(plan, observe: seconds)
@@ -51,8 +51,8 @@ package struct Pass: Sendable {
         }
         try demandFresh(plan)
         // The set is accepted now, whether carrying it out succeeds or not.
-        try passing { () throws(HostError) in try record(state, context, nil) }
-        var report = try await carryOut(plan, state, order: nil, observed)
+        try passing { () throws(HostError) in try record(state, context: context, observed: nil) }
+        var report = try await carryOut(plan, desired: state, order: nil, observed: observed)
         report.times.observe = seconds
         return report
     }
@@ -63,14 +63,14 @@ package struct Pass: Sendable {
         let context = view.newContext(stack: stack)
         let observed = try await view.observe(DesiredState(), context: context)
         tellUnseen(observed)
-        let plan = try planned(order, observed, context)
+        let plan = try planned(order, observed: observed, context: context)
         try overseer.show(plan, elsewhere: [:])
         guard !plan.isEmpty else { return .untouched(plan, observe: 0) }
         if try await overseer.approve(plan, for: .order) == .givenLate {
             let now = try await view.observe(DesiredState(), context: context)
-            try demandSame(plan, try planned(order, now, context))
+            try demandSame(plan, try planned(order, observed: now, context: context))
         }
-        return try await carryOut(plan, DesiredState(), order: order, observed)
+        return try await carryOut(plan, desired: DesiredState(), order: order, observed: observed)
     }
 
     /// Takes down every export of ours, of all stacks. Neither ledger nor accepted set is written: this is no removal.
@@ -85,7 +85,7 @@ package struct Pass: Sendable {
     }
 
     private func planned(
-        _ order: Order, _ observed: ObservedState, _ context: PlanContext
+        _ order: Order, observed: ObservedState, context: PlanContext
     ) throws(PassError) -> Plan {
         do throws(OrderError) {
             return try Planner.plan(order, observed: observed, context: context)
@@ -102,7 +102,7 @@ package struct Pass: Sendable {
     }
 
     private func carryOut(
-        _ plan: Plan, _ desired: DesiredState, order: Order?, _ observed: ObservedState
+        _ plan: Plan, desired: DesiredState, order: Order?, observed: ObservedState
     ) async throws(PassError) -> ApplyReport {
         let overseer = overseer
         let listener = overseer.listener(to: plan)
@@ -116,7 +116,7 @@ package struct Pass: Sendable {
                 interrupted: { overseer.asksToStop },
                 events: { listener.tell($0) },
                 settled: { now throws(HostError) in
-                    if order == nil { try record(desired, plan.context, now) }
+                    if order == nil { try record(desired, context: plan.context, observed: now) }
                 })
             if case .detach(let attachment, _) = order, report.outcome == .converged {
                 try strike(attachment, plan.context)
@@ -135,7 +135,8 @@ package struct Pass: Sendable {
         let now = view.reconciler.machine.now()
         guard plan.counts.remove > 0, !Self.isFresh(plan, at: now) else { return }
         throw PassError(
-            "this plan removes something and was made at \(plan.context.now), not within the last hour; nothing was changed",
+            "this plan removes something and was made at \(plan.context.now), not within the last hour; nothing was "
+                + "changed",
             help: "plan again")
     }
 
@@ -153,7 +154,7 @@ package struct Pass: Sendable {
     /// - Parameter observed: the last observation, by which access that is gone is dropped; nil: nothing was carried
     ///   out yet.
     private func record(
-        _ desired: DesiredState, _ context: PlanContext, _ observed: ObservedState?
+        _ desired: DesiredState, context: PlanContext, observed: ObservedState?
     ) throws(HostError) {
         let former = try view.accepted.load(context.stack)
         let accepted = AcceptedExports(desired, context: context, former: former, observed: observed)

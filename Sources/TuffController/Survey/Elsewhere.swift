@@ -21,3 +21,19 @@ extension DesiredState {
         }
     }
 }
+
+extension ResourceRecord {
+    /// Whether it belongs to another node: nothing is known of it here, and nothing is wrong.
+    package var isElsewhere: Bool { ready.isElsewhere }
+}
+
+extension Condition {
+    private static let otherNode = "OtherNode"
+
+    package var isElsewhere: Bool { reason == Self.otherNode }
+
+    /// The condition of a resource that is declared for another node.
+    static func elsewhere(_ node: String) -> Condition {
+        Condition("Ready", .unknown, reason: otherNode, message: "it is for node \(node)")
+    }
+}

@@ -54,13 +54,13 @@ extension SurveyBuilder {
         if let index = conditions.firstIndex(where: { $0.type == "Ready" }), conditions[index].status == .yes,
             worst.gravity != .impaired
         {
-            conditions[index] = Condition("Ready", .no, [worst])
+            conditions[index] = Condition("Ready", .no, faults: [worst])
         }
         let impairing = faults.filter { $0.gravity == .impaired }
         let isSaid = conditions.contains {
             $0.type == "Degraded" || $0.status == .no && $0.reason == worst.reason.rawValue
         }
-        if !impairing.isEmpty, !isSaid { conditions.append(Condition("Degraded", .yes, impairing)) }
+        if !impairing.isEmpty, !isSaid { conditions.append(Condition("Degraded", .yes, faults: impairing)) }
         return conditions
     }
 
@@ -82,7 +82,7 @@ extension SurveyBuilder {
 
 extension Condition {
     /// - Parameter faults: at least one, the first of which gives the reason.
-    fileprivate init(_ type: String, _ status: Status, _ faults: [VolumeFault]) {
+    fileprivate init(_ type: String, _ status: Status, faults: [VolumeFault]) {
         let sentences = faults.map { fault in
             fault.cause == .itself
                 ? fault.sentence : "\(fault.cause) is not well (\(fault.reason.rawValue)), see its own line"

@@ -119,7 +119,7 @@ package struct VolumeFacts: Sendable {
 package struct SnapshotFacts: Sendable {
     package var declared: Declared<SnapshotSpec>?
     package var stored: StoredVolume?
-    /// The volume it was taken of: by the document, or by its uid among what is there.
+    /// Name of the volume it was taken of, by the document, or by the origin's uid among existing volumes.
     package var volumeName: String?
 }
 

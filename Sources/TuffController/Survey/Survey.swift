@@ -48,7 +48,7 @@ package struct Survey: Sendable {
 
     package func records(of kind: Kind) -> [ResourceRecord] { records.filter { $0.id.kind == kind } }
 
-    /// The choice of a pool for a declared volume with a `poolSelector`. It costs a plan, so ask it for one volume only.
+    /// The choice of a pool for a declared volume with a `poolSelector`. It costs a plan: ask for one volume only.
     package func placement(of record: ResourceRecord) -> Placement? {
         guard record.id.kind == .volume, let desired else { return nil }
         return Planner.placement(of: record.id.name, desired: desired, observed: observed, context: context)
@@ -79,22 +79,6 @@ package struct Survey: Sendable {
         "Directory pools are known from documents (-f), or once an apply has used them."
 
     package var knowsDirectories: Bool { !observed.directories.entries.isEmpty }
-}
-
-extension ResourceRecord {
-    /// Whether it belongs to another node: nothing is known of it here, and nothing is wrong.
-    package var isElsewhere: Bool { ready.isElsewhere }
-}
-
-extension Condition {
-    private static let otherNode = "OtherNode"
-
-    package var isElsewhere: Bool { reason == Self.otherNode }
-
-    /// The condition of a resource that is declared for another node.
-    static func elsewhere(_ node: String) -> Condition {
-        Condition("Ready", .unknown, reason: otherNode, message: "it is for node \(node)")
-    }
 }
 
 struct SurveyBuilder {
@@ -249,7 +233,8 @@ struct SurveyBuilder {
                     id: id, location: declared.location, labels: declared.metadata.labels,
                     conditions: Self.judge(
                         conditions(changes[id], observed: elsewhere(volume: volumeName)), of: volume),
-                    facts: .attachment(attachment(declared, volumeName, volume, acl, declared.spec.initiator))))
+                    facts: attachment(
+                        declared, name: volumeName, volume: volume, acl: acl, initiator: declared.spec.initiator)))
         }
         for stored in index.volumes {
             guard case .volume(let name) = stored.marks.role else { continue }
@@ -264,22 +249,23 @@ struct SurveyBuilder {
                         id: ResourceID(.attachment, acl.mark?.attachment ?? "\(name)@\(acl.initiator)"), location: nil,
                         labels: [:],
                         conditions: Self.judge([plan == nil ? seen : undeclared], of: volume),
-                        facts: .attachment(attachment(nil, name, volume, acl, acl.initiator))))
+                        facts: attachment(nil, name: name, volume: volume, acl: acl, initiator: acl.initiator)))
             }
         }
         return records
     }
 
     private func attachment(
-        _ declared: Declared<AttachmentSpec>?, _ name: String, _ volume: VolumeFacts, _ acl: ObservedACL?,
-        _ initiator: String
-    ) -> AttachmentFacts {
+        _ declared: Declared<AttachmentSpec>?, name: String, volume: VolumeFacts, acl: ObservedACL?,
+        initiator: String
+    ) -> ResourceRecord.Facts {
         let seen = volume.target?.portals ?? []
         let portals = seen.isEmpty ? volume.declared?.spec.portals ?? context.config.portals : seen
-        return AttachmentFacts(
-            declared: declared, volumeName: name, volume: volume, access: acl.map(AccessFacts.init),
-            initiator: initiator, portals: portals.sorted(), driver: context.config.targetDriver,
-            node: context.config.node)
+        return .attachment(
+            AttachmentFacts(
+                declared: declared, volumeName: name, volume: volume, access: acl.map(AccessFacts.init),
+                initiator: initiator, portals: portals.sorted(), driver: context.config.targetDriver,
+                node: context.config.node))
     }
 
     // MARK: Pools

@@ -158,8 +158,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         index < entries.count && entries[index].resource == resource && entries[index].stack == stack
     }
 
-    /// Takes back what a clock that was ahead left: times of the last pass, of removals and of handovers that are yet
-    /// to come; and believes one that was set ahead. It is a person's word that the clock is right now.
+    /// Forgets times that a clock wrote while it was ahead: times of the last pass, of removals and of handovers that
+    /// are yet to come; and believes one that was set ahead. It is a person's word that the clock is right now.
     package mutating func forgetTimes(after now: Instant) {
         if let lastPass, lastPass > now { self.lastPass = now }
         clockConfirmed = now
@@ -174,7 +174,7 @@ package struct Ledger: Hashable, Codable, Sendable {
     /// active.
     package mutating func note(activationFault: String, of uid: UID) {
         for index in entries.indices where entries[index].uid == uid {
-            // Texts of tools may be long, and the first line says what.
+            // Texts of tools may be long, and the first line names the error.
             entries[index].activationFault = String(activationFault.prefix(400))
         }
     }
@@ -186,7 +186,7 @@ package struct Ledger: Hashable, Codable, Sendable {
 }
 
 extension Ledger.Entry {
-    /// The group that it is counted on to be in; nil for what is in a directory or was destroyed.
+    /// The group in which the object is expected; nil for objects in a directory and for destroyed ones.
     package var volumeGroup: String? {
         standing == .purged || place.hasPrefix("/") ? nil : String(place.prefix { $0 != "/" })
     }

@@ -86,17 +86,17 @@ package struct Marks: Hashable, Codable, Sendable {
 
     package static let prefix = "tuff:"
     /// Values of `tuff:op=`: a file that is being made; a file whose name follows its marks; a thick volume whose
-    /// extents may still show what earlier volumes left, and which is shown to nobody.
+    /// extents may still show bytes of earlier volumes, and which is handed out to nobody.
     package static let creating = "create"
     package static let moving = "move"
     package static let wiping = "wipe"
-    /// A volume whose content is being copied from its source, and which is shown to nobody until all of it is there.
+    /// A volume whose content is being copied from its source. It is handed out to nobody until all of it is there.
     package static let copying = "copy"
     /// A file of which both is so: its name follows its marks, and its content is not all there.
     package static let movingUnfilled = "move-copy"
 
-    /// A volume that holds parts of what it held and parts of what it is rolled back to, with the key of the Restore
-    /// that may finish it.
+    /// A volume that holds parts of its former content and parts of the content it is rolled back to, with the key of
+    /// the Restore that may finish it.
     package static func restoring(_ key: String) -> String { "\(restorePrefix)\(key)" }
     private static let restorePrefix = "restore/"
 
@@ -242,10 +242,10 @@ package struct Marks: Hashable, Codable, Sendable {
             }
             values[key] = value
         }
-        return isOurs ? judge(values, executed.sorted(), other) : .foreign
+        return isOurs ? judge(values, executed: executed.sorted(), other: other) : .foreign
     }
 
-    private static func judge(_ values: [String?], _ executed: [String], _ other: [String]) -> Reading {
+    private static func judge(_ values: [String?], executed: [String], other: [String]) -> Reading {
         func value(_ key: Key) -> String? { values[key.rawValue] }
         guard let uid = value(.uid).flatMap({ UID($0) }) else {
             return .damaged("tag tuff:uid= is \(value(.uid).map { "'\($0)'" } ?? "missing")")

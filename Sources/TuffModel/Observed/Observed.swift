@@ -1,7 +1,7 @@
 /// Everything one pass saw. Written whole by `tuff inventory`, read back by `plan --inventory`.
 package struct ObservedState: Equatable, Codable, Sendable {
     package var takenAt: Instant
-    /// The clock, and what it can be judged by; nil in inventories that do not say.
+    /// The clock, with the readings that it is judged by; nil in inventories without them.
     package var clock: ClockReading?
     /// LVM, by volume group name.
     package var volumeGroups: ObservationMap<VolumeGroup>
@@ -111,8 +111,8 @@ package struct VolumeGroup: Equatable, Codable, Sendable {
     /// Bytes of the logical sectors of its volumes, the largest of its devices'. Nil: nobody asked, or it cannot be
     /// told.
     package var sectorSize: Int?
-    /// Logical volumes that LVM hides, parts of others: legs of RAID, data and metadata of pools, caches and what they
-    /// cache. Nil in inventories of versions that did not ask.
+    /// Logical volumes that LVM hides, parts of others: legs of RAID, data and metadata of pools, caches and their
+    /// origins. Nil in inventories of versions that did not ask.
     package var hiddenVolumes: [LogicalVolume]?
 
     package init(
@@ -201,9 +201,9 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     /// Nil while inactive.
     package var device: DeviceNumber?
     package var permission = Permission.writable
-    /// Hidden volumes: what they are a part of, where LVM says so (`lv_parent`).
+    /// Hidden volumes: the volume that this one is a part of, where LVM names it (`lv_parent`).
     package var parent: String?
-    /// Hidden volumes it stands on that name no parent: its cache, and what is beneath a cache or integrity.
+    /// Hidden volumes it stands on that name no parent: its cache, and the volume beneath a cache or integrity.
     package var parts: [String] = []
 
     package init(
@@ -236,11 +236,11 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
         self.device = device
     }
 
-    /// Keeps what is written over its origin in extents of its own, which `size` counts; its device comes and goes with
-    /// the origin's. LVM's own word is `lv_role` `thicksnapshot`.
+    /// Whether it is a copy-on-write snapshot, which keeps overwritten blocks of its origin in extents of its own;
+    /// `size` counts these. Its device comes and goes with the origin's. LVM's own word is `lv_role` `thicksnapshot`.
     package var isThickSnapshot: Bool { origin != nil && (layout == .linear || layout == .striped) }
-    /// That room is full, so that what it held is lost, or is with the next write. Told while it is active only
-    /// (`data_percent` 100.00 with attribute 5 `I`, measured).
+    /// Whether that room is full, so that its content is lost, or will be with the next write. Known while it is active
+    /// only (`data_percent` 100.00 with attribute 5 `I`, measured).
     package var isOverflowed: Bool { isThickSnapshot && (dataPercent ?? 0) >= 100 }
 
     /// Refuses percentages that are none: an inventory file is not checked by the decoder of LVM's report.

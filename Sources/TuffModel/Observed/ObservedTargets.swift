@@ -13,7 +13,7 @@ package struct TargetInventory: Equatable, Codable, Sendable {
         self.unseen = unseen
     }
 
-    /// The reason why it is unknown whether there is a target of this name, or what it is like; nil: that is known.
+    /// The reason why a target of this name is unknown; nil: its state, or its absence, is known.
     package func fault(target iqn: String) -> HostError? { unseen?.targets[iqn] }
 
     /// The reason why a backstore of this name is unknown; nil: it is known.
@@ -103,11 +103,11 @@ package struct ObservedBackstore: Equatable, Codable, Sendable {
     }
 }
 
-/// An attribute that decides what a disk answers to commands that initiators rely on, each compared and repaired on its
-/// own. Raw values are the attributes' names in `attrib` of a backstore of LIO's; all can be changed while a disk is in
-/// use. The others there cannot (`emulate_tas`, `block_size`, `force_pr_aptpl` and so on are refused while anything
-/// hands the backstore out), or decide how fast a disk is and not what it does. Values as Linux 6.1 has them in a new
-/// backstore.
+/// An attribute that decides the answers of a disk to commands that initiators rely on. Each is compared and repaired
+/// on its own. Raw values are the attributes' names in `attrib` of a backstore of LIO's; all can be changed while a
+/// disk is in use. The others there cannot (`emulate_tas`, `block_size`, `force_pr_aptpl` and so on are refused while
+/// anything hands the backstore out), or decide how fast a disk is and not what it does. Values as Linux 6.1 has them
+/// in a new backstore.
 package enum BackstoreSetting: String, CaseIterable, Codable, Hashable, Sendable {
     /// PERSISTENT RESERVE, by which clusters fence a node (SPC-4 5.13).
     case persistentReservations = "emulate_pr"

@@ -85,7 +85,7 @@ package struct StoredVolume: Hashable, Sendable {
     package var location: VolumeLocation
     /// LVM's own uuid; nil for files.
     package var uuid: String?
-    /// LVM's uuid of the volume group; nil for files, and for what is not made yet.
+    /// LVM's uuid of the volume group; nil for files, and for volumes that are not made yet.
     package var groupUUID: String?
     /// Nil: marks without data (a sidecar whose file is gone).
     package var size: ByteCount?
@@ -99,10 +99,10 @@ package struct StoredVolume: Hashable, Sendable {
     package var exposure: String?
     /// Size that it had once, by its own marks or the ledger; nil: neither tells.
     package var formerSize: ByteCount?
-    /// See `LogicalVolume`. Here `size` is that of its origin, which is what readers of it see.
+    /// See `LogicalVolume`. Here `size` is that of its origin, which its readers see.
     package var isThickSnapshot = false
     package var isOverflowed = false
-    /// The faults that can be seen of it or of what it stands on, the worst first.
+    /// The known faults of it and of everything that it stands on, the worst first.
     package var faults: [VolumeFault] = []
 
     package init(

@@ -1,10 +1,10 @@
 /// The health of the logical volumes of one group: of each by itself, and of all that it stands on, hidden volumes
 /// included.
 ///
-/// `lv_health_status` of what is in front says little: a thin pool on RAID reads well while a leg is out, and `partial`
-/// is handed up from any part that is on a missing device, so that a mirror with one leg left reads like a disk that is
-/// gone (`vg_mark_partial_lvs` and `_lvhealthstatus_disp` in LVM 2.03.16; measured). So the parts are asked, and RAID
-/// bears as many lost legs as its level does.
+/// `lv_health_status` of the visible volume says little: a thin pool on RAID reads well while a leg is out, and
+/// `partial` is handed up from any part that is on a missing device, so that a mirror with one leg left reads like a
+/// disk that is gone (`vg_mark_partial_lvs` and `_lvhealthstatus_disp` in LVM 2.03.16; measured). So the parts are
+/// asked, and RAID bears as many lost legs as its level does.
 package struct StorageHealth: Sendable {
     private let group: VolumeGroup
     private let byName: [String: LogicalVolume]
@@ -44,7 +44,9 @@ package struct StorageHealth: Sendable {
         guard group.missingDevices > 0 || group.partial else { return nil }
         return VolumeFault(
             .impaired, .devicesMissing,
-            "volume group \(group.name) misses \(group.missingDevices) of its devices; \(group.name)/\(volume.name) is on "
+            sentence:
+                "volume group \(group.name) misses \(group.missingDevices) of its devices; "
+                + "\(group.name)/\(volume.name) is on "
                 + "others and works, and nothing in the group can be changed", cause: .group(group.name))
     }
 
@@ -56,11 +58,13 @@ package struct StorageHealth: Sendable {
         case .writable: return nil
         case .readOnly:
             return VolumeFault(
-                .impaired, .readOnly, "\(place) is read-only in LVM; 'lvchange -prw \(place)' lets it be written")
+                .impaired, .readOnly,
+                sentence: "\(place) is read-only in LVM; 'lvchange -prw \(place)' lets it be written")
         case .overridden:
             return VolumeFault(
                 .impaired, .readOnly,
-                "the kernel's device of \(place) is read-only, though LVM lets it be written: 'blockdev --setrw "
+                sentence:
+                    "the kernel's device of \(place) is read-only, though LVM lets it be written: 'blockdev --setrw "
                     + "/dev/\(place)', unless a device beneath it is, or activation/read_only_volume_list names it")
         }
     }
@@ -111,16 +115,20 @@ package struct StorageHealth: Sendable {
             if hasParts || volume.layout == .thin { return nil }
             return VolumeFault(
                 .broken, .devicesMissing,
-                "\(what) lies, in part at least, on a device that volume group \(group.name) misses, and cannot be read "
-                    + "there; bring the device back")
+                sentence:
+                    "\(what) lies, in part at least, on a device that volume group \(group.name) misses, and cannot "
+                    + "be read there; bring the device back")
         case "failed", "error":
             return VolumeFault(
                 .broken, .volumeUnhealthy,
-                "\(what) has had an error that it does not get over by itself (LVM says '\(volume.health)'); once what "
-                    + "is beneath it works, take \(place) out of use, 'lvchange -an \(place)' and 'lvchange -ay \(place)'"
+                sentence:
+                    "\(what) has had an error that it does not get over by itself (LVM says '\(volume.health)'); once "
+                    + "what "
+                    + "is beneath it works, take \(place) out of use, 'lvchange -an \(place)' and 'lvchange -ay "
+                    + "\(place)'"
             )
         default:
-            return VolumeFault(.broken, .volumeUnhealthy, "\(what) is not well, LVM says: \(volume.health)")
+            return VolumeFault(.broken, .volumeUnhealthy, sentence: "\(what) is not well, LVM says: \(volume.health)")
         }
     }
 }
@@ -131,7 +139,9 @@ extension StorageHealth {
         if pool.needsCheck {
             return VolumeFault(
                 .broken, .needsCheck,
-                "the kernel asks for a check of the metadata of thin pool \(place) before anything more is written to it: "
+                sentence:
+                    "the kernel asks for a check of the metadata of thin pool \(place) before anything more is "
+                    + "written to it: "
                     + "with its volumes out of use and inactive, 'lvchange -an \(place)', and then \(checking(place)) "
                     + "(it runs thin_check; where that finds damage, 'lvconvert --repair \(place)' goes before it)")
         }
@@ -140,34 +150,41 @@ extension StorageHealth {
             if pool.health == "partial", !hasParts {
                 return VolumeFault(
                     .broken, .devicesMissing,
-                    "thin pool \(place) lies, in part at least, on a device that volume group \(group.name) misses; bring "
-                        + "the device back")
+                    sentence:
+                        "thin pool \(place) lies, in part at least, on a device that volume group \(group.name) "
+                        + "misses; bring the device back")
             }
             // A pool that runs for its volumes alone reads inactive, and its fill levels are told (measured).
             guard !pool.active, pool.dataPercent == nil else { return nil }
             return VolumeFault(
                 .untold, .inactive,
-                "thin pool \(place) is not active, so nobody can tell how it is and how full; 'lvchange -ay \(place)' "
-                    + "activates it, or says why it cannot be")
+                sentence:
+                    "thin pool \(place) is not active, so nobody can tell how it is and how full; 'lvchange -ay "
+                    + "\(place)' activates it, or says why it cannot be")
         case "out_of_data":
             return VolumeFault(
                 .broken, .dataFull,
-                "thin pool \(place) has no space left, and writes to it "
+                sentence: "thin pool \(place) has no space left, and writes to it "
                     + (pool.whenFull == "queue" ? "wait" : "fail") + "; 'lvextend -L+SIZE \(place)' gives it some")
         case "metadata_read_only":
             return VolumeFault(
                 .broken, .metadataFull,
-                "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend --poolmetadatasize +SIZE "
+                sentence:
+                    "the metadata of thin pool \(place) is read-only: it is full or damaged; 'lvextend "
+                    + "--poolmetadatasize +SIZE "
                     + "\(place)' makes room, also while its volumes are in use, and 'lvconvert --repair \(place)' mends"
             )
         case "failed":
             return VolumeFault(
                 .broken, .poolUnhealthy,
-                "thin pool \(place) has failed: nothing in it can be read or written. Once what is beneath it works, take "
-                    + "its volumes out of use and deactivate them, 'lvchange -an \(place)', and then 'lvchange -ay \(place)', "
+                sentence:
+                    "thin pool \(place) has failed: nothing in it can be read or written. Once what is beneath it "
+                    + "works, take "
+                    + "its volumes out of use and deactivate them, 'lvchange -an \(place)', and then 'lvchange -ay "
+                    + "\(place)', "
                     + "which runs thin_check; where that finds damage, 'lvconvert --repair \(place)' goes before it")
         default:
-            return VolumeFault(.broken, .poolUnhealthy, "thin pool \(place) reports '\(pool.health)'")
+            return VolumeFault(.broken, .poolUnhealthy, sentence: "thin pool \(place) reports '\(pool.health)'")
         }
     }
 
@@ -219,27 +236,30 @@ extension StorageHealth {
         if lost + stale > bears, lost > 0 {
             return VolumeFault(
                 .broken, .devicesMissing,
-                "\(kind), \(lost + stale) out, more than it bears; bring the missing devices back")
+                sentence: "\(kind), \(lost + stale) out, more than it bears; bring the missing devices back")
         }
         // Integrity is not activated without all legs (LVM: "No degraded or partial activation for raid with
         // integrity").
         if lost > 0, !volume.active, legs.values.contains(where: { $0.contains { $0.layout == .integrity } }) {
             return VolumeFault(
                 .broken, .devicesMissing,
-                "\(kind) with integrity, \(lost) on missing devices: LVM does not activate it like that; bring the devices back"
+                sentence:
+                    "\(kind) with integrity, \(lost) on missing devices: LVM does not activate it like that; bring "
+                    + "the devices back"
             )
         }
         if lost > 0 {
             return VolumeFault(
                 .impaired, .redundancyLost,
-                "\(kind), \(lost) on missing devices: it works, with less behind it. Bring the devices back, "
+                sentence: "\(kind), \(lost) on missing devices: it works, with less behind it. Bring the devices back, "
                     + "or 'lvconvert --repair \(group.name)/\(volume.name)' puts new legs on others")
         }
         if stale > 0 || volume.health == "refresh needed" {
             return VolumeFault(
                 stale > bears ? .broken : .impaired, .refreshNeeded,
-                "\(kind), \(max(stale, 1)) out of use since it failed, though the device is there; 'lvchange --refresh \(place)' "
-                    + "takes it back")
+                sentence:
+                    "\(kind), \(max(stale, 1)) out of use since it failed, though the device is there; 'lvchange "
+                    + "--refresh \(place)' takes it back")
         }
         return raidFault(volume, what, hasLegs: !legs.isEmpty)
     }
@@ -250,14 +270,16 @@ extension StorageHealth {
         case "mismatches exist":
             return VolumeFault(
                 .impaired, .volumeUnhealthy,
-                "the legs of \(what) differ from each other (LVM says 'mismatches exist'); 'lvchange --syncaction repair "
-                    + "\(group.name)/\(volume.name)' makes them alike, though nothing tells which one is right")
+                sentence:
+                    "the legs of \(what) differ from each other (LVM says 'mismatches exist'); 'lvchange --syncaction "
+                    + "repair \(group.name)/\(volume.name)' makes them alike, though nothing tells which one is right")
         case "partial":
             return VolumeFault(
                 hasLegs ? .impaired : .broken, .devicesMissing,
-                "\(what) lies in part on a device that volume group \(group.name) misses; bring the device back")
+                sentence:
+                    "\(what) lies in part on a device that volume group \(group.name) misses; bring the device back")
         default:
-            return VolumeFault(.broken, .volumeUnhealthy, "\(what) is not well, LVM says: \(volume.health)")
+            return VolumeFault(.broken, .volumeUnhealthy, sentence: "\(what) is not well, LVM says: \(volume.health)")
         }
     }
 }

@@ -1,4 +1,4 @@
-/// Something that is wrong with a logical volume, or with what it stands on.
+/// A fault of a logical volume, or of a volume or device that it stands on.
 package struct VolumeFault: Hashable, Sendable {
     package enum Gravity: Int, Comparable, Sendable {
         /// Its state cannot be told before somebody activates it.
@@ -47,7 +47,7 @@ package struct VolumeFault: Hashable, Sendable {
     package var sentence: String
     package var cause: Cause
 
-    package init(_ gravity: Gravity, _ reason: Reason, _ sentence: String, cause: Cause = .itself) {
+    package init(_ gravity: Gravity, _ reason: Reason, sentence: String, cause: Cause = .itself) {
         self.gravity = gravity
         self.reason = reason
         self.sentence = sentence

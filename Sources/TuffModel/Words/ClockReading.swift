@@ -13,7 +13,7 @@ package struct ClockReading: Hashable, Codable, Sendable {
     }
 }
 
-/// Why the civil clock cannot be believed to have moved on by what really passed.
+/// A reason to doubt that the civil clock moved on by the time that really passed.
 package enum ClockDoubt: Hashable, Sendable {
     /// The clock was set ahead by so many seconds, more than a day, since the last pass that believed it.
     case jumped(seconds: Int64)
@@ -41,17 +41,17 @@ extension Ledger {
             let lead = passed - max(0, reading.uptime &- clock.uptime)
             return lead > Self.largestStep ? .jumped(seconds: lead) : nil
         }
-        // How long a machine was off nothing tells; what was in doubt before stays so, unless it was set back since.
+        // Nothing tells how long a machine was off. An earlier doubt stays, unless the clock was set back since.
         if let clockLead, passed >= clockLead { return .jumped(seconds: clockLead) }
         return reading.uptime < Self.settlingTime ? .settling : nil
     }
 
-    /// Takes note of a reading. What is in doubt is not believed: the earlier reading stays, so that a clock which is
-    /// set right again is one that nothing happened to.
+    /// Takes note of a reading. A doubtful one is not believed: the earlier reading stays, so that a clock which is set
+    /// right again is one that nothing happened to.
     /// - Returns: whether its time may be used to forget things.
     package mutating func believe(_ reading: ClockReading?) -> Bool {
         guard let reading else { return true }
-        // What is later than this is no jump from it.
+        // A reading of a later time is no jump from it.
         if let clock, reading.civil.secondsSince1970 < clock.civil.secondsSince1970 - Self.correction { return false }
         switch doubt(reading) {
         case .jumped(let seconds): clockLead = seconds

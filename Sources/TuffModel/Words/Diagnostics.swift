@@ -18,14 +18,14 @@ package struct SourceLocation: Hashable, Codable, Sendable, Comparable, CustomSt
     }
 }
 
-/// Something to tell a person about what they wrote. Diagnostics are data: collected, sorted and shown together.
+/// A message to a person about their documents. Diagnostics are data: collected, sorted and shown together.
 package struct Diagnostic: Hashable, Codable, Sendable {
     package enum Severity: String, Codable, Sendable { case error, warning }
 
     package var severity: Severity
     /// Stable name of the rule that was broken, in kebab case: `unknown-field`, `name-not-dns-label`.
     package var rule: String
-    /// One sentence: what is wrong, with which object.
+    /// One sentence that names the error and the object.
     package var message: String
     package var location: SourceLocation
     /// Number of characters that the caret underlines, at least 1.
@@ -51,8 +51,8 @@ package struct Diagnostic: Hashable, Codable, Sendable {
 
 /// A failure of the machine: a failed command, an unreadable attribute, a deadline that passed.
 ///
-/// Code is what programs match on; text is only ever shown. A mutating action that ends in any `HostError` has an
-/// unknown outcome: the only permitted next step is to observe again.
+/// Programs match on the code; text is only ever shown. A mutating action that ends in any `HostError` has an unknown
+/// outcome: the only permitted next step is to observe again.
 package struct HostError: Error, Hashable, Codable, Sendable, CustomStringConvertible {
     package enum Code: String, Codable, Sendable {
         /// The tool or path does not exist.
@@ -72,15 +72,15 @@ package struct HostError: Error, Hashable, Codable, Sendable, CustomStringConver
         case exhausted
         /// Refused by our own rules: a path beneath no root of its sort, a world-readable secret.
         case refused
-        /// Others than root and the user we run as could change what a path leads to.
+        /// Others than root and the user we run as could exchange the file at a path.
         case exposed
-        /// Somebody asked to stop while all of a volume was read or written. What is written stays, and is gone on
-        /// with.
+        /// A person asked to stop while all of a volume was read or written. The written blocks stay, and the work goes
+        /// on later.
         case interrupted
     }
 
     package var code: Code
-    /// One sentence for a person: what was attempted on which object, and what happened.
+    /// One sentence for a person that names the attempt, the object and the failure.
     package var sentence: String
     /// The underlying text: standard error's first lines, the errno's name. Never a secret.
     package var cause: String?

@@ -1,4 +1,4 @@
-/// A number of bytes: a size or an offset. What is read from outside is never negative; a difference may be. Sums and
+/// A number of bytes: a size or an offset. A value from outside is never negative; a difference may be. Sums and
 /// differences stop at the ends of the range instead of trapping, since sizes come from other programs' output.
 package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
     package var bytes: Int64
@@ -123,7 +123,7 @@ package struct Percentage: Hashable, Codable, Sendable, Comparable, CustomString
 
     package init(_ percent: Int) { self.percent = percent }
 
-    /// Refuses what no document can say: plan files hold decoded documents.
+    /// Refuses values that no document can hold: plan files hold decoded documents.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         percent = try container.decode(Int.self, forKey: .percent)
@@ -227,10 +227,11 @@ package struct Instant: Hashable, Codable, Sendable, Comparable, CustomStringCon
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         let year = String(repeating: "0", count: max(0, 4 - "\(date.year)".count)) + "\(date.year)"
         return
-            "\(year)-\(two(date.month))-\(two(date.day))T\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))Z"
+            "\(year)-\(two(date.month))-\(two(date.day))T"
+            + "\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))Z"
     }
 
-    /// The form of `description` and no other: what Tuff wrote itself.
+    /// Parses the form of `description`, which Tuff writes, and no other.
     package init?(text: some StringProtocol) {
         let bytes = Array(text.utf8)
         guard bytes.count == 20 else { return nil }

@@ -2,8 +2,8 @@
 /// spelled out.
 ///
 /// Views put marks in the place of terminal sequences. Part of a mark is drawn when the process starts, so that no
-/// document, inventory, plan file, volume name or repository can hold one; `rendered` alone turns marks into what
-/// terminals obey.
+/// document, inventory, plan file, volume name or repository can hold one; `rendered` alone turns marks into terminal
+/// sequences.
 package enum TerminalText {
     /// Select Graphic Rendition of ECMA-48, by its parameters: `31`, `1;33`. The end takes all of it back.
     package static func painted(_ text: String, _ parameters: String) -> String {
@@ -13,8 +13,8 @@ package enum TerminalText {
     /// Moves to the beginning of the line and erases it (ECMA-48, EL): the next text is written over the line.
     package static let lineAnew = mark(erase)
 
-    /// `text` as it is written: every scalar that a terminal would obey is spelled out, except line ends, tabs and what
-    /// our own marks stand for.
+    /// `text` as it is written: every scalar that a terminal would obey is spelled out, except line ends, tabs and the
+    /// sequences of our own marks.
     package static func rendered(_ text: String) -> String {
         // Nearly all text has none.
         if text.utf8.allSatisfy({ (0x20...0x7e).contains($0) || $0 == 0x0a }) { return text }

@@ -70,7 +70,7 @@ package struct StorageIndex: Sendable {
             volumes[position].faults.append(
                 VolumeFault(
                     .untold, .activationFailed,
-                    "\(stored.location) could not be activated when that was last tried: \(fault)\(why)"))
+                    sentence: "\(stored.location) could not be activated when that was last tried: \(fault)\(why)"))
         }
     }
 

@@ -70,8 +70,8 @@ package struct Backup: Sendable {
         if request.changed != nil, let pack = gone.min() {
             throw RepositoryError(
                 .damaged,
-                "packs that the index names are gone (\(gone.count), \(Pack.path(pack)) for one), so what has not changed cannot "
-                    + "be relied on; back up without a list of changes, and see 'tuff backup check'")
+                "packs that the index names are gone (\(gone.count), \(Pack.path(pack)) for one), so what has not "
+                    + "changed cannot be relied on; back up without a list of changes, and see 'tuff backup check'")
         }
         if request.changed != nil, let parent = request.parent {
             try TreeReader(parent, repository: repository, index: index).readRoot()

@@ -70,7 +70,7 @@ package final class DeviceSource: BlockSource {
             "\(path) had \(size) bytes when its backup began and has \(now) now, so there is no restore point of it")
     }
 
-    /// Whether a file was written to since it was opened, so that what was read of it may be of no single moment.
+    /// Whether a file was written to since it was opened, so that the bytes that were read may be of no single moment.
     package var wasWritten: Bool {
         guard hasHoles, let now = try? Self.look(descriptor, path).status.st_mtim else { return false }
         return now.tv_sec != written.tv_sec || now.tv_nsec != written.tv_nsec

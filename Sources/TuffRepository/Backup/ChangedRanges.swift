@@ -22,8 +22,8 @@ package enum ChangedRanges {
             guard range.lowerBound < size || range.isEmpty else {
                 throw RepositoryError(
                     .refused,
-                    "line \(number) of the changed ranges begins at byte \(range.lowerBound), and the source has \(size) bytes: "
-                        + "the list is of something else, or not in bytes")
+                    "line \(number) of the changed ranges begins at byte \(range.lowerBound), and the source has "
+                        + "\(size) bytes: the list is of something else, or not in bytes")
             }
             if !range.isEmpty { ranges.append(range.lowerBound..<min(size, range.upperBound)) }
         }

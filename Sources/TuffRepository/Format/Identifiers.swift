@@ -76,7 +76,7 @@ package struct ContentName: Hashable, Sendable, Comparable, CustomStringConverti
         self = bytes.withUnsafeBytes { ContentName($0) }
     }
 
-    /// The first eight bytes as a number: what fences of an index hold.
+    /// The first eight bytes as a number, as the fences of an index hold it.
     var prefix: UInt64 { a }
     /// Two numbers that have nothing to do with each other, nor with the order of names.
     var hashes: (UInt64, UInt64) { (b, c | 1) }

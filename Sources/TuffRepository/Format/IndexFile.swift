@@ -65,10 +65,12 @@ final class IndexFile: Sendable {
             layout = try Self.layout(reader, id: id, seal: seal)
         } catch  where error.isLoss { throw Self.damaged(id, error.description) }
         packs = try Self.items(
-            layout.firstPackPage, layout.packPages, id, reader, seal, width: FileID.byteCount, count: layout.packs
+            from: layout.firstPackPage, pages: layout.packPages, of: id, reader: reader, seal: seal,
+            width: FileID.byteCount, count: layout.packs
         ) { FileID($0) }
         fences = try Self.items(
-            layout.firstFencePage, layout.fencePages, id, reader, seal, width: 8, count: layout.entryPages
+            from: layout.firstFencePage, pages: layout.fencePages, of: id, reader: reader, seal: seal, width: 8,
+            count: layout.entryPages
         ) { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) }
         guard zip(fences, fences.dropFirst()).allSatisfy({ $0 <= $1 }) else {
             throw Self.damaged(id, "its fences are in disorder")
@@ -167,13 +169,13 @@ final class IndexFile: Sendable {
     private func page(_ index: Int) throws(RepositoryError) -> [UInt8] {
         let place = index % Self.cached
         if let kept = cache.withLock({ $0[place] }), kept.page == index { return kept.content }
-        let content = try Self.page(1 + index, id, reader, seal)
+        let content = try Self.page(1 + index, of: id, reader: reader, seal: seal)
         cache.withLock { $0[place] = (index, content) }
         return content
     }
 
     private static func page(
-        _ number: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal
+        _ number: Int, of id: FileID, reader: any StoreReader, seal: FileSeal
     ) throws(RepositoryError) -> [UInt8] {
         let piece: [UInt8]
         do throws(RepositoryError) {
@@ -185,15 +187,15 @@ final class IndexFile: Sendable {
         return content
     }
 
-    /// The first `count` items of `width` bytes of consecutive pages. No room is made for what a footer claims before
-    /// it is there: the file may be one hole.
+    /// The first `count` items of `width` bytes of consecutive pages. No memory is reserved by a footer's counts before
+    /// the pages were read: the file may be one hole.
     private static func items<Item>(
-        _ first: Int, _ pages: Int, _ id: FileID, _ reader: any StoreReader, _ seal: FileSeal, width: Int, count: Int,
+        from first: Int, pages: Int, of id: FileID, reader: any StoreReader, seal: FileSeal, width: Int, count: Int,
         _ make: (UnsafeRawBufferPointer) -> Item
     ) throws(RepositoryError) -> [Item] {
         var items: [Item] = []
         for number in first..<(first + pages) {
-            let content = try page(number, id, reader, seal)
+            let content = try page(number, of: id, reader: reader, seal: seal)
             content.withUnsafeBytes { bytes in
                 for offset in stride(from: 0, to: bytes.count - width + 1, by: width) where items.count < count {
                     items.append(make(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + width)])))
@@ -233,13 +235,14 @@ final class IndexFile: Sendable {
     fileprivate static func damaged(_ id: FileID, _ what: String) -> RepositoryError {
         RepositoryError(
             .brokenIndex,
-            "\(path(id)) is damaged: \(what). What it tells of may be whole: 'tuff backup check --repair' makes the index anew"
+            "\(path(id)) is damaged: \(what). What it tells of may be whole: 'tuff backup check --repair' makes the "
+                + "index anew"
         )
     }
 }
 
 extension RandomAccessCollection {
-    /// The first index whose element satisfies what all behind it do as well.
+    /// The first index whose element satisfies a condition that all behind it satisfy, too.
     func partitioningIndex(_ belongs: (Element) throws -> Bool) rethrows -> Index {
         var low = startIndex
         var count = distance(from: low, to: endIndex)

@@ -27,8 +27,8 @@ package struct RepositorySecret: Sendable {
         guard bytes.count >= Self.least else {
             throw RepositoryError(
                 .refused,
-                "a key of \(bytes.count) bytes is guessed in no time: it needs at least \(Self.least), and should have 32 random ones: "
-                    + "'(umask 077; head -c 32 /dev/urandom | base64 > FILE)' makes such a file")
+                "a key of \(bytes.count) bytes is guessed in no time: it needs at least \(Self.least), and should "
+                    + "have 32 random ones: '(umask 077; head -c 32 /dev/urandom | base64 > FILE)' makes such a file")
         }
     }
 }
@@ -44,8 +44,8 @@ package struct KeySlot: Sendable {
         package var label: String
         var n = 32_768
         var p = 1
-        /// Made with the repository key of what `wrapped` wraps: a process that has opened the repository distinguishes
-        /// its own slots from others by it.
+        /// A proof of the wrapped key, made with the repository key: a process that has opened the repository
+        /// distinguishes its own slots from others by it.
         var proof: String
         var r = 8
         var salt: String
@@ -58,8 +58,8 @@ package struct KeySlot: Sendable {
 
     private static func path(_ id: FileID) -> String { "keys/\(id)" }
 
-    /// Every slot that can be read, and what is wrong with the others: one damaged slot does not close a repository
-    /// that has another.
+    /// Every slot that can be read, and the errors of the others: one damaged slot does not close a repository that has
+    /// another.
     static func list(
         _ store: any Store
     ) throws(RepositoryError) -> (slots: [KeySlot], damaged: [RepositoryError]) {
@@ -123,15 +123,15 @@ package struct KeySlot: Sendable {
             let combined = box.combined
         else { preconditionFailure("AES-GCM refused 32 bytes") }
         record.wrapped = hexadecimal(combined)
-        record.proof = proof(key, id, record)
+        record.proof = proof(key, id: id, record: record)
         try store.place(ProvenLine.file(record), at: path(id))
         return KeySlot(id: id, record: record)
     }
 
     /// Whether it wraps this repository key: a slot of another repository opens nothing.
-    func wraps(_ key: SymmetricKey) -> Bool { record.proof == Self.proof(key, id, record) }
+    func wraps(_ key: SymmetricKey) -> Bool { record.proof == Self.proof(key, id: id, record: record) }
 
-    private static func proof(_ key: SymmetricKey, _ id: FileID, _ record: Record) -> String {
+    private static func proof(_ key: SymmetricKey, id: FileID, record: Record) -> String {
         var code = HMAC<SHA256>(key: key)
         code.update(data: Array("tuff slot\0".utf8) + id.bytes + Array(record.wrapped.utf8))
         return hexadecimal(code.finalize())

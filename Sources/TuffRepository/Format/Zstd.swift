@@ -44,8 +44,8 @@ final class Decompressor {
 
     /// Fills all of `block` from one frame; false if the frame is damaged, yields more or less, or is not all there is.
     ///
-    /// The library would go on with a second frame, skip what calls itself skippable, and take frames of its formats
-    /// before 1.0.
+    /// The library would go on with a second frame, skip frames that call themselves skippable, and take frames of its
+    /// formats before 1.0.
     func decompress(_ frame: UnsafeRawBufferPointer, into block: UnsafeMutableRawBufferPointer) -> Bool {
         guard frame.starts(with: Self.magic),
             ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count

@@ -38,7 +38,7 @@ package struct IndexRepair: Sendable {
         var visitor = PointVisitor(
             index: try RepositoryIndex(store: repository.store, custody: repository.custody), lease: lease)
         visitor.packs = Set(try repository.packs())
-        left.hurt = try visitor.visit(points, of: repository, progress, &left.damage)
+        left.hurt = try visitor.visit(points, of: repository, progress: progress, damage: &left.damage)
         (left.isIndexBroken, left.strays) = (false, [])
         try takeNote(of: Set(left.hurt.map(\.point.id)), forgetting: true)
         return left

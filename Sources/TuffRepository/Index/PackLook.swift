@@ -96,7 +96,7 @@ final class PackLook {
             return outcome
         }
         let all = entries.map { Location(pack: id, entry: $0) }
-        guard let known = try known(all, said, &outcome) else {
+        guard let known = try known(all, said: said, outcome: &outcome) else {
             outcome = Outcome(id: id)
             outcome.isWaiting = true
             return outcome
@@ -104,7 +104,7 @@ final class PackLook {
         outcome.isStray = known.isEmpty
         guard reads else { return outcome }
         // Records that an earlier repair left out of the index hurt nobody, but the next repair must know them, to
-        // leave them out again. Where nothing of a pack is in the index, the index may be what is lost.
+        // leave them out again. Where the index has no entry of a pack, the index itself may be incomplete.
         for location in all {
             _ = try isSound(location, tells: known.isEmpty || known.contains(location), &outcome)
         }
@@ -114,7 +114,7 @@ final class PackLook {
     /// The records of a table that the index has. Entries of the index that the table does not have are noted. Nil: all
     /// entries of the pack are needed to tell.
     private func known(
-        _ table: [Location], _ all: [Location]?, _ outcome: inout Outcome
+        _ table: [Location], said all: [Location]?, outcome: inout Outcome
     ) throws(RepositoryError) -> Set<Location>? {
         guard let tallies = index.tallies[outcome.id] else { return [] }
         if tallies == [EntryTally(table.map(\.entry))] { return Set(table) }
@@ -134,9 +134,10 @@ final class PackLook {
         outcome.denied = said.subtracting(known)
         guard let first = outcome.denied.min(by: { $0.entry.name < $1.entry.name }) else { return known }
         outcome.damage.append(
-            "of \(outcome.denied.count) records the index says that they are in \(Pack.path(outcome.id)), and the pack's own table "
-                + "has no such record: the first is \(first.entry.name), \(first.entry.length) bytes, at byte \(first.entry.offset); "
-                + "'tuff backup check --repair' makes the index anew")
+            "of \(outcome.denied.count) records the index says that they are in \(Pack.path(outcome.id)), and the "
+                + "pack's own table "
+                + "has no such record: the first is \(first.entry.name), \(first.entry.length) bytes, at byte "
+                + "\(first.entry.offset); 'tuff backup check --repair' makes the index anew")
         return known
     }
 

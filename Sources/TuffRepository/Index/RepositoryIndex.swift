@@ -1,6 +1,6 @@
 import Synchronization
 
-/// All index files of a repository, and what a backup adds to them, as one index.
+/// All index files of a repository, and the entries that a backup adds, as one index.
 final class RepositoryIndex: Sendable {
     private struct State {
         var files: [IndexFile]
@@ -70,12 +70,12 @@ final class RepositoryIndex: Sendable {
         // about existing ones.
         doomed = Set(try Mark.listReadable(store, custody).marks.flatMap(\.packs))
         var files: [IndexFile]
-        (files, broken, tallies) = try Self.openAll(store, custody, care)
+        (files, broken, tallies) = try Self.openAll(store, custody: custody, care: care)
         state = Mutex(State(files: files))
     }
 
     private static func openAll(
-        _ store: any Store, _ custody: Custody, _ care: Care
+        _ store: any Store, custody: Custody, care: Care
     ) throws(RepositoryError) -> ([IndexFile], broken: [RepositoryError], [FileID: Set<EntryTally>]) {
         var files: [FileID: IndexFile] = [:]
         var broken: [FileID: RepositoryError] = [:]
@@ -109,7 +109,8 @@ final class RepositoryIndex: Sendable {
     private static func tooMany(_ count: Int) -> RepositoryError {
         RepositoryError(
             .brokenIndex,
-            "there are \(count) index files, and no more than \(mostOpened) are read: 'tuff backup check --repair' makes the index anew"
+            "there are \(count) index files, and no more than \(mostOpened) are read: 'tuff backup check --repair' "
+                + "makes the index anew"
         )
     }
 

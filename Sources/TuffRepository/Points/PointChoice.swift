@@ -20,7 +20,7 @@ package enum PointChoice: Hashable, Codable, Sendable {
     ) throws(RepositoryError) -> RestorePoint {
         let own = points.filter { series == nil || $0.record.series.name == series }
         let wanted = series.map { "of '\($0)' " } ?? ""
-        if case .id(let prefix) = self { return try Self.choose(prefix, among: own, damaged, wanted) }
+        if case .id(let prefix) = self { return try Self.choose(prefix, among: own, damaged: damaged, wanted: wanted) }
         var candidates = own.filter { !aside.contains($0.id) }, missing = "\(wanted)in the repository"
         if case .notAfter(let time) = self {
             candidates = candidates.filter { $0.record.time <= time }
@@ -29,7 +29,8 @@ package enum PointChoice: Hashable, Codable, Sendable {
         if let lost = damaged.first {
             throw RepositoryError(
                 .damaged,
-                "\(lost.error), and it may be the one that is wanted; choose one by its ID (--at ID), as 'tuff backup ls' shows it"
+                "\(lost.error), and it may be the one that is wanted; choose one by its ID (--at ID), as 'tuff backup "
+                    + "ls' shows it"
             )
         }
         guard let last = candidates.last else {
@@ -43,7 +44,7 @@ package enum PointChoice: Hashable, Codable, Sendable {
     }
 
     fileprivate static func choose(
-        _ prefix: String, among points: [RestorePoint], _ damaged: [DamagedPoint], _ wanted: String
+        _ prefix: String, among points: [RestorePoint], damaged: [DamagedPoint], wanted: String
     ) throws(RepositoryError) -> RestorePoint {
         guard isID(prefix) else {
             throw RepositoryError(
@@ -90,7 +91,7 @@ extension RestorePoint {
             throw RepositoryError(
                 .refused, "'\(prefix)' is no ID of a restore point, of at least 4 digits, as 'tuff backup ls' shows it")
         }
-        let point = try PointChoice.choose(prefix, among: points, damaged, "")
+        let point = try PointChoice.choose(prefix, among: points, damaged: damaged, wanted: "")
         let way = "; name another one, or back up once without --changed-ranges"
         guard point.record.series == series else {
             throw RepositoryError(
@@ -108,7 +109,8 @@ extension RestorePoint {
         }) {
             throw RepositoryError(
                 .refused,
-                "restore point \(newer.id) is of \(newer.record.time), later than this clock's \(now); set the clock\(way)"
+                "restore point \(newer.id) is of \(newer.record.time), later than this clock's \(now); set the "
+                    + "clock\(way)"
             )
         }
         guard !hurt.contains(point.id) else {
@@ -153,14 +155,15 @@ extension RestorePoint {
         if let other = all.first(where: { aside[$0.id].map { $0 >= last.record.time } ?? false }) {
             throw RepositoryError(
                 .refused,
-                "restore point \(other.id) was set aside and none of '\(series.name)' was made since: it may be the last\(way)"
+                "restore point \(other.id) was set aside and none of '\(series.name)' was made since: it may be the "
+                    + "last\(way)"
             )
         }
         guard !hurt.contains(last.id) else {
             throw RepositoryError(
                 .refused,
-                "the last restore point of '\(series.name)' is damaged, and what did not change may be lost in it\(way), which "
-                    + "stores anew what is lost")
+                "the last restore point of '\(series.name)' is damaged, and what did not change may be lost in "
+                    + "it\(way), which stores anew what is lost")
         }
         return last
     }

@@ -69,8 +69,8 @@ package struct Repository: Sendable {
             guard secret == nil else {
                 throw RepositoryError(
                     .wrongKey,
-                    "a key was given, and the repository says that it is not encrypted: leave the key out if it never was; "
-                        + "otherwise somebody changed the file '\(file)'")
+                    "a key was given, and the repository says that it is not encrypted: leave the key out if it never "
+                        + "was; otherwise somebody changed the file '\(file)'")
             }
             return Repository(store: store, custody: Custody(plain: id), description: description)
         }
@@ -88,14 +88,17 @@ package struct Repository: Sendable {
         guard tried.count == slots.count else {
             throw RepositoryError(
                 .wrongKey,
-                "the key opens none of the \(tried.count) cheapest of \(slots.count) key slots, and no more are tried: somebody put "
-                    + "others into the repository's directory 'keys'; remove all but your own from it, or put it back from a copy"
+                "the key opens none of the \(tried.count) cheapest of \(slots.count) key slots, and no more are "
+                    + "tried: somebody put "
+                    + "others into the repository's directory 'keys'; remove all but your own from it, or put it back "
+                    + "from a copy"
             )
         }
         guard slots.count + damaged.count > 0 else {
             throw RepositoryError(
                 .wrongKey,
-                "no key slot is left in the repository's directory 'keys': put one back from a copy, or nobody can open it"
+                "no key slot is left in the repository's directory 'keys': put one back from a copy, or nobody can "
+                    + "open it"
             )
         }
         throw RepositoryError(
@@ -117,7 +120,8 @@ package struct Repository: Sendable {
     private static var beheaded: RepositoryError {
         RepositoryError(
             .damaged,
-            "here are restore points or an index without the file '\(file)', which belongs to them; put it back from a copy. A new "
+            "here are restore points or an index without the file '\(file)', which belongs to them; put it back from "
+                + "a copy. A new "
                 + "repository is not made here, since nothing of this one could be read under another file")
     }
 
@@ -226,7 +230,8 @@ package struct Repository: Sendable {
         guard files.reduce(0, { $0 + min($1.size, UInt64(RestorePoint.largest)) }) <= RestorePoint.mostBytes else {
             throw RepositoryError(
                 .refused,
-                "the restore points have more than \(RestorePoint.mostBytes >> 20) MiB, which is more than is read: 'ls -lS' of the "
+                "the restore points have more than \(RestorePoint.mostBytes >> 20) MiB, which is more than is read: "
+                    + "'ls -lS' of the "
                     + "repository's directory 'points' shows the largest, and those that nobody made may be removed")
         }
         for file in files {

@@ -45,7 +45,8 @@ extension Repository {
         guard point.record.time > now else {
             throw RepositoryError(
                 .refused,
-                "restore point \(point.id) is from \(point.record.time), and this clock says \(now): only one of the future is set aside"
+                "restore point \(point.id) is from \(point.record.time), and this clock says \(now): only one of the "
+                    + "future is set aside"
             )
         }
         guard try setAside().points[point.id] == nil else { return }

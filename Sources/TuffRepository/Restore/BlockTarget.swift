@@ -86,7 +86,7 @@ package final class DeviceTarget: BlockTarget {
         if let failure { throw failure }
     }
 
-    /// Makes what was written durable.
+    /// Makes all writes durable.
     func sync() throws(RepositoryError) {
         guard fsync(descriptor) == 0 else { throw .system(errno, "cannot write \(path)") }
     }

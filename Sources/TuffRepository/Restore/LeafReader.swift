@@ -59,7 +59,7 @@ final class LeafReader {
         }
         let before = try knownBefore(leaf)
         var names = before ?? Array(repeating: nil, count: children)
-        try read(wanted, offset, count)
+        try read(wanted, at: offset, count: count)
         for child in 0..<children where wanted & (1 << UInt32(child)) != 0 {
             let begin = child * Format.block
             let block = UnsafeRawBufferPointer(rebasing: room[begin..<min(begin + Format.block, count)])
@@ -101,13 +101,13 @@ final class LeafReader {
         do throws(RepositoryError) {
             return try parent.leaf(leaf) ?? Array(repeating: nil, count: shape.children(level: 0, index: leaf))
         } catch  where error.isLoss && changed == nil {
-            // All is read, and what is lost there is stored anew.
+            // All blocks are read, and lost ones are stored anew.
             return nil
         }
     }
 
     /// Reads the wanted blocks of a leaf into the room, neighbours in one go.
-    private func read(_ wanted: UInt32, _ offset: UInt64, _ count: Int) throws(RepositoryError) {
+    private func read(_ wanted: UInt32, at offset: UInt64, count: Int) throws(RepositoryError) {
         var block = 0
         while block * Format.block < count {
             guard wanted & (1 << UInt32(block)) != 0 else {

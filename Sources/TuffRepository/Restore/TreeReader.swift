@@ -56,7 +56,7 @@ final class TreeReader {
     private func node(_ level: Int, _ index: Int) throws(RepositoryError) -> Node? {
         if let last = path[level], last.index == index { return last.node }
         let node = try name(level, index).map { name throws(RepositoryError) in
-            try read(name, level, shape.children(level: level, index: index))
+            try read(name, level: level, count: shape.children(level: level, index: index))
         }
         path[level] = (index, node)
         return node
@@ -65,11 +65,11 @@ final class TreeReader {
     /// A node whose place is known otherwise than by walking down to it; nil if it is damaged or gone.
     func node(named name: ContentName, level: Int, children: Int) throws(RepositoryError) -> Node? {
         do throws(RepositoryError) {
-            return try read(name, level, children)
+            return try read(name, level: level, count: children)
         } catch  where error.isLoss { return nil }
     }
 
-    private func read(_ name: ContentName, _ level: Int, _ count: Int) throws(RepositoryError) -> Node {
+    private func read(_ name: ContentName, level: Int, count: Int) throws(RepositoryError) -> Node {
         var last = RepositoryError(.damaged, "node \(name) is in no index")
         for location in try index.find(name, node: true) {
             do throws(RepositoryError) {

@@ -11,7 +11,7 @@ struct TreeWalk {
         /// A block of so many bytes that a point needs, or a node where there is no length, perhaps more than once;
         /// false: it is not there, and nothing beneath it can be visited.
         mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool
-        /// A stretch of the point's volume that cannot be read for what was visited last.
+        /// Receives a stretch of the point's volume that cannot be read because of the last visit.
         mutating func lost(_ range: Range<UInt64>, of point: RestorePoint)
     }
 
@@ -48,16 +48,16 @@ struct TreeWalk {
     ///
     /// - Returns: the results of the points that have losses or damage, in their order.
     static func walk(
-        _ points: [RestorePoint], of repository: Repository, _ index: RepositoryIndex, _ progress: JobProgress?,
-        _ visitor: inout some Visitor
+        _ points: [RestorePoint], of repository: Repository, index: RepositoryIndex, progress: JobProgress?,
+        visitor: inout some Visitor
     ) throws(RepositoryError) -> [Outcome] {
         var trial = visitor
-        var quick = TreeWalk(repository, index, progress, gathers: true)
+        var quick = TreeWalk(repository, index: index, progress: progress, gathers: true)
         if try quick.isWhole(points, &trial) {
             visitor = trial
             return []
         }
-        var walk = TreeWalk(repository, index, progress, gathers: false)
+        var walk = TreeWalk(repository, index: index, progress: progress, gathers: false)
         var outcomes: [FileID: Outcome] = [:]
         try walk.each(points, &visitor) { outcome in
             if !outcome.isWhole { outcomes[outcome.point.id] = outcome }
@@ -66,7 +66,7 @@ struct TreeWalk {
         return points.compactMap { outcomes[$0.id] }
     }
 
-    private init(_ repository: Repository, _ index: RepositoryIndex, _ progress: JobProgress?, gathers: Bool) {
+    private init(_ repository: Repository, index: RepositoryIndex, progress: JobProgress?, gathers: Bool) {
         self.repository = repository
         self.index = index
         self.progress = progress
@@ -104,8 +104,10 @@ struct TreeWalk {
                 do throws(RepositoryError) {
                     let tree = try TreeReader(point, repository: repository, index: index)
                     if let top = tree.top {
-                        let bytes = try measure(tree.root, top, tree, before, &visitor)
-                        if bytes > 0, gathered == nil { try tell(tree.root, top, tree, point, &lost, &visitor) }
+                        let bytes = try measure(tree.root, at: top, in: tree, before: before, visitor: &visitor)
+                        if bytes > 0, gathered == nil {
+                            try tell(tree.root, at: top, in: tree, of: point, lost: &lost, visitor: &visitor)
+                        }
                         lost.bytes = bytes
                     }
                     reader = tree
@@ -119,8 +121,8 @@ struct TreeWalk {
 
     /// Visits everything beneath a node that was not met before. Returns the number of lost bytes beneath it.
     private mutating func measure(
-        _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ before: TreeReader?,
-        _ visitor: inout some Visitor
+        _ name: ContentName, at place: TreeReader.Place, in tree: TreeReader, before: TreeReader?,
+        visitor: inout some Visitor
     ) throws(RepositoryError) -> UInt64 {
         let range = tree.shape.range(level: place.level, index: place.index)
         let entry = try entry(of: name, place, range)
@@ -141,9 +143,9 @@ struct TreeWalk {
             let index = place.index * Format.fanOut + slot
             if place.level > 0 {
                 let below = TreeReader.Place(level: place.level - 1, index: index)
-                lost += try measure(child, below, tree, before, &visitor)
+                lost += try measure(child, at: below, in: tree, before: before, visitor: &visitor)
             } else if known?[slot] != child || range.count != Format.leaf {
-                lost += try measure(child, tree.shape.length(ofBlock: index), &visitor)
+                lost += try measure(child, length: tree.shape.length(ofBlock: index), visitor: &visitor)
             }
         }
         if let entry { ledger[entry] = lost == 0 ? .whole : .hurt(lost) }
@@ -161,7 +163,7 @@ struct TreeWalk {
 
     /// Number of lost bytes of a block. The loss of a gathered block is found later.
     private mutating func measure(
-        _ name: ContentName, _ length: Int, _ visitor: inout some Visitor
+        _ name: ContentName, length: Int, visitor: inout some Visitor
     ) throws(RepositoryError) -> UInt64 {
         guard gathered != nil else { return try visitor.visit(name, length: length) ? 0 : UInt64(length) }
         gathered?.append(Block(name: name, length: length))
@@ -182,8 +184,8 @@ struct TreeWalk {
 
     /// Walks down once more to the losses beneath a node, and lists their places in order while there is room for them.
     private func tell(
-        _ name: ContentName, _ place: TreeReader.Place, _ tree: TreeReader, _ point: RestorePoint,
-        _ lost: inout LostRanges, _ visitor: inout some Visitor
+        _ name: ContentName, at place: TreeReader.Place, in tree: TreeReader, of point: RestorePoint,
+        lost: inout LostRanges, visitor: inout some Visitor
     ) throws(RepositoryError) {
         guard !lost.isFull else { return }
         let range = tree.shape.range(level: place.level, index: place.index)
@@ -202,7 +204,9 @@ struct TreeWalk {
             guard let child else { continue }
             let index = place.index * Format.fanOut + slot
             if place.level > 0 {
-                try tell(child, TreeReader.Place(level: place.level - 1, index: index), tree, point, &lost, &visitor)
+                try tell(
+                    child, at: TreeReader.Place(level: place.level - 1, index: index), in: tree, of: point, lost: &lost,
+                    visitor: &visitor)
                 continue
             }
             let range = tree.shape.range(ofBlock: index)

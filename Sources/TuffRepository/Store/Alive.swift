@@ -17,7 +17,7 @@ struct Alive {
     /// - Throws: `damaged` if a point lacks a block, unless a repair has noted that: it is known then, and a lost block
     ///   needs no pack.
     init(
-        _ points: [RestorePoint], _ repository: Repository, _ index: RepositoryIndex, _ lease: Lease?
+        _ points: [RestorePoint], of repository: Repository, index: RepositoryIndex, lease: Lease?
     ) throws(RepositoryError) {
         self.repository = repository
         files = index.files
@@ -31,13 +31,13 @@ struct Alive {
         }
         let noted = try repository.hurtPoints()
         var visitor = Visitor(index: index, lease: lease, alive: self)
-        for outcome in try TreeWalk.walk(points, of: repository, index, nil, &visitor) {
+        for outcome in try TreeWalk.walk(points, of: repository, index: index, progress: nil, visitor: &visitor) {
             if let failure = outcome.failure { throw failure }
             if noted.contains(outcome.point.id) { continue }
             throw RepositoryError(
                 .damaged,
-                "nothing was pruned: restore point \(outcome.point.id) lacks something; 'tuff backup check --repair' tells "
-                    + "what, and takes note of it")
+                "nothing was pruned: restore point \(outcome.point.id) lacks something; 'tuff backup check --repair' "
+                    + "tells what, and takes note of it")
         }
         self = visitor.alive
     }
@@ -82,7 +82,8 @@ struct Alive {
         for location in kept.sorted(by: { $0.pack < $1.pack }) where try !isThere(location) {
             throw RepositoryError(
                 .damaged,
-                "nothing was destroyed: \(Pack.path(pack)) holds \(location.entry.name), and the index says that it is in "
+                "nothing was destroyed: \(Pack.path(pack)) holds \(location.entry.name), and the index says that it "
+                    + "is in "
                     + "\(Pack.path(location.pack)), where it is not; 'tuff backup check --repair' makes the index anew")
         }
     }

@@ -102,7 +102,7 @@ package final class DirectoryStore: Store {
         let parent = try directory("temporary")
         let descriptor = tuff_open_beneath(parent.raw, name, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard descriptor >= 0 else { throw .system(errno, "cannot make a file in \(path)/temporary") }
-        return DirectoryWriter(self, descriptor, in: parent, name)
+        return DirectoryWriter(self, descriptor, in: parent, temporary: name)
     }
 
     package func remove(_ path: String) throws(RepositoryError) {
@@ -210,7 +210,8 @@ package final class DirectoryStore: Store {
         guard number == ELOOP || number == ENOTDIR else { return .system(number, "cannot open \(self.path)/\(path)") }
         return RepositoryError(
             .damaged,
-            "\(self.path)/\(path) is, or lies behind, a symbolic link or what is no directory, and is not followed: put back what belongs there",
+            "\(self.path)/\(path) is, or lies behind, a symbolic link or what is no directory, and is not followed: "
+                + "put back what belongs there",
             cause: String(cString: strerror(number)))
     }
 }
@@ -255,7 +256,7 @@ private final class DirectoryWriter: StoreWriter {
     private let temporary: String
     private var isPlaced = false
 
-    init(_ store: DirectoryStore, _ descriptor: Int32, in directory: OpenDirectory, _ temporary: String) {
+    init(_ store: DirectoryStore, _ descriptor: Int32, in directory: OpenDirectory, temporary: String) {
         self.store = store
         self.descriptor = descriptor
         self.directory = directory

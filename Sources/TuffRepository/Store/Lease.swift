@@ -45,7 +45,8 @@ package final class Lease: Sendable {
         fileprivate func inTheWay(_ id: FileID) -> RepositoryError {
             RepositoryError(
                 .locked,
-                "the repository is in use by \(command) (process \(pid) on \(host), since \(since)), by its \(Lease.path(id))"
+                "the repository is in use by \(command) (process \(pid) on \(host), since \(since)), by its "
+                    + "\(Lease.path(id))"
             )
         }
     }

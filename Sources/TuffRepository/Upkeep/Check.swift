@@ -74,12 +74,14 @@ package struct Check: Sendable {
         let packs = try repository.packFiles()
         report.packs = packs.count
         let looks = PackLooks()
-        try look(at: packs, looks, index, (share, seed), threads, progress)
+        try look(at: packs, looks: looks, index: index, sample: (share, seed), threads: threads, progress: progress)
         let sizes = Dictionary(packs.map { ($0.id, $0.size) }, uniquingKeysWith: { first, _ in first })
         for portion in index.portions(of: looks.waiting) {
             let packs = portion.map { PackFile(id: $0, size: sizes[$0] ?? 0) }
             let said = try index.entries(of: Set(portion))
-            try look(at: packs, looks, index, (share, seed), threads, progress, said: said)
+            try look(
+                at: packs, looks: looks, index: index, sample: (share, seed), threads: threads, progress: progress,
+                said: said)
         }
         for seen in looks.inOrder { report.add(seen, &visitor) }
         if looks.hasLies { report.isIndexBroken = true }
@@ -89,7 +91,7 @@ package struct Check: Sendable {
         if try repository.store.has("packs") { report.damage += try lost(index, visitor.packs) }
         // Without the whole index the losses of points are unknown.
         if !report.isIndexBroken {
-            report.hurt = try visitor.visit(found.points, of: repository, progress, &report.damage)
+            report.hurt = try visitor.visit(found.points, of: repository, progress: progress, damage: &report.damage)
         }
         return report
     }
@@ -100,8 +102,8 @@ package struct Check: Sendable {
     ///   - sample: per cent of the packs that are read, and the seed that chooses them.
     ///   - said: all entries of these packs in the index, where they were read.
     private func look(
-        at packs: [PackFile], _ looks: PackLooks, _ index: RepositoryIndex, _ sample: (share: Int, seed: UInt64),
-        _ threads: some Threads, _ progress: JobProgress, said: [FileID: [Location]]? = nil
+        at packs: [PackFile], looks: PackLooks, index: RepositoryIndex, sample: (share: Int, seed: UInt64),
+        threads: some Threads, progress: JobProgress, said: [FileID: [Location]]? = nil
     ) throws(RepositoryError) {
         looks.begin(packs)
         let lease = lease
@@ -146,7 +148,8 @@ package struct Check: Sendable {
                 _ = try repository.store.open(Pack.path(pack))
             } catch  where error.code == .notFound {
                 damage.append(
-                    "the index names \(Pack.path(pack)), which is gone; 'tuff backup check --repair' makes the index anew"
+                    "the index names \(Pack.path(pack)), which is gone; 'tuff backup check --repair' makes the index "
+                        + "anew"
                 )
             }
         }
@@ -173,9 +176,9 @@ struct PointVisitor: TreeWalk.Visitor {
 
     /// The points that lack something.
     mutating func visit(
-        _ points: [RestorePoint], of repository: Repository, _ progress: JobProgress, _ damage: inout [String]
+        _ points: [RestorePoint], of repository: Repository, progress: JobProgress, damage: inout [String]
     ) throws(RepositoryError) -> [Check.Hurt] {
-        let outcomes = try TreeWalk.walk(points, of: repository, index, progress, &self)
+        let outcomes = try TreeWalk.walk(points, of: repository, index: index, progress: progress, visitor: &self)
         damage += outcomes.compactMap(\.failure?.description)
         damage += points.compactMap { misfits[$0.id] }
         return outcomes.filter { $0.lost.bytes > 0 }.map { Check.Hurt(point: $0.point, lost: $0.lost) }
@@ -198,8 +201,10 @@ struct PointVisitor: TreeWalk.Visitor {
 
     /// A tree that no backup writes: no later backup can repair it.
     private static func misfit(_ point: RestorePoint, _ length: Int, at offset: UInt64) -> String {
-        "restore point \(point.id) of \(point.record.size) bytes names a block of \(length) bytes where one of another length must be, at "
-            + "byte \(offset): its size or its tree is not what a backup wrote. No backup heals it: 'tuff backup restore --keep-going' "
+        "restore point \(point.id) of \(point.record.size) bytes names a block of \(length) bytes where one of "
+            + "another length must be, at "
+            + "byte \(offset): its size or its tree is not what a backup wrote. No backup heals it: 'tuff backup "
+            + "restore --keep-going' "
             + "gets what is left of it, and 'tuff backup check --repair' has prune go on without what it lacks"
     }
 }

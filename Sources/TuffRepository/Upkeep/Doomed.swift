@@ -61,7 +61,7 @@ struct Mark: Hashable {
         }
     }
 
-    static func write(_ packs: [FileID], _ store: any Store, _ custody: Custody) throws(RepositoryError) {
+    static func write(_ packs: [FileID], to store: any Store, custody: Custody) throws(RepositoryError) {
         let id = FileID()
         let content = packs.flatMap(\.bytes)
         let piece = custody.seal(.marks, id).close(content, at: 0)

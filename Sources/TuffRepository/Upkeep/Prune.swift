@@ -50,7 +50,7 @@ package struct Prune: Sendable {
         let kept = found.points.filter { !removed.contains($0.id) }
         // Before anything is removed: without knowing the needed packs nothing may be removed.
         let index = try index()
-        var alive = try Alive(kept, repository, index, lease)
+        var alive = try Alive(kept, of: repository, index: index, lease: lease)
         let leaving = try leaving(&alive)
         try lease?.demand()
         // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is
@@ -65,7 +65,7 @@ package struct Prune: Sendable {
             try repository.store.remove(Repository.asidePath(id))
         }
         try removeTemporaries()
-        try mark(leaving, &alive, index, &report)
+        try mark(leaving, alive: &alive, index: index, report: &report)
         try destroy(kept, &report)
         return report
     }
@@ -75,7 +75,7 @@ package struct Prune: Sendable {
         let removed = Set(points.map(\.id))
         let found = try repository.points().points
         let kept = found.filter { !removed.contains($0.id) }
-        var alive = try Alive(kept, repository, try index(), lease)
+        var alive = try Alive(kept, of: repository, index: try index(), lease: lease)
         let leaving = try leaving(&alive)
         var report = Report()
         report.removedPoints = found.filter { removed.contains($0.id) }
@@ -140,7 +140,7 @@ package struct Prune: Sendable {
     }
 
     private func mark(
-        _ leaving: Leaving, _ alive: inout Alive, _ index: RepositoryIndex, _ report: inout Report
+        _ leaving: Leaving, alive: inout Alive, index: RepositoryIndex, report: inout Report
     ) throws(RepositoryError) {
         var dead = leaving.dead
         let sparse = leaving.sparse
@@ -159,7 +159,8 @@ package struct Prune: Sendable {
         report.markedBytes = dead.reduce(0) { $0 + (alive.packs[$1] ?? 0) }
         for begin in stride(from: 0, to: dead.count, by: Mark.most) {
             try Mark.write(
-                Array(dead[begin..<min(dead.count, begin + Mark.most)]), repository.store, repository.custody)
+                Array(dead[begin..<min(dead.count, begin + Mark.most)]), to: repository.store,
+                custody: repository.custody)
         }
     }
 
@@ -200,7 +201,7 @@ package struct Prune: Sendable {
         let index = try index()
         // Checked again: a pack with the only copy of a needed record is not destroyed, whoever marked it. Without its
         // mark it is a pack like any other.
-        var alive = try Alive(points, repository, index, lease)
+        var alive = try Alive(points, of: repository, index: index, lease: lease)
         let packs = marked.filter { (alive.bytes[$0] ?? 0) == 0 }
         for pack in packs.sorted() {
             try alive.demandSpare(pack)
