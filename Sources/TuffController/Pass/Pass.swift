@@ -167,7 +167,7 @@ package struct Pass: Sendable {
     /// `apply` that declares it does.
     private func strike(_ attachment: String, _ context: PlanContext) throws(HostError) {
         guard var accepted = try view.accepted.load(context.stack) else { return }
-        accepted.strike(attachment, volumes: !ExportCapabilities.of(view.config.targetDriver).marksAccess)
+        accepted.strike(attachment, volumes: !view.config.exportCapabilities.marksAccess)
         try view.accepted.save(accepted)
     }
 }

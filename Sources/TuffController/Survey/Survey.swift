@@ -151,7 +151,7 @@ struct SurveyBuilder {
         VolumeFacts(
             declared: declared, stored: stored,
             target: stored?.marks.iqn.flatMap { targets[$0] },
-            firstLUN: ExportCapabilities.of(context.config.targetDriver).firstLUN)
+            firstLUN: context.config.exportCapabilities.firstLUN)
     }
 
     private func record(_ name: String, _ facts: VolumeFacts, stack: String) -> ResourceRecord {

@@ -92,7 +92,7 @@ extension PlanningPass {
         _ export: DesiredExport, _ declared: Declared<AttachmentSpec>, _ target: ObservedTarget?,
         _ progress: ExportProgress
     ) -> ExportDiff {
-        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let capabilities = context.config.exportCapabilities
         var company = company(of: declared, target, progress)
         if capabilities.portalsPerTarget { company.takenPortals = takenPortals(export) }
         company.leaving = moves.leaving[export.iqn] ?? []
@@ -132,7 +132,7 @@ extension PlanningPass {
     private func describe(_ export: DesiredExport) -> String {
         var modes = [export.access.readOnly ? "read-only" : "read-write"]
         if let chap = export.access.chap { modes.append(chap.mutualUser == nil ? "CHAP" : "mutual CHAP") }
-        let lun = export.lun + ExportCapabilities.of(context.config.targetDriver).firstLUN
+        let lun = export.lun + context.config.exportCapabilities.firstLUN
         return "\(export.iqn) LUN \(lun) to \(export.access.initiator) (\(modes.joined(separator: ", ")))"
     }
 
@@ -152,7 +152,7 @@ extension PlanningPass {
             return fail(
                 .marksDamaged, "\(stored.location) has no tag tuff:iqn=, so its disk has no name", "spec.volume")
         }
-        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let capabilities = context.config.exportCapabilities
         let portals = portals[declared.spec.volume] ?? context.config.portals
         guard !portals.isEmpty else {
             return fail(

@@ -35,7 +35,7 @@ extension PlanningPass {
     }
 
     private mutating func takeDown(_ uid: UID, _ target: ObservedTarget?, _ backstore: ObservedBackstore?) {
-        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let capabilities = context.config.exportCapabilities
         let access = target?.acls ?? []
         let granted = access.filter { $0.mark != nil || !capabilities.marksAccess }
         let strangers = access.filter { $0.mark == nil && capabilities.marksAccess }.map(\.initiator).sorted()

@@ -89,7 +89,7 @@ extension PlanningPass {
 
     private func portalMoves(_ attachments: [Declared<AttachmentSpec>]) -> PortalMoves {
         var result = PortalMoves(), leaving: [String: Set<Portal>] = [:]
-        guard ExportCapabilities.of(context.config.targetDriver).portalsPerTarget else { return result }
+        guard context.config.exportCapabilities.portalsPerTarget else { return result }
         var wanted: [String: [Portal]] = [:]
         for declared in attachments {
             let volume = declared.spec.volume

@@ -110,7 +110,7 @@ extension PlanningPass {
     /// Readers beside a writer, where read-only is one setting for all initiators of a volume.
     func mixedModes(_ declared: Declared<AttachmentSpec>) -> Obstacle? {
         guard declared.spec.readOnly,
-            !ExportCapabilities.of(context.config.targetDriver).readOnlyPerInitiator,
+            !context.config.exportCapabilities.readOnlyPerInitiator,
             let writer = attachments[declared.spec.volume]?.first(where: { !$0.spec.readOnly })
         else { return nil }
         return Obstacle(

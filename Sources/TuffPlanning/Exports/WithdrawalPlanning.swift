@@ -28,7 +28,7 @@ extension PlanningPass {
     private mutating func planWithdrawal(
         of export: ObservedExport, _ name: String, _ wanted: [Declared<AttachmentSpec>]
     ) {
-        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let capabilities = context.config.exportCapabilities
         let undeclared = export.granted(capabilities).filter { acl in
             !isDeclared(acl, wanted, export.target, capabilities)
         }

@@ -36,3 +36,8 @@ package struct ExportCapabilities: Hashable, Sendable {
         }
     }
 }
+
+extension ControllerConfig {
+    /// Of the stack by which this host hands volumes out.
+    package var exportCapabilities: ExportCapabilities { .of(targetDriver) }
+}

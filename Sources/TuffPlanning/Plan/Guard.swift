@@ -27,7 +27,7 @@ struct Guard {
         where volume.standing == .live && pass.isAtHome(volume) && !pass.isOutsideShares(volume) {
             live.insert(ResourceID(volume.marks.kind, volume.marks.name))
         }
-        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let capabilities = context.config.exportCapabilities
         var granted: Set<ResourceID> = []
         for volume in pass.ownVolumes where volume.standing != .released {
             let export = ObservedExport(volume, targets: pass.targets, backstores: pass.backstores)

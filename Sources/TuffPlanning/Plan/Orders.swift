@@ -208,7 +208,7 @@ extension PlanningPass {
         guard case .known = inventory else {
             throw OrderError("the targets could not be observed", help: "mend that first; see the warning above")
         }
-        let capabilities = ExportCapabilities.of(context.config.targetDriver)
+        let capabilities = context.config.exportCapabilities
         var found: [(ObservedExport, ObservedACL)] = []
         for volume in index.volumes where volume.marks.stack == context.stack {
             let export = ObservedExport(volume, targets: targets, backstores: backstores)
