@@ -31,9 +31,13 @@ private struct Unheard: JobRequest {
 private final class Gate: Sendable {
     private let open = Atomic(0)
     private let reached = Atomic(0)
+    private let refused = Atomic(0)
 
     /// Blocks that were begun.
     var begun: Int { reached.load(ordering: .acquiring) }
+
+    /// How many were refused, this one among them.
+    func refuse() -> Int { refused.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue }
 
     func letThrough(_ count: Int) { open.store(count, ordering: .releasing) }
 
@@ -131,11 +135,11 @@ struct JobTests {
     @Test("Silence ends it, not duration; what cannot be killed is named, and nothing else is begun on its keys")
     func silence() async throws {
         let machine = machine()
-        let slow = Blocks(count: 4, silence: .seconds(2))
+        let slow = Blocks(count: 4, silence: .seconds(3))
         let job = Task { await run(slow, on: machine) }
-        // Three seconds in all, none of them silent for two.
+        // Four seconds in all, and never silent for three.
         for number in 1...4 {
-            try await Task.sleep(for: .milliseconds(800))
+            try await Task.sleep(for: .seconds(1))
             gate.letThrough(number)
         }
         #expect(try await job.value.get() == Blocks.Outcome(done: 4))
@@ -191,23 +195,25 @@ struct JobTests {
         for job in jobs { #expect(try await job.value.get() == Blocks.Outcome(done: 1)) }
     }
 
+    /// What became of one of several jobs; the gate opens once so many of them were refused.
+    private static func code(
+        _ machine: LinuxMachine, lettingThrough gate: Gate, after refusals: Int
+    ) async -> HostError.Code? {
+        let error = await failure { () throws(HostError) in
+            _ = try await machine.run(Blocks(count: 1), telling: { _ in }, until: { false })
+        }
+        if error != nil, gate.refuse() == refusals { gate.letThrough(1) }
+        return error?.code
+    }
+
     @Test("Of two jobs that ask for one key at once, one runs")
     func race() async throws {
         let machine = machine()
-        let jobs = (0..<6).map { _ in Task { await run(Blocks(count: 1), on: machine) } }
-        #expect(await eventually { gate.begun == 1 })
-        try await Task.sleep(for: .milliseconds(200))
-        gate.letThrough(1)
-        var outcomes: [Bool] = []
-        for job in jobs {
-            switch await job.value {
-            case .success: outcomes.append(true)
-            case .failure(let error):
-                #expect(error.code == .busy)
-                outcomes.append(false)
-            }
+        let results = await withTaskGroup { group in
+            for _ in 0..<6 { group.addTask { [gate] in await Self.code(machine, lettingThrough: gate, after: 5) } }
+            return await group.reduce(into: []) { $0.append($1) }
         }
-        #expect(outcomes.count(where: \.self) == 1)
+        #expect(results.count { $0 == .busy } == 5 && results.count { $0 == nil } == 1, "\(results)")
     }
 
     @Test("The worker that was forked first is stuck no longer once it has ended")
