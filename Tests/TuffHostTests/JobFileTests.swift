@@ -18,7 +18,7 @@ struct JobFileTests {
     private func ticket(_ id: String, _ keys: [String] = ["data:/dev/vg0/v-db"]) -> JobTicket {
         JobTicket(
             id: id, kind: "restore", summary: "restoring Volume/db", keys: keys,
-            objects: [UID("aaaabbbbccccdddd")!], directory: directory)
+            objects: [UID("aaaabbbbccccdddd")!])
     }
 
     private var live: [RunningJob] {

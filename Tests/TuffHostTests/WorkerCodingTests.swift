@@ -58,8 +58,9 @@ struct WorkerCodingTests {
         if Int.random(in: 0..<4, using: &random) == 0 {
             let ticket = JobTicket(
                 id: "1", kind: texts.randomElement(using: &random)!, summary: texts.randomElement(using: &random)!,
-                keys: texts, objects: [Sample.uid], directory: Bool.random(using: &random) ? "/run/tuff/jobs" : nil)
-            return WorkerRequest(roots: roots, work: .job(ticket, [123, 125]))
+                keys: texts, objects: [Sample.uid])
+            let jobs = Bool.random(using: &random) ? "/run/tuff/jobs" : nil
+            return WorkerRequest(roots: roots, work: .job(ticket, [123, 125]), jobs: jobs)
         }
         let sequences = (0..<Int.random(in: 0...3, using: &random)).map { _ in
             (0..<Int.random(in: 0...4, using: &random)).map { _ in action(&random) }
@@ -84,7 +85,7 @@ struct WorkerCodingTests {
             let request = Self.request(&random)
             let bytes = try RequestCoding.encode(request)
             let back = try #require(RequestCoding.decode(bytes), "seed \(random.seed), round \(round)")
-            #expect(back.roots == request.roots)
+            #expect(back.roots == request.roots && back.jobs == request.jobs)
             #expect(Self.isSame(back.work, request.work), "seed \(random.seed), round \(round)")
             for length in Set((0..<8).map { _ in Int.random(in: 0..<bytes.count, using: &random) }) {
                 #expect(
