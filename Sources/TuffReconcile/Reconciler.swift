@@ -37,7 +37,7 @@ package struct Reconciler: Sendable {
         _ desired: DesiredState, context: PlanContext, ledger known: Ledger, sectors: Bool = false
     ) async -> ObservedState {
         // Before their objects: what ends in between is seen complete, and is left alone by this pass at most.
-        let jobs = await machine.jobs()
+        let jobs = machine.jobs()
         let key = FingerprintKey(bytes: context.fingerprintKeyBytes)
         // A directory pool whose document is gone may still hold volumes of ours.
         let former = known.entries.filter { $0.resource.kind == .pool && $0.place.hasPrefix("/") }.map(\.place)

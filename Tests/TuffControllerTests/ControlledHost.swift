@@ -31,14 +31,27 @@ final class ControlledHost {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    func controller() -> Controller {
+    /// - Parameters:
+    ///   - worker: absolute path and arguments of worker processes; empty: threads.
+    ///   - jobs: what those threads can do.
+    func controller(worker: [String] = [], jobs: JobHandlers = JobHandlers()) -> Controller {
         var places = HostPlaces()
         places.lockFile = "\(path)/run/lock"
         places.stateDirectory = "\(path)/run/state"
         places.targetRoot = "\(path)/target"
         places.toolPath = ["\(path)/tools"]
-        places.workerCommand = []
-        return Controller(places: places, purpose: "a test")
+        places.workerCommand = worker
+        return Controller(places: places, purpose: "a test", jobs: jobs)
+    }
+
+    /// An executable script.
+    func script(_ name: String, _ text: String) throws -> String {
+        // Written elsewhere and renamed: a file open for writing anywhere, even in a child being made, cannot run.
+        let file = "\(path)/tools/\(name)"
+        try Data("#!/bin/sh\n\(text)\n".utf8).write(to: URL(filePath: "\(file).new"))
+        chmod("\(file).new", 0o755)
+        rename("\(file).new", file)
+        return file
     }
 
     func documents(_ volumes: String...) throws -> DesiredState {

@@ -63,6 +63,43 @@ import TuffModel
         #expect(folder.names("target") == ["after"])
     }
 
+    @Test("A copy holds a file that names its volume, and no other process copies there meanwhile")
+    func isSeen() async throws {
+        let folder = try Folder()
+        folder.directory("pool")
+        let machine = folder.machine(), other = folder.machine()
+        // Gone through within minutes, not within the moments that this takes.
+        for name in ["a", "b"] {
+            try folder.write("pool/\(name)", [], mode: 0o600)
+            #expect(truncate(folder.at("pool/\(name)"), 64 << 30) == 0)
+        }
+        let root = HostPath.Root.directory(folder.at("pool"))
+        var image = ImageSource(path: folder.at("pool/a"), format: .raw)
+        // All of it is read to see whether it is the one.
+        image.sha256 = String(repeating: "0", count: 64)
+        let fill = HostAction.copyImage(image, to: .file(HostPath(root, "b")))
+        let isOver = Flag()
+        let copy = Task {
+            await failure { () throws(HostError) in
+                try await machine.perform([fill], telling: { _ in }, until: { isOver.isSet })
+            }
+        }
+        #expect(await eventually { !machine.jobs().entries.isEmpty })
+        let job = try #require(other.jobs().entries.values.first?.value)
+        #expect(job.summary == "filling \(folder.at("pool/b"))" && job.keys == ["data:\(folder.at("pool/b"))"])
+        let second = await failure { () throws(HostError) in try await other.perform([fill]) }
+        #expect(second?.code == .busy, "\(String(describing: second))")
+        isOver.set()
+        #expect(await copy.value?.code == .interrupted)
+        #expect(machine.jobs().entries.isEmpty)
+    }
+
+    private final class Flag: Sendable {
+        private let value = Atomic(false)
+        var isSet: Bool { value.load(ordering: .acquiring) }
+        func set() { value.store(true, ordering: .releasing) }
+    }
+
     @Test("Nothing is begun for somebody who has stopped already")
     func beginsNothing() async throws {
         let folder = try Folder()

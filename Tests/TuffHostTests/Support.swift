@@ -96,13 +96,16 @@ final class Folder: Sendable {
 
     /// A machine whose tools come from this folder first and whose target configuration is `target` in it.
     func machine(
-        worker: [String] = [], allowed: [String]? = nil, lock: HostLock? = nil, deadline: Duration = .seconds(20)
+        worker: [String] = [], allowed: [String]? = nil, lock: HostLock? = nil, deadline: Duration = .seconds(20),
+        jobs: JobHandlers = JobHandlers()
     ) -> LinuxMachine {
         var configuration = LinuxMachine.Configuration(
             searchPath: [path, "/usr/sbin", "/usr/bin", "/sbin", "/bin"], targetRoot: at("target"),
             workerCommand: worker, reach: Reach(everythingBeneath: allowed ?? [path]), lock: lock,
             progressDeadline: deadline)
         configuration.stateDirectory = at("state")
+        configuration.jobsDirectory = at("run/jobs")
+        configuration.jobHandlers = jobs
         return LinuxMachine(configuration: configuration)
     }
 }

@@ -55,6 +55,13 @@ struct WorkerCodingTests {
             return WorkerRequest(
                 roots: roots, work: .readTree(path(&random).root, queries, FingerprintKey(bytes: [1, 2, 3])))
         }
+        if Int.random(in: 0..<4, using: &random) == 0 {
+            let ticket = JobTicket(
+                id: "1", kind: texts.randomElement(using: &random)!, summary: texts.randomElement(using: &random)!,
+                keys: texts, objects: [Sample.uid])
+            let jobs = Bool.random(using: &random) ? "/run/tuff/jobs" : nil
+            return WorkerRequest(roots: roots, work: .job(ticket, [123, 125]), jobs: jobs)
+        }
         let sequences = (0..<Int.random(in: 0...3, using: &random)).map { _ in
             (0..<Int.random(in: 0...4, using: &random)).map { _ in action(&random) }
         }
@@ -66,6 +73,7 @@ struct WorkerCodingTests {
         case (.perform(let one), .perform(let other)): one == other
         case (.readTree(let root, let queries, let key), .readTree(let other, let others, let second)):
             root == other && queries == others && key == second
+        case (.job(let one, let body), .job(let other, let second)): one == other && body == second
         default: false
         }
     }
@@ -77,7 +85,7 @@ struct WorkerCodingTests {
             let request = Self.request(&random)
             let bytes = try RequestCoding.encode(request)
             let back = try #require(RequestCoding.decode(bytes), "seed \(random.seed), round \(round)")
-            #expect(back.roots == request.roots)
+            #expect(back.roots == request.roots && back.jobs == request.jobs)
             #expect(Self.isSame(back.work, request.work), "seed \(random.seed), round \(round)")
             for length in Set((0..<8).map { _ in Int.random(in: 0..<bytes.count, using: &random) }) {
                 #expect(
@@ -96,6 +104,10 @@ struct WorkerCodingTests {
         for number in [0, 1, 255, 1 << 40] {
             let progress = WorkerProgress(sequences: number, bytes: UInt64(number), of: UInt64(number) + 7)
             #expect(ProgressCoding.decode(ProgressCoding.encode(progress)) == progress)
+            // A job of unknown length has done something all the same.
+            let open = WorkerProgress(sequences: 0, bytes: UInt64(number), of: 0, phase: Self.texts[3])
+            #expect(ProgressCoding.decode(ProgressCoding.encode(open))?.job == open.job)
+            #expect(open.job.done == ByteCount(Int64(number)) && open.moved == nil)
         }
         #expect(ProgressCoding.decode([]) == nil)
         #expect(

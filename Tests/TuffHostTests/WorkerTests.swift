@@ -309,7 +309,7 @@ struct WorkerTests {
 }
 
 /// The program beside the tests' bundle; nil when it was not built or has no worker.
-private let program: String? = {
+let program: String? = {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     guard readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else { return nil }
     let ours = buffer.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }

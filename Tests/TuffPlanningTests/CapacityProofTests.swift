@@ -159,6 +159,32 @@ import TuffTestSupport
         #expect(waiting.steps.map(\.id) == Array(waiting.steps.indices))
     }
 
+    /// A job writes it meanwhile, and the plan has no step for it: its room is not given away all the same.
+    @Test func whatAJobGoesOnWithKeepsItsRoom() throws {
+        let (desired, db) = copies(2)
+        var copy = Sample.volume("copy-0", uid: Sample.uid(9), active: true) {
+            $0.operation = Marks.copying
+            $0.origin = Sample.uid
+        }
+        copy.dataPercent = 60
+        var observed = try observed([db, copy]) { group, pool in
+            pool.size = Sample.gibi(40)
+            pool.dataPercent = 60
+            pool.chunkSize = ByteCount(64 << 10)
+            group.free = Sample.gibi(100)
+        }
+        let job = RunningJob(
+            id: "a", kind: "copy", summary: "copying", objects: [Sample.uid(9)], pid: 4711, since: Sample.context().now)
+        observed.jobs = ObservationMap(["a": .known(job)])
+        // 12 GiB are free, 4 of them for the rest of the first.
+        let plan = plan(desired, observed)
+        #expect(plan.refusal == nil && plan.isEmpty)
+        let changes = Dictionary(uniqueKeysWithValues: plan.changes.map { ($0.resource.name, $0) })
+        #expect(changes["copy-0"]?.reason == .jobRunning)
+        #expect(changes["copy-1"]?.reason == .insufficientCapacity)
+        #expect(changes["copy-1"]?.summary.contains("waits until Volume/copy-0 is finished") == true)
+    }
+
     @Test func aSourceThatIsNotActiveHasNoMoreBlocksThanItsPool() throws {
         var desired = Sample.desired()
         desired.pools["fast"]!.spec.overprovision = 20

@@ -13,7 +13,7 @@ extension SurveyBuilder {
     }
 
     /// The condition that follows from the object alone.
-    static func state(_ stored: StoredVolume) -> Condition {
+    func state(_ stored: StoredVolume) -> Condition {
         if stored.size == nil {
             return Condition("Ready", .no, reason: "DataMissing", message: "\(stored.location) has marks and no data")
         }
@@ -21,6 +21,13 @@ extension SurveyBuilder {
             return Condition("Ready", .no, reason: "Suspended", message: "\(stored.location) is suspended")
         }
         if let operation = stored.marks.operation {
+            let running = observed.jobs?.entries.sorted { $0.key < $1.key }.compactMap(\.value.value) ?? []
+            if let job = running.first(where: { $0.objects.contains(stored.uid) }) {
+                let far = job.progress?.sentence ?? ""
+                return Condition(
+                    "Ready", .no, reason: Reason.jobRunning.rawValue,
+                    message: job.sentence + (far.isEmpty ? "" : ": \(far)"))
+            }
             return Condition("Ready", .no, reason: "Unfinished", message: "'\(operation)' was not finished")
         }
         if stored.standing == .released {

@@ -161,7 +161,7 @@ struct SurveyBuilder {
             conditions: Self.judge(
                 conditions(
                     stack == context.stack ? changes[id] : nil,
-                    observed: facts.stored.map(Self.state) ?? elsewhere(volume: name)) + degradation(facts),
+                    observed: facts.stored.map(state) ?? elsewhere(volume: name)) + degradation(facts),
                 by: facts.stored?.faults ?? []), facts: .volume(facts))
     }
 
@@ -212,7 +212,7 @@ struct SurveyBuilder {
             conditions: Self.judge(
                 conditions(
                     stack == context.stack ? changes[id] : nil,
-                    observed: facts.stored.map(Self.state) ?? facts.volumeName.flatMap(elsewhere(volume:))),
+                    observed: facts.stored.map(state) ?? facts.volumeName.flatMap(elsewhere(volume:))),
                 by: facts.stored?.faults ?? []), facts: .snapshot(facts))
     }
 

@@ -132,9 +132,9 @@ package final class LinuxMachine: Machine {
         guard let body = try? JSONEncoder().encode(request) else {
             throw HostError(.failed, "The request of \(request.summary) cannot be written down")
         }
-        let ticket = JobTicket(request, id: HostFacts.randomName(), directory: jobsDirectory)
+        let ticket = JobTicket(request, id: HostFacts.randomName())
         let reply = try await workers.run(
-            WorkerRequest(roots: roots, work: .job(ticket, Array(body))),
+            WorkerRequest(roots: roots, work: .job(ticket, Array(body)), jobs: jobsDirectory),
             silence: request.silence.map { $0 / .seconds(1) },
             telling: telling, until: isOver)
         switch reply {
@@ -223,7 +223,8 @@ package final class LinuxMachine: Machine {
         guard !sequences.contains(where: { $0.contains(where: \.needsCommand) }) else {
             return await performOneByOne(sequences)
         }
-        let request = WorkerRequest(roots: roots, work: .perform(sequences.map { $0.map(completed) }))
+        let request = WorkerRequest(
+            roots: roots, work: .perform(sequences.map { $0.map(completed) }), jobs: jobsDirectory)
         var done = 0
         do throws(HostError) {
             switch try await workers.ask(request, done: &done) {
@@ -290,7 +291,9 @@ package final class LinuxMachine: Machine {
         _ work: WorkerRequest.Work, telling: @escaping @Sendable (DataProgress) -> Void = { _ in },
         until isOver: WorkerEnd? = nil
     ) async throws(HostError) -> WorkerReply {
-        switch try await workers.ask(WorkerRequest(roots: roots, work: work), telling: telling, until: isOver) {
+        switch try await workers.ask(
+            WorkerRequest(roots: roots, work: work, jobs: jobsDirectory), telling: telling, until: isOver)
+        {
         case .failed(let error), .stopped(_, let error): throw error
         case let reply: return reply
         }

@@ -131,7 +131,7 @@ package protocol Machine: Sendable {
     func lvmOutlook() async throws(HostError) -> LVMOutlook
 
     /// The jobs that run on this host, whoever began them, by the name of their file.
-    func jobs() async -> ObservationMap<RunningJob>
+    func jobs() -> ObservationMap<RunningJob>
 
     /// Does work that takes hours in a process of its own, by the table of handlers that the program was put together with.
     ///
@@ -197,7 +197,7 @@ extension Machine {
     package func lvmOutlook() async throws(HostError) -> LVMOutlook { LVMOutlook() }
 
     /// For machines of tests on which no jobs run.
-    package func jobs() async -> ObservationMap<RunningJob> { ObservationMap() }
+    package func jobs() -> ObservationMap<RunningJob> { ObservationMap() }
 
     /// For machines of tests without jobs.
     package func run<Request: JobRequest>(

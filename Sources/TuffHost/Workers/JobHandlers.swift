@@ -57,10 +57,13 @@ package struct JobHandlers: Sendable {
     }
 
     /// Does a job: holds its file for as long as it lasts.
-    func run(_ job: JobTicket, _ body: [UInt8], roots: HostRoots, signs: WorkerSigns) throws(HostError) -> [UInt8] {
+    /// - Parameter directory: where its file goes; nil: it has none.
+    func run(
+        _ job: JobTicket, _ body: [UInt8], in directory: String?, roots: HostRoots, signs: WorkerSigns
+    ) throws(HostError) -> [UInt8] {
         guard let handler = handlers[job.kind] else { throw unknown(job.kind) }
         var file: JobFile?
-        if let directory = job.directory { file = try JobFile.take(job, in: directory) }
+        if let directory { file = try JobFile.take(job, in: directory) }
         defer { file?.end() }
         // In this order: a controller that is still there has the host's lock until it hears that the job has begun, so
         // that no other pass looked between its beginning and the taking of the file.
@@ -101,22 +104,19 @@ package struct JobTicket: Hashable, Codable, Sendable {
     var summary: String
     var keys: [String]
     var objects: [UID]
-    /// Where its file goes; nil: it has none.
-    var directory: String?
 
-    init(_ request: some JobRequest, id: String, directory: String?) {
+    init(_ request: some JobRequest, id: String) {
         self.init(
             id: id, kind: type(of: request).kind, summary: request.summary, keys: request.keys,
-            objects: request.objects, directory: directory)
+            objects: request.objects)
     }
 
-    init(id: String, kind: String, summary: String, keys: [String], objects: [UID] = [], directory: String?) {
+    init(id: String, kind: String, summary: String, keys: [String], objects: [UID] = []) {
         self.id = id
         self.kind = kind
         self.summary = summary
         self.keys = keys
         self.objects = objects
-        self.directory = directory
     }
 }
 

@@ -100,6 +100,7 @@ enum RequestCoding: ByteForm {
             put(Int64(request.roots[sort].count), &result)
             for path in request.roots[sort] { put(path.utf8, &result) }
         }
+        put(optional: request.jobs, &result)
         switch request.work {
         case .perform(let sequences):
             result.append(Kind.perform.rawValue)
@@ -127,7 +128,6 @@ enum RequestCoding: ByteForm {
                 put(Int64(texts.count), &result)
                 for text in texts { put(text.utf8, &result) }
             }
-            put(optional: job.directory, &result)
             put(body, &result)
         }
         return result
@@ -142,8 +142,10 @@ enum RequestCoding: ByteForm {
             guard let paths = list(&rest, { text(&$0) }) else { return nil }
             reach[sort] = paths
         }
-        guard let kind = rest.popFirst().flatMap(Kind.init), let work = work(kind, &rest) else { return nil }
-        return WorkerRequest(roots: HostRoots(target: target, reach: reach), work: work)
+        guard let jobs = optionalText(&rest), let kind = rest.popFirst().flatMap(Kind.init),
+            let work = work(kind, &rest)
+        else { return nil }
+        return WorkerRequest(roots: HostRoots(target: target, reach: reach), work: work, jobs: jobs)
     }
 
     private static func work(_ kind: Kind, _ rest: inout ArraySlice<UInt8>) -> WorkerRequest.Work? {
@@ -160,13 +162,9 @@ enum RequestCoding: ByteForm {
         case .job:
             guard let id = text(&rest), let kind = text(&rest), let summary = text(&rest),
                 let keys = list(&rest, { text(&$0) }),
-                let objects = list(&rest, { text(&$0).flatMap { UID($0) } }), let directory = optionalText(&rest),
-                let body = block(&rest)
+                let objects = list(&rest, { text(&$0).flatMap { UID($0) } }), let body = block(&rest)
             else { return nil }
-            return .job(
-                JobTicket(
-                    id: id, kind: kind, summary: summary, keys: keys, objects: objects, directory: directory),
-                Array(body))
+            return .job(JobTicket(id: id, kind: kind, summary: summary, keys: keys, objects: objects), Array(body))
         }
     }
 

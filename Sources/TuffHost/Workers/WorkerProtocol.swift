@@ -17,10 +17,13 @@ package struct WorkerRequest: Sendable {
 
     package var roots: HostRoots
     package var work: Work
+    /// Where work of hours has its file (`JobFile`); nil: it has none.
+    var jobs: String?
 
-    package init(roots: HostRoots, work: Work) {
+    package init(roots: HostRoots, work: Work, jobs: String? = nil) {
         self.roots = roots
         self.work = work
+        self.jobs = jobs
     }
 
     /// What a reading asks for, whatever key it is asked with; nil for acts.
@@ -105,7 +108,7 @@ package struct WorkerRequest: Sendable {
     /// What a worker is at that has done so many sequences.
     func current(after done: Int) -> WorkerRequest {
         guard case .perform(let sequences) = work, done < sequences.count else { return self }
-        return WorkerRequest(roots: roots, work: .perform([sequences[done]]))
+        return WorkerRequest(roots: roots, work: .perform([sequences[done]]), jobs: jobs)
     }
 }
 

@@ -46,7 +46,7 @@ package enum WorkerServer {
                 let open = OpenRoots(roots)
                 for (index, sequence) in sequences.enumerated() {
                     done(index)
-                    do throws(HostError) { try perform(sequence, open, progress, mayBegin, told) } catch {
+                    do throws(HostError) { try perform(sequence, open, request.jobs, progress, mayBegin, told) } catch {
                         return .stopped(done: index, error)
                     }
                 }
@@ -62,7 +62,7 @@ package enum WorkerServer {
                 return .fingerprint(try SecretBuffer(reading: secret, in: roots).fingerprint(key))
             case .look(let device): return .device(try DeviceLook.look(at: device, progress))
             case .job(let job, let body):
-                return .outcome(try jobs.run(job, body, roots: roots, signs: signs))
+                return .outcome(try jobs.run(job, body, in: request.jobs, roots: roots, signs: signs))
             }
         } catch {
             return .failed(error)
@@ -70,15 +70,21 @@ package enum WorkerServer {
     }
 
     private static func perform(
-        _ sequence: [HostAction], _ roots: OpenRoots, _ progress: () -> Bool, _ mayBegin: () -> Bool,
-        _ told: DeviceBytes.Telling
+        _ sequence: [HostAction], _ roots: OpenRoots, _ jobs: String?, _ progress: () -> Bool,
+        _ mayBegin: () -> Bool, _ told: DeviceBytes.Telling
     ) throws(HostError) {
         for action in sequence {
+            // In this order: a controller that is still there has the host's lock, so that no other pass has looked.
+            let held = try HeldWork(action, in: jobs, roots.roots)
             guard mayBegin() else {
                 throw HostError(
                     .interrupted, "'\(action)' was not begun, since the controller ended or was told to stop")
             }
-            try perform(action, roots, progress, told)
+            try perform(action, roots, progress) { done, whole in
+                told(done, whole)
+                held.note(done, of: whole)
+            }
+            held.end()
             told(0, 0)
         }
     }

@@ -4,7 +4,7 @@ package import TuffModel
 
 /// Jobs of the machine of tests: those that a test says are running, and those that the controller runs itself.
 extension FakeMachine {
-    package func jobs() async -> ObservationMap<RunningJob> { state.withLock { $0.world.jobs } }
+    package func jobs() -> ObservationMap<RunningJob> { state.withLock { $0.world.jobs } }
 
     /// The job runs at once, on a thread of its own.
     package func run<Request: JobRequest>(
