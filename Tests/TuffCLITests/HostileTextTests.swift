@@ -215,7 +215,7 @@ indirect enum JSONValue: Codable, Equatable {
         let newer = try folder.run(["apply", "newer", "--color", "always"] + folder.host)
         #expect(newer.code == 1 && newer.err.contains("apply it with the tuff that wrote it"))
         #expect(Self.isQuiet(newer.err) && !newer.err.contains("\nFORGED"), "\(newer.err.debugDescription)")
-        file.format = 1
+        file.format = PlanFile.currentFormat
         file.sources[0].path += hostile
         try reseal(&file, folder, "path")
         let path = try folder.run(["apply", "path", "--color", "always"] + folder.host)

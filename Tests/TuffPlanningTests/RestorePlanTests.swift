@@ -49,10 +49,8 @@ import TuffTestSupport
         let plan = plan(desired("undo"), observed())
         let steps = steps(plan)
         try #require(steps.count == 7)
-        guard
-            case .volume(.copy(VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db"), let kept, let marks)) = steps[
-                0]
-        else {
+        let taken = VolumeRef(Self.volume, uid: Sample.uid, uuid: "uuid-db")
+        guard case .volume(.copy(taken, let kept, let marks)) = steps[0] else {
             Issue.record("\(steps[0])")
             return
         }

@@ -62,7 +62,7 @@ import TuffTestSupport
         #expect(Step.export(.enable(TargetRef(iqn: "iqn.2026-01.dev.tuff:db", place: ""))).company == .target)
         let pool = PoolStep.complete(
             group: "vg0", thinPool: "tp0", PoolMarks(pool: "fast", stack: "default", isBegun: true))
-        #expect(Step.pool(pool).company == .none)
+        #expect(Step.pool(pool).company == .none && pool.key == .volumeGroup("vg0"))
     }
 
     /// A boot brings back what was there and does nothing else.

@@ -92,7 +92,8 @@ extension LVMDriver {
     /// anybody holds it open; that leaves a volume in use that the next pass activates again.
     private static func relabel(_ change: Relabelling) -> [HostAction] {
         let (group, name) = place(change.from), newName = place(change.to).name
-        let still = HostAction.require(condition(group, name, change.uuid, change.uid, size: nil))
+        // An empty uuid matches nothing: a step without one is refused, not carried out on whatever has the name.
+        let still = still(VolumeRef(change.from, uid: change.uid, uuid: change.uuid ?? ""))
         let only = ["-S", selection(change.uuid ?? "", ["tuff:uid=\(change.uid)"]), "--", "\(group)/\(name)"]
         var actions = [still]
         if change.goesOutOfService { actions.append(.run(Self.change(["lvchange", "-qq", "--activate", "n"] + only))) }
@@ -131,13 +132,6 @@ extension LVMDriver {
     static func still(_ volume: VolumeRef, size: ByteCount? = nil) -> HostAction {
         let (group, name) = place(volume.location)
         return .require(.logicalVolume(group: group, name: name, uuid: volume.uuid, uid: volume.uid, size: size))
-    }
-
-    /// An empty uuid matches nothing: a step without one is refused, not carried out on whatever has the name.
-    static func condition(
-        _ group: String, _ name: String, _ uuid: String?, _ uid: UID, size: ByteCount?
-    ) -> Precondition {
-        .logicalVolume(group: group, name: name, uuid: uuid ?? "", uid: uid, size: size)
     }
 
     static func change(_ arguments: [String]) -> Command {

@@ -16,7 +16,7 @@ extension LVMDriver {
             let actions: [HostAction]
             switch step {
             case .snapshotThick(let source, let location, let reserve, let marks):
-                actions = Self.snapshotThick(source, location, reserve: reserve, marks)
+                actions = Self.snapshotThick(of: source, at: location, reserve: reserve, marks: marks)
             case .takeExtents(let volume, let from, let to):
                 actions = Self.takeExtents(volume, from: from, to: to)
             case .wipeExtents(let holder, let wipe):
@@ -25,7 +25,8 @@ extension LVMDriver {
             case .joinExtents(let volume, let from, let to):
                 actions = Self.joinExtents(volume, from: from, to: to)
             case .wipe(let volume, let wipe): actions = wipe.method.map { Self.wipe(volume, $0) } ?? []
-            case .begin(let volume, let operation, let kept): actions = Self.begin(volume, operation, keptIn: kept)
+            case .begin(let volume, let operation, let kept):
+                actions = Self.begin(volume, operation: operation, keptIn: kept)
             case .confirmWhole(let volume): actions = [Self.confirmWhole(volume)]
             case .dropTemporary(let snapshot): actions = Self.drop(snapshot)
             case .activate(let volume):
@@ -33,10 +34,10 @@ extension LVMDriver {
                 continue
             case .deactivate(let volume): actions = [Self.deactivation(volume)]
             case .complete(let volume, let size, let operation):
-                actions = Self.complete(volume, size, operation)
+                actions = Self.complete(volume, size: size, operation: operation)
             case .dropGrowth(let location): actions = [Self.dropGrowth(location)]
-            case .adopt(let location, let uuid, let marks): actions = Self.adopt(location, uuid, marks)
-            case .disown(let location, let uuid, let marks): actions = Self.disown(location, uuid, marks)
+            case .adopt(let location, let uuid, let marks): actions = Self.adopt(location, uuid: uuid, marks: marks)
+            case .disown(let location, let uuid, let marks): actions = Self.disown(location, uuid: uuid, marks: marks)
             }
             batches.append(LoweredBatch(steps: [index], actions: actions))
         }
@@ -76,7 +77,7 @@ extension LVMDriver {
     }
 
     private static func snapshotThick(
-        _ source: VolumeRef, _ location: VolumeLocation, reserve: ByteCount, _ marks: Marks
+        of source: VolumeRef, at location: VolumeLocation, reserve: ByteCount, marks: Marks
     ) -> [HostAction] {
         let (group, origin) = place(source.location)
         let arguments =
@@ -138,7 +139,7 @@ extension LVMDriver {
         ]
     }
 
-    private static func begin(_ volume: VolumeRef, _ operation: String, keptIn kept: VolumeRef?) -> [HostAction] {
+    private static func begin(_ volume: VolumeRef, operation: String, keptIn kept: VolumeRef?) -> [HostAction] {
         let (group, name) = place(volume.location), uuid = volume.uuid ?? ""
         // A command that said it made the snapshot is not believed.
         return (kept.map { [still($0)] } ?? []) + [
@@ -155,15 +156,15 @@ extension LVMDriver {
         return .require(.wholeSnapshot(group: group, name: name, uuid: volume.uuid, uid: volume.uid))
     }
 
-    private static func complete(_ volume: VolumeRef, _ length: ByteCount, _ operation: String) -> [HostAction] {
+    private static func complete(_ volume: VolumeRef, size: ByteCount, operation: String) -> [HostAction] {
         let (group, name) = place(volume.location)
         let mark = "tuff:op=\(operation)"
         // What somebody made larger meanwhile has an end that was not written.
-        let selection = "lv_size=\(length.bytes)b && lv_tags={\"tuff:uid=\(volume.uid)\" && \"\(mark)\"}"
+        let selection = "lv_size=\(size.bytes)b && lv_tags={\"tuff:uid=\(volume.uid)\" && \"\(mark)\"}"
         let record = Marks.record(ofCompleted: operation).map { ["--addtag", $0] } ?? []
         return [
             // A selection that matches nothing ends well, and what waits for this would go on.
-            .require(.logicalVolume(group: group, name: name, uuid: nil, uid: volume.uid, size: length)),
+            .require(.logicalVolume(group: group, name: name, uuid: nil, uid: volume.uid, size: size)),
             .require(.unfinished(group: group, name: name, uid: volume.uid, operation: operation)),
             .run(
                 change(
@@ -194,7 +195,7 @@ extension LVMDriver {
     // MARK: Marks on what was there before
 
     /// All tags in one write of the group's metadata, and LVM selects the uuid again under its lock.
-    private static func adopt(_ location: VolumeLocation, _ uuid: String, _ marks: Marks) -> [HostAction] {
+    private static func adopt(_ location: VolumeLocation, uuid: String, marks: Marks) -> [HostAction] {
         let (group, name) = place(location)
         return [
             .require(.unmarkedVolume(group: group, name: name, uuid: uuid)),
@@ -205,7 +206,7 @@ extension LVMDriver {
         ]
     }
 
-    private static func disown(_ location: VolumeLocation, _ uuid: String, _ marks: Marks) -> [HostAction] {
+    private static func disown(_ location: VolumeLocation, uuid: String, marks: Marks) -> [HostAction] {
         let (group, name) = place(location)
         return [
             still(VolumeRef(location, uid: marks.uid, uuid: uuid)),

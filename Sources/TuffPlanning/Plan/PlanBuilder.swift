@@ -39,7 +39,7 @@ struct PlanBuilder {
         return append(sequence, to: changes.count - 1, after: after, behind: behind)
     }
 
-    /// Adds a change whose steps are done to volumes.
+    /// Adds a change whose steps are done to storage.
     @discardableResult
     mutating func add(
         _ change: PlannedChange, _ steps: [StorageStep], after: [Int] = [], behind: [Int] = []

@@ -115,15 +115,17 @@ extension Step {
     }
 }
 
-/// A step on volumes, of whatever storage. Unlike that of an export it names its own key.
+/// A step on volumes or pools. Unlike that of an export it names its own key.
 enum StorageStep {
     case volume(VolumeStep)
     case lvm(LVMStep)
+    case pool(PoolStep)
 
     var step: Step {
         switch self {
         case .volume(let step): .volume(step)
         case .lvm(let step): .lvm(step)
+        case .pool(let step): .pool(step)
         }
     }
 
@@ -131,6 +133,7 @@ enum StorageStep {
         switch self {
         case .volume(let step): step.key
         case .lvm(let step): step.key
+        case .pool(let step): step.key
         }
     }
 }

@@ -125,12 +125,8 @@ extension PlanningPass {
                 ResourceID(.pool, declared.metadata.name), .update, summary, differences: differences, risk: .online,
                 location: declared.location(of: "spec.autoExtend")),
             [
-                (
-                    .pool(
-                        .setAutoExtend(
-                            group: group.name, pool: pool.name, uuid: pool.uuid, wanted.map(AutoExtend.init))),
-                    .volumeGroup(group.name)
-                )
+                .pool(
+                    .setAutoExtend(group: group.name, pool: pool.name, uuid: pool.uuid, wanted.map(AutoExtend.init)))
             ])
         return true
     }

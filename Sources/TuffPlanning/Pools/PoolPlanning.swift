@@ -33,7 +33,7 @@ extension PlanningPass {
             PlannedChange(
                 ResourceID(.pool, state.name), .create, creation.sentence, risk: .online,
                 location: declared.location(of: "spec.lvm.create"), notes: creation.notes),
-            creation.steps.map { (.pool($0), key) })
+            creation.steps.map { .pool($0) })
         if let last { builder.wait(for: last, under: key) }
         state.expect(creation, declared.spec)
         creations[state.name] = creation
@@ -63,7 +63,7 @@ extension PlanningPass {
             PlannedChange(
                 ResourceID(.pool, name), .update, "finish the interrupted creation of volume group \(group.name)",
                 risk: .online, location: declared.location),
-            [(.pool(.complete(group: group.name, thinPool: thinPool, marks)), .volumeGroup(group.name))])
+            [.pool(.complete(group: group.name, thinPool: thinPool, marks))])
         return true
     }
 

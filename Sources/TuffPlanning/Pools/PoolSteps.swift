@@ -23,6 +23,8 @@ package enum PoolStep: Hashable, Codable, Sendable {
         case .createThinPool(let pool): pool.group
         }
     }
+
+    package var key: ExclusiveKey { .volumeGroup(group) }
 }
 
 /// A profile of LVM's and what is in it.
