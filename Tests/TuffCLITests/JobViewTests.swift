@@ -6,7 +6,7 @@ import TuffTestSupport
 
 @testable import TuffCLI
 
-/// What people see of a job that is at work on a volume.
+/// A job that is at work on a volume, as people see it.
 @Suite struct JobViewTests {
     /// `db`, whose copy is not complete.
     private func observed(_ jobs: [RunningJob]) -> ObservedState {

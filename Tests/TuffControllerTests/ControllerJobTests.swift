@@ -162,7 +162,7 @@ private final class Stopper: Overseer {
             FileManager.default.contents(atPath: "\(host.path)/target")
                 == FileManager.default.contents(atPath: "\(host.path)/source"))
         #expect(controller.jobs(under: host.config).entries.isEmpty)
-        // What waited for it waits no longer.
+        // The change that waited for it is carried out.
         let after = try await apply(controller, grown)
         #expect(after.outcome == .converged && after.plan.counts.change == 1, "\(after.changes)")
         #expect(controller.leftBehind.isEmpty)
@@ -173,7 +173,8 @@ private final class Stopper: Overseer {
         let job = begin(copy(), by: controller, stopper)
         #expect(await eventually { pace.blocks == 2 })
         stopper.askToStop()
-        // It waits in the middle of its third block, which it finishes once it can, and hears of the end within moments.
+        // It waits in the middle of its third block, which it finishes once it can, and hears of the end within
+        // moments.
         try await Task.sleep(for: .milliseconds(600))
         pace.allow(8)
         guard case .failure(let error) = await job.value else {
@@ -234,7 +235,7 @@ private final class Stopper: Overseer {
     }
 }
 
-/// What was told of a job, the last of it.
+/// The last that was told of a job.
 private final class Told: Sendable {
     private let progress = Mutex<WorkProgress?>(nil)
 

@@ -27,7 +27,7 @@ private struct Unheard: JobRequest {
     var keys: [String] { [] }
 }
 
-/// What a handler of these tests waits for before each block, on its own thread.
+/// A gate before each block, at which the handler of these tests waits on its own thread.
 private final class Gate: Sendable {
     private let open = Atomic(0)
     private let reached = Atomic(0)
@@ -195,7 +195,7 @@ struct JobTests {
         for job in jobs { #expect(try await job.value.get() == Blocks.Outcome(done: 1)) }
     }
 
-    /// What became of one of several jobs; the gate opens once so many of them were refused.
+    /// The error of one of several jobs; the gate opens once so many of them were refused.
     private static func code(
         _ machine: LinuxMachine, lettingThrough gate: Gate, after refusals: Int
     ) async -> HostError.Code? {

@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What plans make of jobs that run on the host.
+/// Plans on a host where jobs run.
 @Suite struct JobPlanTests {
     let copyUID = Sample.uid(5)
 
