@@ -70,7 +70,7 @@ package struct JobHandlers: Sendable {
             throw HostError(
                 .interrupted, "\(job.summary) was not begun, since the controller ended or was told to stop")
         }
-        let control = JobControl(roots: roots, signs: signs, file: file)
+        let control = JobControl(roots: roots, summary: job.summary, signs: signs, file: file)
         control.tell(WorkProgress())
         return try handler.handle(body, control)
     }
@@ -144,11 +144,13 @@ package struct WorkerSigns: Sendable {
 package struct JobControl: Sendable {
     /// Where secrets, images and directory pools may lie.
     package let roots: HostRoots
+    private let summary: String
     private let signs: WorkerSigns
     private let file: JobFile?
 
-    init(roots: HostRoots, signs: WorkerSigns, file: JobFile?) {
+    init(roots: HostRoots, summary: String, signs: WorkerSigns, file: JobFile?) {
         self.roots = roots
+        self.summary = summary
         self.signs = signs
         self.file = file
     }
@@ -158,9 +160,12 @@ package struct JobControl: Sendable {
     ///   - isOver: whether the job is to end.
     ///   - telling: told how far it has come.
     package init(
-        roots: HostRoots, isOver: @escaping @Sendable () -> Bool, telling: @escaping @Sendable (WorkProgress) -> Void
+        roots: HostRoots, summary: String, isOver: @escaping @Sendable () -> Bool,
+        telling: @escaping @Sendable (WorkProgress) -> Void
     ) {
-        self.init(roots: roots, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling), file: nil)
+        self.init(
+            roots: roots, summary: summary, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling),
+            file: nil)
     }
 
     /// The job is to end at the next block: somebody asked for that, or the controller is gone. Asking is no sign of
@@ -177,6 +182,6 @@ package struct JobControl: Sendable {
     /// To be called before each block.
     /// - Throws: `interrupted` where the job is to end.
     package func demandGoingOn() throws(HostError) {
-        if isEnding { throw HostError(.interrupted, "it was asked to end") }
+        if isEnding { throw HostError(.interrupted, "\(summary) was asked to end, and is not complete") }
     }
 }
