@@ -94,7 +94,7 @@ private final class Stopper: Overseer {
     }
 
     private func copy(object: UID? = nil, silence: Duration? = nil) -> FileCopy {
-        FileCopy(source: "\(host.path)/source", target: "\(host.path)/target", object: object, silence: silence)
+        FileCopy(source: "\(host.path)/source", target: "\(host.path)/copied", object: object, silence: silence)
     }
 
     private func apply(_ controller: Controller, _ state: DesiredState) async throws -> ApplyReport {
@@ -159,7 +159,7 @@ private final class Stopper: Overseer {
         pace.allow(8)
         #expect(try await job.value.get() == FileCopy.Outcome(blocks: 8))
         #expect(
-            FileManager.default.contents(atPath: "\(host.path)/target")
+            FileManager.default.contents(atPath: "\(host.path)/copied")
                 == FileManager.default.contents(atPath: "\(host.path)/source"))
         #expect(controller.jobs(under: host.config).entries.isEmpty)
         // The change that waited for it is carried out.
@@ -195,7 +195,7 @@ private final class Stopper: Overseer {
             Issue.record("both began")
             return
         }
-        #expect(error.sentence.contains("is at work on data:\(host.path)/target"), "\(error)")
+        #expect(error.sentence.contains("is at work on data:\(host.path)/copied"), "\(error)")
         pace.allow(8)
         #expect(try await job.value.get() == FileCopy.Outcome(blocks: 8))
     }
@@ -206,7 +206,7 @@ private final class Stopper: Overseer {
     private let half = WorkProgress(phase: "copying", done: ByteCount(5), total: ByteCount(10))
 
     @Test func aWorkerThatIsKilledIsTold() async throws {
-        let worker = try host.script("dies", "\(Self.progress); sleep 1; kill -9 $$")
+        let worker = try host.script("dies", "\(Self.progress); /bin/sleep 1; kill -9 $$")
         let controller = host.controller(worker: [worker]), told = Told()
         guard case .failure(let error) = await begin(copy(silence: .seconds(60)), by: controller, Stopper(), told).value
         else {
@@ -221,7 +221,7 @@ private final class Stopper: Overseer {
     }
 
     @Test func silenceEndsAWorker() async throws {
-        let worker = try host.script("silent", "\(Self.progress); exec sleep 60")
+        let worker = try host.script("silent", "\(Self.progress); exec /bin/sleep 60")
         let controller = host.controller(worker: [worker]), told = Told()
         guard case .failure(let error) = await begin(copy(silence: .seconds(3)), by: controller, Stopper(), told).value
         else {
