@@ -132,6 +132,47 @@ struct JobTests {
         #expect(machine.jobs().entries.isEmpty && machine.stuckWorkers.isEmpty)
     }
 
+    @Test("Its file is held before the last look whether the controller is there; without one nothing is begun")
+    func orphaned() throws {
+        let directory = folder.at("run/jobs"), ticket = JobTicket(Blocks(count: 1), id: "a")
+        let seen = Mutex<[String]>([])
+        let signs = WorkerSigns(
+            mayBegin: {
+                seen.withLock { $0 = JobFiles.live(in: directory).entries.keys.sorted() }
+                return false
+            }, isOver: { false }, told: { _ in Issue.record("it was begun") })
+        let roots = HostRoots(target: folder.at("target"), reach: Reach())
+        let error = #expect(throws: HostError.self) {
+            _ = try handlers().run(ticket, [], in: directory, roots: roots, signs: signs)
+        }
+        #expect(error?.code == .interrupted)
+        #expect(seen.withLock { $0 } == ["a"])
+        #expect(gate.begun == 0 && folder.names("run/jobs") == [])
+    }
+
+    @Test("So it is with the copies of a plan")
+    func orphanedCopy() throws {
+        let directory = folder.at("run/jobs")
+        let root = HostPath.Root.directory(folder.path)
+        let copy = HostAction.copyBytes(from: .file(HostPath(root, "a")), to: .file(HostPath(root, "b")))
+        let request = WorkerRequest(
+            roots: HostRoots(target: folder.at("target"), reach: Reach(everythingBeneath: [folder.path])),
+            work: .perform([[copy]]), jobs: directory)
+        var keys: [[String]] = []
+        let reply = WorkerServer.handle(
+            request,
+            mayBegin: {
+                keys = JobFiles.live(in: directory).entries.values.compactMap(\.value).map(\.keys)
+                return false
+            })
+        guard case .stopped(0, let error) = reply else {
+            Issue.record("\(reply)")
+            return
+        }
+        #expect(error.code == .interrupted)
+        #expect(keys == [["data:\(folder.at("b"))"]] && folder.names("run/jobs") == [])
+    }
+
     @Test("Silence ends it, not duration; what cannot be killed is named, and nothing else is begun on its keys")
     func silence() async throws {
         let machine = machine()

@@ -104,6 +104,15 @@ import TuffTestSupport
         #expect(plan.isEmpty && plan.changes.map(\.reason) == [.jobRunning])
     }
 
+    /// A host that goes down takes its exports down, whatever runs.
+    @Test func whoMayLogInIsNoMatterOfAJob() throws {
+        var observed = Sample.observed([Sample.volume(active: true)], targets: Sample.export())
+        let free = try Planner.plan(.withdrawExports, observed: observed, context: Sample.context())
+        observed.jobs = ObservationMap(["a": .known(job(objects: [Sample.uid]))])
+        let beside = try Planner.plan(.withdrawExports, observed: observed, context: Sample.context())
+        #expect(!free.isEmpty && beside == free)
+    }
+
     /// A volume that is rolled back says so itself; whether that goes on only its job can tell.
     @Test func aRollBackThatGoesOnIsNotCalledInterrupted() throws {
         let key = RestoreKey.of("again", Sample.uid)
