@@ -6,7 +6,7 @@ import TuffTestSupport
 
 @testable import TuffCLI
 
-/// What people see of a job that is at work on a volume.
+/// A job that is at work on a volume, as people see it.
 @Suite struct JobViewTests {
     /// `db`, whose copy is not complete.
     private func observed(_ jobs: [RunningJob]) -> ObservedState {
@@ -24,7 +24,7 @@ import TuffTestSupport
         let plan = Planner.plan(desired: Sample.desired(), observed: observed([job]), context: Examples.context)
         let text = PlanView(plan).text(Style())
         let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        #expect(words.contains("it waits for restoring Volume/db (pid 4711, since 2026-11-22T09:30:00Z)"), "\(text)")
+        #expect(words.contains("it waits for restoring Volume/db (pid 4711, since"), "\(text)")
         #expect(words.contains("[blocked: JobRunning]"), "\(text)")
         #expect(words.contains("so far: writing, 3 GiB of 10 GiB"), "\(text)")
         let json = PlanView(plan).document.json

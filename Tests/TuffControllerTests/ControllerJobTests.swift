@@ -94,7 +94,7 @@ private final class Stopper: Overseer {
     }
 
     private func copy(object: UID? = nil, silence: Duration? = nil) -> FileCopy {
-        FileCopy(source: "\(host.path)/source", target: "\(host.path)/target", object: object, silence: silence)
+        FileCopy(source: "\(host.path)/source", target: "\(host.path)/copied", object: object, silence: silence)
     }
 
     private func apply(_ controller: Controller, _ state: DesiredState) async throws -> ApplyReport {
@@ -159,10 +159,10 @@ private final class Stopper: Overseer {
         pace.allow(8)
         #expect(try await job.value.get() == FileCopy.Outcome(blocks: 8))
         #expect(
-            FileManager.default.contents(atPath: "\(host.path)/target")
+            FileManager.default.contents(atPath: "\(host.path)/copied")
                 == FileManager.default.contents(atPath: "\(host.path)/source"))
         #expect(controller.jobs(under: host.config).entries.isEmpty)
-        // What waited for it waits no longer.
+        // The change that waited for it is carried out.
         let after = try await apply(controller, grown)
         #expect(after.outcome == .converged && after.plan.counts.change == 1, "\(after.changes)")
         #expect(controller.leftBehind.isEmpty)
@@ -173,7 +173,8 @@ private final class Stopper: Overseer {
         let job = begin(copy(), by: controller, stopper)
         #expect(await eventually { pace.blocks == 2 })
         stopper.askToStop()
-        // It waits in the middle of its third block, which it finishes once it can, and hears of the end within moments.
+        // It waits in the middle of its third block, which it finishes once it can, and hears of the end within
+        // moments.
         try await Task.sleep(for: .milliseconds(600))
         pace.allow(8)
         guard case .failure(let error) = await job.value else {
@@ -194,7 +195,7 @@ private final class Stopper: Overseer {
             Issue.record("both began")
             return
         }
-        #expect(error.sentence.contains("is at work on data:\(host.path)/target"), "\(error)")
+        #expect(error.sentence.contains("is at work on data:\(host.path)/copied"), "\(error)")
         pace.allow(8)
         #expect(try await job.value.get() == FileCopy.Outcome(blocks: 8))
     }
@@ -205,7 +206,7 @@ private final class Stopper: Overseer {
     private let half = WorkProgress(phase: "copying", done: ByteCount(5), total: ByteCount(10))
 
     @Test func aWorkerThatIsKilledIsTold() async throws {
-        let worker = try host.script("dies", "\(Self.progress); sleep 1; kill -9 $$")
+        let worker = try host.script("dies", "\(Self.progress); /bin/sleep 1; kill -9 $$")
         let controller = host.controller(worker: [worker]), told = Told()
         guard case .failure(let error) = await begin(copy(silence: .seconds(60)), by: controller, Stopper(), told).value
         else {
@@ -220,7 +221,7 @@ private final class Stopper: Overseer {
     }
 
     @Test func silenceEndsAWorker() async throws {
-        let worker = try host.script("silent", "\(Self.progress); exec sleep 60")
+        let worker = try host.script("silent", "\(Self.progress); exec /bin/sleep 60")
         let controller = host.controller(worker: [worker]), told = Told()
         guard case .failure(let error) = await begin(copy(silence: .seconds(3)), by: controller, Stopper(), told).value
         else {
@@ -234,7 +235,7 @@ private final class Stopper: Overseer {
     }
 }
 
-/// What was told of a job, the last of it.
+/// The last that was told of a job.
 private final class Told: Sendable {
     private let progress = Mutex<WorkProgress?>(nil)
 

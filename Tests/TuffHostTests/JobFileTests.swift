@@ -25,7 +25,7 @@ struct JobFileTests {
         JobFiles.live(in: directory).entries.sorted { $0.key < $1.key }.compactMap(\.value.value)
     }
 
-    /// What a job of ours would have written, in a file that nobody holds.
+    /// A file of a job of ours that nobody holds any more.
     private func leave(_ id: String, _ change: (String) -> String = { $0 }) throws {
         let file = try JobFile.take(ticket(id), in: directory)
         let text = try #require(folder.read("run/jobs/\(id)"))

@@ -27,7 +27,7 @@ private struct Unheard: JobRequest {
     var keys: [String] { [] }
 }
 
-/// What a handler of these tests waits for before each block, on its own thread.
+/// A gate before each block, at which the handler of these tests waits on its own thread.
 private final class Gate: Sendable {
     private let open = Atomic(0)
     private let reached = Atomic(0)
@@ -132,6 +132,47 @@ struct JobTests {
         #expect(machine.jobs().entries.isEmpty && machine.stuckWorkers.isEmpty)
     }
 
+    @Test("Its file is held before the last look whether the controller is there; without one nothing is begun")
+    func orphaned() throws {
+        let directory = folder.at("run/jobs"), ticket = JobTicket(Blocks(count: 1), id: "a")
+        let seen = Mutex<[String]>([])
+        let signs = WorkerSigns(
+            mayBegin: {
+                seen.withLock { $0 = JobFiles.live(in: directory).entries.keys.sorted() }
+                return false
+            }, isOver: { false }, told: { _ in Issue.record("it was begun") })
+        let roots = HostRoots(target: folder.at("target"), reach: Reach())
+        let error = #expect(throws: HostError.self) {
+            _ = try handlers().run(ticket, [], in: directory, roots: roots, signs: signs)
+        }
+        #expect(error?.code == .interrupted)
+        #expect(seen.withLock { $0 } == ["a"])
+        #expect(gate.begun == 0 && folder.names("run/jobs") == [])
+    }
+
+    @Test("So it is with the copies of a plan")
+    func orphanedCopy() throws {
+        let directory = folder.at("run/jobs")
+        let root = HostPath.Root.directory(folder.path)
+        let copy = HostAction.copyBytes(from: .file(HostPath(root, "a")), to: .file(HostPath(root, "b")))
+        let request = WorkerRequest(
+            roots: HostRoots(target: folder.at("target"), reach: Reach(everythingBeneath: [folder.path])),
+            work: .perform([[copy]]), jobs: directory)
+        var keys: [[String]] = []
+        let reply = WorkerServer.handle(
+            request,
+            mayBegin: {
+                keys = JobFiles.live(in: directory).entries.values.compactMap(\.value).map(\.keys)
+                return false
+            })
+        guard case .stopped(0, let error) = reply else {
+            Issue.record("\(reply)")
+            return
+        }
+        #expect(error.code == .interrupted)
+        #expect(keys == [["data:\(folder.at("b"))"]] && folder.names("run/jobs") == [])
+    }
+
     @Test("Silence ends it, not duration; what cannot be killed is named, and nothing else is begun on its keys")
     func silence() async throws {
         let machine = machine()
@@ -195,7 +236,7 @@ struct JobTests {
         for job in jobs { #expect(try await job.value.get() == Blocks.Outcome(done: 1)) }
     }
 
-    /// What became of one of several jobs; the gate opens once so many of them were refused.
+    /// The error of one of several jobs; the gate opens once so many of them were refused.
     private static func code(
         _ machine: LinuxMachine, lettingThrough gate: Gate, after refusals: Int
     ) async -> HostError.Code? {

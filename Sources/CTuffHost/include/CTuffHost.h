@@ -70,8 +70,8 @@ int tuff_fork_with_heap(size_t room);
 /* Closes every descriptor from FIRST on (close_range(2), Linux 5.9; one by one where that is refused). */
 void tuff_close_from(int first);
 
-/* pidfd_send_signal(2), Linux 5.1: a signal to the process of a pidfd and never to a later one of its number; ESRCH when
- * it has ended. */
+/* pidfd_send_signal(2), Linux 5.1: a signal to the process of a pidfd and never to a later one of its number; ESRCH
+ * when it has ended. */
 int tuff_signal_process(int process, int signal);
 
 /* The numbers of a device, as sysfs writes them; macros in C. */

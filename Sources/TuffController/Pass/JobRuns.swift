@@ -3,8 +3,8 @@ package import TuffModel
 
 /// Work that takes hours, beside passes: from its beginning on it holds its own keys and not the host.
 extension Controller {
-    /// Does a job. The host's lock is held until it has begun, so that no pass plans while its keys are about to be taken;
-    /// from then on passes of whatever process go on beside it, and leave alone what it works on.
+    /// Does a job. The host's lock is held until it has begun, so that no pass plans while its keys are about to be
+    /// taken; from then on passes of whatever process go on beside it, and leave alone what it works on.
     /// - Parameters:
     ///   - patience: how long another's pass is waited for; nil: not at all.
     ///   - overseer: asked whether the job is to end, which it does at its next block.

@@ -25,7 +25,7 @@ package final class LinuxMachine: Machine {
         package var stateDirectory: String?
         /// Where the files of running jobs are. Nil: jobs have none (tests).
         package var jobsDirectory: String?
-        /// What threads of this process can do that stand in for workers.
+        /// Handlers of jobs, for threads of this process that stand in for workers.
         package var jobHandlers = JobHandlers()
         /// Where LVM's own files are.
         package var lvmDirectory = LVMHost.directory

@@ -133,13 +133,14 @@ package protocol Machine: Sendable {
     /// The jobs that run on this host, whoever began them, by the name of their file.
     func jobs() -> ObservationMap<RunningJob>
 
-    /// Does work that takes hours in a process of its own, by the table of handlers that the program was put together with.
+    /// Does work that takes hours in a process of its own, by the table of handlers that the program was put together
+    /// with.
     ///
     /// - Parameters:
-    ///   - telling: told how far it has come, from whatever thread; the first time when it has begun, from when on its keys
-    ///     are taken. Whoever begins it in a pass keeps the host's lock until then, or until this returns.
-    ///   - isOver: asked some times a second, from whatever thread. Once true, the job ends at its next block, which throws
-    ///     `interrupted` when that has happened.
+    ///   - telling: told how far it has come, from whatever thread; the first time when it has begun, from when on its
+    ///     keys are taken. Whoever begins it in a pass keeps the host's lock until then, or until this returns.
+    ///   - isOver: asked some times a second, from whatever thread. Once true, the job ends at its next block, which
+    ///     throws `interrupted` when that has happened.
     /// - Throws: `timeout` where nothing was heard of it for too long; then it was killed.
     func run<Request: JobRequest>(
         _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,

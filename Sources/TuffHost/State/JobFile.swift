@@ -5,9 +5,9 @@ package import TuffModel
 
 /// The file of a running job: held by a flock(2) of the worker that does the job, and by nobody else.
 ///
-/// The worker opens and locks it itself, so that no other process has a copy of the descriptor, and the kernel frees the
-/// lock when the worker is gone, however it ended. A worker that was killed and sleeps in the kernel is not gone: what
-/// it was asked to do may still happen, and its keys stay taken.
+/// The worker opens and locks it itself, so that no other process has a copy of the descriptor, and the kernel frees
+/// the lock when the worker is gone, however it ended. A worker that was killed and sleeps in the kernel is not gone:
+/// what it was asked to do may still happen, and its keys stay taken.
 ///
 /// The first line is JSON and is written once. The second, as long as it will ever be, says how far the job has come.
 final class JobFile: Sendable {

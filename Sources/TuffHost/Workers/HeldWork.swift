@@ -1,7 +1,7 @@
 import TuffModel
 
-/// The job file of an action that goes through all of a volume: while it is held, plans of other processes leave the volume
-/// alone, also after the controller has died, until its worker has ended too. Other actions have none.
+/// The job file of an action that goes through all of a volume: while it is held, plans of other processes leave the
+/// volume alone, also after the controller has died, until its worker has ended too. Other actions have none.
 ///
 /// Taken before the first byte is written, and by a worker whose controller holds the host lock.
 final class HeldWork {

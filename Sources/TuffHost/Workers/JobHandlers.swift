@@ -1,8 +1,8 @@
 import FoundationEssentials
 package import TuffModel
 
-/// Work that takes hours, as it is asked for: a value that a worker process understands, because its program has a handler
-/// for it.
+/// Work that takes hours, as it is asked for: a value that a worker process understands, because its program has a
+/// handler for it.
 package protocol JobRequest: Codable, Sendable {
     associatedtype Outcome: Codable & Sendable
 
@@ -10,7 +10,7 @@ package protocol JobRequest: Codable, Sendable {
     static var kind: String { get }
     /// The work in a few words, for people: `restoring Volume/db`.
     var summary: String { get }
-    /// What nobody else may work on meanwhile, as exclusive keys are written in plans: `data:/dev/vg0/v-db`.
+    /// The exclusive keys that it holds, written as in plans: `data:/dev/vg0/v-db`.
     var keys: [String] { get }
     /// Objects that it makes, writes or reads from, and that nobody may change or remove meanwhile.
     var objects: [UID] { get }
@@ -23,8 +23,7 @@ extension JobRequest {
     package var silence: Duration? { nil }
 }
 
-/// What workers can do besides the work that this module knows: a table by kind, filled where the program is put together.
-/// Controller and workers are the same program, so both have the same table.
+/// The handlers of work that this module does not know: a table by kind, filled where the program is put together. Controller and workers are the same program, so both have the same table.
 package struct JobHandlers: Sendable {
     private var handlers: [String: any JobHandler] = [:]
 
@@ -32,8 +31,8 @@ package struct JobHandlers: Sendable {
 
     /// Enters the handler of a sort of requests, which runs on a thread that it may block.
     ///
-    /// It goes from block to block, tells of its progress after each, and asks before each whether it is to end. What it
-    /// leaves when it ends early is what a crash would leave: marks on the object say that it is not complete.
+    /// It goes from block to block, tells of its progress after each, and asks before each whether it is to end. What
+    /// it leaves when it ends early is what a crash would leave: marks on the object say that it is not complete.
     package mutating func register<Request: JobRequest>(
         _ type: Request.Type,
         _ handler: @escaping @Sendable (Request, JobControl) throws(HostError) -> Request.Outcome
@@ -42,7 +41,7 @@ package struct JobHandlers: Sendable {
         handlers[Request.kind] = TypedHandler<Request>(body: handler)
     }
 
-    /// What comes of a request without a worker and without a file (machines of tests).
+    /// The outcome of a request that is handled here and now, without a file (machines of tests).
     package func result<Request: JobRequest>(
         of request: Request, _ control: JobControl
     ) -> Result<Request.Outcome, HostError> {
@@ -71,7 +70,7 @@ package struct JobHandlers: Sendable {
             throw HostError(
                 .interrupted, "\(job.summary) was not begun, since the controller ended or was told to stop")
         }
-        let control = JobControl(roots: roots, signs: signs, file: file)
+        let control = JobControl(roots: roots, summary: job.summary, signs: signs, file: file)
         control.tell(WorkProgress())
         return try handler.handle(body, control)
     }
@@ -120,7 +119,7 @@ package struct JobTicket: Hashable, Codable, Sendable {
     }
 }
 
-/// What a worker's work hears of the controller, and tells it.
+/// The signs between a worker's work and its controller.
 package struct WorkerSigns: Sendable {
     /// False: nothing is to be begun.
     var mayBegin: @Sendable () -> Bool = { true }
@@ -141,15 +140,17 @@ package struct WorkerSigns: Sendable {
     }
 }
 
-/// What a job's handler has to do with the world around it.
+/// A handler's door to the worker that runs it.
 package struct JobControl: Sendable {
     /// Where secrets, images and directory pools may lie.
     package let roots: HostRoots
+    private let summary: String
     private let signs: WorkerSigns
     private let file: JobFile?
 
-    init(roots: HostRoots, signs: WorkerSigns, file: JobFile?) {
+    init(roots: HostRoots, summary: String, signs: WorkerSigns, file: JobFile?) {
         self.roots = roots
+        self.summary = summary
         self.signs = signs
         self.file = file
     }
@@ -159,9 +160,12 @@ package struct JobControl: Sendable {
     ///   - isOver: whether the job is to end.
     ///   - telling: told how far it has come.
     package init(
-        roots: HostRoots, isOver: @escaping @Sendable () -> Bool, telling: @escaping @Sendable (WorkProgress) -> Void
+        roots: HostRoots, summary: String, isOver: @escaping @Sendable () -> Bool,
+        telling: @escaping @Sendable (WorkProgress) -> Void
     ) {
-        self.init(roots: roots, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling), file: nil)
+        self.init(
+            roots: roots, summary: summary, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling),
+            file: nil)
     }
 
     /// The job is to end at the next block: somebody asked for that, or the controller is gone. Asking is no sign of
@@ -178,6 +182,6 @@ package struct JobControl: Sendable {
     /// To be called before each block.
     /// - Throws: `interrupted` where the job is to end.
     package func demandGoingOn() throws(HostError) {
-        if isEnding { throw HostError(.interrupted, "it was asked to end") }
+        if isEnding { throw HostError(.interrupted, "\(summary) was asked to end, and is not complete") }
     }
 }

@@ -2,21 +2,21 @@ import Glibc
 import Synchronization
 import TuffModel
 
-/// Jobs: each in a worker process of its own, started for it and ended with it. What the job did to its process (mounts in
-/// a private namespace, threads, memory) goes with it, and other work waits for no job.
+/// Jobs: each in a worker process of its own, started for it and ended with it. What the job did to its process (mounts
+/// in a private namespace, threads, memory) goes with it, and other work waits for no job.
 extension WorkerPool {
     /// Most jobs at once.
     static let jobLimit = 16
-    /// How long the end of a worker is waited for that was killed, in seconds. One that sleeps in the kernel, as on a dead
-    /// server, ends when it wakes, which may be never.
+    /// How long the end of a worker is waited for that was killed, in seconds. One that sleeps in the kernel, as on a
+    /// dead server, ends when it wakes, which may be never.
     static let killPatience = 5.0
 
     /// Does a job in a worker of its own.
     /// - Parameters:
     ///   - silence: longest time without a sign of progress, in seconds; nil: that of every request.
     ///   - telling: told how far the job has come; the first time when it has begun and holds its file.
-    ///   - isOver: once true, the worker is asked to end the job at its next block, and killed if it does not answer within
-    ///     `silence`.
+    ///   - isOver: once true, the worker is asked to end the job at its next block, and killed if it does not answer
+    ///     within `silence`.
     /// - Throws: `timeout` where it was killed for its silence.
     func run(
         _ request: WorkerRequest, silence: Double?, telling: @escaping @Sendable (WorkProgress) -> Void,
@@ -69,8 +69,8 @@ extension WorkerPool {
         }
     }
 
-    /// Kills a worker that is silent, and waits for its end for a while. One that has not ended by then counts as stuck,
-    /// and nothing else is begun on its keys, here or, by its job file, in any other process.
+    /// Kills a worker that is silent, and waits for its end for a while. One that has not ended by then counts as
+    /// stuck, and nothing else is begun on its keys, here or, by its job file, in any other process.
     private func kill(
         _ connection: WorkerConnection, _ request: WorkerRequest, _ silence: Double
     ) async -> HostError {

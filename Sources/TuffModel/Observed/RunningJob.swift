@@ -27,7 +27,7 @@ package struct RunningJob: Hashable, Codable, Sendable {
     package var kind: String
     /// The work in a few words: `restoring Volume/db`.
     package var summary: String
-    /// What nobody else may work on meanwhile, as exclusive keys are written in plans.
+    /// The exclusive keys that it holds, written as in plans.
     package var keys: [String]
     /// Objects that it makes, writes or reads from, and that nobody may change or remove meanwhile.
     package var objects: [UID]

@@ -21,7 +21,8 @@ extension CapacityProof {
         return (plan.postponing(waiting(plan, new), sparing: begun), nil)
     }
 
-    /// Reckons with the room that running jobs may take still: that of the steps which plans would finish their work with.
+    /// Reckons with the room that running jobs may take still: that of the steps which plans would finish their work
+    /// with.
     mutating func owe(_ steps: [(step: Step, resource: ResourceID)]) {
         for (step, resource) in steps where goesOn(step) {
             for take in takes(step) where take.amount > .zero && accounts[take.key] != nil { owe(take, to: resource) }

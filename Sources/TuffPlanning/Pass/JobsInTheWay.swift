@@ -20,12 +20,14 @@ extension Plan {
         var left: [(step: Step, resource: ResourceID)] = []
         for planned in steps {
             let change = changes[planned.change]
-            let owner = change.uid.flatMap { objects[$0] }
+            // Who may log in to it is no matter of its bytes: what must not be shown yet comes after what completes it.
+            let isStorage = planned.keys.contains(where: \.isOfStorage)
+            let owner = isStorage ? change.uid.flatMap { objects[$0] } : nil
             if let job = owner ?? planned.keys.lazy.compactMap({ keys[$0.description] }).first {
                 if owner != nil { left.append((planned.step, change.resource)) }
                 waiting[planned.change] = Obstacle(.jobRunning, "it waits for \(job.sentence)")
                 causes[planned.change] = job
-            } else if let unseen = jobs.obstacle, planned.keys.contains(where: \.isOfStorage) {
+            } else if isStorage, let unseen = jobs.obstacle {
                 waiting[planned.change] = waiting[planned.change] ?? unseen
             }
         }

@@ -13,7 +13,8 @@ extension FakeMachine {
     ) async throws(HostError) -> Request.Outcome {
         try state.withLock { (state) throws(HostError) in try Self.begin(&state) }
         let control = JobControl(
-            roots: HostRoots(target: "/nonexistent", reach: Reach()), isOver: isOver, telling: telling)
+            roots: HostRoots(target: "/nonexistent", reach: Reach()), summary: request.summary, isOver: isOver,
+            telling: telling)
         let handlers = handlers
         let result = await OwnedThread.run { handlers.result(of: request, control) }
         guard let result else { throw HostError(.exhausted, "No thread is left for \(request.summary)") }

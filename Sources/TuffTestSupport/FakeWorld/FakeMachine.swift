@@ -39,7 +39,7 @@ package final class FakeMachine: Machine {
     }
 
     let state: Mutex<State>
-    /// What its workers can do.
+    /// Handlers of its jobs.
     let handlers: JobHandlers
 
     package init(
