@@ -40,6 +40,18 @@ import TuffTestSupport
         #expect(alive.isEmpty && alive.refusal == nil)
     }
 
+    /// A file's job knows its path alone: neither its marks nor its name change under it.
+    @Test func aFileThatIsBeingFilledIsNeitherRenamedNorFilledTwice() throws {
+        let tests = FileCopyPlanTests()
+        let observed = tests.observed(sharing: true, [tests.entry(tests.snapshotMarks())])
+        let idle = plan(tests.rollingBack(), observed)
+        #expect(idle.steps.contains { if case .volume(.relabel) = $0.step { true } else { false } })
+        let path = "\(FileCopyPlanTests.path)/v-db"
+        let busy = plan(tests.rollingBack(), observed, job(keys: ["data:\(path)"]))
+        #expect(busy.isEmpty, "\(busy.steps)")
+        #expect(busy.changes.contains { $0.reason == .jobRunning })
+    }
+
     @Test func aCopyWithoutAJobIsFinishedAsEver() throws {
         let (desired, observed) = try copying()
         let dead = plan(desired, observed)

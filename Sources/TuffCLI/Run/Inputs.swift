@@ -9,14 +9,11 @@ extension GlobalOptions {
     /// The controller's configuration: the file named, the default file where it exists, else built-in defaults.
     /// - Parameter toleratesFormer: takes one that an earlier version read, as that understood it, with a warning.
     func loadConfig(toleratesFormer: Bool = false) throws(Failure) -> ControllerConfig {
-        let (loaded, diagnostics) = try failing { () throws(PassError) in
-            try ControllerFile.load(config, toleratesFormer: toleratesFormer)
+        try failing { () throws(PassError) in
+            try ControllerFile.load(config, toleratesFormer: toleratesFormer) {
+                Console.talk(DiagnosticText.render($0, color: errors.color))
+            }
         }
-        Console.talk(DiagnosticText.render(diagnostics, color: errors.color))
-        guard let loaded else {
-            throw Failure("the controller's configuration \(config ?? ControllerFile.usualPath) cannot be used")
-        }
-        return loaded
     }
 
     /// Reads documents; ends the command where anything is wrong with them.

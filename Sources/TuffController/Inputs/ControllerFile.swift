@@ -11,26 +11,31 @@ package enum ControllerFile {
     ///   - path: the file; nil: the usual one where it exists, else built-in defaults.
     ///   - toleratesFormer: accepts a configuration of an earlier version, as that version understood it, with a
     ///     warning.
-    /// - Returns: the configuration; nil: it cannot be used, and the diagnostics say why.
-    /// - Throws: when others could change it, or roots overlap on this host.
+    ///   - telling: told what there is to say about the file, before anything is thrown.
+    /// - Throws: when it cannot be used, when others could change it, or roots overlap on this host.
     package static func load(
-        _ path: String?, toleratesFormer: Bool = false
-    ) throws(PassError) -> (config: ControllerConfig?, diagnostics: [Diagnostic]) {
+        _ path: String?, toleratesFormer: Bool = false, telling: ([Diagnostic]) -> Void
+    ) throws(PassError) -> ControllerConfig {
         let node = HostFacts.shortHostName()
         let named = path ?? usualPath
-        if path == nil, access(named, F_OK) != 0 { return (ControllerConfig(node: node), []) }
+        if path == nil, access(named, F_OK) != 0 { return ControllerConfig(node: node) }
         try refuseWritable(named)
+        let unusable = PassError("the controller's configuration \(named) cannot be used")
         let (sources, earlier) = ConfigLoader.read(paths: [named])
-        guard var source = sources.first, sources.count == 1 else { return (nil, earlier) }
+        guard var source = sources.first, sources.count == 1 else {
+            telling(earlier)
+            throw unusable
+        }
         // The administrator's own file, through a link or not: nobody else may be able to write it.
         source.isQuotable = true
         let result = ConfigLoader.loadController(source, defaultNode: node, toleratesFormer: toleratesFormer)
         let diagnostics = earlier + result.diagnostics
+        telling(diagnostics)
         guard let config = result.config, !diagnostics.contains(where: { $0.severity == .error }) else {
-            return (nil, diagnostics)
+            throw unusable
         }
         if !toleratesFormer { try refuseOverlap(in: config, of: named) }
-        return (config, diagnostics)
+        return config
     }
 
     private static func refuseOverlap(in config: ControllerConfig, of path: String) throws(PassError) {

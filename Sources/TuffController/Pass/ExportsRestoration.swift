@@ -77,7 +77,9 @@ package struct ExportsRestoration {
         let store = AcceptedStore(directory: controller.places.stateDirectory)
         let named = try passing { () throws(HostError) in stacks.isEmpty ? try store.stacks() : stacks.sorted() }
         // Records that cannot be loaded are reported below.
-        let view = serving(named.compactMap { try? store.load($0) }, lock).withoutKeeping(overseer)
+        let view = serving(named.compactMap { try? store.load($0) }, lock)
+            // Once is enough to be told of a ledger that cannot be read.
+            .withoutKeeping(items.isEmpty ? overseer : nil)
         var found: [Item] = []
         for stack in named where !overseer.asksToStop {
             do throws(HostError) {

@@ -29,11 +29,11 @@ package struct HostView: Sendable {
     /// The same view with a ledger in memory, which is not saved: boot and shutdown must not fail because a disk is
     /// full, and they remove nothing for good. A ledger only serves to refuse, so an unreadable one is replaced by an
     /// empty one.
-    func withoutKeeping(_ listener: any Listener) -> HostView {
+    func withoutKeeping(_ listener: (any Listener)?) -> HostView {
         var view = self
         var known = Ledger()
         do throws(HostError) { known = try reconciler.ledger.load() } catch {
-            listener.tell(.warning(error.description))
+            listener?.tell(.warning(error.description))
         }
         view.reconciler.ledger = MemoryLedger(known)
         return view

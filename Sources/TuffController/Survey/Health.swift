@@ -22,7 +22,8 @@ extension SurveyBuilder {
         }
         if let operation = stored.marks.operation {
             let running = observed.jobs?.entries.sorted { $0.key < $1.key }.compactMap(\.value.value) ?? []
-            if let job = running.first(where: { $0.objects.contains(stored.uid) }) {
+            let key = "data:\(stored.location.path)"
+            if let job = running.first(where: { $0.objects.contains(stored.uid) || $0.keys.contains(key) }) {
                 let far = job.progress?.sentence ?? ""
                 return Condition(
                     "Ready", .no, reason: Reason.jobRunning.rawValue,

@@ -75,14 +75,14 @@ package struct MountTable: Sendable {
         return mount.parent == parent.number && mount != parent
     }
 
-    /// - nfs, nfs4, cifs, smb3, smbfs, 9p, ceph, lustre, afs, orangefs, beegfs: a server answers, or nobody, and
+    /// - nfs, nfs4, cifs, smb3, smbfs, 9p, ceph, lustre, afs, pvfs2 (OrangeFS), beegfs: a server answers, or nobody, and
     ///   whoever asks waits without an end and cannot be killed (`hard` in nfs(5)).
     /// - fuse: a program answers, which most often asks a server (sshfs, glusterfs, s3fs). Not fuseblk, which has a
     ///   disk here.
     /// - autofs: whoever asks waits for what is to be mounted there. Before it is, nothing can be opened through it.
     private static func isRemote(_ type: String) -> Bool {
         [
-            "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "lustre", "afs", "orangefs", "beegfs", "fuse",
+            "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "lustre", "afs", "pvfs2", "beegfs", "fuse",
             "autofs",
         ].contains(type) || type.hasPrefix("fuse.")
     }

@@ -11,6 +11,7 @@ package import TuffModel
 ///
 /// The first line is JSON and is written once. The second, as long as it will ever be, says how far the job has come.
 final class JobFile: Sendable {
+    /// Fields that are added must be optional: the worker of an earlier version may outlive an upgrade.
     private struct Record: Codable {
         var kind: String
         var summary: String
@@ -29,6 +30,8 @@ final class JobFile: Sendable {
 
     /// Bytes of the second line.
     private static let progressLength = 256
+    /// Most bytes of a file that are read: one with more could not be understood, and would hold up everything.
+    private static let limit = 64 << 10
     /// Seconds between two notes of one phase.
     private static let pause = 1.0
     /// Longest wait for whoever looks at the file or makes one, in seconds: it takes them moments.
@@ -58,7 +61,9 @@ final class JobFile: Sendable {
         guard wait({ folder.lock(LOCK_EX) }) else {
             throw HostError(.busy, "\(directory) is being worked in by another process for too long", subject: path)
         }
-        for (name, entry) in JobFiles.look(folder, directory).found.entries.sorted(by: { $0.key < $1.key }) {
+        let found = JobFiles.look(folder, directory).found
+        if let error = found.unlisted { throw error }
+        for (name, entry) in found.entries.sorted(by: { $0.key < $1.key }) {
             switch entry {
             case .known(let other):
                 guard let key = job.keys.first(where: other.keys.contains) else { continue }
@@ -126,6 +131,9 @@ final class JobFile: Sendable {
             throw HostError(.failed, "Cannot write down what job \(path) is of", subject: path)
         }
         let text = Array(data) + [0x0a]
+        guard text.count + progressLength <= limit else {
+            throw HostError(.exhausted, "\(job.summary) names more than a job file holds", subject: path)
+        }
         guard text.withUnsafeBytes({ write(file, $0.baseAddress, $0.count) }) == text.count else {
             throw .system(errno, "Cannot write the job file \(path)", subject: path)
         }
@@ -137,7 +145,7 @@ final class JobFile: Sendable {
         // Who has just taken it may not have written yet.
         for attempt in 0..<10 {
             if attempt > 0 { usleep(10_000) }
-            let bytes = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
+            let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
                 count = max(0, pread(file, buffer.baseAddress, buffer.count, 0))
             }
             let lines = bytes.split(separator: 0x0a, maxSplits: 1, omittingEmptySubsequences: false)

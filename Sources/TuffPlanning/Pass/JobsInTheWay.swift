@@ -22,7 +22,9 @@ extension Plan {
             let change = changes[planned.change]
             // Who may log in to it is no matter of its bytes: what must not be shown yet comes after what completes it.
             let isStorage = planned.keys.contains(where: \.isOfStorage)
-            let owner = isStorage ? change.uid.flatMap { objects[$0] } : nil
+            // Of a file whose name is changed or that goes, a job knows the path alone.
+            let place = planned.step.place.flatMap { keys["data:\($0.path)"] }
+            let owner = isStorage ? change.uid.flatMap { objects[$0] } ?? place : nil
             if let job = owner ?? planned.keys.lazy.compactMap({ keys[$0.description] }).first {
                 if owner != nil { left.append((planned.step, change.resource)) }
                 waiting[planned.change] = Obstacle(.jobRunning, "it waits for \(job.sentence)")
@@ -53,6 +55,17 @@ extension ObservationMap<RunningJob> {
             if case .unknown(let error) = entry.value { error } else { nil }
         }
         return faults.first.map { Obstacle(.unknown, "a job runs that may have it: \($0.description)") }
+    }
+}
+
+extension Step {
+    /// The storage that the step works on; nil for what works on a pool or a target.
+    fileprivate var place: VolumeLocation? {
+        switch self {
+        case .volume(let step): step.location
+        case .lvm(let step): step.location
+        case .pool, .export: nil
+        }
     }
 }
 

@@ -21,8 +21,8 @@ package struct IndexRepair: Sendable {
     package func run(
         after report: Check.Report, progress: JobProgress = JobProgress()
     ) throws(RepositoryError) -> Check.Report {
-        guard report.share == 100 else {
-            throw RepositoryError(.refused, "a repair needs a check that read all data")
+        guard report.share == 100, report.mayRepair else {
+            throw RepositoryError(.refused, "a repair needs a check by the same process that read all data")
         }
         let points = try repository.points().points
         // Before the index changes: a backup that then compares with a hurt point would take lost blocks for stored.

@@ -2,6 +2,7 @@
 package struct Check: Sendable {
     /// Result of a check, which changes nothing.
     package struct Report: Hashable, Codable, Sendable {
+        /// The rest is for a repair by the process that made the report, and does not leave it.
         private enum CodingKeys: String, CodingKey {
             case points, packs, share, read, damage, hurt, isIndexBroken, unknown, strays
         }
@@ -26,6 +27,8 @@ package struct Check: Sendable {
         package var bad: Set<Location> = []
         /// Packs whose table is damaged, and sound records of them: only the index knows where they are.
         var torn: Set<FileID> = []
+        /// A report that was encoded lacks what a repair leaves out.
+        var mayRepair = false
         var salvaged: [Location] = []
 
         package var isWhole: Bool { damage.isEmpty && hurt.isEmpty }
@@ -59,6 +62,7 @@ package struct Check: Sendable {
         readShare share: Int, seed: UInt64, threads: some Threads = SystemThreads.natural, progress: JobProgress
     ) throws(RepositoryError) -> Report {
         var report = Report()
+        report.mayRepair = true
         report.damage += try goneDirectories()
         let found = try repository.points()
         report.points = found.points.count
