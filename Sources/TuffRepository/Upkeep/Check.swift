@@ -28,7 +28,7 @@ package struct Check: Sendable {
         /// Packs whose table is damaged, and sound records of them: only the index knows where they are.
         var torn: Set<FileID> = []
         /// A report that was encoded lacks what a repair leaves out.
-        var mayRepair = false
+        package var mayRepair = false
         var salvaged: [Location] = []
 
         package var isWhole: Bool { damage.isEmpty && hurt.isEmpty }
