@@ -4,7 +4,7 @@ import Glibc
 @testable import TuffCinder
 @testable import TuffRepository
 
-/// What libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` says which reader reads
+/// The function that libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` names the reader of
 /// them. Anything may be refused with a RepositoryError; a crash, a hang, or memory without bound is a fault.
 ///
 /// Files of a repository prove themselves, which no mutation would ever pass. So every input is read as the file that

@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is asked of steps. That every case answers is the compiler's affair; these are the answers.
+/// The answers to questions about steps. That every case answers is the compiler's affair; these are the answers.
 @Suite struct StepTests {
     static let device = VolumeRef(.logicalVolume(group: "vg0", name: "v-db"), uid: Sample.uid, uuid: "uuid-db")
     static let file = VolumeRef(.file(directory: "/srv/tuff", name: "v-db"), uid: Sample.uid)

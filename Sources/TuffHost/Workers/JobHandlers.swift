@@ -23,7 +23,8 @@ extension JobRequest {
     package var silence: Duration? { nil }
 }
 
-/// The handlers of work that this module does not know: a table by kind, filled where the program is put together. Controller and workers are the same program, so both have the same table.
+/// The handlers of work that this module does not know: a table by kind, filled where the program is put together.
+/// Controller and workers are the same program, so both have the same table.
 package struct JobHandlers: Sendable {
     private var handlers: [String: any JobHandler] = [:]
 

@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What becomes of the portals of one target.
+/// The changes to the portals of one target.
 struct PortalSteps {
     /// Removals that make room on a port. They come before every addition of the plan, since the kernel refuses one
     /// address of a port while any target listens on all of them.

@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What an iSCSI target stack can do; what it cannot is `Blocked(DriverCannot)`, never attempted.
+/// The abilities of an iSCSI target stack; anything else is `Blocked(DriverCannot)`, never attempted.
 package struct ExportCapabilities: Hashable, Sendable {
     /// CHAP without secrets in argv.
     package var chap: Bool

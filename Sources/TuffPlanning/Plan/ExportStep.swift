@@ -43,7 +43,7 @@ package struct TargetRef: Hashable, Codable, Sendable {
     }
 }
 
-/// What target drivers do: LIO and tgt share these rules. Each step is idempotent where the object it makes is ours.
+/// The acts of target drivers; LIO and tgt share these rules. A step may be repeated where the object it makes is ours.
 package enum ExportStep: Hashable, Codable, Sendable {
     case createBackstore(BackstoreSpec)
     /// Sets `discard` on a backstore; `enable`: configures and enables it first, which LIO refuses to do twice.
@@ -103,7 +103,7 @@ package enum ExportStep: Hashable, Codable, Sendable {
     }
 }
 
-// What is asked of a step. Each answer names every case, so that a new step does not compile before somebody answered.
+// Questions about a step. Each answer names every case, so that a new step does not compile before somebody answered.
 extension ExportStep {
     /// Whether the device of a volume must work for it: it is opened, or somebody new is let in.
     package var needsDevice: Bool {

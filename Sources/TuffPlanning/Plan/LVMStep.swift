@@ -55,7 +55,7 @@ package enum LVMStep: Hashable, Codable, Sendable {
     }
 }
 
-// What is asked of a step. Each answer names every case, so that a new step does not compile before somebody answered.
+// Questions about a step. Each answer names every case, so that a new step does not compile before somebody answered.
 extension LVMStep {
     /// Whether it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on
     /// with.

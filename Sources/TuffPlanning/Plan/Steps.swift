@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What steps must not do at the same time. Steps of one key run in order, one batch after another.
+/// The thing that steps must not work on at the same time. Steps of one key run in order, one batch after another.
 package enum ExclusiveKey: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
     case volumeGroup(String)
     case directory(String)
