@@ -34,14 +34,14 @@ lab-demo: build
 
 test: unit judge lab
 
-# Runs of their own: tests of workers and commands have deadlines, tests of the program wait for it in threads, and tests of
+# Runs of their own: tests of workers, jobs and commands have deadlines, tests of the program wait for it in threads, and tests of
 # images need the processor. Faults, those of repositories among them, have theirs with `make faults`.
 unit: deps-build
 	@contrib/debian-packages demo images
 	$(SWIFT_BUILD) --build-tests
-	swift test --skip-build --filter 'TuffHostTests\.'
+	swift test --skip-build --filter 'Tuff(Host|Controller)Tests\.'
 	swift test --skip-build --skip \
-		'TuffHostTests\.|TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.|TuffRepositoryTests\.(KillTests|CrowdTests|MutationTests)'
+		'TuffHostTests\.|TuffControllerTests\.|TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.|TuffRepositoryTests\.(KillTests|CrowdTests|MutationTests)'
 	SCALE_GIB=2 swift test --skip-build --filter 'TuffRepositoryTests\.ScaleTests'
 	swift test --skip-build --filter 'TuffCLITests\.'
 	swift test --skip-build --filter 'TuffImagesTests\.'
