@@ -104,7 +104,7 @@ func yamlFiles(in directory: String) throws -> [String] {
         #expect(state.pools["p"]?.spec == PoolSpec(backend: .lvm(lvm)))
         #expect(state.volumes["v"]?.spec == VolumeSpec(size: ByteCount(1 << 20), placement: .pool("p")))
         #expect(state.attachments["a"]?.spec == AttachmentSpec(volume: "v", initiator: "iqn.2004-10.com.example:a"))
-        #expect(state.backupRepositories["r"]?.spec == BackupRepositorySpec(location: .directory("/srv/r")))
+        #expect(state.backupRepositories["r"]?.spec == BackupRepositorySpec(site: .directory("/srv/r")))
         let empty = ConfigSource(path: "c", text: Array("{apiVersion: tuff.dev/v1, kind: Controller, spec: {}}".utf8))
         #expect(ConfigLoader.loadController(empty, defaultNode: "n").config == ControllerConfig(node: "n"))
     }

@@ -111,7 +111,7 @@ import TuffTestSupport
     @Test func aChainThatCannotBeginStopsAtItsBeginning() {
         var state = Self.clones(.backwards)
         let last = Self.name(Self.length - 1)
-        state.volumes[last]?.spec.source = .backup(BackupSource(repository: "nas"))
+        state.volumes[last]?.spec.source = .backup(BackupSource(repository: "nas", volume: "db"))
         let plan = Self.plan(state, Self.world())
         #expect(plan.isEmpty)
         #expect(plan.counts.blocked == Self.length - 1 && plan.counts.unsupported == 1)

@@ -69,7 +69,7 @@ import TuffTestSupport
                 "dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/images/store"))))
         case "repository":
             desired.backupRepositories["nas"] = Sample.declared(
-                "nas", BackupRepositorySpec(location: .directory("/srv/images/store")))
+                "nas", BackupRepositorySpec(site: .directory("/srv/images/store")))
         default:
             observed.ledger.entries = [
                 Ledger.Entry(
@@ -299,12 +299,12 @@ import TuffTestSupport
 
     @Test(
         arguments: [
-            (BackupRepositorySpec.Location.directory("/etc/tuff/secrets/backups"), "allow.directories"),
-            (.nfs(NFSSource(server: "evil.example.com", export: "/backups")), "allow.nfs (none)"),
-        ] as [(BackupRepositorySpec.Location, String)])
-    func aRepositoryLiesWhereTheAdministratorSays(_ location: BackupRepositorySpec.Location, _ sentence: String) {
+            (BackupRepositorySpec.Site.directory("/etc/tuff/secrets/backups"), "allow.directories"),
+            (.nfs(NFSShare(server: "evil.example.com", export: "/backups")), "allow.nfs (none)"),
+        ] as [(BackupRepositorySpec.Site, String)])
+    func aRepositoryLiesWhereTheAdministratorSays(_ location: BackupRepositorySpec.Site, _ sentence: String) {
         var desired = Sample.desired()
-        desired.backupRepositories["nas"] = Sample.declared("nas", BackupRepositorySpec(location: location))
+        desired.backupRepositories["nas"] = Sample.declared("nas", BackupRepositorySpec(site: location))
         let plan = Planner.plan(desired: desired, observed: Sample.observed(), context: context())
         #expect(blocked(plan, .backupRepository, "nas"))
         #expect(change(plan, .backupRepository, "nas")?.summary.contains(sentence) == true)

@@ -247,7 +247,7 @@ import TuffTestSupport
             "undo",
             RestoreSpec(
                 volume: "db", volumeUID: Sample.uid,
-                from: .backup(BackupSource(repository: "nas"))))
+                from: .backup(repository: "nas", at: .latest)))
         let plan = plan(backup, observed())
         #expect(plan.isEmpty && line(plan)?.action == .unsupported)
     }

@@ -48,13 +48,6 @@ extension Shape where Value == KeepRule {
 private let timeZoneDoc = "In which the schedule and the days of `keep` count; UTC without."
 private let jitterDoc = "Spreads the start by up to this much, always the same for one volume."
 
-private func schedule(_ cron: String, timeZone: String?, jitter: TimeSpan?) -> Schedule {
-    var schedule = Schedule(cron: cron)
-    schedule.timeZone = timeZone
-    schedule.jitter = jitter
-    return schedule
-}
-
 extension Shape where Value == SnapshotPolicySpec {
     static let snapshotPolicy = object(
         required("volumes", .volumeSelection, doc: "The volumes it concerns."),
@@ -63,7 +56,8 @@ extension Shape where Value == SnapshotPolicySpec {
         optional("jitter", .duration, doc: jitterDoc),
         optional("keep", .keep, doc: "Which of this policy's snapshots stay; all without.")
     ) { volumes, cron, timeZone, jitter, keep in
-        var spec = SnapshotPolicySpec(volumes: volumes, schedule: schedule(cron, timeZone: timeZone, jitter: jitter))
+        var spec = SnapshotPolicySpec(
+            volumes: volumes, schedule: Schedule(cron: cron, timeZone: timeZone, jitter: jitter))
         spec.keep = keep
         return spec
     }
@@ -77,12 +71,17 @@ extension Shape where Value == BackupPolicySpec {
         optional("timeZone", .timeZone, doc: timeZoneDoc),
         optional("jitter", .duration, doc: jitterDoc),
         optional("keep", .keep, doc: "Which of this policy's restore points stay; all without."),
-        optional("verify", .verification, doc: "Reading back what was stored.")
-    ) { volumes, repository, cron, timeZone, jitter, keep, verify in
+        optional("verify", .verification, doc: "Reading back what was stored, in `timeZone`."),
+        optional(
+            "drill", .drill,
+            doc: "Restoring the newest point to a volume that is compared with it and removed, in `timeZone`.")
+    ) { volumes, repository, cron, timeZone, jitter, keep, verify, drill in
         var spec = BackupPolicySpec(
-            volumes: volumes, repository: repository, schedule: schedule(cron, timeZone: timeZone, jitter: jitter))
+            volumes: volumes, repository: repository,
+            schedule: Schedule(cron: cron, timeZone: timeZone, jitter: jitter))
         spec.keep = keep
         spec.verify = verify
+        spec.drill = drill
         return spec
     }
 }
@@ -96,4 +95,11 @@ extension Shape where Value == VerificationSpec {
         spec.sample = sample
         return spec
     }
+}
+
+extension Shape where Value == DrillSpec {
+    static let drill = object(
+        required("schedule", .cron, doc: "When: five fields of crontab(5), or a name such as `@daily`."),
+        required("pool", .name, doc: "The pool where that volume is made, on the node of the policy's volumes."),
+        build: DrillSpec.init(cron:pool:))
 }

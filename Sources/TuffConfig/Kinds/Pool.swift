@@ -73,23 +73,11 @@ extension Shape where Value == PoolCreation {
 extension Shape where Value == DirectoryPoolSpec {
     static let directoryPool = object(
         required("path", .poolDirectory, doc: "The directory, beneath one of the controller's `allow.directories`."),
-        optional("nfs", .nfs, doc: "Mounted there (hard) by Tuff.")
+        optional("nfs", .nfsExport, doc: "Mounted there (hard) by Tuff.")
     ) { path, nfs in
         var spec = DirectoryPoolSpec(path: path)
         spec.nfs = nfs
         return spec
-    }
-}
-
-extension Shape where Value == NFSSource {
-    static let nfs = object(
-        required("server", .host, doc: "Name or address of the server."),
-        required("export", .path, doc: "Path that the server exports."),
-        defaultedList("options", .mountOption, doc: "Mount options, such as `vers=4.2`.")
-    ) { server, export, options in
-        var source = NFSSource(server: server, export: export)
-        source.options = options
-        return source
     }
 }
 
@@ -99,12 +87,4 @@ extension Shape where Value == AutoExtendSpec {
         required("by", .positiveShare, doc: "Of its size, each time."),
         build: AutoExtendSpec.init(threshold:by:)
     )
-}
-
-/// A list that is empty when left out.
-func defaultedList<Element: Hashable & Sendable>(
-    _ name: String, _ element: Shape<Element>, doc: String
-) -> Field<[Element]> {
-    let field = optional(name, Shape<[Element]>.list(of: element, mayBeEmpty: true), doc: doc)
-    return Field(entries: field.entries) { entries, decoding in field.read(entries, decoding).map { $0 ?? [] } }
 }

@@ -86,12 +86,10 @@ extension Shape where Value == String {
 
     static let nfsGlob = text(
         "an export such as nas.example.com:/backups, or a pattern such as nas.example.com:/pools/*",
-        rule: "invalid-export", pattern: #"^[A-Za-z0-9*?]([A-Za-z0-9.:*?-]*[A-Za-z0-9*?])?:/.*$"#, maximumLength: 1024
+        rule: "invalid-export", pattern: #"^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.:*?-]+):/.*$"#, maximumLength: 1024
     ) { text in
-        guard let colon = text.firstRange(of: ":/") else { return nil }
-        let isServer = Characters.alphanumeric.holdsAll(String(text[..<colon.lowerBound]), and: ".:*?-")
-        let export = String(text[text.index(after: colon.lowerBound)...])
-        return isServer && colon.lowerBound > text.startIndex && Characters.isPath(export) ? text : nil
+        guard NFSPattern(text) != nil, let colon = text.firstRange(of: ":/") else { return nil }
+        return Characters.isPath(String(text[text.index(after: colon.lowerBound)...])) ? text : nil
     }
 
     static let logicalVolume = text(
@@ -134,20 +132,6 @@ extension Shape where Value == String {
         return !text.isEmpty && printable && !text.hasPrefix("NULL") ? text : nil
     }
 
-    static let host = text(
-        "a host name or address such as nas.example.com", rule: "invalid-host",
-        pattern: "^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", maximumLength: 253
-    ) { Characters.alphanumeric.boundsAll(Substring($0), inner: "-.:") ? $0 : nil }
-
-    /// One mount option. Commas are refused, since they would add further options.
-    static let mountOption = text(
-        "a mount option such as vers=4.2", rule: "invalid-mount-option", pattern: "^[A-Za-z0-9][A-Za-z0-9_=.:/@%+-]*$",
-        maximumLength: 255
-    ) { text in
-        guard let first = text.utf8.first, Characters.alphanumeric.contains(first) else { return nil }
-        return Characters.alphanumeric.holdsAll(text, and: "_=.:/@%+-") ? text : nil
-    }
-
     static let cron = text(
         "a schedule such as '30 2 * * *' (minute hour day month weekday) or @daily", rule: "invalid-schedule",
         pattern: CronExpression.pattern, advice: { cronProblem($0)?.description },
@@ -173,14 +157,6 @@ extension Shape where Value == String {
                 && Characters.alphanumeric.holdsAll(String(part), and: "_+-")
         }
         return fits ? text : nil
-    }
-
-    static let restorePoint = text(
-        "latest, a time such as 2026-11-22T09:30:00Z, or a restore point id", rule: "invalid-restore-point",
-        pattern: "^(latest|[0-9a-z]{8,64}|\(Moment.pattern))$"
-    ) { text in
-        let isID = (8...64).contains(text.utf8.count) && Characters.lowerAlphanumeric.holdsAll(text, and: "")
-        return text == "latest" || isID || Moment.isValid(text) ? text : nil
     }
 
     /// Cinder's backup ids are RFC 4122 UUIDs in lower case.
@@ -305,6 +281,18 @@ extension Shape where Value == [Portal] {
             }
             return fits ? portals : nil
         }
+    }
+}
+
+extension Shape where Value == RestorePointName {
+    static let restorePoint = text(
+        "latest, a time such as 2026-11-22T09:30:00Z, or a restore point id", rule: "invalid-restore-point",
+        pattern: "^(latest|[0-9a-f]{8,32}|\(Moment.pattern))$",
+        advice: { Spelling.closest(to: $0, among: ["latest"]).map { "did you mean '\($0)'?" } }
+    ) { text in
+        if text == "latest" { return .latest }
+        if (8...32).contains(text.utf8.count), text.utf8.allSatisfy(Characters.isHex) { return .id(text) }
+        return Moment.instant(text).map(RestorePointName.notAfter)
     }
 }
 

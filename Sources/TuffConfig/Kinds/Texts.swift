@@ -29,17 +29,8 @@ enum Characters {
     static func isHex(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }
 
     static func isPath(_ text: String) -> Bool {
-        // By bytes, as the kernel divides it: a combining character after a slash makes no name of it.
-        let slash = UInt8(ascii: "/")
-        guard text.utf8.first == slash else { return false }
-        let parts = text.utf8.dropFirst().split(separator: slash, omittingEmptySubsequences: false)
-        return parts.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
-            && text.unicodeScalars.allSatisfy { scalar in
-                switch scalar.value {
-                case 0...0x1f, 0x7f...0x9f, 0x2028...0x202e, 0x2066...0x2069: false
-                default: true
-                }
-            }
+        text.utf8.first == UInt8(ascii: "/")
+            && Reach.isRelativePath(String(decoding: text.utf8.dropFirst(), as: UTF8.self))
     }
 }
 
@@ -82,9 +73,10 @@ enum Moment {
         #"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"#
         + #"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"#
 
-    static func isValid(_ text: String) -> Bool {
+    /// The whole second of a time, in UTC; nil for another text, and for years before 0 and after 9999.
+    static func instant(_ text: String) -> Instant? {
         var rest = Substring(text)
-        /// Takes two or more digits off the front when their value is within `range`.
+        /// Takes digits off the front when their value is within `range`.
         func digits(_ count: Int, _ range: ClosedRange<Int>) -> Int? {
             let head = rest.prefix(count)
             guard head.utf8.count == count, head.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(head),
@@ -100,16 +92,26 @@ enum Moment {
         }
         guard let year = digits(4, 0...9999), character("-"), let month = digits(2, 1...12), character("-"),
             let day = digits(2, 1...31), day <= CivilDate.days(of: month, in: year), character("T"),
-            digits(2, 0...23) != nil,
-            character(":"), digits(2, 0...59) != nil, character(":"), digits(2, 0...59) != nil
-        else { return false }
+            let hour = digits(2, 0...23), character(":"), let minute = digits(2, 0...59), character(":"),
+            let second = digits(2, 0...59)
+        else { return nil }
         if character(".") {
             let fraction = rest.prefix { $0.isASCII && $0.isNumber }
-            guard (1...9).contains(fraction.count) else { return false }
+            guard (1...9).contains(fraction.count) else { return nil }
             rest = rest.dropFirst(fraction.count)
         }
-        if character("Z") { return rest.isEmpty }
-        guard character("+") || character("-"), digits(2, 0...23) != nil, character(":") else { return false }
-        return digits(2, 0...59) != nil && rest.isEmpty
+        var ahead = 0
+        if !character("Z") {
+            let isBehind = rest.first == "-"
+            guard character("+") || character("-"), let hours = digits(2, 0...23), character(":"),
+                let minutes = digits(2, 0...59)
+            else { return nil }
+            ahead = (hours * 60 + minutes) * (isBehind ? -60 : 60)
+        }
+        guard rest.isEmpty else { return nil }
+        let days = CivilDate(year: year, month: month, day: day).number
+        let instant = Instant(secondsSince1970: Int64(days * 86400 + hour * 3600 + minute * 60 + second - ahead))
+        // What cannot be written as a time again is none.
+        return Instant(text: instant.description) == instant ? instant : nil
     }
 }

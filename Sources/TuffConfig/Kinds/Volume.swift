@@ -23,6 +23,9 @@ extension Shape where Value == VolumeSpec {
             doc: "What removing the document does; `Retain` detaches and releases."),
         defaulted("trashFor", .duration, to: "7d", doc: "How long the trash keeps it."),
         defaulted(
+            "priority", .integer(-1000...1000), to: "0",
+            doc: "Where several volumes are restored, those with a higher one are first."),
+        defaulted(
             "protect", .truth, to: "false",
             doc: "Stored on the volume: no plan trashes, purges, rolls back or deletes it."),
         reserved: [
@@ -33,7 +36,7 @@ extension Shape where Value == VolumeSpec {
                 name: "nfs", sentence: "'nfs' is reserved for NFS exports, which this version does not serve",
                 help: "volumes are attached with 'iscsi'"),
         ]
-    ) { size, placement, source, sharing, portals, identity, deletionPolicy, trashFor, protect in
+    ) { size, placement, source, sharing, portals, identity, deletionPolicy, trashFor, priority, protect in
         var spec = VolumeSpec(size: size, placement: placement)
         spec.source = source
         spec.sharing = sharing
@@ -41,6 +44,7 @@ extension Shape where Value == VolumeSpec {
         spec.identity = identity
         spec.deletionPolicy = deletionPolicy
         spec.trashFor = trashFor
+        spec.priority = priority
         spec.protect = protect
         return spec
     }
@@ -89,35 +93,6 @@ extension Shape where Value == VolumeSource {
         required("repository", .name, doc: "The BackupRepository that holds Cinder's containers."),
         required("backup", .uuid, doc: "Cinder's id of the backup.")
     ) { VolumeSource.cinderBackup(repository: $0, backup: $1) }
-}
-
-extension Shape where Value == BackupSource {
-    static let backupOfVolume = object(
-        required("repository", .name, doc: "The BackupRepository."),
-        required("volume", .name, doc: "The volume that was backed up; it need not exist any more."),
-        defaulted("at", .restorePoint, to: "latest", doc: at),
-        defaulted(
-            "identity", .word, to: "new",
-            doc: "`keep`: the same disk for initiators, refused while its uid exists here.")
-    ) { repository, volume, at, identity in
-        var source = BackupSource(repository: repository)
-        source.volume = volume
-        source.at = at
-        source.identity = identity
-        return source
-    }
-
-    /// In a Restore, which names the volume itself.
-    static let restorePoint = object(
-        required("repository", .name, doc: "The BackupRepository."),
-        defaulted("at", .restorePoint, to: "latest", doc: at)
-    ) { repository, at in
-        var source = BackupSource(repository: repository)
-        source.at = at
-        return source
-    }
-
-    private static let at = "`latest`, an RFC 3339 time (the newest point not after it), or a restore point id."
 }
 
 extension Shape where Value == ImageSource {

@@ -21,7 +21,7 @@ package struct Reach: Hashable, Codable, Sendable {
     package var directories: [String]
     /// Names or globs.
     package var volumeGroups: [String]
-    /// `SERVER:/EXPORT`, names or globs.
+    /// `SERVER:/EXPORT`, names or globs: see `NFSPattern`.
     package var nfs: [String]
     /// Whether `wipe: none` may be asked for.
     package var unwiped: Bool
@@ -85,8 +85,27 @@ package struct Reach: Hashable, Codable, Sendable {
         volumeGroups.contains { $0 == "*" || Glob($0).matches(name) }
     }
 
-    package func allows(_ source: NFSSource) -> Bool {
-        nfs.contains { Glob($0).matches("\(source.server):\(source.export)") }
+    /// Whether the server and the export of `share` are named, however they are written. What leads upwards, and a
+    /// server that is neither a name nor an address, is never permitted.
+    package func permits(nfs share: NFSShare) -> Bool {
+        guard let server = NFSServer(share.server), let export = NFSShare.normalizedExport(share.export),
+            share.path.map(Self.isRelativePath) ?? true
+        else { return false }
+        return nfs.contains { NFSPattern($0)?.matches(server, export: export) ?? false }
+    }
+
+    /// Whether `path` lies beneath whatever it is joined to: no slash at its beginning or end, no empty part, no `.`
+    /// and `..`, and nothing that a terminal reads as more than a character.
+    package static func isRelativePath(_ path: String) -> Bool {
+        // By bytes, as the kernel divides it: a combining character after a slash makes no name of it.
+        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        return parts.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
+            && path.unicodeScalars.allSatisfy { scalar in
+                switch scalar.value {
+                case 0...0x1f, 0x7f...0x9f, 0x2028...0x202e, 0x2066...0x2069: false
+                default: true
+                }
+            }
     }
 
     package struct Root: Hashable, Sendable {
@@ -184,16 +203,20 @@ extension AcceptedExports.Access {
     }
 }
 
-/// A name in which `*` stands for any characters but `/`, and `?` for one.
+/// A name in which `*` stands for any characters but a divider, and `?` for one.
 package struct Glob: Hashable, Sendable {
     private let pattern: [UInt8]
+    private let dividers: [UInt8]
 
-    package init(_ pattern: String) { self.pattern = Array(pattern.utf8) }
+    /// - Parameter dividers: ASCII characters that only themselves stand for.
+    package init(_ pattern: String, dividers: String = "/") {
+        self.pattern = Array(pattern.utf8)
+        self.dividers = Array(dividers.utf8)
+    }
 
     /// Whether all of `text` matches. Takes at most the product of both lengths.
     package func matches(_ text: String) -> Bool {
         let text = Array(text.utf8)
-        let slash = UInt8(ascii: "/")
         var position = 0, place = 0
         // Where the last star stands, and how much of the text it has taken.
         var star: (position: Int, place: Int)?
@@ -202,11 +225,12 @@ package struct Glob: Hashable, Sendable {
                 star = (position, place)
                 position += 1
             } else if position < pattern.count,
-                pattern[position] == text[place] || pattern[position] == UInt8(ascii: "?") && text[place] != slash
+                pattern[position] == text[place]
+                    || pattern[position] == UInt8(ascii: "?") && !dividers.contains(text[place])
             {
                 position += 1
                 place += 1
-            } else if let last = star, text[last.place] != slash {
+            } else if let last = star, !dividers.contains(text[last.place]) {
                 star = (last.position, last.place + 1)
                 position = last.position + 1
                 place = last.place + 1

@@ -47,20 +47,10 @@ package struct PoolCreation: Hashable, Sendable {
 package struct DirectoryPoolSpec: Hashable, Sendable {
     /// Absolute path beneath one of the controller's `allow.directories`.
     package var path: String
-    package var nfs: NFSSource?
+    /// Mounted there (hard) by Tuff; without a path beneath the export.
+    package var nfs: NFSShare?
 
     package init(path: String) { self.path = path }
-}
-
-package struct NFSSource: Hashable, Sendable {
-    package var server: String
-    package var export: String
-    package var options: [String] = []
-
-    package init(server: String, export: String) {
-        self.server = server
-        self.export = export
-    }
 }
 
 package struct AutoExtendSpec: Hashable, Sendable {
@@ -74,7 +64,7 @@ package struct AutoExtendSpec: Hashable, Sendable {
 }
 
 /// Equality of labels, all of which must match. Never empty.
-package struct LabelSelector: Hashable, Sendable {
+package struct LabelSelector: Hashable, Codable, Sendable {
     package var matchLabels: [String: String]
 
     package init(matchLabels: [String: String]) { self.matchLabels = matchLabels }
@@ -105,6 +95,8 @@ package struct VolumeSpec: Hashable, Sendable {
     package var identity: IdentityOverride?
     package var deletionPolicy = DeletionPolicy.trash
     package var trashFor = TimeSpan(seconds: 7 * 86400)
+    /// Where several volumes are restored, those with a higher one are first.
+    package var priority = 0
     package var protect = false
 
     package init(size: ByteCount, placement: Placement) {
@@ -118,6 +110,7 @@ package enum VolumeSource: Hashable, Sendable {
     case volume(String)
     case snapshot(String)
     case backup(BackupSource)
+    /// - Parameter backup: Cinder's id of it, a UUID in lower case.
     case cinderBackup(repository: String, backup: String)
     case image(ImageSource)
 }
@@ -134,19 +127,6 @@ package struct ImageSource: Hashable, Codable, Sendable {
         self.path = path
         self.format = format
     }
-}
-
-package struct BackupSource: Hashable, Sendable {
-    package enum Identity: String, CaseIterable, Sendable { case new, keep }
-
-    package var repository: String
-    /// The volume that was backed up; nil where the context names it (a Restore).
-    package var volume: String?
-    /// `latest`, an RFC 3339 time, or a restore point id.
-    package var at = "latest"
-    package var identity = Identity.new
-
-    package init(repository: String) { self.repository = repository }
 }
 
 /// Identity taken over from an existing disk; only read when the volume is created.

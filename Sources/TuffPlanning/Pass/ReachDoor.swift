@@ -33,7 +33,7 @@ struct ReachDoor {
             if case .directory(let directory) = pool.spec.backend { stores.insert(directory.path) }
         }
         for repository in desired.backupRepositories.values {
-            if case .directory(let path) = repository.spec.location { stores.insert(path) }
+            if case .directory(let path) = repository.spec.site { stores.insert(path) }
         }
         self.init(config.allow, stores: stores)
     }
@@ -59,11 +59,11 @@ struct ReachDoor {
 
     func refusal(of repository: BackupRepositorySpec) -> Refusal? {
         let place: Refusal? =
-            switch repository.location {
+            switch repository.site {
             case .directory(let path): refusal(of: path, .directories, at: "spec.directory.path")
-            case .nfs(let source): refusal(of: source, at: "spec.nfs")
+            case .nfs(let share): refusal(of: share, at: "spec.nfs")
             }
-        return place ?? repository.encryptionKey.flatMap { refusal(of: $0, at: "spec.encryption.keyFrom.file") }
+        return place ?? repository.key.flatMap { refusal(of: $0, at: "spec.encryption.keyFrom.file") }
     }
 
     func refusal(of secret: SecretReference, at field: String) -> Refusal? {
@@ -116,10 +116,9 @@ struct ReachDoor {
             "\(sort.noun) \(path) lies beneath none of allow.\(sort.rawValue) (\(Self.list(reach[sort])))", at: field)
     }
 
-    private func refusal(of source: NFSSource, at field: String) -> Refusal? {
-        guard !reach.allows(source) else { return nil }
-        return Refusal(
-            "\(source.server):\(source.export) is none of allow.nfs (\(Self.list(reach.nfs)))", at: field)
+    private func refusal(of share: NFSShare, at field: String) -> Refusal? {
+        guard !reach.permits(nfs: share) else { return nil }
+        return Refusal("\(share.source) is none of allow.nfs (\(Self.list(reach.nfs)))", at: field)
     }
 
     private static func list(_ names: [String]) -> String { names.isEmpty ? "none" : names.joined(separator: ", ") }
