@@ -1,6 +1,7 @@
 import TuffHost
 import TuffModel
 import TuffPlanning
+import TuffReconcile
 
 /// What a volume gets its bytes from, of either kind of pool.
 struct ContentSource {
@@ -22,6 +23,8 @@ struct ContentSource {
             place = .file(file)
         }
     }
+
+    var reading: ContentReading { ContentReading(conditions: conditions, place: place) }
 
     /// That a file is there with the sidecar of this uid, which names it.
     static func conditions(of file: HostPath, _ uid: UID) -> [HostAction] {

@@ -24,7 +24,7 @@ struct Aftermath {
                 case .volume(let step): left(of: step, purged)
                 case .lvm(let step): left(of: step)
                 case .export(let step): left(of: step)
-                case .pool: nil
+                case .pool, .backup: nil
                 }
             if let left { return left }
         }
@@ -35,7 +35,7 @@ struct Aftermath {
         switch step {
         case .purge(let volume, _): unseen(volume.location) ?? stillThere(volume.uid)
         case .relabel(let change): purged.contains(change.uid) ? nil : left(of: change)
-        case .create, .copy, .extend, .fill, .fillFromImage, .confirmMade: nil
+        case .create, .copy, .extend, .fill, .fillFromImage, .fillFromBackup, .confirmMade: nil
         }
     }
 

@@ -32,6 +32,18 @@ package struct ObservationRequest: Sendable {
     }
 }
 
+/// How the bytes of a volume are read.
+package struct ContentReading: Hashable, Sendable {
+    /// What must hold of it right before.
+    package var conditions: [HostAction]
+    package var place: BytesPlace
+
+    package init(conditions: [HostAction], place: BytesPlace) {
+        self.conditions = conditions
+        self.place = place
+    }
+}
+
 /// LVM: observes all volume groups with one report, lowers volume steps. Lowering is pure.
 package protocol VolumeGroupDriver: Sendable {
     func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup>
@@ -44,6 +56,8 @@ package protocol VolumeGroupDriver: Sendable {
     func sectorSizes(of groups: [VolumeGroup], on machine: any Machine) async -> [String: Int]
     /// All ready steps in one volume group. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
+    /// How the bytes of a volume there are read that nobody changes.
+    func reading(_ volume: VolumeRef) -> ContentReading
     /// Those that only LVM has.
     func lower(_ steps: [LVMStep]) -> [LoweredBatch]
     /// Steps that make a pool.
@@ -59,6 +73,8 @@ package protocol DirectoryDriver: Sendable {
     func observe(_ paths: [String], on machine: any Machine, key: FingerprintKey) async -> ObservationMap<DirectoryPool>
     /// All ready steps in one directory. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
+    /// How the bytes of a file there are read that nobody changes.
+    func reading(_ volume: VolumeRef) -> ContentReading
 }
 
 /// A target stack: observes all backstores and targets, lowers export steps. Lowering is pure.

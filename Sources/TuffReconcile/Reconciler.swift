@@ -47,6 +47,7 @@ package struct Reconciler: Sendable {
         async let folders = directories.observe(paths, on: machine, key: key)
         async let targets = exports.observe(machine, key: key)
         async let secrets = fingerprints(of: references, key: key)
+        async let repositories = repositories(of: desired)
         let grows = desired.pools.values.contains {
             $0.spec.autoExtend != nil && $0.spec.node ?? config.node == config.node
         }
@@ -63,6 +64,7 @@ package struct Reconciler: Sendable {
             targets: await targets, secrets: await secrets, devices: devices, profiles: profiles, ledger: known,
             jobs: jobs.entries.isEmpty && jobs.unlisted == nil ? nil : jobs)
         if sectors || copies(desired, observed, context) { await measureSectors(in: &observed.volumeGroups) }
+        observed.repositories = await repositories
         observed.images = await images(neededBy: desired, observed, context)
         observed.timeZones = timeZones(neededBy: desired)
         return observed
@@ -108,9 +110,33 @@ package struct Reconciler: Sendable {
         return ObservationMap(entries)
     }
 
+    /// Asks each declared repository within reach what it holds. A server that is out of reach gets no packet.
+    private func repositories(of desired: DesiredState) async -> ObservationMap<ObservedRepository>? {
+        guard !desired.backupRepositories.isEmpty else { return nil }
+        let machine = machine, reach = config.allow
+        return await withTaskGroup(of: (String, Observation<ObservedRepository>?).self) { tasks in
+            for (name, declared) in desired.backupRepositories
+            where reach.permits(declared.spec.site) && declared.spec.format == .tuff {
+                let listing = RepositoryListing(of: name, declared.spec.access)
+                tasks.addTask {
+                    do throws(HostError) {
+                        let found = try await machine.run(listing, telling: { _ in }, until: { false })
+                        return (name, found.map { .known($0) })
+                    } catch {
+                        return (name, .unknown(error))
+                    }
+                }
+            }
+            var entries: [String: Observation<ObservedRepository>] = [:]
+            for await (name, seen) in tasks { entries[name] = seen }
+            return ObservationMap(entries)
+        }
+    }
+
     private func timeZones(neededBy desired: DesiredState) -> ObservationMap<ZoneFile> {
         var entries: [String: Observation<ZoneFile>] = [:]
-        for name in Set(desired.snapshotPolicies.values.compactMap(\.spec.schedule.timeZone)) {
+        let schedules = desired.snapshotPolicies.values.map(\.spec.schedule) + desired.backupPolicies.values.map(\.spec.schedule)
+        for name in Set(schedules.compactMap(\.timeZone)) {
             do throws(HostError) {
                 entries[name] = .known(try ZoneReader.read(name))
             } catch {
@@ -216,6 +242,20 @@ package struct Reconciler: Sendable {
         }
     }
 
+    /// A repository has no driver: the worker that does its I/O is asked.
+    private func lower(_ step: BackupStep) -> [HostAction] {
+        switch step {
+        case .makeRepository(let name, let access): return [.makeRepository(name, access)]
+        case .backUp(let source, let task):
+            let reading =
+                switch source.location {
+                case .logicalVolume: volumeGroups.reading(source)
+                case .file: directories.reading(source)
+                }
+            return reading.conditions + [.backUp(from: reading.place, task)]
+        }
+    }
+
     /// Hands steps to the driver they are for: those that go together (`Step.company`), or one.
     func lower(_ steps: [Step]) -> [LoweredBatch] {
         guard let first = steps.first else { return [] }
@@ -230,6 +270,7 @@ package struct Reconciler: Sendable {
             return volumeGroups.lower(steps.compactMap { if case .lvm(let step) = $0 { step } else { nil } })
         case .pool:
             return volumeGroups.lower(steps.compactMap { if case .pool(let step) = $0 { step } else { nil } })
+        case .backup(let step): return [LoweredBatch(steps: [0], actions: lower(step))]
         case .export:
             return exports.lower(steps.compactMap { if case .export(let step) = $0 { step } else { nil } })
         }

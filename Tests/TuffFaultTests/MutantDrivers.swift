@@ -30,6 +30,8 @@ struct MutantGroups: VolumeGroupDriver {
 
     func lower(_ steps: [PoolStep]) -> [LoweredBatch] { LVMDriver().lower(steps) }
 
+    func reading(_ volume: VolumeRef) -> ContentReading { LVMDriver().reading(volume) }
+
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { bend(steps.map { .volume($0) }) }
 
     func lower(_ steps: [LVMStep]) -> [LoweredBatch] { bend(steps.map { .lvm($0) }) }
@@ -62,6 +64,8 @@ struct MutantDirectories: DirectoryDriver {
         let all = steps.map { Step.volume($0) }, bent = mutant.volumeSteps.map { $0(all) } ?? all
         return DirectoryPoolDriver().lower(bent.compactMap { if case .volume(let step) = $0 { step } else { nil } })
     }
+
+    func reading(_ volume: VolumeRef) -> ContentReading { DirectoryPoolDriver().reading(volume) }
 }
 
 struct MutantExports: ExportDriver {

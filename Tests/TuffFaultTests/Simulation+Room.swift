@@ -37,7 +37,7 @@ extension HostAction {
     /// What is written to by copying.
     fileprivate var filled: (home: String, name: String)? {
         switch self {
-        case .copyBytes(_, let place), .copyImage(_, let place):
+        case .copyBytes(_, let place), .copyImage(_, let place), .restore(_, let place):
             switch place {
             case .device(let device): return (device.group, device.name)
             case .file(let path):

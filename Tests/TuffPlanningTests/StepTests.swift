@@ -79,6 +79,7 @@ import TuffTestSupport
         switch step {
         case .volume(let step): step.key
         case .lvm(let step): step.key
+        case .backup(let step): step.key
         case .pool, .export: nil
         }
     }

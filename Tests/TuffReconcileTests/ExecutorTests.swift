@@ -109,6 +109,10 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         .known(TargetInventory())
     }
 
+    func reading(_ volume: VolumeRef) -> ContentReading {
+        ContentReading(conditions: [], place: .file(HostPath(.directory("/"), volume.location.objectName)))
+    }
+
     func lower(_ steps: [PoolStep]) -> [LoweredBatch] { [] }
     func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
         ObservationMap()
@@ -121,7 +125,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
                 case .create: "create"
                 case .copy: "copy"
                 case .extend: "extend"
-                case .fill, .fillFromImage: "write"
+                case .fill, .fillFromImage, .fillFromBackup: "write"
                 case .confirmMade: "confirm"
                 case .relabel: "relabel"
                 case .purge: "purge"
@@ -349,6 +353,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [LVMStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func reading(_ volume: VolumeRef) -> ContentReading { NamingDriver().reading(volume) }
             func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
                 ObservationMap()
             }
@@ -372,6 +377,7 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
             func lower(_ steps: [VolumeStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [LVMStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
             func lower(_ steps: [PoolStep]) -> [LoweredBatch] { NamingDriver().lower(steps) }
+            func reading(_ volume: VolumeRef) -> ContentReading { NamingDriver().reading(volume) }
             func observeProfiles(_ machine: any Machine, key: FingerprintKey) async -> ObservationMap<String> {
                 ObservationMap()
             }

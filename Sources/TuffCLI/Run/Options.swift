@@ -98,12 +98,20 @@ struct ConsentOptions: ParsableArguments {
             "Make this volume new, although an undeclared one may be meant: Volume/NAME. May be given more than once.",
             valueName: "kind/name"))
     var allowBlank: [String] = []
+    @Flag(help: "Make repositories that are declared with 'create: true' and are not there.")
+    var allowRepositoryCreate = false
+    @Option(
+        help: ArgumentHelp(
+            "Bring back declared volumes that are new to this host and have restore points in this BackupRepository.",
+            valueName: "repository"))
+    var restoreMissing: String?
     /// The first of these options that was given.
     var firstGiven: String? {
         let given = [
             (prune, "--prune"), (allowRemovals != nil, "--allow-removals"), (allowDestroy, "--allow-destroy"),
             (!recreate.isEmpty, "--recreate"), (!allowBlank.isEmpty, "--allow-blank"),
             (allowPoolCreate, "--allow-pool-create"), (runDue, "--run-due"),
+            (allowRepositoryCreate, "--allow-repository-create"), (restoreMissing != nil, "--restore-missing"),
         ]
         return given.first(where: \.0)?.1
     }
@@ -135,6 +143,8 @@ struct ConsentOptions: ParsableArguments {
         consent.allowRemovals = allowRemovals
         consent.allowPoolCreate = allowPoolCreate
         consent.runDue = runDue
+        consent.allowRepositoryCreate = allowRepositoryCreate
+        consent.restoreMissing = restoreMissing
         consent.recreate = try resources(recreate, "--recreate", [.volume])
         consent.allowBlank = try resources(allowBlank, "--allow-blank", [.volume, .snapshot])
         return consent

@@ -140,6 +140,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         steps.enumerated().map { index, step in LoweredBatch(steps: [index], actions: Self.actions(step)) }
     }
 
+    package func reading(_ volume: VolumeRef) -> ContentReading { ContentSource(volume).reading }
+
     private static func actions(_ step: VolumeStep) -> [HostAction] {
         let name = step.location.objectName, file = HostPath(.directory(step.location.home), name)
         switch step {
@@ -169,6 +171,13 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .require(.file(sidecar, size: nil)),
                 .require(.text(sidecar, containing: marks(name, volume.uid, Marks.copying))),
                 .copyImage(image, to: .file(file)),
+            ]
+        case .fillFromBackup(let volume, let content):
+            let sidecar = HostPath(file.root, Sidecar.path(of: volume.uid))
+            return [
+                .require(.file(sidecar, size: nil)),
+                .require(.text(sidecar, containing: marks(name, volume.uid, Marks.copying))),
+                .restore(content, to: .file(file)),
             ]
         case .confirmMade: return [.require(.file(file, size: nil))]
         case .relabel(let change): return relabel(change, file)

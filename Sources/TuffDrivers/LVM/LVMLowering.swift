@@ -13,6 +13,8 @@ extension LVMDriver {
         steps.enumerated().map { index, step in LoweredBatch(steps: [index], actions: Self.actions(step)) }
     }
 
+    package func reading(_ volume: VolumeRef) -> ContentReading { ContentSource(volume).reading }
+
     private static func actions(_ step: VolumeStep) -> [HostAction] {
         let (group, name) = place(step.location)
         switch step {
@@ -44,6 +46,13 @@ extension LVMDriver {
                 .identify(group: group, [volume.uid]),
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
                 .copyImage(image, to: .device(device)),
+            ]
+        case .fillFromBackup(let volume, let content):
+            let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
+            return [
+                .identify(group: group, [volume.uid]),
+                .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
+                .restore(content, to: .device(device)),
             ]
         case .confirmMade(let volume): return [still(volume)]
         case .relabel(let change): return relabel(change)

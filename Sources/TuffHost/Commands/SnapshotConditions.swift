@@ -24,7 +24,8 @@ extension CommandConditions {
 
     /// Nobody has this temporary snapshot open, and it is one.
     func temporary(_ snapshot: TemporarySnapshot, _ condition: Precondition) async throws(HostError) {
-        let row = try await snapshotRow("\(snapshot.group)/\(snapshot.name)", snapshot.uuid, snapshot.tags, condition)
+        let row = try await snapshotRow(
+            "\(snapshot.group)/\(snapshot.name)", snapshot.uuid, snapshot.tags, ["linear", "thin,sparse"], condition)
         guard snapshot.originUUID.map({ $0 == row.originUUID }) ?? (row.origin == snapshot.origin) else {
             throw failed(condition, "it is a snapshot of \(row.origin)")
         }
@@ -34,14 +35,15 @@ extension CommandConditions {
 
     /// How full it is LVM tells while it is active, 100.00 when it overflowed (measured with 2.03.16).
     func whole(_ path: String, _ uuid: String?, _ uid: UID, _ condition: Precondition) async throws(HostError) {
-        let row = try await snapshotRow(path, uuid, ["tuff:uid=\(uid)"], condition)
+        let row = try await snapshotRow(path, uuid, ["tuff:uid=\(uid)"], ["linear"], condition)
         guard let used = Double(row.dataPercent) else { throw failed(condition, "it is inactive") }
         guard used < 100 else { throw failed(condition, "its room is full, and what it held is lost") }
     }
 
-    /// A copy-on-write snapshot has an origin and the layout `linear` (measured with 2.03.16).
+    /// A copy-on-write snapshot has an origin and the layout `linear`, a thin one an origin and `thin,sparse` (measured
+    /// with 2.03.16).
     private func snapshotRow(
-        _ path: String, _ uuid: String?, _ demanded: [String], _ condition: Precondition
+        _ path: String, _ uuid: String?, _ demanded: [String], _ layouts: [String], _ condition: Precondition
     ) async throws(HostError) -> SnapshotRow {
         let command = Command(
             "lvm",
@@ -61,8 +63,8 @@ extension CommandConditions {
         guard uuid == nil || row.uuid == uuid else { throw failed(condition, "its LVM uuid is \(row.uuid)") }
         let tags = row.tags.split(separator: ",").map(String.init)
         guard demanded.allSatisfy(tags.contains) else { throw failed(condition, "its tags are '\(row.tags)'") }
-        guard row.layout == "linear", !row.origin.isEmpty else {
-            throw failed(condition, "it is no copy-on-write snapshot (\(row.layout), origin '\(row.origin)')")
+        guard layouts.contains(row.layout), !row.origin.isEmpty else {
+            throw failed(condition, "it is no such snapshot (\(row.layout), origin '\(row.origin)')")
         }
         return row
     }

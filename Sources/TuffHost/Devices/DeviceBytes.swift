@@ -12,9 +12,9 @@ struct DeviceBytes: ~Copyable {
     private static let piece: UInt64 = 8 << 20
     private static let block = 1 << 20
 
-    private let file: OwnedDescriptor
-    private let path: String
-    private let size: UInt64
+    let file: OwnedDescriptor
+    let path: String
+    let size: UInt64
     /// Of a file, when it was opened.
     private let status: stat?
 
@@ -121,7 +121,7 @@ struct DeviceBytes: ~Copyable {
     private func settle() { if status != nil { usleep(20_000) } }
 
     /// What is read of a file is what it held at one moment.
-    private func requireUnchanged() throws(HostError) {
+    func requireUnchanged() throws(HostError) {
         guard let status else { return }
         var now = stat()
         guard fstat(file.raw, &now) == 0 else { throw .system(errno, "Cannot look at \(path) again", subject: path) }
@@ -189,6 +189,21 @@ struct DeviceBytes: ~Copyable {
                 unsynced = 0
             }
             offset += UInt64(length)
+        }
+        try sync()
+    }
+
+    /// Makes all bytes from `offset` on read zero. Holes of a file do.
+    func clear(from offset: UInt64, _ progress: () -> Bool) throws(HostError) {
+        var offset = offset
+        while offset < size {
+            guard progress() else { throw interruption("clearing the end of") }
+            let data = Self.nextData(file.raw, offset)
+            guard data < size else { break }
+            offset = max(offset, data / UInt64(Self.block) * UInt64(Self.block))
+            let length = min(Self.piece, size - offset)
+            try zeroWhatIsLeft(offset, length)
+            offset += length
         }
         try sync()
     }

@@ -192,6 +192,14 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Makes a volume begin with the bytes of the disk in an image, and read zeros after them; only what differs is
     /// written. The image is opened beneath a root of images. May take hours.
     case copyImage(ImageSource, to: BytesPlace)
+    /// Makes a volume begin with the bytes of a restore point, and read zeros after them; only what differs is written.
+    /// May take hours, in a worker of its own (`RestoreIntoVolume`).
+    case restore(BackupContent, to: BytesPlace)
+    /// Makes a restore point of what does not change meanwhile. May take hours, in a worker of its own
+    /// (`BackupOfVolume`).
+    case backUp(from: BytesPlace, BackupTask)
+    /// Makes a repository of this name where there is none (`RepositoryCreation`).
+    case makeRepository(String, RepositoryAccess)
     /// Wipes the volume that has the extents for a growth of the volume with this uid (`ThickGrowth`), and remembers
     /// them in this process. May take hours.
     case wipeExtents(group: String, uid: UID, WipeMethod)
@@ -267,6 +275,12 @@ extension HostAction: CustomStringConvertible {
         case .cloneFile(let source, let target): "cp --reflink=always \(source.quoted) \(target.quoted)"
         case .copyImage(let image, .device(let device)): image.conversion(to: Command.quoted(device.path))
         case .copyImage(let image, .file(let path)): image.conversion(to: path.quoted)
+        case .restore(let content, let target):
+            "tuff backup restore \(content.access.options) --at \(content.point) --to \(target.quoted)"
+                + "   # only what differs; zeros after it"
+        case .backUp(let source, let task):
+            "tuff backup run \(task.access.options) --name \(Command.quoted(task.volume)) --source \(source.quoted)"
+        case .makeRepository(_, let access): "tuff backup init \(access.options)"
         case .wipeExtents(let group, let uid, let method):
             HostAction.wipe(
                 DevicePlace(group: group, name: ThickGrowth.holder(of: uid), uid: uid, uuid: nil), method
@@ -297,6 +311,19 @@ extension HostAction: CustomStringConvertible {
             "mkdir -p $(cat /sys/kernel/config/target/dbroot)/pr"
                 + (restoring ? "   # and pr/aptpl_\(serial) to \(path.quoted)/pr/res_aptpl_metadata" : "")
         }
+    }
+}
+
+extension RepositoryAccess {
+    /// Options of `tuff backup` that name the same repository.
+    fileprivate var options: String {
+        let place: String =
+            switch site {
+            case .directory(let path): Command.quoted(path)
+            // Mounted by hand somewhere.
+            case .nfs(let share): "MOUNT-OF-" + Command.quoted(share.description)
+            }
+        return "--repository \(place)" + (key.map { " --key-file \(Command.quoted($0.file))" } ?? "")
     }
 }
 

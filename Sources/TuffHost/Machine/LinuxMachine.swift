@@ -134,7 +134,8 @@ package final class LinuxMachine: Machine {
         }
         let ticket = JobTicket(request, id: HostFacts.randomName())
         let reply = try await workers.run(
-            WorkerRequest(roots: roots, work: .job(ticket, Array(body)), jobs: jobsDirectory),
+            WorkerRequest(
+                roots: roots, work: .job(ticket, Array(body)), jobs: Request.isRecorded ? jobsDirectory : nil),
             silence: request.silence.map { $0 / .seconds(1) },
             telling: telling, until: isOver)
         switch reply {
@@ -204,6 +205,17 @@ package final class LinuxMachine: Machine {
             case .require(let condition) where condition.needsCommand:
                 try await CommandConditions(commands: commands).check(condition)
                 rest.removeFirst()
+            case .restore(let content, let place):
+                let path = roots.path(of: place)
+                try await job(RestoreIntoVolume(content, to: completed(place), path: path), telling, isOver)
+                rest.removeFirst()
+            case .backUp(let place, let task):
+                let path = roots.path(of: place)
+                try await job(BackupOfVolume(task, from: completed(place), path: path), telling, isOver)
+                rest.removeFirst()
+            case .makeRepository(let name, let access):
+                try await job(RepositoryCreation(of: name, access), telling, isOver)
+                rest.removeFirst()
             case .identify(let group, let uids):
                 let found = try await LogicalVolumeNames(commands: commands).devices(of: uids, in: group)
                 identified.withLock { $0.merge(found) { _, new in new } }
@@ -214,6 +226,14 @@ package final class LinuxMachine: Machine {
                 rest = rest.dropFirst(batch.count)
             }
         }
+    }
+
+    /// Does work of a plan that takes a worker of its own, in a repository of backups.
+    private func job(
+        _ request: some JobRequest, _ telling: @escaping @Sendable (DataProgress) -> Void, _ isOver: WorkerEnd?
+    ) async throws(HostError) {
+        _ = try await run(
+            request, telling: { telling(DataProgress(done: $0.done, total: $0.total)) }, until: isOver ?? { false })
     }
 
     package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
@@ -257,16 +277,16 @@ package final class LinuxMachine: Machine {
             device.uuid = identified.withLock { $0[device.uid] }
             return .wipe(device, method)
         case .copyBytes(let source, let target):
-            let known = identified.withLock { $0 }
-            return .copyBytes(from: source.identified { known[$0] }, to: target.identified { known[$0] })
-        case .enableBackstore(let path, let place):
-            let known = identified.withLock { $0 }
-            return .enableBackstore(path, opening: place.identified { known[$0] })
-        case .copyImage(let image, let target):
-            let known = identified.withLock { $0 }
-            return .copyImage(image, to: target.identified { known[$0] })
+            return .copyBytes(from: completed(source), to: completed(target))
+        case .enableBackstore(let path, let place): return .enableBackstore(path, opening: completed(place))
+        case .copyImage(let image, let target): return .copyImage(image, to: completed(target))
         default: return action
         }
+    }
+
+    private func completed(_ place: BytesPlace) -> BytesPlace {
+        let known = identified.withLock { $0 }
+        return place.identified { known[$0] }
     }
 
     private func carryOut(_ command: Command) async throws(HostError) {
@@ -321,9 +341,10 @@ package final class LinuxMachine: Machine {
 }
 
 extension HostAction {
+    /// Whether it is more than a worker can be asked for in passing: a command, or a job.
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents: true
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository: true
         case .require(let condition): condition.needsCommand
         default: false
         }

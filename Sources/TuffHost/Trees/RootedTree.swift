@@ -37,6 +37,13 @@ package struct HostRoots: Hashable, Sendable {
         place.relative.isEmpty ? path(of: place.root) : "\(path(of: place.root))/\(place.relative)"
     }
 
+    func path(of place: BytesPlace) -> String {
+        switch place {
+        case .device(let device): device.path
+        case .file(let file): path(of: file)
+        }
+    }
+
     /// Opens the root itself.
     /// - Parameter isChecked: whether a directory's own owner and mode count, besides those of all above it.
     func open(_ root: HostPath.Root, isChecked: Bool = true) throws(HostError) -> OwnedDescriptor {

@@ -42,7 +42,9 @@ final class HeldWork {
         return switch action {
         case .wipe(let device, _): ticket("wipe", "wiping", .device(device))
         case .copyBytes(_, let target), .copyImage(_, let target): ticket("copy", "filling", target)
-        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .require, .cloneFile, .makeDirectory,
+        // Restores and backups are jobs, which hold files of their own.
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
+            .require, .cloneFile, .makeDirectory,
             .removeDirectory, .removeIfEmpty, .removeDirectories, .enableBackstore, .writeAttribute, .writeSecret,
             .setMode, .link, .unlink, .createFile, .growFile, .renameFile, .removeFile, .replaceFile, .keepReservations:
             nil

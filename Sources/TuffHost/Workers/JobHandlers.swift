@@ -1,4 +1,6 @@
 import FoundationEssentials
+import Glibc
+import Synchronization
 package import TuffModel
 
 /// Work that takes hours, as it is asked for: a value that a worker process understands, because its program has a
@@ -16,9 +18,12 @@ package protocol JobRequest: Codable, Sendable {
     var objects: [UID] { get }
     /// Longest time without a sign of progress; nil: that of every request. One block has to fit in.
     var silence: Duration? { get }
+    /// Whether it has a file that others see: false for what only looks, which whoever may look may ask for.
+    static var isRecorded: Bool { get }
 }
 
 extension JobRequest {
+    package static var isRecorded: Bool { true }
     package var objects: [UID] { [] }
     package var silence: Duration? { nil }
 }
@@ -180,9 +185,42 @@ package struct JobControl: Sendable {
         file?.note(progress)
     }
 
+    /// Does work that blocks this thread, while another one looks ten times a second how far it is.
+    /// - Throws: `exhausted` where no thread is to be had; nothing was begun then.
+    package func beside<Value>(
+        _ look: @escaping @Sendable () -> Void, _ work: () throws(HostError) -> Value
+    ) throws(HostError) -> Value {
+        let watch = BesideWatch()
+        let hasThread = OwnedThread.start {
+            while !watch.isOver {
+                look()
+                usleep(100_000)
+            }
+            watch.end()
+        }
+        guard hasThread else { throw HostError(.exhausted, "No thread is left for \(summary)") }
+        defer { watch.finish() }
+        return try work()
+    }
+
     /// To be called before each block.
     /// - Throws: `interrupted` where the job is to end.
     package func demandGoingOn() throws(HostError) {
         if isEnding { throw HostError(.interrupted, "\(summary) was asked to end, and is not complete") }
+    }
+}
+
+/// The end of a look beside work: said by the work, and waited for.
+private final class BesideWatch: Sendable {
+    private let over = Atomic<Bool>(false)
+    private let ended = Atomic<Bool>(false)
+
+    var isOver: Bool { over.load(ordering: .acquiring) }
+
+    func end() { ended.store(true, ordering: .releasing) }
+
+    func finish() {
+        over.store(true, ordering: .releasing)
+        while !ended.load(ordering: .acquiring) { usleep(5_000) }
     }
 }

@@ -94,6 +94,14 @@ package struct Reach: Hashable, Codable, Sendable {
         return nfs.contains { NFSPattern($0)?.matches(server, export: export) ?? false }
     }
 
+    /// Whether a repository may be there.
+    package func permits(_ site: BackupRepositorySpec.Site) -> Bool {
+        switch site {
+        case .directory(let path): root(of: path, .directories) != nil
+        case .nfs(let share): permits(nfs: share)
+        }
+    }
+
     /// Whether `path` lies beneath whatever it is joined to: no slash at its beginning or end, no empty part, no `.`
     /// and `..`, and nothing that a terminal reads as more than a character.
     package static func isRelativePath(_ path: String) -> Bool {

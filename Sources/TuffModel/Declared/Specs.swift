@@ -115,6 +115,16 @@ package enum VolumeSource: Hashable, Sendable {
     case image(ImageSource)
 }
 
+extension VolumeSource {
+    /// Whether its content comes from elsewhere than a volume or snapshot of this host.
+    package var isOutside: Bool {
+        switch self {
+        case .image, .backup: true
+        case .volume, .snapshot, .cinderBackup: false
+        }
+    }
+}
+
 package struct ImageSource: Hashable, Codable, Sendable {
     package enum Format: String, CaseIterable, Codable, Sendable { case raw, qcow2 }
 

@@ -23,6 +23,9 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var ledger: Ledger
     /// Jobs that run on this host, by the name of their file. Nil: none, and in inventories of versions that had none.
     package var jobs: ObservationMap<RunningJob>?
+    /// Backup repositories that the documents declare, by the documents' names. Nil: none, and in inventories of versions
+    /// that did not look.
+    package var repositories: ObservationMap<ObservedRepository>?
 
     package init(
         takenAt: Instant, clock: ClockReading? = nil, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
@@ -33,9 +36,10 @@ package struct ObservedState: Equatable, Codable, Sendable {
         devices: ObservationMap<CandidateDevice> = ObservationMap(),
         profiles: ObservationMap<String> = ObservationMap(),
         timeZones: ObservationMap<ZoneFile> = ObservationMap(), ledger: Ledger = Ledger(),
-        jobs: ObservationMap<RunningJob>? = nil
+        jobs: ObservationMap<RunningJob>? = nil, repositories: ObservationMap<ObservedRepository>? = nil
     ) {
         self.jobs = jobs
+        self.repositories = repositories
         self.takenAt = takenAt
         self.clock = clock
         self.volumeGroups = volumeGroups

@@ -1,4 +1,5 @@
-/// A copy-on-write snapshot that is taken of a thick volume in use, for as long as another volume is filled from it.
+/// A snapshot that is taken of a volume in use, for as long as another volume is filled from it or it is backed up: a
+/// copy-on-write one of a thick volume, or a thin one.
 package struct TemporarySnapshot: Hashable, Codable, Sendable {
     package var group: String
     package var name: String
@@ -11,7 +12,7 @@ package struct TemporarySnapshot: Hashable, Codable, Sendable {
     package var originUUID: String?
     /// Our uid of that.
     package var originUID: UID
-    /// The volume that is filled from it.
+    /// The volume that is filled from it, or the one that is backed up.
     package var purpose: UID
 
     package init(

@@ -217,7 +217,7 @@ struct CapacityProof {
         case .volume(let step): takes(step)
         case .lvm(let step): takes(step)
         case .pool(let step): takes(step)
-        case .export: []
+        case .export, .backup: []
         }
     }
 
@@ -260,6 +260,7 @@ struct CapacityProof {
         case .fillFromImage(let volume, let image):
             guard case .known(.usable(let size, let content)?) = observed.images[image] else { return [] }
             return write(content ?? size, to: volume.uid)
+        case .fillFromBackup(let volume, let content): return write(content.content, to: volume.uid)
         case .confirmMade, .relabel, .purge: return []
         }
     }

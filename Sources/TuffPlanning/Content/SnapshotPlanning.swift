@@ -42,14 +42,14 @@ extension PlanningPass {
     /// What `spec.source` names, ready to be copied within `pool`; nil: no volume or snapshot.
     mutating func copySource(_ source: VolumeSource?, _ pool: PoolState) -> Result<CopySource?, MissingSource> {
         guard let source else { return .success(nil) }
-        if case .image = source { return .success(nil) }
+        if source.isOutside { return .success(nil) }
         guard let role = source.role else {
             return .failure(
                 MissingSource(
                     obstacle: Obstacle(
                         .notSupportedYet,
-                        "this version makes volumes blank, from volumes, snapshots and images; other sources are not carried "
-                            + "out yet")))
+                        "this version makes volumes blank, from volumes, snapshots, images and restore points; other sources "
+                            + "are not carried out yet")))
         }
         return copySource(role, into: pool).map { $0 }
     }

@@ -32,9 +32,9 @@ extension PlanningPass {
     }
 
     /// What is there already to copy into this volume from.
-    func temporary(for purpose: UID, of source: StoredVolume) -> StoredVolume? {
+    func temporary(for purpose: UID, of source: StoredVolume, isThin: Bool = false) -> StoredVolume? {
         index.temporaries.first {
-            $0.marks.role == .temporary(purpose) && $0.marks.stack == context.stack && $0.isThickSnapshot
+            $0.marks.role == .temporary(purpose) && $0.marks.stack == context.stack && $0.isThickSnapshot == !isThin
                 && $0.marks.origin == source.uid && $0.backend == source.backend
         }
     }
@@ -47,7 +47,7 @@ extension PlanningPass {
         return group.logicalVolumes.first { $0.name == volume }
     }
 
-    private func handle(_ temporary: StoredVolume, of source: StoredVolume?) -> TemporarySnapshot? {
+    func handle(_ temporary: StoredVolume, of source: StoredVolume?) -> TemporarySnapshot? {
         guard case .logicalVolume(let group, let name) = temporary.location,
             case .temporary(let purpose) = temporary.marks.role, let originUID = temporary.marks.origin
         else { return nil }
@@ -163,7 +163,7 @@ extension PlanningPass {
 
     private mutating func planLeft(_ temporary: StoredVolume, _ pool: ResourceID, _ purpose: UID) {
         var obstacle = stateObstacle(temporary)
-        if !temporary.isThickSnapshot {
+        if !temporary.isThickSnapshot, !isThin(temporary) {
             obstacle = Obstacle(
                 .marksDamaged, "\(temporary.location) has the marks of a temporary snapshot and is none; take them off")
         } else if temporary.open {
@@ -179,13 +179,19 @@ extension PlanningPass {
             return
         }
         let copy = index.volume(purpose).map { "\($0.marks.role.resource) is" } ?? "a volume (uid \(purpose)) is"
+        let work = temporary.marks.origin == purpose ? "backed up" : "copied"
         let size = logicalVolume(temporary)?.size ?? .zero
         builder.add(
             PlannedChange(
                 pool, .update,
-                "give back \(size) of the temporary snapshot \(temporary.location), from which \(copy) not copied any more",
+                "give back \(size) of the temporary snapshot \(temporary.location), from which \(copy) not \(work) any more",
                 risk: .online, uid: temporary.uid),
             [.lvm(.dropTemporary(handle))])
+    }
+
+    /// A thin snapshot, which a backup reads.
+    private func isThin(_ temporary: StoredVolume) -> Bool {
+        if case .thinPool = temporary.backend { logicalVolume(temporary)?.origin != nil } else { false }
     }
 
     /// Whether the copy that it was taken for is still to be finished from it.

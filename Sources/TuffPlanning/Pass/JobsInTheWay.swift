@@ -64,6 +64,7 @@ extension Step {
         switch self {
         case .volume(let step): step.location
         case .lvm(let step): step.location
+        case .backup(let step): step.location
         case .pool, .export: nil
         }
     }
@@ -74,7 +75,7 @@ extension ExclusiveKey {
     fileprivate var isOfStorage: Bool {
         switch self {
         case .volumeGroup, .directory, .data: true
-        case .target: false
+        case .target, .repository: false
         }
     }
 }

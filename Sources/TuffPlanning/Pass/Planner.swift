@@ -19,6 +19,9 @@ struct PlanningPass {
     let snapshots: [String: Declared<SnapshotSpec>]
     let snapshotPolicies: [String: Declared<SnapshotPolicySpec>]
     let restores: [String: Declared<RestoreSpec>]
+    let backupRepositories: [String: Declared<BackupRepositorySpec>]
+    /// Repositories of backups, with what is known of each.
+    let repositories: [String: RepositoryIndex.Standing]
     /// The same by volume, once somebody asked; and which of them wait.
     var restoresByVolume: [String: [Declared<RestoreSpec>]] = [:]
     var waitingRestores: [String: WaitingRestores] = [:]
@@ -104,6 +107,8 @@ struct PlanningPass {
         sharing = desired.volumes.mapValues(\.spec.sharing)
         index = StorageIndex(observed)
         door = ReachDoor(context.config, desired, observed.ledger)
+        backupRepositories = desired.backupRepositories
+        repositories = RepositoryIndex(desired, observed, door).standings
         formerPools = Dictionary(
             grouping: observed.ledger.entries.filter { $0.resource.kind == .pool && $0.stack == context.stack },
             by: \.place)
@@ -146,6 +151,7 @@ struct PlanningPass {
 
     mutating func run(_ desired: DesiredState) -> Plan {
         poolsElsewhere = planPools(desired)
+        planRepositories(desired)
         unclaimed = ownVolumes.filter { $0.standing != .released && isUnclaimed($0) && isAtHome($0) }
         for name in volumes.keys.sorted() { _ = outcome(of: .volume(name)) }
         for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
@@ -155,10 +161,10 @@ struct PlanningPass {
         planRestores(desired)
         planAttachments(desired.attachments.values.sorted(by: Self.comesFirst))
         planPolicies()
+        planBackups(desired)
         planRemovals()
         planLeftGrowths()
         planLeftTemporaries()
-        planUnsupported(desired)
         planStrayTargets(desired)
         planDamaged()
         planTwins()
@@ -302,29 +308,6 @@ struct PlanningPass {
         return known.contains { pool in
             guard let uuid = pool.uuid, let group = stored.groupUUID else { return true }
             return uuid.prefix { $0 != "/" } == group
-        }
-    }
-
-    private mutating func planUnsupported(_ desired: DesiredState) {
-        var found: [(ResourceID, SourceLocation)] = []
-        for declared in desired.backupRepositories.values {
-            let resource = ResourceID(.backupRepository, declared.metadata.name)
-            guard let refusal = door.refusal(of: declared.spec) else {
-                found.append((resource, declared.location))
-                continue
-            }
-            builder.add(
-                PlannedChange(
-                    resource, .blocked, refusal.obstacle.sentence, reason: refusal.obstacle.reason,
-                    location: declared.location(of: refusal.field)))
-        }
-        found += desired.backupPolicies.values.map { (ResourceID(.backupPolicy, $0.metadata.name), $0.location) }
-        found += desired.backups.values.map { (ResourceID(.backup, $0.metadata.name), $0.location) }
-        for (resource, location) in found.sorted(by: { $0.0 < $1.0 }) {
-            builder.add(
-                PlannedChange(
-                    resource, .unsupported, "this version does not carry out \(resource.kind.rawValue) documents yet",
-                    reason: .notSupportedYet, location: location))
         }
     }
 

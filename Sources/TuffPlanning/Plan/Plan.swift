@@ -150,6 +150,19 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let deviceMissing = Reason(rawValue: "DeviceMissing")
     /// A device that a pool is to be made of holds something, or is in use.
     package static let deviceNotBlank = Reason(rawValue: "DeviceNotBlank")
+    /// A BackupRepository that cannot be read: nobody knows what is in it.
+    package static let repositoryUnreachable = Reason(rawValue: "RepositoryUnreachable")
+    /// There is no repository at the place that a BackupRepository names.
+    package static let repositoryMissing = Reason(rawValue: "RepositoryMissing")
+    package static let noRestorePoint = Reason(rawValue: "NoRestorePoint")
+    /// Restore points of several volumes have the name that is asked for.
+    package static let seriesUnclear = Reason(rawValue: "SeriesUnclear")
+    /// A new, blank volume would take the name of one whose backups are there.
+    package static let backupExists = Reason(rawValue: "BackupExists")
+    /// A volume is declared smaller than the restore point that it is to hold.
+    package static let tooSmall = Reason(rawValue: "TooSmall")
+    /// Nothing gives a backup a single moment: somebody writes to the volume, and its pool takes no snapshots.
+    package static let noPointInTime = Reason(rawValue: "NoPointInTime")
     /// A job that runs has the same object, or one of its keys.
     package static let jobRunning = Reason(rawValue: "JobRunning")
     /// Bringing exports back: the volume is not in use here, and nothing is made in its place.

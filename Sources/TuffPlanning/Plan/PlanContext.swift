@@ -39,6 +39,11 @@ package struct Consent: Hashable, Codable, Sendable {
     package var allowBlank: [ResourceID] = []
     /// Make volume groups and thin pools that documents describe and that are not there.
     package var allowPoolCreate = false
+    /// Make backup repositories that documents ask for and that are not there.
+    package var allowRepositoryCreate = false
+    /// The BackupRepository out of which volumes come back that are declared, new to this host, and have restore points
+    /// there; under their old identities.
+    package var restoreMissing: String?
 
     package init() {}
 
@@ -52,5 +57,7 @@ package struct Consent: Hashable, Codable, Sendable {
         recreate = try container.decode([ResourceID].self, forKey: .recreate)
         allowBlank = try container.decodeIfPresent([ResourceID].self, forKey: .allowBlank) ?? []
         allowPoolCreate = try container.decode(Bool.self, forKey: .allowPoolCreate)
+        allowRepositoryCreate = try container.decodeIfPresent(Bool.self, forKey: .allowRepositoryCreate) ?? false
+        restoreMissing = try container.decodeIfPresent(String.self, forKey: .restoreMissing)
     }
 }

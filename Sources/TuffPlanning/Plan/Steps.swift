@@ -7,6 +7,8 @@ package enum ExclusiveKey: Hashable, Codable, Sendable, Comparable, CustomString
     case target(String)
     /// One volume's bytes, for work that takes hours and holds up nothing else.
     case data(String)
+    /// A repository of backups, by the name of its document.
+    case repository(String)
 
     package var description: String {
         switch self {
@@ -14,6 +16,7 @@ package enum ExclusiveKey: Hashable, Codable, Sendable, Comparable, CustomString
         case .directory(let path): "directory:\(path)"
         case .target(let iqn): "target:\(iqn)"
         case .data(let path): "data:\(path)"
+        case .repository(let name): "repository:\(name)"
         }
     }
 
@@ -37,6 +40,7 @@ package enum Step: Hashable, Codable, Sendable {
     case lvm(LVMStep)
     case pool(PoolStep)
     case export(ExportStep)
+    case backup(BackupStep)
 }
 
 extension Step {
@@ -56,7 +60,7 @@ extension Step {
         switch self {
         case .volume(let step): step.company
         case .lvm(let step): step.company
-        case .pool: .none
+        case .pool, .backup: .none
         case .export: .target
         }
     }
@@ -67,6 +71,7 @@ extension Step {
         switch self {
         case .volume(let step): step.movesData
         case .lvm(let step): step.movesData
+        case .backup(let step): step.movesData
         case .pool, .export: false
         }
     }
@@ -76,6 +81,7 @@ extension Step {
         switch self {
         case .volume(let step): step.reads
         case .lvm(let step): step.reads
+        case .backup(let step): step.reads
         case .pool, .export: nil
         }
     }
@@ -84,7 +90,7 @@ extension Step {
     package var fills: UID? {
         switch self {
         case .volume(let step): step.fills
-        case .lvm, .pool, .export: nil
+        case .lvm, .pool, .export, .backup: nil
         }
     }
 
@@ -92,7 +98,7 @@ extension Step {
     package var gathers: UID? {
         switch self {
         case .lvm(let step): step.gathers
-        case .volume, .pool, .export: nil
+        case .volume, .pool, .export, .backup: nil
         }
     }
 
@@ -101,7 +107,7 @@ extension Step {
         switch self {
         case .lvm(let step): step.isActivation
         case .export(let step): step.needsDevice
-        case .volume, .pool: false
+        case .volume, .pool, .backup: false
         }
     }
 
@@ -110,22 +116,24 @@ extension Step {
         switch self {
         case .lvm(let step): !step.isActivation
         case .export(let step): step.takesAway
-        case .volume, .pool: true
+        case .volume, .pool, .backup: true
         }
     }
 }
 
-/// A step on volumes or pools. Unlike that of an export it names its own key.
+/// A step on volumes, pools or repositories. Unlike that of an export it names its own key.
 enum StorageStep {
     case volume(VolumeStep)
     case lvm(LVMStep)
     case pool(PoolStep)
+    case backup(BackupStep)
 
     var step: Step {
         switch self {
         case .volume(let step): .volume(step)
         case .lvm(let step): .lvm(step)
         case .pool(let step): .pool(step)
+        case .backup(let step): .backup(step)
         }
     }
 
@@ -134,6 +142,7 @@ enum StorageStep {
         case .volume(let step): step.key
         case .lvm(let step): step.key
         case .pool(let step): step.key
+        case .backup(let step): step.key
         }
     }
 }

@@ -91,7 +91,7 @@ extension PlanningPass {
         return times.verdict(last: last, since: Instant(secondsSince1970: .min), now: context.now)
     }
 
-    private func calendar(of schedule: Schedule) -> Result<PolicyCalendar, MissingSource> {
+    func calendar(of schedule: Schedule) -> Result<PolicyCalendar, MissingSource> {
         func stop(_ sentence: String) -> Result<PolicyCalendar, MissingSource> {
             .failure(MissingSource(obstacle: Obstacle(.unknown, sentence)))
         }

@@ -114,7 +114,8 @@ extension PlanningPass {
             if let role = declared.spec.source?.role, case .available(let stored, _)? = outcome(of: role) {
                 source = stored
             }
-            let placement = place(declared.spec, selector, from: source)
+            let content = try? outsideContent(for: declared).get()
+            let placement = place(declared.spec, selector, from: source, filled: content)
             if question == declared.metadata.name { answer = placement }
             guard let chosen = placement.chosen.flatMap({ pools[$0] }) else {
                 // That it is lost is not hidden by pools that are full.
@@ -127,10 +128,12 @@ extension PlanningPass {
 
     /// Filters and weighs the pools of this node, for a volume that is not there yet. A copy goes where its source is, if it
     /// takes a moment and no room there.
-    func place(_ spec: VolumeSpec, _ selector: LabelSelector, from source: StoredVolume?) -> Placement {
+    func place(
+        _ spec: VolumeSpec, _ selector: LabelSelector, from source: StoredVolume?, filled content: OutsideContent? = nil
+    ) -> Placement {
         var fitting: [Placement.Verdict] = [], others: [Placement.Verdict] = []
         for pool in pools.values.sorted(by: { $0.name < $1.name }) {
-            let obstacle = misfit(pool, selector, spec, source)
+            let obstacle = misfit(pool, selector, spec, source, content)
             let verdict = Placement.Verdict(pool: pool.name, score: pool.budget.score, obstacle: obstacle)
             if obstacle == nil { fitting.append(verdict) } else { others.append(verdict) }
         }
@@ -181,15 +184,15 @@ extension PlanningPass {
     }
 
     private func misfit(
-        _ pool: PoolState, _ selector: LabelSelector, _ spec: VolumeSpec, _ source: StoredVolume?
+        _ pool: PoolState, _ selector: LabelSelector, _ spec: VolumeSpec, _ source: StoredVolume?,
+        _ content: OutsideContent?
     ) -> Obstacle? {
         if let obstacle = mismatch(pool, selector) ?? pool.fillObstacle { return obstacle }
         if let obstacle = pool.budget.obstacle(to: spec.size.roundedUp(to: pool.unit)) { return obstacle }
         if let source, !sharesBlocks(pool, with: source) {
             return writingObstacle(occupied(source), of: source.marks.role.resource.description, into: pool)
         }
-        guard case .success(let image?) = declaredImage(spec.source) else { return nil }
-        return writingObstacle(image.content, of: image.description, into: pool)
+        return content.flatMap { writingObstacle($0.content, of: $0.description, into: pool) }
     }
 
     /// Whether every pool that the selector matches is another node's.

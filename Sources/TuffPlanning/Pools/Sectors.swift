@@ -18,9 +18,9 @@ extension PlanningPass {
     }
 
     /// A word about a copy between sectors of different sizes.
-    func sectorNotes(_ source: CopySource?, _ image: DeclaredImage?, into pool: PoolState) -> [String] {
-        let what = source?.resource.description ?? image.map { "the image \($0.description)" }
-        let found = source.flatMap { sectors(of: $0.stored) } ?? (source == nil && image != nil ? Sectors.ofFiles : nil)
+    func sectorNotes(_ source: CopySource?, _ content: OutsideContent?, into pool: PoolState) -> [String] {
+        let what = source?.resource.description ?? content.map { "the \($0.description)" }
+        let found = source.flatMap { sectors(of: $0.stored) } ?? content?.sectors
         guard let what, let found, let own = pool.sectorSize, own != found else { return [] }
         return [
             "WARNING: pool '\(pool.name)' has sectors of \(Sectors.text(own)), and \(what) has sectors of "

@@ -42,9 +42,9 @@ extension PlanningPass {
     mutating func planResumedTransfer(
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState
     ) -> VolumeOutcome {
-        // One that was begun from another volume says which, and is not given an image's content.
-        if case .image? = declared.spec.source, stored.marks.origin == nil {
-            return planResumedImage(stored, declared, pool)
+        // One that was begun from another volume says which, and is not given content from outside.
+        if declared.spec.source?.role == nil, stored.marks.origin == nil {
+            return planResumedFilling(stored, declared, pool)
         }
         let resource = stored.marks.role.resource
         func stop(_ reason: Reason, _ sentence: String) -> VolumeOutcome {

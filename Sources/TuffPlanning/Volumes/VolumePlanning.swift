@@ -83,7 +83,7 @@ extension PlanningPass {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
-            if case .image? = declared.spec.source { return planResumedImage(stored, declared, pool) }
+            if declared.spec.source?.isOutside == true { return planResumedFilling(stored, declared, pool) }
             let size = declared.spec.size.roundedUp(to: pool.unit)
             let growth = max(size - (stored.size ?? .zero), .zero)
             if let obstacle = pool.obstacleToFilling ?? capacityObstacle(pool, growth) {
@@ -188,11 +188,13 @@ extension PlanningPass {
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, missing.obstacle, at: "spec.source")
         }
-        let image: DeclaredImage?
-        switch declaredImage(declared.spec.source) {
-        case .success(let found): image = found
+        let outside: OutsideContent?
+        switch outsideContent(for: declared) {
+        case .success(let found): outside = found
         case .failure(let missing):
-            return stop(resource, declared, .blocked, missing.obstacle, at: "spec.source.image")
+            // That it is lost is the reason why it is to come back, and the first to be said.
+            let obstacle = loss(of: resource) ?? missing.obstacle
+            return stop(resource, declared, .blocked, obstacle, at: declared.spec.source == nil ? "metadata.name" : "spec.source")
         }
         let wanted = declared.spec.size.roundedUp(to: pool.unit)
         let name = declared.metadata.name, role = Marks.Role.volume(name)
@@ -210,24 +212,24 @@ extension PlanningPass {
             ?? nameObstacle(resource, location, iqn) ?? recognition(of: role, iqn: iqn, serial: override?.serial)
             ?? renameObstacle(resource, declared.spec)
         obstacle =
-            obstacle ?? source?.obstacle(for: wanted) ?? image?.obstacle(for: wanted)
-            ?? image.flatMap { writingObstacle($0.content, of: $0.description, into: pool) }
+            obstacle ?? source?.obstacle(for: wanted) ?? outside?.obstacle(for: wanted)
+            ?? outside.flatMap { writingObstacle($0.content, of: $0.description, into: pool) }
             ?? roomObstacle(toCopy: source, into: pool) ?? capacityObstacle(pool, wanted) ?? temporaryObstacle(source)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
             return stop(resource, declared, action, obstacle, at: "spec.pool")
         }
         for shape in shapes(of: declared.spec) { newcomers[shape] = resource }
-        let uid = context.mintUID(for: resource)
+        let uid = outside?.identity ?? context.mintUID(for: resource)
         let marks = Marks(
             uid: uid, role: role, stack: context.stack, iqn: iqn, serial: override?.serial,
             lun: override?.lun.flatMap { $0 == 0 ? nil : $0 }, protect: declared.spec.protect,
             policy: declared.spec.removalPolicy, origin: source?.stored.uid, size: pool.backend.recorded(wanted))
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
-        let notes = notes + likelyRenameNotes(resource, declared.spec) + sectorNotes(source, image, into: pool)
+        let notes = notes + likelyRenameNotes(resource, declared.spec) + sectorNotes(source, outside, into: pool)
         if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
-        if let image { return planFromImage(image, to: stored, declared, pool, notes) }
+        if let outside { return planFromOutside(outside, to: stored, declared, pool, notes) }
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
         let how: String =
             switch pool.backend {

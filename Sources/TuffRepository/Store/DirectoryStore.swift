@@ -11,8 +11,9 @@ package final class DirectoryStore: Store {
     private static let directories = ["packs", "index", "points", "marks", "leases", "keys", "hurt", "temporary"]
 
     /// Opens the directory; with `making` it is made where it is missing, with all directories of a repository.
-    package init(_ path: String, making: Bool = false) throws(RepositoryError) {
-        self.path = path
+    /// - Parameter name: what it is called in sentences, where `path` leads to something that was opened before.
+    package init(_ path: String, named name: String? = nil, making: Bool = false) throws(RepositoryError) {
+        self.path = name ?? path
         if making, mkdir(path, 0o700) != 0, errno != EEXIST {
             throw .outside(errno, "cannot make the directory \(path)")
         }

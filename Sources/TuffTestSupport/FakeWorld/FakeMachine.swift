@@ -379,6 +379,10 @@ package final class FakeMachine: Machine {
             return .enableBackstore(path, opening: place.identified { state.identified[$0] })
         case .copyImage(let image, let target):
             return .copyImage(image, to: target.identified { state.identified[$0] })
+        case .restore(let content, let target):
+            return .restore(content, to: target.identified { state.identified[$0] })
+        case .backUp(let source, let task):
+            return .backUp(from: source.identified { state.identified[$0] }, task)
         default: return action
         }
     }

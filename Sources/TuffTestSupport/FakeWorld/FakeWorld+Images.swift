@@ -43,6 +43,12 @@ extension FakeWorld {
         guard source.sha256 == nil || source.sha256 == image.sha256 else {
             throw HostError(.refused, "the image \(source.path) has another SHA-256", subject: source.path)
         }
+        try fill(place, with: image, size: size)
+    }
+
+    /// Makes a volume hold what an image stands for.
+    /// - Parameter size: of the disk in it.
+    mutating func fill(_ place: BytesPlace, with image: FakeImage, size: ByteCount) throws(HostError) {
         switch place {
         case .device(let device):
             guard let uuid = device.uuid, deviceUUID("/dev/\(device.group)/\(device.name)") == uuid,

@@ -22,6 +22,8 @@ package struct FakeWorld: Equatable, Sendable {
     package var otherDevices: [String: ByteCount] = [:]
     /// Disk images by path.
     package var images: [String: FakeImage] = [:]
+    /// Repositories of backups by their sites.
+    package var repositories: [String: FakeRepository] = [:]
     /// What the device mapper calls those of them that are its devices.
     package var otherDeviceUUIDs: [String: String] = [:]
 
@@ -203,6 +205,9 @@ package struct FakeWorld: Equatable, Sendable {
         case .copyBytes(let source, let target):
             try copyBytes(from: source, to: target)
         case .copyImage(let source, let place): try copy(source, to: place)
+        case .restore(let content, let place): try restore(content, to: place)
+        case .backUp(let place, let task): try backUp(place, task)
+        case .makeRepository(_, let access): try make(access)
         case .wipeExtents(let group, let uid, _):
             let holder = ThickGrowth.holder(of: uid)
             if lvm[group]?.isLocked == true { return .hangs }
@@ -284,8 +289,8 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .wipeExtents, .joinExtents, .identify,
-            .enableBackstore:
+        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .restore, .backUp, .makeRepository,
+            .wipeExtents, .joinExtents, .identify, .enableBackstore:
             nil
         case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
             .require(.text(let path, _)), .require(.noSession(let path)):

@@ -1,0 +1,218 @@
+import Glibc
+import Synchronization
+import TuffHost
+import TuffModel
+import TuffRepository
+
+/// The handlers of work in repositories that documents declare. They run in workers: whatever a medium does to them,
+/// the controller goes on.
+enum RepositoryJobs {
+    static func register(in handlers: inout JobHandlers) {
+        handlers.register(RepositoryListing.self) { request, control throws(HostError) in
+            try Self.list(request, control)
+        }
+        handlers.register(RepositoryCreation.self) { request, control throws(HostError) in
+            try Self.create(request, control)
+        }
+        handlers.register(RestoreIntoVolume.self) { request, control throws(HostError) in
+            try Self.restore(request, control)
+        }
+        handlers.register(BackupOfVolume.self) { request, control throws(HostError) in
+            try Self.backUp(request, control)
+        }
+    }
+
+    // MARK: Looking
+
+    private static func list(
+        _ request: RepositoryListing, _ control: JobControl
+    ) throws(HostError) -> ObservedRepository? {
+        do throws(HostError) {
+            return try with(request.access, control) { repository throws(HostError) in
+                let known = try inWorker { () throws(RepositoryError) in try KnownPoints(of: repository) }
+                return ObservedRepository(
+                    id: repository.description.id,
+                    points: known.points.map { ObservedPoint($0, isSetAside: known.aside[$0.id] != nil) },
+                    damaged: known.damaged.count)
+            }
+        } catch where error.code == .notFound {
+            return nil
+        }
+    }
+
+    // MARK: Changing
+
+    private static func create(_ request: RepositoryCreation, _ control: JobControl) throws(HostError) -> String {
+        try withStore(request.access, making: true, control) { store, secret throws(HostError) in
+            try inWorker { () throws(RepositoryError) in
+                try secret?.demandLength()
+                return try Repository.create(in: store, secret: secret, now: HostFacts.now().description)
+                    .description.id
+            }
+        }
+    }
+
+    private static func restore(_ request: RestoreIntoVolume, _ control: JobControl) throws(HostError) -> ByteCount {
+        let target = try control.open(request.target, writable: true)
+        return try with(request.content.access, control) { repository throws(HostError) in
+            let progress = JobProgress()
+            let restore = try inWorker { () throws(RepositoryError) in
+                let found = try repository.points()
+                let point = try PointChoice.id(request.content.point).choose(
+                    among: found.points, damaged: found.damaged, series: nil)
+                return try Restore(point, of: repository, progress: progress)
+            }
+            let size = restore.point.record.size
+            guard size <= target.size else {
+                throw HostError(.preconditionFailed, "\(target.path) is smaller than the restore point")
+            }
+            let device = try inWorker { () throws(RepositoryError) in
+                try DeviceTarget(target.descriptor, path: target.path, isNew: false, size: size)
+            }
+            let outcome = try follow(progress, of: size, "restoring", control) { () throws(RepositoryError) in
+                try restore.run(to: device, threads: SystemThreads.natural)
+            }
+            try target.clear(from: size) { !control.isEnding }
+            return ByteCount(Int64(clamping: outcome.written))
+        }
+    }
+
+    private static func backUp(_ request: BackupOfVolume, _ control: JobControl) throws(HostError) -> ObservedPoint {
+        let task = request.backup
+        let source = try control.open(request.source, writable: false)
+        return try with(task.access, control) { repository throws(HostError) in
+            let progress = JobProgress()
+            let lease = try inWorker { () throws(RepositoryError) in
+                try repository.takeLease(.shared, purpose: "tuff backup", patience: nil, progress: progress)
+            }
+            defer { lease.giveBack() }
+            let series = Series(name: task.volume, stack: task.stack, node: task.node, uid: task.uid.description)
+            let known = try inWorker { () throws(RepositoryError) in try KnownPoints(of: repository) }
+            var wanted = Backup.Request(
+                series: series,
+                time: task.time?.description
+                    ?? known.ownSecond(of: series, now: { HostFacts.now().description }, pause: { usleep(50_000) }),
+                program: "tuff \(TuffVersion.current)")
+            wanted.parent = known.base(of: series)
+            wanted.policy = task.policy
+            wanted.labels = task.labels.merging(task.backup.map { [ObservedPoint.backupKey: $0] } ?? [:]) { $1 }
+            wanted.document = task.document
+            wanted.level = task.level ?? 1
+            let device = try inWorker { () throws(RepositoryError) in try DeviceSource("/proc/self/fd/\(source.descriptor)") }
+            let backup = wanted
+            let point = try follow(progress, of: device.size, "backing up", control) { () throws(RepositoryError) in
+                try Backup(of: device, to: repository, backup, lease: lease, progress: progress)
+                    .run(threads: SystemThreads.natural, finished: { HostFacts.now().description })
+            }
+            try source.requireUnchanged()
+            return ObservedPoint(point, isSetAside: false)
+        }
+    }
+
+    // MARK: Opening
+
+    private static func with<Value>(
+        _ access: RepositoryAccess, _ control: JobControl, _ body: (Repository) throws(HostError) -> Value
+    ) throws(HostError) -> Value {
+        try withStore(access, making: false, control) { store, secret throws(HostError) in
+            try body(try inWorker { () throws(RepositoryError) in try Repository.open(store, secret: secret) })
+        }
+    }
+
+    /// Opens the place of a repository, and reads the key.
+    private static func withStore<Value>(
+        _ access: RepositoryAccess, making: Bool, _ control: JobControl,
+        _ body: (DirectoryStore, RepositorySecret?) throws(HostError) -> Value
+    ) throws(HostError) -> Value {
+        let secret = try access.key.map { key throws(HostError) in
+            try control.withSecret(key) { bytes throws(HostError) in
+                try inWorker { () throws(RepositoryError) in try RepositorySecret(Array(bytes)) }
+            }
+        }
+        switch access.site {
+        case .directory(let path):
+            let directory = try control.open(directory: path, making: making)
+            let store = try inWorker { () throws(RepositoryError) in
+                try DirectoryStore(directory.path, named: path, making: making)
+            }
+            return try body(store, secret)
+        case .nfs(let share):
+            throw HostError(.refused, "\(share) is on a server, and this version mounts none yet")
+        }
+    }
+
+    // MARK: Progress
+
+    /// Does work that counts its bytes, and tells the controller how far it is, once a second and only when it moves:
+    /// silence is what a deadline is for.
+    private static func follow<Value: Sendable>(
+        _ progress: JobProgress, of total: UInt64, _ phase: String, _ control: JobControl,
+        _ work: () throws(RepositoryError) -> Value
+    ) throws(HostError) -> Value {
+        let told = Told()
+        let look = { @Sendable in
+            if control.isEnding { progress.cancel() }
+            let done = progress.done
+            guard told.isNews(done) else { return }
+            control.tell(
+                WorkProgress(
+                    phase: phase, done: ByteCount(Int64(clamping: done)), total: ByteCount(Int64(clamping: total))))
+        }
+        return try control.beside(look) { () throws(HostError) in
+            try inWorker { () throws(RepositoryError) in try work() }
+        }
+    }
+}
+
+/// How far a job was when that was told last.
+private final class Told: Sendable {
+    private let state = Mutex<(done: UInt64, looks: Int)>((.max, 0))
+
+    /// Whether it is to be told, looked at ten times a second.
+    func isNews(_ done: UInt64) -> Bool {
+        state.withLock { state in
+            state.looks += 1
+            guard state.looks % 10 == 1, done != state.done else { return false }
+            state.done = done
+            return true
+        }
+    }
+}
+
+/// Runs `body` and has an error of the repository be one of the machine.
+func inWorker<Value>(_ body: () throws(RepositoryError) -> Value) throws(HostError) -> Value {
+    do throws(RepositoryError) { return try body() } catch { throw HostError(error) }
+}
+
+extension HostError {
+    init(_ error: RepositoryError) {
+        let code: HostError.Code =
+            switch error.code {
+            case .notFound: .notFound
+            case .interrupted: .interrupted
+            case .full: .exhausted
+            case .locked, .wrongKey, .refused: .refused
+            case .damaged, .brokenIndex, .newer: .malformed
+            case .unreadable, .failed: .failed
+            }
+        // Names and leases come from a medium that others may write.
+        self.init(code, PrintedText.oneLine(error.description))
+    }
+}
+
+extension ObservedPoint {
+    /// Label of points that were made for a Backup document: its name.
+    static let backupKey = "tuff.dev/backup"
+
+    init(_ point: RestorePoint, isSetAside: Bool) {
+        let record = point.record, series = record.series
+        let blocks = record.counts.blocks - min(record.counts.zero, record.counts.blocks)
+        let (content, isHuge) = blocks.multipliedReportingOverflow(by: UInt64(Format.block))
+        self.init(
+            id: point.id.description, volume: series.name, stack: series.stack, node: series.node,
+            uid: series.uid.flatMap { UID($0) }, time: Instant(text: record.time) ?? Instant(secondsSince1970: 0),
+            size: ByteCount(Int64(clamping: record.size)),
+            content: ByteCount(Int64(clamping: isHuge ? record.size : min(content, record.size))),
+            policy: record.policy, backup: record.labels?[Self.backupKey], isSetAside: isSetAside)
+    }
+}

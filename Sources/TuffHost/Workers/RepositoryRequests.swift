@@ -1,0 +1,111 @@
+package import TuffModel
+
+// What is asked of the workers that do all I/O of backup repositories. This module knows the words only: the handlers
+// are in TuffController, which knows repositories (`JobHandlers.ours`).
+
+/// Asks for the restore points of a repository. It changes nothing, holds nobody up, and so has no file.
+package struct RepositoryListing: JobRequest {
+    package static let kind = "points"
+    package static let isRecorded = false
+
+    /// Name of the BackupRepository.
+    package var repository: String
+    package var access: RepositoryAccess
+
+    package init(of repository: String, _ access: RepositoryAccess) {
+        self.repository = repository
+        self.access = access
+    }
+
+    package var summary: String { "listing the restore points of BackupRepository/\(repository)" }
+    package var keys: [String] { [] }
+    package var silence: Duration? { repositorySilence }
+
+    /// The repository; nil: there is none at that place.
+    package typealias Outcome = ObservedRepository?
+}
+
+/// Makes a repository in an empty directory, which is made if it is not there. Refused beside one that is damaged.
+package struct RepositoryCreation: JobRequest {
+    package static let kind = "repository"
+
+    package var repository: String
+    package var access: RepositoryAccess
+
+    package init(of repository: String, _ access: RepositoryAccess) {
+        self.repository = repository
+        self.access = access
+    }
+
+    package var summary: String { "making BackupRepository/\(repository)" }
+    package var keys: [String] { ["repository:\(repository)"] }
+    package var silence: Duration? { repositorySilence }
+
+    /// Id of the repository.
+    package typealias Outcome = String
+}
+
+/// Makes a volume begin with the bytes of a restore point, and read zeros after them; only what differs is written, so
+/// that doing it again is cheap. Every block is proven by its name before a byte of it is written.
+package struct RestoreIntoVolume: JobRequest {
+    package static let kind = "restore"
+
+    package var content: BackupContent
+    /// The volume, with the device that it was identified as. Nobody has it open.
+    package var target: BytesPlace
+    package var path: String
+
+    package init(_ content: BackupContent, to target: BytesPlace, path: String) {
+        self.content = content
+        self.target = target
+        self.path = path
+    }
+
+    package var summary: String { "restoring \(path) from BackupRepository/\(content.repository)" }
+    package var keys: [String] { ["data:\(path)"] }
+    package var objects: [UID] { target.uid.map { [$0] } ?? [] }
+    package var silence: Duration? { repositorySilence }
+
+    /// Bytes that were written.
+    package typealias Outcome = ByteCount
+}
+
+/// Makes a restore point of a volume or snapshot that does not change meanwhile.
+package struct BackupOfVolume: JobRequest {
+    package static let kind = "backup"
+
+    package var backup: BackupTask
+    /// What is read, with the device that it was identified as.
+    package var source: BytesPlace
+    package var path: String
+
+    package init(_ backup: BackupTask, from source: BytesPlace, path: String) {
+        self.backup = backup
+        self.source = source
+        self.path = path
+    }
+
+    package var summary: String {
+        "backing up Volume/\(backup.volume) to BackupRepository/\(backup.repository)"
+    }
+    package var keys: [String] { ["data:\(path)"] }
+    /// What is read alone: the volume of which it is a snapshot may change and go.
+    package var objects: [UID] { source.uid.map { [$0] } ?? [] }
+    package var silence: Duration? { repositorySilence }
+
+    /// The restore point.
+    package typealias Outcome = ObservedPoint
+}
+
+/// The longest silence of work in a repository: an index of many millions of blocks is read before the first block is.
+private let repositorySilence = Duration.seconds(120)
+
+extension BytesPlace {
+    /// Of a device; a file is told by its path.
+    var uid: UID? {
+        switch self {
+        case .device(let device): device.uid
+        case .file: nil
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import TuffModel
+
+/// A declared repository that could be read, with its points by the volume's name.
+struct RepositoryView {
+    var name: String
+    var access: RepositoryAccess
+    var damaged: Int
+    private var byVolume: [String: [ObservedPoint]]
+
+    init(_ name: String, _ access: RepositoryAccess, _ observed: ObservedRepository) {
+        self.name = name
+        self.access = access
+        damaged = observed.damaged
+        byVolume = Dictionary(grouping: observed.points, by: \.volume)
+    }
+
+    /// Oldest first.
+    func points(of volume: String) -> [ObservedPoint] { byVolume[volume] ?? [] }
+
+    /// Of volumes that it has points of, sorted.
+    var names: [String] { byVolume.keys.sorted() }
+}
+
+/// Repositories of backups, each with what is known of it.
+struct RepositoryIndex {
+    enum Standing {
+        case readable(RepositoryView)
+        case obstructed(Obstacle)
+    }
+
+    private(set) var standings: [String: Standing] = [:]
+
+    init(_ desired: DesiredState, _ observed: ObservedState, _ door: ReachDoor) {
+        for (name, declared) in desired.backupRepositories {
+            standings[name] = Self.standing(name, declared.spec, observed, door)
+        }
+    }
+
+    private static func standing(
+        _ name: String, _ spec: BackupRepositorySpec, _ observed: ObservedState, _ door: ReachDoor
+    ) -> Standing {
+        if let refusal = door.refusal(of: spec) { return .obstructed(refusal.obstacle) }
+        if spec.format == .cinder {
+            return .obstructed(
+                Obstacle(
+                    .notSupportedYet,
+                    "this version does not read repositories of format: cinder in a plan; 'tuff backup restore --cinder' does"))
+        }
+        guard let seen = observed.repositories else {
+            return .obstructed(
+                Obstacle(.repositoryUnreachable, "BackupRepository/\(name) was not looked at by whoever observed this host"))
+        }
+        switch seen[name] {
+        case .known(let found?): return .readable(RepositoryView(name, spec.access, found))
+        case .known(nil):
+            return .obstructed(
+                Obstacle(.repositoryMissing, "BackupRepository/\(name): there is no repository at \(spec.site)"))
+        case .unknown(let error):
+            return .obstructed(
+                Obstacle(.repositoryUnreachable, "BackupRepository/\(name) cannot be read: \(error)"))
+        }
+    }
+}
+
+extension PlanningPass {
+    func repository(_ name: String) -> Result<RepositoryView, MissingSource> {
+        switch repositories[name] {
+        case .readable(let view)?: .success(view)
+        case .obstructed(let obstacle)?: .failure(MissingSource(obstacle: obstacle))
+        case nil:
+            .failure(
+                MissingSource(
+                    obstacle: Obstacle(.dependencyBlocked, "no document declares BackupRepository/\(name)")))
+        }
+    }
+
+    /// A line for each declared repository.
+    mutating func planRepositories(_ desired: DesiredState) {
+        for (name, declared) in desired.backupRepositories.sorted(by: { $0.key < $1.key }) {
+            let resource = ResourceID(.backupRepository, name)
+            switch repositories[name] {
+            case .readable(let view)?:
+                builder.add(
+                    PlannedChange(
+                        resource, .unchanged, summary(of: view, at: declared.spec.site),
+                        location: declared.location,
+                        notes: view.damaged == 0 ? [] : ["\(view.damaged) restore points cannot be read"]))
+            case .obstructed(let obstacle)?:
+                if obstacle.reason == .repositoryMissing, planCreation(of: declared, resource) { continue }
+                builder.add(
+                    PlannedChange(
+                        resource, obstacle.reason == .notSupportedYet ? .unsupported : .blocked, obstacle.sentence,
+                        reason: obstacle.reason, location: declared.location))
+            case nil: continue
+            }
+        }
+    }
+
+    /// - Returns: false where the document does not ask for it.
+    private mutating func planCreation(
+        of declared: Declared<BackupRepositorySpec>, _ resource: ResourceID
+    ) -> Bool {
+        guard declared.spec.creates else { return false }
+        guard context.consent.allowRepositoryCreate else {
+            builder.add(
+                PlannedChange(
+                    resource, .blocked,
+                    "there is no repository at \(declared.spec.site), and making one needs --allow-repository-create",
+                    reason: .consentNeeded, location: declared.location))
+            return true
+        }
+        let kind = declared.spec.key == nil ? "a repository" : "an encrypted repository"
+        builder.add(
+            PlannedChange(
+                resource, .create, "make \(kind) at \(declared.spec.site)", risk: .online,
+                location: declared.location),
+            [.backup(.makeRepository(resource.name, declared.spec.access))])
+        return true
+    }
+
+    private func summary(of view: RepositoryView, at site: BackupRepositorySpec.Site) -> String {
+        let points = view.names.flatMap(view.points)
+        guard let newest = points.map(\.time).max() else { return "no restore points yet (\(site))" }
+        let volumes = view.names.count == 1 ? "1 volume" : "\(view.names.count) volumes"
+        return "\(points.count) restore points of \(volumes), the newest of \(newest) (\(site))"
+    }
+}

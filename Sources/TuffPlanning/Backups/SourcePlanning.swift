@@ -1,0 +1,202 @@
+import TuffModel
+
+/// Volumes that begin with a restore point.
+///
+/// A repository that cannot be read is unknown: never "no backup yet", and nothing blank is made in the place of what it
+/// may hold. The point is chosen in the plan, and its id is what is carried out.
+extension PlanningPass {
+    /// The restore point that `source.backup` names; nil: it may be blank, and there is no such series.
+    func restorePoint(
+        _ source: BackupSource, for declared: Declared<VolumeSpec>
+    ) -> Result<OutsideContent?, MissingSource> {
+        let name = source.volume
+        let repository: RepositoryView
+        switch self.repository(source.repository) {
+        case .success(let found): repository = found
+        case .failure(let missing): return .failure(missing)
+        }
+        let series = repository.points(of: name)
+        var fitting = series.filter { isNamed($0, by: source) }
+        var notes = damageNotes(repository)
+        switch source.at {
+        case .id(let prefix):
+            fitting = series.filter { $0.id.hasPrefix(prefix) }
+            guard fitting.count < 2 else {
+                return missing(.noRestorePoint, "\(fitting.count) restore points of '\(name)' begin with \(prefix)")
+            }
+            notes = []
+        case .latest: fitting.removeAll(where: \.isSetAside)
+        case .notAfter(let time): fitting.removeAll { $0.isSetAside || $0.time > time }
+        }
+        if fitting.isEmpty {
+            if source.orBlank, repository.points(of: name).isEmpty, repository.damaged == 0 {
+                return .success(nil)
+            }
+            return missing(.noRestorePoint, absence(of: name, source, repository))
+        }
+        switch oneSeries(of: fitting, name: name) {
+        case .failure(let missing): return .failure(missing)
+        case .success(let chosen):
+            guard let point = chosen.last else { return .success(nil) }
+            return content(point, repository, keeping: source.identity == .keep, notes + sizeNotes(point, declared))
+        }
+    }
+
+    /// A volume without a source that is new to this host, while a repository has its backups: a blank disk under the
+    /// name of a lost one would be the worst that could be made.
+    func missingVolume(_ declared: Declared<VolumeSpec>) -> Result<OutsideContent?, MissingSource> {
+        let name = declared.metadata.name, resource = ResourceID(.volume, name)
+        guard observed.ledger.entry(resource, stack: context.stack) == nil,
+            !context.consent.allowBlank.contains(resource)
+        else { return .success(nil) }
+        let wanted = context.consent.restoreMissing
+        for repositoryName in repositories.keys.sorted() {
+            let repository: RepositoryView
+            switch self.repository(repositoryName) {
+            case .success(let found): repository = found
+            case .failure(let fault):
+                // A host that remembers volumes was not made anew, and this one was never among them.
+                let isNew = !observed.ledger.entries.contains {
+                    $0.stack == context.stack && $0.resource.kind == .volume
+                }
+                guard isNew || wanted == repositoryName, fault.obstacle.reason != .repositoryMissing else { continue }
+                return missing(
+                    fault.obstacle.reason,
+                    "\(fault.obstacle.sentence), and may hold backups of it; if blank is meant: --allow-blank \(resource)")
+            }
+            let points = repository.points(of: name).filter {
+                $0.node == context.config.node && $0.stack == context.stack && $0.uid != nil && !$0.isSetAside
+            }
+            guard let newest = points.last else { continue }
+            guard wanted == repositoryName else {
+                return missing(
+                    .backupExists,
+                    "BackupRepository/\(repositoryName) has \(points.count) restore points of it, the newest of "
+                        + "\(newest.time), \(newest.size), and it is not here; a blank one is not made in its place. Have it back: "
+                        + "apply --restore-missing \(repositoryName); blank is meant: --allow-blank \(resource)")
+            }
+            switch oneSeries(of: points, name: name) {
+            case .failure(let missing): return .failure(missing)
+            case .success(let chosen):
+                guard let point = chosen.last else { continue }
+                return content(
+                    point, repository, keeping: true, damageNotes(repository) + sizeNotes(point, declared))
+            }
+        }
+        return .success(nil)
+    }
+
+    /// What goes on filling a volume that was begun so. Where no document says from what, its own uid does: it is
+    /// brought back under its old identity.
+    func resumedContent(
+        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>
+    ) -> Result<OutsideContent, MissingSource> {
+        switch declared.spec.source {
+        case .image?, .backup?:
+            switch outsideContent(for: declared) {
+            case .success(let content?): return .success(content)
+            case .success(nil): return missing(.noRestorePoint, "its restore point is not there any more")
+            case .failure(let missing): return .failure(missing)
+            }
+        case nil: break
+        case .volume?, .snapshot?, .cinderBackup?: return missing(.unfinished, "its source has another form now")
+        }
+        for name in repositories.keys.sorted() {
+            guard case .success(let repository) = repository(name) else { continue }
+            let own = repository.points(of: declared.metadata.name).last { $0.uid == stored.uid && !$0.isSetAside }
+            guard let own else { continue }
+            return content(own, repository, keeping: false, []).flatMap { content in
+                content.map { .success($0) } ?? missing(.noRestorePoint, "its restore point is not there any more")
+            }
+        }
+        return missing(
+            .repositoryUnreachable, "no repository that can be read has a restore point of the uid \(stored.uid)")
+    }
+
+    // MARK: Choosing
+
+    private func isNamed(_ point: ObservedPoint, by source: BackupSource) -> Bool {
+        if let uid = source.uid, point.uid != uid { return false }
+        // One that was made by hand belongs to no host.
+        guard point.node != nil || point.stack != nil || point.uid != nil else {
+            return source.node == nil && source.stack == nil
+        }
+        return point.node == source.node ?? context.config.node && point.stack == source.stack ?? context.stack
+    }
+
+    /// The points of one volume among those of one name. Where several volumes bore it, it is that which is not here any
+    /// more, if there is one such.
+    private func oneSeries(of points: [ObservedPoint], name: String) -> Result<[ObservedPoint], MissingSource> {
+        let volumes = Dictionary(grouping: points, by: \.uid)
+        guard volumes.count > 1 else { return .success(points) }
+        let gone = volumes.filter { uid, _ in uid.map { index.bearer(of: $0) == nil } ?? false }
+        if gone.count == 1, let series = gone.first?.value { return .success(series) }
+        let list = volumes.values.compactMap(\.last).sorted { $0.time < $1.time }.map { point in
+            "\(point.uid.map(\.description) ?? "by hand") (\(point.time), \(point.size))"
+        }
+        return missing(
+            .seriesUnclear,
+            "restore points of \(volumes.count) volumes are called '\(name)': \(list.joined(separator: ", ")); say which "
+                + "by uid: in source.backup")
+    }
+
+    private func content(
+        _ point: ObservedPoint, _ repository: RepositoryView, keeping: Bool, _ notes: [String]
+    ) -> Result<OutsideContent?, MissingSource> {
+        let content = BackupContent(
+            repository: repository.name, access: repository.access, point: point.id, size: point.size,
+            content: point.content)
+        var result = OutsideContent(
+            origin: .point(content, of: point), size: point.size, content: min(point.size, point.content))
+        result.notes = notes
+        guard keeping else { return .success(result) }
+        guard let uid = point.uid else {
+            return missing(
+                .noRestorePoint,
+                "restore point \(point.id.prefix(8)) was made by hand and has no identity to keep; leave identity: out")
+        }
+        if let bearer = index.bearer(of: uid) {
+            return missing(
+                .nameTaken, "the uid \(uid) is here already, as \(bearer.location); two disks cannot have one identity")
+        }
+        result.identity = uid
+        return .success(result)
+    }
+
+    private func absence(of name: String, _ source: BackupSource, _ repository: RepositoryView) -> String {
+        let others = repository.points(of: name)
+        var text = "BackupRepository/\(repository.name) has no restore point of '\(name)'"
+        switch source.at {
+        case .latest: break
+        case .notAfter(let time): text += " that is not after \(time)"
+        case .id(let prefix): text += " whose id begins with \(prefix)"
+        }
+        if others.isEmpty {
+            let names = repository.names.prefix(5).joined(separator: ", ")
+            text += names.isEmpty ? "; it holds none at all" : "; it has such of \(names)"
+        } else {
+            let hosts = Set(others.map { "\($0.node ?? "by hand")/\($0.stack ?? "-")" }).sorted().prefix(5)
+            text += "; it has \(others.count) of the name (node/stack \(hosts.joined(separator: ", ")))"
+        }
+        return repository.damaged == 0 ? text : text + ", and \(repository.damaged) that cannot be read"
+    }
+
+    private func damageNotes(_ repository: RepositoryView) -> [String] {
+        guard repository.damaged > 0 else { return [] }
+        return [
+            "WARNING: \(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read; a newer "
+                + "one may be among them"
+        ]
+    }
+
+    private func sizeNotes(_ point: ObservedPoint, _ declared: Declared<VolumeSpec>) -> [String] {
+        guard declared.spec.size > point.size else { return [] }
+        return [
+            "the restore point has \(point.size); the rest reads zeros, and a GPT's second header is not at the end any more"
+        ]
+    }
+
+    private func missing<Value>(_ reason: Reason, _ sentence: String) -> Result<Value, MissingSource> {
+        .failure(MissingSource(obstacle: Obstacle(reason, sentence)))
+    }
+}

@@ -1,0 +1,43 @@
+package import TuffModel
+
+/// Steps in repositories of backups. What fills a volume from one is a step on that volume (`VolumeStep`).
+package enum BackupStep: Hashable, Codable, Sendable {
+    /// Makes a repository of this name where there is none.
+    case makeRepository(String, RepositoryAccess)
+    /// Makes a restore point of a volume or snapshot that does not change meanwhile: a snapshot, or a volume that
+    /// nobody uses.
+    case backUp(VolumeRef, BackupTask)
+}
+
+// Questions about a step. Each answer names every case, so that a new step does not compile before somebody answered.
+extension BackupStep {
+    package var movesData: Bool {
+        switch self {
+        case .makeRepository: false
+        case .backUp: true
+        }
+    }
+
+    package var key: ExclusiveKey {
+        switch self {
+        case .makeRepository(let name, _): .repository(name)
+        case .backUp(let source, _): .data(source.location.path)
+        }
+    }
+
+    /// The volume that is backed up.
+    package var location: VolumeLocation? {
+        switch self {
+        case .makeRepository: nil
+        case .backUp(let source, _): source.location
+        }
+    }
+
+    /// The volume whose bytes it reads.
+    package var reads: UID? {
+        switch self {
+        case .makeRepository: nil
+        case .backUp(let source, _): source.uid
+        }
+    }
+}
