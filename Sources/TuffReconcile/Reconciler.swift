@@ -135,7 +135,8 @@ package struct Reconciler: Sendable {
 
     private func timeZones(neededBy desired: DesiredState) -> ObservationMap<ZoneFile> {
         var entries: [String: Observation<ZoneFile>] = [:]
-        let schedules = desired.snapshotPolicies.values.map(\.spec.schedule) + desired.backupPolicies.values.map(\.spec.schedule)
+        let schedules =
+            desired.snapshotPolicies.values.map(\.spec.schedule) + desired.backupPolicies.values.map(\.spec.schedule)
         for name in Set(schedules.compactMap(\.timeZone)) {
             do throws(HostError) {
                 entries[name] = .known(try ZoneReader.read(name))

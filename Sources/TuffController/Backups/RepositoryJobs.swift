@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 import TuffHost
 import TuffModel
 import TuffRepository
@@ -35,7 +34,7 @@ enum RepositoryJobs {
                     points: known.points.map { ObservedPoint($0, isSetAside: known.aside[$0.id] != nil) },
                     damaged: known.damaged.count)
             }
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
     }
@@ -98,7 +97,9 @@ enum RepositoryJobs {
             wanted.labels = task.labels.merging(task.backup.map { [ObservedPoint.backupKey: $0] } ?? [:]) { $1 }
             wanted.document = task.document
             wanted.level = task.level ?? 1
-            let device = try inWorker { () throws(RepositoryError) in try DeviceSource("/proc/self/fd/\(source.descriptor)") }
+            let device = try inWorker { () throws(RepositoryError) in
+                try DeviceSource("/proc/self/fd/\(source.descriptor)")
+            }
             let backup = wanted
             let point = try follow(progress, of: device.size, "backing up", control) { () throws(RepositoryError) in
                 try Backup(of: device, to: repository, backup, lease: lease, progress: progress)
@@ -141,40 +142,12 @@ enum RepositoryJobs {
         }
     }
 
-    // MARK: Progress
-
-    /// Does work that counts its bytes, and tells the controller how far it is, once a second and only when it moves:
-    /// silence is what a deadline is for.
-    private static func follow<Value: Sendable>(
+    private static func follow<Value>(
         _ progress: JobProgress, of total: UInt64, _ phase: String, _ control: JobControl,
         _ work: () throws(RepositoryError) -> Value
     ) throws(HostError) -> Value {
-        let told = Told()
-        let look = { @Sendable in
-            if control.isEnding { progress.cancel() }
-            let done = progress.done
-            guard told.isNews(done) else { return }
-            control.tell(
-                WorkProgress(
-                    phase: phase, done: ByteCount(Int64(clamping: done)), total: ByteCount(Int64(clamping: total))))
-        }
-        return try control.beside(look) { () throws(HostError) in
-            try inWorker { () throws(RepositoryError) in try work() }
-        }
-    }
-}
-
-/// How far a job was when that was told last.
-private final class Told: Sendable {
-    private let state = Mutex<(done: UInt64, looks: Int)>((.max, 0))
-
-    /// Whether it is to be told, looked at ten times a second.
-    func isNews(_ done: UInt64) -> Bool {
-        state.withLock { state in
-            state.looks += 1
-            guard state.looks % 10 == 1, done != state.done else { return false }
-            state.done = done
-            return true
+        try control.following(phase, of: total, done: { progress.done }, end: { progress.cancel() }) {
+            () throws(HostError) in try inWorker { () throws(RepositoryError) in try work() }
         }
     }
 }

@@ -344,7 +344,8 @@ extension HostAction {
     /// Whether it is more than a worker can be asked for in passing: a command, or a job.
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository: true
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository:
+            true
         case .require(let condition): condition.needsCommand
         default: false
         }

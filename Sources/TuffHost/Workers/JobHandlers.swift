@@ -185,15 +185,31 @@ package struct JobControl: Sendable {
         file?.note(progress)
     }
 
-    /// Does work that blocks this thread, while another one looks ten times a second how far it is.
+    /// Does work that counts its bytes and blocks this thread. Another thread looks ten times a second whether the job is
+    /// to end, and tells once a second how far it is where it moved: silence is what the deadline is for.
+    /// - Parameters:
+    ///   - done: the bytes that are done.
+    ///   - end: has the work end at its next block.
     /// - Throws: `exhausted` where no thread is to be had; nothing was begun then.
-    package func beside<Value>(
-        _ look: @escaping @Sendable () -> Void, _ work: () throws(HostError) -> Value
+    package func following<Value>(
+        _ phase: String, of total: UInt64, done: @escaping @Sendable () -> UInt64,
+        end: @escaping @Sendable () -> Void, _ work: () throws(HostError) -> Value
     ) throws(HostError) -> Value {
-        let watch = BesideWatch()
+        let watch = JobWatch()
         let hasThread = OwnedThread.start {
+            var told: UInt64 = .max
+            var looks = 0
             while !watch.isOver {
-                look()
+                defer { looks += 1 }
+                if isEnding { end() }
+                let now = done()
+                if looks % 10 == 0, now != told {
+                    told = now
+                    tell(
+                        WorkProgress(
+                            phase: phase, done: ByteCount(Int64(clamping: now)),
+                            total: ByteCount(Int64(clamping: total))))
+                }
                 usleep(100_000)
             }
             watch.end()
@@ -211,7 +227,7 @@ package struct JobControl: Sendable {
 }
 
 /// The end of a look beside work: said by the work, and waited for.
-private final class BesideWatch: Sendable {
+private final class JobWatch: Sendable {
     private let over = Atomic<Bool>(false)
     private let ended = Atomic<Bool>(false)
 

@@ -44,11 +44,13 @@ struct RepositoryIndex {
             return .obstructed(
                 Obstacle(
                     .notSupportedYet,
-                    "this version does not read repositories of format: cinder in a plan; 'tuff backup restore --cinder' does"))
+                    "this version does not read repositories of format: cinder in a plan; 'tuff backup restore --cinder' "
+                        + "does"))
         }
         guard let seen = observed.repositories else {
             return .obstructed(
-                Obstacle(.repositoryUnreachable, "BackupRepository/\(name) was not looked at by whoever observed this host"))
+                Obstacle(
+                    .repositoryUnreachable, "BackupRepository/\(name) was not looked at by whoever observed this host"))
         }
         switch seen[name] {
         case .known(let found?): return .readable(RepositoryView(name, spec.access, found))

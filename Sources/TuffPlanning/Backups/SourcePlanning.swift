@@ -62,7 +62,8 @@ extension PlanningPass {
                 guard isNew || wanted == repositoryName, fault.obstacle.reason != .repositoryMissing else { continue }
                 return missing(
                     fault.obstacle.reason,
-                    "\(fault.obstacle.sentence), and may hold backups of it; if blank is meant: --allow-blank \(resource)")
+                    "\(fault.obstacle.sentence), and may hold backups of it; if blank is meant: --allow-blank \(resource)"
+                )
             }
             let points = repository.points(of: name).filter {
                 $0.node == context.config.node && $0.stack == context.stack && $0.uid != nil && !$0.isSetAside

@@ -50,8 +50,9 @@ extension FakeWorld {
         let id = "\(task.uid)\(repository.points.count)"
         repository.points.append(
             ObservedPoint(
-                id: id, volume: task.volume, stack: task.stack, node: task.node, uid: task.uid, time: task.time ?? Instant(secondsSince1970: 0),
-                size: volume.size, content: volume.mapped, policy: task.policy, backup: task.backup))
+                id: id, volume: task.volume, stack: task.stack, node: task.node, uid: task.uid,
+                time: task.time ?? Instant(secondsSince1970: 0), size: volume.size, content: volume.mapped,
+                policy: task.policy, backup: task.backup))
         repository.stamps[id] = volume.image ?? volume.content
         repositories[task.access.site.description] = repository
     }

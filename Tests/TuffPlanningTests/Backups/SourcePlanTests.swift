@@ -1,0 +1,183 @@
+import Testing
+import TuffModel
+import TuffPlanning
+import TuffTestSupport
+
+/// Volumes that begin with a restore point, and those that must not be made blank in its place.
+@Suite struct SourcePlanTests {
+    static let site = BackupRepositorySpec.Site.directory("/srv/backups/nas")
+
+    static func desired(_ source: ((inout BackupSource) -> Void)? = { _ in }) -> DesiredState {
+        var desired = Sample.desired()
+        desired.backupRepositories["nas"] = Sample.declared("nas", BackupRepositorySpec(site: site))
+        if let source {
+            var backup = BackupSource(repository: "nas", volume: "db")
+            source(&backup)
+            desired.volumes["db"]!.spec.source = .backup(backup)
+        }
+        return desired
+    }
+
+    static func point(
+        _ id: String, _ time: Int64, uid: UID? = Sample.uid(7), _ change: (inout ObservedPoint) -> Void = { _ in }
+    ) -> ObservedPoint {
+        var point = ObservedPoint(
+            id: id, volume: "db", stack: "default", node: "storage1", uid: uid,
+            time: Instant(secondsSince1970: 1_795_000_000 + time), size: Sample.gibi(10), content: Sample.gibi(1))
+        change(&point)
+        return point
+    }
+
+    static func observed(
+        _ points: [ObservedPoint], damaged: Int = 0, _ volumes: [LogicalVolume] = []
+    ) -> ObservedState {
+        var observed = Sample.observed(volumes)
+        observed.repositories = ObservationMap([
+            "nas": .known(ObservedRepository(id: "r", points: points, damaged: damaged))
+        ])
+        return observed
+    }
+
+    func plan(
+        _ desired: DesiredState, _ observed: ObservedState, _ consent: (inout Consent) -> Void = { _ in }
+    ) -> Plan {
+        Planner.plan(
+            desired: desired, observed: observed, context: Sample.context("00112233445566778899aabbccddeeff", consent))
+    }
+
+    func change(_ plan: Plan) -> PlannedChange? { plan.changes.first { $0.resource == ResourceID(.volume, "db") } }
+
+    /// The restore point that a plan fills a volume from.
+    func filled(_ plan: Plan) -> String? {
+        plan.steps.lazy.compactMap { step in
+            if case .volume(.fillFromBackup(_, let content)) = step.step { content.point } else { nil }
+        }.first
+    }
+
+    @Test func aVolumeIsMadeUnfinishedThenFilledThenComplete() throws {
+        let plan = plan(Self.desired(), Self.observed([Self.point("older", 0), Self.point("newer", 9)]))
+        #expect(filled(plan) == "newer")
+        let verbs = plan.storageSteps.map { step in
+            switch step {
+            case .volume(.create(_, _, _, let marks)): "create \(marks.operation ?? "")"
+            case .lvm(.activate): "activate"
+            case .volume(.fillFromBackup): "fill"
+            case .lvm(.complete): "complete"
+            default: "other"
+            }
+        }
+        #expect(verbs == ["create copy", "activate", "fill", "complete"])
+        let found = try #require(change(plan))
+        #expect(found.action == .create && found.summary.contains("restore point newer"))
+    }
+
+    @Test func theIdentityIsNewUnlessItIsToBeKept() throws {
+        let points = [Self.point("a", 0)]
+        #expect(change(plan(Self.desired(), Self.observed(points)))?.uid != Sample.uid(7))
+        let keeping = Self.desired { $0.identity = .keep }
+        #expect(change(plan(keeping, Self.observed(points)))?.uid == Sample.uid(7))
+        // While that disk is here, in the trash too, a second one of its identity is refused.
+        let trashed = Sample.volume("old", uid: Sample.uid(7)) {
+            $0.until = Instant(secondsSince1970: 1_799_000_000)
+        }
+        let refused = change(plan(keeping, Self.observed(points, [trashed])))
+        #expect(refused?.action == .blocked && refused?.reason == .nameTaken)
+    }
+
+    @Test(arguments: [
+        (RestorePointName.notAfter(Instant(secondsSince1970: 1_795_000_005)), "b"), (.id("c"), "c"), (.latest, "c"),
+    ])
+    func aPointIsChosen(at: RestorePointName, id: String) {
+        let points = [Self.point("a", 0), Self.point("b", 5), Self.point("c", 9)]
+        #expect(filled(plan(Self.desired { $0.at = at }, Self.observed(points))) == id)
+    }
+
+    @Test func whatWasSetAsideIsPassedOverUnlessItIsNamed() {
+        let points = [Self.point("a", 0), Self.point("b", 9) { $0.isSetAside = true }]
+        #expect(filled(plan(Self.desired(), Self.observed(points))) == "a")
+        #expect(filled(plan(Self.desired { $0.at = .id("b") }, Self.observed(points))) == "b")
+    }
+
+    @Test func anotherHostsSeriesIsNotTakenForOurs() {
+        let points = [Self.point("a", 0) { $0.node = "storage2" }]
+        #expect(change(plan(Self.desired(), Self.observed(points)))?.reason == .noRestorePoint)
+        #expect(filled(plan(Self.desired { $0.node = "storage2" }, Self.observed(points))) == "a")
+    }
+
+    @Test func ofSeveralVolumesOfOneNameThatWhichIsGoneIsMeant() {
+        let points = [Self.point("gone", 0), Self.point("here", 9, uid: Sample.uid(8))]
+        let elsewhere = Sample.volume("renamed", uid: Sample.uid(8))
+        #expect(filled(plan(Self.desired(), Self.observed(points, [elsewhere]))) == "gone")
+        let unclear = change(plan(Self.desired(), Self.observed(points)))
+        #expect(unclear?.reason == .seriesUnclear && unclear?.summary.contains(Sample.uid(8).description) == true)
+        #expect(filled(plan(Self.desired { $0.uid = Sample.uid(8) }, Self.observed(points))) == "here")
+    }
+
+    @Test func nothingBlankIsMadeInThePlaceOfWhatCannotBeRead() {
+        var unread = Self.observed([])
+        unread.repositories = ObservationMap(["nas": .unknown(HostError(.timeout, "the server is silent"))])
+        for desired in [Self.desired(), Self.desired { $0.orBlank = true }, Self.desired(nil)] {
+            let plan = plan(desired, unread)
+            #expect(change(plan)?.reason == .repositoryUnreachable)
+            #expect(plan.steps.isEmpty)
+        }
+        // Nor where nobody looked: inventories of versions that did not.
+        #expect(plan(Self.desired(), Sample.observed()).steps.isEmpty)
+    }
+
+    @Test func orBlankIsBlankOnlyWhereThereIsNoSeries() {
+        let desired = Self.desired { $0.orBlank = true }
+        let blank = plan(desired, Self.observed([]))
+        #expect(change(blank)?.action == .create && filled(blank) == nil)
+        #expect(filled(plan(desired, Self.observed([Self.point("a", 0)]))) == "a")
+        #expect(change(plan(desired, Self.observed([], damaged: 1)))?.reason == .noRestorePoint)
+    }
+
+    @Test func aDocumentSmallerThanThePointIsRefusedBeforeAnythingIsMade() {
+        var desired = Self.desired()
+        desired.volumes["db"]!.spec.size = Sample.gibi(9)
+        let plan = plan(desired, Self.observed([Self.point("a", 0)]))
+        #expect(change(plan)?.reason == .tooSmall && plan.steps.isEmpty)
+    }
+
+    // MARK: A host made anew
+
+    @Test func aNewVolumeWhoseBackupsAreThereIsNotMadeBlank() throws {
+        let plan = plan(Self.desired(nil), Self.observed([Self.point("a", 0)]))
+        let found = try #require(change(plan))
+        #expect(found.reason == .backupExists && plan.steps.isEmpty)
+        #expect(found.summary.contains("--restore-missing nas"))
+        #expect(found.summary.contains("--allow-blank Volume/db"))
+    }
+
+    @Test func itComesBackUnderItsIdentityOrIsBlankOnAPersonsWord() {
+        let observed = Self.observed([Self.point("a", 0)])
+        let restored = plan(Self.desired(nil), observed) { $0.restoreMissing = "nas" }
+        #expect(filled(restored) == "a" && change(restored)?.uid == Sample.uid(7))
+        let blank = plan(Self.desired(nil), observed) { $0.allowBlank = [ResourceID(.volume, "db")] }
+        #expect(change(blank)?.action == .create && filled(blank) == nil)
+    }
+
+    @Test func whatThisHostKnowsIsNoMatterOfBackups() {
+        var observed = Self.observed([Self.point("a", 0)])
+        observed.ledger.entries = [
+            Ledger.Entry(
+                stack: "default", resource: ResourceID(.volume, "db"), standing: .purged, uid: Sample.uid(7), uuid: nil,
+                place: "vg0/v-db", seen: Instant(secondsSince1970: 1_795_000_000), sharedSince: nil)
+        ]
+        #expect(change(plan(Self.desired(nil), observed))?.action == .create)
+    }
+
+    @Test func aRestoreThatWasCutOffIsGoneOnWithWithoutASource() {
+        let begun = Sample.volume(uid: Sample.uid(7)) { $0.operation = Marks.copying }
+        let plan = plan(Self.desired(nil), Self.observed([Self.point("a", 0)], [begun]))
+        #expect(filled(plan) == "a")
+        #expect(change(plan)?.summary.hasPrefix("finish filling") == true)
+    }
+
+    @Test func anInterruptedRestoreWithoutItsRepositoryWaits() {
+        let begun = Sample.volume(uid: Sample.uid(7)) { $0.operation = Marks.copying }
+        let plan = plan(Self.desired(nil), Self.observed([], [begun]))
+        #expect(change(plan)?.action == .blocked && plan.steps.isEmpty)
+    }
+}
