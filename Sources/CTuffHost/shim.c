@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -63,6 +65,11 @@ int tuff_open_at(int directory, const char *path, int flags, uint32_t mode) {
 
 int tuff_open_unmounted(int directory, const char *name) {
     return open_resolved(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_XDEV);
+}
+
+int tuff_open_in_mount(int directory, const char *path, int flags) {
+    uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    return open_resolved(directory, path, flags, 0, resolve);
 }
 
 int tuff_identity(int descriptor, uint64_t *device, uint64_t *inode, uint32_t *mode) {
@@ -236,6 +243,41 @@ void tuff_close_from(int first) {
     long limit = sysconf(_SC_OPEN_MAX);
     if (limit < 0 || limit > 65536) limit = 65536;
     for (int descriptor = first; descriptor < limit; descriptor++) close(descriptor);
+}
+
+int tuff_own_mounts(void) {
+    if (unshare(CLONE_NEWNS) != 0) return -1;
+    return mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL);
+}
+
+int tuff_mount_scratch(const char *directory) {
+    return mount("tuff", directory, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=700");
+}
+
+int tuff_start_bound(const char *path, char *const arguments[], char *const environment[], int output) {
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0) return -1;
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        setpgid(0, 0);
+        /* Whoever died between the two has not been noticed by the first. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(126);
+        /* Neither descriptor is one of the three: a program of ours has its streams open. */
+        if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0) {
+            _exit(126);
+        }
+        tuff_close_from(STDERR_FILENO + 1);
+        execve(path, arguments, environment);
+        _exit(127);
+    }
+    int number = errno;
+    close(null);
+    errno = number;
+    return child;
 }
 
 unsigned int tuff_device_major(uint64_t device) { return major(device); }

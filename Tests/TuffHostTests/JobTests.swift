@@ -16,6 +16,7 @@ private struct Blocks: JobRequest {
     var count: Int
     var keys = ["data:/dev/vg0/v-db"]
     var silence: Duration?
+    var servers: [String] = []
     var summary: String { "\(count) blocks" }
 }
 
@@ -207,6 +208,33 @@ struct JobTests {
         gate.letThrough(4)
         #expect(await eventually { machine.stuckWorkers.isEmpty })
         #expect(try await run(Blocks(count: 1), on: machine).get() == Blocks.Outcome(done: 1))
+    }
+
+    @Test("Where a worker hangs on a server that was given up, no other is begun on that server; others are")
+    func servers() async throws {
+        let machine = machine()
+        func job(_ key: String, _ server: String, silence: Duration? = nil) -> Blocks {
+            Blocks(count: 1, keys: [key], silence: silence, servers: [server])
+        }
+        guard case .failure(let error) = await run(job("a", "nas:2049", silence: .seconds(1)), on: machine) else {
+            Issue.record("it was not given up")
+            return
+        }
+        #expect(error.code == .timeout, "\(error)")
+        let stuck = try #require(machine.stuckWorkers.first)
+        #expect(stuck.servers == ["nas:2049"])
+        guard case .failure(let refusal) = await run(job("b", "nas:2049"), on: machine) else {
+            Issue.record("another was begun on the same server")
+            return
+        }
+        #expect(refusal.code == .unreachable && refusal.subject == "nas:2049", "\(refusal)")
+        #expect(refusal.sentence.contains("since \(stuck.since)"), "\(refusal)")
+        let other = Task { await run(job("c", "nas:2050"), on: machine) }
+        #expect(await eventually { machine.jobs().entries.count == 2 }, "another server waits as well")
+        gate.letThrough(1)
+        #expect(try await other.value.get() == Blocks.Outcome(done: 1))
+        #expect(await eventually { machine.stuckWorkers.isEmpty })
+        #expect(try await run(job("b", "nas:2049"), on: machine).get() == Blocks.Outcome(done: 1))
     }
 
     @Test("A process that is silent is killed")

@@ -58,7 +58,8 @@ struct WorkerCodingTests {
         if Int.random(in: 0..<4, using: &random) == 0 {
             let ticket = JobTicket(
                 id: "1", kind: texts.randomElement(using: &random)!, summary: texts.randomElement(using: &random)!,
-                keys: texts, objects: [Sample.uid])
+                keys: texts, objects: [Sample.uid],
+                servers: Array(texts.prefix(Int.random(in: 0...2, using: &random))))
             let jobs = Bool.random(using: &random) ? "/run/tuff/jobs" : nil
             return WorkerRequest(roots: roots, work: .job(ticket, [123, 125]), jobs: jobs)
         }

@@ -29,6 +29,10 @@ int tuff_open_at(int directory, const char *path, int flags, uint32_t mode);
  * for anything, where something is mounted there (RESOLVE_NO_XDEV). What is mounted on demand is not mounted. */
 int tuff_open_unmounted(int directory, const char *name);
 
+/* openat2(2) of PATH beneath DIRECTORY as tuff_open_beneath does, in the file system of DIRECTORY and no other: EXDEV
+ * where something is mounted on the way (RESOLVE_NO_XDEV). */
+int tuff_open_in_mount(int directory, const char *path, int flags);
+
 /* The device, inode and mode (stat(2)) of an O_PATH descriptor as far as the kernel has them in memory: no server is
  * asked (statx(2), AT_STATX_DONT_SYNC, AT_NO_AUTOMOUNT). */
 int tuff_identity(int descriptor, uint64_t *device, uint64_t *inode, uint32_t *mode);
@@ -66,6 +70,20 @@ void tuff_map_program(void);
  * already afterwards: neither faulted in page by page nor shared with the child, which would have each page copied at
  * the first write. Both go on with one heap for all their threads. */
 int tuff_fork_with_heap(size_t room);
+
+/* A mount namespace of the calling thread's own (unshare(2), CLONE_NEWNS), shared with what that thread starts from now
+ * on and with nobody else, and gone with the last of them. Nothing that is mounted in it gets out; what is unmounted
+ * outside goes here too (MS_SLAVE of mount_namespaces(7)), so that no file system of the host stays busy for as long as
+ * this lasts. */
+int tuff_own_mounts(void);
+
+/* An empty file system in memory on DIRECTORY, for directories and nothing else, closed to others. */
+int tuff_mount_scratch(const char *directory);
+
+/* Starts the program PATH from the calling thread, whose mounts it sees, in a group of its own, with OUTPUT as its output
+ * and errors, nothing to read and no other descriptor. The kernel kills it when the thread ends (PR_SET_PDEATHSIG of
+ * prctl(2)): what is left of a worker that was killed would keep its namespace. The number of the process. */
+int tuff_start_bound(const char *path, char *const arguments[], char *const environment[], int output);
 
 /* Closes every descriptor from FIRST on (close_range(2), Linux 5.9; one by one where that is refused). */
 void tuff_close_from(int first);

@@ -25,7 +25,7 @@ package enum KeyFile {
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw BackupError("\(path) is no regular file")
         }
-        if let exposure = SecretFile.exposure(of: path, owner: status.st_uid, mode: status.st_mode) {
+        if let exposure = SecretFile.exposure(of: path, descriptor, status) {
             let sentence = "the key file \(path) \(exposure.sentence)"
             guard rule == .advised else { throw BackupError(sentence, help: exposure.remedy) }
             listener.tell(.warning("\(sentence): others may know the key"))

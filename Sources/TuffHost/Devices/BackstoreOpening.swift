@@ -109,7 +109,7 @@ struct BackstoreOpening {
             throw .system(errno, "Cannot open \(place.path)", subject: place.path)
         }
         var status = stat()
-        guard fstat(file.raw, &status) == 0, status.kind == .file, status.st_uid == geteuid() else {
+        guard fstat(file.raw, &status) == 0, status.kind == .file, Exposure.isOurs(status, file.raw) else {
             throw HostError(.preconditionFailed, "\(place.path) is no plain file of ours", subject: place.path)
         }
         return file

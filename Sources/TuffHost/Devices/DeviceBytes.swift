@@ -64,7 +64,8 @@ struct DeviceBytes: ~Copyable {
             throw .system(errno, "Cannot open \(name)", subject: name)
         }
         var status = stat()
-        guard fstat(opened.raw, &status) == 0, status.kind == .file, status.st_uid == geteuid() else {
+        guard fstat(opened.raw, &status) == 0, status.kind == .file, Exposure.isOurs(status, opened.raw)
+        else {
             throw HostError(.preconditionFailed, "\(name) is no plain file of ours", subject: name)
         }
         if writable, tuff_is_open_elsewhere(opened.raw) == 1 {

@@ -15,6 +15,10 @@ package struct MountTable: Sendable {
         var point: [UInt8]
         var type: String
         var source: [UInt8]
+        /// Of the mount, with commas between them.
+        var options: [UInt8]
+        /// Of its file system, likewise.
+        var fileSystemOptions: [UInt8]
 
         /// Whether a look at it may wait for another machine or another program, which may be gone. A host whose own
         /// `/` is such a file system does not run without it, and is looked at as any other.
@@ -58,8 +62,24 @@ package struct MountTable: Sendable {
     }
 
     private static let attempts = 8
-    private static let file = "/proc/self/mountinfo"
+    /// Of this thread: one that has mounts of its own is not that of the process (`PrivateMounts`).
+    private static let file = "/proc/thread-self/mountinfo"
     static let slash = UInt8(ascii: "/")
+
+    /// The mounts of this process as they are.
+    static func current() throws(HostError) -> MountTable { MountTable(bytes: try read()) }
+
+    /// The uppermost of what is mounted at a path; nil where nothing is.
+    /// - Parameter path: absolute, without links.
+    func top(at path: String) -> Mount? {
+        var place: [UInt8] = []
+        var found = mount(at: [Self.slash], below: nil)
+        for name in Reach.names(in: path) {
+            place += "/\(name)".utf8
+            found = mount(at: place, below: found)
+        }
+        return found?.point == (place.isEmpty ? [Self.slash] : place) ? found : nil
+    }
 
     /// The mount in which `path` lies, of which the directory above lies in `mount`; nil where the kernel shows none,
     /// as for a root made by chroot(2).
@@ -95,7 +115,8 @@ package struct MountTable: Sendable {
         else { return nil }
         return Mount(
             number: number, parent: parent, device: text(fields[2]), root: plain(fields[3]), point: plain(fields[4]),
-            type: text(fields[end + 1]), source: plain(fields[end + 2]))
+            type: text(fields[end + 1]), source: plain(fields[end + 2]), options: Array(fields[5]),
+            fileSystemOptions: fields.dropFirst(end + 3).first.map(plain) ?? [])
     }
 
     private static func text(_ field: ArraySlice<UInt8>) -> String { String(decoding: field, as: UTF8.self) }

@@ -1,5 +1,5 @@
 import Synchronization
-import TuffModel
+package import TuffModel
 
 /// The processes that a controller has started and watches over. They may outlive the pass that started them, so they
 /// are kept for as long as the controller lives, while each pass has a `LinuxMachine` of its own.
@@ -21,6 +21,16 @@ package final class HostProcesses: Sendable {
 
     /// Workers that passed their deadline and have not ended since.
     package var stuckWorkers: [StuckWorker] { workers.stuck }
+
+    /// Servers on which a worker hangs that was given up (`NFSMount.serverKey`), and since when: no job that mounts from
+    /// one of them is begun.
+    package var stuckServers: [String: Instant] {
+        var result: [String: Instant] = [:]
+        for worker in stuckWorkers {
+            for server in worker.servers { result[server] = min(result[server] ?? worker.since, worker.since) }
+        }
+        return result
+    }
 }
 
 /// The mutating commands that run, by process number.

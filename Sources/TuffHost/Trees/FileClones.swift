@@ -50,7 +50,7 @@ extension FileVerbs {
 
     private func requireOurs(_ file: Int32, _ path: String) throws(HostError) -> stat {
         var status = stat()
-        guard fstat(file, &status) == 0, status.kind == .file, status.st_uid == geteuid() else {
+        guard fstat(file, &status) == 0, status.kind == .file, Exposure.isOurs(status, file) else {
             throw HostError(.refused, "\(path) is not a plain file of ours and is left alone", subject: path)
         }
         return status

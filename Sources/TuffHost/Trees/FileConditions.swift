@@ -16,7 +16,7 @@ struct FileConditions {
                 throw .system(number, "Cannot look at \(place.path)", subject: place.path)
             }
             guard status.kind == .file else { throw Self.failed(condition, "there is a \(status.kind.rawValue)") }
-            guard status.st_uid == geteuid() else {
+            guard Exposure.isOurs(status, in: place.parent.raw) else {
                 throw Self.failed(condition, "the file belongs to user \(status.st_uid)")
             }
             if let size, Int64(status.st_size) != size.bytes {
@@ -29,7 +29,7 @@ struct FileConditions {
                 if number == ENOENT { return }
                 throw .system(number, "Cannot look at \(place.path)", subject: place.path)
             }
-            guard status.isBlankFile else {
+            guard status.isBlankFile, Exposure.isOurs(status, in: place.parent.raw) else {
                 throw Self.failed(condition, "there is a \(status.kind.rawValue) that is not blank or not ours")
             }
         // As a filling opens it.
@@ -97,7 +97,7 @@ struct FileConditions {
 }
 
 extension stat {
-    /// A plain file of ours without one allocated block: nobody has written to it. ext4 counts a block for data it
+    /// A plain file without one allocated block: nobody has written to it. ext4 counts a block for data it
     /// keeps in the inode (fs/ext4/inode.c, ext4_file_getattr), and delayed allocations count at once.
-    var isBlankFile: Bool { kind == .file && st_uid == geteuid() && st_blocks == 0 }
+    var isBlankFile: Bool { kind == .file && st_blocks == 0 }
 }

@@ -32,7 +32,7 @@ struct FileVerbs {
             throw .system(errno, "Cannot open \(place.path), which exists already", subject: place.path)
         }
         var status = stat()
-        guard fstat(file.raw, &status) == 0, status.isBlankFile else {
+        guard fstat(file.raw, &status) == 0, status.isBlankFile, Exposure.isOurs(status, file.raw) else {
             throw HostError(
                 .failed, "\(place.path) exists already and is not a blank file of ours", subject: place.path)
         }
@@ -143,7 +143,7 @@ struct FileVerbs {
             if number == ENOENT { return nil }
             throw .system(number, "Cannot look at \(place.path)", subject: place.path)
         }
-        guard status.kind == .file, status.st_uid == geteuid() else {
+        guard status.kind == .file, Exposure.isOurs(status, in: place.parent.raw) else {
             throw HostError(
                 .refused, "\(place.path) is not a plain file of ours and is left alone", subject: place.path)
         }

@@ -1,7 +1,7 @@
 import CTuffHost
 import Crypto
 import FoundationEssentials
-import Glibc
+package import Glibc
 import TuffModel
 
 /// A secret in memory: read from its file under the rules below, zeroed when it goes, never printable and never sent
@@ -61,7 +61,7 @@ struct SecretBuffer: ~Copyable {
         guard status.kind == .file else {
             throw HostError(.refused, "The secret file \(path) is not a plain file", subject: path)
         }
-        if let exposure = SecretFile.exposure(of: path, owner: status.st_uid, mode: status.st_mode) {
+        if let exposure = SecretFile.exposure(of: path, file, status) {
             throw HostError(
                 .refused, "The secret file \(path) \(exposure.sentence)", cause: exposure.remedy, subject: path)
         }
@@ -92,8 +92,14 @@ package enum SecretFile {
     /// The end of a sentence about the file, and the command that mends it; nil where the rule is kept.
     ///
     /// - Parameters:
-    ///   - owner: as of stat(2), as is `mode`.
+    ///   - file: its descriptor. On NFS the server says whose it is, and only its mode counts.
     package static func exposure(
+        of path: String, _ file: Int32, _ status: stat
+    ) -> (sentence: String, remedy: String)? {
+        exposure(of: path, owner: Exposure.isServers(file) ? 0 : status.st_uid, mode: status.st_mode)
+    }
+
+    static func exposure(
         of path: String, owner: UInt32, mode: UInt32
     ) -> (sentence: String, remedy: String)? {
         guard owner == 0 || owner == geteuid() else {

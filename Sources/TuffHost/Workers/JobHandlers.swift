@@ -16,6 +16,9 @@ package protocol JobRequest: Codable, Sendable {
     var keys: [String] { get }
     /// Objects that it makes, writes or reads from, and that nobody may change or remove meanwhile.
     var objects: [UID] { get }
+    /// Servers whose shares it mounts (`NFSMount.serverKey`): it is not begun while a worker of one of them is stuck,
+    /// since what such a worker left in the kernel lets the next mount wait too.
+    var servers: [String] { get }
     /// Longest time without a sign of progress; nil: that of every request. One block has to fit in.
     var silence: Duration? { get }
     /// Whether it has a file that others see: false for what only looks, which whoever may look may ask for.
@@ -25,6 +28,7 @@ package protocol JobRequest: Codable, Sendable {
 extension JobRequest {
     package static var isRecorded: Bool { true }
     package var objects: [UID] { [] }
+    package var servers: [String] { [] }
     package var silence: Duration? { nil }
 }
 
@@ -76,7 +80,7 @@ package struct JobHandlers: Sendable {
             throw HostError(
                 .interrupted, "\(job.summary) was not begun, since the controller ended or was told to stop")
         }
-        let control = JobControl(roots: roots, summary: job.summary, signs: signs, file: file)
+        let control = JobControl(roots: roots, summary: job.summary, signs: signs, file: file, jobs: directory)
         control.tell(WorkProgress())
         return try handler.handle(body, control)
     }
@@ -109,19 +113,23 @@ package struct JobTicket: Hashable, Codable, Sendable {
     var summary: String
     var keys: [String]
     var objects: [UID]
+    var servers: [String]
 
     init(_ request: some JobRequest, id: String) {
         self.init(
             id: id, kind: type(of: request).kind, summary: request.summary, keys: request.keys,
-            objects: request.objects)
+            objects: request.objects, servers: request.servers)
     }
 
-    init(id: String, kind: String, summary: String, keys: [String], objects: [UID] = []) {
+    init(
+        id: String, kind: String, summary: String, keys: [String], objects: [UID] = [], servers: [String] = []
+    ) {
         self.id = id
         self.kind = kind
         self.summary = summary
         self.keys = keys
         self.objects = objects
+        self.servers = servers
     }
 }
 
@@ -150,11 +158,16 @@ package struct WorkerSigns: Sendable {
 package struct JobControl: Sendable {
     /// Where secrets, images and directory pools may lie.
     package let roots: HostRoots
+    /// Where its own mounts are made (`PrivateMounts`): beside the files of jobs.
+    let mountsDirectory: String
     private let summary: String
     private let signs: WorkerSigns
     private let file: JobFile?
 
-    init(roots: HostRoots, summary: String, signs: WorkerSigns, file: JobFile?) {
+    /// - Parameter jobs: the directory of the files of jobs; nil: there is none.
+    init(roots: HostRoots, summary: String, signs: WorkerSigns, file: JobFile?, jobs: String?) {
+        let folder = Reach.names(in: jobs ?? "/run/tuff/jobs").dropLast()
+        mountsDirectory = folder.map { "/\($0)" }.joined() + "/mounts"
         self.roots = roots
         self.summary = summary
         self.signs = signs
@@ -171,7 +184,7 @@ package struct JobControl: Sendable {
     ) {
         self.init(
             roots: roots, summary: summary, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling),
-            file: nil)
+            file: nil, jobs: nil)
     }
 
     /// The job is to end at the next block: somebody asked for that, or the controller is gone. Asking is no sign of

@@ -124,7 +124,7 @@ enum RequestCoding: ByteForm {
         case .job(let job, let body):
             result.append(Kind.job.rawValue)
             for text in [job.id, job.kind, job.summary] { put(text.utf8, &result) }
-            for texts in [job.keys, job.objects.map(\.description)] {
+            for texts in [job.keys, job.objects.map(\.description), job.servers] {
                 put(Int64(texts.count), &result)
                 for text in texts { put(text.utf8, &result) }
             }
@@ -162,9 +162,12 @@ enum RequestCoding: ByteForm {
         case .job:
             guard let id = text(&rest), let kind = text(&rest), let summary = text(&rest),
                 let keys = list(&rest, { text(&$0) }),
-                let objects = list(&rest, { text(&$0).flatMap { UID($0) } }), let body = block(&rest)
+                let objects = list(&rest, { text(&$0).flatMap { UID($0) } }), let servers = list(&rest, { text(&$0) }),
+                let body = block(&rest)
             else { return nil }
-            return .job(JobTicket(id: id, kind: kind, summary: summary, keys: keys, objects: objects), Array(body))
+            let ticket = JobTicket(
+                id: id, kind: kind, summary: summary, keys: keys, objects: objects, servers: servers)
+            return .job(ticket, Array(body))
         }
     }
 

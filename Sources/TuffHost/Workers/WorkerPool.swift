@@ -12,6 +12,8 @@ package struct StuckWorker: Hashable, Sendable {
     package var since: Instant
     /// What it was asked to do.
     package var request: String
+    /// Servers whose shares it may have mounted (`NFSMount.serverKey`).
+    package var servers: [String] = []
 }
 
 /// The workers of one machine: one as a rule, another when all have been busy with the same requests for a while, so
@@ -162,7 +164,8 @@ final class WorkerPool: Sendable {
     /// Counts a worker as stuck until it ends.
     func leave(_ connection: WorkerConnection, _ request: WorkerRequest) {
         let worker = StuckWorker(
-            pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary)
+            pid: connection.pid.withLock { $0 }, since: HostFacts.now(), request: request.summary,
+            servers: request.servers)
         state.withLock { state in
             // It may have ended between the deadline and now.
             guard !connection.hasEnded.load(ordering: .relaxed) else { return }
@@ -177,7 +180,7 @@ final class WorkerPool: Sendable {
         // Asked before every request, and nearly always nothing is stuck.
         guard state.withLock({ !$0.hanging.isEmpty }) else { return }
         noteEarlyEnd()
-        let hanging = state.withLock { $0.hanging }
+        let (hanging, left) = state.withLock { ($0.hanging, $0.stuck) }
         if let asked = request.repetition, hanging.values.contains(where: { $0.repetition == asked }) {
             throw HostError(.timeout, "\(request.summary) hangs already, and is not tried again before that ends")
         }
@@ -187,11 +190,30 @@ final class WorkerPool: Sendable {
                 .timeout, "\(other.summary) hangs, and nothing else is begun on \(key) before that ends",
                 cause: request.summary)
         }
+        try Self.refuseServers(of: request, left.values)
         let share = request.share
         guard hanging.values.count(where: { $0.share == share }) >= share.limit else { return }
         throw HostError(
             .exhausted, "\(share.limit) \(share.name) hang; no more are begun before one of them ends",
             cause: request.summary)
+    }
+
+    /// The kernel knows a server that it has a connection to, for whatever mount, and lets the next mount wait for that
+    /// connection: one worker that hangs on a server is all that is left on it.
+    private static func refuseServers(
+        of request: WorkerRequest, _ stuck: some Collection<StuckWorker>
+    ) throws(HostError) {
+        for server in request.servers {
+            guard let other = stuck.filter({ $0.servers.contains(server) }).min(by: { $0.since < $1.since }) else {
+                continue
+            }
+            let who = other.pid.map { "worker process \($0)" } ?? "a worker"
+            throw HostError(
+                .unreachable,
+                "\(server) has not answered since \(other.since): \(who) hangs on it with \(other.request), and "
+                    + "nothing is begun there before that ends",
+                cause: request.summary, subject: server)
+        }
     }
 
     // MARK: Sharing

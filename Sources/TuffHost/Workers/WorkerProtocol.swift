@@ -48,6 +48,14 @@ package struct WorkerRequest: Sendable {
         }
     }
 
+    /// Servers whose shares it mounts.
+    var servers: [String] {
+        switch work {
+        case .perform, .readTree, .space, .fingerprint, .image, .look: []
+        case .job(let job, _): job.servers
+        }
+    }
+
     /// Kinds of work that may each leave so many stuck workers behind, so that one kind does not use up the others'.
     enum Share: Hashable {
         case acts, targets, directories, secrets, images, devices, jobs

@@ -77,6 +77,8 @@ package struct HostError: Error, Hashable, Codable, Sendable, CustomStringConver
         /// A person asked to stop while all of a volume was read or written. The written blocks stay, and the work goes
         /// on later.
         case interrupted
+        /// A server does not answer, or something that was asked of it before still waits for its answer.
+        case unreachable
     }
 
     package var code: Code
