@@ -17,6 +17,7 @@ package struct RepositoryListing: JobRequest {
         self.access = access
     }
 
+    package var servers: [String] { access.servers }
     package var summary: String { "listing the restore points of BackupRepository/\(repository)" }
     package var keys: [String] { [] }
     package var silence: Duration? { repositorySilence }
@@ -37,6 +38,7 @@ package struct RepositoryCreation: JobRequest {
         self.access = access
     }
 
+    package var servers: [String] { access.servers }
     package var summary: String { "making BackupRepository/\(repository)" }
     package var keys: [String] { ["repository:\(repository)"] }
     package var silence: Duration? { repositorySilence }
@@ -61,6 +63,7 @@ package struct RestoreIntoVolume: JobRequest {
         self.path = path
     }
 
+    package var servers: [String] { content.access.servers }
     package var summary: String { "restoring \(path) from BackupRepository/\(content.repository)" }
     package var keys: [String] { ["data:\(path)"] }
     package var objects: [UID] { target.uid.map { [$0] } ?? [] }
@@ -85,6 +88,7 @@ package struct BackupOfVolume: JobRequest {
         self.path = path
     }
 
+    package var servers: [String] { backup.access.servers }
     package var summary: String {
         "backing up Volume/\(backup.volume) to BackupRepository/\(backup.repository)"
     }
@@ -107,5 +111,24 @@ extension BytesPlace {
         case .device(let device): device.uid
         case .file: nil
         }
+    }
+}
+
+extension RepositoryAccess {
+    /// The server that it is on, as `JobRequest.servers` names it.
+    fileprivate var servers: [String] {
+        switch site {
+        case .directory: []
+        case .nfs(let share): [NFSMount(share).serverKey]
+        }
+    }
+}
+
+extension NFSMount {
+    /// As a document names it.
+    package init(_ share: NFSShare, isReadOnly: Bool = false) {
+        self.init(
+            server: share.server, export: share.export, path: share.path ?? "",
+            options: share.options.all.map { Option($0.name.rawValue, $0.value) }, isReadOnly: isReadOnly)
     }
 }

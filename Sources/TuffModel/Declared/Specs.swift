@@ -116,6 +116,17 @@ package enum VolumeSource: Hashable, Sendable {
 }
 
 extension VolumeSource {
+    /// The field of the document that it is written in.
+    package var field: String {
+        switch self {
+        case .volume: "spec.source.volume"
+        case .snapshot: "spec.source.snapshot"
+        case .backup: "spec.source.backup"
+        case .cinderBackup: "spec.source.cinderBackup"
+        case .image: "spec.source.image"
+        }
+    }
+
     /// Whether its content comes from elsewhere than a volume or snapshot of this host.
     package var isOutside: Bool {
         switch self {

@@ -72,7 +72,7 @@ extension PlanningPass {
             guard wanted == repositoryName else {
                 return missing(
                     .backupExists,
-                    "BackupRepository/\(repositoryName) has \(points.count) restore points of it, the newest of "
+                    "BackupRepository/\(repositoryName) has backups of it, the newest restore point of "
                         + "\(newest.time), \(newest.size), and it is not here; a blank one is not made in its place. Have it back: "
                         + "apply --restore-missing \(repositoryName); blank is meant: --allow-blank \(resource)")
             }

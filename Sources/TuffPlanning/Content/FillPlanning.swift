@@ -25,14 +25,6 @@ struct OutsideContent {
         }
     }
 
-    /// The field of the document that names it.
-    var field: String {
-        switch origin {
-        case .image: "spec.source.image"
-        case .point: "spec.source.backup"
-        }
-    }
-
     /// Bytes of the sectors that it was written for; nil: not known.
     var sectors: Int? {
         switch origin {
@@ -122,7 +114,7 @@ extension PlanningPass {
             builder.add(
                 PlannedChange(
                     resource, .blocked, obstacle.sentence, reason: obstacle.reason,
-                    location: declared.location(of: "spec.source"), uid: stored.uid))
+                    location: declared.location(of: declared.spec.source?.field ?? "metadata.name"), uid: stored.uid))
             return .unavailable(obstacle.sentence)
         }
         var begun = stored

@@ -43,7 +43,8 @@ extension PlanningPass {
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState
     ) -> VolumeOutcome {
         // One that was begun from another volume says which, and is not given content from outside.
-        if declared.spec.source?.role == nil, stored.marks.origin == nil {
+        let comesFromOutside = declared.spec.source?.isOutside ?? !repositories.isEmpty
+        if comesFromOutside, stored.marks.origin == nil {
             return planResumedFilling(stored, declared, pool)
         }
         let resource = stored.marks.role.resource

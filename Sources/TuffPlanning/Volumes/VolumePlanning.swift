@@ -194,7 +194,7 @@ extension PlanningPass {
         case .failure(let missing):
             // That it is lost is the reason why it is to come back, and the first to be said.
             let obstacle = loss(of: resource) ?? missing.obstacle
-            let field = declared.spec.source == nil ? "metadata.name" : "spec.source"
+            let field = declared.spec.source?.field ?? "metadata.name"
             return stop(resource, declared, .blocked, obstacle, at: field)
         }
         let wanted = declared.spec.size.roundedUp(to: pool.unit)
