@@ -49,7 +49,7 @@ struct PrivateMountsTests {
         let directory = folder.at("mounts")
         return await Self.alone {
             let result = Result { () throws(HostError) in
-                var mounts = try PrivateMounts(in: directory, onAnyThread: true, by: method)
+                var mounts = try PrivateMounts(in: directory, by: method)
                 return try mounts.open(Self.share(path), making: making)
             }
             return (result, Folder.read("/proc/self/mountinfo"))
@@ -120,7 +120,7 @@ struct PrivateMountsTests {
         let directory = folder.at("mounts")
         let results = await Self.alone {
             Result { () throws(HostError) in
-                var mounts = try PrivateMounts(in: directory, onAnyThread: true, by: Self.memory())
+                var mounts = try PrivateMounts(in: directory, by: Self.memory())
                 let first = try mounts.open(Self.share("repository"))
                 let second = try mounts.open(Self.share("repository"))
                 close(tuff_open_at(first.descriptor, "first", O_WRONLY | O_CREAT, 0o600))
@@ -138,7 +138,7 @@ struct PrivateMountsTests {
         #expect(try results.get() == [["first"], [], ["over"]])
     }
 
-    @Test("A thread beside others gets none: it would see them ever after")
+    @Test("A process that does other work gets none: its threads would see them ever after")
     func threads() async {
         let roots = HostRoots(target: folder.at("target"), reach: Reach())
         let error = await Self.alone {

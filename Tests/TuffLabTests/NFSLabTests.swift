@@ -34,7 +34,7 @@ struct NFSLabTests {
             Thread.begin {
                 continuation.resume(
                     returning: Result { () throws(HostError) in
-                        var mounts = try PrivateMounts(in: "/run/tuff/mounts", onAnyThread: true, by: .nfs)
+                        var mounts = try PrivateMounts(in: "/run/tuff/mounts", by: .nfs)
                         return work(try mounts.open(share, making: making))
                     })
             }

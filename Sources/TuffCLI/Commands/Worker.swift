@@ -7,7 +7,7 @@ struct Worker: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "_worker", shouldDisplay: false)
 
     func run() throws {
-        let code = WorkerServer.run(jobs: .ours)
+        let code = WorkerServer.run(jobs: .ours, ownsProcess: true)
         if code != ExitStatus.done { throw Failure(nil, code: code) }
     }
 }

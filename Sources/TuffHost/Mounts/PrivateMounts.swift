@@ -26,16 +26,16 @@ package struct PrivateMounts: ~Copyable {
     private var count = 0
 
     /// To be called first thing.
-    /// - Throws: `refused` on a thread that other work uses as well, since it would see these mounts ever after.
+    /// - Throws: `refused` in a process that does other work as well, whose threads would see these mounts ever after.
     package init(of job: JobControl) throws(HostError) {
-        try self.init(in: job.mountsDirectory, onAnyThread: false, by: .nfs)
+        guard job.ownsProcess else {
+            throw HostError(.refused, "Only a worker process has mounts of its own, and this one does other work too")
+        }
+        try self.init(in: job.mountsDirectory, by: .nfs)
     }
 
     /// - Parameter directory: absolute path of a directory of ours, which is made where it is missing.
-    init(in directory: String, onAnyThread: Bool, by method: Method) throws(HostError) {
-        guard onAnyThread || Self.isFirstThread else {
-            throw HostError(.refused, "Only a worker process has mounts of its own, and this is a thread beside others")
-        }
+    init(in directory: String, by method: Method) throws(HostError) {
         // Before anything is mounted: made and looked at as every directory of our own files.
         _ = try StateDirectory(for: "\(directory)/any", what: "mount points")
         // The table of mounts has no links in it.
@@ -137,11 +137,6 @@ package struct PrivateMounts: ~Copyable {
         }
         return place
     }
-
-    /// Whether this is the thread that the process began with (proc(5), thread-self).
-    private static var isFirstThread: Bool {
-        linkText(AT_FDCWD, "/proc/thread-self") == "\(getpid())/task/\(getpid())"
-    }
 }
 
 extension PrivateMounts.Method {
@@ -172,7 +167,7 @@ package final class MountedDirectory: Sendable {
 
     /// A path that leads to it from every thread of this process, and from no other process, for as long as this is
     /// held.
-    package var path: String { "/proc/self/fd/\(opened.raw)" }
+    package var path: String { "/proc/thread-self/fd/\(opened.raw)" }
 }
 
 extension NFSMount {

@@ -141,6 +141,8 @@ package struct WorkerSigns: Sendable {
     var isOver: @Sendable () -> Bool = { false }
     /// To be told how far the work has come, which also is a sign that it goes on.
     var told: @Sendable (WorkProgress) -> Void = { _ in }
+    /// The work's process does nothing else, and ends with it.
+    var ownsProcess = false
 
     package init() {}
 
@@ -186,6 +188,9 @@ package struct JobControl: Sendable {
             roots: roots, summary: summary, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling),
             file: nil, jobs: nil)
     }
+
+    /// What the job does to its process harms nobody else.
+    var ownsProcess: Bool { signs.ownsProcess }
 
     /// The job is to end at the next block: somebody asked for that, or the controller is gone. Asking is no sign of
     /// progress.

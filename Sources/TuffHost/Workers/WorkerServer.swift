@@ -7,14 +7,18 @@ package import TuffModel
 package enum WorkerServer {
     /// Answers requests until the input ends, one at a time. The exit status: 0 at the end of input, 1 when the
     /// input is not what a controller sends.
-    /// - Parameter jobs: what it can do besides.
+    /// - Parameters:
+    ///   - jobs: what it can do besides.
+    ///   - ownsProcess: whether this process was started to be a worker: only such a one does jobs that change it.
     package static func run(
-        input: Int32 = STDIN_FILENO, output: Int32 = STDOUT_FILENO, jobs: JobHandlers = JobHandlers()
+        input: Int32 = STDIN_FILENO, output: Int32 = STDOUT_FILENO, jobs: JobHandlers = JobHandlers(),
+        ownsProcess: Bool = false
     ) -> Int32 {
         let watch = WorkerWatch(input: input, output: output)
         defer { watch.end() }
-        let signs = WorkerSigns(
+        var signs = WorkerSigns(
             mayBegin: { watch.mayBegin() }, isOver: { watch.isOver }, told: { watch.tell($0) })
+        signs.ownsProcess = ownsProcess
         while true {
             guard let header = receive(WorkerFrame.headerSize, from: input) else { return 0 }
             guard let (kind, length) = WorkerFrame.header(header), kind == .request,
