@@ -52,7 +52,10 @@ func yamlFiles(in directory: String) throws -> [String] {
         return String(parts[1].dropFirst("yaml\n".count))
     }
 
-    @Test(arguments: try yamlFiles(in: "examples"))
+    @Test(
+        arguments: try ["", "backups/", "sharing/"].flatMap { folder in
+            try yamlFiles(in: "examples/\(folder)").map { folder + $0 }
+        })
     func anExampleLoads(_ name: String) throws {
         let result = load(try text(of: "examples/\(name)"), path: name)
         #expect(result.diagnostics == [], "\(DiagnosticText.render(result.diagnostics, color: false))")

@@ -40,8 +40,8 @@ extension Shape where Value == Reach {
         optional(
             "nfs", .list(of: .nfsGlob, mayBeEmpty: true),
             doc:
-                "`SERVER:/EXPORT` for pools and repositories on NFS; `*` stands for any characters of one label of the "
-                + "server's name, or of one part of the export's path; alone for any server. None without."
+                "`SERVER:/EXPORT` for pools and repositories on NFS. `*` stands for any characters within one label of "
+                + "the server's name or one part of the path; `*:/…` is any server. None without."
         ),
         optional("unwiped", .truth, doc: "Whether pools may ask for `wipe: none`; false without.")
     ) { secrets, images, directories, volumeGroups, nfs, unwiped in

@@ -42,11 +42,12 @@ extension Shape where Value == String {
         }
     ) { NFSServer($0)?.description }
 
+    private static let part = "[^/\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]+"
+
     /// Beneath an export.
     fileprivate static let pathBeneath = text(
         "a path beneath the export such as tuff or hosts/storage1", rule: "invalid-path",
-        pattern:
-            #"^(?!/)(/?(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+)+$"#,
+        pattern: "^(?!\\.{1,2}(/|$))\(part)(/(?!\\.{1,2}(/|$))\(part))*$",
         maximumLength: 1024,
         advice: { text in
             text.hasPrefix("/")

@@ -21,6 +21,7 @@ struct Linker {
         checkSnapshots()
         checkAttachments()
         checkPolicies()
+        checkBackups()
         checkRestores()
         checkAnnotations()
     }

@@ -97,7 +97,8 @@ extension Linker {
         }
     }
 
-    private func possiblePools(_ placement: VolumeSpec.Placement) -> [Declared<PoolSpec>] {
+    /// The pools that a volume placed so may come to live in.
+    func possiblePools(_ placement: VolumeSpec.Placement) -> [Declared<PoolSpec>] {
         switch placement {
         case .pool(let name): state.pools[name].map { [$0] } ?? []
         case .selector(let selector): inOrder(.pool, state.pools).filter { selector.matches($0.metadata.labels) }
