@@ -62,7 +62,7 @@ package struct ChangedBlocks: Sendable {
                 let list = try await output(Self.list(pool.metadataPath))
                 let devices = try ThinDevice.decode(list)
                 var answers: [Answer] = []
-                for subject in subjects { answers.append(await answer(subject, in: pool, held, devices)) }
+                for subject in subjects { answers.append(await answer(subject, in: pool, held: held, devices)) }
                 return answers
             }
         } catch {
@@ -72,18 +72,18 @@ package struct ChangedBlocks: Sendable {
     }
 
     private func answer(
-        _ subject: Subject, in pool: ThinPoolPlace, _ held: MetadataHold.Held, _ devices: [UInt32: ThinDevice]
+        _ subject: Subject, in pool: ThinPoolPlace, held: MetadataHold.Held, _ devices: [UInt32: ThinDevice]
     ) async -> Answer {
         var doubt: FullRead?
         if let base = subject.base {
             do throws(HostError) {
-                return .changes(try await delta(from: base, to: subject, in: pool, held, devices))
+                return .changes(try await delta(from: base, to: subject, in: pool, held: held, devices))
             } catch {
                 doubt = FullRead(error.code == .preconditionFailed ? .baseExchanged : .deltaUnknown, error.description)
             }
         }
         do throws(HostError) {
-            return .mapped(try await delta(from: subject.snapshot, to: subject, in: pool, held, devices), doubt)
+            return .mapped(try await delta(from: subject.snapshot, to: subject, in: pool, held: held, devices), doubt)
         } catch {
             return .nothing(doubt ?? FullRead(.deltaUnknown, error.description))
         }
@@ -93,14 +93,14 @@ package struct ChangedBlocks: Sendable {
     /// as the answer counts.
     /// - Throws: `preconditionFailed` where a device is another one.
     private func delta(
-        from base: ThinIdentity, to subject: Subject, in pool: ThinPoolPlace, _ held: MetadataHold.Held,
+        from base: ThinIdentity, to subject: Subject, in pool: ThinPoolPlace, held: MetadataHold.Held,
         _ devices: [UInt32: ThinDevice]
     ) async throws(HostError) -> ThinDelta {
         let left = try Self.device(base, devices), right = try Self.device(subject.snapshot, devices)
         let question = ThinDelta.Question(
             left: base.device, right: subject.snapshot.device, chunkSectors: UInt64(pool.chunkSize.bytes) / 512,
             transaction: held.transaction, size: subject.size)
-        let answer = try await output(Self.delta(base.device, subject.snapshot.device, pool.metadataPath))
+        let answer = try await output(Self.delta(base.device, subject.snapshot.device, in: pool.metadataPath))
         let delta = try ThinDelta.decode(answer, of: question)
         guard delta.leftChunks == left.mappedChunks, delta.rightChunks == right.mappedChunks else {
             throw ThinDeltaDecoder.malformed(
@@ -152,7 +152,7 @@ package struct ChangedBlocks: Sendable {
     }
 
     /// `--metadata-snap` without a number: 0.9 would take one, and 1.x does not.
-    static func delta(_ left: UInt32, _ right: UInt32, _ path: String) -> Command {
+    static func delta(_ left: UInt32, _ right: UInt32, in path: String) -> Command {
         Command(
             "thin_delta", ["--metadata-snap", "--snap1", "\(left)", "--snap2", "\(right)", path], effect: .reads,
             deadline: deadline, outputLimit: answerLimit)

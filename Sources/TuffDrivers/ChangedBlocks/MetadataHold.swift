@@ -103,7 +103,7 @@ package struct MetadataHold: Sendable {
                 guard let intent = try intents.read(pool), let status = try await state(of: intent.device) else {
                     continue
                 }
-                try await settle(pool, intent, status, metadata: nil)
+                try await settle(pool, intent, status: status, metadata: nil)
             } catch {
                 left.append(error)
             }
@@ -115,7 +115,7 @@ package struct MetadataHold: Sendable {
     /// - Parameter metadata: path of the metadata's device; nil: as the device mapper names it.
     /// - Throws: `busy` where somebody else holds it, which is told once: without a record it is nobody's business.
     private func settle(
-        _ pool: String, _ intent: HoldIntent?, _ status: ThinPoolStatus, metadata: String?
+        _ pool: String, _ intent: HoldIntent?, status: ThinPoolStatus, metadata: String?
     ) async throws(HostError) {
         var decision = HoldDecision.judge(held: status.held, intent: intent)
         if case .examine = decision, let intent {
@@ -188,7 +188,7 @@ package struct MetadataHold: Sendable {
         }
         let intent = try record(of: pool, before)
         if intent == nil, let block = before.held { throw Self.heldByOthers("\(pool)", block: block) }
-        try await settle(pool.uuid, intent, before, metadata: pool.metadataPath)
+        try await settle(pool.uuid, intent, status: before, metadata: pool.metadataPath)
         // What was left behind may have been given back in this moment.
         guard let status = before.held == nil ? before : try await state(of: pool.device) else {
             throw HostError(.notFound, "the thin pool \(pool) is not active")

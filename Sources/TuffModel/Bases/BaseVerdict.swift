@@ -3,7 +3,7 @@ package enum BaseVerdict: Hashable, Sendable {
     case serves(KeptBase)
     case full(FullRead)
 
-    /// The restore point with which the series is to go on: its newest that was read.
+    /// A restore point of the volume's series.
     package struct Point: Hashable, Sendable {
         package var id: String
         /// Name of its tree.
