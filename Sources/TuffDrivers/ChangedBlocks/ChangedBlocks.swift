@@ -21,8 +21,11 @@ package struct ChangedBlocks: Sendable {
         package var size: UInt64
         /// The snapshot that the last restore point was made of; nil: there is none that serves.
         package var base: ThinIdentity?
+        /// Its volume has an origin outside of the pool: where it has no blocks it reads that, and not zeros.
+        package var readsOrigin: Bool
 
-        package init(_ snapshot: ThinIdentity, size: UInt64, base: ThinIdentity?) {
+        package init(_ snapshot: ThinIdentity, size: UInt64, base: ThinIdentity?, readsOrigin: Bool = false) {
+            self.readsOrigin = readsOrigin
             self.snapshot = snapshot
             self.size = size
             self.base = base
@@ -74,6 +77,9 @@ package struct ChangedBlocks: Sendable {
     private func answer(
         _ subject: Subject, in pool: ThinPoolPlace, held: MetadataHold.Held, _ devices: [UInt32: ThinDevice]
     ) async -> Answer {
+        if subject.readsOrigin {
+            return .nothing(FullRead(.deltaUnknown, "the volume reads an origin outside of its pool"))
+        }
         var doubt: FullRead?
         if let base = subject.base {
             do throws(HostError) {

@@ -9,7 +9,8 @@ package struct ThinDelta: Hashable, Sendable {
     /// Byte ranges outside of which the later snapshot holds what the earlier holds. Sorted, apart, none empty, within
     /// the volume. Where there would be too many, those that are close are one: they then hold bytes that did not change.
     package var changed: [Range<UInt64>]
-    /// Byte ranges outside of which the later snapshot has no blocks, so that it reads zeros there. As `changed`.
+    /// Byte ranges outside of which the later snapshot has no blocks, so that it reads zeros there, unless its volume has an
+    /// origin outside of the pool. As `changed`.
     package var mapped: [Range<UInt64>]
     /// Chunks that the earlier and the later snapshot have, of any content, those behind the volume's end too. Compared
     /// with the kernel's own count they prove that no line of the answer is missing.
