@@ -167,4 +167,13 @@ package struct StateFile: Sendable {
         }
         guard directory.sync() else { throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path) }
     }
+
+    /// Durable when it returns. One that is not there is removed.
+    package func remove() throws(HostError) {
+        let directory = try StateDirectory(for: path, what: what)
+        directory.remove(directory.name)
+        guard directory.status(directory.name) == nil, errno == ENOENT, directory.sync() else {
+            throw .system(errno, "Cannot remove the \(what) \(path)", subject: path)
+        }
+    }
 }
