@@ -4,9 +4,6 @@ import TuffConfig
 import TuffModel
 import TuffTestSupport
 
-/// Path of the package, from this file's own.
-let packageRoot = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-
 func text(of path: String) throws -> String {
     String(decoding: try Data(contentsOf: URL(filePath: "\(packageRoot)/\(path)")), as: UTF8.self)
 }

@@ -70,8 +70,7 @@ import TuffTestSupport
 
     /// docs/design/lvm-settings.md says of each setting that LVM 2.03.16 has whether Tuff decides it.
     @Test func theListOfSettingsIsWrittenDownWhole() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
+        let root = URL(filePath: packageRoot)
         let page = String(
             decoding: try Data(contentsOf: root.appending(path: "docs/design/lvm-settings.md")), as: UTF8.self)
         for section in LVMSettings.overrides {

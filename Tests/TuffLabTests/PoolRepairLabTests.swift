@@ -9,8 +9,7 @@ import TuffTestSupport
 struct PoolRepairLabTests {
     /// The block of commands that follows `text` in the page.
     private func commands(after text: String) throws -> [String] {
-        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let page = try String(contentsOfFile: "\(root)/docs/operations.md", encoding: .utf8)
+        let page = try String(contentsOfFile: "\(packageRoot)/docs/operations.md", encoding: .utf8)
         let start = try #require(page.firstRange(of: text)?.upperBound)
         let lines = page[start...].split(separator: "\n", omittingEmptySubsequences: false)
             .drop { !$0.hasPrefix("      ") }.prefix { $0.hasPrefix("      ") }

@@ -113,10 +113,10 @@ struct KillTests {
 
     /// The library that hinders calls; nil where there is no C compiler.
     static func hinderer(_ folder: Folder) throws -> String? {
-        let source = #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/Faults/faulty.c"
+        let source = "\(packageRoot)/Tests/Faults/faulty.c"
         let library = "\(folder.path)/faulty.so"
         for compiler in ["cc", "clang"] {
-            let command = ["env", compiler, "-shared", "-fPIC", "-o", library, "/" + source, "-ldl"]
+            let command = ["env", compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"]
             if try Processes.run(command, in: folder).code == 0 { return library }
         }
         return nil

@@ -8,8 +8,7 @@ import TuffTestSupport
 /// were asked for later (tags of groups, profiles, monitoring) were filled in by hand.
 struct LVMReportTests {
     static func sample(_ name: String) throws -> [UInt8] {
-        let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        return Array(try Data(contentsOf: folder.appending(path: "Fixtures/LVM/\(name).json")))
+        Array(try Data(contentsOf: URL(filePath: "\(testTarget(of: #filePath))/Fixtures/LVM/\(name).json")))
     }
 
     private func known(_ name: String, in sample: String) throws -> VolumeGroup {

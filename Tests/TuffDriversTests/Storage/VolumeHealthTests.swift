@@ -29,7 +29,7 @@ import TuffTestSupport
     }
 
     @Test(arguments: ["parts", "parts-missing", "parts-refresh"]) func partsAreAskedToo(_ sample: String) throws {
-        expectGolden(describe(try group(sample)), "../Fixtures/LVM/\(sample).health.txt")
+        expectGolden(describe(try group(sample)), "Fixtures/LVM/\(sample).health.txt")
     }
 
     private func faults(_ sample: String, _ name: String) throws -> [VolumeFault] {

@@ -6,9 +6,8 @@ import TuffModel
 import TuffTestSupport
 
 /// What a test recorded on a real machine, from `Samples` beside this file.
-private func sample(_ name: String, file: String = #filePath) throws -> [UInt8] {
-    let folder = file.split(separator: "/").dropLast().joined(separator: "/")
-    return Array(try Data(contentsOf: URL(filePath: "/\(folder)/Samples/\(name)")))
+private func sample(_ name: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: URL(filePath: "\(testTarget(of: #filePath))/Target/Samples/\(name)")))
 }
 
 private func pretty(_ inventory: TargetInventory) throws -> String {
@@ -27,7 +26,7 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
     }
 
     @Test func readsARealTree() throws {
-        expectGolden(try pretty(try LIODecoder.inventory(try entries())), "Samples/lio-tree.inventory.json")
+        expectGolden(try pretty(try LIODecoder.inventory(try entries())), "Target/Samples/lio-tree.inventory.json")
     }
 
     @Test func orderOfEntriesDoesNotMatter() throws {
@@ -172,7 +171,7 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
     @Test func readsRealOutput() throws {
         let inventory = try TgtDecoder.inventory(
             targets: try sample("tgt-targets.txt"), portals: try sample("tgt-portals.txt"))
-        expectGolden(try pretty(inventory), "Samples/tgt-targets.inventory.json")
+        expectGolden(try pretty(inventory), "Target/Samples/tgt-targets.inventory.json")
     }
 
     /// Cut anywhere but at the end of a line of rules or of a whole target, the text is no reading.
