@@ -81,6 +81,19 @@ import TuffTestSupport
         }
     }
 
+    /// A reader takes in a folder at a glance. Data of tests is not read that way and may be many files.
+    @Test func noFolderHoldsMoreThanSixteenSourceFiles() throws {
+        var files: [String: Int] = [:]
+        for top in ["Sources", "Tests"] {
+            let paths = try FileManager.default.subpathsOfDirectory(atPath: "\(packageRoot)/\(top)")
+            for path in paths where path.hasSuffix(".swift") {
+                files["\(top)/" + path.split(separator: "/").dropLast().joined(separator: "/"), default: 0] += 1
+            }
+        }
+        #expect(files.count > 50)
+        #expect(files.filter { $0.value > 16 }.keys.sorted() == [])
+    }
+
     private func names(in text: String, after opening: String, before closing: String) throws -> Set<String> {
         var found: Set<String> = []
         var rest = text[...]
