@@ -12,8 +12,8 @@ struct ContractEdit {
     var undo: [HostAction]
 
     init(
-        _ name: String, _ damage: [HostAction], undo: [HostAction] = [],
-        _ change: @escaping (inout ExportPair) -> Void,
+        _ name: String, damage: [HostAction], undo: [HostAction] = [],
+        change: @escaping (inout ExportPair) -> Void,
         repair: @escaping (TargetRef, ObservedBackstore?) -> [ExportStep]
     ) {
         self.name = name

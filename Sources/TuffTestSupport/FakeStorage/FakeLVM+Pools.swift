@@ -126,7 +126,7 @@ extension FakeLVM {
     }
 
     mutating func makeThinPool(
-        _ name: String, _ options: Options, _ operands: [String]
+        _ name: String, options: Options, operands: [String]
     ) throws(CommandRefusal) {
         func value(_ option: String) throws(CommandRefusal) -> ByteCount {
             try Self.size(options[option]?.last ?? "")

@@ -281,7 +281,7 @@ package final class FakeMachine: Machine {
         let before = state.world
         var entry = LogEntry(index: index, action: action, fault: fault, changed: false, error: nil)
         do throws(HostError) {
-            try carryOut(action, fault, &state)
+            try carryOut(action, fault: fault, in: &state)
         } catch {
             entry.error = error
         }
@@ -292,7 +292,7 @@ package final class FakeMachine: Machine {
     }
 
     private static func carryOut(
-        _ action: HostAction, _ fault: FaultPlan.ActionFault?, _ state: inout State
+        _ action: HostAction, fault: FaultPlan.ActionFault?, in state: inout State
     ) throws(HostError) {
         switch fault {
         case nil: try obey(action, &state)
@@ -323,7 +323,7 @@ package final class FakeMachine: Machine {
     }
 
     private static func obey(_ action: HostAction, _ state: inout State) throws(HostError) {
-        if case .identify(let group, let uids) = action { return try identify(group, uids, &state) }
+        if case .identify(let group, let uids) = action { return try identify(group, uids: uids, in: &state) }
         guard case .output(let output) = try state.world.perform(completed(action, state)) else {
             state.clock.secondsSince1970 += deadline(action)
             throw timeout(action.description)
@@ -337,7 +337,7 @@ package final class FakeMachine: Machine {
     /// Copying takes hours, and what ends it finds a part of it done: neither the former content nor the new one.
     private static func leaveHalfDone(_ action: HostAction, _ state: inout State) {
         switch action {
-        case .copyBytes(_, .device(let device)): leaveHalfDone(action, device, &state)
+        case .copyBytes(_, .device(let device)): leaveHalfDone(action, at: device, in: &state)
         case .copyBytes(_, .file(let path)), .cloneFile(_, let path):
             guard (try? state.world.perform(completed(action, state))) != nil else { return }
             state.world.files.leaveHalfDone(path)
@@ -345,14 +345,14 @@ package final class FakeMachine: Machine {
         }
     }
 
-    private static func leaveHalfDone(_ action: HostAction, _ target: DevicePlace, _ state: inout State) {
+    private static func leaveHalfDone(_ action: HostAction, at target: DevicePlace, in state: inout State) {
         let showsEarlierData = state.world.lvm[target.group, target.name]?.showsEarlierData
         guard (try? state.world.perform(completed(action, state))) != nil else { return }
         state.world.lvm.spoil(target.name, in: target.group)
         state.world.lvm[target.group, target.name]?.showsEarlierData = showsEarlierData ?? false
     }
 
-    private static func identify(_ group: String, _ uids: [UID], _ state: inout State) throws(HostError) {
+    private static func identify(_ group: String, uids: [UID], in state: inout State) throws(HostError) {
         if state.world.lvm[group]?.isLocked == true {
             state.clock.secondsSince1970 += 60
             throw timeout("identify \(group)")

@@ -11,7 +11,7 @@ extension FakeWorld {
     }
 
     /// What `Precondition.wholeSnapshot` asks of LVM.
-    func isWhole(_ group: String, _ name: String, _ uuid: String?, _ uid: UID) -> Bool {
+    func isWhole(group: String, name: String, uuid: String?, uid: UID) -> Bool {
         guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,
             volume.tags.contains("tuff:uid=\(uid)"), case .copyOnWrite = volume.kind
         else { return false }

@@ -185,7 +185,7 @@ package struct FakeWorld: Equatable, Sendable {
             guard isTemporary(snapshot) else { throw Self.unmet(action) }
         case .require(.wholeSnapshot(let group, let name, let uuid, let uid)):
             if lvm[group]?.isLocked == true { return .hangs }
-            guard isWhole(group, name, uuid, uid) else { throw Self.unmet(action) }
+            guard isWhole(group: group, name: name, uuid: uuid, uid: uid) else { throw Self.unmet(action) }
         case .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup), .require(.thinPool):
             guard case .require(let condition) = action else { break }
             switch condition {
@@ -218,7 +218,7 @@ package struct FakeWorld: Equatable, Sendable {
                 throw Self.unmet(action)
             }
         case .joinExtents(let group, let name, let uid, let size):
-            return try join(group, name, uid, size)
+            return try join(group: group, name: name, uid: uid, to: size)
         case .require(.restorable(let group, let name, let uuid, let uid)):
             if lvm[group]?.isLocked == true { return .hangs }
             let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
@@ -260,7 +260,7 @@ package struct FakeWorld: Equatable, Sendable {
 
     /// The extents are as clean as what had them was when it was wiped.
     private mutating func join(
-        _ group: String, _ name: String, _ uid: UID, _ to: ByteCount
+        group: String, name: String, uid: UID, to: ByteCount
     ) throws(HostError) -> FakeResponse {
         if lvm[group]?.isLocked == true { return .hangs }
         let wasClean = lvm[group, name]?.showsEarlierData == false && wipedExtents.removeValue(forKey: uid) != nil

@@ -8,7 +8,7 @@ extension Oracle {
     private static func isRecord(_ tag: String) -> Bool { tag.hasPrefix("tuff:done=") }
 
     mutating func rolledBack(
-        _ old: OracleObject, _ new: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent
+        _ old: OracleObject, to new: OracleObject, before: OracleView, after: OracleView, intent: Intent
     ) -> [Violation] {
         var found: [Violation] = []
         func say(_ rule: Rule, _ sentence: String) {

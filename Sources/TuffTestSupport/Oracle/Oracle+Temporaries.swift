@@ -23,7 +23,7 @@ extension Oracle {
         for object in view.objects { hold(object) }
     }
 
-    func taken(_ new: OracleObject, _ after: OracleView, _ intent: Intent) -> [Violation] {
+    func taken(_ new: OracleObject, after: OracleView, intent: Intent) -> [Violation] {
         let what = "\(new.place) (for \(new.mark("temp") ?? ""))"
         guard new.stack == intent.stack, new.isThickSnapshot else {
             return [Violation(.foreign, "\(what) says that it is a temporary snapshot, and is none of this stack")]
@@ -53,7 +53,7 @@ extension Oracle {
     }
 
     /// Nothing that was taken to grow a volume is left, but for a growth that the pass said it could not finish.
-    func growthsSettled(_ view: OracleView, _ mine: [OracleObject], _ blocked: Set<String>) -> [Violation] {
+    func growthsSettled(_ view: OracleView, mine: [OracleObject], blocked: Set<String>) -> [Violation] {
         view.objects.filter { room in
             mine.contains { $0.uid == room.grownVolume && room.grownVolume != nil && !blocked.contains($0.label) }
         }.map { Violation(.leaks, "\($0.place) is left of a growth") }

@@ -148,13 +148,13 @@ struct Simulation {
         violations += oracle.overcommitted(shortages(since: logged, faults, door), before)
         var earlier = before
         for (theirs, ours) in door.interruptions {
-            violations += oracle.judge(earlier, OracleView(theirs), intent, midway: true)
+            violations += oracle.judge(before: earlier, after: OracleView(theirs), intent: intent, midway: true)
             earlier = OracleView(ours)
             oracle.see(earlier)
         }
         violations += oracle.unannounced(
-            before, OracleView(machine.world), Self.announced(outcome.plan), intent)
-        violations += oracle.judge(earlier, OracleView(machine.world), intent)
+            before: before, after: OracleView(machine.world), announced: Self.announced(outcome.plan), intent: intent)
+        violations += oracle.judge(before: earlier, after: OracleView(machine.world), intent: intent)
         if order == nil, faults.reads.allSatisfy(Self.isSaid) { checkClaim(outcome, door) }
         if order == nil, door.interruptions.isEmpty, !machine.isCrashed { checkVerdicts(outcome) }
         checkSecrets(outcome, door)
@@ -262,7 +262,7 @@ struct Simulation {
         }
         let before = OracleView(machine.world)
         machine.restartController()
-        violations += oracle.judge(before, OracleView(machine.world), lastIntent)
+        violations += oracle.judge(before: before, after: OracleView(machine.world), intent: lastIntent)
     }
 
     /// A pass as people make it: told why it is refused, they agree to its removals, or leave out what does not fit.
