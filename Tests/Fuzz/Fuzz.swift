@@ -4,8 +4,8 @@ import Glibc
 @testable import TuffCinder
 @testable import TuffRepository
 
-/// The function that libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` names the reader of
-/// them. Anything may be refused with a RepositoryError; a crash, a hang, or memory without bound is a fault.
+/// The function that libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` names the
+/// reader of them. Anything may be refused with a RepositoryError; a crash, a hang, or memory without bound is a fault.
 ///
 /// Files of a repository prove themselves, which no mutation would ever pass. So every input is read as the file that
 /// it is, and then as content for which the proof is made.

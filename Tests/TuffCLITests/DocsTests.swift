@@ -6,7 +6,8 @@ import TuffTestSupport
 @testable import TuffCLI
 
 @Suite struct DocsTests {
-    /// Every example in docs/cli.md that names a golden file is that file, so that the page shows what the program says.
+    /// Every example in docs/cli.md that names a golden file is that file, so that the page shows what the program
+    /// says.
     @Test func examplesInThePageAreTheGoldenFiles() throws {
         let page = TestFolder.text("\(packageRoot)/docs/cli.md")
         var result = ""

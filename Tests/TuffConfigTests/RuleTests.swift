@@ -2,7 +2,8 @@ import Testing
 import TuffConfig
 import TuffModel
 
-/// What the goldens and the corpus of wrong documents leave open: where a rule must not fire, and what it points at.
+/// Rules that the goldens and the corpus of wrong documents leave open: where a rule must not fire, and what it points
+/// at.
 @Suite struct RuleTests {
     static let base = """
         apiVersion: tuff.dev/v1
@@ -89,7 +90,7 @@ import TuffModel
         #expect(rules(volume("v", ", sharing: all") + attachment("a", "a")) == ["unknown-value"])
     }
 
-    /// What cannot be read may declare what its words name, and nothing else.
+    /// A document that cannot be read may declare what its words name, and nothing else.
     @Test(arguments: [
         ("kind: Volume\nmetadata: {name: v}\nspec: [", false), ("kind: Volume\nmetadata: {name: w}\nspec: [", true),
         ("kind: Volume\nmetadata: {name: v2}\nspec: [", true), ("kind: Volme\nmetadata: {name: v}", false),

@@ -110,7 +110,7 @@ final class Folder: Sendable {
     }
 }
 
-/// What a throwing call threw, nil when it did not.
+/// The error that a call threw; nil when it threw none.
 func failure(_ body: () async throws(HostError) -> Void) async -> HostError? {
     do throws(HostError) {
         try await body()

@@ -5,8 +5,8 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// Taking over disks that were there before Tuff, on the real kernel, by the program itself: LVM and LIO as a person with
-/// targetcli, or Cinder, made them.
+/// Taking over disks that were there before Tuff, on the real kernel, by the program itself: LVM and LIO as a person
+/// with targetcli, or Cinder, made them.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct ImportLabTests {
     static let folder = "/run/tuff-import"
@@ -144,7 +144,7 @@ struct ImportLabTests {
         try FileManager.default.removeItem(atPath: Self.folder)
     }
 
-    /// What an initiator remembers of a disk: unit serial number and NAA.
+    /// The identity of a disk that an initiator remembers: unit serial number and NAA.
     private func identity() async throws -> [String] {
         let url = "iscsi://\(Self.portal)/\(Self.theirs)/0"
         var found: [String] = []

@@ -55,7 +55,7 @@ struct LabProgram {
         try await tools.read(Command(tool, arguments, effect: .reads, deadline: deadline))
     }
 
-    /// What a tool that must succeed says.
+    /// The output of a tool that must succeed.
     @discardableResult
     func must(_ tool: String, _ arguments: [String]) async throws -> String {
         let output = try await run(tool, arguments)

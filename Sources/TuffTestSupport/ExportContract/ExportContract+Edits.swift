@@ -8,7 +8,7 @@ struct ContractEdit {
     var damage: [HostAction]
     var change: (inout ExportPair) -> Void
     var repair: (TargetRef, ObservedBackstore?) -> [ExportStep]
-    /// What somebody has to undo by hand, because no step is about it.
+    /// Steps that somebody has to undo by hand, because no step is about it.
     var undo: [HostAction]
 
     init(

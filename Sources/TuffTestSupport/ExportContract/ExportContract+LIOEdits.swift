@@ -2,7 +2,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 
-/// What somebody with a shell does to an export of LIO.
+/// Damage that somebody with a shell does to an export of LIO.
 struct LIOEdits {
     let contract: ExportContract
 

@@ -3,7 +3,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 
-/// What somebody with `tgtadm` does to an export of tgtd.
+/// Damage that somebody with `tgtadm` does to an export of tgtd.
 struct TgtEdits {
     let contract: ExportContract
     private let port: Int

@@ -17,7 +17,7 @@ package struct FakeFiles: Equatable, Sendable {
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.
         package internal(set) var image: UInt64?
-        /// What stays the same whatever is written: another file has another one.
+        /// The identity that stays the same whatever is written: another file has another one.
         package var birth: UInt64
         /// Somebody else's by owner.
         package var isForeign = false

@@ -2,7 +2,7 @@ import TuffDrivers
 import TuffHost
 import TuffModel
 
-/// What became of a command.
+/// The outcome of a command.
 enum FakeResponse {
     case output(CommandOutput)
     /// It waits for something that does not come.

@@ -40,7 +40,7 @@ extension FakeLVM {
         devices[path]?.content = content
     }
 
-    /// What looking at a device tells.
+    /// The answer to a look at a device.
     func look(at path: String) throws(HostError) -> CandidateDevice {
         guard let device = devices[path] else { throw HostError(.notFound, "\(path) does not exist") }
         return CandidateDevice(

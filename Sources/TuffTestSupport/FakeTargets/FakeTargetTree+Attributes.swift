@@ -1,7 +1,7 @@
 import TuffHost
 import TuffModel
 
-/// What attributes read, and what writing them does.
+/// The values of attributes, and the effects of writing them.
 extension FakeTargetTree {
     /// The whole text the kernel gives, nil where there is no attribute.
     func text(at path: [String]) -> String? {
@@ -185,7 +185,7 @@ extension FakeTargetTree {
     }
 }
 
-/// What mkdir(2) brings forth.
+/// The objects that mkdir(2) brings forth.
 enum FakeObjects {
     typealias Node = FakeTargetTree.Node
 

@@ -1,7 +1,7 @@
 import TuffHost
 import TuffModel
 
-/// What the kernel does on mkdir, rmdir, symlink, unlink and write. Paths are components below the root.
+/// The kernel's reactions to mkdir, rmdir, symlink, unlink and write. Paths are components below the root.
 extension FakeTargetTree {
     func components(_ path: HostPath) throws(HostError) -> [String] {
         guard isLoaded, path.root == .targetConfiguration else { throw HostError(.notFound, "\(path) is not there") }
@@ -109,7 +109,7 @@ extension FakeTargetTree {
         }
     }
 
-    /// Whether there is a link or a directory somebody made in it; what the kernel made goes with its parent.
+    /// True if there is a link or a directory somebody made in it; what the kernel made goes with its parent.
     static func holdsObjects(_ node: Node) -> Bool {
         node.children.values.contains { child in
             switch child.kind {

@@ -13,7 +13,7 @@ package struct FakeTargetTree: Equatable, Sendable {
             /// `made` by mkdir, or by the kernel together with its parent.
             case directory(made: Bool)
             case attribute
-            /// Where it leads, as components below the root.
+            /// The path it leads to, as components below the root.
             case link([String])
         }
 
@@ -56,7 +56,7 @@ package struct FakeTargetTree: Equatable, Sendable {
         package var address: String
     }
 
-    /// Whether `target_core_mod` is loaded: without it the root does not exist.
+    /// True while `target_core_mod` is loaded: without it the root does not exist.
     package var isLoaded = true
     /// Directories whose listing hangs, and everything beneath them, as beside a device that is suspended.
     package var hanging: Set<String> = []

@@ -36,7 +36,7 @@ package struct FakeTgt: Equatable, Sendable {
     }
 
     package var controlPort: Int
-    /// Whether the daemon runs.
+    /// True while the daemon runs.
     package var isRunning = true
     package var targets: [Int: Target] = [:]
     /// As given to `tgtd --iscsi portal=`.
@@ -49,8 +49,8 @@ package struct FakeTgt: Equatable, Sendable {
         self.portals = portals
     }
 
-    /// Runs `tgtadm` with these arguments. `minor` tells the minor number of the logical volume at a path, `fileSize` the
-    /// size of the file or device there.
+    /// Runs `tgtadm` with these arguments. `minor` tells the minor number of the logical volume at a path, `fileSize`
+    /// the size of the file or device there.
     package mutating func run(
         _ arguments: [String], minor: (String) -> Int = { _ in 0 }, fileSize: (String) -> ByteCount?
     ) -> CommandOutput {
@@ -201,7 +201,7 @@ package struct FakeTgt: Equatable, Sendable {
         }
     }
 
-    /// Whether discovery names the target to this initiator.
+    /// True if discovery names the target to this initiator.
     package func discovers(initiator: String, _ iqn: String) -> Bool {
         guard let target = targets.values.first(where: { $0.name == iqn }) else { return false }
         return target.initiators.contains(initiator) || target.addresses.contains("ALL")

@@ -22,7 +22,7 @@ package struct FakeWorld: Equatable, Sendable {
     package var otherDevices: [String: ByteCount] = [:]
     /// Disk images by path.
     package var images: [String: FakeImage] = [:]
-    /// What the device mapper calls those of them that are its devices.
+    /// The device mapper's names of those of them that are its devices.
     package var otherDeviceUUIDs: [String: String] = [:]
 
     /// Jobs that processes of this machine run.
@@ -92,7 +92,7 @@ package struct FakeWorld: Equatable, Sendable {
             })
     }
 
-    /// What the device mapper calls the device at a path; nil where there is none.
+    /// The device mapper's name of the device at a path; nil where there is none.
     package func deviceUUID(_ path: String) -> String? {
         if let uuid = otherDeviceUUIDs[path] { return uuid }
         for group in lvm.groups where path.hasPrefix("/dev/\(group.name)/") {
@@ -102,14 +102,14 @@ package struct FakeWorld: Equatable, Sendable {
         return nil
     }
 
-    /// What the device mapper calls the volume of a group that carries a uid; nil without exactly one.
+    /// The device mapper's name of the volume of a group that carries a uid; nil without exactly one.
     func device(of uid: UID, in group: String) -> String? {
         guard let group = lvm[group] else { return nil }
         let ours = group.volumes.values.filter { $0.tags.contains("tuff:uid=\(uid)") }
         return ours.count == 1 ? DeviceMapper.uuid(group: group.uuid, volume: ours[0].uuid) : nil
     }
 
-    /// Whether somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
+    /// True if somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
     /// own volumes.
     package func isOpen(_ group: String, _ volume: FakeLVM.Volume) -> Bool {
         if case .thinPool = volume.kind { return volume.active }

@@ -34,8 +34,8 @@ extension Oracle {
         return found + exposure(after, intent).subtracting(exposure(before, intent))
     }
 
-    /// What initiators may use is taken out of its target before it goes to the trash, also where nothing else would
-    /// refuse: a file has no count of its users.
+    /// A volume that initiators may use is taken out of its target before it goes to the trash, also where nothing else
+    /// would refuse: a file has no count of its users.
     private func trashedWhileShown(_ before: OracleView, _ after: OracleView) -> [Violation] {
         before.objects.filter(\.isLive).compactMap { old in
             guard let iqn = old.mark("iqn"), let new = after.objects.first(where: { $0.uid == old.uid }), new.isTrashed,
@@ -113,7 +113,7 @@ extension Oracle {
         return found
     }
 
-    /// What holds of a world that a pass called finished: everything declared is there, and nothing else of ours.
+    /// Judges a world that a pass called finished: everything declared is there, and nothing else of ours.
     /// - Parameter blocked: names of volumes and attachments that the pass said it could not bring about.
     package func settled(_ view: OracleView, _ intent: Intent, blocked: Set<String>) -> [Violation] {
         var found: [Violation] = []
@@ -162,7 +162,7 @@ extension Oracle {
         return found + settledExports(view, intent: intent, mine: mine, blocked: blocked)
     }
 
-    /// Whether it is a name that only the product gives.
+    /// True if it is a name that only the product gives.
     private static func isOurs(_ name: String) -> Bool {
         ["v-", "s-", "p-", "t-", "c-"].contains { name.hasPrefix($0) }
     }

@@ -1,11 +1,12 @@
 /// Snapshots that policies take and destroy, by the tag `tuff:due=POLICY/TIME`.
 extension Oracle {
-    /// Whether its policy may destroy it: enough newer ones of the same volume are there, and nobody holds on to it.
+    /// True if its policy may destroy it: enough newer ones of the same volume are there, and nobody holds on to it.
     func isExpired(_ old: OracleObject, after: OracleView, intent: Intent) -> Bool {
         guard !old.isProtected, intent.runDue, intent.volumes[old.label] == nil, let run = old.run, !run.isKept,
             let policy = intent.policies[run.policy]
         else { return false }
-        // What was begun, by this pass or an earlier one, is finished; what --prune put in the trash is not the policy's to take.
+        // What was begun, by this pass or an earlier one, is finished; what --prune put in the trash is not the
+        // policy's to take.
         if let deadline = old.deadline { return old.isKeptForNoTime && deadline <= intent.now }
         guard old.isLive, let keep = policy.keep else { return false }
         let newer = after.objects.filter { other in
@@ -18,7 +19,7 @@ extension Oracle {
 
     enum Care { case named, notNamed, volumeGone, volumeLost }
 
-    /// What a declared policy has to do with a snapshot that it took and no document names; nil: nothing.
+    /// The interest of a declared policy in a snapshot that it took and no document names; nil: none.
     func care(_ object: OracleObject, in view: OracleView, intent: Intent) -> Care? {
         guard let run = object.run, !run.isKept, let policy = intent.policies[run.policy],
             intent.volumes[object.label] == nil
@@ -57,7 +58,8 @@ extension Oracle {
         if origin.map({ policy.volumes.contains($0.label) }) != true {
             found.append(Violation(.foreign, "\(what) was taken of what its policy does not name"))
         }
-        // Midnight of this day: what was missed before is not made up for day by day. It may be late by as much as jitter lets it.
+        // Midnight of this day: what was missed before is not made up for day by day. It may be late by as much as
+        // jitter lets it.
         let midnight = intent.now - (intent.now + policy.offset) % 86400
         let isLate = intent.now - midnight < policy.jitter && OracleObject.seconds(run.time) == midnight - 86400
         if OracleObject.seconds(run.time) != midnight, !isLate {

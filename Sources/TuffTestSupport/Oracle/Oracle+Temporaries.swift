@@ -1,4 +1,5 @@
-/// Snapshots that serve a copy of a volume in use: taken for one that is being filled, and gone with the last need for them.
+/// Snapshots that serve a copy of a volume in use: taken for one that is being filled, and gone with the last need for
+/// them.
 extension OracleObject {
     var isTemporary: Bool { mark("temp") != nil }
 
@@ -43,7 +44,7 @@ extension Oracle {
             ? [] : [Violation(.removal, "\(old.place) is no temporary snapshot, and is gone")]
     }
 
-    /// What was filled from another object holds, when it is first shown, what that held at some one moment.
+    /// An object that was filled from another holds, when it is first shown, the bytes of that one at some one moment.
     func copied(_ new: OracleObject, _ old: OracleObject?) -> [Violation] {
         guard let old, old.uid == new.uid, old.isHidden, old.mark("op") != "wipe", !new.isHidden, !new.isHalfRestored,
             !old.isHalfRestored, let source = new.mark("from"), let content = new.content

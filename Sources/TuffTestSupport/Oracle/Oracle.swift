@@ -22,7 +22,7 @@ package struct Oracle: Sendable {
         case identity = "I8"
         /// No session is cut and no disk is shown unprotected.
         case sessions = "I9"
-        /// What a plan was proven to have room for has room.
+        /// A plan that was proven to fit has room.
         case room = "I10"
     }
 
@@ -46,7 +46,7 @@ package struct Oracle: Sendable {
     private var everSeen: Set<String> = []
     /// Serial numbers that initiators have seen, by uid.
     private var shown: [String: String] = [:]
-    /// What each image held at some time of this pass, and the digest of that.
+    /// The contents of each image during this pass, and the digest of each.
     private var stamps: [String: [UInt64: String]] = [:]
     /// Uids that people ordered or policy allowed to go.
     private(set) var gone: Set<String> = []
@@ -196,7 +196,8 @@ package struct Oracle: Sendable {
 
     // MARK: Data
 
-    /// What is made from an image is shown when it holds all of the image, as that was during the pass, and not before.
+    /// A volume that is made from an image is shown when it holds all of the image, as that was during the pass, and
+    /// not before.
     private func filled(_ new: OracleObject, from old: OracleObject?, intent: Intent) -> [Violation] {
         guard old.map(\.isIncomplete) ?? !everSeen.contains(new.uid ?? ""), !new.isIncomplete, new.mark("from") == nil,
             let declared = intent.volumes[new.label]?.image
@@ -217,9 +218,9 @@ package struct Oracle: Sendable {
         return view.objects.first { $0.uid == new.uid && ($0.content == nil || new.content == nil || $0.isHidden) }
     }
 
-    /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name alone:
-    /// one that somebody puts where a sidecar waits for its file is not touched by that; a sidecar made afterwards claims
-    /// it.
+    /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name
+    /// alone: one that somebody puts where a sidecar waits for its file is not touched by that; a sidecar made
+    /// afterwards claims it.
     private func foreign(
         _ old: OracleObject, before: OracleView, after: OracleView, intent: Intent
     ) -> [Violation] {

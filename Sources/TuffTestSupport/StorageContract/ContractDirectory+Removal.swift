@@ -39,7 +39,7 @@ extension DirectoryContract {
             to: .file(directory: directory, name: name), before: before, after: after)
     }
 
-    /// Where a volume belongs, and with what marks.
+    /// The place and the marks that a volume should have.
     private struct Home {
         var name: String
         var marks: Marks

@@ -4,8 +4,8 @@ import TuffModel
 import TuffPlanning
 import TuffReconcile
 
-/// What holds for logical volumes on every machine, the fake one included. Each rule makes volumes of its own names in
-/// one thin pool and leaves them there, so rules may run in any order but not side by side.
+/// Rules that hold for logical volumes on every machine, the fake one included. Each rule makes volumes of its own
+/// names in one thin pool and leaves them there, so rules may run in any order but not side by side.
 package struct VolumeContract: Sendable {
     package enum Rule: String, CaseIterable, Sendable {
         case aCreatedVolumeHasItsMarksAndSizeAndIsInactive

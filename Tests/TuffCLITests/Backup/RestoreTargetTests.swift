@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import TuffController
 
-/// What `tuff backup restore` does to a target that is there, as a person types it. Devices are the lab's affair.
+/// The effect of `tuff backup restore` on a target that is there, as a person types it. Devices are the lab's affair.
 struct RestoreTargetTests {
     /// A folder with the repository `r`, and in it restore points of `a` and `b`, of 100,000 bytes.
     private func folder() throws -> TestFolder {
@@ -159,7 +159,7 @@ struct RestoreTargetTests {
         #expect(gone.err.contains("is Volume/db-data of stack 'default'") && access(volume, F_OK) != 0)
     }
 
-    /// What somebody puts in the place of a sidecar is neither waited for nor read to its end.
+    /// A file that somebody puts in the place of a sidecar is neither waited for nor read to its end.
     @Test(.timeLimit(.minutes(1)), arguments: ["pipe", "link", "huge"])
     func aSidecarIsAPlainFileOfAStatedLength(_ sort: String) throws {
         let folder = try folder()

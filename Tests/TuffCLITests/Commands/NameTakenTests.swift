@@ -4,7 +4,7 @@ import TuffTestSupport
 
 @testable import TuffCLI
 
-/// What a person is told whose volume's name is taken.
+/// The message to a person whose volume's name is taken.
 @Suite struct NameTakenTests {
     let folder: TestFolder
 

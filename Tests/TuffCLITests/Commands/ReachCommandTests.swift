@@ -4,7 +4,7 @@ import Testing
 
 @testable import TuffCLI
 
-/// What documents may reach, as the program says it.
+/// The reach of documents, as the program says it.
 @Suite struct ReachCommandTests {
     let folder: TestFolder
 

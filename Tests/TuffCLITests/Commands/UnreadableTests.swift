@@ -9,7 +9,7 @@ import TuffTestSupport
 
 @testable import TuffCLI
 
-/// What a user without rights is told. Needs root to become somebody else, and a build that somebody else may run.
+/// Messages to a user without rights. Needs root to become somebody else, and a build that somebody else may run.
 @Suite(.enabled(if: TestFolder.canRunAsNobody)) struct UnreadableTests {
     let folder: TestFolder
 

@@ -15,7 +15,8 @@ import TuffTestSupport
 
     init() throws { folder = try TestFolder() }
 
-    /// An lvm whose reports are a fake machine's and whose creations take their time, and two volumes to be made; a third waits for them.
+    /// An lvm whose reports are a fake machine's and whose creations take their time, and two volumes to be made; a
+    /// third waits for them.
     private func prepareSlowCreation() async throws {
         let report = try await FakeMachine(FakeWorld()).read(LVMDriver.report(of: nil))
         try folder.write("report", String(decoding: report.standardOutput, as: UTF8.self))

@@ -6,8 +6,8 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// A controller that is killed leaves a command behind which goes on. Whoever comes next must neither begin beside it nor
-/// do its work again.
+/// A controller that is killed leaves a command behind which goes on. Whoever comes next must neither begin beside it
+/// nor do its work again.
 @Suite struct SuccessorTests {
     let folder: TestFolder
 

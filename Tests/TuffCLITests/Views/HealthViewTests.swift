@@ -6,7 +6,7 @@ import TuffTestSupport
 
 @testable import TuffCLI
 
-/// What is not well is not ready, whether documents were given or not, and the monitoring says why.
+/// A resource that is not well is not ready, whether documents were given or not, and the monitoring says why.
 @Suite struct HealthViewTests {
     private func survey(_ declared: Bool, _ change: (inout VolumeGroup) -> Void) throws -> Survey {
         var observed = World.observed()
@@ -16,7 +16,7 @@ import TuffTestSupport
         return Survey(desired: declared ? desired : nil, observed: observed, context: Examples.context)
     }
 
-    /// What is there, just as it is.
+    /// Documents that declare everything as it is.
     private var desired: DesiredState {
         var desired = World.desired()
         desired.volumes["archive"]?.spec.size = ByteCount(20 << 30)

@@ -45,7 +45,7 @@ indirect enum JSONValue: Codable, Equatable {
         }
     }
 
-    /// How many texts there are in it, keys included.
+    /// The number of texts in it, keys included.
     var texts: Int {
         switch self {
         case .text: 1
@@ -75,7 +75,7 @@ indirect enum JSONValue: Codable, Equatable {
     }
 }
 
-/// What a terminal would obey, in every text that comes from outside, on its way through every view.
+/// Characters that a terminal would obey, in every text that comes from outside, on its way through every view.
 @Suite struct HostileTextTests {
     static let mark = "\u{f8f0}\u{f0000}\u{f0000}\u{f0000}31\u{f8f1}"
     /// A title, a bell, another charset, C1 (CSI), bidi overrides and isolates, line and paragraph separators, a forged
@@ -227,7 +227,7 @@ indirect enum JSONValue: Codable, Equatable {
         try folder.write(name, String(decoding: try file.data, as: UTF8.self), mode: 0o600)
     }
 
-    /// What really came out.
+    /// True if the text holds nothing that a terminal would obey but our own colours.
     private static func isQuiet(_ text: String) -> Bool {
         var rest = text
         rest.replace(#/\u{1b}\[(0|1|2|31|32|33|34|1;31|1;33)m/#, with: "")

@@ -8,7 +8,7 @@ import TuffTestSupport
 
 @testable import TuffCLI
 
-/// How the making of a pool is shown, before and after a person agrees to it.
+/// Views of a pool that is to be made, before and after a person agrees to it.
 @Suite struct PoolPlanViewTests {
     private static let paths = ["/dev/disk/by-id/nvme-EXAMPLE_0001", "/dev/disk/by-id/nvme-EXAMPLE_0002"]
 

@@ -7,7 +7,7 @@ import TuffPlanning
 import TuffReconcile
 import TuffTestSupport
 
-/// What is said of work that takes long, under a clock that the test turns.
+/// Progress of work that takes long, under a clock that the test turns.
 @Suite struct ProgressTests {
     private final class Scene: Sendable {
         private let seconds = Mutex(0.0), said = Mutex("")

@@ -6,7 +6,7 @@ import TuffPlanning
 
 @testable import TuffCLI
 
-/// What exists and no document speaks of is not well.
+/// An object that exists and that no document speaks of is not well.
 @Suite struct UndeclaredViewTests {
     static func survey(_ change: (inout DesiredState) -> Void) -> Survey {
         var desired = World.desired()

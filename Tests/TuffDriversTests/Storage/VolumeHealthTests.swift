@@ -5,7 +5,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is concluded of reports that LVM 2.03.16 printed on a real kernel of one group, before one of its devices
+/// The conclusions from reports that LVM 2.03.16 printed on a real kernel of one group, before one of its devices
 /// failed, while it failed, and after it came back: a thin pool of RAID 1, caches of three sorts, RAID with and without
 /// checksums, a striped volume and a read-only one.
 @Suite struct VolumeHealthTests {

@@ -5,7 +5,7 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// What a test recorded on a real machine, from `Samples` beside this file.
+/// A recording from a real machine, in `Samples` beside this file.
 private func sample(_ name: String) throws -> [UInt8] {
     Array(try Data(contentsOf: URL(filePath: "\(testTarget(of: #filePath))/Target/Samples/\(name)")))
 }

@@ -8,7 +8,7 @@ extension Simulation {
         path: "/dev/vg0/served", iqn: "iqn.2003-01.org.linux-iscsi.storage1:served",
         serial: "0123456789abcdef0123456789abcdef", initiator: Sample.initiator)
 
-    /// What is to be adopted on a fresh host.
+    /// The volumes that are to be adopted on a fresh host.
     private static let adoptions: (plain: Adoption, served: Adoption) = {
         let world = Simulation(seed: 0).machine.world
         var identity = IdentityOverride()

@@ -1,6 +1,6 @@
 import TuffTestSupport
 
-/// What becomes of pools without anybody's will, and what people mend.
+/// Faults of pools that come without anybody's will, and their repair by people.
 extension Simulation {
     var isUnwell: Bool {
         let world = machine.world

@@ -1,7 +1,7 @@
 import TuffModel
 import TuffTestSupport
 
-/// What people do about images.
+/// Acts of people on images.
 extension Simulation {
     static let image = "/srv/images/debian.qcow2"
     static let rawImage = "/srv/images/debian.raw"

@@ -49,7 +49,7 @@ extension Simulation {
         return true
     }
 
-    /// What a person does about a plan that is refused since its changes do not fit together: leaves out the one it names.
+    /// Does as a person whose plan is refused since its changes do not fit together: leaves out the one it names.
     mutating func leaveOut(_ refusal: Refusal) -> Bool {
         let named = desired.volumes.keys.filter { refusal.sentence.contains("Volume/\($0) ") }
         for name in named { desired.volumes[name] = nil }

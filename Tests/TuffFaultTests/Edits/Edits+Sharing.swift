@@ -1,8 +1,8 @@
 import TuffModel
 import TuffTestSupport
 
-/// What people write about who may use a volume at once. None of it is an error of the documents: at most one attachment
-/// without sharing, two for a live migration, one that writes beside readers.
+/// The documents' words on who may use a volume at once. None of it is an error of the documents: at most one
+/// attachment without sharing, two for a live migration, one that writes beside readers.
 extension Simulation {
     func attached(to volume: String) -> [Declared<AttachmentSpec>] {
         desired.attachments.values.filter { $0.spec.volume == volume }.sorted { $0.metadata.name < $1.metadata.name }
@@ -14,7 +14,7 @@ extension Simulation {
         return Self.initiators.first { !used.contains($0) } ?? Self.initiators[0]
     }
 
-    /// How many attachments the sharing of a volume lets it have; there are three initiators.
+    /// The number of attachments that the sharing of a volume lets it have; there are three initiators.
     func seats(of volume: String) -> Int {
         switch desired.volumes[volume]?.spec.sharing {
         case .handover: 2

@@ -43,7 +43,7 @@ extension Simulation {
         return consent
     }
 
-    /// What documents offer for which group.
+    /// The devices that documents offer, by group.
     func offers() -> [String: Set<String>] {
         var result: [String: Set<String>] = [:]
         for pool in desired.pools.values {

@@ -4,7 +4,7 @@ import TuffModel
 import TuffReconcile
 import TuffTestSupport
 
-/// What happens between two actions of a pass, by somebody else.
+/// An act of somebody else between two actions of a pass.
 struct Interference: Sendable {
     var before: Int
     var act: @Sendable () async -> Void

@@ -4,7 +4,8 @@ import Synchronization
 import Testing
 import TuffTestSupport
 
-/// How much is run, from the environment: `make faults` and `.ci/run` set it, a plain `swift test` runs a taste.
+/// The amount of work that is run, from the environment: `make faults` and `.ci/run` set it, a plain `swift test` runs
+/// a taste.
 enum Budget {
     /// The seed everything random follows from. Printed with every violation.
     static let seed = environment("FAULTS_SEED").flatMap { UInt64($0) } ?? 1

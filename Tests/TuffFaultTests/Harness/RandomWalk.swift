@@ -34,7 +34,7 @@ struct RandomWalk {
         record("start", host.takeViolations())
     }
 
-    /// What takes several changes to come about is there in some histories from the beginning.
+    /// A situation that takes several changes to come about is there in some histories from the beginning.
     private mutating func settleIn() async {
         // Something to go back to.
         for (name, backend) in backends.sorted(by: { $0.key < $1.key }) where Bool.random(using: &generator) {
@@ -167,7 +167,7 @@ struct RandomWalk {
     }
 }
 
-/// What a person does to one volume between plan and act.
+/// An act of a person on one volume between plan and act.
 struct Meddling: Sendable, CustomStringConvertible {
     let choice: Int
     let name: String
@@ -228,7 +228,8 @@ struct Meddling: Sendable, CustomStringConvertible {
                 world.files.addFile(file, in: Simulation.directory, size: found.size, allocated: ByteCount(4096))
             }
         case 11:
-            // By those who have it; nobody can keep safe what a program writes to a detached volume while that is rolled back.
+            // By those who have it; nobody can keep safe what a program writes to a detached volume while that is
+            // rolled back.
             if let live, world.isOpen("vg0", live) { world.lvm.write(to: live.name, in: "vg0") }
             if seed % 2 == 1 { _ = world.lvm.overflowTemporaries(in: "vg0") }
         case 10: world.lvm.putData(on: Simulation.blankDevices[Int(seed % 2)])

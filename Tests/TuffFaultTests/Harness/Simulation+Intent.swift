@@ -2,7 +2,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What people said, in the oracle's own words.
+/// The intent of people, in the oracle's own words.
 extension Simulation {
     func intent(_ consent: Consent, _ order: Order?, _ context: PlanContext) -> Oracle.Intent {
         var intent = Oracle.Intent()

@@ -20,8 +20,8 @@ extension Simulation {
         return true
     }
 
-    /// What failed for lack of room since the log had `logged` entries. Nothing where others were at work, or where what was
-    /// looked at was not what is there.
+    /// The changes that failed for lack of room since the log had `logged` entries. Nothing where others were at work,
+    /// or where what was looked at was not what is there.
     func shortages(since logged: Int, _ faults: FaultPlan, _ door: Door) -> [Oracle.Shortage] {
         guard door.interruptions.isEmpty, !faults.reads.values.contains(.stale) else { return [] }
         return machine.log.dropFirst(logged).compactMap { entry in
@@ -34,7 +34,7 @@ extension Simulation {
 }
 
 extension HostAction {
-    /// What is written to by copying.
+    /// The place that a copy writes to.
     fileprivate var filled: (home: String, name: String)? {
         switch self {
         case .copyBytes(_, let place), .copyImage(_, let place):

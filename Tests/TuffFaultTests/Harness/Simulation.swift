@@ -39,7 +39,7 @@ struct Simulation {
     private(set) var violations: [Oracle.Violation] = []
     private var minted: UInt64
     private let mutant: Mutant?
-    /// What the last pass was allowed, for work that ends after it.
+    /// The consent of the last pass, for work that ends after it.
     private var lastIntent = Oracle.Intent()
 
     /// A fresh host: pools, and other people's volume, file, target and backstore.
@@ -107,7 +107,7 @@ struct Simulation {
         var error: HostError?
         var actions = 0
 
-        /// What a further pass would do, as far as this one could tell.
+        /// The changes that a further pass would make, as far as this one could tell.
         var isFinished: Bool {
             guard refusal == nil, error == nil, let plan else { return false }
             return report.map { $0.remaining.steps.isEmpty } ?? plan.steps.isEmpty
@@ -203,7 +203,7 @@ struct Simulation {
             directories: MutantDirectories(mutant: mutant), exports: MutantExports(mutant: mutant), ledger: ledger)
     }
 
-    /// Whether a pass that reads this can know better. What nobody declares any more is not missed while targets cannot
+    /// True if a pass that reads this can know better. What nobody declares any more is not missed while targets cannot
     /// be read; a warning says so.
     private static func isSaid(_ read: FaultPlan.Read, _ fault: FaultPlan.ReadFault) -> Bool {
         fault != .stale && read.source != .targets
@@ -217,7 +217,8 @@ struct Simulation {
         violations += oracle.settled(OracleView(machine.world), lastIntent, blocked: blocked(report.remaining))
     }
 
-    /// What is as it should be is not called a failure. What the next plan must leave as it is, as somebody else made it, is not.
+    /// A resource that is as it should be is not called a failure. What the next plan must leave as it is, as somebody
+    /// else made it, is not.
     private mutating func checkVerdicts(_ outcome: Outcome) {
         guard let report = outcome.report, outcome.isFinished, !report.interrupted else { return }
         let stuck = Set(report.remaining.changes.filter { $0.action == .blocked }.map(\.resource))
@@ -332,8 +333,8 @@ struct Simulation {
         if case .volume(.purge) = planned.step { true } else { false }
     }
 
-    /// Nothing is done since a condition is read as unmet each time, or an image is not the one that was declared, or there is
-    /// no room, and the report says which.
+    /// Nothing is done since a condition is read as unmet each time, or an image is not the one that was declared, or
+    /// there is no room, and the report says which.
     private static func isStalledWithReason(_ outcome: Outcome) -> Bool {
         let failed = outcome.report?.changes.filter { $0.verdict == .failed } ?? []
         return !failed.isEmpty
@@ -342,7 +343,7 @@ struct Simulation {
             }
     }
 
-    /// What was found since the last call.
+    /// The violations that were found since the last call.
     mutating func takeViolations() -> [Oracle.Violation] {
         defer { violations = [] }
         return violations

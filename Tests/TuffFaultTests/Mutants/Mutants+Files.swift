@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps a file that is not copied to its end from being taken for whole is bent.
+    /// These bend what keeps a file that is not copied to its end from being taken for whole.
     static let files: [Mutant] = [
         Mutant("copies files without the mark of unfinished work") {
             $0.actions = { actions in actions.map(unmarked) }

@@ -2,7 +2,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps a volume that is not filled from its image from being shown is bent.
+    /// These bend what keeps a volume that is not filled from its image from being shown.
     static let images: [Mutant] = [
         Mutant("takes any image for the one that was declared") { mutant in
             mutant.documents = { desired in

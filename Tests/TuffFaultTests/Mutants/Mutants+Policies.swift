@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What schedules want and let go is bent.
+    /// These bend the wishes of schedules.
     static let policies: [Mutant] = [
         Mutant("reckons every schedule in UTC") { mutant in
             mutant.documents = onPolicies { $0.schedule.timeZone = nil }

@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps other people's disks from becoming pools is bent.
+    /// These bend what keeps other people's disks from becoming pools.
     static let pools: [Mutant] = [
         Mutant("does not see that pools are ill") { mutant in
             mutant.groups = { map in

@@ -2,7 +2,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps a rename from becoming a loss is bent.
+    /// These bend what keeps a rename from becoming a loss.
     static let renaming: [Mutant] = [
         Mutant("takes every document for a new one") { mutant in
             mutant.context = { context in

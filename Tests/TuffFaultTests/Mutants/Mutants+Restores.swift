@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps a restore from happening twice, or to a volume in use, is bent.
+    /// These bend what keeps a restore from happening twice, or to a volume in use.
     static let restoring: [Mutant] = [
         Mutant("forgets which restores were carried out") { mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:done") } }

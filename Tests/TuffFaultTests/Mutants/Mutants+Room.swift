@@ -2,7 +2,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps plans from running out of room is bent.
+    /// These bend what keeps plans from running out of room.
     static let room: [Mutant] = [
         Mutant("does not prove that its changes fit together") {
             $0.plan = { plan, _ in

@@ -2,7 +2,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps two initiators from writing to one disk is bent.
+    /// These bend what keeps two initiators from writing to one disk.
     static let sharing: [Mutant] = [
         Mutant("lets everybody in") { mutant in
             mutant.documents = { desired in
@@ -31,7 +31,7 @@ extension Mutant {
         },
     ]
 
-    /// What keeps volumes where they belong is bent.
+    /// These bend what keeps volumes where they belong.
     static let placing: [Mutant] = [
         Mutant("takes every pool for one that was selected") { mutant in
             mutant.documents = { desired in
@@ -57,7 +57,7 @@ extension Mutant {
         },
     ]
 
-    /// What keeps adopted volumes the disks that they were is bent.
+    /// These bend what keeps adopted volumes the disks that they were.
     static let adopting: [Mutant] = [
         Mutant("adopts under a serial of its own") {
             $0.volumeSteps = { steps in

@@ -2,7 +2,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What becomes of the snapshots that copies of volumes in use are made from is bent.
+    /// These bend the life of snapshots that copies of volumes in use are made from.
     static let temporaries: [Mutant] = [
         Mutant("leaves temporary snapshots") {
             $0.volumeSteps = { steps in steps.filter { if case .lvm(.dropTemporary) = $0 { false } else { true } } }

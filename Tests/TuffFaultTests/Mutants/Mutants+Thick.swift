@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 
 extension Mutant {
-    /// What keeps earlier volumes' bytes from being shown is bent.
+    /// These bend what keeps earlier volumes' bytes from being shown.
     static let thick: [Mutant] = [
         Mutant("does not wipe") {
             $0.actions = { actions in actions.filter { if case .wipe = $0 { false } else { true } } }

@@ -67,7 +67,7 @@ extension Mutant {
         }
     }
 
-    /// What is seen is bent.
+    /// These bend what is seen.
     static let observing: [Mutant] = [
         Mutant("ignores protection") { $0.tags = without("tuff:protect") },
         Mutant("ignores the stored policy") { $0.tags = without("tuff:policy") },
@@ -119,7 +119,7 @@ extension Mutant {
         },
     ]
 
-    /// What is decided is bent.
+    /// These bend what is decided.
     static let planning: [Mutant] = [
         Mutant("has no guard") {
             $0.plan = { plan, _ in
@@ -203,7 +203,7 @@ extension Mutant {
         },
     ]
 
-    /// What is done is bent.
+    /// These bend what is done.
     static let acting: [Mutant] = [
         Mutant("skips every re-check") {
             $0.actions = { actions in
@@ -334,7 +334,7 @@ extension Mutant {
         },
     ]
 
-    /// What is remembered is bent.
+    /// These bend what is remembered.
     static let remembering: [Mutant] = [
         Mutant("forgets the ledger") { $0.ledgerRead = { _ in Ledger() } },
         Mutant("keeps no ledger") { $0.keepsNoLedger = true },

@@ -4,7 +4,7 @@ import TuffModel
 
 @testable import TuffHost
 
-/// What can be tried without the kernel's target; the rest is in Tests/TuffLabTests.
+/// Openings that can be tried without the kernel's target; the rest is in Tests/TuffLabTests.
 @Suite("What the kernel opened")
 struct BackstoreOpeningTests {
     let folder: Folder

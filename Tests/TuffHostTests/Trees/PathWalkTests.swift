@@ -44,7 +44,7 @@ struct PathWalkTests {
         return await failure { () throws(HostError) in _ = try await machine.fingerprint(reference, key: key) }
     }
 
-    /// What looking at a pool and what acting in it ended in.
+    /// The ends of a look at a pool and of an act in it.
     private func pool(_ path: String, _ machine: LinuxMachine? = nil) async -> [HostError?] {
         let machine = machine ?? self.machine
         let directory = folder.at(path)

@@ -19,7 +19,7 @@ struct SecretTests {
         folder.directory("other")
     }
 
-    /// What writing and what fingerprinting the secret ended in; both follow the same rules.
+    /// The ends of writing and of fingerprinting the secret; both follow the same rules.
     private func refusal(_ path: String) async throws -> HostError? {
         let reference = SecretReference(file: path)
         let written = await failure { () throws(HostError) in

@@ -36,7 +36,7 @@ private final class Gate: Sendable {
     /// Blocks that were begun.
     var begun: Int { reached.load(ordering: .acquiring) }
 
-    /// How many were refused, this one among them.
+    /// The number of those that were refused, this one among them.
     func refuse() -> Int { refused.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue }
 
     func letThrough(_ count: Int) { open.store(count, ordering: .releasing) }

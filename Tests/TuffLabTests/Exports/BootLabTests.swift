@@ -114,7 +114,7 @@ struct BootLabTests {
         return text
     }
 
-    /// What a reboot does to kernel state: no targets, no active volumes.
+    /// Takes away the kernel state that a reboot takes away: targets and active volumes.
     private func reboot() async throws {
         #expect(try await tuff(["exports", "withdraw", "--auto-approve"]).status == 0)
         try await must("lvm", ["vgchange", "-qq", "-an", "boot"])

@@ -182,8 +182,8 @@ struct SharingLabTests {
 
     // MARK: I/O
 
-    /// Writes a new pattern to 64 KiB of the disk, past all caches, reads it back and compares, until the file `stop` is
-    /// there; then prints how often. `place` is in units of 64 KiB.
+    /// Writes a new pattern to 64 KiB of the disk, past all caches, reads it back and compares, until the file `stop`
+    /// is there; then prints how often. `place` is in units of 64 KiB.
     private func use(_ disk: String, place: Int, _ host: String) async throws -> CommandOutput {
         let script = """
             n=0
@@ -273,8 +273,8 @@ struct SharingLabTests {
         }
     }
 
-    /// Whether the target takes a write of this initiator, whatever the initiator's kernel thinks of the disk: WRITE(10) of a
-    /// block, sent as it is (-R: to a disk that is opened for reading).
+    /// True if the target takes a write of this initiator, whatever the initiator's kernel thinks of the disk:
+    /// WRITE(10) of a block, sent as it is (-R: to a disk that is opened for reading).
     private func write(_ path: String, to disk: String) async throws -> String {
         let line = "sg_raw -R -s 512 -i \(path) /dev/\(disk) 2a 00 00 00 00 08 00 00 01 00"
         return text(try await run("bash", ["-c", line]))
@@ -309,7 +309,7 @@ struct SharingLabTests {
         }
     }
 
-    /// What a reboot does to kernel state: no targets, no active volumes.
+    /// Takes away the kernel state that a reboot takes away: targets and active volumes.
     private func reboot() async throws {
         #expect(try await tuff(["exports", "withdraw", "--auto-approve"]).status == 0)
         try await must("lvm", ["vgchange", "-qq", "-an", "sharing"])

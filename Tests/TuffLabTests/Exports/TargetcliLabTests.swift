@@ -44,7 +44,8 @@ struct TargetcliLabTests {
         try lab.remove()
     }
 
-    /// What an initiator remembers of the disk: serial number and designators, and the target that showed them.
+    /// The identity of the disk that an initiator remembers: serial number and designators, and the target that showed
+    /// them.
     private func identity(_ lab: LabProgram) async throws -> [String] {
         var pages: [String] = []
         for page in ["128", "131"] {

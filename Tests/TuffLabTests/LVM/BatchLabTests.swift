@@ -10,7 +10,8 @@ struct BatchLabTests {
     private static let count = 40
     private static var names: [String] { (1...count).map { "vol-\($0 < 10 ? "0" : "")\($0)" } }
 
-    /// Stands before the real lvm. Once the fifth volume is in the metadata on the disk it kills what it is told to, one time.
+    /// Stands before the real lvm. Once the fifth volume is in the metadata on the disk it kills what it is told to,
+    /// one time.
     private static func killer(_ folder: String, _ disk: String, _ victims: String) -> String {
         """
         #!/bin/bash
@@ -61,7 +62,8 @@ struct BatchLabTests {
         return Int(dump.text.filter { !$0.isNewline }) ?? -1
     }
 
-    /// Whether LVM's copy in /etc/lvm is of the metadata as it is. Not asked of vgs, which makes the copy where it is old.
+    /// True if LVM's copy in /etc/lvm is of the metadata as it is. Not asked of vgs, which makes the copy where it is
+    /// old.
     private func isBackedUp(_ lab: LabProgram) async throws -> Bool {
         let sequence = try await lab.report("lvs", "vg_seqno", "batch/tp")[0][0]
         let copy = try String(contentsOfFile: "/etc/lvm/backup/batch", encoding: .utf8)

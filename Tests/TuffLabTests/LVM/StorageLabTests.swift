@@ -49,7 +49,7 @@ struct StorageLabTests {
     }
 }
 
-/// What the guest gives its tests.
+/// Things that the guest gives its tests.
 enum Lab {
     static let isGuest = ProcessInfo.processInfo.environment["TUFF_LAB"] == "1"
 
@@ -63,6 +63,6 @@ enum Lab {
             configuration: LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: roots)))
     }
 
-    /// What a person prepares a disk with; the product never does.
+    /// A command that a person prepares a disk with; the product never runs one.
     static func lvm(_ arguments: [String]) -> Command { Command("lvm", arguments, effect: .mutates) }
 }

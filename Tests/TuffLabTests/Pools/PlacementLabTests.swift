@@ -4,7 +4,8 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// Which pool volumes land in that name none, by what real LVM says of three groups; and plans that do not fit into them.
+/// Which pool volumes land in that name none, by what real LVM says of three groups; and plans that do not fit into
+/// them.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct PlacementLabTests {
     private static let mebi = 1 << 20
@@ -50,7 +51,7 @@ struct PlacementLabTests {
         return result
     }
 
-    /// What Cinder's formula gives for a thin pool's real numbers, less what initiators have filled.
+    /// The result of Cinder's formula for a thin pool's real numbers, less what initiators have filled.
     private func score(_ lab: LabProgram, _ group: String) async throws -> Double {
         let rows = try await lab.report("lvs", "lv_name,lv_size,data_percent", group)
         let pool = try #require(rows.first { $0[0] == "tp" })

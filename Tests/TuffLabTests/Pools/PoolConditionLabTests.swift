@@ -4,8 +4,8 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// Thin pools that are really full, read-only or coarse: what Tuff says of them, that it makes nothing there, and that what it
-/// tells people to do helps.
+/// Thin pools that are really full, read-only or coarse: what Tuff says of them, that it makes nothing there, and that
+/// what it tells people to do helps.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct PoolConditionLabTests {
     private static let health = "lv_health_status,lv_check_needed,lv_when_full"
@@ -163,7 +163,7 @@ struct PoolConditionLabTests {
         try await lab.must("dmsetup", ["resume", "cond-tp_tmeta"])
     }
 
-    /// What the pool's line tells people to type, as it is written there.
+    /// The commands that the pool's line tells people to type, as they are written there.
     private func commands(_ lab: LabProgram, repair: Bool) async throws -> [String] {
         struct View: Decodable {
             struct Change: Decodable {

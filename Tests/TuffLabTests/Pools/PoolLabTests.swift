@@ -139,8 +139,8 @@ struct PoolLabTests {
         #expect(try pool(plain).reason == .unknown)
     }
 
-    /// Somebody makes a file system between the plan and its carrying out; right before it is asked again, and where even
-    /// that is skipped LVM itself says no.
+    /// Somebody makes a file system between the plan and its carrying out; right before it is asked again, and where
+    /// even that is skipped LVM itself says no.
     @Test func whatIsWrittenAfterThePlanIsNotLost() async throws {
         let disk = devices[0]
         try blank(disk)
@@ -195,8 +195,8 @@ struct PoolLabTests {
         try await dispose()
     }
 
-    /// A chunk that somebody used and gave back is handed out as it is. What that pool's first volume would be filled with is
-    /// refused until the command that the refusal names was given.
+    /// A chunk that somebody used and gave back is handed out as it is. What that pool's first volume would be filled
+    /// with is refused until the command that the refusal names was given.
     @Test func aPoolThatDoesNotZeroTakesNothingNew() async throws {
         for disk in devices { try blank(disk) }
         try await lvm("vgcreate", "-qq", "--yes", "made", devices[0])

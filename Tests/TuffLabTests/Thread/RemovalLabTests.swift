@@ -9,7 +9,7 @@ import TuffTestSupport
 
 /// Removal on real LVM and LIO, with real initiators.
 extension ThreadLabTests {
-    /// What an initiator remembers of a disk.
+    /// The identity of a disk that an initiator remembers.
     private func identity(_ iqn: String) async throws -> String {
         let url = "iscsi://127.0.0.1:3262/\(iqn)/0"
         var text = ""

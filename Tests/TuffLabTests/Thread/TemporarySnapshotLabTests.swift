@@ -48,7 +48,8 @@ extension ThreadLabTests {
             let copy = document("Volume", "copy", "size: 32Mi, pool: slow, source: {volume: db}")
             let set = try desired(base + copy)
 
-            // Somebody pulls the plug right before the first byte is copied, and more is written than there is room for.
+            // Somebody pulls the plug right before the first byte is copied, and more is written than there is room
+            // for.
             let begun = try await plan(set)
             for (planned, lowered) in zip(begun.steps, reconciler.lowered(begun)) {
                 if case .volume(.fill) = planned.step { break }

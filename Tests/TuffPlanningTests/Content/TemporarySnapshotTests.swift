@@ -108,7 +108,8 @@ import TuffTestSupport
         var both = desired()
         both.volumes["late"] = Sample.declared(
             "late", VolumeSpec(size: Sample.gibi(8), placement: .pool("fast")))
-        // Beside the reserve of 10 the copy's own 12 GiB would fit, and not the 2 GiB of the snapshot that it is read from.
+        // Beside the reserve of 10 the copy's own 12 GiB would fit, and not the 2 GiB of the snapshot that it is read
+        // from.
         let plan = plan(both, try observed([thick()], free: Sample.gibi(23)))
         #expect(change(plan)?.reason == .insufficientCapacity)
         #expect(change(plan, ResourceID(.volume, "late"))?.action == .create)

@@ -171,7 +171,7 @@ import TuffTestSupport
         #expect(steps(alone).contains { if case .volume(.purge) = $0 { true } else { false } })
     }
 
-    /// What rolling back writes over goes into every other snapshot of the volume first.
+    /// The data that rolling back writes over goes into every other snapshot of the volume first.
     @Test(
         arguments: [
             // The last but one holds the volume's blocks, and not the kernel's table of them.
@@ -206,8 +206,8 @@ import TuffTestSupport
         #expect(steps(allowed).count == 5)
     }
 
-    /// It may have overflowed while nobody looked, which LVM tells of what is active. A volume that is marked first would wait
-    /// for what is lost.
+    /// It may have overflowed while nobody looked, which LVM tells of what is active. A volume that is marked first
+    /// would wait for what is lost.
     @Test func aVolumeIsMarkedOnlyWhenItsSnapshotIsSeenToBeWhole() throws {
         var restore = desired()
         restore.restores["undo"] = Sample.declared(

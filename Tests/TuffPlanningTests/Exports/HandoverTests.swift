@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// How long two initiators have had a volume that is handed over.
+/// The time that two initiators have had a volume that is handed over.
 @Suite struct HandoverTests {
     let both = SharingPlanTests.export([Sample.initiator, SharingPlanTests.web2])
     let desired = SharingPlanTests.desired(.handover, [Sample.initiator, SharingPlanTests.web2])

@@ -124,7 +124,7 @@ import TuffTestSupport
         for id in 1..<3 { #expect(conditions(of: id, in: plan) == [0]) }
     }
 
-    /// What fails for a target's own reasons keeps nobody from his portal.
+    /// A target that fails for its own reasons keeps nobody from his portal.
     @Test func repairsComeWhenThePortalIsGoneAndNothingWaitsForThem() throws {
         var world = World(["a", "b"])
         world.inventory.targets[0].settings[.generateNodeACLs] = true

@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is there and was not made by Tuff, in the words of documents.
+/// Documents for objects that are there and were not made by Tuff.
 @Suite struct ImportTests {
     static let serial = "3f1b0c52-5a9e-4a0f-9c5e-2f7a6f1d0b11"
     static let theirs = "iqn.2003-01.org.linux-iscsi.storage1:data"
@@ -52,7 +52,7 @@ import TuffTestSupport
 
     // MARK: What is found
 
-    /// What a document says was imported is named by it, as a person names it.
+    /// An object that a document says was imported has the name that the document gives it.
     @Test func aSnapshotThatADocumentNamesIsTaken() throws {
         let volumes = [Self.volume("data"), Self.volume("before") { $0.origin = "data" }]
         #expect(survey(volumes).refused.first?.what == "vg0/before")

@@ -157,7 +157,7 @@ import TuffTestSupport
         ClockReading(boot: boot, uptime: uptime, civil: context.now.advanced(by: TimeSpan(seconds: seconds)))
     }
 
-    /// Whether each of these is believed, one after another.
+    /// For each of these, one after another, true if it is believed.
     private func believed(_ ledger: inout Ledger, _ readings: ClockReading...) -> [Bool] {
         readings.map { ledger.believe($0) }
     }

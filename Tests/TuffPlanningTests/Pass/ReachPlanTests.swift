@@ -110,7 +110,7 @@ import TuffTestSupport
         return desired
     }
 
-    /// What a machine answers that opens nothing there.
+    /// The answer of a machine that opens nothing there.
     @Test(arguments: ["/etc/tuff/secrets", "/etc/tuff/secrets/pool", "/srv", "/srv/images/pool", "/srv/poolsofothers"])
     func aDirectoryLiesBeneathARootOfDirectories(_ path: String) {
         var observed = Sample.observed()

@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is new, and what only seems to be.
+/// Resources that are new, and those that only seem to be.
 @Suite struct RecognitionTests {
     static let prune = Sample.context { $0.prune = true }
     static let iqn = "\(Sample.iqnBase):db"

@@ -309,7 +309,8 @@ import TuffTestSupport
         #expect(change(plan, "db")?.reason == .moveNotSupported)
     }
 
-    /// What a document has in use is not kept by its own obstacle: access that is gone from the documents goes.
+    /// A resource that its own document uses is not kept by its own obstacle: access that is gone from the documents
+    /// goes.
     @Test func aDocumentDoesNotWaitForItself() {
         var desired = Sample.desired(volumes: ["db"])
         desired.volumes["db"]!.spec.size = Sample.gibi(5)

@@ -36,7 +36,7 @@ import TuffTestSupport
         #expect(key(.volume(.fillFromImage(Self.file, image: Self.image))) == .data("/srv/tuff/v-db"))
     }
 
-    /// What is read waits for, and is waited for by, what is read of: a rollback writes over it.
+    /// A step that reads a source waits for those that write to it, and they for it: a rollback writes over it.
     @Test func whatIsReadIsTheSource() {
         let reading: [Step] = [
             .volume(.copy(source: Self.source, location: Self.device.location, marks: Sample.marks())),

@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is wrong with a pool, and whether it would grow by itself.
+/// Faults of a pool, and its growth by itself.
 @Suite struct PoolHealthTests {
     private let autoExtend = AutoExtendSpec(threshold: Percentage(80), by: Percentage(20))
 

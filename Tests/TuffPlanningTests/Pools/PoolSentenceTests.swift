@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is wrong with a pool is said once, in its own line.
+/// A fault of a pool is said once, in the pool's own line.
 @Suite struct PoolSentenceTests {
     @Test func volumesPointToTheirPoolsLine() throws {
         var desired = Sample.desired(volumes: ["a", "b"])

@@ -16,8 +16,8 @@ import TuffTestSupport
         Planner.plan(desired: desired, observed: observed, context: Sample.context())
     }
 
-    /// What is planned for `resource` where the pool zeroes and where it does not: carried out there, blocked here, and with
-    /// no step of storage.
+    /// Compares the plans for `resource` where the pool zeroes and where it does not: carried out there, blocked here,
+    /// and with no step of storage.
     private func expectRefusal(_ resource: ResourceID, _ desired: DesiredState, _ observed: ObservedState) throws {
         let well = plan(desired, try stale(observed, false))
         #expect(well.changes.first { $0.resource == resource }?.action.acts == true, "\(well.changes)")

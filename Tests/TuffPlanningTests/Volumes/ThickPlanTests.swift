@@ -65,8 +65,8 @@ import TuffTestSupport
         }
     }
 
-    /// Whatever its own line is blocked for: what it shows is of earlier volumes, and what its initiator wrote would be wiped
-    /// when the line is mended.
+    /// Whatever its own line is blocked for: what it shows is of earlier volumes, and what its initiator wrote would be
+    /// wiped when the line is mended.
     @Test(arguments: [Marks.wiping, Marks.copying], ["smaller", "other pool", "no room"])
     func whatIsNotCompleteIsNotHandedOut(operation: String, obstacle: String) throws {
         var attached = desired()

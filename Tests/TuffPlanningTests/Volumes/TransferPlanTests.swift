@@ -120,8 +120,8 @@ import TuffTestSupport
         let created = plan.steps.filter { if case .volume(.create) = $0.step { true } else { false } }
         let freed = plan.steps.filter { if case .lvm(.deactivate) = $0.step { true } else { false } }
         try #require(created.count == 2 && freed.count == 2)
-        // The second begins when the first has given the source back: else it would lose it in the middle. It needs nothing
-        // of the first, though, which may fail in every pass.
+        // The second begins when the first has given the source back: else it would lose it in the middle. It needs
+        // nothing of the first, though, which may fail in every pass.
         #expect(created[1].behind == [freed[0].id] && created[1].after.isEmpty)
     }
 

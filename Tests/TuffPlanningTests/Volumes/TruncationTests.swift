@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is shorter than it was is damage, and no growth brings its end back.
+/// A volume that is shorter than it was is damaged, and no growth brings its end back.
 @Suite struct TruncationTests {
     private let files = FileCopyPlanTests()
 

@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What plans do about volumes that are not well, or are not plain ones.
+/// Plans for volumes that are not well, or are not plain ones.
 @Suite struct VolumeHealthPlanTests {
     private func plan(_ desired: DesiredState, _ observed: ObservedState, prune: Bool = false) -> Plan {
         Planner.plan(desired: desired, observed: observed, context: Sample.context { $0.prune = prune })

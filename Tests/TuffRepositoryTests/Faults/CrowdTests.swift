@@ -37,7 +37,7 @@ private struct Crowd {
         workers.append(Worker(command: Self.base + ["prune", "--keep-last", "2", "--at-once"] + wait, log: "prune"))
     }
 
-    /// Whether anybody is still at work.
+    /// True while anybody is still at work.
     var isBusy: Bool { workers.contains { $0.pid != nil } }
 
     /// Starts whoever is idle, if `isOpen`, kills one or another, and takes note of those that ended.

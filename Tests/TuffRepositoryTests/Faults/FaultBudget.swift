@@ -5,7 +5,8 @@ import Testing
 import TuffRepository
 import TuffTestSupport
 
-/// How much is run, from the environment as in docs/reliability/README.md; a plain `swift test` runs a taste.
+/// The amount of work that is run, from the environment as in docs/reliability/README.md; a plain `swift test` runs a
+/// taste.
 enum FaultBudget {
     /// The seed everything random follows from. Printed with every violation.
     static let seed = variable("FAULTS_SEED").flatMap { UInt64($0) } ?? 1
@@ -46,7 +47,8 @@ enum FaultBudget {
     }
 }
 
-/// What a directory must give back, known to a test and not to the program: the volume of each restore point.
+/// The volumes that a directory must give back, known to a test and not to the program: the volume of each restore
+/// point.
 struct Keeper {
     let path: String
     private(set) var volumes: [FileID: [UInt8]] = [:]

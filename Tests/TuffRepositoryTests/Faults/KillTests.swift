@@ -181,7 +181,7 @@ struct KillTests {
         #expect(felt > tried / 3, "of \(tried) faults only \(felt) were felt")
     }
 
-    /// What is wrong after a fault, and after the same command was run once more in peace.
+    /// The violations after a fault, and after the same command was run once more in peace.
     private func judge(
         _ fault: Fault, ended: Ended, command: [String], template: Scenery
     ) throws -> [String] {

@@ -1,10 +1,10 @@
 import Glibc
 import Testing
 
-/// How a process ended: its exit code, or 128 and the number of the signal that killed it.
+/// The end of a process: its exit code, or 128 and the number of the signal that killed it.
 struct Ended {
     let code: Int32
-    /// What it wrote to standard output and standard error, as far as it was asked for.
+    /// The text it wrote to standard output and standard error, as far as it was asked for.
     let text: String
 }
 

@@ -5,7 +5,7 @@ import TuffTestSupport
 
 @testable import TuffRepository
 
-/// What whoever owns the medium of a repository that is not encrypted can write there to keep a reader busy: work and
+/// Files of whoever owns the medium of a repository that is not encrypted, written to keep a reader busy: work and
 /// memory are bounded by what the medium holds.
 @Suite("A medium that means harm costs no more than what it holds")
 struct HostileMediumTests {

@@ -40,7 +40,7 @@ struct SetAsideTests {
             return (ended.text, folder.bytes("out"))
         }
 
-        /// What a message says to type, typed.
+        /// Types what a message says to type.
         func type(_ text: String) throws -> Ended {
             let line = try #require(text.split(separator: "\n").first { $0.contains("tuff backup prune") })
             let from = try #require(line.firstRange(of: "tuff backup prune")).lowerBound

@@ -33,7 +33,7 @@ struct LostLeaseTests {
         Lease.Holder(kind: kind, host: host, boot: "b", pid: 1, started: 1, command: "tuff", since: Scene.time)
     }
 
-    /// What a host does that waited until the silent one counts as dead. Its index is all that may be left.
+    /// Does as a host that waited until the silent one counts as dead. Its index is all that may be left.
     private func prune(_ store: MemoryStore) throws -> [String: [UInt8]] {
         store.passTime(Self.halfHour)
         let lease = try Lease.take(holder(.exclusive, host: "other"), in: store)

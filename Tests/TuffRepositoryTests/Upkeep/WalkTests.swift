@@ -23,7 +23,7 @@ struct WalkTests {
         }
     }
 
-    /// What a restore that keeps going loses of it.
+    /// The ranges that a restore that keeps going loses of it.
     private func lost(_ point: RestorePoint, _ repository: Repository) throws -> [Range<UInt64>] {
         let target = MemoryVolume([UInt8](repeating: 0, count: Int(point.record.size)), isBlank: true)
         return try Restore(point, of: repository, progress: JobProgress(), keepingGoing: true)
