@@ -207,8 +207,9 @@ private enum Fuzz {
         let ids = "\"backup_id\": \"\(cinderBackup)\", \"volume_id\": \"\(cinderVolume)\", \"version\": \"1.0.0\""
         let object = prefix.split(separator: "/").last ?? ""
         let metadata = """
-            {\(ids), "created_at": "2026-08-21 10:00:00", "parent_id": null, "volume_meta": null, "objects": [{"\(object)-00001":
-            {"offset": 0, "length": 65536, "compression": "\(compression)", "md5": "5d41402abc4b2a76b9719d911017c592"}}]}
+            {\(ids), "created_at": "2026-08-21 10:00:00", "parent_id": null, "volume_meta": null,
+            "objects": [{"\(object)-00001": {"offset": 0, "length": 65536, "compression": "\(compression)",
+            "md5": "5d41402abc4b2a76b9719d911017c592"}}]}
             """
         let digests = "{\(ids), \"chunk_size\": 32768, \"sha256s\": [\"\(String(repeating: "0", count: 64))\"]}"
         write(first % 3 == 0 ? content : Array(metadata.utf8), "\(prefix)_metadata")

@@ -58,7 +58,8 @@ import TuffModel
         func attached(_ name: String) -> [String] {
             rules(
                 volume("v")
-                    + "{apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: a}, spec: {volume: v, iscsi: {initiator: \"\(name)\"}}}\n---\n"
+                    + "{apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: a}, "
+                    + "spec: {volume: v, iscsi: {initiator: \"\(name)\"}}}\n---\n"
             )
         }
         #expect(attached("eui.02004567A425678D") == [] && attached("naa.62004567BA64678D0123456789ABCDEF") == [])
@@ -199,7 +200,8 @@ import TuffModel
     ])
     func numbersAreThoseOfYAML12(_ text: String, _ isNumber: Bool) {
         let rule = load(
-            "{apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: x, annotations: {a: \(text)}}, spec: {directory: {path: /srv/x}}}"
+            "{apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: x, annotations: {a: \(text)}}, "
+                + "spec: {directory: {path: /srv/x}}}"
         ).diagnostics.first?.rule
         #expect(rule == (isNumber ? "wrong-type" : nil))
     }

@@ -154,7 +154,9 @@ import TuffTestSupport
         for (path, text) in [
             (
                 "target/core/iblock_0/disk1/info",
-                "Status: ACTIVATED  Max Queue Depth: 0  SectorSize: 512  HwMaxSectors: 248\n        iBlock device: dm-3  UDEV PATH: /dev/vg0/Data_1  readonly: 0\n        Major: 254 Minor: 2  CLAIMED: IBLOCK\n"
+                "Status: ACTIVATED  Max Queue Depth: 0  SectorSize: 512  HwMaxSectors: 248\n"
+                    + "        iBlock device: dm-3  UDEV PATH: /dev/vg0/Data_1  readonly: 0\n"
+                    + "        Major: 254 Minor: 2  CLAIMED: IBLOCK\n"
             ),
             ("target/core/iblock_0/disk1/wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 3f1b0c52-5a9e\n"),
             ("\(group)/enable", "1\n"), ("\(group)/dynamic_sessions", ""), ("\(group)/attrib/authentication", "1\n"),

@@ -42,8 +42,8 @@ extension Simulation {
     /// Names of the volumes and snapshots that documents have in this moment, as a person says of all that they are
     /// new.
     var declaredNames: [ResourceID] {
-        (desired.volumes.keys.map { ResourceID(.volume, $0) } + desired.snapshots.keys.map { ResourceID(.snapshot, $0) })
-            .sorted()
+        let volumes = desired.volumes.keys.map { ResourceID(.volume, $0) }
+        return (volumes + desired.snapshots.keys.map { ResourceID(.snapshot, $0) }).sorted()
     }
 
     /// Resources of which the plan says that they are new though something of their identity was there before.

@@ -16,7 +16,8 @@ import TuffTestSupport
         folder.directory("etc")
         try folder.tool(
             "lvm",
-            "for word; do echo \"<$word>\"; done >>\(folder.at("log")); [ \"$1\" != lvmconfig ] || cat \(folder.at("answer"))"
+            "for word; do echo \"<$word>\"; done >>\(folder.at("log")); "
+                + "[ \"$1\" != lvmconfig ] || cat \(folder.at("answer"))"
         )
         try folder.write("answer", "")
     }

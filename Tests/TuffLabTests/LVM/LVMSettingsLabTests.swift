@@ -114,7 +114,8 @@ struct LVMSettingsLabTests {
                 "bash",
                 [
                     "-c",
-                    "mkdir -p /etc/lvm/profile; echo 'report { list_item_separator=\";\" prefixes=1 }' >/etc/lvm/profile/mine.profile",
+                    "mkdir -p /etc/lvm/profile; "
+                        + "echo 'report { list_item_separator=\";\" prefixes=1 }' >/etc/lvm/profile/mine.profile",
                 ])
             let variables = [
                 "LVM_COMMAND_PROFILE=mine", "LVM_SYSTEM_DIR=/nowhere", "LVM_VG_NAME=other", "LVM_OUT_FD=9",

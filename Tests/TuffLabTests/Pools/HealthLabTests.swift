@@ -30,7 +30,8 @@ struct HealthLabTests {
         _ = try await lab.shell(
             """
             vgextend -qq --restoremissing \(Self.group) \(Self.bad); vgchange -qq -an \(Self.group)
-            vgremove -qq --yes --force \(Self.group); pvremove -qq --yes --force --force \(Lab.disks[0]) \(Self.bad) \(Lab.disks[2])
+            vgremove -qq --yes --force \(Self.group)
+            pvremove -qq --yes --force --force \(Lab.disks[0]) \(Self.bad) \(Lab.disks[2])
             dmsetup remove --retry health-bad
             """)
         if let former {

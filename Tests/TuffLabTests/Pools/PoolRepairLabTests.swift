@@ -81,7 +81,8 @@ struct PoolRepairLabTests {
                 place=$(lvm lvs -qq --noheadings --segments -a -o seg_pe_ranges vg0/tp0_tmeta)
                 extent=$(echo $place | sed 's/.*:\\([0-9]*\\)-.*/\\1/')
                 start=$(lvm pvs --noheadings --nosuffix --units b -o pe_start \(disk) | tr -d ' ')
-                dd if=/dev/urandom of=\(disk) bs=1 seek=$((start + extent * 4194304 + root * 4096)) count=64 conv=notrunc status=none
+                offset=$((start + extent * 4194304 + root * 4096))
+                dd if=/dev/urandom of=\(disk) bs=1 seek=$offset count=64 conv=notrunc status=none
                 sync; echo 3 >/proc/sys/vm/drop_caches
                 """)
             #expect(damaged.status == 0, "\(damaged.text)")

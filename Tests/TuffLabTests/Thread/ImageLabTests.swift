@@ -66,7 +66,8 @@ extension ThreadLabTests {
             func from(_ name: String, _ pool: String, _ file: String, _ format: String, _ more: String = "") -> String {
                 document(
                     "Volume", name,
-                    "size: 40Mi, pool: \(pool), source: {image: {path: \(Self.folder)/\(file), format: \(format)\(more)}}"
+                    "size: 40Mi, pool: \(pool), "
+                        + "source: {image: {path: \(Self.folder)/\(file), format: \(format)\(more)}}"
                 )
             }
             let wrong = ", sha256: \"\(String(repeating: "0", count: 64))\""

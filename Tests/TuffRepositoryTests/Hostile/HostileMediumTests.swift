@@ -187,7 +187,7 @@ struct HostileMediumTests {
     // MARK: The index
 
     @Test(
-        "An index file that is a hole of terabytes behind a footer that proves itself is damage, and no memory is made for it",
+        "An index file that is a hole of terabytes behind a footer that proves itself is damage and takes no memory",
         arguments: [(UInt64(0), UInt32.max), (1 << 31, 1 << 31), (1 << 31, 1)])
     func hollowIndex(entries: UInt64, packs: UInt32) throws {
         // On a file system that has such lengths.
