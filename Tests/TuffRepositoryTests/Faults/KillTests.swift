@@ -36,6 +36,15 @@ struct KillTests {
             }
             try folder.write(disk, to: "disk")
         }
+
+        /// Makes three restore points, and changes the disk after each.
+        mutating func backUpThrice(_ random: inout SeededGenerator) throws {
+            for _ in 0..<3 {
+                #expect(try Processes.run(run, in: folder).code == 0)
+                #expect(keeper.violations(fresh: [disk]).isEmpty)
+                try change(&random)
+            }
+        }
     }
 
     /// Kills what it started after some microseconds, if it still runs.
@@ -96,21 +105,6 @@ struct KillTests {
 
     private enum Command: String, CaseIterable { case run, prune, restore, repair, initialize }
 
-    private struct Fault: CustomStringConvertible {
-        let command: Command
-        let call: Int
-        let error: Int32
-        let mode: String
-
-        var description: String {
-            "call \(call) "
-                + (error == 0 || mode == "after"
-                    ? "killed \(mode == "after" ? "after" : "before") it" : "errno \(error) \(mode)")
-        }
-
-        var environment: [String] { ["FAULTY_AT=\(call)", "FAULTY_ERRNO=\(error)", "FAULTY_MODE=\(mode)"] }
-    }
-
     /// The library that hinders calls; nil where there is no C compiler.
     static func hinderer(_ folder: Folder) throws -> String? {
         let source = "\(packageRoot)/Tests/Faults/faulty.c"
@@ -123,73 +117,44 @@ struct KillTests {
     }
 
     @Test("Every call that changes a file fails in turn, with ENOSPC and EIO, once and for ever, or is the last one")
-    // All faults of all commands make one list, which is shuffled as a whole: hence its length.
     func hindered() throws {
         var random = SeededGenerator(seed: FaultBudget.seed)
         var template = try Scenery(&random)
-        let library = try #require(try Self.hinderer(template.folder), "a C compiler is needed")
-        for _ in 0..<3 {
-            #expect(try Processes.run(template.run, in: template.folder).code == 0)
-            #expect(template.keeper.violations(fresh: [template.disk]).isEmpty)
-            try template.change(&random)
-        }
-        let folder = template.folder.path
-        let commands: [Command: [String]] = [
-            .run: template.run, .prune: template.prune(1), .restore: template.restore,
-            .repair: template.backup("check", "--read-data", "--repair"),
-            .initialize: [Processes.program, "backup", "init", "--repository", "\(folder)/new"],
-        ]
-        func prepare() throws {
-            let copy = "rm -rf r out new && cp -a kept r && if [ -e half ]; then cp half out; fi"
-            #expect(try Processes.run(["env", "-C", folder, "sh", "-c", copy], in: template.folder).code == 0)
-        }
+        try template.backUpThrice(&random)
         try template.folder.write(Array(template.disk[..<(template.disk.count / 2)]), to: "half")
-        #expect(try Processes.run(["cp", "-a", "\(folder)/r", "\(folder)/kept"], in: template.folder).code == 0)
-        var faults: [Fault] = []
-        for command in Command.allCases {
-            try prepare()
-            let count = try Processes.run(
-                commands[command] ?? [],
-                environment: ["LD_PRELOAD=\(library)", "FAULTY_AT=0", "FAULTY_COUNT=\(folder)/count"],
-                in: template.folder)
-            #expect(count.code == 0, "\(count.text)")
-            let calls = try #require(Int(String(decoding: template.folder.bytes("count"), as: UTF8.self)))
-            #expect(calls > 5, "\(command) changes files")
-            for call in 1...calls {
-                for (error, mode) in [
-                    (ENOSPC, "once"), (ENOSPC, "ever"), (EIO, "once"), (EIO, "ever"), (0, "once"), (0, "after"),
-                ] {
-                    faults.append(Fault(command: command, call: call, error: error, mode: mode))
-                }
-            }
+        let scenery = template
+        let hindrance = Hindrance<Command>(
+            name: "backup-call", scenery: scenery,
+            commands: [
+                .run: scenery.run, .prune: scenery.prune(1), .restore: scenery.restore,
+                .repair: scenery.backup("check", "--read-data", "--repair"),
+                .initialize: [Processes.program, "backup", "init", "--repository", "\(scenery.folder.path)/new"],
+            ],
+            ends: [(ENOSPC, "once"), (ENOSPC, "ever"), (EIO, "once"), (EIO, "ever"), (0, "once"), (0, "after")],
+            fewestCalls: 5, environment: [])
+        try hindrance.tryAll(shuffledBy: &random) { fault in
+            let isKill = Self.isKill(fault)
+            let end =
+                isKill
+                ? "killed \(fault.mode == "after" ? "after" : "before") it" : "errno \(fault.error) \(fault.mode)"
+            return "call \(fault.call) \(end)"
+        } judge: { fault, ended, command in
+            try judge(fault, ended: ended, command: command, template: scenery)
         }
-        let deadline = FaultBudget.deadline()
-        var (tried, felt) = (0, 0)
-        for fault in faults.shuffled(using: &random) {
-            guard ContinuousClock.now < deadline || tried < 20 else { break }
-            try prepare()
-            let command = commands[fault.command] ?? []
-            let ended = try Processes.run(
-                command, environment: ["LD_PRELOAD=\(library)"] + fault.environment, in: template.folder)
-            let violations = try judge(fault, ended: ended, command: command, template: template)
-            FaultBudget.record(
-                "backup-call/\(fault.command)/\(fault.call)", level: "L1", op: fault.command.rawValue,
-                position: "\(fault), exit \(ended.code)", violations)
-            tried += 1
-            if ended.code != 0 { felt += 1 }
-        }
-        #expect(felt > tried / 3, "of \(tried) faults only \(felt) were felt")
     }
+
+    private static func isKill(_ fault: Hindrance<Command>.Fault) -> Bool { fault.error == 0 || fault.mode == "after" }
 
     /// The violations after a fault, and after the same command was run once more in peace.
     private func judge(
-        _ fault: Fault, ended: Ended, command: [String], template: Scenery
+        _ fault: Hindrance<Command>.Fault, ended: Ended, command: [String], template: Scenery
     ) throws -> [String] {
         var violations: [String] = []
         var keeper = template.keeper
         let gone = fault.command == .prune ? Set(keeper.order.dropLast()) : []
-        let isKill = fault.error == 0 || fault.mode == "after"
-        if ended.code != 0, ended.code != (isKill ? 137 : 1) { violations.append("exit \(ended.code): \(ended.text)") }
+        if ended.code != 0, ended.code != (Self.isKill(fault) ? 137 : 1) {
+            violations.append("exit \(ended.code): \(ended.text)")
+        }
         if fault.command == .initialize {
             // That there is a repository already is what the second one may say.
             _ = try Processes.run(command, in: template.folder)

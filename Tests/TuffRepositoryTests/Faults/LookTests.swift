@@ -6,95 +6,34 @@ import TuffTestSupport
 extension KillTests {
     private enum Looker: String, CaseIterable { case run, prune, restore, repair, check, list }
 
-    private struct Blindness: CustomStringConvertible {
-        let command: Looker
-        let call: Int
-        let error: Int32
-        let mode: String
-
-        var description: String { "look \(call), errno \(error) \(mode)" }
-    }
-
-    private func commands(_ scenery: Scenery) -> [Looker: [String]] {
-        [
-            .run: scenery.run, .prune: scenery.prune(1), .restore: scenery.restore,
-            .repair: scenery.backup("check", "--repair"), .check: scenery.backup("check", "--read-data"),
-            .list: scenery.backup("ls"),
-        ]
-    }
-
-    /// The number of calls of each command that look at the repository.
-    private func faults(_ scenery: Scenery, _ library: String) throws -> [Blindness] {
-        var faults: [Blindness] = []
-        for (command, words) in commands(scenery).sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
-            try prepare(scenery)
-            let folder = scenery.folder.path
-            let count = try Processes.run(
-                words,
-                environment: [
-                    "LD_PRELOAD=\(library)", "FAULTY_AT=0", "FAULTY_COUNT=\(folder)/count", "FAULTY_UNDER=\(folder)/r",
-                ], in: scenery.folder)
-            #expect(count.code == 0, "\(count.text)")
-            let calls = try #require(Int(String(decoding: scenery.folder.bytes("count"), as: UTF8.self)))
-            #expect(calls > 10, "\(command) looks at the repository")
-            for call in 1...calls {
-                for error in [EIO, EACCES] {
-                    for mode in ["once", "ever"] {
-                        faults.append(Blindness(command: command, call: call, error: error, mode: mode))
-                    }
-                }
-            }
-        }
-        return faults
-    }
-
-    private func prepare(_ scenery: Scenery) throws {
-        let copy = "rm -rf r out && cp -a kept r"
-        let words = ["env", "-C", scenery.folder.path, "sh", "-c", copy]
-        #expect(try Processes.run(words, in: scenery.folder).code == 0)
-    }
-
     @Test("Every call that looks at the repository fails in turn, with EIO and EACCES, once and for ever")
     func blinded() throws {
         var random = SeededGenerator(seed: FaultBudget.seed)
-        var scenery = try Scenery(&random)
-        let library = try #require(try Self.hinderer(scenery.folder), "a C compiler is needed")
-        for _ in 0..<3 {
-            #expect(try Processes.run(scenery.run, in: scenery.folder).code == 0)
-            #expect(scenery.keeper.violations(fresh: [scenery.disk]).isEmpty)
-            try scenery.change(&random)
-        }
+        var template = try Scenery(&random)
+        try template.backUpThrice(&random)
         // Something is marked, and its mark is read.
-        #expect(try Processes.run(scenery.backup("prune", "--keep-last", "2"), in: scenery.folder).code == 0)
-        #expect(scenery.keeper.violations(gone: Set(scenery.keeper.order.prefix(1))).isEmpty)
-        let folder = scenery.folder.path
-        #expect(try Processes.run(["cp", "-a", "\(folder)/r", "\(folder)/kept"], in: scenery.folder).code == 0)
-        let faults = try faults(scenery, library)
-        let deadline = FaultBudget.deadline()
-        var (tried, felt) = (0, 0)
-        for fault in faults.shuffled(using: &random) {
-            guard ContinuousClock.now < deadline || tried < 20 else { break }
-            try prepare(scenery)
-            let command = commands(scenery)[fault.command] ?? []
-            let ended = try Processes.run(
-                command,
-                environment: [
-                    "LD_PRELOAD=\(library)", "FAULTY_AT=\(fault.call)", "FAULTY_ERRNO=\(fault.error)",
-                    "FAULTY_MODE=\(fault.mode)", "FAULTY_UNDER=\(folder)/r",
-                ], in: scenery.folder)
-            FaultBudget.record(
-                "backup-look/\(fault.command)/\(fault.call)", level: "L1", op: fault.command.rawValue,
-                position: "\(fault), exit \(ended.code)",
-                try judge(fault, ended: ended, command: command, scenery: scenery))
-            tried += 1
-            if ended.code != 0 { felt += 1 }
+        #expect(try Processes.run(template.backup("prune", "--keep-last", "2"), in: template.folder).code == 0)
+        #expect(template.keeper.violations(gone: Set(template.keeper.order.prefix(1))).isEmpty)
+        let scenery = template
+        let hindrance = Hindrance<Looker>(
+            name: "backup-look", scenery: scenery,
+            commands: [
+                .run: scenery.run, .prune: scenery.prune(1), .restore: scenery.restore,
+                .repair: scenery.backup("check", "--repair"), .check: scenery.backup("check", "--read-data"),
+                .list: scenery.backup("ls"),
+            ],
+            ends: [(EIO, "once"), (EIO, "ever"), (EACCES, "once"), (EACCES, "ever")],
+            fewestCalls: 10, environment: ["FAULTY_UNDER=\(scenery.folder.path)/r"])
+        try hindrance.tryAll(shuffledBy: &random) { fault in
+            "look \(fault.call), errno \(fault.error) \(fault.mode)"
+        } judge: { fault, ended, command in
+            try judge(fault, ended: ended, command: command, scenery: scenery)
         }
-        #expect(felt > tried / 3, "of \(tried) faults only \(felt) were felt")
     }
 
     /// The violations after a fault, and after the same command was run once more in peace.
     private func judge(
-        _ fault: Blindness, ended: Ended, command: [String], scenery: Scenery
+        _ fault: Hindrance<Looker>.Fault, ended: Ended, command: [String], scenery: Scenery
     ) throws -> [String] {
         var violations: [String] = []
         var keeper = scenery.keeper
