@@ -7,44 +7,15 @@ import TuffTestSupport
 
 /// Shutdown and boot on the real kernel, by the program itself: what an initiator sees must be the same disk.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
-struct BootLabTests {
+struct BootLabTests: LabSuite {
     static let folder = "/run/tuff-boot"
     static let web1 = "iqn.2004-10.com.example:web1"
     static let base = "iqn.2026-01.dev.tuff"
     /// Of the range for examples (RFC 5737); the guest has it only while a test gives it.
     static let lateAddress = "192.0.2.9"
 
-    let tools: LinuxMachine
+    let tools = Self.toolsOfPeople()
     let secret = String(UInt64.random(in: 1 << 62...UInt64.max), radix: 16)
-
-    init() {
-        let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
-        configuration.searchPath.append(bundle)
-        tools = LinuxMachine(configuration: configuration)
-    }
-
-    // MARK: Tools
-
-    @discardableResult
-    private func run(_ tool: String, _ arguments: [String]) async throws -> CommandOutput {
-        try await tools.read(Command(tool, arguments, effect: .reads, deadline: 120))
-    }
-
-    /// A tool that must succeed.
-    private func must(_ tool: String, _ arguments: [String]) async throws {
-        let output = try await run(tool, arguments)
-        try #require(output.status == 0, "\(tool) \(arguments): \(output.standardError)")
-    }
-
-    private func tuff(_ arguments: [String]) async throws -> CommandOutput {
-        let host = ["--config", "\(Self.folder)/config.yaml", "--state-directory", "\(Self.folder)/state"]
-        return try await run("tuff", arguments + host + ["--lock-file", "\(Self.folder)/run/lock"])
-    }
-
-    private func text(_ output: CommandOutput) -> String {
-        String(decoding: output.standardOutput, as: UTF8.self) + output.standardError
-    }
 
     // MARK: The world
 

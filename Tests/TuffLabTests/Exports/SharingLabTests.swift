@@ -8,42 +8,22 @@ import TuffTestSupport
 /// Several initiators of one volume, by the program itself and the kernel's own initiator, which writes and reads back
 /// all the while.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
-struct SharingLabTests {
+struct SharingLabTests: LabSuite {
     static let folder = "/run/tuff-sharing"
     static let portal = "127.0.0.1:3268"
     static let iqn = "iqn.2026-01.dev.tuff:db"
     static let hosts = ["web1", "web2"]
 
-    let tools: LinuxMachine
-
-    init() {
-        let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
-        configuration.searchPath.append(bundle)
-        tools = LinuxMachine(configuration: configuration)
-    }
+    let tools = Self.toolsOfPeople()
 
     // MARK: Tools
 
-    @discardableResult
-    private func run(_ tool: String, _ arguments: [String], deadline: Int = 120) async throws -> CommandOutput {
-        try await tools.read(Command(tool, arguments, effect: .reads, deadline: deadline))
-    }
-
+    /// All that a tool said which must succeed.
     @discardableResult
     private func must(_ tool: String, _ arguments: [String]) async throws -> String {
         let output = try await run(tool, arguments)
         try #require(output.status == 0, "\(tool) \(arguments): \(text(output))")
         return text(output)
-    }
-
-    private func tuff(_ arguments: [String]) async throws -> CommandOutput {
-        let host = ["--config", "\(Self.folder)/config.yaml", "--state-directory", "\(Self.folder)/state"]
-        return try await run("tuff", arguments + host + ["--lock-file", "\(Self.folder)/run/lock"])
-    }
-
-    private func text(_ output: CommandOutput) -> String {
-        String(decoding: output.standardOutput, as: UTF8.self) + output.standardError
     }
 
     private func write(_ name: String, _ text: String) throws {
