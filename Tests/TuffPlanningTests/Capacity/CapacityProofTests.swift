@@ -121,21 +121,27 @@ import TuffTestSupport
         #expect(plan(desired, observed).refusal == nil)
     }
 
+    /// So many declared copies, the first of which has 6 of its 10 GiB; the pool has 40 GiB, of which 4 are reserved.
+    /// - Parameter used: the used part of the pool, in percent.
+    private func copying(_ number: Int, used: Double) throws -> (DesiredState, ObservedState) {
+        let (desired, db) = copies(number)
+        var copy = Sample.volume("copy-0", uid: Sample.uid(9), active: true) {
+            $0.operation = Marks.copying
+            $0.origin = Sample.uid
+        }
+        copy.dataPercent = 60
+        let observed = try observed([db, copy]) { group, pool in
+            pool.size = Sample.gibi(40)
+            pool.dataPercent = used
+            pool.chunkSize = ByteCount(64 << 10)
+            group.free = Sample.gibi(100)
+        }
+        return (desired, observed)
+    }
+
     @Test func whatWasBegunTakesOnlyWhatIsLeftOfItAndRefusesNothing() throws {
-        // 40 GiB, of which 4 are reserved. An unfinished copy has 6 of its 10 GiB.
         func plan(_ number: Int, used: Double) throws -> Plan {
-            let (desired, db) = copies(number)
-            var copy = Sample.volume("copy-0", uid: Sample.uid(9), active: true) {
-                $0.operation = Marks.copying
-                $0.origin = Sample.uid
-            }
-            copy.dataPercent = 60
-            let observed = try observed([db, copy]) { group, pool in
-                pool.size = Sample.gibi(40)
-                pool.dataPercent = used
-                pool.chunkSize = ByteCount(64 << 10)
-                group.free = Sample.gibi(100)
-            }
+            let (desired, observed) = try copying(number, used: used)
             return self.plan(desired, observed)
         }
         func goesOn(_ plan: Plan) -> Bool {
@@ -161,18 +167,7 @@ import TuffTestSupport
 
     /// A job writes it meanwhile, and the plan has no step for it: its room is not given away all the same.
     @Test func whatAJobGoesOnWithKeepsItsRoom() throws {
-        let (desired, db) = copies(2)
-        var copy = Sample.volume("copy-0", uid: Sample.uid(9), active: true) {
-            $0.operation = Marks.copying
-            $0.origin = Sample.uid
-        }
-        copy.dataPercent = 60
-        var observed = try observed([db, copy]) { group, pool in
-            pool.size = Sample.gibi(40)
-            pool.dataPercent = 60
-            pool.chunkSize = ByteCount(64 << 10)
-            group.free = Sample.gibi(100)
-        }
+        var (desired, observed) = try copying(2, used: 60)
         let job = RunningJob(
             id: "a", kind: "copy", summary: "copying", objects: [Sample.uid(9)], pid: 4711, since: Sample.context().now)
         observed.jobs = ObservationMap(["a": .known(job)])

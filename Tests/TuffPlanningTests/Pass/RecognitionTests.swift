@@ -4,20 +4,7 @@ import TuffPlanning
 import TuffTestSupport
 
 /// Resources that are new, and those that only seem to be.
-@Suite struct RecognitionTests {
-    static let prune = Sample.context { $0.prune = true }
-    static let iqn = "\(Sample.iqnBase):db"
-
-    func plan(
-        _ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext = Self.prune
-    ) -> Plan {
-        Planner.plan(desired: desired, observed: observed, context: context)
-    }
-
-    func change(_ plan: Plan, _ name: String, _ kind: Kind = .volume) -> PlannedChange? {
-        plan.changes.first { $0.resource == ResourceID(kind, name) }
-    }
-
+@Suite struct RecognitionTests: PruningSuite {
     func entry(_ resource: ResourceID, _ change: (inout Ledger.Entry) -> Void = { _ in }) -> Ledger {
         var entry = Ledger.Entry(
             stack: "default", resource: resource, uid: Sample.uid, place: "vg0/v-\(resource.name)",

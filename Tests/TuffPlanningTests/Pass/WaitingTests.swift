@@ -4,20 +4,7 @@ import TuffPlanning
 import TuffTestSupport
 
 /// Nothing goes while somebody waits for it: one document's obstacle and another's removal must not add up to a loss.
-@Suite struct WaitingTests {
-    static let prune = Sample.context { $0.prune = true }
-    static let iqn = "\(Sample.iqnBase):db"
-
-    func plan(
-        _ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext = Self.prune
-    ) -> Plan {
-        Planner.plan(desired: desired, observed: observed, context: context)
-    }
-
-    func change(_ plan: Plan, _ name: String, _ kind: Kind = .volume) -> PlannedChange? {
-        plan.changes.first { $0.resource == ResourceID(kind, name) }
-    }
-
+@Suite struct WaitingTests: PruningSuite {
     /// Volume `pg`, which was `db` before: renamed by its document, it kept its target's name.
     func renamed(_ change: (inout Marks) -> Void = { _ in }) -> LogicalVolume {
         Sample.volume("pg", active: true) { marks in

@@ -35,6 +35,18 @@ import TuffTestSupport
         return (changed(observed) { $0.tags += marks.tags }, marks)
     }
 
+    /// The exported volume after its adoption, when its old target is gone and nobody has it open.
+    func withdrawn() throws -> (ObservedState, Marks) {
+        let (observed, order) = exported()
+        var (after, marks) = try adopted(observed, order)
+        after = changed(after) {
+            $0.tags = marks.tags
+            $0.open = false
+        }
+        after.targets = .known(TargetInventory())
+        return (after, marks)
+    }
+
     struct Unplanned: Error {}
 
     func documents(_ name: String = "data", origin: String? = "vg0/data") -> DesiredState {
@@ -131,13 +143,7 @@ import TuffTestSupport
     }
 
     @Test func onceTheOldTargetIsGoneOursIsTheSameDisk() throws {
-        let (observed, order) = exported()
-        var (after, marks) = try adopted(observed, order)
-        after = changed(after) {
-            $0.tags = marks.tags
-            $0.open = false
-        }
-        after.targets = .known(TargetInventory())
+        let (after, _) = try withdrawn()
         let plan = Planner.plan(desired: documents(), observed: after, context: Sample.context())
         let made = plan.steps.compactMap { step -> BackstoreSpec? in
             if case .export(.createBackstore(let spec)) = step.step { spec } else { nil }
@@ -164,13 +170,7 @@ import TuffTestSupport
     }
 
     @Test func anAdoptedVolumeKeepsItsNameInTheTrash() throws {
-        let (observed, order) = exported()
-        var (after, marks) = try adopted(observed, order)
-        after = changed(after) {
-            $0.tags = marks.tags
-            $0.open = false
-        }
-        after.targets = .known(TargetInventory())
+        let (after, marks) = try withdrawn()
         let prune = Sample.context { $0.prune = true }
         let plan = Planner.plan(desired: Sample.desired(volumes: []), observed: after, context: prune)
         guard case .volume(.relabel(let change))? = plan.steps.first?.step, plan.steps.count == 1 else {

@@ -177,10 +177,11 @@ import TuffTestSupport
         #expect(change(plan, .volume, "b")?.action == .create)
     }
 
-    @Test func anInterruptedCreationIsFinishedUnderTheSameUID() throws {
+    /// The plan of a volume of a size whose creation was interrupted in a directory pool with 90 GiB free.
+    private func finishing(_ size: ByteCount) -> Plan {
         var desired = DesiredState()
         desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
-        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(1), placement: .pool("dir")))
+        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: size, placement: .pool("dir")))
         var marks = Sample.marks()
         marks.operation = "create"
         var observed = Sample.observed()
@@ -190,7 +191,11 @@ import TuffTestSupport
                     path: "/srv/p", size: Sample.gibi(100), free: Sample.gibi(90),
                     files: [DirectoryFile(name: "v-db", tags: marks.tags, size: nil)]))
         ])
-        let plan = plan(desired, observed)
+        return plan(desired, observed)
+    }
+
+    @Test func anInterruptedCreationIsFinishedUnderTheSameUID() throws {
+        let plan = finishing(Sample.gibi(1))
         let step = try #require(plan.steps.first).step
         guard case .volume(.create(_, let location, let size, let made)) = step else {
             Issue.record("\(step)")
@@ -297,19 +302,7 @@ import TuffTestSupport
     }
 
     @Test func finishingACreationIsHeldToTheSameProofs() {
-        var desired = DesiredState()
-        desired.pools["dir"] = Sample.declared("dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/p"))))
-        desired.volumes["db"] = Sample.declared("db", VolumeSpec(size: Sample.gibi(1000), placement: .pool("dir")))
-        var marks = Sample.marks()
-        marks.operation = "create"
-        var observed = Sample.observed()
-        observed.directories = ObservationMap([
-            "/srv/p": .known(
-                DirectoryPool(
-                    path: "/srv/p", size: Sample.gibi(100), free: Sample.gibi(90),
-                    files: [DirectoryFile(name: "v-db", tags: marks.tags, size: nil)]))
-        ])
-        let plan = plan(desired, observed)
+        let plan = finishing(Sample.gibi(1000))
         #expect(plan.isEmpty)
         #expect(change(plan)?.reason == .insufficientCapacity)
     }
