@@ -236,7 +236,7 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
     /// Seeded: bytes changed anywhere never crash the reader.
     @Test func damagedBytesNeverCrash() throws {
         let text = try sample("tgt-targets.txt")
-        var generator = SplitMix(seed: 0x7466)
+        var generator = SeededGenerator(seed: 0x7466)
         for _ in 0..<2000 {
             var damaged = text
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
@@ -245,20 +245,5 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
             }
             _ = decode(damaged)
         }
-    }
-}
-
-/// Steele, Lea and Flood's SplitMix64: the same numbers everywhere.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
     }
 }
