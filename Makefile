@@ -84,6 +84,7 @@ bench: release
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests
 	.ci/imports
+	.ci/style
 
 clean:
 	swift package clean

@@ -3,7 +3,7 @@ import Synchronization
 import TuffHost
 package import TuffModel
 
-/// Where the ledger is kept between passes. Only whoever holds the host's lock saves.
+/// The place that keeps the ledger between passes. Only whoever holds the host's lock saves.
 package protocol LedgerStore: Sendable {
     /// An empty ledger where there is none yet.
     /// - Throws: `malformed` for one that cannot be understood, which is never replaced by guessing.

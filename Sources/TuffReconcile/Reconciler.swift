@@ -70,7 +70,7 @@ package struct Reconciler: Sendable {
         return observed
     }
 
-    /// Whether a volume that is not there yet is to be made from something.
+    /// True if a volume that is not there yet is to be made from something.
     private func copies(_ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext) -> Bool {
         let made = desired.volumes.values.filter { $0.spec.source != nil }
         guard !made.isEmpty else { return false }
@@ -147,7 +147,7 @@ package struct Reconciler: Sendable {
         return ObservationMap(entries)
     }
 
-    /// What `observe` sees, and what other people's backstores hold.
+    /// The state that `observe` sees, and the content of other people's backstores.
     package func observeInDetail(_ desired: DesiredState, context: PlanContext, ledger known: Ledger) async
         -> ObservedState
     {
@@ -189,8 +189,8 @@ package struct Reconciler: Sendable {
     /// - Parameters:
     ///   - observed: what the plan was made from.
     ///   - order: what the plan was made for, where that was no set of documents.
-    ///   - interrupted: asked some times a second, and before each step is started; true ends the pass after the running
-    ///     steps, of which those that move data end at once.
+    ///   - interrupted: asked some times a second, and before each step is started; true ends the pass after the
+    ///     running steps, of which those that move data end at once.
     ///   - events: told from whatever task runs a step.
     ///   - settled: told what the last look saw.
     /// - Throws: when the ledger cannot be written before anything is done, which then is not done, or after it.

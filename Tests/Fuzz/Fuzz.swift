@@ -4,8 +4,8 @@ import Glibc
 @testable import TuffCinder
 @testable import TuffRepository
 
-/// The function that libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` names the reader of
-/// them. Anything may be refused with a RepositoryError; a crash, a hang, or memory without bound is a fault.
+/// The function that libFuzzer calls, again and again, with inputs that it finds to reach new code. `FUZZ` names the
+/// reader of them. Anything may be refused with a RepositoryError; a crash, a hang, or memory without bound is a fault.
 ///
 /// Files of a repository prove themselves, which no mutation would ever pass. So every input is read as the file that
 /// it is, and then as content for which the proof is made.
@@ -207,8 +207,9 @@ private enum Fuzz {
         let ids = "\"backup_id\": \"\(cinderBackup)\", \"volume_id\": \"\(cinderVolume)\", \"version\": \"1.0.0\""
         let object = prefix.split(separator: "/").last ?? ""
         let metadata = """
-            {\(ids), "created_at": "2026-08-21 10:00:00", "parent_id": null, "volume_meta": null, "objects": [{"\(object)-00001":
-            {"offset": 0, "length": 65536, "compression": "\(compression)", "md5": "5d41402abc4b2a76b9719d911017c592"}}]}
+            {\(ids), "created_at": "2026-08-21 10:00:00", "parent_id": null, "volume_meta": null,
+            "objects": [{"\(object)-00001": {"offset": 0, "length": 65536, "compression": "\(compression)",
+            "md5": "5d41402abc4b2a76b9719d911017c592"}}]}
             """
         let digests = "{\(ids), \"chunk_size\": 32768, \"sha256s\": [\"\(String(repeating: "0", count: 64))\"]}"
         write(first % 3 == 0 ? content : Array(metadata.utf8), "\(prefix)_metadata")

@@ -6,10 +6,10 @@ import TuffTestSupport
 @testable import TuffCLI
 
 @Suite struct DocsTests {
-    /// Every example in docs/cli.md that names a golden file is that file, so that the page shows what the program says.
+    /// Every example in docs/cli.md that names a golden file is that file, so that the page shows what the program
+    /// says.
     @Test func examplesInThePageAreTheGoldenFiles() throws {
-        let tests = "/" + #filePath.split(separator: "/").dropLast().joined(separator: "/")
-        let page = TestFolder.text("\(tests)/../../docs/cli.md")
+        let page = TestFolder.text("\(packageRoot)/docs/cli.md")
         var result = ""
         var lines = page.split(separator: "\n", omittingEmptySubsequences: false)[...]
         var examples = 0
@@ -17,7 +17,7 @@ import TuffTestSupport
             result += line + "\n"
             guard line.hasPrefix("<!-- golden: "), let fence = lines.popFirst() else { continue }
             let name = line.dropFirst("<!-- golden: ".count).dropLast(" -->".count)
-            let golden = TestFolder.text("\(tests)/Golden/\(name)")
+            let golden = TestFolder.text("\(testTarget(of: #filePath))/Golden/\(name)")
             #expect(!golden.isEmpty, "\(name) does not exist")
             result += fence + "\n" + golden
             lines = lines.drop { !$0.hasPrefix("```") }
@@ -30,14 +30,13 @@ import TuffTestSupport
 
     /// Whoever reads a reason at three in the morning finds it in docs/operations.md, and nothing that is never said.
     @Test func everyReasonIsInThePageOfOperations() throws {
-        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let sources = try FileManager.default.subpathsOfDirectory(atPath: "\(root)/Sources")
-            .filter { $0.hasSuffix(".swift") }.map { TestFolder.text("\(root)/Sources/\($0)") }
+        let sources = try FileManager.default.subpathsOfDirectory(atPath: "\(packageRoot)/Sources")
+            .filter { $0.hasSuffix(".swift") }.map { TestFolder.text("\(packageRoot)/Sources/\($0)") }
         let said = try names(in: sources.joined(), after: "Reason(rawValue: \"", before: "\"")
             .union(names(in: sources.joined(), after: " reason: \"", before: "\""))
             .union(names(in: sources.joined(), after: "static let otherNode = \"", before: "\""))
             .union(VolumeFault.Reason.allCases.map(\.rawValue))
-        let page = TestFolder.text("\(root)/docs/operations.md")
+        let page = TestFolder.text("\(packageRoot)/docs/operations.md")
         let explained = try names(in: page, after: "\n| `", before: "`").union(["Exists"])
         #expect(said.count > 20)
         #expect(said.subtracting(explained).filter { !$0.contains(" ") }.sorted() == [])
@@ -46,15 +45,14 @@ import TuffTestSupport
 
     /// A page that names a file of this repository, or links to one, names a file that is there.
     @Test func pagesNameFilesThatExist() throws {
-        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let pages =
             ["README.md", "CONTRIBUTING.md"]
-            + (try FileManager.default.subpathsOfDirectory(atPath: "\(root)/docs"))
+            + (try FileManager.default.subpathsOfDirectory(atPath: "\(packageRoot)/docs"))
             .filter { $0.hasSuffix(".md") }.map { "docs/\($0)" }
         #expect(pages.contains("docs/architecture.md"))
         var named = 0
         for page in pages {
-            let text = TestFolder.text("\(root)/\(page)")
+            let text = TestFolder.text("\(packageRoot)/\(page)")
             let folder = page.split(separator: "/").dropLast().map { "\($0)/" }.joined()
             let linked = try names(in: text, after: "](", before: ")")
                 .compactMap { $0.split(separator: "#", omittingEmptySubsequences: false).first }
@@ -63,7 +61,7 @@ import TuffTestSupport
                 try names(in: text, after: "`\(top)", before: "`").map { top + $0 }
             }
             for path in linked + written where !path.contains(where: { " *<…".contains($0) }) {
-                #expect(FileManager.default.fileExists(atPath: "\(root)/\(path)"), "\(page) names \(path)")
+                #expect(FileManager.default.fileExists(atPath: "\(packageRoot)/\(path)"), "\(page) names \(path)")
                 named += 1
             }
         }
@@ -72,9 +70,9 @@ import TuffTestSupport
 
     /// Each module has a row in docs/architecture.md, and each of its rooms is in it.
     @Test func everyRoomIsInThePageOfArchitecture() throws {
-        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let rows = TestFolder.text("\(root)/docs/architecture.md").split(separator: "\n").filter { $0.hasPrefix("| `") }
-        let folders = try FileManager.default.subpathsOfDirectory(atPath: "\(root)/Sources")
+        let rows = TestFolder.text("\(packageRoot)/docs/architecture.md").split(separator: "\n")
+            .filter { $0.hasPrefix("| `") }
+        let folders = try FileManager.default.subpathsOfDirectory(atPath: "\(packageRoot)/Sources")
             .filter { $0.hasSuffix(".swift") }
             .map { $0.split(separator: "/").dropLast().prefix(2).map(String.init) }
         for folder in Set(folders) {
@@ -82,6 +80,19 @@ import TuffTestSupport
             #expect(row != nil, "\(folder[0]) has no row")
             if folder.count > 1 { #expect(row?.contains("`\(folder[1])`") == true, "\(folder.joined(separator: "/"))") }
         }
+    }
+
+    /// A reader takes in a folder at a glance. Data of tests is not read that way and may be many files.
+    @Test func noFolderHoldsMoreThanSixteenSourceFiles() throws {
+        var files: [String: Int] = [:]
+        for top in ["Sources", "Tests"] {
+            let paths = try FileManager.default.subpathsOfDirectory(atPath: "\(packageRoot)/\(top)")
+            for path in paths where path.hasSuffix(".swift") {
+                files["\(top)/" + path.split(separator: "/").dropLast().joined(separator: "/"), default: 0] += 1
+            }
+        }
+        #expect(files.count > 50)
+        #expect(files.filter { $0.value > 16 }.keys.sorted() == [])
     }
 
     private func names(in text: String, after opening: String, before closing: String) throws -> Set<String> {

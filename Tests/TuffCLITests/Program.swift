@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import Testing
 
-/// How one run of the built program ended.
+/// The end of one run of the built program.
 struct Ended {
     /// Exit code; 128 and the signal's number when it was killed.
     var code: Int32
@@ -78,7 +78,8 @@ final class TestFolder {
         if mode & 0o111 != 0 { try waitUntilNobodyWrites("\(path)/\(name)") }
     }
 
-    /// A program that another test starts at this moment inherits the descriptor until its exec; "Text file busy" until then.
+    /// A program that another test starts at this moment inherits the descriptor until its exec; "Text file busy" until
+    /// then.
     private func waitUntilNobodyWrites(_ file: String) throws {
         let descriptor = open(file, O_RDONLY | O_CLOEXEC)
         try #require(descriptor >= 0)

@@ -129,7 +129,8 @@ final class CinderScene {
         return "\"" + text.replacing("\"", with: "\\\"") + "\""
     }
 
-    /// What is stored: everything in pieces, or each run of blocks that differ, which crosses no piece's end.
+    /// The parts that are stored: everything in pieces, or each run of blocks that differ, which crosses no piece's
+    /// end.
     private static func runs(_ bytes: [UInt8], old: [UInt8]?, _ options: Options) -> [Range<Int>] {
         let piece = options.block * options.piece
         guard let old else {
@@ -197,7 +198,7 @@ final class CinderScene {
 
     func backups() throws -> CinderBackups { try CinderBackups(try CinderDirectory(root)) }
 
-    /// What the command does, into a new file that is read and removed again, or over one that has `existing`.
+    /// Restores as the command does, into a new file that is read and removed again, or over one that has `existing`.
     func restore(_ number: Int, over existing: [UInt8]? = nil, threads: Int = 2) throws -> [UInt8] {
         let target = "\(folder)/target"
         defer { unlink(target) }

@@ -87,7 +87,7 @@ struct RandomTests {
     }
 }
 
-/// What happens to a file.
+/// Changes to a file.
 private enum Damage {
     static func inflict(
         on path: String, bytes: [UInt8], other: String, others: [UInt8], random: inout SeededGenerator,

@@ -6,7 +6,7 @@ import TuffCinder
 import TuffRepository
 import TuffTestSupport
 
-/// What is not as Cinder wrote it is refused with the reason, and nothing is left at the target.
+/// A backup that is not as Cinder wrote it is refused with the reason, and nothing is left at the target.
 struct RefusalTests {
     /// Three backups, each on the one before, the second one changed everywhere.
     private func chain(_ options: CinderScene.Options = CinderScene.Options()) throws -> CinderScene {

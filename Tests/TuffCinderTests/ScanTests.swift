@@ -5,7 +5,7 @@ import TuffCinder
 import TuffRepository
 import TuffTestSupport
 
-/// What is found beneath Cinder's directory, and what whoever owns it can make that cost.
+/// The scan of Cinder's directory, and the cost that whoever owns it can make of it.
 struct ScanTests {
     @Test(arguments: [1, 5, 12, 60]) func backupsAreFoundHoweverDeep(_ levels: Int) throws {
         let scene = try CinderScene()

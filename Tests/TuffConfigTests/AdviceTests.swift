@@ -2,7 +2,7 @@ import Testing
 import TuffConfig
 import TuffModel
 
-/// What is said to do about common slips.
+/// Advice on common slips.
 @Suite struct AdviceTests {
     private func help(_ text: String) -> [String] { load(text).diagnostics.compactMap(\.help) }
 

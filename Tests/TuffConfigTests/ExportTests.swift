@@ -4,9 +4,6 @@ import TuffConfig
 import TuffModel
 import TuffTestSupport
 
-/// Path of the package, from this file's own.
-let packageRoot = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-
 func text(of path: String) throws -> String {
     String(decoding: try Data(contentsOf: URL(filePath: "\(packageRoot)/\(path)")), as: UTF8.self)
 }
@@ -93,13 +90,16 @@ func yamlFiles(in directory: String) throws -> [String] {
         let state = try #require(
             load(
                 """
-                {apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: p}, spec: {lvm: {volumeGroup: vg, create: {devices: [/dev/sdb]}}}}
+                {apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: p}, \
+                spec: {lvm: {volumeGroup: vg, create: {devices: [/dev/sdb]}}}}
                 ---
                 {apiVersion: tuff.dev/v1, kind: Volume, metadata: {name: v}, spec: {size: 1Mi, pool: p}}
                 ---
-                {apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: a}, spec: {volume: v, iscsi: {initiator: "iqn.2004-10.com.example:a"}}}
+                {apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: a}, \
+                spec: {volume: v, iscsi: {initiator: "iqn.2004-10.com.example:a"}}}
                 ---
-                {apiVersion: tuff.dev/v1, kind: BackupRepository, metadata: {name: r}, spec: {directory: {path: /srv/r}}}
+                {apiVersion: tuff.dev/v1, kind: BackupRepository, metadata: {name: r}, \
+                spec: {directory: {path: /srv/r}}}
                 """
             ).state)
         var lvm = LVMPoolSpec(volumeGroup: "vg")

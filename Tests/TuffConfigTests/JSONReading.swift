@@ -15,7 +15,7 @@ indirect enum JSONValue: Equatable {
         return try? reader.all()
     }
 
-    /// What `node` is in JSON; nil where part of it was refused.
+    /// The JSON of `node`; nil where part of it was refused.
     init?(_ node: Node) {
         switch node.content {
         case .refused: return nil

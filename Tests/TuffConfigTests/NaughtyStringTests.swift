@@ -104,7 +104,8 @@ func doubleQuoted(_ text: String) -> String {
         for text in Self.strings {
             let key = doubleQuoted(text)
             let document =
-                "{apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: x, labels: {\(key): a}}, spec: {directory: {path: /srv/x}}}"
+                "{apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: x, labels: {\(key): a}}, "
+                + "spec: {directory: {path: /srv/x}}}"
             guard load(document).state != nil else { continue }
             #expect(try pattern.wholeMatch(in: text) != nil, "\(key) was accepted")
         }

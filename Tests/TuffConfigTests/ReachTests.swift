@@ -57,7 +57,7 @@ import TuffModel
         #expect(load("allow: {images: [/srv/tuff/pools-not]}").config != nil)
     }
 
-    /// What the error prints is what a person pastes over the old line.
+    /// A person pastes what the error prints over the old line.
     @Test(
         arguments: [
             (["/etc/tuff/secrets", "/srv"], ["/etc/tuff/secrets"], [], ["/srv"], []),

@@ -2,7 +2,8 @@ import Testing
 import TuffConfig
 import TuffModel
 
-/// What the goldens and the corpus of wrong documents leave open: where a rule must not fire, and what it points at.
+/// Rules that the goldens and the corpus of wrong documents leave open: where a rule must not fire, and what it points
+/// at.
 @Suite struct RuleTests {
     static let base = """
         apiVersion: tuff.dev/v1
@@ -57,7 +58,8 @@ import TuffModel
         func attached(_ name: String) -> [String] {
             rules(
                 volume("v")
-                    + "{apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: a}, spec: {volume: v, iscsi: {initiator: \"\(name)\"}}}\n---\n"
+                    + "{apiVersion: tuff.dev/v1, kind: Attachment, metadata: {name: a}, "
+                    + "spec: {volume: v, iscsi: {initiator: \"\(name)\"}}}\n---\n"
             )
         }
         #expect(attached("eui.02004567A425678D") == [] && attached("naa.62004567BA64678D0123456789ABCDEF") == [])
@@ -89,7 +91,7 @@ import TuffModel
         #expect(rules(volume("v", ", sharing: all") + attachment("a", "a")) == ["unknown-value"])
     }
 
-    /// What cannot be read may declare what its words name, and nothing else.
+    /// A document that cannot be read may declare what its words name, and nothing else.
     @Test(arguments: [
         ("kind: Volume\nmetadata: {name: v}\nspec: [", false), ("kind: Volume\nmetadata: {name: w}\nspec: [", true),
         ("kind: Volume\nmetadata: {name: v2}\nspec: [", true), ("kind: Volme\nmetadata: {name: v}", false),
@@ -198,7 +200,8 @@ import TuffModel
     ])
     func numbersAreThoseOfYAML12(_ text: String, _ isNumber: Bool) {
         let rule = load(
-            "{apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: x, annotations: {a: \(text)}}, spec: {directory: {path: /srv/x}}}"
+            "{apiVersion: tuff.dev/v1, kind: Pool, metadata: {name: x, annotations: {a: \(text)}}, "
+                + "spec: {directory: {path: /srv/x}}}"
         ).diagnostics.first?.rule
         #expect(rule == (isNumber ? "wrong-type" : nil))
     }

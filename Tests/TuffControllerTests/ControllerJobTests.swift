@@ -27,7 +27,7 @@ private struct FileCopy: JobRequest {
     var objects: [UID] { object.map { [$0] } ?? [] }
 }
 
-/// How many blocks the handler may copy, and how many it has.
+/// The number of blocks that the handler may copy, and of those that it has copied.
 private final class Pace: Sendable {
     private let limit: Atomic<Int>
     private let copied = Atomic(0)

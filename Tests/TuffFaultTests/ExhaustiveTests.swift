@@ -89,7 +89,7 @@ struct Exhaustive {
 
     private static func consent(_ edit: Edit) -> Consent { Simulation.consent(edit) }
 
-    /// What was begun with consent is finished with it.
+    /// Work that was begun with consent is finished with it.
     private static func settling(_ edit: Edit) -> Consent {
         var consent = Simulation.consent(edit)
         consent.allowDestroy = false

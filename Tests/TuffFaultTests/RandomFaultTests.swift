@@ -19,7 +19,7 @@ import TuffTestSupport
         } while ContinuousClock().now < end
     }
 
-    /// Whether the oracle had nothing to say; what it says is recorded where it says it.
+    /// True if the oracle had nothing to say; what it says is recorded where it says it.
     private func walk(_ seed: UInt64) async -> Bool {
         let steps = 6
         var walk = await RandomWalk(seed: seed) { position, violations in

@@ -2,6 +2,7 @@ import Glibc
 import SystemPackage
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 /// A directory of one test, removed with everything in it when the test lets go of it.
 final class Folder: Sendable {
@@ -110,7 +111,7 @@ final class Folder: Sendable {
     }
 }
 
-/// What a throwing call threw, nil when it did not.
+/// The error that a call threw; nil when it threw none.
 func failure(_ body: () async throws(HostError) -> Void) async -> HostError? {
     do throws(HostError) {
         try await body()
@@ -164,24 +165,18 @@ func onThread(_ work: @escaping @Sendable () -> Void) {
     pthread_detach(thread)
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a seeded source of random numbers.
+/// A source of random numbers whose seed is printed.
 struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
+    private var generator: SeededGenerator
     let seed: UInt64
 
     init(_ purpose: String) {
         seed = UInt64.random(in: 0...UInt64.max)
-        state = seed
+        generator = SeededGenerator(seed: seed)
         print("\(purpose): seed \(seed)")
     }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
-    }
+    mutating func next() -> UInt64 { generator.next() }
 }
 
 let key = FingerprintKey(bytes: Array("a key of the tests".utf8))

@@ -93,7 +93,7 @@ import TuffTestSupport
         #expect(refusal([0x51, 0x46, 0x49], as: .raw) == nil)
     }
 
-    /// What a table says is found out when the disk is read.
+    /// A wrong entry of a table is found out when the disk is read.
     @Test(arguments: [
         (513, 1, "an L1 entry"), (519, 1, "an L1 entry"), (512, 1, "an L1 entry"), (517, 64, "an L1 entry"),
         (1031, 2, "an L2 entry"), (1024, 0x21, "an L2 entry"), (1024, 0xc0, "an L2 entry"), (1029, 64, "ends before"),

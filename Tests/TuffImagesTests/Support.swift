@@ -41,7 +41,7 @@ extension DiskImage {
     }
 }
 
-/// Whether these are the bytes from `offset` on; element by element takes minutes in a debug build.
+/// True if these are the bytes from `offset` on; element by element takes minutes in a debug build.
 func isEqual(_ bytes: [UInt8], _ all: [UInt8], at offset: Int) -> Bool {
     bytes.withUnsafeBytes { bytes in
         all.withUnsafeBytes { memcmp(bytes.baseAddress!, $0.baseAddress! + offset, bytes.count) == 0 }
@@ -78,7 +78,7 @@ final class Workshop {
         try Data(bytes).write(to: URL(filePath: path(name)))
     }
 
-    /// What `qemu-img` reads out of an image.
+    /// The bytes that `qemu-img` reads out of an image.
     func judged(_ name: String) async throws -> [UInt8] {
         try await run("qemu-img", ["convert", "-f", "qcow2", "-O", "raw", path(name), path("judged.raw")])
         return try read("judged.raw")

@@ -5,10 +5,10 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// Taking over disks that were there before Tuff, on the real kernel, by the program itself: LVM and LIO as a person with
-/// targetcli, or Cinder, made them.
+/// Taking over disks that were there before Tuff, on the real kernel, by the program itself: LVM and LIO as a person
+/// with targetcli, or Cinder, made them.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
-struct ImportLabTests {
+struct ImportLabTests: LabSuite {
     static let folder = "/run/tuff-import"
     static let root = "/sys/kernel/config/target"
     static let web1 = "iqn.2004-10.com.example:web1"
@@ -17,37 +17,10 @@ struct ImportLabTests {
     static let theirs = "iqn.2003-01.org.linux-iscsi.lab:data"
     static let cinder = "volume-0f2d8a0e-6a6c-4dfd-9a39-1b6c0d7a5d10"
 
-    let tools: LinuxMachine
+    let tools = Self.toolsOfPeople()
     let secret = String(UInt64.random(in: 1 << 62...UInt64.max), radix: 16)
 
-    init() {
-        let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
-        configuration.searchPath.append(bundle)
-        tools = LinuxMachine(configuration: configuration)
-    }
-
     // MARK: Tools
-
-    private func run(_ tool: String, _ arguments: [String]) async throws -> CommandOutput {
-        try await tools.read(Command(tool, arguments, effect: .reads, deadline: 120))
-    }
-
-    @discardableResult
-    private func must(_ tool: String, _ arguments: [String]) async throws -> String {
-        let output = try await run(tool, arguments)
-        try #require(output.status == 0, "\(tool) \(arguments): \(text(output))")
-        return String(decoding: output.standardOutput, as: UTF8.self)
-    }
-
-    private func tuff(_ arguments: [String]) async throws -> CommandOutput {
-        let host = ["--config", "\(Self.folder)/config.yaml", "--state-directory", "\(Self.folder)/state"]
-        return try await run("tuff", arguments + host + ["--lock-file", "\(Self.folder)/run/lock"])
-    }
-
-    private func text(_ output: CommandOutput) -> String {
-        String(decoding: output.standardOutput, as: UTF8.self) + output.standardError
-    }
 
     private func write(_ text: String, _ path: String) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
@@ -144,7 +117,7 @@ struct ImportLabTests {
         try FileManager.default.removeItem(atPath: Self.folder)
     }
 
-    /// What an initiator remembers of a disk: unit serial number and NAA.
+    /// The identity of a disk that an initiator remembers: unit serial number and NAA.
     private func identity() async throws -> [String] {
         let url = "iscsi://\(Self.portal)/\(Self.theirs)/0"
         var found: [String] = []

@@ -6,20 +6,17 @@ import TuffModel
 import TuffTestSupport
 
 /// The program as a person runs it on a host of its own, and the tools that tell what became of it.
-struct LabProgram {
+struct LabProgram: LabTools {
     /// Configuration, documents and state, removed by `remove`.
     let folder: String
     let portal: String
-    private let tools: LinuxMachine
+    let tools: LinuxMachine
 
     /// - Parameter port: no other suite's.
     init(_ name: String, port: Int) throws {
         folder = "/run/tuff-\(name)"
         portal = "127.0.0.1:\(port)"
-        let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
-        configuration.searchPath.append(bundle)
-        tools = LinuxMachine(configuration: configuration)
+        tools = Self.toolsOfPeople()
         umask(0o077)
         for part in ["", "/run", "/secrets"] {
             try FileManager.default.createDirectory(
@@ -49,19 +46,6 @@ struct LabProgram {
     }
 
     // MARK: Commands
-
-    @discardableResult
-    func run(_ tool: String, _ arguments: [String], deadline: Int = 240) async throws -> CommandOutput {
-        try await tools.read(Command(tool, arguments, effect: .reads, deadline: deadline))
-    }
-
-    /// What a tool that must succeed says.
-    @discardableResult
-    func must(_ tool: String, _ arguments: [String]) async throws -> String {
-        let output = try await run(tool, arguments)
-        try #require(output.status == 0, "\(tool) \(arguments): \(text(output))")
-        return String(decoding: output.standardOutput, as: UTF8.self)
-    }
 
     @discardableResult
     func lvm(_ arguments: String...) async throws -> String { try await must("lvm", arguments) }
@@ -94,10 +78,6 @@ struct LabProgram {
     func show(_ arguments: String...) async throws -> String {
         let output = try await tuff(arguments + ["-f", "\(folder)/storage.yaml"])
         return output.text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-    }
-
-    private func text(_ output: CommandOutput) -> String {
-        String(decoding: output.standardOutput, as: UTF8.self) + output.standardError
     }
 
     // MARK: What LVM says

@@ -4,7 +4,7 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// What `tuff backup restore` writes over of real devices, and thin pools above the threshold of LVM's own.
+/// The real devices that `tuff backup restore` writes over, and thin pools above the threshold of LVM's own.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct RestoreTargetLabTests {
     private func inWorld(_ body: (LabProgram) async throws -> Void) async throws {
@@ -99,7 +99,7 @@ struct RestoreTargetLabTests {
         }
     }
 
-    /// What LVM says, and that the plan says it first.
+    /// The plan says first what LVM would say.
     @Test func aboveTheThresholdThePlanRefusesWhatLVMWould() async throws {
         try await inWorld { lab in
             try await lab.lvm("lvcreate", "-qq", "--yes", "-L", "100m", "--chunksize", "64k", "-T", "over/tp")

@@ -14,11 +14,11 @@ final class RecordingMachine: Machine {
         var mostRunning = 0
         /// Most targets handed over together.
         var mostTogether = 0
-        /// How often only the first of several sequences is begun.
+        /// The number of times that only the first of several sequences is begun.
         var reluctance = 0
         var failing: Set<String> = []
         var code = HostError.Code.failed
-        /// What moves data goes on until somebody stops it.
+        /// A step that moves data goes on until somebody stops it.
         var isSlow = false
     }
 
@@ -280,8 +280,8 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         return desired
     }
 
-    /// An interrupt that comes when `isDue` says so of what was logged, and for certain after longer than all tests beside this one
-    /// keep the processors.
+    /// An interrupt that comes when `isDue` says so of what was logged, and for certain after longer than all tests
+    /// beside this one keep the processors.
     private func interrupt(_ isDue: @escaping @Sendable ([String]) -> Bool) -> @Sendable () -> Bool {
         let machine = machine, end = ContinuousClock.now + .seconds(900)
         return { ContinuousClock.now > end || machine.state.withLock { isDue($0.log) } }

@@ -5,7 +5,7 @@ import TuffPlanning
 import TuffReconcile
 import TuffTestSupport
 
-/// What one process writes into the ledger is what the next one reads.
+/// The ledger that one process writes is the one that the next reads.
 @Suite struct LedgerFileTests {
     /// Every field has a value, those that may be nil too.
     private var whole: Ledger {

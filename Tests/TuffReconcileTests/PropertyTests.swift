@@ -103,7 +103,7 @@ import TuffTestSupport
         }
     }
 
-    /// What a pass left undone and why, short enough to read.
+    /// The changes that a pass left undone and why, short enough to read.
     func left(_ report: ApplyReport) -> String {
         report.remaining.isEmpty ? "" : bad(report)
     }

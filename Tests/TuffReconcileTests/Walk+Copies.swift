@@ -22,7 +22,8 @@ extension Walk {
         desired.snapshots[name] = Sample.declared(name, spec)
     }
 
-    /// From the volume or from its snapshot, into the same pool or another one. What is in use goes elsewhere from a snapshot only.
+    /// From the volume or from its snapshot, into the same pool or another one. What is in use goes elsewhere from a
+    /// snapshot only.
     mutating func clone(_ volume: String) {
         let name = "\(volume)c"
         guard let origin = desired.volumes[volume], desired.volumes[name] == nil, name.utf8.count < 8,

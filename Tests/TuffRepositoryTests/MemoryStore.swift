@@ -3,7 +3,7 @@ import TuffRepository
 
 /// A repository in memory that counts what is done to it and can be made to fail.
 final class MemoryStore: Store {
-    /// What can go wrong with the call of a number.
+    /// A fault at the call of a number.
     enum Fault: Sendable {
         /// This call and none after it fails, or this and every one after it.
         case once(Int)
@@ -25,7 +25,7 @@ final class MemoryStore: Store {
         state.withLock { $0.files = files }
     }
 
-    /// What is durable: every file at its place.
+    /// The durable files: each at its place.
     var files: [String: [UInt8]] { state.withLock { $0.files } }
     var bytes: Int { files.values.reduce(0) { $0 + $1.count } }
 

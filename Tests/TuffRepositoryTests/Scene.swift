@@ -3,7 +3,7 @@ import Testing
 import TuffRepository
 import TuffTestSupport
 
-/// What several suites need: volumes made of a seed, and one line for a backup and a restore.
+/// Tools that several suites need: volumes made of a seed, and one line for a backup and a restore.
 enum Scene {
     static let time = "2026-11-22T09:30:00Z"
 

@@ -3,7 +3,7 @@ import TuffModel
 
 @testable import TuffSchedule
 
-/// What daylight saving does to times of day. Each case lists all occurrences between two instants.
+/// Effects of daylight saving on times of day. Each case lists all occurrences between two instants.
 @Suite struct ClockChangeTests {
     struct Case: CustomTestStringConvertible {
         var name: String

@@ -30,18 +30,18 @@ import TuffModel
         ("0 0 * * ?", 9, "its day of the week '?' (character 9) is written '*' here"),
         (
             "0 0 * * 5L", 9,
-            "its day of the week '5L' (character 9) is an extension of other schedulers ('last', 'nearest weekday') that is "
-                + "not read here; a day from 0 to 7 is"
+            "its day of the week '5L' (character 9) is an extension of other schedulers ('last', 'nearest weekday') "
+                + "that is not read here; a day from 0 to 7 is"
         ),
         (
             "0 0 L * *", 5,
-            "its day of the month 'L' (character 5) is an extension of other schedulers ('last', 'nearest weekday') that is "
-                + "not read here; a day from 1 to 31 is"
+            "its day of the month 'L' (character 5) is an extension of other schedulers ('last', 'nearest weekday') "
+                + "that is not read here; a day from 1 to 31 is"
         ),
         (
             "0 0 * * mon#2", 9,
-            "its day of the week 'mon#2' (character 9) is an extension of other schedulers ('the n-th weekday') that is not "
-                + "read here"
+            "its day of the week 'mon#2' (character 9) is an extension of other schedulers ('the n-th weekday') "
+                + "that is not read here"
         ),
         (
             "0 0 * * SAT-SUN", 9,

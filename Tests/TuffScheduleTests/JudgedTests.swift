@@ -33,8 +33,7 @@ import TuffTestSupport
     }
 
     @Test func croniterAndZoneinfoSayTheSame() throws {
-        let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
-        let path = environment("TUFF_SCHEDULE_CASES") ?? "/\(folder)/Golden/occurrences.json"
+        let path = environment("TUFF_SCHEDULE_CASES") ?? "\(testTarget(of: #filePath))/Golden/occurrences.json"
         let all = try JSONDecoder().decode(Cases.self, from: Data(contentsOf: URL(filePath: path)))
         let zones = try all.zones.mapValues { text in
             try ZoneRules(tzif: Array(try #require(Data(base64Encoded: text))))

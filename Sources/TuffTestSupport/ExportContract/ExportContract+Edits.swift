@@ -8,12 +8,12 @@ struct ContractEdit {
     var damage: [HostAction]
     var change: (inout ExportPair) -> Void
     var repair: (TargetRef, ObservedBackstore?) -> [ExportStep]
-    /// What somebody has to undo by hand, because no step is about it.
+    /// Steps that somebody has to undo by hand, because no step is about it.
     var undo: [HostAction]
 
     init(
-        _ name: String, _ damage: [HostAction], undo: [HostAction] = [],
-        _ change: @escaping (inout ExportPair) -> Void,
+        _ name: String, damage: [HostAction], undo: [HostAction] = [],
+        change: @escaping (inout ExportPair) -> Void,
         repair: @escaping (TargetRef, ObservedBackstore?) -> [ExportStep]
     ) {
         self.name = name

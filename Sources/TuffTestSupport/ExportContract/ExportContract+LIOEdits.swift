@@ -2,7 +2,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 
-/// What somebody with a shell does to an export of LIO.
+/// Damage that somebody with a shell does to an export of LIO.
 struct LIOEdits {
     let contract: ExportContract
 
@@ -32,8 +32,9 @@ struct LIOEdits {
         let flips = TargetSetting.allCases.map { setting in
             let wanted = setting == .demoModeWriteProtect
             return ContractEdit(
-                "setting \(setting.rawValue)", [write("\(group)/attrib/\(setting.rawValue)", wanted ? "0" : "1")],
-                {
+                "setting \(setting.rawValue)",
+                damage: [write("\(group)/attrib/\(setting.rawValue)", wanted ? "0" : "1")],
+                change: {
                     $0.target?.settings[setting] = !wanted
                     // The kernel sets this one along with the other, and does not take it back with it.
                     if setting == .generateNodeACLs { $0.target?.settings[.cacheDynamicACLs] = true }
@@ -49,25 +50,27 @@ struct LIOEdits {
         let spelled = Portal(objectName: "[::FFFF:\(portal.address)]:\(portal.port + 2)")!
         return flips + [
             ContractEdit(
-                "disabled", [write("\(group)/enable", "0")], { $0.target?.enabled = false },
+                "disabled", damage: [write("\(group)/enable", "0")], change: { $0.target?.enabled = false },
                 repair: { target, _ in [.enable(target)] }),
             ContractEdit(
-                "portal removed", [.removeDirectory(.target("\(group)/np/\(portal)"))], { $0.target?.portals = [] },
+                "portal removed", damage: [.removeDirectory(.target("\(group)/np/\(portal)"))],
+                change: { $0.target?.portals = [] },
                 repair: { target, _ in [.addPortal(target, portal)] }),
             ContractEdit(
-                "portal added", [.makeDirectory(.target("\(group)/np/\(extra)"))],
-                { $0.target?.portals.append(extra) }, repair: { target, _ in [.removePortal(target, extra)] }),
+                "portal added", damage: [.makeDirectory(.target("\(group)/np/\(extra)"))],
+                change: { $0.target?.portals.append(extra) }, repair: { target, _ in [.removePortal(target, extra)] }),
             ContractEdit(
-                "portal under another spelling", [.makeDirectory(.target("\(group)/np/\(spelled.objectName)"))],
-                { $0.target?.portals.append(spelled) }, repair: { target, _ in [.removePortal(target, spelled)] }),
+                "portal under another spelling", damage: [.makeDirectory(.target("\(group)/np/\(spelled.objectName)"))],
+                change: { $0.target?.portals.append(spelled) },
+                repair: { target, _ in [.removePortal(target, spelled)] }),
             ContractEdit(
-                "no way to log in", [write("\(group)/param/AuthMethod", "None\n")],
-                { $0.target?.loginMethods = "None" },
+                "no way to log in", damage: [write("\(group)/param/AuthMethod", "None\n")],
+                change: { $0.target?.loginMethods = "None" },
                 repair: { target, _ in [.resetLoginMethods(target, demanding: false)] }),
             ContractEdit(
-                "portal group added", [.makeDirectory(.target("iscsi/\(contract.iqn)/tpgt_2"))],
+                "portal group added", damage: [.makeDirectory(.target("iscsi/\(contract.iqn)/tpgt_2"))],
                 undo: [.removeDirectory(.target("iscsi/\(contract.iqn)/tpgt_2"))],
-                { $0.target?.extraPortalGroups = ["tpgt_2"] }, repair: { _, _ in [] }),
+                change: { $0.target?.extraPortalGroups = ["tpgt_2"] }, repair: { _, _ in [] }),
         ]
     }
 
@@ -77,23 +80,24 @@ struct LIOEdits {
         let mapping: [HostAction] = [.unlink(.target("\(mapped)/*")), .removeDirectory(.target(mapped))]
         return [
             ContractEdit(
-                "write protection", [write("\(mapped)/write_protect", "1")],
-                { $0.target?.acls[0].mappedLUNs[0].readOnly = true },
+                "write protection", damage: [write("\(mapped)/write_protect", "1")],
+                change: { $0.target?.acls[0].mappedLUNs[0].readOnly = true },
                 repair: { target, _ in [.setReadOnly(target, initiator: initiator, number: 0, readOnly: false)] }),
             ContractEdit(
-                "mapping's link removed", [.unlink(.target("\(mapped)/*"))],
-                { $0.target?.acls[0].mappedLUNs[0].lun = nil }, repair: { target, _ in [map(target)] }),
+                "mapping's link removed", damage: [.unlink(.target("\(mapped)/*"))],
+                change: { $0.target?.acls[0].mappedLUNs[0].lun = nil }, repair: { target, _ in [map(target)] }),
             ContractEdit(
                 "mapping's link under another name",
-                [.unlink(.target("\(mapped)/*")), .link(.target("\(mapped)/f00d"), to: .target(lun))], { _ in },
+                damage: [.unlink(.target("\(mapped)/*")), .link(.target("\(mapped)/f00d"), to: .target(lun))],
+                change: { _ in },
                 repair: { target, _ in
                     [.unmapLUN(target, initiator: initiator, number: 0), map(target)]
                 }),
             ContractEdit(
-                "mapping removed", mapping, { $0.target?.acls[0].mappedLUNs = [] },
+                "mapping removed", damage: mapping, change: { $0.target?.acls[0].mappedLUNs = [] },
                 repair: { target, _ in [map(target)] }),
             ContractEdit(
-                "ACL removed", mapping + [.removeDirectory(.target(acl))], { $0.target?.acls = [] },
+                "ACL removed", damage: mapping + [.removeDirectory(.target(acl))], change: { $0.target?.acls = [] },
                 repair: { [mark = contract.mark] target, _ in
                     [
                         .createACL(target, initiator: initiator), .markACL(target, initiator: initiator, mark),
@@ -101,26 +105,27 @@ struct LIOEdits {
                     ]
                 }),
             ContractEdit(
-                "mark removed", [write("\(acl)/tag", "NULL")], { $0.target?.acls[0].mark = nil },
+                "mark removed", damage: [write("\(acl)/tag", "NULL")], change: { $0.target?.acls[0].mark = nil },
                 repair: { [mark = contract.mark] target, _ in [.markACL(target, initiator: initiator, mark)] }),
             ContractEdit(
-                "somebody else's tag", [write("\(acl)/tag", "webservers")], { $0.target?.acls[0].mark = nil },
+                "somebody else's tag", damage: [write("\(acl)/tag", "webservers")],
+                change: { $0.target?.acls[0].mark = nil },
                 repair: { [mark = contract.mark] target, _ in [.markACL(target, initiator: initiator, mark)] }),
             ContractEdit(
-                "mark of the longest name that disconnects", [write("\(acl)/tag", longest.text)],
-                { [longest] in $0.target?.acls[0].mark = longest },
+                "mark of the longest name that disconnects", damage: [write("\(acl)/tag", longest.text)],
+                change: { [longest] in $0.target?.acls[0].mark = longest },
                 repair: { [mark = contract.mark] target, _ in [.markACL(target, initiator: initiator, mark)] }),
             ContractEdit(
-                "another ACL", [.makeDirectory(.target("\(group)/acls/\(contract.stranger)"))],
-                { [stranger = contract.stranger] in
+                "another ACL", damage: [.makeDirectory(.target("\(group)/acls/\(contract.stranger)"))],
+                change: { [stranger = contract.stranger] in
                     $0.target?.acls.insert(ObservedACL(initiator: stranger), at: 0)
                 },
                 repair: { [stranger = contract.stranger] target, _ in
                     [.removeACL(target, initiator: stranger, mapped: [], disconnecting: false)]
                 }),
             ContractEdit(
-                "ACL waives CHAP", [write("\(acl)/attrib/authentication", "0")],
-                { $0.target?.acls[0].chap.followsTarget = false },
+                "ACL waives CHAP", damage: [write("\(acl)/attrib/authentication", "0")],
+                change: { $0.target?.acls[0].chap.followsTarget = false },
                 repair: { target, _ in [.setCHAP(target, initiator: initiator, nil)] }),
         ]
     }
@@ -131,20 +136,20 @@ struct LIOEdits {
         let removal: [HostAction] = [.unlink(.target("\(lun)/*")), .removeDirectory(.target(lun))]
         return [
             ContractEdit(
-                "LUN's link removed", [.unlink(.target("\(lun)/*"))],
-                {
+                "LUN's link removed", damage: [.unlink(.target("\(lun)/*"))],
+                change: {
                     $0.target?.luns[0].backstore = nil
                     $0.target?.acls[0].mappedLUNs[0].lun = nil
                 }, repair: { target, _ in [.addLUN(target, number: 0, spec), map(target)] }),
             ContractEdit(
-                "LUN removed", mapping + removal,
-                {
+                "LUN removed", damage: mapping + removal,
+                change: {
                     $0.target?.luns = []
                     $0.target?.acls[0].mappedLUNs = []
                 }, repair: { target, _ in [.addLUN(target, number: 0, spec), map(target)] }),
             ContractEdit(
-                "backstore removed", mapping + removal + [.removeDirectory(.target(backstore(spec)))],
-                {
+                "backstore removed", damage: mapping + removal + [.removeDirectory(.target(backstore(spec)))],
+                change: {
                     $0.target?.luns = []
                     $0.target?.acls[0].mappedLUNs = []
                     $0.backstore = nil
@@ -153,8 +158,8 @@ struct LIOEdits {
                     [.createBackstore(spec), .addLUN(target, number: 0, spec), map(target)]
                 }),
             ContractEdit(
-                "discard off", [write("\(backstore(spec))/attrib/emulate_tpu", "0")],
-                { $0.backstore?.discard = false },
+                "discard off", damage: [write("\(backstore(spec))/attrib/emulate_tpu", "0")],
+                change: { $0.backstore?.discard = false },
                 repair: { _, found in
                     var placed = spec
                     placed.place = found?.place ?? ""
@@ -162,10 +167,10 @@ struct LIOEdits {
                 }),
             ContractEdit(
                 "backstore made and left unfinished",
-                mapping + removal + [
+                damage: mapping + removal + [
                     .removeDirectory(.target(backstore(spec))), .makeDirectory(.target(backstore(spec))),
                 ],
-                {
+                change: {
                     $0.target?.luns = []
                     $0.target?.acls[0].mappedLUNs = []
                     $0.backstore?.path = nil
@@ -194,24 +199,27 @@ struct LIOEdits {
         }
         return [
             ContractEdit(
-                "other user", [write("\(acl)/auth/userid", "mallory")], { $0.target?.acls[0].chap.user = "mallory" },
+                "other user", damage: [write("\(acl)/auth/userid", "mallory")],
+                change: { $0.target?.acls[0].chap.user = "mallory" },
                 repair: again),
             ContractEdit(
-                "user unset", [write("\(acl)/auth/userid", "NULL")], { $0.target?.acls[0].chap.user = nil },
+                "user unset", damage: [write("\(acl)/auth/userid", "NULL")],
+                change: { $0.target?.acls[0].chap.user = nil },
                 repair: again),
             ContractEdit(
-                "password unset", [write("\(acl)/auth/password", "NULL")], { $0.target?.acls[0].chap.password = nil },
+                "password unset", damage: [write("\(acl)/auth/password", "NULL")],
+                change: { $0.target?.acls[0].chap.password = nil },
                 repair: again),
             ContractEdit(
-                "mutual user", [write("\(acl)/auth/userid_mutual", "mallory")],
-                { $0.target?.acls[0].chap.mutualUser = "mallory" }, repair: again),
+                "mutual user", damage: [write("\(acl)/auth/userid_mutual", "mallory")],
+                change: { $0.target?.acls[0].chap.mutualUser = "mallory" }, repair: again),
             ContractEdit(
-                "password readable by others", [.setMode(.target("\(acl)/auth/password"), 0o644)],
-                { $0.target?.acls[0].chap.exposed = ["password"] },
+                "password readable by others", damage: [.setMode(.target("\(acl)/auth/password"), 0o644)],
+                change: { $0.target?.acls[0].chap.exposed = ["password"] },
                 repair: { target, _ in [.protectSecrets(target, initiator: initiator)] }),
             ContractEdit(
-                "CHAP not demanded", [write("\(group)/attrib/authentication", "0")],
-                { $0.target?.settings[.authentication] = false },
+                "CHAP not demanded", damage: [write("\(group)/attrib/authentication", "0")],
+                change: { $0.target?.settings[.authentication] = false },
                 repair: { target, _ in [.set(target, .authentication, true)] }),
         ]
     }

@@ -22,26 +22,26 @@ extension LIOEdits {
         return BackstoreSetting.allCases.map { setting in
             ContractEdit(
                 "attribute \(setting.rawValue)",
-                [write("\(object)/attrib/\(setting.rawValue)", setting.isOn ? "0" : "1")],
-                { $0.backstore?.altered = [setting] },
+                damage: [write("\(object)/attrib/\(setting.rawValue)", setting.isOn ? "0" : "1")],
+                change: { $0.backstore?.altered = [setting] },
                 repair: { _, found in [.resetBackstore(placed(found), setting)] })
         } + [
             ContractEdit(
                 "in somebody's group of ports, on standby",
-                [
+                damage: [
                     .makeDirectory(.target(theirs)), write("\(theirs)/tg_pt_gp_id", "7"),
                     write("\(theirs)/alua_access_state", "2"), write("\(lun)/alua_tg_pt_gp", "g1"),
-                ], undo: [.removeDirectory(.target(theirs))], access("g1", "Standby"), repair: reactivate),
+                ], undo: [.removeDirectory(.target(theirs))], change: access("g1", "Standby"), repair: reactivate),
             ContractEdit(
-                "ports on standby", [write("\(standard)/alua_access_state", "2")],
-                access("default_tg_pt_gp", "Standby"), repair: reactivate),
+                "ports on standby", damage: [write("\(standard)/alua_access_state", "2")],
+                change: access("default_tg_pt_gp", "Standby"), repair: reactivate),
             ContractEdit(
                 "ports on standby for good",
-                [write("\(standard)/alua_access_state", "2"), write("\(standard)/alua_access_type", "0")],
-                access("default_tg_pt_gp", "Standby"), repair: reactivate),
+                damage: [write("\(standard)/alua_access_state", "2"), write("\(standard)/alua_access_type", "0")],
+                change: access("default_tg_pt_gp", "Standby"), repair: reactivate),
             ContractEdit(
-                "LUN offline", [write("\(lun)/alua_tg_pt_offline", "1")],
-                access("default_tg_pt_gp", "Active/Optimized", offline: true), repair: reactivate),
+                "LUN offline", damage: [write("\(lun)/alua_tg_pt_offline", "1")],
+                change: access("default_tg_pt_gp", "Active/Optimized", offline: true), repair: reactivate),
         ]
     }
 }

@@ -14,7 +14,7 @@ extension ExportContract {
         return steps + [.mapLUN(target, initiator: second, number: 0, lun: 0, readOnly: readOnly)]
     }
 
-    /// What must be observed after `building` and `adding`.
+    /// The inventory that must be observed after `building` and `adding`.
     private func expectedForTwo(readOnly: Bool = false) -> ExportPair {
         var pair = expected()
         pair.target?.acls.append(
@@ -24,8 +24,8 @@ extension ExportContract {
         return pair
     }
 
-    /// A live migration: the second initiator comes and the first one goes under live sessions, each sees the same disk,
-    /// and neither notices the other's coming and going.
+    /// A live migration: the second initiator comes and the first one goes under live sessions, each sees the same
+    /// disk, and neither notices the other's coming and going.
     package func handsADiskOverUnderLiveSessions() async throws {
         try await perform(building())
         try await initiators.holdingSession(iqn, as: initiator) {

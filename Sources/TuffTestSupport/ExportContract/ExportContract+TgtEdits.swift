@@ -3,7 +3,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 
-/// What somebody with `tgtadm` does to an export of tgtd.
+/// Damage that somebody with `tgtadm` does to an export of tgtd.
 struct TgtEdits {
     let contract: ExportContract
     private let port: Int
@@ -36,15 +36,15 @@ struct TgtEdits {
     private var settings: [ContractEdit] {
         [
             ContractEdit(
-                "offline", [tgtadm("--op update --mode target --tid \(tid) --name state --value offline")],
-                { $0.target?.enabled = false }, repair: { target, _ in [.enable(target)] }),
+                "offline", damage: [tgtadm("--op update --mode target --tid \(tid) --name state --value offline")],
+                change: { $0.target?.enabled = false }, repair: { target, _ in [.enable(target)] }),
             ContractEdit(
                 "account bound",
-                [
+                damage: [
                     tgtadm("--op new --mode account --user mallory --password not-a-secret"),
                     tgtadm("--op bind --mode account --tid \(tid) --user mallory"),
                 ], undo: [tgtadm("--op delete --mode account --user mallory")],
-                { [tid] in
+                change: { [tid] in
                     $0.target?.settings[.authentication] = true
                     $0.target?.place = "\(tid) mallory"
                 }, repair: { target, _ in [.set(target, .authentication, false)] }),
@@ -55,16 +55,17 @@ struct TgtEdits {
         let initiator = contract.initiator
         return [
             ContractEdit(
-                "LUN read-only", [unit("update", "--params readonly=1")],
-                { $0.target?.acls[0].mappedLUNs[0].readOnly = true },
+                "LUN read-only", damage: [unit("update", "--params readonly=1")],
+                change: { $0.target?.acls[0].mappedLUNs[0].readOnly = true },
                 repair: { target, _ in [.setReadOnly(target, initiator: initiator, number: 0, readOnly: false)] }),
             ContractEdit(
-                "rule removed", [tgtadm("--op unbind --mode target --tid \(tid) --initiator-name \(initiator)")],
-                { $0.target?.acls = [] },
+                "rule removed",
+                damage: [tgtadm("--op unbind --mode target --tid \(tid) --initiator-name \(initiator)")],
+                change: { $0.target?.acls = [] },
                 repair: { target, _ in [.createACL(target, initiator: initiator), map(target)] }),
             ContractEdit(
-                "everybody let in", [tgtadm("--op bind --mode target --tid \(tid) --initiator-address ALL")],
-                { pair in
+                "everybody let in", damage: [tgtadm("--op bind --mode target --tid \(tid) --initiator-address ALL")],
+                change: { pair in
                     guard var acl = pair.target?.acls.first else { return }
                     acl.initiator = "ALL"
                     pair.target?.acls.insert(acl, at: 0)
@@ -86,15 +87,16 @@ struct TgtEdits {
         }
         return [
             ContractEdit(
-                "LUN removed", [unit("delete")],
-                {
+                "LUN removed", damage: [unit("delete")],
+                change: {
                     $0.target?.luns = []
                     $0.target?.acls[0].mappedLUNs = []
                     $0.backstore = nil
                 }, repair: again),
             ContractEdit(
-                "LUN made and not yet named", [unit("delete"), unit("new", "--backing-store \(spec.location.path)")],
-                {
+                "LUN made and not yet named",
+                damage: [unit("delete"), unit("new", "--backing-store \(spec.location.path)")],
+                change: {
                     $0.target?.luns[0] = ObservedLUN(number: 0, backstore: nil, path: spec.location.path)
                     $0.backstore = nil
                 },
@@ -104,14 +106,15 @@ struct TgtEdits {
                     return [.addLUN(target, number: 0, begun), map(target)]
                 }),
             ContractEdit(
-                "discard off", [unit("update", "--params thin_provisioning=0")], { $0.backstore?.discard = false },
+                "discard off", damage: [unit("update", "--params thin_provisioning=0")],
+                change: { $0.backstore?.discard = false },
                 repair: repaired(enable: false)),
             ContractEdit(
-                "LUN offline", [unit("update", "--params online=0")], { $0.backstore?.enabled = false },
+                "LUN offline", damage: [unit("update", "--params online=0")], change: { $0.backstore?.enabled = false },
                 repair: repaired(enable: true)),
             ContractEdit(
-                "another serial", [unit("update", "--params scsi_sn=4242")],
-                { $0.backstore?.identity = DiskIdentity(serial: "4242") },
+                "another serial", damage: [unit("update", "--params scsi_sn=4242")],
+                change: { $0.backstore?.identity = DiskIdentity(serial: "4242") },
                 repair: { target, found in
                     [.removeLUN(target, number: 0), .removeBackstore(uid: spec.uid, place: found?.place ?? "")]
                         + again(target, nil)

@@ -4,7 +4,7 @@ package import TuffModel
 package import TuffPlanning
 package import TuffReconcile
 
-/// What every target stack must do, fake or real, as far as its capabilities go. A suite calls the functions one by
+/// The contract of every target stack, fake or real, as far as its capabilities go. A suite calls the functions one by
 /// one on a machine of its own; each builds what it needs and takes it away again.
 package struct ExportContract: Sendable {
     package var machine: any Machine
@@ -22,7 +22,7 @@ package struct ExportContract: Sendable {
     package let iqn = "iqn.2026-01.dev.tuff:contract"
     package let initiator = "iqn.2004-10.com.example:web1"
     package let stranger = "iqn.2004-10.com.example:stranger"
-    /// What is written on the initiator's access, where there is room.
+    /// The mark on the initiator's access, where there is room for one.
     package let mark = AccessMark(attachment: "db-on-web1", onRemove: .waitForLogout)
 
     package var capabilities: ExportCapabilities { .of(kind) }
@@ -80,7 +80,7 @@ package struct ExportContract: Sendable {
             backstore: inventory.backstores.first { $0.name == spec.name })
     }
 
-    /// What must be observed after `building`.
+    /// The inventory that must be observed after `building`.
     package func expected(readOnly: Bool = false, chap: ObservedCHAP = ObservedCHAP(), demanded: Bool = false)
         -> ExportPair
     {
@@ -153,7 +153,7 @@ package struct ExportPair: Equatable, Sendable {
     }
 }
 
-/// What initiators see and do, by a fake stack's rules or with libiscsi's tools.
+/// The view and the acts of initiators, by a fake stack's rules or with libiscsi's tools.
 package protocol ContractInitiators: Sendable {
     func discovers(_ iqn: String, as initiator: String) async throws -> Bool
     /// Unit serial number of the LUN, nil where the initiator is not let in. `secret` is the CHAP secret's file.

@@ -3,7 +3,7 @@ import TuffModel
 
 /// Files that get their content from others.
 extension FakeFiles {
-    /// What `FileVerbs.clone` does.
+    /// Clones a file as `FileVerbs.clone` does.
     mutating func clone(_ path: HostPath, to target: HostPath) throws(HostError) {
         guard path.root == target.root, try directory(path).1.sharesBlocks else {
             throw HostError(.failed, "\(target) cannot share the blocks of \(path)", cause: "EOPNOTSUPP")
@@ -25,7 +25,7 @@ extension FakeFiles {
         try set(target, .file(file))
     }
 
-    /// What filling a file with the bytes of something else does to it, as `DeviceBytes.copy` does.
+    /// Fills a file with the bytes of something else, as `DeviceBytes.copy` does.
     mutating func fill(
         _ target: HostPath, with content: UInt64, image: UInt64?, size: ByteCount, allocated: ByteCount
     ) throws(HostError) {
@@ -61,7 +61,8 @@ extension FakeFiles {
 }
 
 extension FakeWorld {
-    /// What `DeviceBytes` opens to read: its content, the image it holds, its size and what it has blocks for.
+    /// The thing that `DeviceBytes` opens to read: its content, the image it holds, its size and what it has blocks
+    /// for.
     private func readable(
         _ place: BytesPlace
     ) throws(HostError) -> (content: UInt64, image: UInt64?, size: ByteCount, allocated: ByteCount) {
@@ -122,7 +123,7 @@ extension FakeWorld {
             subject: "/dev/\(device.group)/\(device.name)")
     }
 
-    /// Whether a target stack hands the file out.
+    /// True if a target stack hands the file out.
     func isOpen(_ path: HostPath) -> Bool {
         guard case .directory(let directory) = path.root else { return false }
         return targets.openPaths.contains("\(directory)/\(path.relative)")

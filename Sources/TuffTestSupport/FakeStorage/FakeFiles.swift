@@ -17,7 +17,7 @@ package struct FakeFiles: Equatable, Sendable {
         package var content: UInt64
         /// The image whose disk it holds, every byte of it, until somebody writes.
         package internal(set) var image: UInt64?
-        /// What stays the same whatever is written: another file has another one.
+        /// The identity that stays the same whatever is written: another file has another one.
         package var birth: UInt64
         /// Somebody else's by owner.
         package var isForeign = false
@@ -252,7 +252,7 @@ package struct FakeFiles: Equatable, Sendable {
         var found: [TreeEntry] = []
         for (name, entry) in directory.entries {
             let matching = queries.filter { Self.matches(name, $0.pattern) }
-            if !matching.isEmpty { found.append(Self.describe(name, entry, Set(matching.map(\.reading)))) }
+            if !matching.isEmpty { found.append(Self.describe(name, entry, readings: Set(matching.map(\.reading)))) }
         }
         return found.sorted { $0.path < $1.path }
     }
@@ -266,7 +266,7 @@ package struct FakeFiles: Equatable, Sendable {
             }
     }
 
-    private static func describe(_ path: String, _ entry: Entry, _ readings: Set<TreeQuery.Reading>) -> TreeEntry {
+    private static func describe(_ path: String, _ entry: Entry, readings: Set<TreeQuery.Reading>) -> TreeEntry {
         switch entry {
         case .link(let target): return TreeEntry(path: path, kind: .link, target: target)
         case .directory(let mode):

@@ -1,8 +1,8 @@
 import TuffHost
 import TuffModel
 
-/// Which blocks of thin pools belong to whom. What a snapshot shares with its origin is there once, and writing to either
-/// takes more, so that promises come due as they do on a real pool.
+/// The blocks of thin pools and their owners. What a snapshot shares with its origin is there once, and writing to
+/// either takes more, so that promises come due as they do on a real pool.
 extension FakeLVM {
     /// Blocks for the bytes of a volume from `from` to `to`. Volumes that share them have the same `origin` there.
     struct Run: Equatable, Sendable {
@@ -13,7 +13,8 @@ extension FakeLVM {
         var length: ByteCount { to - from }
     }
 
-    /// What a thin pool has handed out: what somebody said it has, and the blocks of its volumes, shared ones once.
+    /// The bytes that a thin pool has handed out: what somebody said it has, and the blocks of its volumes, shared ones
+    /// once.
     func taken(of pool: Volume, in group: Group) -> ByteCount {
         let runs = group.volumes.values.lazy.filter { $0.pool == pool.name }.flatMap(\.runs)
         var sum = ByteCount(Int64(Double(pool.size.bytes) * pool.dataPercent / 100))
@@ -27,12 +28,12 @@ extension FakeLVM {
         return min(sum, pool.size)
     }
 
-    /// How full a thin pool is, in percent.
+    /// The used part of a thin pool, in percent.
     func used(_ pool: Volume, in group: Group) -> Double {
         100 * Double(taken(of: pool, in: group).bytes) / Double(max(pool.size.bytes, 1))
     }
 
-    /// Whether the thin pool has no block left. The kernel says so as well, and takes writes again once there is one.
+    /// True if the thin pool has no block left. The kernel says so as well, and takes writes again once there is one.
     func isFull(_ pool: String, in group: String) -> Bool {
         guard let found = self[group], let pool = found.volumes[pool] else { return false }
         return taken(of: pool, in: found) >= pool.size
@@ -74,7 +75,7 @@ extension FakeLVM {
         return isWhole
     }
 
-    /// What there are blocks for, cut at `end`, and what there are none for before that.
+    /// The ranges that there are blocks for, cut at `end`, and those that there are none for before that.
     private static func pieces(
         of runs: [Run], until end: ByteCount
     ) -> [(from: ByteCount, to: ByteCount, origin: UInt64?)] {
@@ -92,11 +93,11 @@ extension FakeLVM {
         return pieces
     }
 
-    /// What reading it cannot tell from zeros, so that a copy leaves it out.
+    /// The bytes that a reader can tell from zeros; a copy leaves the others out.
     func written(_ volume: Volume) -> ByteCount { volume.pool == nil ? volume.size : volume.mapped }
 }
 
-/// What tells of a lack of room, whoever says it: LVM, or the kernel to whom writes to a device or file.
+/// The words that tell of a lack of room, whoever says them: LVM, or the kernel to whom writes to a device or file.
 extension HostError {
     static let noBlocks = "No space left on device"
 

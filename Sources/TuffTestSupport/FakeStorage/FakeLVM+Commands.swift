@@ -2,7 +2,7 @@ import TuffDrivers
 import TuffHost
 import TuffModel
 
-/// What became of a command.
+/// The outcome of a command.
 enum FakeResponse {
     case output(CommandOutput)
     /// It waits for something that does not come.
@@ -167,9 +167,9 @@ extension FakeLVM {
     private mutating func create(_ options: Options, _ operands: [String]) throws(CommandRefusal) {
         let name = options["--name"]?.last ?? ""
         try Self.check(name: name, tags: options["--addtag"] ?? [])
-        if options["--snapshot"] != nil { return try copy(name, options, operands) }
-        if options["--type"] == ["thin-pool"] { return try makeThinPool(name, options, operands) }
-        if options["--type"] == ["linear"] { return try createLinear(name, options, operands) }
+        if options["--snapshot"] != nil { return try copy(name, options: options, operands: operands) }
+        if options["--type"] == ["thin-pool"] { return try makeThinPool(name, options: options, operands: operands) }
+        if options["--type"] == ["linear"] { return try createLinear(name, options: options, operands: operands) }
         precondition(
             options["--thin"] != nil && options["--activate"] == ["n"] && options["--wipesignatures"] == ["n"]
                 && operands.count == 1, "FakeLVM only knows inactive thin volumes: \(options) \(operands)")
@@ -203,7 +203,7 @@ extension FakeLVM {
 
     /// Its extents hold what they held: it is neither zeroed nor looked at.
     private mutating func createLinear(
-        _ name: String, _ options: Options, _ operands: [String]
+        _ name: String, options: Options, operands: [String]
     ) throws(CommandRefusal) {
         precondition(
             options["--activate"] == ["n"] && options["--zero"] == ["n"] && options["--wipesignatures"] == ["n"]
@@ -220,7 +220,7 @@ extension FakeLVM {
     }
 
     /// A thin snapshot: content and size of its origin at that moment, and none of its tags.
-    private mutating func copy(_ name: String, _ options: Options, _ operands: [String]) throws(CommandRefusal) {
+    private mutating func copy(_ name: String, options: Options, operands: [String]) throws(CommandRefusal) {
         precondition(
             options["--activate"] == ["n"] && options["--thin"] == nil && operands.count == 1,
             "FakeLVM only knows inactive thin snapshots: \(options) \(operands)")

@@ -40,7 +40,7 @@ extension FakeLVM {
         devices[path]?.content = content
     }
 
-    /// What looking at a device tells.
+    /// The answer to a look at a device.
     func look(at path: String) throws(HostError) -> CandidateDevice {
         guard let device = devices[path] else { throw HostError(.notFound, "\(path) does not exist") }
         return CandidateDevice(
@@ -126,7 +126,7 @@ extension FakeLVM {
     }
 
     mutating func makeThinPool(
-        _ name: String, _ options: Options, _ operands: [String]
+        _ name: String, options: Options, operands: [String]
     ) throws(CommandRefusal) {
         func value(_ option: String) throws(CommandRefusal) -> ByteCount {
             try Self.size(options[option]?.last ?? "")

@@ -39,7 +39,10 @@ extension FakeLVM {
         let sections = [
             Self.section(
                 "vg",
-                [Self.row(LVMReportDecoder.groupColumns, Self.cells(group) + ["\(volumes.count)", "\(devices.count)"])]),
+                [
+                    Self.row(
+                        LVMReportDecoder.groupColumns, Self.cells(group) + ["\(volumes.count)", "\(devices.count)"])
+                ]),
             Self.section(
                 "pv", devices.map { Self.row(LVMReportDecoder.deviceColumns, $0) }),
             Self.section(

@@ -26,7 +26,7 @@ package struct FakeLVM: Equatable, Sendable {
         package var suspended = false
         /// The flag "skip activation", which snapshots get.
         package var skipsActivation = false
-        /// How often it is held open by something that is not in this world: a mount, a human's target.
+        /// The number of times it is held open by something that is not in this world: a mount, a human's target.
         package var opens = 0
         package var health = ""
         /// Pools and snapshots of linear volumes: used shares, told while active.
@@ -93,7 +93,7 @@ package struct FakeLVM: Equatable, Sendable {
             return size - used - spare
         }
 
-        /// What the metadata area has left: LVM keeps two copies of the text, each rounded up to sectors.
+        /// The room that the metadata area has left: LVM keeps two copies of the text, each rounded up to sectors.
         package var metadataAreaFree: ByteCount {
             let text = volumes.values.reduce(1024) { sum, volume in
                 sum + 500 + volume.tags.reduce(0) { $0 + $1.utf8.count + 4 }
@@ -102,7 +102,7 @@ package struct FakeLVM: Equatable, Sendable {
         }
     }
 
-    /// What a person's command was refused for.
+    /// The refusal of a person's command.
     package struct Refusal: Error, Equatable {
         package var sentence: String
     }
@@ -357,7 +357,8 @@ package struct FakeLVM: Equatable, Sendable {
         self[group, name]?.image = nil
     }
 
-    /// What a reboot leaves: thin pools are activated as lvm2's rules do at boot, nothing else is active or open.
+    /// Leaves what a reboot leaves: thin pools are activated as lvm2's rules do at boot, nothing else is active or
+    /// open.
     mutating func reboot() {
         for index in groups.indices {
             groups[index].isLocked = false

@@ -1,7 +1,7 @@
 import TuffHost
 import TuffModel
 
-/// What attributes read, and what writing them does.
+/// The values of attributes, and the effects of writing them.
 extension FakeTargetTree {
     /// The whole text the kernel gives, nil where there is no attribute.
     func text(at path: [String]) -> String? {
@@ -73,44 +73,46 @@ extension FakeTargetTree {
     }
 
     mutating func write(_ path: [String], _ value: String, device: (String) -> Int?) throws(HostError) {
-        guard let found = node(at: path) else { throw Self.error(.notFound, "ENOENT", path) }
+        guard let found = node(at: path) else { throw Self.error(.notFound, errno: "ENOENT", at: path) }
         guard found.kind == .attribute, found.mode & 0o222 != 0 else {
-            throw Self.error(.permissionDenied, "EACCES", path)
+            throw Self.error(.permissionDenied, errno: "EACCES", at: path)
         }
         let name = path[path.count - 1]
         if path[0] == "core", path.count >= 4 {
-            return try writeBackstore(Array(path[..<3]), name, path, value, device)
+            return try writeBackstore(Array(path[..<3]), name: name, path: path, value: value, device: device)
         }
-        if path.count == 6, path[3] == "acls", name == "info" { throw Self.error(.permissionDenied, "EACCES", path) }
+        if path.count == 6, path[3] == "acls", name == "info" {
+            throw Self.error(.permissionDenied, errno: "EACCES", at: path)
+        }
         switch name {
         case "alua_tg_pt_gp" where path[3] == "lun":
             let lun = Array(path.dropLast())
             guard isHandingOut(lun), let group = group(value.trimmingNewline, of: lun), group.hasNumber else {
-                throw Self.error(.failed, "EINVAL", path)
+                throw Self.error(.failed, errno: "EINVAL", at: path)
             }
             return try change(path) { $0.text = value.trimmingNewline }
         case "alua_tg_pt_offline" where path[3] == "lun":
-            guard isHandingOut(Array(path.dropLast())) else { throw Self.error(.failed, "ENODEV", path) }
+            guard isHandingOut(Array(path.dropLast())) else { throw Self.error(.failed, errno: "ENODEV", at: path) }
         case "AuthMethod":
             // What follows `=` in the kernel's text, less its last character.
             return try change(path) { $0.text = String(value.dropLast()) }
         case "tag" where path.count == 6 && path[3] == "acls":
             // core_tpg_set_initiator_node_tag: MAX_ACL_TAG_SIZE with its NUL, and a word that unsets.
-            guard value.utf8.count < 64 else { throw Self.error(.failed, "EINVAL", path) }
+            guard value.utf8.count < 64 else { throw Self.error(.failed, errno: "EINVAL", at: path) }
             return try change(path) { $0.text = value.hasPrefix("NULL") ? "" : value }
         case "userid", "password", "userid_mutual", "password_mutual":
-            guard value.utf8.count < 256 else { throw Self.error(.failed, "EINVAL", path) }
+            guard value.utf8.count < 256 else { throw Self.error(.failed, errno: "EINVAL", at: path) }
         case "write_protect":
             // Without a device list entry the kernel takes the value and forgets it.
             guard node(at: Array(path.dropLast()))?.live == true else { return }
             fallthrough
         case _ where path.count == 5 && path[3] == "attrib", "enable":
-            guard value == "0" || value == "1" else { throw Self.error(.failed, "EINVAL", path) }
+            guard value == "0" || value == "1" else { throw Self.error(.failed, errno: "EINVAL", at: path) }
         case "authentication":
-            guard ["-1", "0", "1"].contains(value) else { throw Self.error(.failed, "EINVAL", path) }
+            guard ["-1", "0", "1"].contains(value) else { throw Self.error(.failed, errno: "EINVAL", at: path) }
         default: break
         }
-        if try coupled(path, name, value) { return }
+        if try coupled(path, name: name, value: value) { return }
         try change(path) { $0.text = value }
         if path.count == 5, path[3] == "attrib", name == "authentication" {
             try change(path[..<3] + ["param", "AuthMethod"]) { $0.text = value == "1" ? "CHAP" : "CHAP,None" }
@@ -121,7 +123,7 @@ extension FakeTargetTree {
     /// iscsi_target_tpg.c: demo mode switches on the keeping of made-up ACLs, and while it is on quietly refuses to
     /// have that switched off.
     /// - Returns: whether the write is taken and forgotten.
-    private mutating func coupled(_ path: [String], _ name: String, _ value: String) throws(HostError) -> Bool {
+    private mutating func coupled(_ path: [String], name: String, value: String) throws(HostError) -> Bool {
         let attributes = Array(path.dropLast())
         if name == "generate_node_acls", value == "1" {
             try change(attributes + ["cache_dynamic_acls"]) { $0.text = "1" }
@@ -131,51 +133,51 @@ extension FakeTargetTree {
     }
 
     private mutating func writeBackstore(
-        _ object: [String], _ name: String, _ path: [String], _ value: String, _ device: (String) -> Int?
+        _ object: [String], name: String, path: [String], value: String, device: (String) -> Int?
     ) throws(HostError) {
         let found = node(at: object)!
         let enabled = found.children["enable"]?.text == "1"
         switch name {
         case "control":
-            guard !enabled else { throw Self.error(.failed, "EEXIST", path) }
+            guard !enabled else { throw Self.error(.failed, errno: "EEXIST", at: path) }
             let merged = Self.parameters(found.children["control"]!.text).merging(Self.parameters(value)) { $1 }
             try change(path) { node in
                 node.text = merged.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: ",")
             }
             return
         case "enable":
-            guard value == "1" else { throw Self.error(.failed, "EINVAL", path) }
-            guard !enabled else { throw Self.error(.failed, "EEXIST", path) }
+            guard value == "1" else { throw Self.error(.failed, errno: "EINVAL", at: path) }
+            guard !enabled else { throw Self.error(.failed, errno: "EEXIST", at: path) }
             let control = Self.parameters(found.children["control"]!.text)
             guard let wanted = control["udev_path"] ?? control["fd_dev_name"] else {
-                throw Self.error(.failed, "EINVAL", path)
+                throw Self.error(.failed, errno: "EINVAL", at: path)
             }
             // The kernel follows whatever is in the path by now.
             let devicePath = exchanged[wanted] ?? wanted
-            guard let minor = device(devicePath) else { throw Self.error(.notFound, "ENOENT", path) }
+            guard let minor = device(devicePath) else { throw Self.error(.notFound, errno: "ENOENT", at: path) }
             // Another backstore that has the device is in the way; files have no such fence.
-            guard minor == 0 || !openMinors.contains(minor) else { throw Self.error(.busy, "EBUSY", path) }
+            guard minor == 0 || !openMinors.contains(minor) else { throw Self.error(.busy, errno: "EBUSY", at: path) }
             try change(object) {
                 $0.minor = minor
                 $0.opened = devicePath
             }
         case "vpd_unit_serial", "vendor_id", "product_id":
-            guard !isLinked(object) else { throw Self.error(.failed, "EINVAL", path) }
+            guard !isLinked(object) else { throw Self.error(.failed, errno: "EINVAL", at: path) }
             let limit = name == "vendor_id" ? 8 : name == "product_id" ? 16 : 254
-            guard value.utf8.count <= limit else { throw Self.error(.failed, "EOVERFLOW", path) }
+            guard value.utf8.count <= limit else { throw Self.error(.failed, errno: "EOVERFLOW", at: path) }
         case "emulate_tpu", "emulate_tpws":
-            guard value == "0" || value == "1" else { throw Self.error(.failed, "EINVAL", path) }
+            guard value == "0" || value == "1" else { throw Self.error(.failed, errno: "EINVAL", at: path) }
             // Linux 6.1 follows a null pointer here (iblock_configure_unmap without a device): the machine is gone.
-            guard enabled else { throw Self.error(.failed, "kernel oops", path) }
+            guard enabled else { throw Self.error(.failed, errno: "kernel oops", at: path) }
         case _ where BackstoreSetting(rawValue: name) != nil:
-            guard value == "0" || value == "1" else { throw Self.error(.failed, "EINVAL", path) }
+            guard value == "0" || value == "1" else { throw Self.error(.failed, errno: "EINVAL", at: path) }
         case "alua_access_state":
             let group = node(at: Array(path.dropLast()))
             guard enabled, group?.hasNumber == true, ["1", "3"].contains(group?.children["alua_access_type"]?.text)
-            else { throw Self.error(.failed, "EINVAL", path) }
+            else { throw Self.error(.failed, errno: "EINVAL", at: path) }
         case "tg_pt_gp_id", "alua_access_type":
             guard let number = Int(value), (0...(name == "tg_pt_gp_id" ? 0xffff : 3)).contains(number) else {
-                throw Self.error(.failed, "EINVAL", path)
+                throw Self.error(.failed, errno: "EINVAL", at: path)
             }
         default: break
         }
@@ -183,7 +185,7 @@ extension FakeTargetTree {
     }
 }
 
-/// What mkdir(2) brings forth.
+/// The objects that mkdir(2) brings forth.
 enum FakeObjects {
     typealias Node = FakeTargetTree.Node
 

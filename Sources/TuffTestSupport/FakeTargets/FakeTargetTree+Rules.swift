@@ -1,7 +1,7 @@
 import TuffHost
 import TuffModel
 
-/// What the kernel does on mkdir, rmdir, symlink, unlink and write. Paths are components below the root.
+/// The kernel's reactions to mkdir, rmdir, symlink, unlink and write. Paths are components below the root.
 extension FakeTargetTree {
     func components(_ path: HostPath) throws(HostError) -> [String] {
         guard isLoaded, path.root == .targetConfiguration else { throw HostError(.notFound, "\(path) is not there") }
@@ -15,30 +15,32 @@ extension FakeTargetTree {
     }
 
     mutating func change(_ path: [String], _ body: (inout Node) -> Void) throws(HostError) {
-        guard node(at: path) != nil else { throw Self.error(.notFound, "ENOENT", path) }
-        Self.change(&root, path[...], body)
+        guard node(at: path) != nil else { throw Self.error(.notFound, errno: "ENOENT", at: path) }
+        Self.change(&root, at: path[...], body)
     }
 
-    private static func change(_ node: inout Node, _ path: ArraySlice<String>, _ body: (inout Node) -> Void) {
+    private static func change(_ node: inout Node, at path: ArraySlice<String>, _ body: (inout Node) -> Void) {
         guard let first = path.first else { return body(&node) }
-        change(&node.children[first]!, path.dropFirst(), body)
+        change(&node.children[first]!, at: path.dropFirst(), body)
     }
 
-    static func error(_ code: HostError.Code, _ errno: String, _ path: [String]) -> HostError {
+    static func error(_ code: HostError.Code, errno: String, at path: [String]) -> HostError {
         let subject = "/sys/kernel/config/target/" + path.joined(separator: "/")
         return HostError(code, "the kernel refused to change \(subject)", cause: errno, subject: subject)
     }
 
     mutating func makeDirectory(_ path: [String]) throws(HostError) {
         if let found = node(at: path) {
-            guard found.isDirectory else { throw Self.error(.failed, "EEXIST", path) }
+            guard found.isDirectory else { throw Self.error(.failed, errno: "EEXIST", at: path) }
             return
         }
         guard let name = path.last, let parent = node(at: path.dropLast()), parent.isDirectory else {
-            throw Self.error(.notFound, "ENOENT", path)
+            throw Self.error(.notFound, errno: "ENOENT", at: path)
         }
-        if path.count == 5, path[3] == "np", isPortalTaken(path) { throw Self.error(.failed, "EINVAL", path) }
-        guard let made = try Self.newObject(path) else { throw Self.error(.failed, "EPERM", path) }
+        if path.count == 5, path[3] == "np", isPortalTaken(path) {
+            throw Self.error(.failed, errno: "EINVAL", at: path)
+        }
+        guard let made = try Self.newObject(path) else { throw Self.error(.failed, errno: "EPERM", at: path) }
         try change(path.dropLast()) { $0.children[name] = made }
     }
 
@@ -49,7 +51,7 @@ extension FakeTargetTree {
         if path[0] == "core", path.count == 2 {
             let plugins = ["iblock_", "fileio_", "pscsi_", "rd_mcp_", "user_"]
             guard plugins.contains(where: { name.hasPrefix($0) && Int(name.dropFirst($0.count)) != nil }) else {
-                throw error(.failed, "EINVAL", path)
+                throw error(.failed, errno: "EINVAL", at: path)
             }
             return FakeObjects.adapter()
         }
@@ -59,26 +61,34 @@ extension FakeTargetTree {
         guard path[0] == "iscsi" else { return nil }
         switch path.count {
         case 2:
-            guard ["iqn.", "eui.", "naa."].contains(where: name.hasPrefix) else { throw error(.failed, "EINVAL", path) }
+            guard ["iqn.", "eui.", "naa."].contains(where: name.hasPrefix) else {
+                throw error(.failed, errno: "EINVAL", at: path)
+            }
             return FakeObjects.target()
         case 3:
-            guard name.hasPrefix("tpgt_"), Int(name.dropFirst(5)) != nil else { throw error(.failed, "EINVAL", path) }
+            guard name.hasPrefix("tpgt_"), Int(name.dropFirst(5)) != nil else {
+                throw error(.failed, errno: "EINVAL", at: path)
+            }
             return FakeObjects.portalGroup()
         case 5 where path[3] == "lun":
-            guard name.hasPrefix("lun_"), Int(name.dropFirst(4)) != nil else { throw error(.failed, "EINVAL", path) }
+            guard name.hasPrefix("lun_"), Int(name.dropFirst(4)) != nil else {
+                throw error(.failed, errno: "EINVAL", at: path)
+            }
             return .made([
                 "alua_tg_pt_gp": .attribute(ObservedPortAccess.standard), "alua_tg_pt_offline": .attribute("0"),
                 "statistics": .group(),
             ])
         case 5 where path[3] == "np":
             guard let portal = Portal(text: name), portal.fault == nil || !portal.isIPv6 else {
-                throw error(.failed, "EINVAL", path)
+                throw error(.failed, errno: "EINVAL", at: path)
             }
             return .made(["iser": .attribute("0"), "cxgbit": .attribute("0")])
         case 5 where path[3] == "acls":
             return FakeObjects.acl()
         case 6 where path[3] == "acls":
-            guard name.hasPrefix("lun_"), Int(name.dropFirst(4)) != nil else { throw error(.failed, "EINVAL", path) }
+            guard name.hasPrefix("lun_"), Int(name.dropFirst(4)) != nil else {
+                throw error(.failed, errno: "EINVAL", at: path)
+            }
             return .made(["write_protect": .attribute("0"), "statistics": .group()])
         default: return nil
         }
@@ -86,10 +96,10 @@ extension FakeTargetTree {
 
     mutating func removeDirectory(_ path: [String]) throws(HostError) {
         guard let found = node(at: path) else { return }
-        guard case .directory(made: true) = found.kind else { throw Self.error(.failed, "EPERM", path) }
-        guard !Self.holdsObjects(found) else { throw Self.error(.failed, "ENOTEMPTY", path) }
+        guard case .directory(made: true) = found.kind else { throw Self.error(.failed, errno: "EPERM", at: path) }
+        guard !Self.holdsObjects(found) else { throw Self.error(.failed, errno: "ENOTEMPTY", at: path) }
         // An item that a link leads to is pinned: configfs_detach_prep in fs/configfs/dir.c.
-        guard !isLinked(path) else { throw Self.error(.busy, "EBUSY", path) }
+        guard !isLinked(path) else { throw Self.error(.busy, errno: "EBUSY", at: path) }
         if path[0] == "core", path.count == 5 { try leave(path) }
         try change(path.dropLast()) { $0.children[path[path.count - 1]] = nil }
         if path.count == 5, path[3] == "acls" {
@@ -99,7 +109,7 @@ extension FakeTargetTree {
         }
     }
 
-    /// Whether there is a link or a directory somebody made in it; what the kernel made goes with its parent.
+    /// True if there is a link or a directory somebody made in it; what the kernel made goes with its parent.
     static func holdsObjects(_ node: Node) -> Bool {
         node.children.values.contains { child in
             switch child.kind {
@@ -119,27 +129,29 @@ extension FakeTargetTree {
 
     mutating func link(_ path: [String], to target: [String]) throws(HostError) {
         guard let directory = node(at: path.dropLast()), let destination = node(at: target) else {
-            throw Self.error(.notFound, "ENOENT", path)
+            throw Self.error(.notFound, errno: "ENOENT", at: path)
         }
         if let found = directory.children[path[path.count - 1]] {
-            guard found.link == target else { throw Self.error(.failed, "EEXIST", path) }
+            guard found.link == target else { throw Self.error(.failed, errno: "EEXIST", at: path) }
             return
         }
         let isLUN = path.count == 6 && path[3] == "lun"
         let isMapping = path.count == 7 && path[3] == "acls"
         if isLUN {
-            guard target.count == 3, target[0] == "core" else { throw Self.error(.failed, "EINVAL", path) }
-            guard destination.children["enable"]?.text == "1" else { throw Self.error(.failed, "ENODEV", path) }
+            guard target.count == 3, target[0] == "core" else { throw Self.error(.failed, errno: "EINVAL", at: path) }
+            guard destination.children["enable"]?.text == "1" else {
+                throw Self.error(.failed, errno: "ENODEV", at: path)
+            }
             guard !directory.children.values.contains(where: { $0.link != nil }) else {
-                throw Self.error(.failed, "EEXIST", path)
+                throw Self.error(.failed, errno: "EEXIST", at: path)
             }
         } else if isMapping {
             guard target.count == 5, target[..<3] == path[..<3], target[3] == "lun",
                 destination.children.values.contains(where: { $0.link != nil }),
                 !directory.children.values.contains(where: { $0.link != nil })
-            else { throw Self.error(.failed, "EINVAL", path) }
+            else { throw Self.error(.failed, errno: "EINVAL", at: path) }
         } else {
-            throw Self.error(.failed, "EPERM", path)
+            throw Self.error(.failed, errno: "EPERM", at: path)
         }
         try change(path.dropLast()) { $0.children[path[path.count - 1]] = Node(kind: .link(target), mode: 0o777) }
         guard isMapping else { return }
@@ -162,7 +174,7 @@ extension FakeTargetTree {
             return
         }
         guard let found = directory.children[path[path.count - 1]] else { return }
-        guard found.link != nil else { throw Self.error(.failed, "EPERM", path) }
+        guard found.link != nil else { throw Self.error(.failed, errno: "EPERM", at: path) }
         try change(path.dropLast()) {
             $0.children[path[path.count - 1]] = nil
             $0.live = false

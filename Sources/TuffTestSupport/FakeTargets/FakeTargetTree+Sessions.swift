@@ -1,7 +1,7 @@
 package import TuffHost
 package import TuffModel
 
-/// What initiators and other people do.
+/// Acts of initiators and other people.
 extension FakeTargetTree {
     /// Logs an initiator in, if the target lets it.
     /// - Parameter chap: User and secret the initiator offers.
@@ -33,7 +33,7 @@ extension FakeTargetTree {
         sessions.removeAll { $0.iqn == iqn && $0.initiator == initiator }
     }
 
-    /// Whether discovery names the target to this initiator.
+    /// True if discovery names the target to this initiator.
     package func discovers(initiator: String, _ iqn: String) -> Bool {
         let group = ["iscsi", iqn, "tpgt_1"]
         guard node(at: group + ["enable"])?.text == "1" else { return false }
@@ -41,7 +41,7 @@ extension FakeTargetTree {
             || node(at: group + ["attrib", "demo_mode_discovery"])?.text == "1"
     }
 
-    /// Whether an initiator with this ACL could write to the LUN it sees under `number`; nil: it sees none.
+    /// True if an initiator with this ACL could write to the LUN it sees under `number`; nil: it sees none.
     package func isWritable(initiator: String, of iqn: String, number: Int) -> Bool? {
         let mapped = node(at: ["iscsi", iqn, "tpgt_1", "acls", initiator, "lun_\(number)"])
         guard let mapped, mapped.live else { return nil }
@@ -58,7 +58,7 @@ extension FakeTargetTree {
         try meddle(.writeAttribute(.target(relative), value, verify: false))
     }
 
-    /// Whether the entry exists.
+    /// True if the entry exists.
     package func exists(_ relative: String) -> Bool {
         node(at: relative.split(separator: "/").map(String.init)) != nil
     }

@@ -13,7 +13,7 @@ package struct FakeTargetTree: Equatable, Sendable {
             /// `made` by mkdir, or by the kernel together with its parent.
             case directory(made: Bool)
             case attribute
-            /// Where it leads, as components below the root.
+            /// The path it leads to, as components below the root.
             case link([String])
         }
 
@@ -56,7 +56,7 @@ package struct FakeTargetTree: Equatable, Sendable {
         package var address: String
     }
 
-    /// Whether `target_core_mod` is loaded: without it the root does not exist.
+    /// True while `target_core_mod` is loaded: without it the root does not exist.
     package var isLoaded = true
     /// Directories whose listing hangs, and everything beneath them, as beside a device that is suspended.
     package var hanging: Set<String> = []
@@ -129,19 +129,19 @@ package struct FakeTargetTree: Equatable, Sendable {
         var found: [String: TreeEntry] = [:]
         for query in queries {
             let pattern = query.pattern.split(separator: "/").map(String.init)
-            try collect(pattern[...], in: root, at: [], query.reading, key, &found)
+            try collect(pattern[...], in: root, at: [], reading: query.reading, key: key, into: &found)
         }
         return found.values.sorted { $0.path < $1.path }
     }
 
     private func collect(
-        _ pattern: ArraySlice<String>, in node: Node, at path: [String], _ reading: TreeQuery.Reading,
-        _ key: FingerprintKey, _ found: inout [String: TreeEntry]
+        _ pattern: ArraySlice<String>, in node: Node, at path: [String], reading: TreeQuery.Reading,
+        key: FingerprintKey, into found: inout [String: TreeEntry]
     ) throws(HostError) {
         guard let first = pattern.first else {
             let name = path.joined(separator: "/")
             var entry = found[name] ?? self.entry(node, path)
-            fill(&entry, node, path, reading, key)
+            fill(&entry, from: node, at: path, reading: reading, key: key)
             found[name] = entry
             return
         }
@@ -156,7 +156,9 @@ package struct FakeTargetTree: Equatable, Sendable {
                 node.children[first] == nil ? [] : [first]
             }
         for name in names {
-            try collect(pattern.dropFirst(), in: node.children[name]!, at: path + [name], reading, key, &found)
+            try collect(
+                pattern.dropFirst(), in: node.children[name]!, at: path + [name], reading: reading, key: key,
+                into: &found)
         }
     }
 
@@ -173,7 +175,7 @@ package struct FakeTargetTree: Equatable, Sendable {
     }
 
     private func fill(
-        _ entry: inout TreeEntry, _ node: Node, _ path: [String], _ reading: TreeQuery.Reading, _ key: FingerprintKey
+        _ entry: inout TreeEntry, from node: Node, at path: [String], reading: TreeQuery.Reading, key: FingerprintKey
     ) {
         switch reading {
         case .presence: break

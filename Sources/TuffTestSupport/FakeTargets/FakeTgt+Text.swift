@@ -2,7 +2,7 @@ import TuffHost
 import TuffModel
 
 extension FakeTgt {
-    /// What tgt calls a unit that nobody named: `_spc_lu_init` formats tid and LUN as `IET     %04x%04x`.
+    /// The name that tgt gives a unit that nobody named: `_spc_lu_init` formats tid and LUN as `IET     %04x%04x`.
     static func defaultID(_ tid: Int, _ lun: Int) -> String {
         "IET     \(Hex.digits(tid, width: 4))\(Hex.digits(lun, width: 4))"
     }

@@ -36,7 +36,7 @@ package struct FakeTgt: Equatable, Sendable {
     }
 
     package var controlPort: Int
-    /// Whether the daemon runs.
+    /// True while the daemon runs.
     package var isRunning = true
     package var targets: [Int: Target] = [:]
     /// As given to `tgtd --iscsi portal=`.
@@ -49,8 +49,8 @@ package struct FakeTgt: Equatable, Sendable {
         self.portals = portals
     }
 
-    /// Runs `tgtadm` with these arguments. `minor` tells the minor number of the logical volume at a path, `fileSize` the
-    /// size of the file or device there.
+    /// Runs `tgtadm` with these arguments. `minor` tells the minor number of the logical volume at a path, `fileSize`
+    /// the size of the file or device there.
     package mutating func run(
         _ arguments: [String], minor: (String) -> Int = { _ in 0 }, fileSize: (String) -> ByteCount?
     ) -> CommandOutput {
@@ -101,10 +101,10 @@ package struct FakeTgt: Equatable, Sendable {
             targets[tid] = Target(name: name)
         case ("target", let operation):
             guard let tid = request.tid, targets[tid] != nil else { throw .noTarget }
-            try changeTarget(tid, operation, request)
+            try changeTarget(tid, operation: operation, request: request)
         case ("logicalunit", let operation):
             guard let tid = request.tid, targets[tid] != nil else { throw .noTarget }
-            try changeUnit(tid, operation, request, fileSize)
+            try changeUnit(tid, operation: operation, request: request, fileSize: fileSize)
         case ("account", "new"):
             guard let user = request.user else { throw .invalid }
             accounts.insert(user)
@@ -121,7 +121,7 @@ package struct FakeTgt: Equatable, Sendable {
         return ""
     }
 
-    private mutating func changeTarget(_ tid: Int, _ operation: String, _ request: FakeTgtRequest) throws(Refusal) {
+    private mutating func changeTarget(_ tid: Int, operation: String, request: FakeTgtRequest) throws(Refusal) {
         switch operation {
         case "delete":
             guard targets[tid]!.sessions.isEmpty || request.force else { throw .targetActive }
@@ -149,7 +149,7 @@ package struct FakeTgt: Equatable, Sendable {
     }
 
     private mutating func changeUnit(
-        _ tid: Int, _ operation: String, _ request: FakeTgtRequest, _ fileSize: (String) -> ByteCount?
+        _ tid: Int, operation: String, request: FakeTgtRequest, fileSize: (String) -> ByteCount?
     ) throws(Refusal) {
         guard let lun = request.lun else { throw .invalid }
         switch operation {
@@ -201,7 +201,7 @@ package struct FakeTgt: Equatable, Sendable {
         }
     }
 
-    /// Whether discovery names the target to this initiator.
+    /// True if discovery names the target to this initiator.
     package func discovers(initiator: String, _ iqn: String) -> Bool {
         guard let target = targets.values.first(where: { $0.name == iqn }) else { return false }
         return target.initiators.contains(initiator) || target.addresses.contains("ALL")

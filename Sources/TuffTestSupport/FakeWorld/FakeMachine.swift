@@ -5,7 +5,8 @@ package import TuffModel
 /// A machine that behaves: LVM, directory pools, the kernel's targets and tgtd keep their rules in a `FakeWorld`, time
 /// is virtual, and a `FaultPlan` makes calls fail, hang, lie or kill the controller.
 ///
-/// After a crash every call throws until `restartController` or `reboot`; a test then plans anew, as a new process would.
+/// After a crash every call throws until `restartController` or `reboot`; a test then plans anew, as a new process
+/// would.
 package final class FakeMachine: Machine {
     /// One action as it was asked for, and what became of it.
     package struct LogEntry: Equatable, Sendable {
@@ -13,9 +14,9 @@ package final class FakeMachine: Machine {
         package var index: Int
         package var action: HostAction
         package var fault: FaultPlan.ActionFault?
-        /// Whether the world is another than before.
+        /// True if the world is another than before.
         package var changed: Bool
-        /// What the caller was told; nil: success.
+        /// The error that the caller was told; nil: success.
         package var error: HostError?
     }
 
@@ -24,14 +25,14 @@ package final class FakeMachine: Machine {
         /// The world before the last action that changed it, for stale reads.
         var earlier: FakeWorld
         var clock: Instant
-        /// What the clock said at the last boot, or would have, had nobody set it since.
+        /// The time that the clock said at the last boot, or would have, had nobody set it since.
         var booted: Instant
         var boots = 1
         var faults: FaultPlan
         var actions = 0
         var reads: [FaultPlan.Source: Int] = [:]
         var crashed = false
-        /// What this controller has had identified.
+        /// The objects that this controller has had identified.
         var identified: [UID: String] = [:]
         var log: [LogEntry] = []
         /// Actions whose effect comes later, and how many calls later.
@@ -50,7 +51,8 @@ package final class FakeMachine: Machine {
         state = Mutex(State(world: world, earlier: world, clock: clock, booted: clock, faults: faults))
     }
 
-    /// A machine as another is now: what is there and what its clocks say. Faults, logs and work under way are not copied.
+    /// A machine as another is now: what is there and what its clocks say. Faults, logs and work under way are not
+    /// copied.
     package convenience init(copying other: FakeMachine) {
         let (world, clock, booted, boots) = other.state.withLock { ($0.world, $0.clock, $0.booted, $0.boots) }
         self.init(world, clock: clock, jobs: other.handlers)
@@ -281,7 +283,7 @@ package final class FakeMachine: Machine {
         let before = state.world
         var entry = LogEntry(index: index, action: action, fault: fault, changed: false, error: nil)
         do throws(HostError) {
-            try carryOut(action, fault, &state)
+            try carryOut(action, fault: fault, in: &state)
         } catch {
             entry.error = error
         }
@@ -292,7 +294,7 @@ package final class FakeMachine: Machine {
     }
 
     private static func carryOut(
-        _ action: HostAction, _ fault: FaultPlan.ActionFault?, _ state: inout State
+        _ action: HostAction, fault: FaultPlan.ActionFault?, in state: inout State
     ) throws(HostError) {
         switch fault {
         case nil: try obey(action, &state)
@@ -323,7 +325,7 @@ package final class FakeMachine: Machine {
     }
 
     private static func obey(_ action: HostAction, _ state: inout State) throws(HostError) {
-        if case .identify(let group, let uids) = action { return try identify(group, uids, &state) }
+        if case .identify(let group, let uids) = action { return try identify(group, uids: uids, in: &state) }
         guard case .output(let output) = try state.world.perform(completed(action, state)) else {
             state.clock.secondsSince1970 += deadline(action)
             throw timeout(action.description)
@@ -337,7 +339,7 @@ package final class FakeMachine: Machine {
     /// Copying takes hours, and what ends it finds a part of it done: neither the former content nor the new one.
     private static func leaveHalfDone(_ action: HostAction, _ state: inout State) {
         switch action {
-        case .copyBytes(_, .device(let device)): leaveHalfDone(action, device, &state)
+        case .copyBytes(_, .device(let device)): leaveHalfDone(action, at: device, in: &state)
         case .copyBytes(_, .file(let path)), .cloneFile(_, let path):
             guard (try? state.world.perform(completed(action, state))) != nil else { return }
             state.world.files.leaveHalfDone(path)
@@ -345,14 +347,14 @@ package final class FakeMachine: Machine {
         }
     }
 
-    private static func leaveHalfDone(_ action: HostAction, _ target: DevicePlace, _ state: inout State) {
+    private static func leaveHalfDone(_ action: HostAction, at target: DevicePlace, in state: inout State) {
         let showsEarlierData = state.world.lvm[target.group, target.name]?.showsEarlierData
         guard (try? state.world.perform(completed(action, state))) != nil else { return }
         state.world.lvm.spoil(target.name, in: target.group)
         state.world.lvm[target.group, target.name]?.showsEarlierData = showsEarlierData ?? false
     }
 
-    private static func identify(_ group: String, _ uids: [UID], _ state: inout State) throws(HostError) {
+    private static func identify(_ group: String, uids: [UID], in state: inout State) throws(HostError) {
         if state.world.lvm[group]?.isLocked == true {
             state.clock.secondsSince1970 += 60
             throw timeout("identify \(group)")

@@ -28,7 +28,7 @@ extension FakeWorld {
         }
     }
 
-    /// Whether a target stack has it open.
+    /// True if a target stack has it open.
     private func isHeld(_ place: BytesPlace) -> Bool {
         switch place {
         case .device(let device):

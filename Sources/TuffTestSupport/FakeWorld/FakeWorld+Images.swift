@@ -35,7 +35,7 @@ extension FakeWorld {
         return .usable(size: image.size)
     }
 
-    /// What `DeviceBytes.copy` does with an image: refused before anything is written, or all of it.
+    /// Copies an image as `DeviceBytes.copy` does: refused before anything is written, or all of it.
     mutating func copy(_ source: ImageSource, to place: BytesPlace) throws(HostError) {
         guard case .usable(let size, _) = try image(source), let image = images[source.path] else {
             throw HostError(.refused, "the image \(source.path) cannot be read", subject: source.path)

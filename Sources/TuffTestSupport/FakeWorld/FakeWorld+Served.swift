@@ -3,7 +3,7 @@ package import TuffModel
 
 /// A volume that somebody hands out who has never heard of Tuff.
 extension FakeWorld {
-    /// What targetcli leaves in configfs.
+    /// The objects that targetcli leaves in configfs.
     package struct Served: Sendable {
         package var path: String
         package var iqn: String

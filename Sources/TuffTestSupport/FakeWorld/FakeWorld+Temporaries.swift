@@ -1,7 +1,7 @@
 import TuffModel
 
 extension FakeWorld {
-    /// What `Precondition.temporarySnapshot` asks of LVM.
+    /// The question that `Precondition.temporarySnapshot` asks LVM.
     func isTemporary(_ snapshot: TemporarySnapshot) -> Bool {
         guard let volume = lvm[snapshot.group, snapshot.name], snapshot.uuid == nil || volume.uuid == snapshot.uuid,
             snapshot.tags.allSatisfy(volume.tags.contains), case .copyOnWrite(let origin) = volume.kind,
@@ -10,8 +10,8 @@ extension FakeWorld {
         return !volume.active || !isOpen(snapshot.group, volume)
     }
 
-    /// What `Precondition.wholeSnapshot` asks of LVM.
-    func isWhole(_ group: String, _ name: String, _ uuid: String?, _ uid: UID) -> Bool {
+    /// The question that `Precondition.wholeSnapshot` asks LVM.
+    func isWhole(group: String, name: String, uuid: String?, uid: UID) -> Bool {
         guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,
             volume.tags.contains("tuff:uid=\(uid)"), case .copyOnWrite = volume.kind
         else { return false }

@@ -24,7 +24,7 @@ package struct FakeWorld: Equatable, Sendable {
     package var images: [String: FakeImage] = [:]
     /// Repositories of backups by their sites.
     package var repositories: [String: FakeRepository] = [:]
-    /// What the device mapper calls those of them that are its devices.
+    /// The device mapper's names of those of them that are its devices.
     package var otherDeviceUUIDs: [String: String] = [:]
 
     /// Jobs that processes of this machine run.
@@ -94,7 +94,7 @@ package struct FakeWorld: Equatable, Sendable {
             })
     }
 
-    /// What the device mapper calls the device at a path; nil where there is none.
+    /// The device mapper's name of the device at a path; nil where there is none.
     package func deviceUUID(_ path: String) -> String? {
         if let uuid = otherDeviceUUIDs[path] { return uuid }
         for group in lvm.groups where path.hasPrefix("/dev/\(group.name)/") {
@@ -104,14 +104,14 @@ package struct FakeWorld: Equatable, Sendable {
         return nil
     }
 
-    /// What the device mapper calls the volume of a group that carries a uid; nil without exactly one.
+    /// The device mapper's name of the volume of a group that carries a uid; nil without exactly one.
     func device(of uid: UID, in group: String) -> String? {
         guard let group = lvm[group] else { return nil }
         let ours = group.volumes.values.filter { $0.tags.contains("tuff:uid=\(uid)") }
         return ours.count == 1 ? DeviceMapper.uuid(group: group.uuid, volume: ours[0].uuid) : nil
     }
 
-    /// Whether somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
+    /// True if somebody holds the volume open: a target stack, whoever `opens` stands for, or for an active pool its
     /// own volumes.
     package func isOpen(_ group: String, _ volume: FakeLVM.Volume) -> Bool {
         if case .thinPool = volume.kind { return volume.active }
@@ -187,7 +187,7 @@ package struct FakeWorld: Equatable, Sendable {
             guard isTemporary(snapshot) else { throw Self.unmet(action) }
         case .require(.wholeSnapshot(let group, let name, let uuid, let uid)):
             if lvm[group]?.isLocked == true { return .hangs }
-            guard isWhole(group, name, uuid, uid) else { throw Self.unmet(action) }
+            guard isWhole(group: group, name: name, uuid: uuid, uid: uid) else { throw Self.unmet(action) }
         case .require(.blankDevice), .require(.physicalVolume), .require(.volumeGroup), .require(.thinPool):
             guard case .require(let condition) = action else { break }
             switch condition {
@@ -223,7 +223,7 @@ package struct FakeWorld: Equatable, Sendable {
                 throw Self.unmet(action)
             }
         case .joinExtents(let group, let name, let uid, let size):
-            return try join(group, name, uid, size)
+            return try join(group: group, name: name, uid: uid, to: size)
         case .require(.restorable(let group, let name, let uuid, let uid)):
             if lvm[group]?.isLocked == true { return .hangs }
             let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
@@ -265,7 +265,7 @@ package struct FakeWorld: Equatable, Sendable {
 
     /// The extents are as clean as what had them was when it was wiped.
     private mutating func join(
-        _ group: String, _ name: String, _ uid: UID, _ to: ByteCount
+        group: String, name: String, uid: UID, to: ByteCount
     ) throws(HostError) -> FakeResponse {
         if lvm[group]?.isLocked == true { return .hangs }
         let wasClean = lvm[group, name]?.showsEarlierData == false && wipedExtents.removeValue(forKey: uid) != nil

@@ -1,7 +1,7 @@
 import TuffHost
 package import TuffModel
 
-/// What goes wrong at which call, counted from the moment the plan is given to a machine.
+/// Faults by the call at which they happen, counted from the moment the plan is given to a machine.
 package struct FaultPlan: Equatable, Sendable, CustomStringConvertible {
     /// At one action of `Machine.perform`.
     package enum ActionFault: Equatable, Sendable {
@@ -46,8 +46,8 @@ package struct FaultPlan: Equatable, Sendable, CustomStringConvertible {
         ]
     }
 
-    /// What is read. Reads are counted per source: sources are read side by side, and a seed must mean the same calls
-    /// in every run.
+    /// The thing that is read. Reads are counted per source: sources are read side by side, and a seed must mean the
+    /// same calls in every run.
     package enum Source: String, CaseIterable, Comparable, Sendable {
         case lvm, tgt, targets, directories, secrets, images, devices
 

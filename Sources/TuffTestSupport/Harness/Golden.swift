@@ -1,7 +1,7 @@
 import FoundationEssentials
 package import Testing
 
-/// Compares `text` with the golden file at `path`, relative to the directory of the test's own source file.
+/// Compares `text` with the golden file at `path`, relative to the folder of the test's target.
 ///
 /// With `TUFF_UPDATE=1` in the environment the file is rewritten where it differs, and the test then fails: a run that
 /// changed its own expectations proves nothing. Read the difference, then run again without the switch.
@@ -9,8 +9,7 @@ package func expectGolden(
     _ text: String, _ path: String, file: String = #filePath,
     sourceLocation: Testing.SourceLocation = #_sourceLocation
 ) {
-    let directory = file.split(separator: "/").dropLast().joined(separator: "/")
-    let url = URL(filePath: "/\(directory)/\(path)")
+    let url = URL(filePath: "\(testTarget(of: file))/\(path)")
     let wanted = (try? Data(contentsOf: url)).map { String(decoding: $0, as: UTF8.self) }
     guard wanted != text else { return }
     if ProcessInfo.processInfo.environment["TUFF_UPDATE"] == "1" {

@@ -30,7 +30,8 @@ package enum Sample {
 
     package static func gibi(_ count: Int64) -> ByteCount { ByteCount(count * ByteCount.gibi) }
 
-    /// Pool `fast` in vg0/tp0 with the named volumes of 10 GiB, and an attachment `NAME-on-web1` for each of `attached`.
+    /// Pool `fast` in vg0/tp0 with the named volumes of 10 GiB, and an attachment `NAME-on-web1` for each of
+    /// `attached`.
     package static func desired(volumes: [String] = ["db"], attached: [String] = []) -> DesiredState {
         var state = DesiredState()
         var pool = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0", thinPool: "tp0")))

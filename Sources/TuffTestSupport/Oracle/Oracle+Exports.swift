@@ -1,6 +1,6 @@
 extension Oracle {
     /// Targets, backstores and access: others' stay as they are, sessions live on, secrets guard what they should.
-    func exports(_ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+    func exports(before: OracleView, after: OracleView, intent: Intent) -> [Violation] {
         var found: [Violation] = []
         let ours = ownTargets.union((before.objects + after.objects).compactMap { $0.mark("iqn") })
         let foreignTargets = before.targets.filter { iqn in
@@ -30,12 +30,12 @@ extension Oracle {
             if access?.mayBeCut == true || access.map({ intent.forced.contains($0.attachment) }) == true { continue }
             found.append(Violation(.sessions, "the session of \(session.initiator) with \(session.iqn) was cut"))
         }
-        found += trashedWhileShown(before, after) + crowded(before, after, intent)
+        found += trashedWhileShown(before, after) + crowded(before: before, after: after, intent: intent)
         return found + exposure(after, intent).subtracting(exposure(before, intent))
     }
 
-    /// What initiators may use is taken out of its target before it goes to the trash, also where nothing else would
-    /// refuse: a file has no count of its users.
+    /// A volume that initiators may use is taken out of its target before it goes to the trash, also where nothing else
+    /// would refuse: a file has no count of its users.
     private func trashedWhileShown(_ before: OracleView, _ after: OracleView) -> [Violation] {
         before.objects.filter(\.isLive).compactMap { old in
             guard let iqn = old.mark("iqn"), let new = after.objects.first(where: { $0.uid == old.uid }), new.isTrashed,
@@ -46,7 +46,7 @@ extension Oracle {
     }
 
     /// A disk is shown to more initiators, or written to by more, than its documents let it, and than before.
-    private func crowded(_ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+    private func crowded(before: OracleView, after: OracleView, intent: Intent) -> [Violation] {
         func users(_ view: OracleView, _ iqn: String, writing: Bool = false) -> Int {
             view.access.count { $0.iqn == iqn && $0.isMapped && $0.isMarked && ($0.writes || !writing) }
         }
@@ -74,7 +74,7 @@ extension Oracle {
     }
 
     /// Nobody writes who is to read: read-only is what the attachment says when a pass calls itself finished.
-    func modes(_ view: OracleView, _ intent: Intent, _ mine: [OracleObject], _ blocked: Set<String>) -> [Violation] {
+    func modes(_ view: OracleView, intent: Intent, mine: [OracleObject], blocked: Set<String>) -> [Violation] {
         intent.attachments.sorted { $0.key < $1.key }.compactMap { name, attachment in
             guard !blocked.contains(name), !blocked.contains(attachment.volume),
                 let iqn = mine.first(where: { $0.isLive && $0.label == attachment.volume })?.mark("iqn"),
@@ -113,19 +113,19 @@ extension Oracle {
         return found
     }
 
-    /// What holds of a world that a pass called finished: everything declared is there, and nothing else of ours.
+    /// Judges a world that a pass called finished: everything declared is there, and nothing else of ours.
     /// - Parameter blocked: names of volumes and attachments that the pass said it could not bring about.
     package func settled(_ view: OracleView, _ intent: Intent, blocked: Set<String>) -> [Violation] {
         var found: [Violation] = []
         func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
         let mine = view.objects.filter { $0.uid != nil && $0.stack == intent.stack }
-        found += policiesSettled(mine, intent, blocked) + temporariesSettled(mine, blocked)
-        found += growthsSettled(view, mine, blocked)
+        found += policiesSettled(mine, intent: intent, blocked: blocked) + temporariesSettled(mine, blocked)
+        found += growthsSettled(view, mine: mine, blocked: blocked)
         var count: [String: Int] = [:]
         for object in mine where !blocked.contains(object.label) && !object.isTemporary {
             if object.isLive {
                 count[object.label, default: 0] += 1
-                if intent.volumes[object.label] == nil, intent.prune, !mayStay(object, view, intent) {
+                if intent.volumes[object.label] == nil, intent.prune, !mayStay(object, in: view, intent: intent) {
                     say("\(object.place) is undeclared")
                 }
                 // A name that a person gave is kept; one of ours must be the right one.
@@ -159,16 +159,16 @@ extension Oracle {
         where object.uid == nil && !unmarkedByPeople.contains(object.key) && Self.isOurs(object.name) {
             say("\(object.place) lost its marks")
         }
-        return found + settledExports(view, intent, mine, blocked)
+        return found + settledExports(view, intent: intent, mine: mine, blocked: blocked)
     }
 
-    /// Whether it is a name that only the product gives.
+    /// True if it is a name that only the product gives.
     private static func isOurs(_ name: String) -> Bool {
         ["v-", "s-", "p-", "t-", "c-"].contains { name.hasPrefix($0) }
     }
 
     private func settledExports(
-        _ view: OracleView, _ intent: Intent, _ mine: [OracleObject], _ blocked: Set<String>
+        _ view: OracleView, intent: Intent, mine: [OracleObject], blocked: Set<String>
     ) -> [Violation] {
         var found: [Violation] = []
         func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
@@ -184,7 +184,7 @@ extension Oracle {
                 say("\(name) has access marked '\(access?.tag ?? "")'")
             }
         }
-        found += modes(view, intent, mine, blocked)
+        found += modes(view, intent: intent, mine: mine, blocked: blocked)
         guard intent.prune else { return found }
         for access in view.access where access.isMarked && !blocked.contains(access.attachment) {
             guard let volume = mine.first(where: { $0.mark("iqn") == access.iqn }), !blocked.contains(volume.label)

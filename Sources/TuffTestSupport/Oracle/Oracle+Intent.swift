@@ -1,16 +1,16 @@
 extension Oracle {
-    /// What people said: the documents and the consent of one pass, in the oracle's own words.
+    /// The intent of people: the documents and the consent of one pass, in the oracle's own words.
     package struct Intent: Sendable {
         package struct Volume: Sendable {
             package var home: String
-            /// What the pool of one that names none must be labelled with.
+            /// The labels that the pool of one that names none must have.
             package var poolLabels: [String: String]?
             package var formerName: String?
             /// `protect: false` was written out.
             package var endsProtection: Bool
-            /// Who may use it at once.
+            /// The limit of initiators that may use it at once.
             package var limit: Limit
-            /// What it is made from.
+            /// The source it is made from.
             package var image: Image?
             /// The name of its target; nil for what has none.
             package var iqn: String?
@@ -33,7 +33,7 @@ extension Oracle {
             }
         }
 
-        /// Where volumes may be, and how that is labelled.
+        /// A place where volumes may be, with its labels.
         package struct Pool: Sendable {
             package var home: String
             package var thinPool: String?
@@ -57,7 +57,7 @@ extension Oracle {
             }
         }
 
-        /// How many initiators may use a volume at once, and how many of them write.
+        /// The number of initiators that may use a volume at once, and of those that write.
         package struct Limit: Sendable {
             package var initiators: Int
             package var writers: Int
@@ -100,7 +100,7 @@ extension Oracle {
         /// Takes snapshots of these volumes by itself.
         package struct Policy: Sendable {
             package var volumes: Set<String>
-            /// How many it keeps of each; nil: all.
+            /// The number it keeps of each; nil: all.
             package var keep: Int?
             /// Seconds by which its midnight comes before that of UTC, and by which it may be late.
             package var offset: Int64 = 0

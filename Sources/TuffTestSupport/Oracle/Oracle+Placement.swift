@@ -1,4 +1,5 @@
-/// Where volumes are: in the pool that was named, or in one with the labels that were asked for, from the beginning to the end.
+/// Volumes stay where they belong: in the pool that was named, or in one with the labels that were asked for, from the
+/// beginning to the end.
 extension Oracle {
     func misplaced(_ new: OracleObject, _ intent: Intent) -> [Violation] {
         guard let wanted = intent.volumes[new.label]?.poolLabels, new.mark("vol") != nil else { return [] }

@@ -1,11 +1,12 @@
 /// Snapshots that policies take and destroy, by the tag `tuff:due=POLICY/TIME`.
 extension Oracle {
-    /// Whether its policy may destroy it: enough newer ones of the same volume are there, and nobody holds on to it.
-    func isExpired(_ old: OracleObject, _ after: OracleView, _ intent: Intent) -> Bool {
+    /// True if its policy may destroy it: enough newer ones of the same volume are there, and nobody holds on to it.
+    func isExpired(_ old: OracleObject, after: OracleView, intent: Intent) -> Bool {
         guard !old.isProtected, intent.runDue, intent.volumes[old.label] == nil, let run = old.run, !run.isKept,
             let policy = intent.policies[run.policy]
         else { return false }
-        // What was begun, by this pass or an earlier one, is finished; what --prune put in the trash is not the policy's to take.
+        // What was begun, by this pass or an earlier one, is finished; what --prune put in the trash is not the
+        // policy's to take.
         if let deadline = old.deadline { return old.isKeptForNoTime && deadline <= intent.now }
         guard old.isLive, let keep = policy.keep else { return false }
         let newer = after.objects.filter { other in
@@ -18,8 +19,8 @@ extension Oracle {
 
     enum Care { case named, notNamed, volumeGone, volumeLost }
 
-    /// What a declared policy has to do with a snapshot that it took and no document names; nil: nothing.
-    func care(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Care? {
+    /// The interest of a declared policy in a snapshot that it took and no document names; nil: none.
+    func care(_ object: OracleObject, in view: OracleView, intent: Intent) -> Care? {
         guard let run = object.run, !run.isKept, let policy = intent.policies[run.policy],
             intent.volumes[object.label] == nil
         else { return nil }
@@ -33,18 +34,18 @@ extension Oracle {
     }
 
     /// It may stay though nobody names it: its policy keeps it, or its volume is not to be seen, which may be a loss.
-    func mayStay(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Bool {
-        guard let care = care(object, view, intent) else { return false }
+    func mayStay(_ object: OracleObject, in view: OracleView, intent: Intent) -> Bool {
+        guard let care = care(object, in: view, intent: intent) else { return false }
         return care == .named || !view.objects.contains { $0.uid == object.mark("from") }
     }
 
     /// It is no removal to be counted: it is its policy's, or its volume's, which counts itself.
-    func isUncounted(_ object: OracleObject, _ view: OracleView, _ intent: Intent) -> Bool {
-        object.isTemporary || [.named, .volumeGone, .volumeLost].contains(care(object, view, intent))
+    func isUncounted(_ object: OracleObject, in view: OracleView, intent: Intent) -> Bool {
+        object.isTemporary || [.named, .volumeGone, .volumeLost].contains(care(object, in: view, intent: intent))
     }
 
     /// A snapshot that nobody declared is a policy's, of a volume it names, for a time that has come, and the only one.
-    func run(_ new: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+    func run(_ new: OracleObject, before: OracleView, after: OracleView, intent: Intent) -> [Violation] {
         let what = "\(new.place) (\(new.mark("due") ?? ""))"
         guard intent.runDue, let run = new.run, let policy = intent.policies[run.policy] else {
             return [Violation(.foreign, "\(what) was taken and no policy asked for it")]
@@ -57,7 +58,8 @@ extension Oracle {
         if origin.map({ policy.volumes.contains($0.label) }) != true {
             found.append(Violation(.foreign, "\(what) was taken of what its policy does not name"))
         }
-        // Midnight of this day: what was missed before is not made up for day by day. It may be late by as much as jitter lets it.
+        // Midnight of this day: what was missed before is not made up for day by day. It may be late by as much as
+        // jitter lets it.
         let midnight = intent.now - (intent.now + policy.offset) % 86400
         let isLate = intent.now - midnight < policy.jitter && OracleObject.seconds(run.time) == midnight - 86400
         if OracleObject.seconds(run.time) != midnight, !isLate {
@@ -73,7 +75,7 @@ extension Oracle {
     }
 
     /// A finished pass has left each volume as many of a policy's snapshots as that keeps, and at least one.
-    func policiesSettled(_ mine: [OracleObject], _ intent: Intent, _ blocked: Set<String>) -> [Violation] {
+    func policiesSettled(_ mine: [OracleObject], intent: Intent, blocked: Set<String>) -> [Violation] {
         guard intent.runDue else { return [] }
         var found: [Violation] = []
         for (name, policy) in intent.policies.sorted(by: { $0.key < $1.key }) where !blocked.contains(name) {

@@ -2,7 +2,7 @@ import TuffModel
 
 /// Devices and volume groups: nothing that held anything is written to, and nothing is made that nobody asked for.
 extension Oracle {
-    func devices(_ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+    func devices(before: OracleView, after: OracleView, intent: Intent) -> [Violation] {
         var found: [Violation] = []
         let offered = intent.newGroups.values.reduce(into: Set<String>()) { $0.formUnion($1) }
         for (path, old) in before.world.lvm.devices.sorted(by: { $0.key < $1.key }) {

@@ -1,6 +1,6 @@
-/// What a declared Restore may do: once, to a volume that nobody has, and nothing but its snapshot's bytes.
+/// A declared Restore acts once, on a volume that nobody has, and writes nothing but its snapshot's bytes.
 extension Oracle {
-    /// Whether what changed between the two may be a restore's work, which `rolledBack` judges.
+    /// True if the change between the two may be a restore's work, which `rolledBack` judges.
     func isRestore(_ old: OracleObject, _ new: OracleObject) -> Bool {
         old.isHalfRestored || new.isHalfRestored || new.tags.contains { Self.isRecord($0) && !old.tags.contains($0) }
     }
@@ -8,7 +8,7 @@ extension Oracle {
     private static func isRecord(_ tag: String) -> Bool { tag.hasPrefix("tuff:done=") }
 
     mutating func rolledBack(
-        _ old: OracleObject, _ new: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent
+        _ old: OracleObject, to new: OracleObject, before: OracleView, after: OracleView, intent: Intent
     ) -> [Violation] {
         var found: [Violation] = []
         func say(_ rule: Rule, _ sentence: String) {

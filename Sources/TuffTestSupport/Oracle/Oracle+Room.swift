@@ -1,5 +1,5 @@
-/// What was proven to fit fits: a plan that was not refused has room for every one of its steps, as long as nobody else takes
-/// any between the look at the host and the act.
+/// A plan that was proven to fit fits: one that was not refused has room for every one of its steps, as long as nobody
+/// else takes any between the look at the host and the act.
 extension Oracle {
     /// Something that a pass did and that failed for lack of room.
     package struct Shortage: Sendable {
@@ -15,7 +15,8 @@ extension Oracle {
         }
     }
 
-    /// Work that an earlier pass began goes on with whatever room there is by now, since giving it up would leave it half done.
+    /// Work that an earlier pass began goes on with whatever room there is by now, since giving it up would leave it
+    /// half done.
     package func overcommitted(_ shortages: [Shortage], _ before: OracleView) -> [Violation] {
         shortages.filter { shortage in
             let begun = before.objects.first { $0.home == shortage.home && $0.name == shortage.name }

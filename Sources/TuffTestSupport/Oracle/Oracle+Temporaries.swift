@@ -1,4 +1,5 @@
-/// Snapshots that serve a copy of a volume in use: taken for one that is being filled, and gone with the last need for them.
+/// Snapshots that serve a copy of a volume in use: taken for one that is being filled, and gone with the last need for
+/// them.
 extension OracleObject {
     var isTemporary: Bool { mark("temp") != nil }
 
@@ -23,7 +24,7 @@ extension Oracle {
         for object in view.objects { hold(object) }
     }
 
-    func taken(_ new: OracleObject, _ after: OracleView, _ intent: Intent) -> [Violation] {
+    func taken(_ new: OracleObject, after: OracleView, intent: Intent) -> [Violation] {
         let what = "\(new.place) (for \(new.mark("temp") ?? ""))"
         guard new.stack == intent.stack, new.isThickSnapshot else {
             return [Violation(.foreign, "\(what) says that it is a temporary snapshot, and is none of this stack")]
@@ -43,7 +44,7 @@ extension Oracle {
             ? [] : [Violation(.removal, "\(old.place) is no temporary snapshot, and is gone")]
     }
 
-    /// What was filled from another object holds, when it is first shown, what that held at some one moment.
+    /// An object that was filled from another holds, when it is first shown, the bytes of that one at some one moment.
     func copied(_ new: OracleObject, _ old: OracleObject?) -> [Violation] {
         guard let old, old.uid == new.uid, old.isHidden, old.mark("op") != "wipe", !new.isHidden, !new.isHalfRestored,
             !old.isHalfRestored, let source = new.mark("from"), let content = new.content
@@ -53,7 +54,7 @@ extension Oracle {
     }
 
     /// Nothing that was taken to grow a volume is left, but for a growth that the pass said it could not finish.
-    func growthsSettled(_ view: OracleView, _ mine: [OracleObject], _ blocked: Set<String>) -> [Violation] {
+    func growthsSettled(_ view: OracleView, mine: [OracleObject], blocked: Set<String>) -> [Violation] {
         view.objects.filter { room in
             mine.contains { $0.uid == room.grownVolume && room.grownVolume != nil && !blocked.contains($0.label) }
         }.map { Violation(.leaks, "\($0.place) is left of a growth") }

@@ -2,7 +2,7 @@
 extension Oracle {
     /// Finds what leaves use, or is destroyed, while a document waits that may mean it: one that asks for its target's
     /// name or its own name and has no volume, or one that would be new with its pool and size.
-    func awaited(_ old: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent) -> [Violation] {
+    func awaited(_ old: OracleObject, before: OracleView, after: OracleView, intent: Intent) -> [Violation] {
         guard intent.prune, old.mark("vol") != nil, !intent.ordered.contains(old.uid ?? "") else { return [] }
         if let name = intent.elsewhere.sorted().first(where: {
             old.mark("iqn")?.hasSuffix(":\($0)") == true || old.name == "v-\($0)"
@@ -39,7 +39,7 @@ extension Oracle {
     /// Nobody finds another disk under a target's name he knows without a word in the plan. What left long ago the
     /// ledger may have forgotten.
     package func unannounced(
-        _ before: OracleView, _ after: OracleView, _ announced: Set<String>, _ intent: Intent
+        before: OracleView, after: OracleView, announced: Set<String>, intent: Intent
     ) -> [Violation] {
         let present = Set(before.objects.compactMap(\.uid))
         return after.objects.compactMap { new in

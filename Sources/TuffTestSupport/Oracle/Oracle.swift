@@ -22,7 +22,7 @@ package struct Oracle: Sendable {
         case identity = "I8"
         /// No session is cut and no disk is shown unprotected.
         case sessions = "I9"
-        /// What a plan was proven to have room for has room.
+        /// A plan that was proven to fit has room.
         case room = "I10"
     }
 
@@ -46,7 +46,7 @@ package struct Oracle: Sendable {
     private var everSeen: Set<String> = []
     /// Serial numbers that initiators have seen, by uid.
     private var shown: [String: String] = [:]
-    /// What each image held at some time of this pass, and the digest of that.
+    /// The contents of each image during this pass, and the digest of each.
     private var stamps: [String: [UInt64: String]] = [:]
     /// Uids that people ordered or policy allowed to go.
     private(set) var gone: Set<String> = []
@@ -105,14 +105,14 @@ package struct Oracle: Sendable {
 
     /// Judges one pass of the product, or a part of one between two acts of other people.
     package mutating func judge(
-        _ before: OracleView, _ after: OracleView, _ intent: Intent, midway: Bool = false
+        before: OracleView, after: OracleView, intent: Intent, midway: Bool = false
     ) -> [Violation] {
         var found: [Violation] = []
         let clockIsBehind = intent.now + 300 < latest
         var leaving: Set<String> = []
         for old in before.objects {
             guard old.uid != nil else {
-                found += foreign(old, before, after, intent)
+                found += foreign(old, before: before, after: after, intent: intent)
                 continue
             }
             guard old.stack == intent.stack, intent.homes.contains(old.home) else {
@@ -126,25 +126,31 @@ package struct Oracle: Sendable {
                 gone.insert(old.uid!)
                 continue
             }
-            let isExpired = isExpired(old, after, intent) && !clockIsBehind
+            let isExpired = isExpired(old, after: after, intent: intent) && !clockIsBehind
             guard let new = successor(of: old, in: after) else {
-                found += isExpired ? [] : vanished(old, intent, clockIsBehind)
-                found += awaited(old, before, after, intent)
-                if !old.isTrashed, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
+                found += isExpired ? [] : vanished(old, intent: intent, clockIsBehind: clockIsBehind)
+                found += awaited(old, before: before, after: after, intent: intent)
+                if !old.isTrashed, !isExpired, !isUncounted(old, in: before, intent: intent) {
+                    leaving.insert(old.label)
+                }
                 gone.insert(old.uid!)
                 continue
             }
             found += changed(
-                old, new, intent, clockIsBehind, isExpired: isExpired,
-                isPolicys: [.named, .volumeLost].contains(care(old, before, intent)))
-            found += rolledBack(old, new, before, after, intent)
-            if old.isLive, !new.isLive, !isExpired, !isUncounted(old, before, intent) { leaving.insert(old.label) }
-            if old.isLive, !new.isLive { found += awaited(old, before, after, intent) }
+                old, to: new, intent: intent, clockIsBehind: clockIsBehind, isExpired: isExpired,
+                isPolicys: [.named, .volumeLost].contains(care(old, in: before, intent: intent)))
+            found += rolledBack(old, to: new, before: before, after: after, intent: intent)
+            if old.isLive, !new.isLive, !isExpired, !isUncounted(old, in: before, intent: intent) {
+                leaving.insert(old.label)
+            }
+            if old.isLive, !new.isLive { found += awaited(old, before: before, after: after, intent: intent) }
             if old.isLive, !new.isLive || new.label != old.label { known["\(old.stack)/\(old.label)"] = nil }
         }
         for view in [before, after] { hold(view) }
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
-            found += new.isTemporary ? taken(new, after, intent) : created(new, before, after, intent)
+            found +=
+                new.isTemporary
+                ? taken(new, after: after, intent: intent) : created(new, before: before, after: after, intent: intent)
         }
         for new in after.objects where new.stack == intent.stack {
             found += copied(new, predecessor(of: new, in: before))
@@ -161,12 +167,12 @@ package struct Oracle: Sendable {
             stamps[path, default: [:]][image.stamp] = image.sha256
         }
         for new in after.objects where new.stack == intent.stack {
-            found += filled(new, predecessor(of: new, in: before), intent)
+            found += filled(new, from: predecessor(of: new, in: before), intent: intent)
         }
         if !midway { stamps = [:] }
-        found += twins(before, after, intent)
-        found += exports(before, after, intent)
-        found += devices(before, after, intent)
+        found += twins(before: before, after: after, intent: intent)
+        found += exports(before: before, after: after, intent: intent)
+        found += devices(before: before, after: after, intent: intent)
         var withdrawn: Set<String> = []
         for old in before.access where old.isMarked {
             if !after.access.contains(where: { $0.iqn == old.iqn && $0.initiator == old.initiator }),
@@ -176,7 +182,7 @@ package struct Oracle: Sendable {
                 if intent.attachments[old.attachment] == nil { withdrawn.insert(old.attachment) }
             }
         }
-        found += guarded(leaving, withdrawn, before, intent)
+        found += guarded(leaving: leaving, withdrawn: withdrawn, before: before, intent: intent)
         latest = max(latest, intent.now)
         for (uid, serial) in serials(after).sorted(by: { $0.key < $1.key }) {
             if let earlier = shown[uid], earlier != serial {
@@ -190,8 +196,9 @@ package struct Oracle: Sendable {
 
     // MARK: Data
 
-    /// What is made from an image is shown when it holds all of the image, as that was during the pass, and not before.
-    private func filled(_ new: OracleObject, _ old: OracleObject?, _ intent: Intent) -> [Violation] {
+    /// A volume that is made from an image is shown when it holds all of the image, as that was during the pass, and
+    /// not before.
+    private func filled(_ new: OracleObject, from old: OracleObject?, intent: Intent) -> [Violation] {
         guard old.map(\.isIncomplete) ?? !everSeen.contains(new.uid ?? ""), !new.isIncomplete, new.mark("from") == nil,
             let declared = intent.volumes[new.label]?.image
         else { return [] }
@@ -211,11 +218,11 @@ package struct Oracle: Sendable {
         return view.objects.first { $0.uid == new.uid && ($0.content == nil || new.content == nil || $0.isHidden) }
     }
 
-    /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name alone:
-    /// one that somebody puts where a sidecar waits for its file is not touched by that; a sidecar made afterwards claims
-    /// it.
+    /// A pool is activated with the volumes in it; nothing else of others may change. A file is known by its name
+    /// alone: one that somebody puts where a sidecar waits for its file is not touched by that; a sidecar made
+    /// afterwards claims it.
     private func foreign(
-        _ old: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent
+        _ old: OracleObject, before: OracleView, after: OracleView, intent: Intent
     ) -> [Violation] {
         guard var new = after.object(old.key) else {
             return old.grownVolume == nil ? [Violation(.foreign, "\(old.place) is gone")] : []
@@ -238,7 +245,7 @@ package struct Oracle: Sendable {
         return new == old ? [] : [Violation(.foreign, "\(old.place) is now \(new)")]
     }
 
-    private func vanished(_ old: OracleObject, _ intent: Intent, _ clockIsBehind: Bool) -> [Violation] {
+    private func vanished(_ old: OracleObject, intent: Intent, clockIsBehind: Bool) -> [Violation] {
         let what = "\(old.place) (\(old.label), uid \(old.uid ?? "")) is gone"
         if old.isProtected { return [Violation(.removal, "\(what) and was protected")] }
         if intent.ordered.contains(old.uid!), old.isTrashed { return [] }
@@ -256,7 +263,7 @@ package struct Oracle: Sendable {
     }
 
     private func changed(
-        _ old: OracleObject, _ new: OracleObject, _ intent: Intent, _ clockIsBehind: Bool, isExpired: Bool,
+        _ old: OracleObject, to new: OracleObject, intent: Intent, clockIsBehind: Bool, isExpired: Bool,
         isPolicys: Bool
     ) -> [Violation] {
         var found: [Violation] = []
@@ -312,18 +319,18 @@ package struct Oracle: Sendable {
     }
 
     private func mayVanish(_ old: OracleObject, _ intent: Intent) -> Bool {
-        vanished(old, intent, intent.now + 300 < latest).isEmpty
+        vanished(old, intent: intent, clockIsBehind: intent.now + 300 < latest).isEmpty
     }
 
     private func created(
-        _ new: OracleObject, _ before: OracleView, _ after: OracleView, _ intent: Intent
+        _ new: OracleObject, before: OracleView, after: OracleView, intent: Intent
     ) -> [Violation] {
         var found: [Violation] = []
         let what = "\(new.place) (\(new.label), uid \(new.uid ?? ""))"
         if everSeen.contains(new.uid!) { found.append(Violation(.identity, "\(what) has a used identity")) }
         let keeps = intent.restores.contains { "before-\($0.name)" == new.label && $0.uid == new.mark("from") }
         let isRun = new.mark("due") != nil
-        if isRun { found += run(new, before, after, intent) }
+        if isRun { found += run(new, before: before, after: after, intent: intent) }
         guard new.stack == intent.stack, intent.volumes[new.label] != nil || keeps || isRun else {
             return found + [Violation(.foreign, "\(what) was made and nobody declared it")]
         }
@@ -360,7 +367,7 @@ package struct Oracle: Sendable {
     /// 20 % of the volumes, rounded up, at least 1 and at most 3 and never all of two or more; half of the
     /// attachments, rounded up, at most 5; within 24 hours; unless a person named a number that is not exceeded.
     private mutating func guarded(
-        _ leaving: Set<String>, _ withdrawn: Set<String>, _ before: OracleView, _ intent: Intent
+        leaving: Set<String>, withdrawn: Set<String>, before: OracleView, intent: Intent
     ) -> [Violation] {
         let start = intent.now - 86400
         let recent = departures.filter { $0.at > start }
@@ -375,7 +382,7 @@ package struct Oracle: Sendable {
         }
         var found: [Violation] = []
         let counted = before.objects.filter {
-            $0.isLive && $0.stack == intent.stack && !$0.isTemporary && care($0, before, intent) == nil
+            $0.isLive && $0.stack == intent.stack && !$0.isTemporary && care($0, in: before, intent: intent) == nil
         }
         let live = Set(counted.map(\.label))
         let going = Set(recent.filter(\.isVolume).map(\.name)).subtracting(live).union(leaving)

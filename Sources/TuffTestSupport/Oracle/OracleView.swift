@@ -4,7 +4,7 @@ import TuffModel
 /// One piece of data, or marks without data, as the oracle sees it. Nothing here is read by the product's own code:
 /// a fault of `Marks`, `Sidecar` or `StorageIndex` must not hide itself.
 package struct OracleObject: Equatable, Sendable {
-    /// What stays the same for the life of the data: LVM's uuid, or the file's content; `marks:UID` where no data is.
+    /// The identity of the data for its whole life: LVM's uuid, or the file's content; `marks:UID` where no data is.
     package var key: String
     /// Volume group or directory.
     package var home: String
@@ -16,7 +16,7 @@ package struct OracleObject: Equatable, Sendable {
     package var tags: [String]
     package var active = false
     package var skipsActivation = false
-    /// Whose blocks it has; nil: it has extents, or is a file.
+    /// The thin pool whose blocks it has; nil: it has extents, or is a file.
     package var thinPool: String?
     /// Stands for the image whose disk it holds, every byte of it.
     package var image: UInt64?
@@ -37,7 +37,7 @@ package struct OracleObject: Equatable, Sendable {
         return nil
     }
 
-    /// What is not under our prefix.
+    /// The tags that are not under our prefix.
     package var foreignTags: [String] { tags.filter { !$0.hasPrefix("tuff:") } }
     package var uid: String? { mark("uid") }
     package var label: String { mark("vol") ?? mark("snap") ?? mark("temp") ?? "?" }
@@ -57,7 +57,7 @@ package struct OracleObject: Equatable, Sendable {
     package var isRetained: Bool { mark("policy") == "Retain" }
     package var isKeptForNoTime: Bool { mark("policy") == "Trash/0" }
     package var deadline: Int64? { mark("until").flatMap(Self.seconds) }
-    /// What must never change while the object lives.
+    /// The facts that must never change while the object lives.
     package var identity: [String] { ["iqn", "serial", "lun"].map { mark($0) ?? "" } }
 
     /// `2026-11-22T09:30:00Z` in seconds since 1970, by counting days year by year.

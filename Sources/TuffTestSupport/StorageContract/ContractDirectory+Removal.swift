@@ -39,7 +39,7 @@ extension DirectoryContract {
             to: .file(directory: directory, name: name), before: before, after: after)
     }
 
-    /// Where a volume belongs, and with what marks.
+    /// The place and the marks that a volume should have.
     private struct Home {
         var name: String
         var marks: Marks
@@ -63,7 +63,7 @@ extension DirectoryContract {
         try await carryOut([.relabel(try await relabelling(one.uid, to: place.name, place.marks))])
     }
 
-    private func expectAt(_ one: Volume, _ place: Home, _ when: String = "") async throws {
+    private func expectAt(_ one: Volume, _ place: Home, when: String = "") async throws {
         let file = try await found(one.uid)
         try expect(
             file.name == place.name && Marks.read(file.tags) == .ours(place.marks) && file.size == Self.size,
@@ -102,7 +102,7 @@ extension DirectoryContract {
                 let size = try await found(one.uid).size
                 try expect(size == Self.size, "cut after \(stop) of \(count) actions its data is not found")
                 try await move(one, to: goal)
-                try await expectAt(one, goal, "after a cut after \(stop) of \(count) actions")
+                try await expectAt(one, goal, when: "after a cut after \(stop) of \(count) actions")
             }
         }
     }

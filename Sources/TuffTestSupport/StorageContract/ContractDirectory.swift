@@ -4,8 +4,8 @@ import TuffModel
 import TuffPlanning
 import TuffReconcile
 
-/// What holds for directory pools on every machine. `directory` exists and is empty or holds only what earlier rules
-/// left; rules use names of their own and do not run side by side.
+/// Rules that hold for directory pools on every machine. `directory` exists and is empty or holds only what earlier
+/// rules left; rules use names of their own and do not run side by side.
 package struct DirectoryContract: Sendable {
     package enum Rule: String, CaseIterable, Sendable {
         case aCreatedVolumeHasItsMarksAndSize

@@ -6,7 +6,7 @@ import TuffReconcile
 
 /// Taking over what somebody else made, and giving it back.
 extension VolumeContract {
-    func checkAdoption(_ rule: Rule, _ one: Volume, _ two: Volume) async throws {
+    func checkAdoption(_ rule: Rule, one: Volume, two: Volume) async throws {
         switch rule {
         case .adoptionChangesTagsAlone: try await adoption(one)
         case .adoptionRefusesWhatItWasNotPlannedFor: try await refusedAdoptions(one, two)

@@ -4,7 +4,7 @@ import TuffPlanning
 
 /// Snapshots and clones within one thin pool.
 extension VolumeContract {
-    func checkCopies(_ rule: Rule, _ one: Volume, _ two: Volume) async throws {
+    func checkCopies(_ rule: Rule, one: Volume, two: Volume) async throws {
         switch rule {
         case .aCopyHasItsOwnMarksAndItsSourcesSize: try await copying(one, two)
         case .aCopyOfWhatWasMadeInTheSamePlanGrowsByItsUIDAlone: try await copyingWhatIsNew(one, two)

@@ -8,7 +8,7 @@ import TuffReconcile
 extension VolumeContract {
     static let deadline = Instant(secondsSince1970: 1_800_000_000)
 
-    func checkRemoval(_ rule: Rule, _ one: Volume, _ two: Volume) async throws {
+    func checkRemoval(_ rule: Rule, one: Volume, two: Volume) async throws {
         switch rule {
         case .trashIsInactiveKeepsItsDataAndComesBack: try await trash(one)
         case .marksAndNameChangeTogetherOrAlone: try await renaming(one)

@@ -4,7 +4,7 @@ import TuffPlanning
 
 /// Volumes of whole extents, and work that bears a mark until it is done.
 extension VolumeContract {
-    func checkThick(_ rule: Rule, _ one: Volume, _ two: Volume) async throws {
+    func checkThick(_ rule: Rule, one: Volume, two: Volume) async throws {
         switch rule {
         case .aThickVolumeIsCompleteOnceItIsWiped: try await wiping(one)
         case .aThickVolumeGrowsByWipedExtentsAndLeavesNothingBeside: try await growing(one, two)

@@ -4,8 +4,8 @@ import TuffModel
 import TuffPlanning
 import TuffReconcile
 
-/// What holds for logical volumes on every machine, the fake one included. Each rule makes volumes of its own names in
-/// one thin pool and leaves them there, so rules may run in any order but not side by side.
+/// Rules that hold for logical volumes on every machine, the fake one included. Each rule makes volumes of its own
+/// names in one thin pool and leaves them there, so rules may run in any order but not side by side.
 package struct VolumeContract: Sendable {
     package enum Rule: String, CaseIterable, Sendable {
         case aCreatedVolumeHasItsMarksAndSizeAndIsInactive
@@ -84,13 +84,13 @@ package struct VolumeContract: Sendable {
         case .aReportOnOneGroupSaysTheSame: try await reports(one)
         case .aCopyHasItsOwnMarksAndItsSourcesSize, .aCopyOfWhatWasMadeInTheSamePlanGrowsByItsUIDAlone,
             .aCopyRefusesAnotherVolumeUnderTheName, .aCopyOutlivesItsSource, .aSnapshotIsNotActivatedByABootAndACloneIs:
-            try await checkCopies(rule, one, two)
+            try await checkCopies(rule, one: one, two: two)
         case .adoptionChangesTagsAlone, .adoptionRefusesWhatItWasNotPlannedFor, .lettingGoLeavesWhatWasThereBefore:
-            try await checkAdoption(rule, one, two)
+            try await checkAdoption(rule, one: one, two: two)
         case .aThickVolumeIsCompleteOnceItIsWiped, .aThickVolumeGrowsByWipedExtentsAndLeavesNothingBeside,
             .aThickSnapshotHasRoomOfItsOwn, .aFillNeedsTheMarkOfItsWork, .rollingBackBeginsOnceWhatItHeldIsKept:
-            try await checkThick(rule, one, two)
-        default: try await checkRemoval(rule, one, two)
+            try await checkThick(rule, one: one, two: two)
+        default: try await checkRemoval(rule, one: one, two: two)
         }
     }
 

@@ -4,12 +4,11 @@ import TuffDrivers
 import TuffModel
 import TuffTestSupport
 
-/// Reports in `Fixtures/LVM` were printed by LVM 2.03.16 on a real kernel for the driver's own command line; columns that
-/// were asked for later (tags of groups, profiles, monitoring) were filled in by hand.
+/// Reports in `Fixtures/LVM` were printed by LVM 2.03.16 on a real kernel for the driver's own command line; columns
+/// that were asked for later (tags of groups, profiles, monitoring) were filled in by hand.
 struct LVMReportTests {
     static func sample(_ name: String) throws -> [UInt8] {
-        let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        return Array(try Data(contentsOf: folder.appending(path: "Fixtures/LVM/\(name).json")))
+        Array(try Data(contentsOf: URL(filePath: "\(testTarget(of: #filePath))/Fixtures/LVM/\(name).json")))
     }
 
     private func known(_ name: String, in sample: String) throws -> VolumeGroup {
@@ -95,7 +94,7 @@ struct LVMReportTests {
         }
     }
 
-    /// What `lie` makes of the report's text is unknown, for all groups or for vg0 alone.
+    /// A report whose text `lie` bends is unknown, for all groups or for vg0 alone.
     private func isUnknown(_ lie: (String) -> String) throws {
         let text = String(decoding: try Self.sample("mixed"), as: UTF8.self)
         let changed = lie(text)

@@ -5,7 +5,7 @@ import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
-/// What is concluded of reports that LVM 2.03.16 printed on a real kernel of one group, before one of its devices
+/// The conclusions from reports that LVM 2.03.16 printed on a real kernel of one group, before one of its devices
 /// failed, while it failed, and after it came back: a thin pool of RAID 1, caches of three sorts, RAID with and without
 /// checksums, a striped volume and a read-only one.
 @Suite struct VolumeHealthTests {
@@ -29,7 +29,7 @@ import TuffTestSupport
     }
 
     @Test(arguments: ["parts", "parts-missing", "parts-refresh"]) func partsAreAskedToo(_ sample: String) throws {
-        expectGolden(describe(try group(sample)), "../Fixtures/LVM/\(sample).health.txt")
+        expectGolden(describe(try group(sample)), "Fixtures/LVM/\(sample).health.txt")
     }
 
     private func faults(_ sample: String, _ name: String) throws -> [VolumeFault] {

@@ -5,10 +5,9 @@ import TuffHost
 import TuffModel
 import TuffTestSupport
 
-/// What a test recorded on a real machine, from `Samples` beside this file.
-private func sample(_ name: String, file: String = #filePath) throws -> [UInt8] {
-    let folder = file.split(separator: "/").dropLast().joined(separator: "/")
-    return Array(try Data(contentsOf: URL(filePath: "/\(folder)/Samples/\(name)")))
+/// A recording from a real machine, in `Samples` beside this file.
+private func sample(_ name: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: URL(filePath: "\(testTarget(of: #filePath))/Target/Samples/\(name)")))
 }
 
 private func pretty(_ inventory: TargetInventory) throws -> String {
@@ -27,7 +26,7 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
     }
 
     @Test func readsARealTree() throws {
-        expectGolden(try pretty(try LIODecoder.inventory(try entries())), "Samples/lio-tree.inventory.json")
+        expectGolden(try pretty(try LIODecoder.inventory(try entries())), "Target/Samples/lio-tree.inventory.json")
     }
 
     @Test func orderOfEntriesDoesNotMatter() throws {
@@ -172,7 +171,7 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
     @Test func readsRealOutput() throws {
         let inventory = try TgtDecoder.inventory(
             targets: try sample("tgt-targets.txt"), portals: try sample("tgt-portals.txt"))
-        expectGolden(try pretty(inventory), "Samples/tgt-targets.inventory.json")
+        expectGolden(try pretty(inventory), "Target/Samples/tgt-targets.inventory.json")
     }
 
     /// Cut anywhere but at the end of a line of rules or of a whole target, the text is no reading.
@@ -237,7 +236,7 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
     /// Seeded: bytes changed anywhere never crash the reader.
     @Test func damagedBytesNeverCrash() throws {
         let text = try sample("tgt-targets.txt")
-        var generator = SplitMix(seed: 0x7466)
+        var generator = SeededGenerator(seed: 0x7466)
         for _ in 0..<2000 {
             var damaged = text
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
@@ -246,20 +245,5 @@ private func pretty(_ inventory: TargetInventory) throws -> String {
             }
             _ = decode(damaged)
         }
-    }
-}
-
-/// Steele, Lea and Flood's SplitMix64: the same numbers everywhere.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
     }
 }
