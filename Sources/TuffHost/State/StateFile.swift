@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 package import TuffModel
+import TuffSystem
 
 /// Directories of our own files (`/run/tuff`, `/var/lib/tuff`): made 0700, refused when others may write in them.
 ///
@@ -122,20 +123,12 @@ package struct StateFile: Sendable {
         guard status.st_size <= Self.limit else {
             throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
         }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = Glibc.read(file.raw, &chunk, chunk.count)
-            if count == 0 { return bytes }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                throw .system(errno, "Cannot read the \(what) \(path)", subject: path)
-            }
-            bytes += chunk[..<count]
-            guard bytes.count <= Self.limit else {
-                throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
-            }
+        let (bytes, failure) = DescriptorIO.readToEnd(file.raw, limit: Self.limit)
+        if let failure { throw .system(failure, "Cannot read the \(what) \(path)", subject: path) }
+        guard bytes.count <= Self.limit else {
+            throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
         }
+        return bytes
     }
 
     /// By a temporary file beside it, fsync, rename, fsync of the directory. What a crash left of an earlier attempt is
@@ -148,12 +141,8 @@ package struct StateFile: Sendable {
             throw .system(errno, "Cannot create \(path).new", subject: path)
         }
         do throws(HostError) {
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let count = rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { throw .system(errno, "Cannot write the \(what) \(path)", subject: path) }
-                rest = rest.dropFirst(count)
+            if let failure = bytes.withUnsafeBytes({ DescriptorIO.write(file.raw, $0).failure }) {
+                throw .system(failure, "Cannot write the \(what) \(path)", subject: path)
             }
             guard fchmod(file.raw, 0o600) == 0, fsync(file.raw) == 0 else {
                 throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path)

@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// The verbs of ordinary files: what they did is on the disk, directory entry included, when they return.
 struct FileVerbs {
@@ -165,12 +166,7 @@ struct FileVerbs {
     }
 
     private func writeAll(_ bytes: [UInt8], to file: Int32, named path: String) throws(HostError) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "Cannot write \(path)", subject: path) }
-            rest = rest.dropFirst(count)
-        }
+        let failure = bytes.withUnsafeBytes { DescriptorIO.write(file, $0).failure }
+        if let failure { throw .system(failure, "Cannot write \(path)", subject: path) }
     }
 }
