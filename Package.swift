@@ -68,7 +68,7 @@ let package = Package(
         .target(name: "TuffReconcile", dependencies: ["TuffModel", "TuffPlanning", "TuffHost"], swiftSettings: strict),
         .target(
             name: "TuffDrivers",
-            dependencies: ["TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile"],
+            dependencies: ["TuffModel", "TuffSystem", "TuffPlanning", "TuffHost", "TuffReconcile"],
             swiftSettings: strict
         ),
         .target(

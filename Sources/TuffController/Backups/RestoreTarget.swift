@@ -4,6 +4,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffRepository
+import TuffSystem
 
 /// The host that a restore writes to.
 package struct RestoreHost: Sendable {
@@ -117,7 +118,8 @@ package struct RestoreTarget {
     private func begun(_ place: RestorePlace, _ records: RestoreRecords) -> RestoreMark? {
         let count = Int(min(size, place.size, UInt64(RestoreMark.length)))
         var bytes = [UInt8](repeating: 0, count: count)
-        guard !place.isNew, pread(place.descriptor, &bytes, count, 0) == count,
+        let read = bytes.withUnsafeMutableBytes { DescriptorIO.read(place.descriptor, at: 0, into: $0).count }
+        guard !place.isNew, read == count,
             let mark = RestoreMark(beginning: bytes),
             let record = records.find(mark.nonce), record.repository == source.repository, record.point == source.point,
             place.realPath == nil || place.size <= size

@@ -61,12 +61,10 @@ struct StateDirectory: ~Copyable {
 
     func remove(_ name: String) { unlinkat(directory.raw, name, 0) }
 
-    /// Gives a file another's name, durably; false and errno when that fails.
-    func rename(_ name: String, to other: String) -> Bool {
-        renameat(directory.raw, name, directory.raw, other) == 0
+    /// Puts another content into the place of the file, or makes it.
+    func replace(with bytes: [UInt8]) throws(DurableFile.Failure) {
+        try DurableFile.replace(name, in: directory.raw, temporary: name + ".new", with: bytes)
     }
-
-    func sync() -> Bool { fsync(directory.raw) == 0 }
 
     /// Takes a lock (flock(2)) on the directory itself, until this value goes; false when another has it, whom it never
     /// waits for.
@@ -135,25 +133,15 @@ package struct StateFile: Sendable {
     /// replaced.
     package func write(_ bytes: [UInt8]) throws(HostError) {
         let directory = try StateDirectory(for: path, what: what)
-        let temporary = directory.name + ".new"
-        directory.remove(temporary)
-        guard let file = directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
-            throw .system(errno, "Cannot create \(path).new", subject: path)
+        do throws(DurableFile.Failure) { try directory.replace(with: bytes) } catch {
+            let sentence =
+                switch error.stage {
+                case .create: "Cannot create \(path).new"
+                case .write: "Cannot write the \(what) \(path)"
+                case .protect, .sync, .syncDirectory: "Cannot make the \(what) \(path) durable"
+                case .rename: "Cannot put the \(what) \(path) in place"
+                }
+            throw .system(error.number, sentence, subject: path)
         }
-        do throws(HostError) {
-            if let failure = bytes.withUnsafeBytes({ DescriptorIO.write(file.raw, $0).failure }) {
-                throw .system(failure, "Cannot write the \(what) \(path)", subject: path)
-            }
-            guard fchmod(file.raw, 0o600) == 0, fsync(file.raw) == 0 else {
-                throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path)
-            }
-            guard directory.rename(temporary, to: directory.name) else {
-                throw .system(errno, "Cannot put the \(what) \(path) in place", subject: path)
-            }
-        } catch {
-            directory.remove(temporary)
-            throw error
-        }
-        guard directory.sync() else { throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path) }
     }
 }

@@ -1,5 +1,6 @@
 import Crypto
 import FoundationEssentials
+import TuffSystem
 
 /// An opened repository.
 package struct Repository: Sendable {
@@ -137,16 +138,17 @@ package struct Repository: Sendable {
             if try isBeheaded(store) { throw beheaded }
             throw RepositoryError(.notFound, "there is no repository here: \(error.sentence)")
         }
-        // A newer program may have other fields: its version is looked at before anything else.
-        struct Version: Codable { var version: Int }
         let line = try ProvenLine.line(bytes, path: file)
-        if let version = try? JSONDecoder().decode(Version.self, from: Data(line)),
-            version.version > Int(Format.version)
-        {
-            throw RepositoryError(.newer, "the repository has format \(version.version), written by a newer program")
+        let version = Int(Format.version)
+        var read: Description?
+        do throws(VersionedJSON.Fault) {
+            read = try VersionedJSON(current: version, oldest: version).decode(Description.self, from: Data(line))
+        } catch {
+            if case .newer(let version) = error {
+                throw RepositoryError(.newer, "the repository has format \(version), written by a newer program")
+            }
         }
-        guard let description = try? JSONDecoder().decode(Description.self, from: Data(line)),
-            description.format == "tuff-repository", description.version == Int(Format.version),
+        guard let description = read, description.format == "tuff-repository",
             description.blockSize == Format.block, let id = FileID(description.id)
         else { throw RepositoryError(.damaged, "the file \(file) describes no repository") }
         return (description, line, id)
