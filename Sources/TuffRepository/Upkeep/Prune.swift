@@ -83,7 +83,7 @@ package struct Prune: Sendable {
         report.marked = leaving.dead.count + leaving.sparse.count
         report.markedBytes = (leaving.dead + leaving.sparse).reduce(0) { $0 + (alive.packs[$1] ?? 0) }
         let now = try repository.store.now()
-        let due = try Mark.list(repository.store, repository.custody).filter { now - min(now, $0.made) >= waits }
+        let due = try PackMark.list(repository.store, repository.sealing).filter { now - min(now, $0.made) >= waits }
         for pack in Set(due.flatMap(\.packs)) where (alive.bytes[pack] ?? 0) == 0 {
             guard let bytes = alive.packs[pack] else { continue }
             report.destroyed += 1
@@ -98,7 +98,7 @@ package struct Prune: Sendable {
     }
 
     private func index() throws(RepositoryError) -> RepositoryIndex {
-        try RepositoryIndex(store: repository.store, custody: repository.custody, lease: lease)
+        try RepositoryIndex(store: repository.store, sealing: repository.sealing, lease: lease)
     }
 
     /// Removes temporary files that dead writers left. A living writer has its files for minutes, not for a day.
@@ -121,7 +121,7 @@ package struct Prune: Sendable {
     }
 
     private func leaving(_ alive: inout Alive) throws(RepositoryError) -> Leaving {
-        let doomed = Set(try Mark.list(repository.store, repository.custody).flatMap(\.packs))
+        let doomed = Set(try PackMark.list(repository.store, repository.sealing).flatMap(\.packs))
         var leaving = Leaving()
         for pack in alive.packs.keys.sorted() where !doomed.contains(pack) {
             let bytes = alive.bytes[pack] ?? 0
@@ -157,10 +157,10 @@ package struct Prune: Sendable {
         try lease?.demand()
         report.marked = dead.count
         report.markedBytes = dead.reduce(0) { $0 + (alive.packs[$1] ?? 0) }
-        for begin in stride(from: 0, to: dead.count, by: Mark.most) {
-            try Mark.write(
-                Array(dead[begin..<min(dead.count, begin + Mark.most)]), to: repository.store,
-                custody: repository.custody)
+        for begin in stride(from: 0, to: dead.count, by: PackMark.most) {
+            try PackMark.write(
+                Array(dead[begin..<min(dead.count, begin + PackMark.most)]), to: repository.store,
+                sealing: repository.sealing)
         }
     }
 
@@ -192,9 +192,9 @@ package struct Prune: Sendable {
     private func destroy(_ points: [RestorePoint], _ report: inout Report) throws(RepositoryError) {
         let store = repository.store
         let now = try store.now()
-        let marks = try Mark.list(store, repository.custody)
+        let marks = try PackMark.list(store, repository.sealing)
         // A mark of the future would wait until then, so its time is set to the present.
-        for mark in marks where mark.made > now { _ = try store.touch(Mark.path(mark.id)) }
+        for mark in marks where mark.made > now { _ = try store.touch(PackMark.path(mark.id)) }
         let due = marks.filter { now - min(now, $0.made) >= waits }
         guard !due.isEmpty else { return }
         let marked = Set(due.flatMap(\.packs))
@@ -220,14 +220,14 @@ package struct Prune: Sendable {
             report.destroyed += 1
         }
         try rewrite(index, without: packs)
-        for mark in due { try store.remove(Mark.path(mark.id)) }
+        for mark in due { try store.remove(PackMark.path(mark.id)) }
         try store.sync(directory: "marks")
     }
 
     /// Writes one index file in the place of all, which does not name these packs.
     private func rewrite(_ index: RepositoryIndex, without packs: Set<FileID>) throws(RepositoryError) {
         let old = index.files
-        let writer = try IndexWriter(store: repository.store, custody: repository.custody, lease: lease)
+        let writer = try IndexWriter(store: repository.store, sealing: repository.sealing, lease: lease)
         var merge = try IndexMerge(old)
         while let location = try merge.next() {
             if !packs.contains(location.pack) { try writer.append(location) }
