@@ -100,7 +100,7 @@ struct ForgeryTests {
         let other = try Scene.backUp(volume(2), to: repository, name: "other")
         let pack = try firstBlock(point, repository).pack, elsewhere = try firstBlock(other, repository).pack
         // Marked by somebody who believed the index.
-        if isMarked { try PackMark.write([pack], to: store, sealing: repository.sealing) }
+        if isMarked { _ = try PackMark.write([pack], to: store, sealing: repository.sealing) }
         try forge(repository) { location in
             [location.pack == pack ? Location(pack: elsewhere, entry: location.entry) : location]
         }

@@ -61,10 +61,12 @@ struct PackMark: Hashable {
         }
     }
 
-    static func write(_ packs: [FileID], to store: any Store, sealing: Sealing) throws(RepositoryError) {
+    /// Marks packs, durably.
+    static func write(_ packs: [FileID], to store: any Store, sealing: Sealing) throws(RepositoryError) -> FileID {
         let id = FileID()
         let content = packs.flatMap(\.bytes)
         let piece = sealing.seal(.marks, id).close(content, at: 0)
         try store.place(FileHeader(kind: .marks, id: id).bytes + piece, at: path(id))
+        return id
     }
 }
