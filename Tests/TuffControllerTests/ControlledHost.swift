@@ -58,8 +58,8 @@ final class ControlledHost {
         var text =
             "apiVersion: tuff.dev/v1\nkind: Pool\nmetadata: {name: local}\nspec: {directory: {path: \(path)/pool}}\n"
         for name in volumes {
-            text +=
-                "---\napiVersion: tuff.dev/v1\nkind: Volume\nmetadata: {name: \(name)}\nspec: {size: 16Mi, pool: local}\n"
+            text += "---\napiVersion: tuff.dev/v1\nkind: Volume\nmetadata: {name: \(name)}\n"
+            text += "spec: {size: 16Mi, pool: local}\n"
         }
         try Data(text.utf8).write(to: URL(filePath: "\(path)/documents.yaml"))
         let reading = try Documents.read(["\(path)/documents.yaml"], under: config)

@@ -85,7 +85,7 @@ private struct Mutation {
 }
 
 @Suite(
-    "Whatever is done to the files of a repository, nothing wrong comes back, nothing crashes, and repair makes it no worse"
+    "Whatever is done to a repository's files, nothing wrong comes back, nothing crashes, and repair makes it no worse"
 )
 struct MutationTests {
     /// The points that come back as they were; those that are refused are left out, and what comes back wrong is told.

@@ -85,8 +85,8 @@ struct ScaleTests {
                 let (now, peak) = try memory()
                 let files = try store.list("index").count
                 print(
-                    "\(name): \(gibi) GiB of distinct blocks in \(ContinuousClock.now - start), \(peak - before) MiB of memory at most, "
-                        + "\(files) index files")
+                    "\(name): \(gibi) GiB of distinct blocks in \(ContinuousClock.now - start), "
+                        + "\(peak - before) MiB of memory at most, \(files) index files")
                 #expect(peak - before <= 256)
                 before = now
             }

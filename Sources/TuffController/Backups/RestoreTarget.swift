@@ -65,7 +65,7 @@ package struct RestoreTarget {
                 under: ControllerConfig(node: HostFacts.shortHostName()))
             // Whose it is decides what to do about its being in use.
             let signatures = try await signatures(on: place, machine)
-            try await refuseOurs(place, signatures, machine)
+            try await refuseOurs(place, holding: signatures, on: machine)
             try await refuseInUse(place, machine)
             unfinished = begun(place, records)
             if unfinished == nil, !overwrites { try refuseContent(place, signatures) }
@@ -165,7 +165,7 @@ package struct RestoreTarget {
 
     /// An object of Tuff's, or what one stands on.
     private func refuseOurs(
-        _ place: RestorePlace, _ signatures: [DeviceSignature], _ machine: LinuxMachine
+        _ place: RestorePlace, holding signatures: [DeviceSignature], on machine: LinuxMachine
     ) async throws(BackupError) {
         let foundations = place.foundations
         for file in [place.realPath].compactMap(\.self) + foundations.compactMap(\.file) {

@@ -16,8 +16,8 @@ package final class Lease: Sendable {
     package struct Holder: Hashable, Codable, Sendable {
         package var kind: Kind
         package var host: String
-        /// `ProcessTable.space`: a process of an earlier boot is not there any more, and one of another container cannot
-        /// be looked up.
+        /// `ProcessTable.space`: a process of an earlier boot is not there any more, and one of another container
+        /// cannot be looked up.
         package var boot: String
         package var pid: Int32
         /// Start of the process, in clock ticks after boot (proc(5), field 22 of stat): pids are used again.
