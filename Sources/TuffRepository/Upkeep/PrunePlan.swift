@@ -92,7 +92,8 @@ struct PrunePlan: Hashable, Sendable {
         packs { if case .sparse = $0 { true } else { false } }
     }
 
-    /// Packs that were marked long enough ago and are destroyed, in the order of their ids. The file of one may be gone.
+    /// Packs that were marked long enough ago and are destroyed, in the order of their ids. The file of one may be
+    /// gone.
     var due: [FileID] { packs { $0 == .due } }
 
     /// Bytes that are copied out of sparse packs.
