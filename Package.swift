@@ -38,16 +38,20 @@ let package = Package(
         // Inflates compressed clusters of qcow2 images, whose format is deflate; every Debian system has it.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "TuffModel", swiftSettings: strict),
+        .target(name: "TuffSystem", dependencies: ["CTuffHost"], swiftSettings: strict),
         .target(name: "TuffImages", dependencies: ["CZlib"], swiftSettings: strict),
         // Compresses blocks of backups: the best ratio for its speed (RFC 8878).
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(
-            name: "TuffRepository", dependencies: ["CTuffHost", "CZstd", crypto, cryptoExtras], swiftSettings: strict),
+            name: "TuffRepository", dependencies: ["TuffSystem", "CTuffHost", "CZstd", crypto, cryptoExtras],
+            swiftSettings: strict),
         // Decompresses what Cinder may be told to write (`backup_compression_algorithm = bzip2`); dpkg itself needs it.
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
         .target(
             name: "TuffCinder",
-            dependencies: ["TuffModel", "TuffRepository", "CTuffHost", "CBzip2", "CZlib", "CZstd", crypto],
+            dependencies: [
+                "TuffModel", "TuffSystem", "TuffRepository", "CTuffHost", "CBzip2", "CZlib", "CZstd", crypto,
+            ],
             swiftSettings: strict
         ),
         .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
@@ -58,20 +62,20 @@ let package = Package(
         .target(name: "CTuffHost", swiftSettings: strict),
         .target(
             name: "TuffHost",
-            dependencies: ["TuffModel", "TuffImages", "CTuffHost", crypto, subprocess, systemPackage],
+            dependencies: ["TuffModel", "TuffSystem", "TuffImages", "CTuffHost", crypto, subprocess, systemPackage],
             swiftSettings: strict
         ),
         .target(name: "TuffReconcile", dependencies: ["TuffModel", "TuffPlanning", "TuffHost"], swiftSettings: strict),
         .target(
             name: "TuffDrivers",
-            dependencies: ["TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile"],
+            dependencies: ["TuffModel", "TuffSystem", "TuffPlanning", "TuffHost", "TuffReconcile"],
             swiftSettings: strict
         ),
         .target(
             name: "TuffController",
             dependencies: [
                 "TuffModel", "TuffConfig", "TuffSchedule", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
-                "TuffRepository", "TuffCinder", crypto,
+                "TuffRepository", "TuffCinder", "TuffSystem", crypto,
             ],
             swiftSettings: strict
         ),
@@ -80,7 +84,7 @@ let package = Package(
             dependencies: [
                 "TuffController", "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
                 "TuffRepository",
-                "TuffSchedule", "TuffCinder", argumentParser, systemPackage, crypto,
+                "TuffSchedule", "TuffCinder", "TuffSystem", argumentParser, systemPackage, crypto,
             ],
             swiftSettings: strict
         ),
@@ -102,7 +106,9 @@ let package = Package(
         ),
         .target(
             name: "TuffTestSupport",
-            dependencies: ["TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers"],
+            dependencies: [
+                "TuffModel", "TuffSystem", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
+            ],
             swiftSettings: strict
         ),
         .testTarget(
@@ -117,7 +123,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TuffRepositoryTests",
-            dependencies: ["TuffRepository", "TuffTestSupport"],
+            dependencies: ["TuffSystem", "TuffRepository", "TuffTestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -147,7 +153,9 @@ let package = Package(
         ),
         .testTarget(
             name: "TuffHostTests",
-            dependencies: ["TuffModel", "CTuffHost", "TuffHost", "TuffTestSupport", crypto, systemPackage],
+            dependencies: [
+                "TuffModel", "TuffSystem", "CTuffHost", "TuffHost", "TuffTestSupport", crypto, systemPackage,
+            ],
             swiftSettings: strict
         ),
         .testTarget(
@@ -192,7 +200,7 @@ let package = Package(
             name: "TuffLabTests",
             dependencies: [
                 "TuffModel", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
-                "TuffTestSupport", crypto,
+                "TuffSystem", "TuffTestSupport", crypto,
             ],
             swiftSettings: strict
         ),

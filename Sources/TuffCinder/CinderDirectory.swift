@@ -2,6 +2,7 @@ import CTuffHost
 import Glibc
 import TuffModel
 package import TuffRepository
+import TuffSystem
 
 /// The directory beneath which Cinder keeps its backups (`backup_posix_path`, or the mount of `backup_share`), and its
 /// files by name. It is only ever read, and no symbolic link beneath it is followed.
@@ -221,14 +222,12 @@ final class CinderFile: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Reads up to as many bytes as `buffer` has room for. Returns 0 at the end.
+    /// Reads as many bytes as `buffer` has room for, fewer at the end.
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) -> Int {
-        while true {
-            let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(clamping: offset))
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .system(errno, "cannot read \(path)") }
-            return count
-        }
+        let outcome = DescriptorIO.read(descriptor, at: offset, into: buffer)
+        // What came before a place that cannot be read is worth having.
+        if outcome.count == 0, let failure = outcome.failure { throw .system(failure, "cannot read \(path)") }
+        return outcome.count
     }
 
     /// Reads the whole file.
@@ -237,17 +236,10 @@ final class CinderFile: Sendable {
             throw RepositoryError(.refused, "\(path) has \(size) bytes; more than \(limit) are not read")
         }
         var bytes = [UInt8](repeating: 0, count: Int(size))
-        var done = 0
-        while done < bytes.count {
-            let from = done
-            let (count, failure) = bytes.withUnsafeMutableBytes { room -> (Int, RepositoryError?) in
-                do throws(RepositoryError) {
-                    return (try read(at: UInt64(from), into: .init(rebasing: room[from...])), nil)
-                } catch { return (0, error) }
-            }
-            if let failure { throw failure }
-            guard count > 0 else { throw RepositoryError(.damaged, "\(path) became shorter while it was read") }
-            done += count
+        let outcome = bytes.withUnsafeMutableBytes { DescriptorIO.read(descriptor, at: 0, into: $0) }
+        if let failure = outcome.failure { throw .system(failure, "cannot read \(path)") }
+        guard outcome.count == bytes.count else {
+            throw RepositoryError(.damaged, "\(path) became shorter while it was read")
         }
         return bytes
     }

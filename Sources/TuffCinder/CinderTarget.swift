@@ -2,6 +2,7 @@ import CTuffHost
 import Glibc
 import Synchronization
 package import TuffRepository
+import TuffSystem
 
 /// A file that has its name only once it is complete.
 package final class NewFileTarget: BlockTarget {
@@ -38,22 +39,13 @@ package final class NewFileTarget: BlockTarget {
     }
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
-        var done = 0
-        while done < buffer.count {
-            let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "cannot read \(temporary)") }
-            done += count
-        }
+        let outcome = DescriptorIO.read(descriptor, at: offset, into: buffer)
+        guard outcome.count == buffer.count else { throw .system(outcome.number, "cannot read \(temporary)") }
     }
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError) {
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + done)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "cannot write \(temporary)") }
-            done += count
+        if let failure = DescriptorIO.write(descriptor, at: offset, bytes).failure {
+            throw .system(failure, "cannot write \(temporary)")
         }
     }
 

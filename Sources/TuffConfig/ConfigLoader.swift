@@ -49,12 +49,12 @@ struct DocumentSet {
     mutating func read(_ source: ConfigSource) {
         let report = FileReport(SourceFile(source))
         if reports.updateValue(report, forKey: source.path) != nil {
-            report.error("duplicate-file", "the file is part of the set twice", at: Mark(line: 1, column: 1))
+            report.error("duplicate-file", "the file is part of the set twice", at: TextPosition(line: 1, column: 1))
         }
         var composer = Composer(report)
         composer.forEachDocument { read($0, report) }
         if composer.met == 0, report.errorCount == 0 {
-            report.warning("no-document", "the file holds no document", at: Mark(line: 1, column: 1))
+            report.warning("no-document", "the file holds no document", at: TextPosition(line: 1, column: 1))
         }
         documents += composer.documents
         if composer.isUnreadable { unread.addAnything() }
@@ -66,7 +66,7 @@ struct DocumentSet {
             unread.add(root)
             guard !root.isRefused else { return }
             return report.error(
-                "not-a-resource", "the document is \(root.typeName), not a resource", at: root.mark,
+                "not-a-resource", "the document is \(root.typeName), not a resource", at: root.position,
                 help: "a resource has apiVersion: \(APIVersion.current), kind, metadata and spec")
         }
         guard let kind = kind(of: root, report) else { return unread.add(root) }
@@ -74,13 +74,14 @@ struct DocumentSet {
         if case .scalar(let name)? = root["metadata"]?["name"]?.content, NameRule.isLabel(name.text) {
             subject += "/\(name.text)"
         }
-        let decoding = Decoding(report: report, subject: subject, place: root.mark)
+        let decoding = Decoding(report: report, subject: subject, place: root.position)
         references += ReferenceField.references(kind, in: root, subject: subject, report: report)
         guard let reading = KindDeclaration.of(kind).read(root, decoding) else { return unread.add(root) }
         let id = ResourceID(kind, reading.name)
         if let first = known[id] {
             report.error(
-                "duplicate-resource", "\(id) is declared twice", at: root["metadata"]?["name"]?.mark ?? root.mark,
+                "duplicate-resource", "\(id) is declared twice",
+                at: root["metadata"]?["name"]?.position ?? root.position,
                 help: "it is declared first at \(first)")
         } else {
             known[id] = reading.place
@@ -93,13 +94,13 @@ struct DocumentSet {
         let names = Kind.allCases.map(\.rawValue)
         guard let node = root["kind"] else {
             report.error(
-                "missing-field", "the document lacks the field 'kind'", at: root.mark,
+                "missing-field", "the document lacks the field 'kind'", at: root.position,
                 help: "the kinds are \(names.joined(separator: ", "))")
             return nil
         }
         guard case .scalar(let scalar) = node.content, scalar.value == .string else {
             if !node.isRefused {
-                report.error("wrong-type", "kind must be a text, but is \(node.typeName)", at: node.mark)
+                report.error("wrong-type", "kind must be a text, but is \(node.typeName)", at: node.position)
             }
             return nil
         }
@@ -109,7 +110,7 @@ struct DocumentSet {
             scalar.text == ControllerSpec.kind
             ? "a controller's configuration is named by --config, it is not part of a set"
             : guess.map { "did you mean '\($0)'?" } ?? "the kinds are \(names.joined(separator: ", "))"
-        report.error("unknown-kind", "there is no kind \(quoted(scalar.text))", at: node.mark, help: help)
+        report.error("unknown-kind", "there is no kind \(quoted(scalar.text))", at: node.position, help: help)
         return nil
     }
 }

@@ -18,10 +18,10 @@ extension ConfigLoader {
         composer.forEachDocument { node in
             count += 1
             guard count == 1 else {
-                return report.error("not-one-document", "the configuration is one document", at: node.mark)
+                return report.error("not-one-document", "the configuration is one document", at: node.position)
             }
             var node = node
-            let decoding = Decoding(report: report, subject: ControllerSpec.kind, place: node.mark)
+            let decoding = Decoding(report: report, subject: ControllerSpec.kind, place: node.position)
             if let roots = node.takeOut("allowedRoots", of: "spec") {
                 former = FormerRoots(roots, decoding).report(isError: !toleratesFormer)
             }
@@ -30,7 +30,7 @@ extension ConfigLoader {
         }
         if count == 0, report.errorCount == 0 {
             report.error(
-                "not-one-document", "the configuration holds no document", at: Mark(line: 1, column: 1),
+                "not-one-document", "the configuration holds no document", at: TextPosition(line: 1, column: 1),
                 help: "write apiVersion: \(APIVersion.current), kind: \(ControllerSpec.kind) and spec: {}")
         }
         guard var config = read?.config, report.errorCount == 0 else { return (nil, sorted(report.finish())) }
@@ -44,11 +44,11 @@ extension ConfigLoader {
     private static func refuseOverlaps(in reach: Reach, _ document: Node, _ report: FileReport) {
         let allow = document["spec"]?["allow"]
         for overlap in reach.overlaps {
-            func place(_ root: Reach.Root) -> Mark? {
+            func place(_ root: Reach.Root) -> TextPosition? {
                 guard case .sequence(let items)? = allow?[root.sort.rawValue]?.content else { return nil }
                 return items.first { item in
                     if case .scalar(let scalar) = item.content { scalar.text == root.path } else { false }
-                }?.mark
+                }?.position
             }
             func name(_ root: Reach.Root) -> String {
                 "\(root.path) of allow.\(root.sort.rawValue)" + (place(root) == nil ? " (the default)" : "")
@@ -56,7 +56,7 @@ extension ConfigLoader {
             let unwritten = [overlap.second, overlap.first].first { place($0) == nil }
             report.error(
                 "overlapping-roots", "\(name(overlap.first)) and \(name(overlap.second)) overlap",
-                at: place(overlap.second) ?? place(overlap.first) ?? document.mark,
+                at: place(overlap.second) ?? place(overlap.first) ?? document.position,
                 help: "a root is of one sort: name narrower ones"
                     + (unwritten.map { ", or write allow.\($0.sort.rawValue), with [] for none" } ?? ""))
         }
@@ -72,8 +72,8 @@ private struct FormerRoots {
     init(_ entry: Node.Entry, _ decoding: Decoding) {
         self.entry = entry
         self.decoding = decoding
-        roots = decoding.descend(into: "spec", entry.value, at: entry.keyMark) {
-            decoding.descend(into: entry.key, entry.value, at: entry.keyMark) {
+        roots = decoding.descend(into: "spec", entry.value, at: entry.keyPosition) {
+            decoding.descend(into: entry.key, entry.value, at: entry.keyPosition) {
                 Shape<[String]>.list(of: .path).decode(entry.value, decoding)
             }
         }
@@ -91,10 +91,11 @@ private struct FormerRoots {
             help += "   # and, of each sort, what is used beneath \(leftOut.joined(separator: ", ")), which overlaps"
         }
         if isError {
-            decoding.report.error("replaced-field", sentence, at: entry.keyMark, help: help)
+            decoding.report.error("replaced-field", sentence, at: entry.keyPosition, help: help)
         } else {
             decoding.report.warning(
-                "replaced-field", sentence + "; until then every other command refuses this file", at: entry.keyMark,
+                "replaced-field", sentence + "; until then every other command refuses this file",
+                at: entry.keyPosition,
                 help: help)
         }
         return roots

@@ -14,16 +14,16 @@ final class FileReport {
     /// Errors so far, those left unsaid included.
     private(set) var errorCount = 0
 
-    func error(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
-        add(.error, rule: rule, message: message, at: mark, help: help)
+    func error(_ rule: String, _ message: String, at position: TextPosition, help: String? = nil) {
+        add(.error, rule: rule, message: message, at: position, help: help)
     }
 
-    func warning(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
-        add(.warning, rule: rule, message: message, at: mark, help: help)
+    func warning(_ rule: String, _ message: String, at position: TextPosition, help: String? = nil) {
+        add(.warning, rule: rule, message: message, at: position, help: help)
     }
 
     private func add(
-        _ severity: Diagnostic.Severity, rule: String, message: String, at mark: Mark, help: String?
+        _ severity: Diagnostic.Severity, rule: String, message: String, at position: TextPosition, help: String?
     ) {
         if severity == .error { errorCount += 1 }
         guard left > 0 else {
@@ -33,20 +33,20 @@ final class FileReport {
         left -= 1
         guard file.isQuotable else {
             // Nearly every message repeats a word of the document.
-            let place = SourceLocation(file: file.path, line: Int(mark.line), column: 1)
+            let place = SourceLocation(file: file.path, line: Int(position.line), column: 1)
             return diagnostics.append(
                 Diagnostic(
-                    severity, rule: rule, "line \(mark.line) of what this link leads to breaks the rule '\(rule)'",
+                    severity, rule: rule, "line \(position.line) of what this link leads to breaks the rule '\(rule)'",
                     at: place, help: "give the file that it leads to to -f by its own path to read what is wrong"))
         }
         diagnostics.append(
             Diagnostic(
-                severity, rule: rule, message, at: file.location(mark), length: max(1, Int(mark.length)),
-                sourceLine: file.excerpt(line: Int(mark.line)), help: help))
+                severity, rule: rule, message, at: file.location(position), length: max(1, Int(position.length)),
+                sourceLine: file.excerpt(line: Int(position.line)), help: help))
     }
 
-    /// Keeps the line of `mark` out of every message.
-    func conceal(_ mark: Mark) { secretLines.insert(mark.line) }
+    /// Keeps the line of `position` out of every message.
+    func conceal(_ position: TextPosition) { secretLines.insert(position.line) }
 
     /// All messages, without excerpts of lines with secrets, and a last one that counts the messages left out.
     func finish() -> [Diagnostic] {

@@ -10,8 +10,13 @@ package struct AcceptedStore: Sendable {
     /// - Parameter directory: absolute; made 0700 at the first save.
     package init(directory: String) { self.directory = directory }
 
-    private func file(_ stack: String) -> StateFile {
-        StateFile("\(directory)/accepted-\(stack).json", what: "last accepted set of stack '\(stack)'")
+    private func file(_ stack: String) -> VersionedStateFile<AcceptedExports> {
+        VersionedStateFile(
+            "\(directory)/accepted-\(stack).json", version: AcceptedExports.currentVersion,
+            words: .init(
+                what: "last accepted set of stack '\(stack)'",
+                remedy: "it says which exports a boot brings back. Move it away, and the next tuff apply writes it anew"
+            ))
     }
 
     /// Stacks that have a record, sorted.
@@ -34,33 +39,10 @@ package struct AcceptedStore: Sendable {
     /// - Throws: `malformed` for a record that cannot be understood, which is never replaced by guessing.
     package func load(_ stack: String) throws(HostError) -> AcceptedExports? {
         let file = file(stack)
-        guard let bytes = try file.read() else { return nil }
-        struct Header: Decodable { var version: Int }
-        guard let header = try? JSONDecoder().decode(Header.self, from: Data(bytes)) else { throw damaged(file) }
-        guard header.version <= AcceptedExports.currentVersion else {
-            throw HostError(
-                .malformed, "\(file.path) is of a newer version of tuff (\(header.version))",
-                cause: "use that version; nothing was changed", subject: file.path)
-        }
-        guard let accepted = try? JSONDecoder().decode(AcceptedExports.self, from: Data(bytes)),
-            accepted.stack == stack
-        else { throw damaged(file) }
+        guard let accepted = try file.load() else { return nil }
+        guard accepted.stack == stack else { throw file.damaged("it is of stack '\(accepted.stack)'") }
         return accepted
     }
 
-    package func save(_ accepted: AcceptedExports) throws(HostError) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(accepted) else {
-            throw HostError(.failed, "The last accepted set does not encode")
-        }
-        try file(accepted.stack).write(Array(data) + [0x0a])
-    }
-
-    private func damaged(_ file: StateFile) -> HostError {
-        HostError(
-            .malformed, "\(file.path) is damaged: it is not what tuff writes; nothing was changed",
-            cause: "it says which exports a boot brings back. Move it away, and the next tuff apply writes it anew",
-            subject: file.path)
-    }
+    package func save(_ accepted: AcceptedExports) throws(HostError) { try file(accepted.stack).save(accepted) }
 }

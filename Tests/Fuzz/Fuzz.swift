@@ -33,13 +33,13 @@ private let reader = getenv("FUZZ").map { String(cString: $0) } ?? ""
 private enum Fuzz {
     // A hexadecimal constant that is an ID.
     static let id = FileID(String(repeating: "5a", count: 16))!
-    static let custody = Custody(plain: id)
+    static let sealing = Sealing(plain: id)
     static let repository = Repository(
-        store: MemoryStore(), custody: custody,
+        store: MemoryStore(), sealing: sealing,
         description: Repository.Description(created: "2026-11-22T09:30:00Z", encryption: .none, id: id.description))
 
     static func repository(_ files: [String: [UInt8]]) -> Repository {
-        Repository(store: MemoryStore(files), custody: custody, description: repository.description)
+        Repository(store: MemoryStore(files), sealing: sealing, description: repository.description)
     }
 
     /// Runs each of several readings, whatever became of the one before.
@@ -58,7 +58,7 @@ private enum Fuzz {
                 let kind: Format.Kind = first & 1 == 0 ? .blockPack : .nodePack
                 let table = Array(bytes.dropFirst().prefix(Int(first >> 1) * PackEntry.byteCount))
                 let records = bytes.dropFirst(1 + table.count)
-                let piece = custody.seal(kind, id).close(table, at: Format.lastPosition)
+                let piece = sealing.seal(kind, id).close(table, at: Format.lastPosition)
                 try readPack(
                     FileHeader(kind: kind, id: id).bytes + records + piece + littleEndian(UInt32(piece.count))
                         + Pack.trailer)
@@ -67,7 +67,7 @@ private enum Fuzz {
 
     private static func readPack(_ file: [UInt8]) throws {
         let repository = repository([Pack.path(id): file])
-        let (_, entries) = try PackReader(id, store: repository.store, custody: custody).table()
+        let (_, entries) = try PackReader(id, store: repository.store, sealing: sealing).table()
         let checker = RecordChecker(repository)
         for entry in entries { _ = try checker.isSound(Location(pack: id, entry: entry)) }
     }
@@ -82,7 +82,7 @@ private enum Fuzz {
                 guard bytes.count > 3 else { return }
                 let entries = Int(bytes[0]) | Int(bytes[1] & 1) << 8
                 let layout = IndexLayout(entries: entries, packs: Int(bytes[2]))
-                let seal = custody.seal(.index, id)
+                let seal = sealing.seal(.index, id)
                 var file = FileHeader(kind: .index, id: id).bytes
                 file += [UInt8](repeating: 0, count: Format.page - file.count)
                 var next = 3
@@ -100,7 +100,7 @@ private enum Fuzz {
 
     private static func readIndex(_ bytes: [UInt8]) throws {
         let store = MemoryStore([IndexFile.path(id): bytes])
-        let file = try IndexFile(id, store: store, custody: custody)
+        let file = try IndexFile(id, store: store, sealing: sealing)
         var names: [ContentName] = [.zero]
         for page in 0..<file.layout.entryPages {
             for item in try file.entries(ofPage: page) { names.append(item.entry.name) }
@@ -110,10 +110,10 @@ private enum Fuzz {
             _ = try file.find(name, node: true)
         }
         var merge = try IndexMerge([file])
-        let writer = try IndexWriter(store: store, custody: custody, lease: nil)
+        let writer = try IndexWriter(store: store, sealing: sealing, lease: nil)
         while let location = try merge.next() { try writer.append(location) }
         _ = try writer.finish()
-        let sorted = try RepositoryIndex(store: store, custody: custody, .sorting)
+        let sorted = try RepositoryIndex(store: store, sealing: sealing, .sorting)
         _ = try sorted.entries(of: [id])
         _ = try Alive([], of: repository(store.files), index: sorted, lease: nil)
     }
@@ -127,12 +127,12 @@ private enum Fuzz {
         // A volume that a test can look at leaf by leaf.
         guard size <= 1 << 26 else { return }
         let store = MemoryStore()
-        let index = try RepositoryIndex(store: store, custody: custody)
-        let pack = try PackWriter(.nodePack, store: store, custody: custody)
+        let index = try RepositoryIndex(store: store, sealing: sealing)
+        let pack = try PackWriter(.nodePack, store: store, sealing: sealing)
         var root = ContentName.zero
         for begin in stride(from: 3, to: bytes.count, by: 1_032) {
             let node = Array(bytes[begin...].prefix(1_032))
-            root = custody.name(ofNode: node)
+            root = sealing.name(ofNode: node)
             var failure: (any Error)?
             node.withUnsafeBytes { node in
                 do {
@@ -148,7 +148,7 @@ private enum Fuzz {
             series: Series(name: "v"), time: "", finished: "", size: size, root: root.description,
             counts: RestorePoint.Counts(), program: "")
         let point = RestorePoint(id: id, record: record)
-        let repository = Repository(store: store, custody: custody, description: repository.description)
+        let repository = Repository(store: store, sealing: sealing, description: repository.description)
         _ = try Restore(point, of: repository, progress: JobProgress(), keepingGoing: true)
             .run(to: Nowhere(), threads: SystemThreads(count: 1))
     }
@@ -157,20 +157,20 @@ private enum Fuzz {
 
     static func point(_ bytes: [UInt8]) throws {
         func read(_ file: [UInt8]) throws {
-            let point = try RestorePoint.read(id, store: MemoryStore([RestorePoint.path(id): file]), custody: custody)
+            let point = try RestorePoint.read(id, store: MemoryStore([RestorePoint.path(id): file]), sealing: sealing)
             _ = try point.tree()
             _ = try PointChoice.notAfter("2026-11-22T09:30:00Z").choose(among: [point], damaged: [], series: nil)
         }
         each(
             { () throws in try read(bytes) },
             { () throws in
-                let piece = custody.seal(.point, id).close(bytes, at: 0)
+                let piece = sealing.seal(.point, id).close(bytes, at: 0)
                 try read(FileHeader(kind: .point, id: id).bytes + piece)
             },
             { () throws in
-                let piece = custody.seal(.marks, id).close(bytes, at: 0)
-                let store = MemoryStore([Mark.path(id): FileHeader(kind: .marks, id: id).bytes + piece])
-                _ = try Mark.list(store, custody)
+                let piece = sealing.seal(.marks, id).close(bytes, at: 0)
+                let store = MemoryStore([PackMark.path(id): FileHeader(kind: .marks, id: id).bytes + piece])
+                _ = try PackMark.list(store, sealing)
             })
     }
 

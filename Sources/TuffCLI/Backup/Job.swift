@@ -3,6 +3,7 @@ import TuffController
 import TuffHost
 import TuffModel
 import TuffRepository
+import TuffSystem
 
 /// Runs long work on threads of its own and says meanwhile how far it is: on a terminal in one line that is written
 /// over, otherwise a line a minute, or as lines of JSON.

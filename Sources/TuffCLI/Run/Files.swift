@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 import TuffController
+import TuffSystem
 
 /// Files that commands read and write for their user.
 enum Files {
@@ -14,19 +15,18 @@ enum Files {
     /// - Throws: when `path` is taken by anything that `refuseToReplace` spares.
     static func writePrivate(_ data: Data, to path: String, mayReplace: (Data) -> Bool) throws(Failure) {
         try refuseToReplace(path, unless: mayReplace)
-        let temporary = "\(path).\(getpid()).tmp"
-        do {
-            let file = try FileDescriptor.open(
-                temporary, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
-            do {
-                defer { try? file.close() }
-                try file.writeAll(data)
-                guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
-            }
-            guard rename(temporary, path) == 0 else { throw Errno(rawValue: errno) }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let name = String(parts[parts.count - 1])
+        let folder = parts.count == 1 ? "." : "\(parts.dropLast().joined(separator: "/"))/"
+        let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw Failure("\(path) cannot be written: \(Errno(rawValue: errno))") }
+        defer { close(directory) }
+        do throws(DurableFile.Failure) {
+            try DurableFile.replace(name, in: directory, temporary: "\(name).\(getpid()).tmp", with: Array(data))
         } catch {
-            unlink(temporary)
-            throw Failure("\(path) cannot be written: \(error)")
+            // A file system that has nothing to bring to the disk for a directory says so (fsync(2)).
+            if error.stage == .syncDirectory, error.number == EINVAL { return }
+            throw Failure("\(path) cannot be written: \(Errno(rawValue: error.number))")
         }
     }
 

@@ -8,28 +8,28 @@ final class Decoding {
     /// Dotted path of the value being decoded; empty at the document itself.
     private(set) var path = ""
     /// Place that messages about the present value point to: its key, or the value itself in a list.
-    private(set) var place: Mark
+    private(set) var place: TextPosition
     /// See `Declared.fields`: a scalar's own place, the place of the key for maps and lists.
     private(set) var fields: [String: SourceLocation] = [:]
 
     /// Paths of fields that somebody probably meant by an unknown one.
     private var misspelt: Set<String> = []
 
-    init(report: FileReport, subject: String, place: Mark) {
+    init(report: FileReport, subject: String, place: TextPosition) {
         self.report = report
         self.subject = subject
         self.place = place
     }
 
     /// Runs `body` one level deeper.
-    func descend<Result>(into name: String, _ node: Node, at mark: Mark, _ body: () -> Result) -> Result {
+    func descend<Result>(into name: String, _ node: Node, at position: TextPosition, _ body: () -> Result) -> Result {
         let outer = (path, place)
         path = path.isEmpty ? name : path + "." + name
-        place = mark
+        place = position
         if case .scalar = node.content {
-            fields[path] = report.file.location(node.mark)
+            fields[path] = report.file.location(node.position)
         } else {
-            fields[path] = report.file.location(mark)
+            fields[path] = report.file.location(position)
         }
         defer { (path, place) = outer }
         return body()
@@ -43,16 +43,17 @@ final class Decoding {
     func refuseUnknown(_ entry: Node.Entry, known: [String], reserved: [ReservedWord]) {
         if let word = reserved.first(where: { $0.name == entry.key }) {
             if word.isSecret {
-                report.conceal(entry.keyMark)
-                report.conceal(entry.value.mark)
+                report.conceal(entry.keyPosition)
+                report.conceal(entry.value.position)
                 for name in known where name.hasSuffix("From") { misspelt.insert("\(path).\(name)") }
             }
-            return report.error("reserved-field", "\(container): \(word.sentence)", at: entry.keyMark, help: word.help)
+            return report.error(
+                "reserved-field", "\(container): \(word.sentence)", at: entry.keyPosition, help: word.help)
         }
         let guess = Spelling.closest(to: entry.key, among: known)
         if let guess { misspelt.insert("\(path).\(guess)") }
         report.error(
-            "unknown-field", "\(container) has no field \(quoted(entry.key))", at: entry.keyMark,
+            "unknown-field", "\(container) has no field \(quoted(entry.key))", at: entry.keyPosition,
             help: guess.map { "did you mean '\($0)'?" } ?? "its fields are \(known.joined(separator: ", "))")
     }
 
@@ -71,20 +72,20 @@ final class Decoding {
 
     func refuseConflict(_ first: Node.Entry, _ second: Node.Entry) {
         report.error(
-            "conflicting-fields", "\(container) has both '\(first.key)' and '\(second.key)'", at: second.keyMark,
-            help: "write exactly one of them; '\(first.key)' stands in line \(first.keyMark.line)")
+            "conflicting-fields", "\(container) has both '\(first.key)' and '\(second.key)'", at: second.keyPosition,
+            help: "write exactly one of them; '\(first.key)' stands in line \(first.keyPosition.line)")
     }
 
     /// Reports that the value breaks a rule. A node that was refused earlier is not reported again.
     func refuse(_ node: Node, rule: String, complaint: String, help: String? = nil) {
         guard !node.isRefused else { return }
         report.error(
-            rule, "\(subject): \(path.isEmpty ? "the document" : path) \(complaint)", at: node.mark, help: help)
+            rule, "\(subject): \(path.isEmpty ? "the document" : path) \(complaint)", at: node.position, help: help)
     }
 
     /// Says something about the value here that is no error.
     func warn(_ node: Node, rule: String, remark: String, help: String? = nil) {
-        report.warning(rule, "\(subject): \(path) \(remark)", at: node.mark, help: help)
+        report.warning(rule, "\(subject): \(path) \(remark)", at: node.position, help: help)
     }
 
     func refuseType(_ node: Node, wanted noun: String, help: String? = nil) {

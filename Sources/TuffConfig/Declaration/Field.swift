@@ -12,7 +12,7 @@ func required<Value>(_ name: String, _ shape: Shape<Value>, doc: String) -> Fiel
             decoding.refuseMissing(name, help: advice(name, shape.form))
             return nil
         }
-        return decoding.descend(into: name, entry.value, at: entry.keyMark) { shape.decode(entry.value, decoding) }
+        return decoding.descend(into: name, entry.value, at: entry.keyPosition) { shape.decode(entry.value, decoding) }
     }
 }
 
@@ -28,17 +28,17 @@ private func advice(_ name: String, _ form: Form) -> String {
 func optional<Value>(_ name: String, _ shape: Shape<Value>, doc: String) -> Field<Value?> {
     Field(entries: [Entry(name: name, presence: .optional, form: shape.form, doc: doc)]) { entries, decoding in
         guard let entry = entries.first(where: { $0.key == name }) else { return .some(nil) }
-        return decoding.descend(into: name, entry.value, at: entry.keyMark) { shape.decode(entry.value, decoding) }
+        return decoding.descend(into: name, entry.value, at: entry.keyPosition) { shape.decode(entry.value, decoding) }
             .map(Optional.some)
     }
 }
 
 /// A field that means `text` when it is left out.
 func defaulted<Value>(_ name: String, _ shape: Shape<Value>, to text: String, doc: String) -> Field<Value> {
-    let mark = Mark(line: 1, column: 1)
+    let position = TextPosition(line: 1, column: 1)
     let scratch = FileReport(SourceFile(ConfigSource(path: "", text: [])))
-    let node = Node(content: .scalar(Scalar(plain: text)), mark: mark)
-    guard let value = shape.decode(node, Decoding(report: scratch, subject: name, place: mark)) else {
+    let node = Node(content: .scalar(Scalar(plain: text)), position: position)
+    guard let value = shape.decode(node, Decoding(report: scratch, subject: name, place: position)) else {
         preconditionFailure("the default of '\(name)', \(text), breaks its own rule")
     }
     let whenWritten = optional(name, shape, doc: doc)

@@ -145,7 +145,7 @@ extension Shape {
             var values: [Element] = []
             var seen: Set<Element> = []
             for (index, item) in items.enumerated() {
-                decoding.descend(into: "\(index)", item, at: item.mark) {
+                decoding.descend(into: "\(index)", item, at: item.position) {
                     guard let value = element.decode(item, decoding) else { return }
                     if seen.insert(value).inserted {
                         values.append(value)
@@ -176,8 +176,9 @@ extension Shape {
             }
             var result: [String: String] = [:]
             for entry in entries {
-                decoding.descend(into: entry.key, entry.value, at: entry.keyMark) {
-                    let key = Node(content: .scalar(Scalar(text: entry.key, value: .string)), mark: entry.keyMark)
+                decoding.descend(into: entry.key, entry.value, at: entry.keyPosition) {
+                    let key = Node(
+                        content: .scalar(Scalar(text: entry.key, value: .string)), position: entry.keyPosition)
                     guard keys.decode(key, decoding) != nil, let value = values.decode(entry.value, decoding) else {
                         return
                     }

@@ -66,7 +66,7 @@ extension Shape where Value == SecretReference {
     /// A reference to a secret. Anything but a map here may be the secret itself, so no message repeats it.
     static let secretReference = Self(form: plainReference.form) { node, decoding in
         if case .mapping = node.content { return plainReference.decode(node, decoding) }
-        decoding.report.conceal(node.mark)
+        decoding.report.conceal(node.position)
         decoding.refuse(
             node, rule: "inline-secret",
             complaint: "must be a map with the field 'file': secrets do not stand in documents",

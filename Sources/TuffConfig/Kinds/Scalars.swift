@@ -263,7 +263,7 @@ extension Shape where Value == [Portal] {
             }
             var fits = true
             for (index, portal) in portals.enumerated() {
-                decoding.descend(into: "\(index)", items[index], at: items[index].mark) {
+                decoding.descend(into: "\(index)", items[index], at: items[index].position) {
                     if let other = portals[..<index].first(where: portal.excludes) {
                         decoding.refuse(
                             items[index], rule: "portal-conflict", complaint: "cannot be listened on beside \(other)",

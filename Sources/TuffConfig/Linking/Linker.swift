@@ -37,7 +37,7 @@ struct Linker {
         let place = declared.location(of: path)
         guard let report = documents.reports[place.file] else { return }
         report.error(
-            rule, "\(kind.rawValue)/\(declared.metadata.name) \(complaint)", at: mark(place, report), help: help)
+            rule, "\(kind.rawValue)/\(declared.metadata.name) \(complaint)", at: position(place, report), help: help)
     }
 
     func warning<Spec>(
@@ -47,11 +47,11 @@ struct Linker {
         let place = declared.location(of: path)
         guard let report = documents.reports[place.file] else { return }
         report.warning(
-            rule, "\(kind.rawValue)/\(declared.metadata.name) \(complaint)", at: mark(place, report), help: help)
+            rule, "\(kind.rawValue)/\(declared.metadata.name) \(complaint)", at: position(place, report), help: help)
     }
 
-    private func mark(_ place: SourceLocation, _ report: FileReport) -> Mark {
-        Mark(
+    private func position(_ place: SourceLocation, _ report: FileReport) -> TextPosition {
+        TextPosition(
             line: Int32(clamping: place.line), column: Int32(clamping: place.column),
             length: Int32(clamping: report.file.extent(at: place)))
     }
@@ -88,7 +88,7 @@ struct Linker {
             reference.report.error(
                 "dangling-reference",
                 "\(reference.subject) names '\(target.name)' in \(reference.path), but there is no \(target)",
-                at: reference.mark, help: help ?? "declare it, or remove the reference")
+                at: reference.position, help: help ?? "declare it, or remove the reference")
         }
     }
 

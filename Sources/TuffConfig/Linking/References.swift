@@ -7,7 +7,7 @@ struct Reference {
     /// Dotted path of the field.
     var path: String
     var target: ResourceID
-    var mark: Mark
+    var position: TextPosition
     var report: FileReport
 }
 
@@ -50,7 +50,8 @@ enum ReferenceField {
                 else { return [] }
                 return [
                     Reference(
-                        subject: subject, path: path, target: ResourceID(field.target, scalar.text), mark: node.mark,
+                        subject: subject, path: path, target: ResourceID(field.target, scalar.text),
+                        position: node.position,
                         report: report)
                 ]
             }

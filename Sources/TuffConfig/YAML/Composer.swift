@@ -21,11 +21,11 @@ struct Composer {
     /// Calls `body` with each document that could be composed, empty ones left out.
     mutating func forEachDocument(_ body: (Node) -> Void) {
         if file.text.count > Limits.fileBytes {
-            return refuseFile("file-too-large", "the file has more than 1 MiB", at: Mark(line: 1, column: 1))
+            return refuseFile("file-too-large", "the file has more than 1 MiB", at: TextPosition(line: 1, column: 1))
         }
         if let problem = Encoding.problem(in: file.text) {
-            let mark = file.mark(ofByte: problem.offset)
-            return refuseFile(problem.rule, problem.message, at: mark, help: problem.help)
+            let position = file.position(ofByte: problem.offset)
+            return refuseFile(problem.rule, problem.message, at: position, help: problem.help)
         }
         file.parsedText.withUnsafeBytes { bytes in
             var line = 1
@@ -46,7 +46,7 @@ struct Composer {
                     unread.append(begin..<file.lineCount + 1)
                     return report.error(
                         "too-many-errors", "reading stopped here after \(failures) unreadable documents",
-                        at: Mark(line: Int32(next), column: 1))
+                        at: TextPosition(line: Int32(next), column: 1))
                 }
                 unread.append(begin..<next)
                 line = next
@@ -54,8 +54,9 @@ struct Composer {
         }
     }
 
-    private mutating func refuseFile(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) {
-        report.error(rule, message, at: mark, help: help)
+    private mutating func refuseFile(_ rule: String, _ message: String, at position: TextPosition, help: String? = nil)
+    {
+        report.error(rule, message, at: position, help: help)
         isUnreadable = true
     }
 
@@ -73,7 +74,7 @@ struct Composer {
 private struct DocumentRun: ~Copyable {
     /// Thrown once the reason is reported: nothing more can be learnt from this document.
     private struct Abandoned: Error {
-        var mark: Mark
+        var position: TextPosition
     }
 
     /// The surroundings of a node.
@@ -114,7 +115,7 @@ private struct DocumentRun: ~Copyable {
 
     /// Calls `body` with each document.
     /// - Returns: the place where reading failed; nil: the end of the text was reached.
-    mutating func forEachDocument(_ body: (Node) -> Void) -> Mark? {
+    mutating func forEachDocument(_ body: (Node) -> Void) -> TextPosition? {
         do throws(Abandoned) {
             while true {
                 let event = try next(Context())
@@ -122,9 +123,10 @@ private struct DocumentRun: ~Copyable {
                 case .streamEnd: return nil
                 case .documentStart:
                     documents += 1
-                    documentLine = Int(event.mark.line)
+                    documentLine = Int(event.position.line)
                     guard documents <= Limits.documents else {
-                        throw abandon("too-many-documents", "the file has more than 10,000 documents", at: event.mark)
+                        throw abandon(
+                            "too-many-documents", "the file has more than 10,000 documents", at: event.position)
                     }
                     nodes = 0
                     let root = try node(try next(Context()), Context())
@@ -139,7 +141,7 @@ private struct DocumentRun: ~Copyable {
         } catch {
             // A document that could not be understood is not empty either.
             filled += 1
-            return error.mark
+            return error.position
         }
     }
 
@@ -148,7 +150,7 @@ private struct DocumentRun: ~Copyable {
         do {
             event = try events.next()
         } catch {
-            throw abandon("syntax", "YAML syntax: \(error.message)", at: error.mark, help: syntaxHelp(error))
+            throw abandon("syntax", "YAML syntax: \(error.message)", at: error.position, help: syntaxHelp(error))
         }
         report(strict.violation(event, indentation: context.indentation, isInFlow: context.isInFlow))
         return event
@@ -158,11 +160,11 @@ private struct DocumentRun: ~Copyable {
         guard let violation else { return }
         report.error(
             violation.rule, "YAML syntax: \(violation.message)",
-            at: report.file.mark(ofByte: firstByte + violation.offset))
+            at: report.file.position(ofByte: firstByte + violation.offset))
     }
 
     private func syntaxHelp(_ error: YAMLSyntaxError) -> String? {
-        let line = report.file.bytes(ofLine: Int(error.mark.line))
+        let line = report.file.bytes(ofLine: Int(error.position.line))
         if line.prefix(while: { $0 == 0x20 || $0 == 0x09 }).contains(0x09) {
             return "indent with spaces: YAML takes no tabs here"
         }
@@ -172,9 +174,10 @@ private struct DocumentRun: ~Copyable {
         return nil
     }
 
-    private func abandon(_ rule: String, _ message: String, at mark: Mark, help: String? = nil) -> Abandoned {
-        report.error(rule, message, at: mark, help: help)
-        return Abandoned(mark: mark)
+    private func abandon(_ rule: String, _ message: String, at position: TextPosition, help: String? = nil) -> Abandoned
+    {
+        report.error(rule, message, at: position, help: help)
+        return Abandoned(position: position)
     }
 
     // MARK: Nodes
@@ -182,22 +185,22 @@ private struct DocumentRun: ~Copyable {
     private mutating func node(_ event: YAMLEvent, _ context: Context) throws(Abandoned) -> Node {
         nodes += 1
         guard nodes <= Limits.nodes else {
-            throw abandon("too-many-nodes", "the document has more than 10,000 values", at: event.mark)
+            throw abandon("too-many-nodes", "the document has more than 10,000 values", at: event.position)
         }
         switch event.content {
         case .alias(let name):
             report.error(
-                "alias", "aliases are not supported: \(quoted("*" + name))", at: event.mark,
+                "alias", "aliases are not supported: \(quoted("*" + name))", at: event.position,
                 help: "write the value out, or let a tool such as kustomize do it")
-            return Node(content: .refused, mark: event.mark)
+            return Node(content: .refused, position: event.position)
         case .scalar(let text, let length, let tag, let style):
             guard length <= Limits.scalarBytes else {
-                report.error("scalar-too-long", "a text has more than 64 KiB", at: event.mark)
-                return Node(content: .refused, mark: event.mark)
+                report.error("scalar-too-long", "a text has more than 64 KiB", at: event.position)
+                return Node(content: .refused, position: event.position)
             }
             let scalar = CoreTag.scalar(text, tag: tag, isPlain: style == .plain)
-            if scalar == nil { refuse(tag ?? "!", at: event.mark) }
-            return Node(content: scalar.map(Node.Content.scalar) ?? .refused, mark: event.mark)
+            if scalar == nil { refuse(tag ?? "!", at: event.position) }
+            return Node(content: scalar.map(Node.Content.scalar) ?? .refused, position: event.position)
         case .sequenceStart(let tag, let isFlow):
             return try collection(event, tag: tag, name: "seq", context: context, isFlow: isFlow) {
                 run, inner throws(Abandoned) in
@@ -209,7 +212,7 @@ private struct DocumentRun: ~Copyable {
                 .mapping(try run.entries(&inner))
             }
         default:
-            return Node(content: .refused, mark: event.mark)
+            return Node(content: .refused, position: event.position)
         }
     }
 
@@ -218,16 +221,16 @@ private struct DocumentRun: ~Copyable {
         _ content: (inout DocumentRun, inout Inner) throws(Abandoned) -> Node.Content
     ) throws(Abandoned) -> Node {
         guard context.depth <= Limits.depth else {
-            throw abandon("too-deep", "maps and lists are nested more than 64 deep", at: start.mark)
+            throw abandon("too-deep", "maps and lists are nested more than 64 deep", at: start.position)
         }
         let isAllowed = CoreTag.allows(tag, name)
-        if !isAllowed { refuse(tag ?? "!", at: start.mark) }
+        if !isAllowed { refuse(tag ?? "!", at: start.position) }
         var inner = Inner(context: context.inside(start, isFlow: isFlow), end: start)
         let read = try content(&self, &inner)
         if isFlow, !context.isInFlow {
             report(strict.badFlowIndentation(from: start, to: inner.end, indentation: context.indentation))
         }
-        return Node(content: isAllowed ? read : .refused, mark: start.mark)
+        return Node(content: isAllowed ? read : .refused, position: start.position)
     }
 
     /// The inside of a collection while it is read.
@@ -252,7 +255,7 @@ private struct DocumentRun: ~Copyable {
     private mutating func entries(_ inner: inout Inner) throws(Abandoned) -> [Node.Entry] {
         var entries: [Node.Entry] = []
         // Looking through few keys is quicker than hashing them; most maps have few.
-        var index: [String: Mark] = [:]
+        var index: [String: TextPosition] = [:]
         while true {
             let event = try next(inner.context)
             if case .mappingEnd = event.content {
@@ -262,42 +265,42 @@ private struct DocumentRun: ~Copyable {
             let key = try node(event, inner.context)
             let value = try node(try next(inner.context), inner.context)
             guard let name = keyName(key, event) else { continue }
-            if entries.count == 16 { for entry in entries { index[entry.key] = entry.keyMark } }
-            let earlier = entries.count < 16 ? entries.first { $0.key == name }?.keyMark : index[name]
+            if entries.count == 16 { for entry in entries { index[entry.key] = entry.keyPosition } }
+            let earlier = entries.count < 16 ? entries.first { $0.key == name }?.keyPosition : index[name]
             if let first = earlier {
                 report.error(
-                    "duplicate-key", "the key \(quoted(name)) stands twice in one map", at: key.mark,
+                    "duplicate-key", "the key \(quoted(name)) stands twice in one map", at: key.position,
                     help: "its first place is line \(first.line), column \(first.column)"
                         + (["apiVersion", "kind"].contains(name) ? "; between two documents stands a line ---" : ""))
                 continue
             }
-            if entries.count >= 16 { index[name] = key.mark }
-            entries.append(Node.Entry(key: name, keyMark: key.mark, value: value))
+            if entries.count >= 16 { index[name] = key.position }
+            entries.append(Node.Entry(key: name, keyPosition: key.position, value: value))
         }
     }
 
     private func keyName(_ key: Node, _ event: YAMLEvent) -> String? {
         guard !key.isRefused else { return nil }
         guard case .scalar(let scalar) = key.content else {
-            report.error("key-not-text", "a key must be a text, not \(key.typeName)", at: key.mark)
+            report.error("key-not-text", "a key must be a text, not \(key.typeName)", at: key.position)
             return nil
         }
         if case .scalar("<<", _, _, .plain) = event.content {
-            report.error("merge-key", "merge keys are not supported", at: key.mark, help: "write the fields out")
+            report.error("merge-key", "merge keys are not supported", at: key.position, help: "write the fields out")
             return nil
         }
         guard scalar.value == .string else {
             report.error(
                 "key-not-text", "a key must be a text; \(quoted(scalar.text)) is \(scalar.value.typeName)",
-                at: key.mark, help: "write it in quotes")
+                at: key.position, help: "write it in quotes")
             return nil
         }
         return scalar.text
     }
 
-    private func refuse(_ tag: String, at mark: Mark) {
+    private func refuse(_ tag: String, at position: TextPosition) {
         report.error(
-            "tag", "the tag \(quoted(CoreTag.shown(tag))) is not supported here", at: mark, help: "remove the tag")
+            "tag", "the tag \(quoted(CoreTag.shown(tag))) is not supported here", at: position, help: "remove the tag")
     }
 }
 

@@ -23,7 +23,7 @@ struct YAMLEvent {
     }
 
     var content: Content
-    var mark: Mark
+    var position: TextPosition
     /// First and following character, counted from where reading began.
     var start: Int
     var end: Int
@@ -35,7 +35,7 @@ struct YAMLEvent {
 /// The reason why libyaml stopped.
 struct YAMLSyntaxError: Error {
     var message: String
-    var mark: Mark
+    var position: TextPosition
 }
 
 /// libyaml's event parser over bytes that stay where they are while it lives.
@@ -66,7 +66,7 @@ struct EventReader: ~Copyable {
         guard yaml_parser_parse(parser, &event) == 1 else { throw syntaxError() }
         defer { yaml_event_delete(&event) }
         return YAMLEvent(
-            content: content(of: event), mark: mark(event.start_mark, to: event.end_mark),
+            content: content(of: event), position: position(event.start_mark, to: event.end_mark),
             start: Int(event.start_mark.index), end: Int(event.end_mark.index), column: column(of: event),
             anchor: anchor(of: event))
     }
@@ -132,8 +132,8 @@ struct EventReader: ~Copyable {
         pointer.map { String(cString: $0) }
     }
 
-    private func mark(_ start: yaml_mark_t, to end: yaml_mark_t) -> Mark {
-        Mark(
+    private func position(_ start: yaml_mark_t, to end: yaml_mark_t) -> TextPosition {
+        TextPosition(
             line: Int32(clamping: start.line) + 1 + linesBefore, column: Int32(clamping: start.column) + 1,
             length: start.line == end.line ? Int32(clamping: max(1, Int(end.index) - Int(start.index))) : 1)
     }
@@ -142,6 +142,6 @@ struct EventReader: ~Copyable {
         let problem = parser.pointee.problem.map { String(cString: $0) } ?? "out of memory"
         let context = parser.pointee.context.map { " " + String(cString: $0) } ?? ""
         let place = parser.pointee.problem_mark
-        return YAMLSyntaxError(message: problem + context, mark: mark(place, to: place))
+        return YAMLSyntaxError(message: problem + context, position: position(place, to: place))
     }
 }

@@ -10,12 +10,12 @@ struct Node {
 
     struct Entry {
         var key: String
-        var keyMark: Mark
+        var keyPosition: TextPosition
         var value: Node
     }
 
     var content: Content
-    var mark: Mark
+    var position: TextPosition
 
     var isRefused: Bool {
         if case .refused = content { true } else { false }

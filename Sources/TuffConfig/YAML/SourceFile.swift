@@ -19,7 +19,7 @@ package struct ConfigSource: Sendable, Codable, Equatable {
 }
 
 /// A place in one file: line and column count from 1, columns and lengths count characters (Unicode scalars).
-struct Mark: Hashable, Sendable {
+struct TextPosition: Hashable, Sendable {
     var line: Int32
     var column: Int32
     /// Characters the caret underlines; 1 where the thing spans lines.
@@ -97,12 +97,12 @@ final class SourceFile {
         return text
     }
 
-    func location(_ mark: Mark) -> SourceLocation {
-        SourceLocation(file: path, line: Int(mark.line), column: Int(mark.column))
+    func location(_ position: TextPosition) -> SourceLocation {
+        SourceLocation(file: path, line: Int(position.line), column: Int(position.column))
     }
 
     /// The place of the byte at `offset`.
-    func mark(ofByte offset: Int) -> Mark {
+    func position(ofByte offset: Int) -> TextPosition {
         var low = 0
         var high = lineStarts.count
         while high - low > 1 {
@@ -111,7 +111,7 @@ final class SourceFile {
         }
         let start = low == 0 && text.starts(with: Encoding.byteOrderMark) ? min(3, offset) : lineStarts[low]
         let characters = text[start..<offset].reduce(0) { $1 & 0xc0 == 0x80 ? $0 : $0 + 1 }
-        return Mark(line: Int32(low + 1), column: Int32(characters + 1))
+        return TextPosition(line: Int32(low + 1), column: Int32(characters + 1))
     }
 
     /// Number of characters of the word at `location`, for messages about documents whose nodes are gone.

@@ -2,6 +2,7 @@ import Glibc
 import TuffHost
 import TuffModel
 package import TuffRepository
+import TuffSystem
 
 /// Key files of repositories: read at the moment they are needed, as `SecretFile` has it.
 package enum KeyFile {
@@ -32,9 +33,11 @@ package enum KeyFile {
         }
         var buffer = [UInt8](repeating: 0, count: 1_026)
         defer { for index in buffer.indices { buffer[index] = 0 } }
-        let count = Glibc.read(descriptor, &buffer, buffer.count)
-        guard count >= 0 else { throw BackupError("\(path) cannot be read: \(String(cString: strerror(errno)))") }
-        let content = Array(buffer[..<count])
+        let outcome = buffer.withUnsafeMutableBytes { DescriptorIO.read(descriptor, into: $0) }
+        if let failure = outcome.failure {
+            throw BackupError("\(path) cannot be read: \(String(cString: strerror(failure)))")
+        }
+        let content = Array(buffer[..<outcome.count])
         return try inRepository { () throws(RepositoryError) in try RepositorySecret(content) }
     }
 

@@ -2,6 +2,7 @@ import Glibc
 import TuffHost
 import TuffModel
 import TuffRepository
+import TuffSystem
 
 extension Repository {
     /// Gets a lease for this process.
@@ -29,12 +30,9 @@ extension Repository {
 
 extension Lease.Holder {
     fileprivate static func thisProcess(_ kind: Lease.Kind, purpose: String) -> Lease.Holder {
-        var name = [CChar](repeating: 0, count: 256)
-        gethostname(&name, name.count - 1)
-        let host = name.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         let pid = getpid()
         return Lease.Holder(
-            kind: kind, host: host, boot: ProcessTable.bootID(), pid: pid, started: ProcessTable.start(of: pid) ?? 0,
-            command: purpose, since: HostFacts.now().description)
+            kind: kind, host: HostFacts.hostName(), boot: ProcessTable.space, pid: pid,
+            started: ProcessTable.start(of: pid) ?? 0, command: purpose, since: HostFacts.now().description)
     }
 }

@@ -4,6 +4,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffRepository
+import TuffSystem
 
 /// The host that a restore writes to.
 package struct RestoreHost: Sendable {
@@ -64,7 +65,7 @@ package struct RestoreTarget {
                 under: ControllerConfig(node: HostFacts.shortHostName()))
             // Whose it is decides what to do about its being in use.
             let signatures = try await signatures(on: place, machine)
-            try await refuseOurs(place, signatures, machine)
+            try await refuseOurs(place, holding: signatures, on: machine)
             try await refuseInUse(place, machine)
             unfinished = begun(place, records)
             if unfinished == nil, !overwrites { try refuseContent(place, signatures) }
@@ -117,7 +118,8 @@ package struct RestoreTarget {
     private func begun(_ place: RestorePlace, _ records: RestoreRecords) -> RestoreMark? {
         let count = Int(min(size, place.size, UInt64(RestoreMark.length)))
         var bytes = [UInt8](repeating: 0, count: count)
-        guard !place.isNew, pread(place.descriptor, &bytes, count, 0) == count,
+        let read = bytes.withUnsafeMutableBytes { DescriptorIO.read(place.descriptor, at: 0, into: $0).count }
+        guard !place.isNew, read == count,
             let mark = RestoreMark(beginning: bytes),
             let record = records.find(mark.nonce), record.repository == source.repository, record.point == source.point,
             place.realPath == nil || place.size <= size
@@ -163,7 +165,7 @@ package struct RestoreTarget {
 
     /// An object of Tuff's, or what one stands on.
     private func refuseOurs(
-        _ place: RestorePlace, _ signatures: [DeviceSignature], _ machine: LinuxMachine
+        _ place: RestorePlace, holding signatures: [DeviceSignature], on machine: LinuxMachine
     ) async throws(BackupError) {
         let foundations = place.foundations
         for file in [place.realPath].compactMap(\.self) + foundations.compactMap(\.file) {

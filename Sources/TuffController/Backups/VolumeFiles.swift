@@ -2,6 +2,7 @@ import Glibc
 import TuffDrivers
 package import TuffModel
 import TuffPlanning
+import TuffSystem
 
 /// The owner of an object of Tuff's, by its marks.
 package struct Owner: Equatable {
@@ -71,16 +72,9 @@ package enum VolumeFiles {
         defer { close(file) }
         var status = stat()
         guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-        var bytes = [UInt8](repeating: 0, count: largest + 1)
-        var length = 0
-        while length < bytes.count {
-            let count = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + length, $0.count - length) }
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { return nil }
-            if count == 0 { break }
-            length += count
-        }
-        return length <= largest ? String(validating: bytes[..<length], as: UTF8.self) : nil
+        let (bytes, failure) = DescriptorIO.readToEnd(file, limit: largest)
+        guard failure == nil, bytes.count <= largest else { return nil }
+        return String(validating: bytes, as: UTF8.self)
     }
 
     private static func unreadable(_ path: String) -> BackupError {

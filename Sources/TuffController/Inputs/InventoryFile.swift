@@ -1,10 +1,13 @@
 package import FoundationEssentials
 package import TuffModel
+import TuffSystem
 
 /// The file that `tuff inventory` writes and `plan --inventory` reads: observed state, and the configuration it depends
 /// on. Secrets are in it as keyed fingerprints only, and their key is not.
 package struct InventoryFile: Codable, Equatable {
     package static let currentFormat = 1
+    private static let kind = "Inventory"
+    private static let format = VersionedJSON(field: "format", kind: kind, current: currentFormat)
 
     package var format: Int
     package var kind: String
@@ -14,7 +17,7 @@ package struct InventoryFile: Codable, Equatable {
 
     package init(config: ControllerConfig, observed: ObservedState) {
         format = Self.currentFormat
-        kind = "Inventory"
+        kind = Self.kind
         tuff = TuffVersion.current
         self.config = config
         self.observed = observed
@@ -30,45 +33,30 @@ package struct InventoryFile: Codable, Equatable {
 
     /// Decodes an inventory. Sources that were not observed when it was made are unknown in it, not absent.
     package static func decode(_ data: Data, name: String) throws(PassError) -> InventoryFile {
-        struct Header: Decodable {
-            var format: Int
-            var kind: String
-            var tuff: String?
-        }
-        guard let header = try? JSONDecoder().decode(Header.self, from: data), header.kind == "Inventory" else {
-            throw PassError("\(name) is no inventory", help: "'tuff inventory' writes one")
-        }
-        guard header.format <= currentFormat else {
-            throw PassError(
-                "\(name) has inventory format \(header.format), and this is tuff \(TuffVersion.current), which knows "
-                    + "formats up to \(currentFormat)")
-        }
-        do {
-            var file = try JSONDecoder().decode(InventoryFile.self, from: data)
+        do throws(VersionedJSON.Fault) {
+            var file = try format.decode(InventoryFile.self, from: data)
             let unseen = HostError(.notFound, "not looked at when the inventory was made: give it the same -f")
             if file.observed.directories.unlisted == nil { file.observed.directories.unlisted = unseen }
             if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
             if file.observed.images.unlisted == nil { file.observed.images.unlisted = unseen }
             return file
         } catch {
-            throw PassError(
-                "\(name) is not what 'tuff inventory' of \(TuffVersion.current) writes: "
-                    + PrintedText.oneLine(Self.complaint(error)),
-                help: "write it anew with this version")
+            throw refusal(of: error, name)
         }
     }
 
-    private static func complaint(_ error: any Error) -> String {
-        func name(_ path: [any CodingKey], _ last: (any CodingKey)? = nil) -> String {
-            let names = (path + [last].compactMap { $0 }).map(\.stringValue)
-            return names.isEmpty ? "the whole" : names.joined(separator: ".")
-        }
-        return switch error as? DecodingError {
-        case .keyNotFound(let key, let context): "\(name(context.codingPath, key)) is missing"
-        case .valueNotFound(_, let context): "\(name(context.codingPath)) is null"
-        case .typeMismatch(_, let context), .dataCorrupted(let context):
-            "\(name(context.codingPath)): \(context.debugDescription)"
-        default: "\(error)"
+    private static func refusal(of fault: VersionedJSON.Fault, _ name: String) -> PassError {
+        switch fault {
+        case .foreign: PassError("\(name) is no inventory", help: "'tuff inventory' writes one")
+        case .newer(let version), .older(let version):
+            PassError(
+                "\(name) has inventory format \(version), and this is tuff \(TuffVersion.current), which knows formats "
+                    + "up to \(currentFormat)")
+        case .damaged(let complaint):
+            PassError(
+                "\(name) is not what 'tuff inventory' of \(TuffVersion.current) writes: "
+                    + PrintedText.oneLine(complaint),
+                help: "write it anew with this version")
         }
     }
 }

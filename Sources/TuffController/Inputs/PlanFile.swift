@@ -4,6 +4,7 @@ import Glibc
 import TuffConfig
 import TuffModel
 package import TuffPlanning
+import TuffSystem
 
 /// The file that `plan --out` writes and `apply FILE` reads. It holds everything that the steps follow from, not the
 /// steps: `apply` plans again from it and demands the same digest. So steps need no decoding, and nothing is done that
@@ -12,6 +13,10 @@ package struct PlanFile: Codable, Equatable {
     /// Raised when an older version would misread the file, and when steps are encoded otherwise: the digest of one
     /// plan is then another one.
     package static let currentFormat = 2
+    private static let kind = "PlanFile"
+    /// Steps of older formats are encoded otherwise.
+    private static let format = VersionedJSON(
+        field: "format", kind: kind, current: currentFormat, oldest: currentFormat)
 
     package struct Source: Codable, Equatable {
         package var path: String
@@ -39,7 +44,7 @@ package struct PlanFile: Codable, Equatable {
     /// - Parameter summary: the plan as it was shown.
     package init(plan: Plan, sources: [Source], summary: String) {
         format = Self.currentFormat
-        kind = "PlanFile"
+        kind = Self.kind
         tuff = TuffVersion.current
         context = plan.context
         self.sources = sources
@@ -90,7 +95,7 @@ package struct PlanFile: Codable, Equatable {
     /// Whether `data` is a plan file, of whatever format.
     package static func isPlanFile(_ data: Data) -> Bool {
         struct Header: Decodable { var kind: String }
-        return (try? JSONDecoder().decode(Header.self, from: data))?.kind == "PlanFile"
+        return (try? JSONDecoder().decode(Header.self, from: data))?.kind == kind
     }
 
     /// Changes and steps as JSON with sorted keys. The context is part of the file itself.
@@ -119,32 +124,9 @@ package struct PlanFile: Codable, Equatable {
 
     /// - Parameter name: the file's name, for messages.
     package static func decode(_ data: Data, name: String) throws(PassError) -> PlanFile {
-        struct Header: Decodable {
-            var format: Int
-            var kind: String
-            var tuff: String?
-
-            var writer: String { tuff.map { PrintedText.quoted($0) } ?? "unknown" }
-        }
-        guard let header = try? JSONDecoder().decode(Header.self, from: data), header.kind == "PlanFile" else {
-            throw PassError("\(name) is no plan file", help: "'tuff plan -f PATH --out FILE' writes one")
-        }
-        guard header.format <= currentFormat else {
-            throw PassError(
-                "\(name) has plan file format \(header.format), and this is tuff \(TuffVersion.current), which knows "
-                    + "formats up to \(currentFormat)",
-                help: "apply it with the tuff that wrote it (\(header.writer))")
-        }
-        guard header.format == currentFormat else {
-            throw PassError(
-                "another version of tuff wrote \(name) (\(header.writer)), and this is tuff \(TuffVersion.current), which "
-                    + "writes steps otherwise; nothing was changed",
-                help: "plan again")
-        }
-        guard let file = try? JSONDecoder().decode(PlanFile.self, from: data) else {
-            throw PassError(
-                "\(name) is damaged, or another version of tuff wrote it (\(header.writer)); nothing was changed",
-                help: "plan again")
+        let file: PlanFile
+        do throws(VersionedJSON.Fault) { file = try format.decode(PlanFile.self, from: data) } catch {
+            throw refusal(of: error, name, writer: writer(of: data))
         }
         guard file.seal == file.sealed else {
             throw PassError(
@@ -152,5 +134,31 @@ package struct PlanFile: Codable, Equatable {
                 help: "change the documents instead, and plan again")
         }
         return file
+    }
+
+    private static func refusal(of fault: VersionedJSON.Fault, _ name: String, writer: String) -> PassError {
+        switch fault {
+        case .foreign: PassError("\(name) is no plan file", help: "'tuff plan -f PATH --out FILE' writes one")
+        case .newer(let version):
+            PassError(
+                "\(name) has plan file format \(version), and this is tuff \(TuffVersion.current), which knows formats "
+                    + "up to \(currentFormat)",
+                help: "apply it with the tuff that wrote it (\(writer))")
+        case .older:
+            PassError(
+                "another version of tuff wrote \(name) (\(writer)), and this is tuff \(TuffVersion.current), which "
+                    + "writes steps otherwise; nothing was changed",
+                help: "plan again")
+        case .damaged:
+            PassError(
+                "\(name) is damaged, or another version of tuff wrote it (\(writer)); nothing was changed",
+                help: "plan again")
+        }
+    }
+
+    /// The version of the program that wrote a file, for messages.
+    private static func writer(of data: Data) -> String {
+        struct Header: Decodable { var tuff: String }
+        return (try? JSONDecoder().decode(Header.self, from: data)).map { PrintedText.quoted($0.tuff) } ?? "unknown"
     }
 }

@@ -1,5 +1,6 @@
 package import FoundationEssentials
 import Glibc
+import TuffSystem
 
 /// Files that a person names, read to their end.
 package enum WholeFile {
@@ -8,21 +9,15 @@ package enum WholeFile {
 
     package static func read(_ path: String) throws(PassError) -> Data {
         let file = open(path, O_RDONLY)
-        guard file >= 0 else { throw unreadable(path) }
+        guard file >= 0 else { throw unreadable(path, errno) }
         defer { close(file) }
-        var data = Data()
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = Glibc.read(file, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw unreadable(path) }
-            if count == 0 { return data }
-            data.append(contentsOf: chunk[..<count])
-            guard data.count <= limit else { throw PassError("\(path) is larger than \(limit >> 20) MiB") }
-        }
+        let (bytes, failure) = DescriptorIO.readToEnd(file, limit: limit)
+        if let failure { throw unreadable(path, failure) }
+        guard bytes.count <= limit else { throw PassError("\(path) is larger than \(limit >> 20) MiB") }
+        return Data(bytes)
     }
 
-    private static func unreadable(_ path: String) -> PassError {
-        PassError("\(path) cannot be read: \(String(cString: strerror(errno)))")
+    private static func unreadable(_ path: String, _ number: Int32) -> PassError {
+        PassError("\(path) cannot be read: \(String(cString: strerror(number)))")
     }
 }

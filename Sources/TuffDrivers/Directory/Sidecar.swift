@@ -1,5 +1,6 @@
 import FoundationEssentials
 package import TuffModel
+import TuffSystem
 
 /// The text of `<pool>/.tuff/<uid>.json`, which makes a file of a directory pool one of ours.
 ///
@@ -41,17 +42,18 @@ package struct Sidecar: Hashable, Codable, Sendable {
 
     /// Why a text is no sidecar.
     static func fault(in text: String) -> String {
-        struct Header: Decodable { var version: Int }
-        let data = Data(text.utf8)
-        if (try? JSONDecoder().decode(Sidecar.self, from: data)) != nil
-            || (try? JSONDecoder().decode(Header.self, from: data)) != nil
-        {
-            let version = (try? JSONDecoder().decode(Header.self, from: data))?.version ?? Self.version
-            return version == Self.version
-                ? "it does not say which file and which marks, as Tuff writes it"
-                : "it is of version \(version), and this tuff knows version \(Self.version)"
+        let format = VersionedJSON(current: version, oldest: version)
+        var fault: VersionedJSON.Fault?
+        do throws(VersionedJSON.Fault) { _ = try format.decode(Sidecar.self, from: Data(text.utf8)) } catch {
+            fault = error
         }
-        return "it is not valid JSON of Tuff's"
+        switch fault {
+        case .foreign: return "it is not valid JSON of Tuff's"
+        case .newer(let other), .older(let other):
+            return "it is of version \(other), and this tuff knows version \(version)"
+        // Its file may be one that Tuff would not name.
+        case .damaged, nil: return "it does not say which file and which marks, as Tuff writes it"
+        }
     }
 
     /// How a text for this file begins, whatever its marks.
@@ -62,10 +64,8 @@ package struct Sidecar: Hashable, Codable, Sendable {
     var ending: String { String(text.dropFirst(Self.beginning(of: file).count).dropLast()) }
 
     package var text: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Strings and one number always encode.
-        guard let data = try? encoder.encode(self) else { preconditionFailure("a sidecar does not encode") }
-        return String(decoding: data, as: UTF8.self) + "\n"
+        guard let line = VersionedJSON.line(self) else { preconditionFailure("a sidecar does not encode") }
+        return String(decoding: line, as: UTF8.self)
     }
 }

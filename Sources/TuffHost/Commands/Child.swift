@@ -3,6 +3,7 @@ import Glibc
 import Subprocess
 import Synchronization
 import TuffModel
+import TuffSystem
 
 /// The one answer to whoever waits for a command: what comes first counts.
 final class Answer: Sendable {
@@ -154,11 +155,8 @@ final class Child: Sendable {
 
     private func contents(_ file: SharedDescriptor, _ count: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            while filled < count {
-                let got = pread(file.raw, buffer.baseAddress! + filled, count - filled, off_t(filled))
-                if got <= 0 { break }
-                filled += got
-            }
+            let room = UnsafeMutableRawBufferPointer(buffer)
+            filled = DescriptorIO.read(file.raw, at: 0, into: .init(rebasing: room[..<count])).count
         }
     }
 }

@@ -2,6 +2,7 @@ import Glibc
 import Subprocess
 import SystemPackage
 package import TuffModel
+import TuffSystem
 
 /// A command that changes something and has not ended. It is never killed: whoever wants to go on waits for it.
 package struct RunningCommand: Hashable, Sendable {

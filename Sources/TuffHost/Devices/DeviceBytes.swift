@@ -2,6 +2,7 @@ import CTuffHost
 import Glibc
 import TuffImages
 import TuffModel
+import TuffSystem
 
 /// The bytes of one volume: of a logical volume, opened for us alone, or of a file.
 ///
@@ -214,22 +215,19 @@ struct DeviceBytes: ~Copyable {
     }
 
     /// Nothing was read, which is no error of the system's where the end comes before the size that was told.
-    private func unread(_ got: Int, at offset: UInt64) -> HostError {
-        got < 0
-            ? .system(errno, "Cannot read \(path) at \(offset)", subject: path)
-            : HostError(.failed, "\(path) ends at \(offset), and is said to have \(size) bytes", subject: path)
+    private func unread(_ outcome: DescriptorIO.Outcome, from offset: UInt64) -> HostError {
+        let place = offset + UInt64(outcome.count)
+        guard let failure = outcome.failure else {
+            return HostError(.failed, "\(path) ends at \(place), and is said to have \(size) bytes", subject: path)
+        }
+        return .system(failure, "Cannot read \(path) at \(place)", subject: path)
     }
 
     private func read(_ buffer: inout [UInt8], _ count: Int, at offset: UInt64) throws(HostError) {
-        var done = 0
-        while done < count {
-            let got = buffer.withUnsafeMutableBytes {
-                pread(file.raw, $0.baseAddress! + done, count - done, off_t(offset) + off_t(done))
-            }
-            if got < 0, errno == EINTR { continue }
-            guard got > 0 else { throw unread(got, at: offset + UInt64(done)) }
-            done += got
+        let outcome = buffer.withUnsafeMutableBytes {
+            DescriptorIO.read(file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<count]))
         }
+        guard outcome.count == count else { throw unread(outcome, from: offset) }
     }
 
     /// Writes what differs. It is found by pieces of 4 KiB, the chunks of LVM's thick snapshots (lvcreate(8), `--chunksize`): a
@@ -252,15 +250,12 @@ struct DeviceBytes: ~Copyable {
             }
             while end < count, !isEqual(end) { end = min(end + 4096, count) }
             defer { start = end }
-            var done = start
-            while done < end {
-                let got = new.withUnsafeBytes {
-                    pwrite(file.raw, $0.baseAddress! + done, end - done, off_t(offset) + off_t(done))
-                }
-                if got < 0, errno == EINTR { continue }
-                guard got > 0 else { throw .system(errno, "Cannot write \(path) at \(offset)", subject: path) }
-                done += got
+            let failure = new.withUnsafeBytes {
+                DescriptorIO.write(
+                    file.raw, at: offset + UInt64(start), UnsafeRawBufferPointer(rebasing: $0[start..<end])
+                ).failure
             }
+            if let failure { throw .system(failure, "Cannot write \(path) at \(offset)", subject: path) }
             written += end - start
         }
         return written
@@ -281,13 +276,11 @@ struct DeviceBytes: ~Copyable {
     /// What a discard leaves is the device's affair (`discard_zeroes_data` of sysfs has been 0 since Linux 4.12), so all of
     /// it is read.
     private func zeroWhatIsLeft(_ start: UInt64, _ length: UInt64) throws(HostError) {
-        var buffer = [UInt64](repeating: 0, count: Self.block / 8)
+        var buffer = [UInt8](repeating: 0, count: Self.block)
         var offset = start
         while offset < start + length {
-            let wanted = Int(min(UInt64(Self.block), start + length - offset))
-            let count = buffer.withUnsafeMutableBytes { pread(file.raw, $0.baseAddress, wanted, off_t(offset)) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw unread(count, at: offset) }
+            let count = Int(min(UInt64(Self.block), start + length - offset))
+            try read(&buffer, count, at: offset)
             let isZero = buffer.withUnsafeBytes { !$0.prefix(count).contains { $0 != 0 } }
             if !isZero { try zero(offset, UInt64(count)) }
             offset += UInt64(count)

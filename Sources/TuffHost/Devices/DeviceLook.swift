@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// Looks at a block device that is to become part of a pool, in a worker: a disk that does not answer holds up nothing
 /// else. Nothing is written.
@@ -83,14 +84,11 @@ enum DeviceLook {
     private static func read(
         _ file: Int32, _ buffer: inout [UInt8], _ count: Int, _ offset: UInt64, _ path: String
     ) throws(HostError) {
-        var done = 0
-        while done < count {
-            let got = buffer.withUnsafeMutableBytes {
-                pread(file, $0.baseAddress! + done, count - done, off_t(offset) + off_t(done))
-            }
-            if got < 0, errno == EINTR { continue }
-            guard got > 0 else { throw .system(errno, "Cannot read \(path) at \(offset)", subject: path) }
-            done += got
+        let outcome = buffer.withUnsafeMutableBytes {
+            DescriptorIO.read(file, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<count]))
+        }
+        guard outcome.count == count else {
+            throw .system(outcome.number, "Cannot read \(path) at \(offset)", subject: path)
         }
     }
 }

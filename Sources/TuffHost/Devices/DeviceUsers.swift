@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// The users of a device or file on this host, as the kernel's own files tell: for a sentence to a person, and as
 /// evidence where neither `O_EXCL` nor a lease is one (a loop, fileio, nvmet and processes open block devices without
@@ -136,14 +137,8 @@ package struct DeviceFoundation: Hashable, Sendable {
     /// A small file of sysfs, configfs or procfs, without the newline at its end; nil where there is none.
     static func text(_ path: String) -> String? {
         guard let file = OwnedDescriptor(opened: tuffOpen(path, O_RDONLY | O_NONBLOCK)) else { return nil }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
         // A table of mounts can be long; beyond this nobody reads it for a sentence.
-        while bytes.count < 4 << 20 {
-            let count = chunk.withUnsafeMutableBytes { readBytes(file.raw, into: $0) }
-            guard count > 0 else { break }
-            bytes += chunk[..<count]
-        }
+        var bytes = DescriptorIO.readToEnd(file.raw, limit: 4 << 20).bytes
         while bytes.last == 0x0a { bytes.removeLast() }
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }

@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// Persistent reservations that outlive the kernel. LIO writes those that an initiator asks to keep (APTPL, SPC-4 5.13.5)
 /// to `pr/aptpl_SERIAL` in the directory that `dbroot` names, if there is one, and never reads them: whoever makes the
@@ -59,17 +60,8 @@ struct Reservations {
             throw .system(errno, "Cannot open \(path)", subject: path)
         }
         try check(file.raw, path)
-        var count = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: Self.limit + 1) { buffer, filled in
-            while count >= 0, filled < buffer.count {
-                count = readBytes(
-                    file.raw,
-                    into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]))
-                guard count > 0 else { break }
-                filled += count
-            }
-        }
-        guard count >= 0 else { throw .system(errno, "Cannot read \(path)", subject: path) }
+        let (bytes, failure) = DescriptorIO.readToEnd(file.raw, limit: Self.limit)
+        if let failure { throw .system(failure, "Cannot read \(path)", subject: path) }
         guard bytes.count <= Self.limit else { throw Self.damaged(path, "more than \(Self.limit) bytes") }
         return bytes
     }

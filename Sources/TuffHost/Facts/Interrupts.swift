@@ -2,6 +2,7 @@ import CTuffHost
 import Glibc
 import Synchronization
 package import TuffModel
+import TuffSystem
 
 /// SIGINT and SIGTERM as something the program looks at: the running command is finished, no new one starts, and the
 /// process ends with status 130. SIGPIPE stops being deadly, so that a closed terminal is an error like another.
@@ -47,7 +48,7 @@ package final class Interrupts: Sendable {
     /// Lives as long as the process; the handlers' end of the pipe is never closed.
     private func listen(_ input: Int32) {
         var byte: UInt8 = 0
-        while withUnsafeMutableBytes(of: &byte, { readBytes(input, into: $0) }) == 1 {
+        while withUnsafeMutableBytes(of: &byte, { DescriptorIO.read(input, into: $0).count }) == 1 {
             let number = Int32(byte)
             first.withLock { $0 = $0 ?? number }
         }

@@ -1,5 +1,6 @@
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// The mounts that this process sees, as the kernel lists them (proc_pid_mountinfo(5)). No file system is asked for
 /// that, and so no server either.
@@ -140,14 +141,8 @@ package struct MountTable: Sendable {
         guard let opened = OwnedDescriptor(opened: tuffOpen(file, O_RDONLY)) else {
             throw .system(errno, "Cannot open the list of mounts \(file)", subject: file)
         }
-        var result: [UInt8] = []
-        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 1)
-        defer { room.deallocate() }
-        while true {
-            let count = readBytes(opened.raw, into: room)
-            guard count >= 0 else { throw .system(errno, "Cannot read the list of mounts \(file)", subject: file) }
-            if count == 0 { return result }
-            result += room[..<count]
-        }
+        let (bytes, failure) = DescriptorIO.readToEnd(opened.raw, limit: .max - 1)
+        if let failure { throw .system(failure, "Cannot read the list of mounts \(file)", subject: file) }
+        return bytes
     }
 }

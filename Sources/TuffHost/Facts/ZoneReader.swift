@@ -1,5 +1,6 @@
 import Glibc
 package import TuffModel
+import TuffSystem
 
 /// The host's time zones, as tzdata installs them: compiled files beneath `/usr/share/zoneinfo` (tzfile(5)).
 package enum ZoneReader {
@@ -25,7 +26,7 @@ package enum ZoneReader {
             throw HostError(.malformed, "\(path) is no file of a time zone", subject: path)
         }
         let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
-            count = max(0, readBytes(descriptor.raw, into: UnsafeMutableRawBufferPointer(buffer)))
+            count = DescriptorIO.read(descriptor.raw, into: UnsafeMutableRawBufferPointer(buffer)).count
         }
         return ZoneFile(bytes: bytes)
     }

@@ -54,14 +54,6 @@ final class SharedDescriptor: Sendable {
     deinit { close(raw) }
 }
 
-/// read(2), begun again when a signal interrupted it.
-func readBytes(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-    while true {
-        let count = read(descriptor, buffer.baseAddress, buffer.count)
-        if count >= 0 || errno != EINTR { return count }
-    }
-}
-
 /// Seconds of the clock that never steps, as a fraction.
 func monotonicSeconds() -> Double {
     var time = timespec()

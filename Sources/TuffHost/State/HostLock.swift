@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 package import TuffModel
+import TuffSystem
 
 /// Who holds the host's lock, as the lock file says. For messages only: the lock itself is the kernel's.
 package struct LockHolder: Hashable, Sendable, CustomStringConvertible {
@@ -45,6 +46,7 @@ package final class HostLock: Sendable {
     private struct Record: Codable {
         var pid: Int32
         var host: String
+        /// `ProcessTable.space`.
         var bootID: String
         var since: Int64
         var startTicks: String
@@ -105,20 +107,18 @@ package final class HostLock: Sendable {
 
     private static func describe(_ file: Int32, _ path: String, _ purpose: String) throws(HostError) {
         let record = Record(
-            pid: getpid(), host: HostFacts.shortHostName(), bootID: HostFacts.bootID(),
-            since: HostFacts.now().secondsSince1970, startTicks: HostFacts.startTicks(ofProcess: getpid()) ?? "",
-            command: purpose)
+            pid: getpid(), host: HostFacts.shortHostName(), bootID: ProcessTable.space,
+            since: HostFacts.now().secondsSince1970,
+            startTicks: ProcessTable.start(of: getpid()).map { "\($0)" } ?? "", command: purpose)
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         guard let text = try? encoder.encode(record) else {
             throw HostError(.failed, "Cannot write down who holds the lock \(path)")
         }
         // The offset stays at the end, so that a child which reads its standard input finds nothing there.
-        guard ftruncate(file, 0) == 0,
-            Array(text).withUnsafeBytes({ write(file, $0.baseAddress, $0.count) }) == text.count
-        else {
-            throw .system(errno, "Cannot write the lock file \(path)", subject: path)
-        }
+        let failure =
+            ftruncate(file, 0) == 0 ? Array(text).withUnsafeBytes({ DescriptorIO.write(file, $0).failure }) : errno
+        if let failure { throw .system(failure, "Cannot write the lock file \(path)", subject: path) }
     }
 
     private static func holder(_ file: Int32) -> LockHolder {
@@ -126,12 +126,11 @@ package final class HostLock: Sendable {
         for attempt in 0..<10 {
             if attempt > 0 { usleep(10_000) }
             let bytes = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
-                count = max(0, pread(file, buffer.baseAddress, buffer.count, 0))
+                count = DescriptorIO.read(file, at: 0, into: UnsafeMutableRawBufferPointer(buffer)).count
             }
             guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)) else { continue }
             let lives =
-                record.bootID == HostFacts.bootID()
-                && HostFacts.startTicks(ofProcess: record.pid) == record.startTicks
+                ProcessTable.presence(of: record.pid, since: UInt64(record.startTicks), in: record.bootID) != .ended
             return LockHolder(
                 pid: record.pid, host: record.host, since: Instant(secondsSince1970: record.since),
                 command: record.command, isRunning: lives)

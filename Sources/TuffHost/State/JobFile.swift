@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 package import TuffModel
+import TuffSystem
 
 /// The file of a running job: held by a flock(2) of the worker that does the job, and by nobody else.
 ///
@@ -18,6 +19,7 @@ final class JobFile: Sendable {
         var keys: [String]
         var objects: [UID]
         var pid: Int32
+        /// `ProcessTable.space`.
         var bootID: String
         var startTicks: String
         var since: Int64
@@ -104,7 +106,7 @@ final class JobFile: Sendable {
         file.withLock { file in
             guard let file else { return }
             // For people who wait; one that fails is missing until the next.
-            _ = Array(text).withUnsafeBytes { pwrite(file, $0.baseAddress, $0.count, off_t(progressOffset)) }
+            _ = Array(text).withUnsafeBytes { DescriptorIO.write(file, at: UInt64(progressOffset), $0) }
         }
     }
 
@@ -123,7 +125,7 @@ final class JobFile: Sendable {
     private static func describe(_ file: Int32, _ job: JobTicket, _ path: String) throws(HostError) -> Int {
         let record = Record(
             kind: job.kind, summary: job.summary, keys: job.keys, objects: job.objects, pid: getpid(),
-            bootID: HostFacts.bootID(), startTicks: HostFacts.startTicks(ofProcess: getpid()) ?? "",
+            bootID: ProcessTable.space, startTicks: ProcessTable.start(of: getpid()).map { "\($0)" } ?? "",
             since: HostFacts.now().secondsSince1970)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -134,8 +136,8 @@ final class JobFile: Sendable {
         guard text.count + progressLength <= limit else {
             throw HostError(.exhausted, "\(job.summary) names more than a job file holds", subject: path)
         }
-        guard text.withUnsafeBytes({ write(file, $0.baseAddress, $0.count) }) == text.count else {
-            throw .system(errno, "Cannot write the job file \(path)", subject: path)
+        if let failure = text.withUnsafeBytes({ DescriptorIO.write(file, $0).failure }) {
+            throw .system(failure, "Cannot write the job file \(path)", subject: path)
         }
         return text.count
     }
@@ -146,15 +148,14 @@ final class JobFile: Sendable {
         for attempt in 0..<10 {
             if attempt > 0 { usleep(10_000) }
             let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
-                count = max(0, pread(file, buffer.baseAddress, buffer.count, 0))
+                count = DescriptorIO.read(file, at: 0, into: UnsafeMutableRawBufferPointer(buffer)).count
             }
             let lines = bytes.split(separator: 0x0a, maxSplits: 1, omittingEmptySubsequences: false)
             guard lines.count == 2, let record = try? JSONDecoder().decode(Record.self, from: Data(lines[0])) else {
                 continue
             }
             let lives =
-                record.bootID == HostFacts.bootID()
-                && HostFacts.startTicks(ofProcess: record.pid) == record.startTicks
+                ProcessTable.presence(of: record.pid, since: UInt64(record.startTicks), in: record.bootID) != .ended
             return RunningJob(
                 id: id, kind: record.kind, summary: record.summary, keys: record.keys, objects: record.objects,
                 pid: record.pid, since: Instant(secondsSince1970: record.since), hasEnded: !lives,

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 package import TuffModel
+import TuffSystem
 
 /// The record that is written of a restore before its first byte is, so that the same restore goes on where it was cut
 /// off.
@@ -30,6 +31,8 @@ package struct RestoreRecord: Hashable, Codable, Sendable {
 
 /// Where such records are: a file each, `restore-NONCE.json`, mode 0600.
 package struct RestoreRecords: Sendable {
+    private static let format = VersionedJSON(current: RestoreRecord.version, oldest: RestoreRecord.version)
+
     private let directory: String
     /// Folders above it that may have to be made.
     private let parents: [String]
@@ -57,22 +60,19 @@ package struct RestoreRecords: Sendable {
         guard nonce.utf8.count == 32,
             nonce.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }),
             let bytes = try? file(nonce).read(),
-            let record = try? JSONDecoder().decode(RestoreRecord.self, from: Data(bytes)),
-            record.version == RestoreRecord.version, record.nonce == nonce
+            let record = try? Self.format.decode(RestoreRecord.self, from: Data(bytes)), record.nonce == nonce
         else { return nil }
         return record
     }
 
     /// Durable when it returns.
     package func save(_ record: RestoreRecord) throws(HostError) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(record) else {
+        guard let line = VersionedJSON.line(record) else {
             throw HostError(.failed, "The record of the restore does not encode")
         }
         // One that cannot be made is told of by what follows.
         for parent in parents { mkdir(parent, 0o700) }
-        try file(record.nonce).write(Array(data) + [0x0a])
+        try file(record.nonce).write(line)
     }
 
     /// Of a target that is complete. One that stays is of no use to anybody, since the target has its own first bytes

@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 package import TuffModel
+import TuffSystem
 
 /// Directories of our own files (`/run/tuff`, `/var/lib/tuff`): made 0700, refused when others may write in them.
 ///
@@ -60,12 +61,10 @@ struct StateDirectory: ~Copyable {
 
     func remove(_ name: String) { unlinkat(directory.raw, name, 0) }
 
-    /// Gives a file another's name, durably; false and errno when that fails.
-    func rename(_ name: String, to other: String) -> Bool {
-        renameat(directory.raw, name, directory.raw, other) == 0
+    /// Puts another content into the place of the file, or makes it.
+    func replace(with bytes: [UInt8]) throws(DurableFile.Failure) {
+        try DurableFile.replace(name, in: directory.raw, temporary: name + ".new", with: bytes)
     }
-
-    func sync() -> Bool { fsync(directory.raw) == 0 }
 
     /// Takes a lock (flock(2)) on the directory itself, until this value goes; false when another has it, whom it never
     /// waits for.
@@ -122,50 +121,28 @@ package struct StateFile: Sendable {
         guard status.st_size <= Self.limit else {
             throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
         }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = Glibc.read(file.raw, &chunk, chunk.count)
-            if count == 0 { return bytes }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                throw .system(errno, "Cannot read the \(what) \(path)", subject: path)
-            }
-            bytes += chunk[..<count]
-            guard bytes.count <= Self.limit else {
-                throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
-            }
+        let (bytes, failure) = DescriptorIO.readToEnd(file.raw, limit: Self.limit)
+        if let failure { throw .system(failure, "Cannot read the \(what) \(path)", subject: path) }
+        guard bytes.count <= Self.limit else {
+            throw HostError(.malformed, "The \(what) \(path) has more than \(Self.limit >> 20) MiB", subject: path)
         }
+        return bytes
     }
 
     /// By a temporary file beside it, fsync, rename, fsync of the directory. What a crash left of an earlier attempt is
     /// replaced.
     package func write(_ bytes: [UInt8]) throws(HostError) {
         let directory = try StateDirectory(for: path, what: what)
-        let temporary = directory.name + ".new"
-        directory.remove(temporary)
-        guard let file = directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) else {
-            throw .system(errno, "Cannot create \(path).new", subject: path)
+        do throws(DurableFile.Failure) { try directory.replace(with: bytes) } catch {
+            let sentence =
+                switch error.stage {
+                case .create: "Cannot create \(path).new"
+                case .write: "Cannot write the \(what) \(path)"
+                case .protect, .sync, .syncDirectory: "Cannot make the \(what) \(path) durable"
+                case .rename: "Cannot put the \(what) \(path) in place"
+                }
+            throw .system(error.number, sentence, subject: path)
         }
-        do throws(HostError) {
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let count = rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { throw .system(errno, "Cannot write the \(what) \(path)", subject: path) }
-                rest = rest.dropFirst(count)
-            }
-            guard fchmod(file.raw, 0o600) == 0, fsync(file.raw) == 0 else {
-                throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path)
-            }
-            guard directory.rename(temporary, to: directory.name) else {
-                throw .system(errno, "Cannot put the \(what) \(path) in place", subject: path)
-            }
-        } catch {
-            directory.remove(temporary)
-            throw error
-        }
-        guard directory.sync() else { throw .system(errno, "Cannot make the \(what) \(path) durable", subject: path) }
     }
 
     /// Durable when it returns. One that is not there is removed.

@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// The verbs of ordinary files: what they did is on the disk, directory entry included, when they return.
 struct FileVerbs {
@@ -67,28 +68,19 @@ struct FileVerbs {
     func replace(_ path: HostPath, with text: String) throws(HostError) {
         let place = try TreePlace(path, in: roots, access: O_RDONLY)
         let parent = place.parent.raw, temporary = ".\(place.name).tuff-new"
-        unlinkat(parent, temporary, 0)
-        guard let file = OwnedDescriptor(opened: tuff_open_at(parent, temporary, O_WRONLY | O_CREAT | O_EXCL, 0o600))
-        else {
-            throw .system(errno, "Cannot create the temporary file \(temporary) for \(place.path)", subject: place.path)
-        }
-        do throws(HostError) {
-            guard fchmod(file.raw, 0o600) == 0 else {
-                throw .system(errno, "Cannot make \(place.path) readable by us alone", subject: place.path)
-            }
-            try writeAll(Array(text.utf8), to: file.raw, named: place.path)
-            guard fsync(file.raw) == 0 else {
-                throw .system(errno, "Cannot bring \(place.path) to the disk", subject: place.path)
-            }
-            guard renameat(parent, temporary, parent, place.name) == 0 else {
-                throw .system(errno, "Cannot put \(place.path) in its place", subject: place.path)
-            }
+        do throws(DurableFile.Failure) {
+            try DurableFile.replace(place.name, in: parent, temporary: temporary, with: Array(text.utf8))
         } catch {
-            unlinkat(parent, temporary, 0)
-            throw error
-        }
-        guard fsync(place.parent.raw) == 0 else {
-            throw .system(errno, "Cannot bring the directory of \(place.path) to the disk", subject: place.path)
+            let sentence =
+                switch error.stage {
+                case .create: "Cannot create the temporary file \(temporary) for \(place.path)"
+                case .protect: "Cannot make \(place.path) readable by us alone"
+                case .write: "Cannot write \(place.path)"
+                case .sync: "Cannot bring \(place.path) to the disk"
+                case .rename: "Cannot put \(place.path) in its place"
+                case .syncDirectory: "Cannot bring the directory of \(place.path) to the disk"
+                }
+            throw .system(error.number, sentence, subject: place.path)
         }
     }
 
@@ -161,16 +153,6 @@ struct FileVerbs {
     private func makeDurable(_ file: Int32, in place: borrowing TreePlace) throws(HostError) {
         guard fsync(file) == 0, fsync(place.parent.raw) == 0 else {
             throw .system(errno, "Cannot bring \(place.path) to the disk", subject: place.path)
-        }
-    }
-
-    private func writeAll(_ bytes: [UInt8], to file: Int32, named path: String) throws(HostError) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "Cannot write \(path)", subject: path) }
-            rest = rest.dropFirst(count)
         }
     }
 }

@@ -3,6 +3,7 @@ import Crypto
 import Glibc
 import TuffImages
 import TuffModel
+import TuffSystem
 
 /// An image file, opened for reading beneath the roots of images, as `PathWalk` says.
 ///
@@ -65,17 +66,10 @@ final class OpenedImage: ImageFile {
     }
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(ImageError) {
-        var done = 0
-        while done < buffer.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-            let count = pread(file.raw, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                let why = count == 0 ? "it is shorter than it was" : String(cString: strerror(errno))
-                throw ImageError(.unreadable, "cannot be read at \(offset): \(why)")
-            }
-            done += count
-        }
+        let outcome = DescriptorIO.read(file.raw, at: offset, into: buffer)
+        guard outcome.count < buffer.count else { return }
+        let why = outcome.failure.map { String(cString: strerror($0)) } ?? "it is shorter than it was"
+        throw ImageError(.unreadable, "cannot be read at \(offset): \(why)")
     }
 
     func failure(_ error: ImageError) -> HostError {

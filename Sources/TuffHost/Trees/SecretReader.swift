@@ -3,6 +3,7 @@ import Crypto
 import FoundationEssentials
 package import Glibc
 import TuffModel
+import TuffSystem
 
 /// A secret in memory: read from its file under the rules below, zeroed when it goes, never printable and never sent
 /// anywhere but into one write(2).
@@ -23,17 +24,12 @@ struct SecretBuffer: ~Copyable {
         let file = try roots.open(path, .secrets, flags: O_RDONLY | O_NONBLOCK, isChecked: false)
         try Self.check(file.raw, path)
         let storage = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.limit + 2, alignment: 1)
-        var length = 0
-        while length < storage.count {
-            let count = readBytes(file.raw, into: UnsafeMutableRawBufferPointer(rebasing: storage[length...]))
-            guard count >= 0 else {
-                let number = errno
-                Self.destroy(storage)
-                throw .system(number, "Cannot read the secret file \(path)", subject: path)
-            }
-            if count == 0 { break }
-            length += count
+        let outcome = DescriptorIO.read(file.raw, into: storage)
+        if let number = outcome.failure {
+            Self.destroy(storage)
+            throw .system(number, "Cannot read the secret file \(path)", subject: path)
         }
+        var length = outcome.count
         if length > 0, storage[length - 1] == 0x0a { length -= 1 }
         if let fault = Self.fault(UnsafeRawBufferPointer(rebasing: storage[..<length])) {
             Self.destroy(storage)

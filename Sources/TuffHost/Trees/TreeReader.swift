@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// Bytes of one attribute, read by a single read(2): configfs hands an attribute out whole, and a read of a plain
 /// file that returns less than asked for has reached its end.
@@ -13,14 +14,11 @@ struct ReadBuffer: ~Copyable {
     deinit { storage.deallocate() }
 
     /// How many bytes came, -1 with errno when none could be read.
-    func fill(from descriptor: Int32) -> Int { readBytes(descriptor, into: storage) }
+    func fill(from descriptor: Int32) -> Int { DescriptorIO.readOnce(descriptor, into: storage) }
 
     /// The same from a place of its own, whatever was read or written before.
     func fill(from descriptor: Int32, at offset: off_t) -> Int {
-        while true {
-            let count = pread(descriptor, storage.baseAddress, storage.count, offset)
-            if count >= 0 || errno != EINTR { return count }
-        }
+        DescriptorIO.readOnce(descriptor, at: offset, into: storage)
     }
 
     /// The first `count` bytes without one trailing newline; nil when they are too many.

@@ -1,6 +1,7 @@
 import Glibc
 import Synchronization
 import TuffModel
+import TuffSystem
 
 /// Jobs: each in a worker process of its own, started for it and ended with it. What the job did to its process (mounts
 /// in a private namespace, threads, memory) goes with it, and other work waits for no job.

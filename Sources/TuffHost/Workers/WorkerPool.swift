@@ -3,6 +3,7 @@ import Subprocess
 import Synchronization
 import SystemPackage
 package import TuffModel
+import TuffSystem
 
 /// A worker that passed its deadline and was left to itself. It may be in uninterruptible sleep, and what it was
 /// asked to do may still happen.

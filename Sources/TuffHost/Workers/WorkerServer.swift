@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 package import TuffModel
+import TuffSystem
 
 /// The worker's side: what `tuff _worker` does. Everything that touches configfs, a directory pool or a secret file
 /// runs here, because any of it may block for good; the controller then leaves this process to itself.
@@ -153,14 +154,10 @@ package enum WorkerServer {
 
     /// Exactly `count` bytes, nil when the input ends before.
     private static func receive(_ count: Int, from input: Int32) -> [UInt8]? {
-        var failed = false
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            while filled < count, !failed {
-                let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
-                let got = readBytes(input, into: rest)
-                if got > 0 { filled += got } else { failed = true }
-            }
+            let room = UnsafeMutableRawBufferPointer(buffer)
+            filled = DescriptorIO.read(input, into: .init(rebasing: room[..<count])).count
         }
-        return failed ? nil : bytes
+        return bytes.count == count ? bytes : nil
     }
 }

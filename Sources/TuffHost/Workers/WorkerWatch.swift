@@ -2,6 +2,7 @@ import CTuffHost
 import Glibc
 import Synchronization
 import TuffModel
+import TuffSystem
 
 /// A second thread of a worker: tells the controller now and then that the work goes on, and the work whether there
 /// still is a controller.
@@ -25,7 +26,7 @@ final class WorkerWatch: Sendable {
     private let isAlone = Atomic(false)
     /// Held while a message is being sent, so that none cuts into another.
     private let sending = Mutex(())
-    private let thread = Mutex<pthread_t?>(nil)
+    private let thread = Mutex<SystemThread?>(nil)
 
     init(input: Int32, output: Int32) {
         self.input = input
@@ -91,27 +92,11 @@ final class WorkerWatch: Sendable {
     func end() {
         guard let thread = thread.withLock({ $0 }) else { return }
         isAlone.store(true, ordering: .releasing)
-        pthread_join(thread, nil)
+        thread.join()
     }
 
     private func begin() -> Bool {
-        var attributes = pthread_attr_t()
-        guard pthread_attr_init(&attributes) == 0 else { return false }
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setstacksize(&attributes, 1 << 18)
-        let argument = Unmanaged.passRetained(self)
-        var started = pthread_t()
-        let failure = pthread_create(
-            &started, &attributes,
-            { argument in
-                // The argument is the watch retained above; a thread always gets it.
-                Unmanaged<WorkerWatch>.fromOpaque(argument!).takeRetainedValue().watch()
-                return nil
-            }, argument.toOpaque())
-        guard failure == 0 else {
-            argument.release()
-            return false
-        }
+        guard let started = SystemThread.begin(stack: 1 << 18, { self.watch() }) else { return false }
         thread.withLock { $0 = started }
         return true
     }

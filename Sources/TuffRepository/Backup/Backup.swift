@@ -61,7 +61,7 @@ package struct Backup: Sendable {
         self.progress = progress
         let packs = Set(try repository.packs())
         index = try RepositoryIndex(
-            store: repository.store, custody: repository.custody, checkpoint: request.checkpoint, lease: lease,
+            store: repository.store, sealing: repository.sealing, checkpoint: request.checkpoint, lease: lease,
             existing: packs)
         var gone = index.packs.subtracting(packs).subtracting(index.doomed)
         // Another backup may have placed some since they were listed.
@@ -74,7 +74,7 @@ package struct Backup: Sendable {
                     + "changed cannot be relied on; back up without a list of changes, and see 'tuff backup check'")
         }
         if request.changed != nil, let parent = request.parent {
-            try TreeReader(parent, repository: repository, index: index).readRoot()
+            try PointTreeReader(parent, repository: repository, index: index).readRoot()
         }
     }
 
@@ -112,7 +112,7 @@ package struct Backup: Sendable {
             root: (shared.tree.root ?? .zero).description, parent: request.parent?.id.description,
             policy: request.policy, labels: request.labels, document: request.document, commit: request.commit,
             counts: counts, program: request.program)
-        let point = try RestorePoint.write(record, store: repository.store, custody: repository.custody)
+        let point = try RestorePoint.write(record, store: repository.store, sealing: repository.sealing)
         do throws(RepositoryError) {
             try lease?.demand()
         } catch {
@@ -245,7 +245,7 @@ final class Packs {
         if let open {
             pack = open
         } else {
-            pack = try PackWriter(kind, store: repository.store, custody: repository.custody)
+            pack = try PackWriter(kind, store: repository.store, sealing: repository.sealing)
             open = pack
         }
         try pack.append(stored, name: name, length: length, coding: coding)
@@ -253,10 +253,10 @@ final class Packs {
     }
 
     /// Stores a node that the repository does not have; its name, nil if all beneath it is zero.
-    func store(_ node: Node) throws(RepositoryError) -> ContentName? {
+    func store(_ node: TreeNode) throws(RepositoryError) -> ContentName? {
         guard !node.isZero else { return nil }
         let bytes = node.bytes
-        let name = repository.custody.name(ofNode: bytes)
+        let name = repository.sealing.name(ofNode: bytes)
         guard try index.claim(name, node: true) else { return name }
         var failure: RepositoryError?
         bytes.withUnsafeBytes { bytes in

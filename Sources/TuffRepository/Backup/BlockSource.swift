@@ -1,5 +1,6 @@
 import CTuffHost
 import Glibc
+import TuffSystem
 
 /// Source of a backup: bytes that can be read at any offset, by several threads at once.
 package protocol BlockSource: Sendable {
@@ -77,17 +78,11 @@ package final class DeviceSource: BlockSource {
     }
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
-        var done = 0
-        while done < buffer.count {
-            let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .system(errno, "cannot read \(path) at byte \(Int(offset) + done)") }
-            guard count > 0 else {
-                throw RepositoryError(
-                    .failed, "\(path) became shorter while it was read, at byte \(Int(offset) + done)")
-            }
-            done += count
-        }
+        let outcome = DescriptorIO.read(descriptor, at: offset, into: buffer)
+        guard outcome.count < buffer.count else { return }
+        let place = Int(offset) + outcome.count
+        if let failure = outcome.failure { throw .system(failure, "cannot read \(path) at byte \(place)") }
+        throw RepositoryError(.failed, "\(path) became shorter while it was read, at byte \(place)")
     }
 
     package func isHole(at offset: UInt64, count: Int) -> Bool {

@@ -35,8 +35,8 @@ package enum ChangedRanges {
         if let range = ranges.first(where: { !$0.isEmpty && $0.lowerBound >= size }) {
             throw RepositoryError(
                 .refused,
-                "a changed range begins at byte \(range.lowerBound), and the source has \(size) bytes: the ranges are of "
-                    + "something else")
+                "a changed range begins at byte \(range.lowerBound), and the source has \(size) bytes: the ranges are "
+                    + "of something else")
         }
         return ranges.filter { !$0.isEmpty }.map { $0.lowerBound..<min(size, $0.upperBound) }.joined()
     }

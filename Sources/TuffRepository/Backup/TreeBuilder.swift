@@ -7,7 +7,7 @@ import Synchronization
 final class TreeBuilder: Sendable {
     /// A node whose last child has come.
     struct Complete {
-        let node: Node
+        let node: TreeNode
         let index: Int
     }
 
@@ -49,7 +49,7 @@ final class TreeBuilder: Sendable {
             waiting.children[index % Format.fanOut] = name
             waiting.missing -= 1
             if waiting.missing == 0 {
-                return Complete(node: Node(level: above, children: waiting.children), index: place)
+                return Complete(node: TreeNode(level: above, children: waiting.children), index: place)
             }
             state.waiting[above][place] = waiting
             return nil

@@ -55,12 +55,12 @@ final class IndexFile: Sendable {
     static func path(_ id: FileID) -> String { "index/\(id)" }
 
     init(
-        _ id: FileID, store: any Store, custody: Custody, filter: NameFilter? = nil
+        _ id: FileID, store: any Store, sealing: Sealing, filter: NameFilter? = nil
     ) throws(RepositoryError) {
         self.id = id
         self.filter = filter
         reader = try store.open(Self.path(id))
-        seal = custody.seal(.index, id)
+        seal = sealing.seal(.index, id)
         do throws(RepositoryError) {
             layout = try Self.layout(reader, id: id, seal: seal)
         } catch  where error.isLoss { throw Self.damaged(id, error.description) }

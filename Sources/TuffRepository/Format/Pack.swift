@@ -74,10 +74,10 @@ final class PackWriter {
     private var pending: [UInt8]
     private static let portion = 1 << 20
 
-    init(_ kind: Format.Kind, store: any Store, custody: Custody) throws(RepositoryError) {
+    init(_ kind: Format.Kind, store: any Store, sealing: Sealing) throws(RepositoryError) {
         writer = try store.create()
-        seal = custody.seal(kind, id)
-        isEncrypted = custody.isEncrypted
+        seal = sealing.seal(kind, id)
+        isEncrypted = sealing.isEncrypted
         pending = FileHeader(kind: kind, id: id).bytes
         pending.reserveCapacity(Self.portion + Format.block + Format.proof)
     }
@@ -125,17 +125,17 @@ struct PackReader: Sendable {
     let id: FileID
     private let path: String
     private let reader: any StoreReader
-    private let custody: Custody
+    private let sealing: Sealing
     private let blockSeal: FileSeal
     private let nodeSeal: FileSeal
 
-    init(_ id: FileID, store: any Store, custody: Custody) throws(RepositoryError) {
+    init(_ id: FileID, store: any Store, sealing: Sealing) throws(RepositoryError) {
         self.id = id
         path = Pack.path(id)
         reader = try store.open(path)
-        self.custody = custody
-        blockSeal = custody.seal(.blockPack, id)
-        nodeSeal = custody.seal(.nodePack, id)
+        self.sealing = sealing
+        blockSeal = sealing.seal(.blockPack, id)
+        nodeSeal = sealing.seal(.nodePack, id)
     }
 
     /// The seal that opens the records of the pack, if it is of this kind.
@@ -167,7 +167,7 @@ struct PackReader: Sendable {
         try FileHeader(kind: kind, id: id).verify(begin, path: path)
         let start = reader.size - UInt64(trailer + count)
         let piece = try reader.read(at: start, count: count)
-        guard let table = piece.withUnsafeBytes({ custody.seal(kind, id).open($0, at: Format.lastPosition) }) else {
+        guard let table = piece.withUnsafeBytes({ sealing.seal(kind, id).open($0, at: Format.lastPosition) }) else {
             throw RepositoryError(.damaged, "the table of \(path) is damaged")
         }
         return (kind, try entries(table, kind, end: start))

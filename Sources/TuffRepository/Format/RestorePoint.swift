@@ -70,11 +70,11 @@ package struct RestorePoint: Hashable, Codable, Sendable {
         return (root, shape)
     }
 
-    static func read(_ id: FileID, store: any Store, custody: Custody) throws(RepositoryError) -> RestorePoint {
+    static func read(_ id: FileID, store: any Store, sealing: Sealing) throws(RepositoryError) -> RestorePoint {
         let bytes = try store.contents(path(id), limit: largest)
         try FileHeader(kind: .point, id: id).verify(bytes, path: path(id))
         let piece = Array(bytes.dropFirst(Format.header))
-        guard let content = piece.withUnsafeBytes({ custody.seal(.point, id).open($0, at: 0) }),
+        guard let content = piece.withUnsafeBytes({ sealing.seal(.point, id).open($0, at: 0) }),
             let record = try? JSONDecoder().decode(Record.self, from: Data(content))
         else { throw RepositoryError(.damaged, "restore point \(id) does not prove itself") }
         guard record.hasProperTimes else {
@@ -90,7 +90,7 @@ package struct RestorePoint: Hashable, Codable, Sendable {
     }
 
     /// Places a new one. From now on it is listed.
-    static func write(_ record: Record, store: any Store, custody: Custody) throws(RepositoryError) -> RestorePoint {
+    static func write(_ record: Record, store: any Store, sealing: Sealing) throws(RepositoryError) -> RestorePoint {
         guard record.hasProperTimes else {
             throw RepositoryError(.refused, "times of a restore point are of the form YYYY-MM-DDTHH:MM:SSZ")
         }
@@ -100,7 +100,7 @@ package struct RestorePoint: Hashable, Codable, Sendable {
         guard let content = try? encoder.encode(record), content.count <= largest - Format.header - Format.proof else {
             throw RepositoryError(.refused, "what is to be said of the restore point is larger than 16 MiB")
         }
-        let piece = custody.seal(.point, id).close(Array(content), at: 0)
+        let piece = sealing.seal(.point, id).close(Array(content), at: 0)
         try store.place(FileHeader(kind: .point, id: id).bytes + piece, at: path(id))
         return RestorePoint(id: id, record: record)
     }

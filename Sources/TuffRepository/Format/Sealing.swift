@@ -3,7 +3,7 @@ import FoundationEssentials
 
 /// Computes names, and proves pieces; where the repository is encrypted, it encrypts pieces, too
 /// (docs/repository-format.md, "Blocks, nodes and names" and "Header and pieces").
-package struct Custody: Sendable {
+package struct Sealing: Sendable {
     /// ID of the repository; part of the proof of every piece.
     let id: FileID
     private let repositoryKey: SymmetricKey?

@@ -52,7 +52,7 @@ package struct TreeShape: Hashable, Sendable {
 }
 
 /// A node: up to 32 children, of which those that are all zero have no name.
-struct Node: Hashable {
+struct TreeNode: Hashable {
     let level: Int
     /// nil where everything beneath is zero.
     var children: [ContentName?]

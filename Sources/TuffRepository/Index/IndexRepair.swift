@@ -30,13 +30,13 @@ package struct IndexRepair: Sendable {
         try takeNote(of: Set(report.isIndexBroken ? points.map(\.id) : report.hurt.map(\.point.id)), forgetting: false)
         try makeIndex(report)
         // The packs that a damaged mark named are unknown; prune finds them again.
-        for mark in try Mark.listReadable(repository.store, repository.custody).damaged {
-            try repository.store.remove(Mark.path(mark.id))
+        for mark in try PackMark.listReadable(repository.store, repository.sealing).damaged {
+            try repository.store.remove(PackMark.path(mark.id))
         }
         try repository.store.sync(directory: "marks")
         var left = report
         var visitor = PointVisitor(
-            index: try RepositoryIndex(store: repository.store, custody: repository.custody), lease: lease)
+            index: try RepositoryIndex(store: repository.store, sealing: repository.sealing), lease: lease)
         visitor.packs = Set(try repository.packs())
         left.hurt = try visitor.visit(points, of: repository, progress: progress, damage: &left.damage)
         (left.isIndexBroken, left.strays) = (false, [])
@@ -49,7 +49,7 @@ package struct IndexRepair: Sendable {
         var pending: [Location] = []
         for id in try repository.packs() {
             do throws(RepositoryError) {
-                let reader = try PackReader(id, store: repository.store, custody: repository.custody)
+                let reader = try PackReader(id, store: repository.store, sealing: repository.sealing)
                 pending += try reader.table().1.map { Location(pack: id, entry: $0) }.filter {
                     !report.bad.contains($0)
                 }
@@ -69,7 +69,7 @@ package struct IndexRepair: Sendable {
     private func copy(_ records: [Location]) throws(RepositoryError) {
         guard !records.isEmpty else { return }
         let index = try RepositoryIndex(
-            store: repository.store, custody: repository.custody, lease: lease, .sorting)
+            store: repository.store, sealing: repository.sealing, lease: lease, .sorting)
         let checker = RecordChecker(repository)
         let blocks = Packs(.blockPack, repository: repository, index: index)
         let nodes = Packs(.nodePack, repository: repository, index: index)
@@ -93,7 +93,7 @@ package struct IndexRepair: Sendable {
 
     private func write(_ pending: inout [Location]) throws(RepositoryError) {
         guard !pending.isEmpty else { return }
-        let writer = try IndexWriter(store: repository.store, custody: repository.custody, lease: lease)
+        let writer = try IndexWriter(store: repository.store, sealing: repository.sealing, lease: lease)
         for location in pending.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
         _ = try writer.finish()
         pending = []

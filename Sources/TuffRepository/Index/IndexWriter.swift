@@ -18,13 +18,13 @@ final class IndexWriter {
     ///   - filtering: largest number of names to come, where a filter of them is wanted; nil: no filter.
     ///   - lease: the lease that keeps the named packs; nil only where nobody else can reach the repository.
     init(
-        store: any Store, custody: Custody, lease: Lease?, filtering names: Int? = nil
+        store: any Store, sealing: Sealing, lease: Lease?, filtering names: Int? = nil
     ) throws(RepositoryError) {
         filter = names.flatMap { NameFilter(names: $0) }
         self.store = store
         self.lease = lease
         writer = try store.create()
-        seal = custody.seal(.index, id)
+        seal = sealing.seal(.index, id)
         let header = FileHeader(kind: .index, id: id).bytes
         try writer.write(header + [UInt8](repeating: 0, count: Format.page - header.count))
     }
@@ -67,8 +67,8 @@ final class IndexWriter {
     }
 
     /// Ends the file and opens it.
-    func reopened(_ custody: Custody) throws(RepositoryError) -> IndexFile {
-        try IndexFile(finish(), store: store, custody: custody, filter: filter)
+    func reopened(_ sealing: Sealing) throws(RepositoryError) -> IndexFile {
+        try IndexFile(finish(), store: store, sealing: sealing, filter: filter)
     }
 
     private func number(of pack: FileID) -> UInt32 {

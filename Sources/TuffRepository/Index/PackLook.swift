@@ -80,7 +80,7 @@ final class PackLook {
         var outcome = Outcome(id: id)
         let entries: [PackEntry]
         do throws(RepositoryError) {
-            entries = try PackReader(id, store: repository.store, custody: repository.custody).table().1
+            entries = try PackReader(id, store: repository.store, sealing: repository.sealing).table().1
             outcome.isThere = true
         } catch  where error.isDamage {
             guard let said = said ?? (index.tallies[id] == nil ? [] : nil) else {

@@ -24,7 +24,7 @@ final class RepositoryIndex: Sendable {
     }
 
     private let store: any Store
-    private let custody: Custody
+    private let sealing: Sealing
     private let state: Mutex<State>
     /// Packs on which new restore points must not rely.
     let doomed: Set<FileID>
@@ -58,24 +58,24 @@ final class RepositoryIndex: Sendable {
     ///   - lease: the lease under which stored blocks may be relied on.
     ///   - existing: the existing packs, for a backup.
     init(
-        store: any Store, custody: Custody, checkpoint: Duration = .seconds(60), lease: Lease? = nil,
+        store: any Store, sealing: Sealing, checkpoint: Duration = .seconds(60), lease: Lease? = nil,
         existing: Set<FileID>? = nil, _ care: Care = .trusting
     ) throws(RepositoryError) {
         self.store = store
-        self.custody = custody
+        self.sealing = sealing
         self.checkpoint = checkpoint
         self.lease = lease
         self.existing = existing
         // A reader may go on with a damaged mark: marks name packs on which new points must not rely, and say nothing
         // about existing ones.
-        doomed = Set(try Mark.listReadable(store, custody).marks.flatMap(\.packs))
+        doomed = Set(try PackMark.listReadable(store, sealing).marks.flatMap(\.packs))
         var files: [IndexFile]
-        (files, broken, tallies) = try Self.openAll(store, custody: custody, care: care)
+        (files, broken, tallies) = try Self.openAll(store, sealing: sealing, care: care)
         state = Mutex(State(files: files))
     }
 
     private static func openAll(
-        _ store: any Store, custody: Custody, care: Care
+        _ store: any Store, sealing: Sealing, care: Care
     ) throws(RepositoryError) -> ([IndexFile], broken: [RepositoryError], [FileID: Set<EntryTally>]) {
         var files: [FileID: IndexFile] = [:]
         var broken: [FileID: RepositoryError] = [:]
@@ -89,7 +89,7 @@ final class RepositoryIndex: Sendable {
                 for id in listed where files[id] == nil && broken[id] == nil {
                     do throws(RepositoryError) {
                         guard files.count < mostOpened else { throw Self.tooMany(listed.count) }
-                        let file = try IndexFile(id, store: store, custody: custody)
+                        let file = try IndexFile(id, store: store, sealing: sealing)
                         if care == .sorting { said[id] = try file.verify() }
                         files[id] = file
                     } catch  where care == .sorting && error.isDamage { broken[id] = error }
@@ -117,7 +117,7 @@ final class RepositoryIndex: Sendable {
     /// Throws `locked` if packs have been marked since this index was opened that it did not know to be on their way
     /// out.
     func demandUnchangedMarks() throws(RepositoryError) {
-        guard try Mark.list(store, custody).flatMap(\.packs).allSatisfy(doomed.contains) else {
+        guard try PackMark.list(store, sealing).flatMap(\.packs).allSatisfy(doomed.contains) else {
             throw RepositoryError(
                 .locked, "the repository was pruned meanwhile, and what this backup relied on may go; run it again")
         }
@@ -183,9 +183,9 @@ final class RepositoryIndex: Sendable {
             return state.finished
         }
         guard !finished.isEmpty else { return }
-        let writer = try IndexWriter(store: store, custody: custody, lease: lease, filtering: finished.count)
+        let writer = try IndexWriter(store: store, sealing: sealing, lease: lease, filtering: finished.count)
         for location in finished.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
-        let file = try writer.reopened(custody)
+        let file = try writer.reopened(sealing)
         state.withLock { state in
             state.files.append(file)
             state.own.append(file.id)
@@ -223,10 +223,10 @@ final class RepositoryIndex: Sendable {
     private func unite(_ files: [IndexFile]) throws(RepositoryError) {
         do throws(RepositoryError) {
             let writer = try IndexWriter(
-                store: store, custody: custody, lease: lease, filtering: files.map(\.layout.entries).reduce(0, +))
+                store: store, sealing: sealing, lease: lease, filtering: files.map(\.layout.entries).reduce(0, +))
             var merge = try IndexMerge(files)
             while let location = try merge.next() { try writer.append(location) }
-            try replace(files, by: writer.reopened(custody))
+            try replace(files, by: writer.reopened(sealing))
         } catch  where error.code != .locked {}
     }
 

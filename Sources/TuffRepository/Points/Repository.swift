@@ -1,10 +1,11 @@
 import Crypto
 import FoundationEssentials
+import TuffSystem
 
 /// An opened repository.
 package struct Repository: Sendable {
     package let store: any Store
-    let custody: Custody
+    let sealing: Sealing
     package let description: Description
 
     /// The file `repository`.
@@ -43,7 +44,7 @@ package struct Repository: Sendable {
         guard let secret else {
             try Reserve(of: store).fill()
             try store.place(file, at: Self.file)
-            return Repository(store: store, custody: Custody(plain: id), description: description)
+            return Repository(store: store, sealing: Sealing(plain: id), description: description)
         }
         let key = SymmetricKey(size: .bits256)
         try Reserve(of: store).fill()
@@ -57,7 +58,7 @@ package struct Repository: Sendable {
             try? KeySlot.remove(slot.id, in: store)
             throw error
         }
-        return Repository(store: store, custody: Custody(id, key: key), description: description)
+        return Repository(store: store, sealing: Sealing(id, key: key), description: description)
     }
 
     /// - Parameter secret: called for an encrypted repository only, after the file `repository` was read.
@@ -72,7 +73,7 @@ package struct Repository: Sendable {
                     "a key was given, and the repository says that it is not encrypted: leave the key out if it never "
                         + "was; otherwise somebody changed the file '\(file)'")
             }
-            return Repository(store: store, custody: Custody(plain: id), description: description)
+            return Repository(store: store, sealing: Sealing(plain: id), description: description)
         }
         guard let secret else {
             throw RepositoryError(.wrongKey, "the repository is encrypted and no key was given")
@@ -82,7 +83,7 @@ package struct Repository: Sendable {
         for slot in tried {
             do throws(RepositoryError) {
                 guard let key = try slot.open(secret, description: line), slot.wraps(key) else { continue }
-                return Repository(store: store, custody: Custody(id, key: key), description: description)
+                return Repository(store: store, sealing: Sealing(id, key: key), description: description)
             } catch { damaged.append(error) }
         }
         guard tried.count == slots.count else {
@@ -137,16 +138,17 @@ package struct Repository: Sendable {
             if try isBeheaded(store) { throw beheaded }
             throw RepositoryError(.notFound, "there is no repository here: \(error.sentence)")
         }
-        // A newer program may have other fields: its version is looked at before anything else.
-        struct Version: Codable { var version: Int }
         let line = try ProvenLine.line(bytes, path: file)
-        if let version = try? JSONDecoder().decode(Version.self, from: Data(line)),
-            version.version > Int(Format.version)
-        {
-            throw RepositoryError(.newer, "the repository has format \(version.version), written by a newer program")
+        let version = Int(Format.version)
+        var read: Description?
+        do throws(VersionedJSON.Fault) {
+            read = try VersionedJSON(current: version, oldest: version).decode(Description.self, from: Data(line))
+        } catch {
+            if case .newer(let version) = error {
+                throw RepositoryError(.newer, "the repository has format \(version), written by a newer program")
+            }
         }
-        guard let description = try? JSONDecoder().decode(Description.self, from: Data(line)),
-            description.format == "tuff-repository", description.version == Int(Format.version),
+        guard let description = read, description.format == "tuff-repository",
             description.blockSize == Format.block, let id = FileID(description.id)
         else { throw RepositoryError(.damaged, "the file \(file) describes no repository") }
         return (description, line, id)
@@ -155,13 +157,13 @@ package struct Repository: Sendable {
     /// The key slots of an encrypted repository, oldest first. Other files there open nothing, such as one that an
     /// interrupted `init` left.
     package func keySlots() throws(RepositoryError) -> [KeySlot] {
-        guard let key = custody.key else { return [] }
+        guard let key = sealing.key else { return [] }
         return try KeySlot.list(store).slots.filter { $0.wraps(key) }
     }
 
     /// Lets another secret open the repository.
     package func addKey(_ secret: RepositorySecret, label: String, now: String) throws(RepositoryError) -> KeySlot {
-        guard let key = custody.key else { throw RepositoryError(.refused, "the repository is not encrypted") }
+        guard let key = sealing.key else { throw RepositoryError(.refused, "the repository is not encrypted") }
         guard try keySlots().count < KeySlot.most else {
             throw RepositoryError(
                 .refused, "the repository has \(KeySlot.most) key slots, and more are not tried; take one away first")
@@ -237,7 +239,7 @@ package struct Repository: Sendable {
         for file in files {
             guard let id = FileID(file.name) else { continue }
             do throws(RepositoryError) {
-                points.append(try RestorePoint.read(id, store: store, custody: custody))
+                points.append(try RestorePoint.read(id, store: store, sealing: sealing))
             } catch  where error.code == .notFound {
                 continue  // Removed since it was listed.
             } catch  where error.isDamage {

@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import Synchronization
+import TuffSystem
 
 /// Target of a restore, written by several threads at once.
 package protocol BlockTarget: Sendable {
@@ -92,22 +93,16 @@ package final class DeviceTarget: BlockTarget {
     }
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
-        var done = 0
-        while done < buffer.count {
-            let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "cannot read \(path) at byte \(Int(offset) + done)") }
-            done += count
+        let outcome = DescriptorIO.read(descriptor, at: offset, into: buffer)
+        guard outcome.count == buffer.count else {
+            throw .system(outcome.number, "cannot read \(path) at byte \(Int(offset) + outcome.count)")
         }
     }
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(RepositoryError) {
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + done)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "cannot write \(path) at byte \(Int(offset) + done)") }
-            done += count
+        let outcome = DescriptorIO.write(descriptor, at: offset, bytes)
+        if let failure = outcome.failure {
+            throw .system(failure, "cannot write \(path) at byte \(Int(offset) + outcome.count)")
         }
     }
 
@@ -171,12 +166,8 @@ package final class StreamTarget: BlockTarget {
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer) throws(RepositoryError) {
-        var done = 0
-        while done < bytes.count {
-            let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "cannot write to standard output") }
-            done += count
+        if let failure = DescriptorIO.write(descriptor, bytes).failure {
+            throw .system(failure, "cannot write to standard output")
         }
     }
 }

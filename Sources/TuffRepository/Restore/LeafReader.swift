@@ -8,7 +8,7 @@ final class LeafReader {
     private let shared: SharedWork
     private let progress: JobProgress
     /// The tree of the point that is compared with, where it has the same leaves.
-    private let parent: TreeReader?
+    private let parent: PointTreeReader?
     private let compressor: Compressor
     private let blocks: Packs
     private let nodes: Packs
@@ -27,7 +27,7 @@ final class LeafReader {
         self.shared = shared
         self.progress = progress
         parent = try request.parent.map { point throws(RepositoryError) in
-            try TreeReader(point, repository: repository, index: index)
+            try PointTreeReader(point, repository: repository, index: index)
         }
         compressor = Compressor(level: request.level)
         blocks = Packs(.blockPack, repository: repository, index: index)
@@ -65,7 +65,7 @@ final class LeafReader {
             let block = UnsafeRawBufferPointer(rebasing: room[begin..<min(begin + Format.block, count)])
             names[child] = try store(block, before: before?[child])
         }
-        return try nodes.store(Node(level: 0, children: names))
+        return try nodes.store(TreeNode(level: 0, children: names))
     }
 
     /// Places the open packs and adds up the counts.
@@ -129,7 +129,7 @@ final class LeafReader {
             counts.zero += 1
             return nil
         }
-        let name = repository.custody.name(ofBlock: block)
+        let name = repository.sealing.name(ofBlock: block)
         if name == before { return name }
         guard try index.claim(name, node: false) else { return name }
         counts.new += 1

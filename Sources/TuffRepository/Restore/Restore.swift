@@ -29,9 +29,9 @@ package struct Restore: Sendable {
         self.repository = repository
         self.progress = progress
         shape = try point.tree().shape
-        index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        index = try RepositoryIndex(store: repository.store, sealing: repository.sealing)
         // Before anything is written anywhere: without its root nothing of the volume can be restored.
-        if !keepsGoing { try TreeReader(point, repository: repository, index: index).readRoot() }
+        if !keepsGoing { try PointTreeReader(point, repository: repository, index: index).readRoot() }
     }
 
     /// Every block is checked by its name, which the root of the tree proves, before a byte of it is written: a restore
@@ -86,7 +86,7 @@ extension [Range<UInt64>] {
 private final class LeafWriter {
     private let repository: Repository
     private let target: any BlockTarget
-    private let tree: TreeReader
+    private let tree: PointTreeReader
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.leaf, alignment: 4_096)
     private let keepsGoing: Bool
     private(set) var written: UInt64 = 0
@@ -99,7 +99,7 @@ private final class LeafWriter {
         self.repository = repository
         self.target = target
         self.keepsGoing = keepsGoing
-        tree = try TreeReader(point, repository: repository, index: index)
+        tree = try PointTreeReader(point, repository: repository, index: index)
     }
 
     deinit { room.deallocate() }
@@ -128,7 +128,7 @@ private final class LeafWriter {
         // The target's own bytes, unless it is blank: only blocks that differ are written.
         let isBlank = target.isBlank
         if !isBlank { try target.read(at: offset, into: bytes) }
-        var missing: [TreeReader.Wanted] = []
+        var missing: [PointTreeReader.Wanted] = []
         var differing: [Range<Int>] = []
         for begin in stride(from: 0, to: count, by: Format.block) {
             let range = begin..<min(begin + Format.block, count)
@@ -136,7 +136,7 @@ private final class LeafWriter {
             let name = names?[begin / Format.block]
             if !isBlank {
                 let isThere =
-                    name.map { repository.custody.name(ofBlock: UnsafeRawBufferPointer(block)) == $0 }
+                    name.map { repository.sealing.name(ofBlock: UnsafeRawBufferPointer(block)) == $0 }
                     ?? isZero(UnsafeRawBufferPointer(block))
                 if isThere { continue }
             }
@@ -165,7 +165,7 @@ private final class LeafWriter {
 
     /// Fills blocks of a leaf. Where one of them is damaged, each is read alone, and those that are lost become zeros.
     private func read(
-        _ missing: [TreeReader.Wanted], into leaf: UnsafeMutableRawBufferPointer, at offset: UInt64
+        _ missing: [PointTreeReader.Wanted], into leaf: UnsafeMutableRawBufferPointer, at offset: UInt64
     ) throws(RepositoryError) {
         do throws(RepositoryError) {
             try tree.read(missing)

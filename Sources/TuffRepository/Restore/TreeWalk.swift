@@ -96,13 +96,13 @@ struct TreeWalk {
     ) throws(RepositoryError) {
         let groups = Dictionary(grouping: points, by: \.record.series).values
         for series in groups.sorted(by: { $0[0].id < $1[0].id }) {
-            var before: TreeReader?
+            var before: PointTreeReader?
             for point in series {
                 var failure: RepositoryError?
-                var reader: TreeReader?
+                var reader: PointTreeReader?
                 var lost = LostRanges(room: min(LostRanges.most, toTell))
                 do throws(RepositoryError) {
-                    let tree = try TreeReader(point, repository: repository, index: index)
+                    let tree = try PointTreeReader(point, repository: repository, index: index)
                     if let top = tree.top {
                         let bytes = try measure(tree.root, at: top, in: tree, before: before, visitor: &visitor)
                         if bytes > 0, gathered == nil {
@@ -121,7 +121,7 @@ struct TreeWalk {
 
     /// Visits everything beneath a node that was not met before. Returns the number of lost bytes beneath it.
     private mutating func measure(
-        _ name: ContentName, at place: TreeReader.Place, in tree: TreeReader, before: TreeReader?,
+        _ name: ContentName, at place: PointTreeReader.Place, in tree: PointTreeReader, before: PointTreeReader?,
         visitor: inout some Visitor
     ) throws(RepositoryError) -> UInt64 {
         let range = tree.shape.range(level: place.level, index: place.index)
@@ -142,7 +142,7 @@ struct TreeWalk {
             guard let child else { continue }
             let index = place.index * Format.fanOut + slot
             if place.level > 0 {
-                let below = TreeReader.Place(level: place.level - 1, index: index)
+                let below = PointTreeReader.Place(level: place.level - 1, index: index)
                 lost += try measure(child, at: below, in: tree, before: before, visitor: &visitor)
             } else if known?[slot] != child || range.count != Format.leaf {
                 lost += try measure(child, length: tree.shape.length(ofBlock: index), visitor: &visitor)
@@ -155,7 +155,7 @@ struct TreeWalk {
     /// The ledger's entry of a node. At the end of a volume the same node may have fewer children or a shorter block
     /// beneath it than elsewhere: that one node of each level is walked for each point.
     private func entry(
-        of name: ContentName, _ place: TreeReader.Place, _ range: Range<UInt64>
+        of name: ContentName, _ place: PointTreeReader.Place, _ range: Range<UInt64>
     ) throws(RepositoryError) -> NodeLedger.Place? {
         guard range.count == Format.leaf << (5 * place.level) else { return nil }
         return try ledger.place(of: name, level: place.level)
@@ -172,11 +172,11 @@ struct TreeWalk {
     }
 
     /// Names of the blocks that the point walked before has beneath a leaf, where all of them are there.
-    private func names(of leaf: Int, _ before: TreeReader?) throws(RepositoryError) -> [ContentName?]? {
+    private func names(of leaf: Int, _ before: PointTreeReader?) throws(RepositoryError) -> [ContentName?]? {
         guard let before, leaf < before.shape.leaves,
             let name = try? before.nameOfLeaf(leaf),
             let entry = try entry(
-                of: name, TreeReader.Place(level: 0, index: leaf), before.shape.range(level: 0, index: leaf)),
+                of: name, PointTreeReader.Place(level: 0, index: leaf), before.shape.range(level: 0, index: leaf)),
             ledger[entry] == .whole
         else { return nil }
         return try? before.leaf(leaf)
@@ -184,7 +184,7 @@ struct TreeWalk {
 
     /// Walks down once more to the losses beneath a node, and lists their places in order while there is room for them.
     private func tell(
-        _ name: ContentName, at place: TreeReader.Place, in tree: TreeReader, of point: RestorePoint,
+        _ name: ContentName, at place: PointTreeReader.Place, in tree: PointTreeReader, of point: RestorePoint,
         lost: inout LostRanges, visitor: inout some Visitor
     ) throws(RepositoryError) {
         guard !lost.isFull else { return }
@@ -205,8 +205,8 @@ struct TreeWalk {
             let index = place.index * Format.fanOut + slot
             if place.level > 0 {
                 try tell(
-                    child, at: TreeReader.Place(level: place.level - 1, index: index), in: tree, of: point, lost: &lost,
-                    visitor: &visitor)
+                    child, at: PointTreeReader.Place(level: place.level - 1, index: index), in: tree, of: point,
+                    lost: &lost, visitor: &visitor)
                 continue
             }
             let range = tree.shape.range(ofBlock: index)

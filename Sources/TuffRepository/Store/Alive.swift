@@ -98,7 +98,7 @@ struct Alive {
     }
 
     private func entries(of pack: FileID) throws(RepositoryError) -> [PackEntry] {
-        try PackReader(pack, store: repository.store, custody: repository.custody).table().1
+        try PackReader(pack, store: repository.store, sealing: repository.sealing).table().1
     }
 
     /// Notes the one copy that is kept; false if there is none.

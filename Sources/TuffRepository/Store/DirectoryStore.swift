@@ -1,5 +1,6 @@
 import CTuffHost
 import Glibc
+import TuffSystem
 
 /// A repository in a directory of any file system. Beneath the directory no symbolic link is followed.
 package final class DirectoryStore: Store {
@@ -239,14 +240,10 @@ private final class DirectoryReader: StoreReader {
     deinit { close(descriptor) }
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
-        var done = 0
-        while done < buffer.count {
-            let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .reading(errno, "cannot read \(path)") }
-            guard count > 0 else { throw RepositoryError(.damaged, "\(path) ends too early, at \(Int(offset) + done)") }
-            done += count
-        }
+        let outcome = DescriptorIO.read(descriptor, at: offset, into: buffer)
+        guard outcome.count < buffer.count else { return }
+        if let failure = outcome.failure { throw .reading(failure, "cannot read \(path)") }
+        throw RepositoryError(.damaged, "\(path) ends too early, at \(Int(offset) + outcome.count)")
     }
 }
 
@@ -270,12 +267,8 @@ private final class DirectoryWriter: StoreWriter {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(RepositoryError) {
-        var done = 0
-        while done < bytes.count {
-            let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno, "cannot write to \(store.path)") }
-            done += count
+        if let failure = DescriptorIO.write(descriptor, bytes).failure {
+            throw .system(failure, "cannot write to \(store.path)")
         }
     }
 

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Synchronization
+import TuffSystem
 
 /// Tells other processes that this one works in the repository (docs/repository-format.md, "Leases").
 package final class Lease: Sendable {
@@ -15,7 +16,8 @@ package final class Lease: Sendable {
     package struct Holder: Hashable, Codable, Sendable {
         package var kind: Kind
         package var host: String
-        /// The kernel's boot ID: a process of an earlier boot is not there any more.
+        /// `ProcessTable.space`: a process of an earlier boot is not there any more, and one of another container
+        /// cannot be looked up.
         package var boot: String
         package var pid: Int32
         /// Start of the process, in clock ticks after boot (proc(5), field 22 of stat): pids are used again.
@@ -183,53 +185,4 @@ package final class Lease: Sendable {
     }
 
     package func giveBack() { try? store.remove(path) }
-}
-
-/// Facts about processes from /proc.
-package enum ProcessTable {
-    /// Start of a process, in clock ticks after boot; nil if there is none, or /proc may not be read.
-    package static func start(of pid: Int32) -> UInt64? { fields(of: pid).flatMap { UInt64($0[19]) } }
-
-    /// Whether a process that started then is there, and is no zombie.
-    static func isRunning(_ pid: Int32, since start: UInt64) -> Bool {
-        guard let fields = fields(of: pid) else {
-            // Others' processes may be hidden (proc(5), hidepid), which kill(2) tells from their not being there.
-            return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM)
-        }
-        return !["Z", "X"].contains(fields[0]) && UInt64(fields[19]) == start
-    }
-
-    /// The fields behind the program's name in /proc/PID/stat, from the state on.
-    private static func fields(of pid: Int32) -> [Substring]? {
-        guard let text = contents("/proc/\(pid)/stat"),
-            // The second field is the program's name in parentheses and may hold anything, parentheses too.
-            let end = text.lastIndex(of: ")")
-        else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        return fields.count > 19 ? fields : nil
-    }
-
-    /// The kernel's boot ID, and the namespace of process numbers where it is not the machine's first: a container
-    /// numbers its processes anew under the same boot.
-    package static func bootID() -> String {
-        let boot =
-            contents("/proc/sys/kernel/random/boot_id")?.trimmingPrefix { $0.isWhitespace }.split(separator: "\n").first
-            .map(String.init) ?? ""
-        var link = [CChar](repeating: 0, count: 64)
-        let count = readlink("/proc/self/ns/pid", &link, link.count)
-        let space = String(decoding: link[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return space.isEmpty || space == firstNamespace ? boot : "\(boot) \(space)"
-    }
-
-    /// PROC_PID_INIT_INO of linux/proc_ns.h.
-    private static let firstNamespace = "pid:[4026531836]"
-
-    private static func contents(_ path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var buffer = [UInt8](repeating: 0, count: 4_096)
-        let count = read(descriptor, &buffer, buffer.count)
-        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
-    }
 }

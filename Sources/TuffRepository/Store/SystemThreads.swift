@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import Synchronization
+import TuffSystem
 
 /// Threads of the system, made for one job and joined at its end.
 package struct SystemThreads: Threads {
@@ -18,26 +19,14 @@ package struct SystemThreads: Threads {
         } failed: { error in
             failure.withLock { if $0 == nil { $0 = error } }
         }
-        var threads: [pthread_t] = []
+        var threads: [SystemThread] = []
         for _ in 1..<max(1, count) {
-            var thread = pthread_t()
-            let argument = Unmanaged.passRetained(task)
-            let status = pthread_create(
-                &thread, nil,
-                { argument in
-                    // The argument is the task retained above; a thread always gets it.
-                    Unmanaged<Task>.fromOpaque(argument!).takeRetainedValue().run()
-                    return nil
-                }, argument.toOpaque())
             // With fewer threads the work takes longer and is the same.
-            guard status == 0 else {
-                argument.release()
-                break
-            }
+            guard let thread = SystemThread.begin({ task.run() }) else { break }
             threads.append(thread)
         }
         task.run()
-        for thread in threads { pthread_join(thread, nil) }
+        for thread in threads { thread.join() }
         if let failure = failure.withLock({ $0 }) { throw failure }
     }
 

@@ -68,10 +68,11 @@ package struct Check: Sendable {
         report.points = found.points.count
         report.damage += found.damaged.map(\.description)
         report.damage += try KeySlot.list(repository.store).damaged.map(\.description)
-        report.damage += try Mark.listReadable(repository.store, repository.custody).damaged.map(\.error.description)
+        let marks = try PackMark.listReadable(repository.store, repository.sealing)
+        report.damage += marks.damaged.map(\.error.description)
         report.damage += try repository.setAside().damaged.map(\.description)
         report.unknown = try repository.unknownFiles()
-        let index = try RepositoryIndex(store: repository.store, custody: repository.custody, .sorting)
+        let index = try RepositoryIndex(store: repository.store, sealing: repository.sealing, .sorting)
         report.damage += index.broken.map(\.description)
         report.isIndexBroken = !index.broken.isEmpty
         var visitor = PointVisitor(index: index, lease: lease)
@@ -145,7 +146,7 @@ package struct Check: Sendable {
         var named = Set(index.files.flatMap(\.packs)).subtracting(packs)
         // Destroyed by a prune, now or since the index was opened.
         named.subtract(index.doomed)
-        for mark in try Mark.listReadable(repository.store, repository.custody).marks { named.subtract(mark.packs) }
+        for mark in try PackMark.listReadable(repository.store, repository.sealing).marks { named.subtract(mark.packs) }
         var damage: [String] = []
         for pack in named.sorted() {
             do throws(RepositoryError) {

@@ -18,14 +18,9 @@ package struct Prune: Sendable {
         package init() {}
     }
 
-    /// Nanoseconds between marking and destroying: a restore that began before has this long.
-    static let patience: Int64 = 24 * 3600 * 1_000_000_000
-    /// A pack of which less than this share of its bytes is alive is copied.
-    private static let copiedBelow = 0.5
-
     private let repository: Repository
     private let lease: Lease?
-    private let waits: Int64
+    private let isAtOnce: Bool
 
     /// - Parameters:
     ///   - lease: an exclusive one; nil only where nobody else can reach the repository.
@@ -33,11 +28,36 @@ package struct Prune: Sendable {
     package init(_ repository: Repository, lease: Lease?, atOnce: Bool = false) {
         self.repository = repository
         self.lease = lease
-        waits = atOnce ? 0 : Self.patience
+        isAtOnce = atOnce
     }
 
     package func run(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
+        // Before anything is removed: without knowing the needed packs nothing may be removed.
+        var (plan, index, alive) = try decide(removing: points)
+        try lease?.demand()
+        try removePoints(plan)
+        try removeTemporaries()
         var report = Report()
+        report.removedPoints = plan.removed
+        let (packs, marks) = try mark(plan, alive: &alive, index: index, report: &report)
+        for mark in plan.misdated { _ = try repository.store.touch(PackMark.path(mark)) }
+        try destroy(
+            plan.due + (plan.isAtOnce ? packs : []), markedBy: plan.dueMarks + (plan.isAtOnce ? marks : []),
+            points: plan.kept, report: &report)
+        return report
+    }
+
+    /// The work of pruning without these points now, in packs and bytes. Nothing is changed.
+    package func forecast(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
+        try decide(removing: points).plan.report
+    }
+
+    // MARK: Deciding
+
+    /// Gathers the facts, decides, and proves that what is to go is needed by nobody.
+    private func decide(
+        removing points: [RestorePoint]
+    ) throws(RepositoryError) -> (plan: PrunePlan, index: RepositoryIndex, alive: Alive) {
         let found = try repository.points()
         // The packs that a damaged point needs are unknown, so none can be called dead.
         if let damaged = found.damaged.first {
@@ -46,122 +66,84 @@ package struct Prune: Sendable {
                 "nothing was pruned, since what a damaged restore point needs is not known: \(damaged); to give it up, "
                     + "remove its file from the repository's directory 'points'")
         }
-        let removed = Set(points.map(\.id))
-        let kept = found.points.filter { !removed.contains($0.id) }
-        // Before anything is removed: without knowing the needed packs nothing may be removed.
+        var facts = PrunePlan.Facts()
+        facts.points = found.points
+        facts.leaving = Set(points.map(\.id))
+        facts.isAtOnce = isAtOnce
         let index = try index()
+        let kept = found.points.filter { !facts.leaving.contains($0.id) }
         var alive = try Alive(kept, of: repository, index: index, lease: lease)
-        let leaving = try leaving(&alive)
-        try lease?.demand()
+        for (pack, size) in alive.packs {
+            facts.packs[pack] = PrunePlan.Pack(
+                size: size, needed: alive.bytes[pack] ?? 0, records: alive.all[pack] ?? 0)
+        }
+        facts.marks = try PackMark.list(repository.store, repository.sealing)
+        facts.now = try repository.store.now()
+        let plan = PrunePlan(facts)
+        for pack in plan.dead + plan.sparse {
+            try alive.demandSpare(pack)
+            try lease?.keep()
+        }
+        return (plan, index, alive)
+    }
+
+    private func index() throws(RepositoryError) -> RepositoryIndex {
+        try RepositoryIndex(store: repository.store, sealing: repository.sealing, lease: lease)
+    }
+
+    // MARK: Removing
+
+    private func removePoints(_ plan: PrunePlan) throws(RepositoryError) {
         // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is
         // left of a chain when this is cut off must be its end.
-        report.removedPoints = found.points.filter { removed.contains($0.id) }
-        for point in report.removedPoints { try repository.store.remove(RestorePoint.path(point.id)) }
-        if !points.isEmpty { try repository.store.sync(directory: "points") }
+        for point in plan.removed { try repository.store.remove(RestorePoint.path(point.id)) }
+        if !plan.removed.isEmpty { try repository.store.sync(directory: "points") }
+        let removed = Set(plan.removed.map(\.id))
         for id in try repository.hurtPoints().intersection(removed).sorted() {
             try repository.store.remove("hurt/\(id)")
         }
         for id in try repository.setAside().points.keys.filter(removed.contains).sorted() {
             try repository.store.remove(Repository.asidePath(id))
         }
-        try removeTemporaries()
-        try mark(leaving, alive: &alive, index: index, report: &report)
-        try destroy(kept, &report)
-        return report
-    }
-
-    /// The work of pruning without these points now, in packs and bytes. Nothing is changed.
-    package func forecast(removing points: [RestorePoint]) throws(RepositoryError) -> Report {
-        let removed = Set(points.map(\.id))
-        let found = try repository.points().points
-        let kept = found.filter { !removed.contains($0.id) }
-        var alive = try Alive(kept, of: repository, index: try index(), lease: lease)
-        let leaving = try leaving(&alive)
-        var report = Report()
-        report.removedPoints = found.filter { removed.contains($0.id) }
-        report.copied = leaving.needed
-        report.marked = leaving.dead.count + leaving.sparse.count
-        report.markedBytes = (leaving.dead + leaving.sparse).reduce(0) { $0 + (alive.packs[$1] ?? 0) }
-        let now = try repository.store.now()
-        let due = try Mark.list(repository.store, repository.custody).filter { now - min(now, $0.made) >= waits }
-        for pack in Set(due.flatMap(\.packs)) where (alive.bytes[pack] ?? 0) == 0 {
-            guard let bytes = alive.packs[pack] else { continue }
-            report.destroyed += 1
-            report.destroyedBytes += bytes
-        }
-        // Marked packs are destroyed in the same run where nobody waits.
-        if waits == 0 {
-            report.destroyed += report.marked
-            report.destroyedBytes += report.markedBytes
-        }
-        return report
-    }
-
-    private func index() throws(RepositoryError) -> RepositoryIndex {
-        try RepositoryIndex(store: repository.store, custody: repository.custody, lease: lease)
     }
 
     /// Removes temporary files that dead writers left. A living writer has its files for minutes, not for a day.
     private func removeTemporaries() throws(RepositoryError) {
         let now = try repository.store.now()
         // Nobody writes a file whose time is a day ahead either.
-        for file in try repository.store.list("temporary") where abs(now - file.modified) > Self.patience {
+        for file in try repository.store.list("temporary") where abs(now - file.modified) > PrunePlan.patience {
             try repository.store.remove("temporary/\(file.name)")
         }
     }
 
     // MARK: Marking
 
-    /// Packs that nothing needs, and packs of which little is needed.
-    private struct Leaving {
-        var dead: [FileID] = []
-        var sparse: [FileID] = []
-        /// Bytes that are needed in the sparse ones.
-        var needed: UInt64 = 0
-    }
-
-    private func leaving(_ alive: inout Alive) throws(RepositoryError) -> Leaving {
-        let doomed = Set(try Mark.list(repository.store, repository.custody).flatMap(\.packs))
-        var leaving = Leaving()
-        for pack in alive.packs.keys.sorted() where !doomed.contains(pack) {
-            let bytes = alive.bytes[pack] ?? 0
-            if bytes == 0 {
-                leaving.dead.append(pack)
-            } else if Double(bytes) < Self.copiedBelow * Double(alive.all[pack] ?? 0) {
-                leaving.needed += bytes
-                leaving.sparse.append(pack)
-            }
-        }
-        for pack in leaving.dead + leaving.sparse {
-            try alive.demandSpare(pack)
-            try lease?.keep()
-        }
-        return leaving
-    }
-
+    /// Marks the packs that are dead, and those that are sparse if there is room for copies of what is needed in them.
+    /// - Returns: the marked packs, and their marks.
     private func mark(
-        _ leaving: Leaving, alive: inout Alive, index: RepositoryIndex, report: inout Report
-    ) throws(RepositoryError) {
-        var dead = leaving.dead
-        let sparse = leaving.sparse
-        report.copied = leaving.needed
-        alive.toCopy = Set(sparse)
+        _ plan: PrunePlan, alive: inout Alive, index: RepositoryIndex, report: inout Report
+    ) throws(RepositoryError) -> (packs: [FileID], marks: [FileID]) {
+        var packs = plan.dead
+        alive.toCopy = Set(plan.sparse)
         // Copies are durable and in the index before their sources are marked.
         do throws(RepositoryError) {
             try copy(alive, index)
-            dead += sparse
+            packs += plan.sparse
+            report.copied = plan.copied
         } catch  where error.code == .full {
             // On a full disk packs without needed records go first; a later prune then has room.
-            report.copied = 0
         }
         try lease?.demand()
-        report.marked = dead.count
-        report.markedBytes = dead.reduce(0) { $0 + (alive.packs[$1] ?? 0) }
-        for begin in stride(from: 0, to: dead.count, by: Mark.most) {
-            try Mark.write(
-                Array(dead[begin..<min(dead.count, begin + Mark.most)]), to: repository.store,
-                custody: repository.custody)
+        report.marked = packs.count
+        report.markedBytes = plan.bytes(of: packs)
+        var marks: [FileID] = []
+        for begin in stride(from: 0, to: packs.count, by: PackMark.most) {
+            marks.append(
+                try PackMark.write(
+                    Array(packs[begin..<min(packs.count, begin + PackMark.most)]), to: repository.store,
+                    sealing: repository.sealing))
         }
+        return (packs, marks)
     }
 
     private func copy(_ alive: Alive, _ index: RepositoryIndex) throws(RepositoryError) {
@@ -189,20 +171,17 @@ package struct Prune: Sendable {
 
     // MARK: Destroying
 
-    private func destroy(_ points: [RestorePoint], _ report: inout Report) throws(RepositoryError) {
+    /// Destroys packs, and takes their marks away.
+    private func destroy(
+        _ due: [FileID], markedBy marks: [FileID], points: [RestorePoint], report: inout Report
+    ) throws(RepositoryError) {
+        guard !marks.isEmpty else { return }
         let store = repository.store
-        let now = try store.now()
-        let marks = try Mark.list(store, repository.custody)
-        // A mark of the future would wait until then, so its time is set to the present.
-        for mark in marks where mark.made > now { _ = try store.touch(Mark.path(mark.id)) }
-        let due = marks.filter { now - min(now, $0.made) >= waits }
-        guard !due.isEmpty else { return }
-        let marked = Set(due.flatMap(\.packs))
         let index = try index()
-        // Checked again: a pack with the only copy of a needed record is not destroyed, whoever marked it. Without its
-        // mark it is a pack like any other.
+        // Checked again, with what this run wrote: a pack with the only copy of a needed record is not destroyed,
+        // whoever marked it. Without its mark it is a pack like any other.
         var alive = try Alive(points, of: repository, index: index, lease: lease)
-        let packs = marked.filter { (alive.bytes[$0] ?? 0) == 0 }
+        let packs = Set(due).filter { (alive.bytes[$0] ?? 0) == 0 }
         for pack in packs.sorted() {
             try alive.demandSpare(pack)
             try lease?.keep()
@@ -220,14 +199,14 @@ package struct Prune: Sendable {
             report.destroyed += 1
         }
         try rewrite(index, without: packs)
-        for mark in due { try store.remove(Mark.path(mark.id)) }
+        for mark in marks { try store.remove(PackMark.path(mark)) }
         try store.sync(directory: "marks")
     }
 
     /// Writes one index file in the place of all, which does not name these packs.
     private func rewrite(_ index: RepositoryIndex, without packs: Set<FileID>) throws(RepositoryError) {
         let old = index.files
-        let writer = try IndexWriter(store: repository.store, custody: repository.custody, lease: lease)
+        let writer = try IndexWriter(store: repository.store, sealing: repository.sealing, lease: lease)
         var merge = try IndexMerge(old)
         while let location = try merge.next() {
             if !packs.contains(location.pack) { try writer.append(location) }

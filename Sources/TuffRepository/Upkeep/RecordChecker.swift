@@ -20,7 +20,7 @@ final class RecordChecker {
         if let open = self.pack, open.id == location.pack {
             pack = open
         } else {
-            pack = try PackReader(location.pack, store: repository.store, custody: repository.custody)
+            pack = try PackReader(location.pack, store: repository.store, sealing: repository.sealing)
             self.pack = pack
         }
         let count = Int(location.entry.stored)
@@ -28,7 +28,7 @@ final class RecordChecker {
             try pack.read(location.entry.offset, count: count, into: room)
         } catch  where error.code == .damaged || error.code == .unreadable { return nil }
         var stored = UnsafeRawBufferPointer(rebasing: room[..<count])
-        if repository.custody.isEncrypted {
+        if repository.sealing.isEncrypted {
             let seal = pack.seal(location.entry.coding == .node ? .nodePack : .blockPack)
             guard let content = seal.open(stored, at: UInt64(location.entry.offset)) else { return nil }
             room.copyBytes(from: content)
@@ -42,13 +42,13 @@ final class RecordChecker {
     private func isSound(_ stored: UnsafeRawBufferPointer, _ entry: PackEntry) -> Bool {
         switch entry.coding {
         case .node:
-            return stored.count == entry.length && repository.custody.name(ofNode: Array(stored)) == entry.name
+            return stored.count == entry.length && repository.sealing.name(ofNode: Array(stored)) == entry.name
         case .block:
-            return stored.count == entry.length && repository.custody.name(ofBlock: stored) == entry.name
+            return stored.count == entry.length && repository.sealing.name(ofBlock: stored) == entry.name
         case .compressedBlock:
             let content = UnsafeMutableRawBufferPointer(rebasing: block[..<entry.length])
             return decompressor.decompress(stored, into: content)
-                && repository.custody.name(ofBlock: UnsafeRawBufferPointer(content)) == entry.name
+                && repository.sealing.name(ofBlock: UnsafeRawBufferPointer(content)) == entry.name
         }
     }
 }

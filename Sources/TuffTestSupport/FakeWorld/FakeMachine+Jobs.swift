@@ -1,6 +1,7 @@
 import Synchronization
 package import TuffHost
 package import TuffModel
+import TuffSystem
 
 /// Jobs of the machine of tests: those that a test says are running, and those that the controller runs itself.
 extension FakeMachine {

@@ -1,5 +1,6 @@
 import Synchronization
 import TuffHost
+import TuffSystem
 
 /// Work that spins or blocks beside a test, on a thread of its own.
 ///

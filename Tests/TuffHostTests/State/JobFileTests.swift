@@ -4,6 +4,7 @@ import Testing
 import TuffModel
 
 @testable import TuffHost
+import TuffSystem
 
 @Suite("Files of running jobs")
 struct JobFileTests {
@@ -128,7 +129,7 @@ struct JobFileTests {
 
     @Test("A file of an earlier boot, or of a process that ended, is held by what that one started")
     func otherBoot() async throws {
-        try leave("a") { $0.replacing(HostFacts.bootID(), with: "00000000-0000-0000-0000-000000000000") }
+        try leave("a") { $0.replacing(ProcessTable.space, with: "00000000-0000-0000-0000-000000000000") }
         try leave("b") { $0.replacing("\"startTicks\":\"", with: "\"startTicks\":\"1") }
         let holders = [try await hold("a"), try await hold("b")]
         #expect(live.map(\.hasEnded) == [true, true])

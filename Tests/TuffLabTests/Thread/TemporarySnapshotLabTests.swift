@@ -6,6 +6,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffReconcile
+import TuffSystem
 
 /// Copies of a volume that is exported and written to, from a snapshot that is there for that long.
 extension ThreadLabTests {

@@ -38,7 +38,7 @@ struct LongBackupTests {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)
         defer { buffer.deallocate() }
         buffer.copyBytes(from: bytes)
-        let name = repository.custody.name(ofBlock: UnsafeRawBufferPointer(buffer))
+        let name = repository.sealing.name(ofBlock: UnsafeRawBufferPointer(buffer))
         try pack.append(UnsafeRawBufferPointer(buffer), name: name, length: bytes.count, coding: .block)
         return name
     }
@@ -47,10 +47,10 @@ struct LongBackupTests {
     func few() throws {
         let store = MemoryStore()
         let repository = try Scene.repository(store)
-        let index = try RepositoryIndex(store: store, custody: repository.custody)
+        let index = try RepositoryIndex(store: store, sealing: repository.sealing)
         var names: [ContentName] = []
         for number in 0..<100 {
-            let pack = try PackWriter(.blockPack, store: store, custody: repository.custody)
+            let pack = try PackWriter(.blockPack, store: store, sealing: repository.sealing)
             names.append(try append(number + 1, to: pack, repository))
             #expect(try index.claim(names[number], node: false))
             try pack.finish()
@@ -61,7 +61,7 @@ struct LongBackupTests {
         for name in names { #expect(try !index.claim(name, node: false)) }
         try index.finish()
         #expect(index.files.count == 1)
-        let reopened = try RepositoryIndex(store: store, custody: repository.custody)
+        let reopened = try RepositoryIndex(store: store, sealing: repository.sealing)
         for name in names { #expect(try reopened.find(name, node: false).count == 1) }
     }
 

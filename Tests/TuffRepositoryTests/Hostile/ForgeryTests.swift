@@ -20,13 +20,13 @@ struct ForgeryTests {
     }
 
     private func index(_ repository: Repository) throws -> RepositoryIndex {
-        try RepositoryIndex(store: store, custody: repository.custody)
+        try RepositoryIndex(store: store, sealing: repository.sealing)
     }
 
     /// Where the first block of a point is.
     private func firstBlock(_ point: RestorePoint, _ repository: Repository) throws -> Location {
         let index = try index(repository)
-        let reader = try TreeReader(point, repository: repository, index: index)
+        let reader = try PointTreeReader(point, repository: repository, index: index)
         let name = try #require(try reader.leaf(0)?.first ?? nil)
         return try #require(try index.find(name, node: false).first)
     }
@@ -40,7 +40,7 @@ struct ForgeryTests {
         var entries: [Location] = []
         while let location = try merge.next() { entries += change(location) }
         for file in old { try store.remove(IndexFile.path(file.id)) }
-        let writer = try IndexWriter(store: store, custody: repository.custody, lease: nil)
+        let writer = try IndexWriter(store: store, sealing: repository.sealing, lease: nil)
         for location in entries.sorted(by: { $0.entry.name < $1.entry.name }) { try writer.append(location) }
         _ = try writer.finish()
     }
@@ -52,7 +52,7 @@ struct ForgeryTests {
         var record = point.record
         change(&record)
         try store.remove(RestorePoint.path(point.id))
-        return try RestorePoint.write(record, store: store, custody: repository.custody)
+        return try RestorePoint.write(record, store: store, sealing: repository.sealing)
     }
 
     enum Lie: String, CaseIterable {
@@ -100,7 +100,7 @@ struct ForgeryTests {
         let other = try Scene.backUp(volume(2), to: repository, name: "other")
         let pack = try firstBlock(point, repository).pack, elsewhere = try firstBlock(other, repository).pack
         // Marked by somebody who believed the index.
-        if isMarked { try Mark.write([pack], to: store, custody: repository.custody) }
+        if isMarked { _ = try PackMark.write([pack], to: store, sealing: repository.sealing) }
         try forge(repository) { location in
             [location.pack == pack ? Location(pack: elsewhere, entry: location.entry) : location]
         }
@@ -131,7 +131,7 @@ struct ForgeryTests {
             entry: PackEntry(
                 name: name, offset: entry.offset, stored: entry.stored, length: entry.length, coding: .block))
         if isElsewhere {
-            let writer = try IndexWriter(store: store, custody: repository.custody, lease: nil)
+            let writer = try IndexWriter(store: store, sealing: repository.sealing, lease: nil)
             try writer.append(lie)
             _ = try writer.finish()
         } else {
@@ -208,13 +208,13 @@ struct ForgeryTests {
         let point = try Scene.backUp(bytes, to: repository)
         let short = try Scene.backUp(volume(3, blocks: 0, more: 10), to: repository, name: "short")
         let index = try index(repository)
-        let tree = try TreeReader(point, repository: repository, index: index)
-        var leaf = Node(level: 0, children: try #require(try tree.leaf(0)))
+        let tree = try PointTreeReader(point, repository: repository, index: index)
+        var leaf = TreeNode(level: 0, children: try #require(try tree.leaf(0)))
         leaf.children[5] = try #require(
-            try TreeReader(short, repository: repository, index: index).leaf(0)?.first)
+            try PointTreeReader(short, repository: repository, index: index).leaf(0)?.first)
         let nodes = Packs(.nodePack, repository: repository, index: index)
         let children = [try nodes.store(leaf), try tree.nameOfLeaf(1)]
-        let root = try #require(try nodes.store(Node(level: 1, children: children)))
+        let root = try #require(try nodes.store(TreeNode(level: 1, children: children)))
         try nodes.finish()
         try index.flush()
         let forged = try forge(point, in: repository) { $0.root = "\(root)" }
@@ -232,7 +232,7 @@ struct ForgeryTests {
         let checker = RecordChecker(repository)
         let stored = try #require(try checker.stored(location))
         let kind: Format.Kind = location.isNode ? .blockPack : .nodePack
-        let writer = try PackWriter(kind, store: store, custody: repository.custody)
+        let writer = try PackWriter(kind, store: store, sealing: repository.sealing)
         try writer.append(
             stored, name: location.entry.name, length: location.entry.length, coding: location.entry.coding)
         try writer.finish()
@@ -292,7 +292,7 @@ struct ForgeryTests {
     /// A restore point as `RestorePoint.write` refuses to write it.
     private func placeRaw(_ record: RestorePoint.Record, _ repository: Repository) throws -> FileID {
         let id = FileID()
-        let piece = repository.custody.seal(.point, id).close(try JSONEncoder().encode(record).map { $0 }, at: 0)
+        let piece = repository.sealing.seal(.point, id).close(try JSONEncoder().encode(record).map { $0 }, at: 0)
         try store.place(FileHeader(kind: .point, id: id).bytes + piece, at: RestorePoint.path(id))
         return id
     }

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 import TuffRepository
+import TuffSystem
 import TuffTestSupport
 
 @Suite("Leases: of the dead they free themselves, of the living never")
@@ -12,7 +13,7 @@ struct LeaseTests {
         _ kind: Lease.Kind, host: String = "here", pid: Int32 = 0, started: UInt64 = 0, boot: String? = nil
     ) -> Lease.Holder {
         Lease.Holder(
-            kind: kind, host: host, boot: boot ?? ProcessTable.bootID(), pid: pid, started: started,
+            kind: kind, host: host, boot: boot ?? ProcessTable.space, pid: pid, started: started,
             command: "tuff backup run --name v", since: Scene.time)
     }
 
@@ -64,7 +65,7 @@ struct LeaseTests {
 
     @Test("One of another host or boot is held until it was silent for 30 minutes by the file system's clock")
     func elsewhere() throws {
-        for (host, boot) in [("elsewhere", "another"), ("here", "before"), ("elsewhere", ProcessTable.bootID())] {
+        for (host, boot) in [("elsewhere", "another"), ("here", "before"), ("elsewhere", ProcessTable.space)] {
             let store = MemoryStore()
             // A process number that is not there on this host says nothing of another.
             let lease = try Lease.take(holder(.shared, host: host, pid: 4_000_000, boot: boot), in: store)

@@ -82,7 +82,7 @@ struct DamageTests {
         content.replaceSubrange(..<width, with: content[width..<(2 * width)])
         content.replaceSubrange(width..<(2 * width), with: first)
         bytes.replaceSubrange(
-            Format.page..<(2 * Format.page), with: repository.custody.seal(.index, id).close(content, at: 1))
+            Format.page..<(2 * Format.page), with: repository.sealing.seal(.index, id).close(content, at: 1))
         store.replace(path, with: bytes)
         do throws(RepositoryError) {
             _ = try Prune(repository, lease: nil, atOnce: true).run(removing: [])
@@ -182,8 +182,8 @@ struct DamageTests {
 
     /// The pack that has the first block of a point.
     private func pack(of point: RestorePoint, _ repository: Repository) throws -> String {
-        let index = try RepositoryIndex(store: store, custody: repository.custody)
-        let reader = try TreeReader(point, repository: repository, index: index)
+        let index = try RepositoryIndex(store: store, sealing: repository.sealing)
+        let reader = try PointTreeReader(point, repository: repository, index: index)
         let name = try #require(try reader.leaf(0)?.first ?? nil)
         return Pack.path(try #require(try index.find(name, node: false).first).pack)
     }

@@ -75,7 +75,7 @@ struct WalkTests {
             func lost(_ range: Range<UInt64>, of point: RestorePoint) {}
         }
         var counter = Counter()
-        let index = try RepositoryIndex(store: repository.store, custody: repository.custody)
+        let index = try RepositoryIndex(store: repository.store, sealing: repository.sealing)
         let outcomes = try TreeWalk.walk(
             try repository.points().points, of: repository, index: index, progress: nil, visitor: &counter)
         #expect(outcomes.isEmpty)

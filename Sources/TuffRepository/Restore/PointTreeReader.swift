@@ -1,13 +1,13 @@
 /// Reads nodes and blocks of one volume's tree, for one thread. All bytes that it returns have proved themselves by
 /// their name.
-final class TreeReader {
+final class PointTreeReader {
     private let repository: Repository
     private let index: RepositoryIndex
     let root: ContentName
     let shape: TreeShape
     private let decompressor = Decompressor()
     /// The last node read of each level: a walk of the volume in order reads each node once.
-    private var path: [(index: Int, node: Node?)?]
+    private var path: [(index: Int, node: TreeNode?)?]
     private var packs: [FileID: PackReader] = [:]
     private var order: [FileID] = []
     /// Room into which records are read, behind bytes that opening the first record may write over.
@@ -53,7 +53,7 @@ final class TreeReader {
         return try node(level + 1, index / Format.fanOut)?.children[index % Format.fanOut]
     }
 
-    private func node(_ level: Int, _ index: Int) throws(RepositoryError) -> Node? {
+    private func node(_ level: Int, _ index: Int) throws(RepositoryError) -> TreeNode? {
         if let last = path[level], last.index == index { return last.node }
         let node = try name(level, index).map { name throws(RepositoryError) in
             try read(name, level: level, count: shape.children(level: level, index: index))
@@ -63,20 +63,20 @@ final class TreeReader {
     }
 
     /// A node whose place is known otherwise than by walking down to it; nil if it is damaged or gone.
-    func node(named name: ContentName, level: Int, children: Int) throws(RepositoryError) -> Node? {
+    func node(named name: ContentName, level: Int, children: Int) throws(RepositoryError) -> TreeNode? {
         do throws(RepositoryError) {
             return try read(name, level: level, count: children)
         } catch  where error.isLoss { return nil }
     }
 
-    private func read(_ name: ContentName, level: Int, count: Int) throws(RepositoryError) -> Node {
+    private func read(_ name: ContentName, level: Int, count: Int) throws(RepositoryError) -> TreeNode {
         var last = RepositoryError(.damaged, "node \(name) is in no index")
         for location in try index.find(name, node: true) {
             do throws(RepositoryError) {
                 try fetch(location)
                 let node = try withContent(of: location, at: Self.begin) { bytes in
-                    repository.custody.name(ofNode: Array(bytes)) == name
-                        ? Node(bytes, level: level, count: count) : nil
+                    repository.sealing.name(ofNode: Array(bytes)) == name
+                        ? TreeNode(bytes, level: level, count: count) : nil
                 }
                 guard case let node?? = node else {
                     throw RepositoryError(.damaged, "node \(name) in pack \(location.pack) is damaged")
@@ -167,7 +167,7 @@ final class TreeReader {
         guard location.entry.length == buffer.count,
             try withContent(of: location, at: offset, { decode($0, location.entry.coding, into: buffer) }) == true
         else { return false }
-        return repository.custody.name(ofBlock: UnsafeRawBufferPointer(buffer)) == name
+        return repository.sealing.name(ofBlock: UnsafeRawBufferPointer(buffer)) == name
     }
 
     private func decode(
@@ -185,7 +185,7 @@ final class TreeReader {
         of location: Location, at offset: Int, _ body: (UnsafeRawBufferPointer) -> Value
     ) throws(RepositoryError) -> Value? {
         let count = Int(location.entry.stored)
-        guard repository.custody.isEncrypted else {
+        guard repository.sealing.isEncrypted else {
             return body(UnsafeRawBufferPointer(rebasing: room[offset..<(offset + count)]))
         }
         let seal = try pack(location.pack).seal(location.isNode ? .nodePack : .blockPack)
@@ -203,7 +203,7 @@ final class TreeReader {
     private func pack(_ id: FileID) throws(RepositoryError) -> PackReader {
         if let pack = packs[id] { return pack }
         if order.count == Self.openPacks { packs[order.removeFirst()] = nil }
-        let pack = try PackReader(id, store: repository.store, custody: repository.custody)
+        let pack = try PackReader(id, store: repository.store, sealing: repository.sealing)
         packs[id] = pack
         order.append(id)
         return pack

@@ -1,5 +1,5 @@
 /// Marks: packs on their way out (docs/repository-format.md, "Marks").
-struct Mark: Hashable {
+struct PackMark: Hashable {
     let id: FileID
     let packs: [FileID]
     /// Time of making, by the clock of the file system, in nanoseconds.
@@ -14,8 +14,8 @@ struct Mark: Hashable {
     static func path(_ id: FileID) -> String { "marks/\(id)" }
 
     /// Lists all marks; throws if one is damaged, since new restore points must not rely on packs that it may name.
-    static func list(_ store: any Store, _ custody: Custody) throws(RepositoryError) -> [Mark] {
-        let (marks, damaged) = try listReadable(store, custody)
+    static func list(_ store: any Store, _ sealing: Sealing) throws(RepositoryError) -> [PackMark] {
+        let (marks, damaged) = try listReadable(store, sealing)
         if let error = damaged.first?.error {
             throw RepositoryError(.damaged, "\(error); 'tuff backup check --repair' removes it")
         }
@@ -24,9 +24,9 @@ struct Mark: Hashable {
 
     /// Lists the readable marks, and the damaged ones.
     static func listReadable(
-        _ store: any Store, _ custody: Custody
-    ) throws(RepositoryError) -> (marks: [Mark], damaged: [(id: FileID, error: RepositoryError)]) {
-        var marks: [Mark] = []
+        _ store: any Store, _ sealing: Sealing
+    ) throws(RepositoryError) -> (marks: [PackMark], damaged: [(id: FileID, error: RepositoryError)]) {
+        var marks: [PackMark] = []
         var damaged: [(FileID, RepositoryError)] = []
         var bytes: UInt64 = 0
         for file in try store.list("marks") {
@@ -37,7 +37,7 @@ struct Mark: Hashable {
                     throw RepositoryError(
                         .damaged, "\(path(id)) is one more than the \(mostBytes >> 20) MiB of marks that are read")
                 }
-                marks.append(Mark(id: id, packs: try packs(of: id, store, custody), made: file.modified))
+                marks.append(PackMark(id: id, packs: try packs(of: id, store, sealing), made: file.modified))
             } catch  where error.code == .notFound {
                 continue  // Removed since it was listed.
             } catch  where error.isDamage {
@@ -48,12 +48,12 @@ struct Mark: Hashable {
     }
 
     private static func packs(
-        of id: FileID, _ store: any Store, _ custody: Custody
+        of id: FileID, _ store: any Store, _ sealing: Sealing
     ) throws(RepositoryError) -> [FileID] {
         let bytes = try store.contents(path(id), limit: largest)
         try FileHeader(kind: .marks, id: id).verify(bytes, path: path(id))
         let piece = Array(bytes.dropFirst(Format.header))
-        guard let content = piece.withUnsafeBytes({ custody.seal(.marks, id).open($0, at: 0) }),
+        guard let content = piece.withUnsafeBytes({ sealing.seal(.marks, id).open($0, at: 0) }),
             content.count.isMultiple(of: FileID.byteCount)
         else { throw RepositoryError(.damaged, "\(path(id)) does not prove itself") }
         return stride(from: 0, to: content.count, by: FileID.byteCount).map { offset in
@@ -61,10 +61,12 @@ struct Mark: Hashable {
         }
     }
 
-    static func write(_ packs: [FileID], to store: any Store, custody: Custody) throws(RepositoryError) {
+    /// Marks packs, durably.
+    static func write(_ packs: [FileID], to store: any Store, sealing: Sealing) throws(RepositoryError) -> FileID {
         let id = FileID()
         let content = packs.flatMap(\.bytes)
-        let piece = custody.seal(.marks, id).close(content, at: 0)
+        let piece = sealing.seal(.marks, id).close(content, at: 0)
         try store.place(FileHeader(kind: .marks, id: id).bytes + piece, at: path(id))
+        return id
     }
 }

@@ -1,4 +1,3 @@
-import CTuffHost
 import Glibc
 import Synchronization
 
@@ -7,7 +6,7 @@ import Synchronization
 ///
 /// A thread that has done its work waits for more, a few of them: making one costs more than most requests to a worker.
 package enum OwnedThread {
-    typealias Work = @Sendable () -> Void
+    package typealias Work = @Sendable () -> Void
 
     /// Where a thread waits, and what for.
     private final class Seat: Sendable {
@@ -68,7 +67,7 @@ package enum OwnedThread {
     private static let free = Mutex<[Seat]>([])
 
     /// Does one piece of work on a thread of its own. False when the machine has no thread left; nothing has run then.
-    static func start(_ work: @escaping Work) -> Bool {
+    package static func start(_ work: @escaping Work) -> Bool {
         if let seat = free.withLock({ $0.popLast() }) {
             seat.give(work)
             return true
@@ -77,22 +76,9 @@ package enum OwnedThread {
     }
 
     private static func begin(_ seat: Seat) -> Bool {
-        var attributes = pthread_attr_t()
-        guard pthread_attr_init(&attributes) == 0 else { return false }
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        pthread_attr_setstacksize(&attributes, 1 << 20)
-        let argument = Unmanaged.passRetained(seat)
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, &attributes,
-            { argument in
-                // The argument is the seat retained above; a thread always gets it.
-                Unmanaged<Seat>.fromOpaque(argument!).takeRetainedValue().serve()
-                return nil
-            }, argument.toOpaque())
-        if failure != 0 { argument.release() }
-        return failure == 0
+        guard let thread = SystemThread.begin(stack: 1 << 20, { seat.serve() }) else { return false }
+        thread.letGo()
+        return true
     }
 
     /// Runs work on a thread of its own and waits for it without holding the caller's. Nil when no thread could be
