@@ -36,7 +36,8 @@ struct Judgement {
         case .orphan: report.verdict = .orphan
         case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge:
             change.ends
-                ? judgeEnd(&report, outcomes, left: left) : judge(&report, outcomes, left: left, waits: change.reason)
+                ? judgeEnd(&report, outcomes, left: left)
+                : judge(&report, outcomes, left: left, waits: change.reason, of: change.uid)
         }
         return report
     }
@@ -44,10 +45,13 @@ struct Judgement {
     /// A resource that was to be made or changed is as declared when the next plan leaves it alone. A change that says
     /// itself what its resource goes on waiting for did what it could where the next plan waits for that.
     private func judge(
-        _ report: inout ChangeReport, _ outcomes: [StepOutcome], left remains: String?, waits reason: Reason?
+        _ report: inout ChangeReport, _ outcomes: [StepOutcome], left remains: String?, waits reason: Reason?,
+        of uid: UID?
     ) {
         let after = remaining.changes.filter {
             $0.resource == report.resource && !$0.action.ends && $0.action != .orphan
+                // A policy has a line for each of its volumes.
+                && (report.resource.kind != .backupPolicy || $0.uid == nil || $0.uid == uid)
         }
         let isDone = remains == nil && !after.isEmpty && after.allSatisfy { $0.action == .unchanged }
         let left = after.first { $0.action != .unchanged }

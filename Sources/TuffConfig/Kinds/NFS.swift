@@ -90,7 +90,7 @@ extension Shape where Value == NFSOptions {
             }
             for (index, option) in options.enumerated() {
                 guard let first = options[..<index].first(where: { $0.name == option.name }) else { continue }
-                decoding.descend(into: "\(index)", items[index], at: items[index].mark) {
+                decoding.descend(into: "\(index)", items[index], at: items[index].position) {
                     decoding.refuse(
                         items[index], rule: "duplicate-value", complaint: "sets what \(first) has set already",
                         help: "write one of the two")

@@ -1,5 +1,6 @@
 package import TuffHost
 package import TuffModel
+import TuffSystem
 
 /// A thin pool, as the tools of the device mapper are told of it.
 package struct ThinPoolPlace: Hashable, Codable, Sendable, CustomStringConvertible {
@@ -75,10 +76,11 @@ package struct MetadataHold: Sendable {
     private let machine: any Machine
     private let bootID: String
 
-    package init(_ intents: HoldIntents, on machine: any Machine, bootID: String = HostFacts.bootID()) {
+    /// - Parameter bootID: the kernel's; nil: this one's.
+    package init(_ intents: HoldIntents, on machine: any Machine, bootID: String? = nil) {
         self.intents = intents
         self.machine = machine
-        self.bootID = bootID
+        self.bootID = bootID ?? Boot.id
     }
 
     /// The sentence of somebody else's hold.

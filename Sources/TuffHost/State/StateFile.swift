@@ -66,6 +66,9 @@ struct StateDirectory: ~Copyable {
         try DurableFile.replace(name, in: directory.raw, temporary: name + ".new", with: bytes)
     }
 
+    /// Brings the names in it to the disk; false and errno when that fails.
+    func sync() -> Bool { fsync(directory.raw) == 0 }
+
     /// Takes a lock (flock(2)) on the directory itself, until this value goes; false when another has it, whom it never
     /// waits for.
     func lock(_ operation: Int32) -> Bool { flock(directory.raw, operation | LOCK_NB) == 0 }

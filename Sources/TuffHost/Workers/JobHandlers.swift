@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 package import TuffModel
+import TuffSystem
 
 /// Work that takes hours, as it is asked for: a value that a worker process understands, because its program has a
 /// handler for it.

@@ -1,0 +1,141 @@
+import FoundationEssentials
+import Glibc
+import Testing
+import TuffModel
+
+/// The story that Tuff exists for, on a real kernel: a volume that an initiator uses is backed up to an NFS share, it and
+/// the whole host's memory of it are lost, and documents and the share bring it back.
+@Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
+struct DisasterLabTests {
+    static let initiator = "iqn.2004-10.com.example:web1"
+    static let pools = [
+        "fast": "lvm: {volumeGroup: disaster, thinPool: pool}",
+        "slow": "lvm: {volumeGroup: disaster, tempSnapshotReserve: 50%}",
+    ]
+
+    private func inWorld(_ body: (LabProgram) async throws -> Void) async throws {
+        let lab = try LabProgram("disaster", port: 3294)
+        let made = try await lab.shell("Tests/Lab/nfs-server start")
+        #expect(made.status == 0, "\(made.text)")
+        try lab.write(
+            """
+            apiVersion: tuff.dev/v1
+            kind: Controller
+            spec:
+              node: tufflab
+              portals: ["\(lab.portal)"]
+              iqnBase: iqn.2026-01.dev.tuff.disaster
+              allow:
+                secrets: [\(lab.folder)/secrets]
+                images: [\(lab.folder)/images]
+                directories: [\(lab.folder)/pools]
+                nfs: ["127.0.0.1:/root"]
+
+            """, to: "config.yaml")
+        try await lab.lvm("vgcreate", "-qq", "--yes", "disaster", Lab.disks[1])
+        try await lab.lvm("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-L", "512m", "-n", "pool", "disaster")
+        do { try await body(lab) } catch { Issue.record(error) }
+        _ = try await lab.tuff(["exports", "withdraw"])
+        try await lab.lvm("vgremove", "-qq", "--yes", "--force", "disaster")
+        try await lab.lvm("pvremove", "-qq", "--yes", Lab.disks[1])
+        let gone = try await lab.shell("Tests/Lab/nfs-server stop")
+        #expect(gone.status == 0, "\(gone.text)")
+        try lab.remove()
+    }
+
+    private func documents(_ pool: String, _ more: String = "") -> String {
+        LabProgram.document("Pool", pool, Self.pools[pool]!)
+            + LabProgram.document("Volume", "db", "size: 64Mi, pool: \(pool)")
+            + LabProgram.document("Attachment", "db-web", "volume: db, iscsi: {initiator: \"\(Self.initiator)\"}")
+            + LabProgram.document(
+                "BackupRepository", "nas",
+                "nfs: {server: 127.0.0.1, export: /root, path: tuff, options: [vers=4.2]}, create: true")
+            + more
+    }
+
+    @Test(
+        "What is lost with its host comes back from the share under its identity, and is used again",
+        arguments: ["fast", "slow"])
+    func comesBack(pool: String) async throws {
+        try await inWorld { lab in
+            try lab.declare(documents(pool))
+            let made = try await lab.apply("--allow-repository-create")
+            #expect(made.status == 0, "\(made.text)")
+            let device = "/dev/disaster/v-db"
+            let filled = try await lab.shell("dd if=/dev/urandom of=\(device) bs=1M count=24 seek=8 oflag=direct")
+            #expect(filled.status == 0, "\(filled.text)")
+            let digest = try await lab.must("sha256sum", [device])
+            let serial = try await serial(lab)
+
+            try lab.declare(
+                documents(pool, LabProgram.document("Backup", "before", "volume: db, repository: nas")))
+            let backup = try await lab.apply()
+            #expect(backup.status == 0, "\(backup.text)")
+            #expect(try await lab.volumes("disaster").filter { $0.contains(" c-") } == [], "the snapshot is left")
+            let again = try await lab.show("plan")
+            #expect(again.contains("Nothing to do"), "\(again)")
+
+            // The volume, its export, and all that this host knew of it.
+            let withdrawn = try await lab.tuff(["exports", "withdraw"])
+            #expect(withdrawn.status == 0, "\(withdrawn.text)")
+            try await lab.lvm("lvremove", "-qq", "--yes", "disaster/v-db")
+            _ = try await lab.shell("rm -rf \(lab.folder)/state")
+            let blank = try await lab.apply()
+            #expect(blank.status == 3 && blank.text.contains("BackupExists"), "\(blank.text)")
+            #expect(try await lab.made(in: "disaster") == [])
+
+            let back = try await lab.apply("--restore-missing", "nas")
+            #expect(back.status == 0, "\(back.text)")
+            #expect(try await lab.must("sha256sum", [device]) == digest)
+            #expect(try await self.serial(lab) == serial)
+            #expect(try await lab.show("plan").contains("Nothing to do"))
+            // Neither the worker's mount nor what it was mounted at is left on the host.
+            let mounts = try String(contentsOfFile: "/proc/1/mountinfo", encoding: .utf8)
+            #expect(!mounts.contains(" - nfs4 "))
+        }
+    }
+
+    @Test("A restore that was killed shows the volume to nobody, and is gone on with")
+    func interrupted() async throws {
+        try await inWorld { lab in
+            let backup = LabProgram.document("Backup", "before", "volume: db, repository: nas")
+            try lab.declare(documents("fast"))
+            #expect(try await lab.apply("--allow-repository-create").status == 0)
+            let device = "/dev/disaster/v-db"
+            let filled = try await lab.shell("dd if=/dev/urandom of=\(device) bs=1M count=60 oflag=direct")
+            #expect(filled.status == 0, "\(filled.text)")
+            let digest = try await lab.must("sha256sum", [device])
+            try lab.declare(documents("fast", backup))
+            #expect(try await lab.apply().status == 0)
+            _ = try await lab.tuff(["exports", "withdraw"])
+            try await lab.lvm("lvremove", "-qq", "--yes", "disaster/v-db")
+            _ = try await lab.shell("rm -rf \(lab.folder)/state")
+
+            // Controller and worker, as by a power cut, once a part is written.
+            let killed = try await lab.shell(
+                """
+                setsid tuff apply -f \(lab.folder)/storage.yaml --auto-approve --restore-missing nas \
+                \(lab.hostOptions.joined(separator: " ")) >/dev/null 2>&1 &
+                for i in $(seq 200); do lvs disaster/v-db >/dev/null 2>&1 && break; sleep 0.05; done
+                sleep 0.5; kill -9 -- -$!; wait
+                """)
+            _ = killed
+            let tags = try await lab.report("lvs", "lv_tags", "disaster/v-db")
+            if tags.first?.first?.contains("tuff:op=copy") == true {
+                #expect(
+                    try FileManager.default.contentsOfDirectory(atPath: "/sys/kernel/config/target/iscsi")
+                        .filter { $0.contains("disaster") } == [])
+            }
+            let finished = try await lab.tuff(
+                ["apply", "-f", "\(lab.folder)/storage.yaml", "--auto-approve", "--lock-timeout", "60s"])
+            #expect(finished.status == 0, "\(finished.text)")
+            #expect(try await lab.must("sha256sum", [device]) == digest)
+        }
+    }
+
+    /// As an initiator is told it.
+    private func serial(_ lab: LabProgram) async throws -> String {
+        let url = "iscsi://\(lab.portal)/iqn.2026-01.dev.tuff.disaster:db/0"
+        return try await lab.must("iscsi-inq", ["-i", Self.initiator, "-e", "1", "-c", "128", url])
+    }
+}
