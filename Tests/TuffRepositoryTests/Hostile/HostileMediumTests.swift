@@ -12,7 +12,7 @@ struct HostileMediumTests {
     private let store = MemoryStore()
 
     private func index(_ repository: Repository) throws -> RepositoryIndex {
-        try RepositoryIndex(store: store, custody: repository.custody)
+        try RepositoryIndex(store: store, sealing: repository.sealing)
     }
 
     private func check(_ repository: Repository) throws -> Check.Report {
@@ -30,9 +30,9 @@ struct HostileMediumTests {
     private func giant(_ leaf: [ContentName?], _ repository: Repository) throws -> RestorePoint {
         let index = try index(repository)
         let nodes = Packs(.nodePack, repository: repository, index: index)
-        var name = try nodes.store(Node(level: 0, children: leaf))
+        var name = try nodes.store(TreeNode(level: 0, children: leaf))
         for level in 1...8 {
-            name = try nodes.store(Node(level: level, children: Array(repeating: name, count: Format.fanOut)))
+            name = try nodes.store(TreeNode(level: level, children: Array(repeating: name, count: Format.fanOut)))
         }
         try nodes.finish()
         try index.flush()
@@ -40,7 +40,7 @@ struct HostileMediumTests {
         let record = RestorePoint.Record(
             series: Series(name: "giant"), time: Scene.time, finished: Scene.time, size: 1 << 61,
             root: root.description, counts: RestorePoint.Counts(), program: "test")
-        return try RestorePoint.write(record, store: store, custody: repository.custody)
+        return try RestorePoint.write(record, store: store, sealing: repository.sealing)
     }
 
     private let gone = ContentName(String(repeating: "ab", count: 32))
@@ -73,7 +73,7 @@ struct HostileMediumTests {
         let first = (0..<UInt64(LostRanges.most)).map { ($0 * width + 3 * block)..<($0 * width + 5 * block) }
         #expect(hurt.ranges.elementsEqual(first), "the first: \(hurt.ranges.prefix(3))")
         // Each stretch costs a way down the tree, so that of many points together no more are told than of five.
-        for _ in 0..<7 { _ = try RestorePoint.write(point.record, store: store, custody: repository.custody) }
+        for _ in 0..<7 { _ = try RestorePoint.write(point.record, store: store, sealing: repository.sealing) }
         let report = try check(repository)
         #expect(report.hurt.count == 8 && report.hurt.allSatisfy { $0.lost.bytes == 2 * leaves * block })
         #expect(report.hurt.reduce(0) { $0 + $1.ranges.count } == 5 * LostRanges.most)
@@ -84,7 +84,7 @@ struct HostileMediumTests {
         let repository = try Scene.repository(store)
         var random = SeededGenerator(seed: 1)
         let other = try Scene.backUp(Scene.noise(&random), to: repository)
-        let tree = try TreeReader(other, repository: repository, index: try index(repository))
+        let tree = try PointTreeReader(other, repository: repository, index: try index(repository))
         let point = try giant(Array(repeating: try #require(try tree.leaf(0))[0], count: 32), repository)
         #expect(try check(repository).isWhole)
         let report = try Prune(repository, lease: nil, atOnce: true).run(removing: [other])
@@ -110,17 +110,17 @@ struct HostileMediumTests {
         let other = try Scene.backUp(Scene.noise(&random), to: repository)
         let index = try index(repository)
         let nodes = Packs(.nodePack, repository: repository, index: index)
-        var name = try TreeReader(other, repository: repository, index: index).leaf(0)?[0]
+        var name = try PointTreeReader(other, repository: repository, index: index).leaf(0)?[0]
         for level in 0...8 {
             var children: [ContentName?] = Array(repeating: nil, count: Format.fanOut)
             children[level == 0 ? 3 : 1] = name
-            name = try nodes.store(Node(level: level, children: children))
+            name = try nodes.store(TreeNode(level: level, children: children))
         }
         try nodes.finish()
         try index.flush()
         var record = other.record
         (record.size, record.root) = (1 << 61, try #require(name).description)
-        let point = try RestorePoint.write(record, store: store, custody: repository.custody)
+        let point = try RestorePoint.write(record, store: store, sealing: repository.sealing)
         let target = Sparse()
         let outcome = try Restore(point, of: repository, progress: JobProgress())
             .run(to: target, threads: SystemThreads(count: 2))
@@ -171,7 +171,7 @@ struct HostileMediumTests {
         for _ in 0..<70 { try hole(16 << 20, "\(folder.path)/r/points/\(FileID())") }
         #expect(code { _ = try repository.points() } == .refused)
         for _ in 0..<8 { try hole(16 << 20, "\(folder.path)/r/marks/\(FileID())") }
-        let damaged = try Mark.listReadable(store, repository.custody).damaged
+        let damaged = try PackMark.listReadable(store, repository.sealing).damaged
         #expect(damaged.count == 8 && damaged.count { $0.error.sentence.contains("64 MiB of marks") } == 4)
     }
 
@@ -196,11 +196,11 @@ struct HostileMediumTests {
         let repository = try Scene.repository(store)
         let id = FileID()
         let content = littleEndian(entries) + littleEndian(packs) + [UInt8](repeating: 0, count: 36)
-        let footer = repository.custody.seal(.index, id).close(content, at: Format.lastPosition)
+        let footer = repository.sealing.seal(.index, id).close(content, at: Format.lastPosition)
         let size = IndexLayout(entries: Int(entries), packs: Int(packs)).size
         try hole(
             off_t(size), "\(folder.path)/r/index/\(id)", end: footer, begin: FileHeader(kind: .index, id: id).bytes)
-        #expect(code { _ = try RepositoryIndex(store: store, custody: repository.custody) } == .brokenIndex)
+        #expect(code { _ = try RepositoryIndex(store: store, sealing: repository.sealing) } == .brokenIndex)
         let report = try Check(of: repository).run(readShare: 0, seed: 0, progress: JobProgress())
         #expect(report.isIndexBroken && report.damage.count == 1, "\(report.damage)")
     }
@@ -209,7 +209,7 @@ struct HostileMediumTests {
     func oneName() throws {
         let repository = try Scene.repository(store)
         let name = try #require(gone)
-        let writer = try IndexWriter(store: store, custody: repository.custody, lease: nil)
+        let writer = try IndexWriter(store: store, sealing: repository.sealing, lease: nil)
         let pack = FileID()
         for number in 0..<UInt32(20_000) {
             let entry = PackEntry(name: name, offset: 32 + number, stored: 10, length: 10, coding: .block)
@@ -228,7 +228,7 @@ struct HostileMediumTests {
         let bytes = Scene.volume(&random, blocks: 10)
         let point = try Scene.backUp(bytes, to: repository)
         for _ in 0..<600 {
-            _ = try IndexWriter(store: store, custody: repository.custody, lease: nil).finish()
+            _ = try IndexWriter(store: store, sealing: repository.sealing, lease: nil).finish()
         }
         #expect(code { _ = try index(repository) } == .brokenIndex)
         let report = try Check(of: repository).run(readShare: 100, seed: 0, progress: JobProgress())
@@ -247,7 +247,7 @@ struct HostileMediumTests {
             let size = store.files[Pack.path(pack)]?.count ?? 0
             store.spoil(Pack.path(pack), (size - 30)..<size)
         }
-        let index = try RepositoryIndex(store: store, custody: repository.custody, .sorting)
+        let index = try RepositoryIndex(store: store, sealing: repository.sealing, .sorting)
         #expect(index.portions(of: packs) == [packs])
         let report = try Check(of: repository).run(readShare: 100, seed: 0, progress: JobProgress())
         #expect(report.torn == Set(packs) && report.salvaged.count == 60 && report.hurt.isEmpty)
