@@ -66,9 +66,12 @@ import TuffModel
         let options = try #require(NFSOptions(try ["port=2049", "vers=4.2"].map { try NFSOption($0) }))
         #expect(options.texts == ["nosuid", "nodev", "noexec", "vers=4.2", "port=2049"])
         #expect(options[.vers] == "4.2" && options[.sec] == nil)
-        #expect(options == NFSOptions(try ["vers=4.2", "port=2049"].map { try NFSOption($0) }))
-        #expect(NFSOptions(try ["vers=4.2", "vers=4.1"].map { try NFSOption($0) }) == nil)
-        #expect(try JSONDecoder().decode(NFSOptions.self, from: JSONEncoder().encode(options)) == options)
+        let reversed = try ["vers=4.2", "port=2049"].map { try NFSOption($0) }
+        #expect(NFSOptions(reversed) == options)
+        let twice = try ["vers=4.2", "vers=4.1"].map { try NFSOption($0) }
+        #expect(NFSOptions(twice) == nil)
+        let read = try JSONDecoder().decode(NFSOptions.self, from: JSONEncoder().encode(options))
+        #expect(read == options)
     }
 
     @Test(arguments: ["[\"suid\"]", "[\"vers=4.2\",\"vers=4.1\"]", "[\"vers=4.2,suid\"]", "[\"port=2049 \"]"])
