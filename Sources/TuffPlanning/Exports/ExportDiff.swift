@@ -212,12 +212,13 @@ struct ExportDiff {
     private mutating func compareTarget() {
         if target == nil { add(.createTarget(reference), "target", from: nil, to: wanted.iqn) }
         let demandsCHAP = wanted.access.chap != nil
-        let values: [TargetSetting: Bool] = [
-            .authentication: demandsCHAP, .generateNodeACLs: false, .cacheDynamicACLs: false,
-            .demoModeWriteProtect: true, .demoModeDiscovery: false,
-        ]
         for setting in TargetSetting.allCases where capabilities.settings.contains(setting) {
-            let value = values[setting]!
+            let value =
+                switch setting {
+                case .authentication: demandsCHAP
+                case .demoModeWriteProtect: true
+                case .generateNodeACLs, .cacheDynamicACLs, .demoModeDiscovery: false
+                }
             let found = target?.settings[setting]
             if target != nil, found == value { continue }
             steps.append(.set(reference, setting, value))

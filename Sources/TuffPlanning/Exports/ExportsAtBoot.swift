@@ -45,18 +45,24 @@ extension AcceptedExports {
                     onRemove: declared.spec.onRemove, chap: declared.spec.chap, portals: volume?.spec.portals,
                     sharing: volume?.spec.sharing, location: declared.location))
         }
-        if let former { keep(former, context, observed) }
+        if let former { keep(former, context, observed, index) }
         pools.sort { $0.name < $1.name }
         access.sort { $0.attachment < $1.attachment }
     }
 
-    private mutating func keep(_ former: AcceptedExports, _ context: PlanContext, _ observed: ObservedState?) {
+    private mutating func keep(
+        _ former: AcceptedExports, _ context: PlanContext, _ observed: ObservedState?, _ index: StorageIndex?
+    ) {
         let declared = access
         for var kept in former.access {
             // The same access under another name is that access.
             if declared.contains(where: { $0.volume == kept.volume && $0.initiator == kept.initiator }) { continue }
             let namesake = access.firstIndex { $0.attachment == kept.attachment }
-            if namesake != nil || context.consent.prune, let observed, Self.isGone(kept, observed, context) { continue }
+            if namesake != nil || context.consent.prune, let observed, let index,
+                Self.isGone(kept, observed, index, context)
+            {
+                continue
+            }
             kept.isDeclared = false
             if let namesake { access.remove(at: namesake) }
             access.append(kept)
@@ -96,10 +102,12 @@ extension AcceptedExports {
     }
 
     /// Whether the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
-    private static func isGone(_ access: Access, _ observed: ObservedState, _ context: PlanContext) -> Bool {
+    private static func isGone(
+        _ access: Access, _ observed: ObservedState, _ index: StorageIndex, _ context: PlanContext
+    ) -> Bool {
         guard case .known(let inventory) = observed.targets else { return false }
         let names = [access.volume, access.formerName].compactMap { $0 }
-        let volumes = StorageIndex(observed).volumes.filter {
+        let volumes = index.volumes.filter {
             $0.marks.stack == context.stack && names.contains($0.marks.name)
         }
         guard !volumes.isEmpty else { return false }

@@ -77,8 +77,10 @@ package enum Handover {
 
 extension PlanningPass {
     /// Readers before writers, so that a volume whose writer becomes a reader has never two writers.
-    static func comesFirst(_ one: Declared<AttachmentSpec>, _ other: Declared<AttachmentSpec>) -> Bool {
-        (one.spec.readOnly ? 0 : 1, one.metadata.name) < (other.spec.readOnly ? 0 : 1, other.metadata.name)
+    static func inTurn(_ attachments: [String: Declared<AttachmentSpec>]) -> [Declared<AttachmentSpec>] {
+        // Names are sorted, which are small, and not the documents.
+        let turns = attachments.map { (writes: $0.value.spec.readOnly ? 0 : 1, name: $0.key) }.sorted { $0 < $1 }
+        return turns.map { attachments[$0.name]! }
     }
 
     func company(

@@ -12,11 +12,10 @@ struct Withdrawal {
 
 extension PlanningPass {
     /// Access of this stack's volumes that no document declares: listed, and with consent taken away.
-    mutating func planWithdrawals(_ desired: DesiredState) {
+    mutating func planWithdrawals() {
         guard case .known = inventory else { return }
-        var attachments: [String: [Declared<AttachmentSpec>]] = [:]
-        for declared in desired.attachments.values { attachments[declared.spec.volume, default: []].append(declared) }
-        for volume in ownVolumes.sorted(by: { $0.uid < $1.uid }) {
+        for position in ownVolumes.indices.sorted(by: { ownVolumes[$0].uid < ownVolumes[$1].uid }) {
+            let volume = ownVolumes[position]
             guard case .volume(let name) = volume.marks.role, volume.standing != .released else { continue }
             let wanted = volume.standing == .live ? attachments[heirs[volume.marks.role]?.name ?? name] ?? [] : []
             let export = ObservedExport(volume, targets: targets, backstores: backstores)

@@ -59,6 +59,8 @@ struct PlanningPass {
     var secretUses = SecretUses()
     /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
     var foreignBackends: Set<StorageBackend> = []
+    /// Stored volumes of this stack that are not in another node's pools, once the pools are planned.
+    private(set) var ownVolumes: [StoredVolume] = []
     /// Pools that were seen here once, by their place.
     let formerPools: [String: [Ledger.Entry]]
     /// Devices that pools of this plan are made of.
@@ -73,6 +75,8 @@ struct PlanningPass {
     var unclaimed: [StoredVolume] = []
     /// The ledger's memory of objects that were renamed, or made beside something of their pool and size.
     let histories: [UID: Ledger.Entry]
+    /// Names of targets that the ledger remembers, of whatever stack.
+    let formerTargets: Set<String>
     /// New volumes of this plan by pool and size.
     var newcomers: [Claim: ResourceID] = [:]
     /// What policies' snapshots of this plan are called.
@@ -112,6 +116,7 @@ struct PlanningPass {
                 entry.uid.flatMap { entry.formerly == nil && entry.beside == nil ? nil : ($0, entry) }
             }
         ) { first, _ in first }
+        formerTargets = Set(observed.ledger.entries.lazy.compactMap(\.iqn))
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
@@ -124,8 +129,8 @@ struct PlanningPass {
 
     private static func users(_ targets: [String: ObservedTarget]) -> [String: [String]] {
         var users: [String: [String]] = [:]
-        for (iqn, target) in targets.sorted(by: { $0.key < $1.key }) {
-            for name in Set(target.luns.compactMap(\.backstore)) { users[name, default: []].append(iqn) }
+        for iqn in targets.keys.sorted() {
+            for name in Set(targets[iqn]!.luns.compactMap(\.backstore)) { users[name, default: []].append(iqn) }
         }
         return users
     }
@@ -150,10 +155,10 @@ struct PlanningPass {
         for name in volumes.keys.sorted() { _ = outcome(of: .volume(name)) }
         for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
         findWaiting(desired)
-        planWithdrawals(desired)
         attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
+        planWithdrawals()
         planRestores(desired)
-        planAttachments(desired.attachments.values.sorted(by: Self.comesFirst))
+        planAttachments(Self.inTurn(desired.attachments))
         planPolicies()
         planRemovals()
         planLeftGrowths()
@@ -163,7 +168,7 @@ struct PlanningPass {
         planDamaged()
         planTwins()
         planDepartures(desired)
-        var (plan, left) = builder.plan(context: context).besides(observed.jobs)
+        var (plan, left) = builder.finish(context: context).besides(observed.jobs)
         var unproven: Refusal?
         if !plan.steps.isEmpty {
             var proof = CapacityProof(desired, observed, index, creations: creations, node: context.config.node)
@@ -282,6 +287,9 @@ struct PlanningPass {
             }
         }
         foreignBackends.subtract(poolsByBackend.keys)
+        ownVolumes = index.volumes.filter {
+            $0.marks.stack == context.stack && !foreignBackends.contains($0.backend)
+        }
         for (group, taken) in claimedExtents {
             for name in pools.keys where pools[name]?.backend == .thick(group: group) {
                 pools[name]?.budget.give(taken)
@@ -290,15 +298,12 @@ struct PlanningPass {
         return elsewhere
     }
 
-    /// Stored volumes of this stack that are not in another node's pools.
-    var ownVolumes: [StoredVolume] {
-        index.volumes.filter { $0.marks.stack == context.stack && !foreignBackends.contains($0.backend) }
-    }
-
     /// Whether it lives in a pool of this node: one that a document declares, or that the ledger remembers and that is still
     /// the same. Anything else is somebody's copy or another host's disks, plugged in to save what is on them.
     func isAtHome(_ stored: StoredVolume) -> Bool {
-        guard let known = formerPools[stored.backend.description] else { return poolsByBackend[stored.backend] != nil }
+        guard !formerPools.isEmpty, let known = formerPools[stored.backend.description] else {
+            return poolsByBackend.index(forKey: stored.backend) != nil
+        }
         return known.contains { pool in
             guard let uuid = pool.uuid, let group = stored.groupUUID else { return true }
             return uuid.prefix { $0 != "/" } == group

@@ -58,7 +58,8 @@ extension PlanningPass {
         meant = builder.uids
         let blocked = builder.blocked
         waiting.forDisuse = builder.inUse
-        for (name, declared) in volumes.sorted(by: { $0.key < $1.key }) where outcomes[.volume(name)] != nil {
+        for name in volumes.keys.sorted() where outcomes.index(forKey: .volume(name)) != nil {
+            let declared = volumes[name]!
             let resource = ResourceID(.volume, name)
             waiting.add(resource, sourceClaims(declared))
             guard !isMeantNew(resource) else { continue }

@@ -23,18 +23,18 @@ package struct ExportCapabilities: Hashable, Sendable {
 
     package static func of(_ driver: TargetDriver) -> ExportCapabilities {
         switch driver {
-        case .lio:
-            ExportCapabilities(
-                chap: true, growsDevices: true, growsFiles: false, portalsPerTarget: true, readOnlyPerInitiator: true,
-                settings: Set(TargetSetting.allCases), discard: true, marksAccess: true,
-                keepsReservations: true)
-        case .tgt:
-            ExportCapabilities(
-                chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false,
-                readOnlyPerInitiator: false, settings: [.authentication], discard: true, marksAccess: false,
-                keepsReservations: false, firstLUN: 1)
+        case .lio: lio
+        case .tgt: tgt
         }
     }
+
+    // Made once: every attachment of a plan asks several times.
+    private static let lio = ExportCapabilities(
+        chap: true, growsDevices: true, growsFiles: false, portalsPerTarget: true, readOnlyPerInitiator: true,
+        settings: Set(TargetSetting.allCases), discard: true, marksAccess: true, keepsReservations: true)
+    private static let tgt = ExportCapabilities(
+        chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false, readOnlyPerInitiator: false,
+        settings: [.authentication], discard: true, marksAccess: false, keepsReservations: false, firstLUN: 1)
 }
 
 extension ControllerConfig {

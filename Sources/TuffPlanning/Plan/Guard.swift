@@ -22,6 +22,12 @@ struct Guard {
         consent = context.consent.allowRemovals
         let removing = changes.filter(\.isGuarded)
         planned = removing.count
+        guard planned > 0 else {
+            // Shares are taken of what there is only where something goes, which most plans do not have.
+            let nothing = Count(all: [], going: [], planned: 0)
+            (volumes, attachments) = (nothing, nothing)
+            return
+        }
         var live: Set<ResourceID> = []
         for volume in pass.ownVolumes
         where volume.standing == .live && pass.isAtHome(volume) && !pass.isOutsideShares(volume) {

@@ -40,7 +40,7 @@ extension Planner {
     ) throws(OrderError) -> Plan {
         var pass = PlanningPass(desired: DesiredState(), observed: observed, context: context)
         try pass.carryOut(order)
-        let (plan, _) = pass.builder.plan(context: context).besides(observed.jobs)
+        let (plan, _) = pass.builder.finish(context: context).besides(observed.jobs)
         if case .restoreExports = order { return plan.withoutTakingAway() }
         return plan
     }
@@ -49,7 +49,7 @@ extension Planner {
 extension PlanningPass {
     fileprivate mutating func carryOut(_ order: Order) throws(OrderError) {
         switch order {
-        case .restore(let name): planRestore(try find(name, [.trashed, .live], "in the trash"))
+        case .restore(let name): planUntrash(try find(name, [.trashed, .live], "in the trash"))
         case .purge(let name): planPurge(try find(name, [.trashed], "in the trash"))
         case .detach(let attachment, let force): try planDetach(attachment, force: force)
         case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there", [.volume]))
@@ -125,7 +125,7 @@ extension PlanningPass {
             after: after, isThickSnapshot: stored.isThickSnapshot)
     }
 
-    private mutating func planRestore(_ stored: StoredVolume) {
+    private mutating func planUntrash(_ stored: StoredVolume) {
         guard stored.standing == .trashed else {
             return addNothing(stored, "it is in use, not in the trash (\(stored.location))")
         }
