@@ -1,7 +1,7 @@
 import TuffModel
 import TuffPlanning
 
-/// What an observation says of things that were to go. Not seen is not gone.
+/// An observation's answer about things that were to go. Not seen is not gone.
 struct Aftermath {
     private let observed: ObservedState
     private let index: StorageIndex
@@ -53,7 +53,8 @@ struct Aftermath {
         index.bearer(of: uid).map { "\($0.location) is still there" }
     }
 
-    /// The first temporary snapshot that these steps were to remove and that is still there, or that nobody could look for.
+    /// The first temporary snapshot that these steps were to remove and that is still there, or that nobody could look
+    /// for.
     func leftTemporary(of steps: [Step]) -> String? {
         for case .lvm(.dropTemporary(let snapshot)) in steps {
             if let left = unseen(snapshot.location) ?? stillThere(snapshot.uid) { return left }

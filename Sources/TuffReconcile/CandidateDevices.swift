@@ -3,7 +3,7 @@ import TuffModel
 
 /// Devices are looked at only while the pool they are for is not there: afterwards they are LVM's.
 extension Reconciler {
-    /// How a pool of this node is to be made that is not there; nil where it is, or cannot be made.
+    /// The making of a pool of this node that is not there; nil where it is, or cannot be made.
     func missing(
         _ pool: Declared<PoolSpec>, in groups: ObservationMap<VolumeGroup>
     ) -> PoolCreation? {

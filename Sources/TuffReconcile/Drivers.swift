@@ -14,7 +14,7 @@ package struct LoweredBatch: Hashable, Sendable {
     }
 }
 
-/// What an observation has to look at, besides what is always looked at.
+/// Sources that an observation looks at besides those it always looks at.
 package struct ObservationRequest: Sendable {
     package var config: ControllerConfig
     /// Paths of declared directory pools.

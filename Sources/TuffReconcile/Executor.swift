@@ -4,16 +4,16 @@ import TuffPlanning
 
 /// Carries out the steps of one plan: ready steps of different exclusive keys side by side, steps of one key in order.
 ///
-/// It decides nothing. A step is skipped where one it builds on did not finish; an interrupt stops new steps, and of those that
-/// run the ones that move data. One task owns all state; work runs in child tasks that only return outcomes.
+/// It decides nothing. A step is skipped where one it builds on did not finish; an interrupt stops new steps, and of
+/// those that run the ones that move data. One task owns all state; work runs in child tasks that only return outcomes.
 struct Executor {
-    /// What is at work beside each other without waiting for each other: commands and settings, which take moments, and steps
+    /// Two sorts of steps, neither of which waits for the other: commands and settings, which take moments, and steps
     /// that move data, which take hours.
     private enum Work: CaseIterable {
         case control, data
 
-        /// How many groups of steps, or bundles of them, run at once. LVM serialises itself; more only helps targets. Both
-        /// together are as many as there are workers.
+        /// Number of groups of steps, or bundles of them, that run at once. LVM serialises itself; more only helps
+        /// targets. Both together are as many as there are workers.
         var width: Int { 4 }
     }
 
@@ -23,9 +23,10 @@ struct Executor {
         case woken
     }
 
-    /// How many targets go to the machine together. Their outcomes come together too, and an interrupt waits for all.
+    /// Number of targets that go to the machine together. Their outcomes come together too, and an interrupt waits for
+    /// all.
     static let bundle = 8
-    /// How many volumes are made together.
+    /// Number of volumes that are made together.
     static let creations = 64
 
     let plan: Plan
@@ -87,7 +88,7 @@ struct Executor {
                     break
                 }
                 guard case .ended(let results) = happening else { continue }
-                // Before what it ended is forgotten, so that it is told of.
+                // An interrupt counts the running steps, so it is noted before those that ended are struck out.
                 noteInterrupt(&progress)
                 if let work = results.first?.0.work { progress.tasks[work, default: 0] -= 1 }
                 for (group, outcomes) in results { finish(group, outcomes, &progress) }
@@ -101,8 +102,8 @@ struct Executor {
             outcomes: progress.outcomes.map { $0 ?? .notStarted }, times: times, sawInterrupt: progress.sawInterrupt)
     }
 
-    /// Returns when an interrupt came, or nobody waits for one any more. It looks twenty times a second rather than to be told,
-    /// as everything does that waits for signals.
+    /// Returns when an interrupt came, or when its task is cancelled. It asks twenty times a second: the flag that a
+    /// signal sets wakes nobody.
     private func interrupt() async -> Happening {
         while !interrupted(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
         return .woken
@@ -115,7 +116,7 @@ struct Executor {
         events(.stopping(running: progress.inFlight.count, leaving: leaving))
     }
 
-    /// What is begun now: what takes moments first.
+    /// The steps that begin now: those that take moments first.
     private func next(_ progress: Progress) -> [[Group]] {
         let ready = bundles(of: readyGroups(progress))
         return Work.allCases.flatMap { work in
@@ -163,7 +164,7 @@ struct Executor {
         return result
     }
 
-    /// Whether a ready step goes together with those already gathered under its key. Extensions and the like go one by
+    /// True if a ready step goes together with those already gathered under its key. Extensions and the like go one by
     /// one, so that each is told as it ends; activations cost one process however many there are, and so do creations,
     /// of which an interrupt waits for no more than `creations`.
     private func joins(_ step: PlannedStep, _ gathered: [PlannedStep]?) -> Bool {

@@ -7,7 +7,7 @@ struct Judgement {
     let plan: Plan
     let outcomes: [StepOutcome]
     let remaining: Plan
-    /// What `remaining` was made from.
+    /// The observation that `remaining` was made from.
     let observed: ObservedState
 
     func reports() -> [ChangeReport] {
@@ -41,8 +41,8 @@ struct Judgement {
         return report
     }
 
-    /// What was to be made or changed is as declared when the next plan leaves it alone. A change that says itself what its
-    /// resource goes on waiting for did what it could where the next plan waits for that.
+    /// What was to be made or changed is as declared when the next plan leaves it alone. A change that says itself what
+    /// its resource goes on waiting for did what it could where the next plan waits for that.
     private func judge(
         _ report: inout ChangeReport, _ outcomes: [StepOutcome], left remains: String?, waits reason: Reason?
     ) {
@@ -104,12 +104,12 @@ struct Judgement {
 }
 
 extension PlannedChange {
-    /// Whether it takes something away, or finishes that, so that no document says afterwards how it should be.
+    /// True if it takes something away, or finishes that, so that no document says afterwards how it should be.
     fileprivate var ends: Bool { action.ends || reason == .notDeclared }
 }
 
 extension Action {
-    /// Whether it takes something away, so that afterwards there is nothing to compare.
+    /// True if it takes something away, so that afterwards there is nothing to compare.
     fileprivate var ends: Bool {
         switch self {
         case .withdraw, .takeDown, .release, .trash, .purge: true

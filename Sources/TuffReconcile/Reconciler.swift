@@ -68,7 +68,7 @@ package struct Reconciler: Sendable {
         return observed
     }
 
-    /// Whether a volume that is not there yet is to be made from something.
+    /// True if a volume that is not there yet is to be made from something.
     private func copies(_ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext) -> Bool {
         let made = desired.volumes.values.filter { $0.spec.source != nil }
         guard !made.isEmpty else { return false }
@@ -120,7 +120,7 @@ package struct Reconciler: Sendable {
         return ObservationMap(entries)
     }
 
-    /// What `observe` sees, and what other people's backstores hold.
+    /// Observes as `observe` does, and the devices behind other people's backstores.
     package func observeInDetail(_ desired: DesiredState, context: PlanContext, ledger known: Ledger) async
         -> ObservedState
     {

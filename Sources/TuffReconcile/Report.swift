@@ -2,7 +2,7 @@ package import TuffHost
 package import TuffModel
 package import TuffPlanning
 
-/// How carrying out one step ended. Only observation tells whether it had its effect.
+/// The end of one step. Only observation tells whether it had its effect.
 package enum StepOutcome: Hashable, Codable, Sendable {
     case finished(seconds: Double)
     case failed(HostError, seconds: Double)
@@ -12,7 +12,7 @@ package enum StepOutcome: Hashable, Codable, Sendable {
     case notStarted
 }
 
-/// What became of one planned change, judged by observing again and planning again under the same context.
+/// The result of one planned change, judged by observing again and planning again under the same context.
 package struct ChangeReport: Hashable, Codable, Sendable {
     package enum Verdict: String, Codable, Sendable {
         /// Carried out, and the next observation agrees.
@@ -23,8 +23,8 @@ package struct ChangeReport: Hashable, Codable, Sendable {
         case skipped
         /// Not started, or not finished, because of an interrupt.
         case interrupted
-        /// Blocked, unsupported or an orphan in the plan: nothing was attempted. Blocked also where all that could be done was
-        /// done, and the rest goes on waiting for what the change says.
+        /// Blocked, unsupported or an orphan in the plan: nothing was attempted. Blocked also where all that could be
+        /// done was done, and the rest goes on waiting for what the change says.
         case blocked, unsupported, orphan
         case unchanged
     }
@@ -66,7 +66,7 @@ package struct PhaseTimes: Hashable, Codable, Sendable {
 
     package init() {}
 
-    /// What a person waited for, questions aside.
+    /// Seconds that a person waited, questions aside.
     package var total: Double { observe + execute + verify }
 }
 
@@ -105,15 +105,15 @@ package struct ApplyReport: Hashable, Codable, Sendable {
     }
 }
 
-/// What happens while a plan is carried out, for progress on standard error.
+/// An event while a plan is carried out, for progress on standard error.
 package enum ExecutionEvent: Sendable {
     case started(change: Int)
-    /// How far a step of it has come that reads and writes all of a volume.
+    /// Progress of a step of it that reads and writes all of a volume.
     case progress(change: Int, DataProgress)
     case finished(change: Int, seconds: Double)
     case failed(change: Int, HostError)
     case skipped(change: Int, because: ResourceID)
-    /// An interrupt was seen, `running` steps being at work: they are finished, but for those `leaving` that move data, which end
-    /// at their next block. No new step is started.
+    /// An interrupt was seen, `running` steps being at work: they are finished, but for those `leaving` that move data,
+    /// which end at their next block. No new step is started.
     case stopping(running: Int, leaving: Int)
 }

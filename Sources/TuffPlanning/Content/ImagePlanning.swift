@@ -5,7 +5,7 @@ struct DeclaredImage {
     var source: ImageSource
     /// Of the disk in it.
     var size: ByteCount
-    /// What is written of it to an empty volume, at most.
+    /// Bytes of it that are written to an empty volume, at most.
     var content: ByteCount
 
     var description: String { "image \(source.path) (\(source.format.rawValue), \(size))" }
@@ -20,8 +20,8 @@ struct DeclaredImage {
     }
 }
 
-/// Volumes that begin with what an image holds. They are made as copies between pools are (`TransferPlanning`): empty and
-/// with the mark of unfinished work, then filled, and shown to somebody only after that.
+/// Volumes that begin with what an image holds. They are made as copies between pools are (`TransferPlanning`): empty
+/// and with the mark of unfinished work, then filled, and shown to somebody only after that.
 ///
 /// Filling compares all of the volume with the image as it is at that time. What an interrupted pass wrote of an image
 /// that has changed since is overwritten, so that a volume that is complete never holds parts of two.

@@ -1,12 +1,12 @@
 package import TuffModel
 
 extension AcceptedExports {
-    /// What an accepted set grants on this node.
+    /// Access that an accepted set grants on this node.
     ///
-    /// Access that `former` has and the set does not is kept as undeclared, until a pass that may remove has seen it gone:
-    /// a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in. What
-    /// lies out of reach is granted as `former` has it and not as the set does: it was allowed when it was accepted, or
-    /// it is not here.
+    /// Access that `former` has and the set does not is kept as undeclared, until a pass that may remove has seen it
+    /// gone: a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in.
+    /// What lies out of reach is granted as `former` has it and not as the set does: it was allowed when it was
+    /// accepted, or it is not here.
     /// - Parameter observed: what the pass saw in the end; nil: it has not begun, and everything is kept.
     package init(
         _ desired: DesiredState, context: PlanContext, former: AcceptedExports? = nil, observed: ObservedState? = nil
@@ -75,7 +75,7 @@ extension AcceptedExports {
         keepCompany(former)
     }
 
-    /// What the former set granted side by side stays so until the undeclared part of it is withdrawn.
+    /// Access that the former set granted side by side stays so until the undeclared part of it is withdrawn.
     private mutating func keepCompany(_ former: AcceptedExports) {
         let granted = former.admitted
         for index in access.indices where access[index].isDeclared {
@@ -101,7 +101,7 @@ extension AcceptedExports {
         return admitted
     }
 
-    /// Whether the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
+    /// True if the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
     private static func isGone(
         _ access: Access, _ observed: ObservedState, _ index: StorageIndex, _ context: PlanContext
     ) -> Bool {
@@ -118,8 +118,8 @@ extension AcceptedExports {
         }
     }
 
-    /// As documents: what an observation has to look at, and what attachments are planned from. It has no volumes, since
-    /// nothing is to be done to any.
+    /// As documents: what an observation has to look at, and what attachments are planned from. It has no volumes,
+    /// since nothing is to be done to any.
     package var sources: DesiredState {
         var state = DesiredState()
         let origin = SourceLocation(file: "accepted", line: 1, column: 1)
@@ -150,7 +150,7 @@ extension PoolSpec {
 }
 
 extension Reason {
-    /// Whether time alone may end what is in the way of an export: devices, mounts and secrets that come late.
+    /// True if time alone may end what is in the way of an export: devices, mounts and secrets that come late.
     package var mayPass: Bool {
         [
             .unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .devicesMissing, .foreignGroup, .lost,

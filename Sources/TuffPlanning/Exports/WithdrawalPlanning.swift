@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What becomes of one volume's export before its declared attachments are looked at.
+/// The part of one volume's export that goes before its declared attachments are looked at.
 struct Withdrawal {
     /// Initiators whose access goes.
     var going: Set<String> = []
@@ -105,8 +105,8 @@ extension PlanningPass {
         users[uid.backstoreName]?.first { $0 != iqn }
     }
 
-    /// Whether this access is what an attachment declares, or what one is about to replace. Without marks any attachment
-    /// whose initiator has no access yet may be about to replace it.
+    /// True if this access is what an attachment declares, or what one is about to replace. Without marks any
+    /// attachment whose initiator has no access yet may be about to replace it.
     private func isDeclared(
         _ acl: ObservedACL, _ wanted: [Declared<AttachmentSpec>], _ target: ObservedTarget?,
         _ capabilities: ExportCapabilities

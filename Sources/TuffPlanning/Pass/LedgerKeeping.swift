@@ -1,8 +1,8 @@
 package import TuffModel
 
-/// How the ledger follows what is seen and what is done. Pure.
+/// The ledger follows what is seen and what is done. Pure.
 extension Ledger {
-    /// How long something that left on purpose is remembered, for a word when its name is used again.
+    /// Seconds for which something that left on purpose is remembered: a later use of its name is told.
     private static let farewell: Int64 = 30 * 86400
 
     /// The ledger after a pass saw `observed`.
@@ -134,7 +134,7 @@ extension Ledger {
         return true
     }
 
-    /// How many former names of a volume are remembered.
+    /// Number of former names of a volume that are remembered.
     private static let mostFormerNames = 4
 
     /// Volumes that were made since the last pass although something that nobody declares has their pool and size.

@@ -22,9 +22,9 @@ struct PlanningPass {
     /// The same by volume, once somebody asked; and which of them wait.
     var restoresByVolume: [String: [Declared<RestoreSpec>]] = [:]
     var waitingRestores: [String: WaitingRestores] = [:]
-    /// What takes over the place of which former name, by the annotation `tuff.dev/renamed-from`.
+    /// Roles that take over a former name, by that name: the annotation `tuff.dev/renamed-from`.
     let heirs: [Marks.Role: Marks.Role]
-    /// What was learned so far about declared volumes and snapshots.
+    /// Results of the declared volumes and snapshots planned so far.
     var outcomes: [Marks.Role: VolumeOutcome] = [:]
     /// Pools that another node owns, by name.
     var poolsElsewhere: Set<String> = []
@@ -45,9 +45,9 @@ struct PlanningPass {
     var transfers: [UID: Int] = [:]
     /// The attachments of each volume that may be carried out, by the volume's name.
     var attachments: [String: [Declared<AttachmentSpec>]] = [:]
-    /// How volumes may be shared.
+    /// Sharing of each volume, by name.
     var sharing: [String: VolumeSpec.Sharing]
-    /// What the attachments planned so far make of each volume's export.
+    /// Exports as the attachments planned so far leave them, by the volume's uid.
     var exports: [UID: ExportProgress] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
@@ -57,7 +57,7 @@ struct PlanningPass {
     var moves = PortalMoves()
     /// Attachments that use a secret, by its fingerprint.
     var secretUses = SecretUses()
-    /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
+    /// Storage of other nodes' pools, as far as no pool of this node is in it: volumes there are theirs.
     var foreignBackends: Set<StorageBackend> = []
     /// Stored volumes of this stack that are not in another node's pools, once the pools are planned.
     private(set) var ownVolumes: [StoredVolume] = []
@@ -79,15 +79,15 @@ struct PlanningPass {
     let formerTargets: Set<String>
     /// New volumes of this plan by pool and size.
     var newcomers: [Claim: ResourceID] = [:]
-    /// What policies' snapshots of this plan are called.
+    /// Names of policies' snapshots in this plan.
     var runNames: Set<String> = []
-    /// What pools made in this plan come to, by name, and what thin pools among them take of groups that are there.
+    /// Pools made in this plan, by name, and the room that thin pools among them take of groups that are there.
     var creations: [String: PoolCreationPlan] = [:]
     var claimedExtents: [String: ByteCount] = [:]
     /// The volume whose placement somebody asked for, and how it was decided.
     var question: String?
     var answer: Placement?
-    /// What goes of volumes' exports, by uid.
+    /// Withdrawals from volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
     /// Of groups whose volumes are adopted, by name.
@@ -193,7 +193,7 @@ struct PlanningPass {
         return heirs
     }
 
-    /// What it was called before, unless a document still has that name.
+    /// The role under its former name, unless a document still has that name.
     func former(_ role: Marks.Role, _ metadata: Metadata) -> Marks.Role? {
         metadata.renamedFrom.map(role.named).flatMap { isDeclared($0) ? nil : $0 }
     }
@@ -298,8 +298,8 @@ struct PlanningPass {
         return elsewhere
     }
 
-    /// Whether it lives in a pool of this node: one that a document declares, or that the ledger remembers and that is still
-    /// the same. Anything else is somebody's copy or another host's disks, plugged in to save what is on them.
+    /// True if it lives in a pool of this node: one that a document declares, or that the ledger remembers and that is
+    /// still the same. Anything else is somebody's copy or another host's disks, plugged in to save what is on them.
     func isAtHome(_ stored: StoredVolume) -> Bool {
         guard !formerPools.isEmpty, let known = formerPools[stored.backend.description] else {
             return poolsByBackend.index(forKey: stored.backend) != nil

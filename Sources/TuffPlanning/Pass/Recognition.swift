@@ -192,8 +192,8 @@ extension PlanningPass {
                 + "\(acl.initiator) keeps \(stored.location)")
     }
 
-    /// Whether a volume that is awaited is made, through any chain of sources, from one that cannot be copied while it is
-    /// in use: kept until then, the access would keep the volume from being made for ever.
+    /// Whether a volume that is awaited is made, through any chain of sources, from one that cannot be copied while it
+    /// is in use: kept until then, the access would keep the volume from being made for ever.
     private func isKeptBusy(_ awaited: Marks.Role, by stored: StoredVolume) -> Bool {
         let source = heirs[stored.marks.role] ?? stored.marks.role
         var link = awaited, seen: Set<Marks.Role> = []

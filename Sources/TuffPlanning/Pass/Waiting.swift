@@ -32,7 +32,7 @@ struct Waiting {
     private var waiters: [Claim: Waiter] = [:]
     /// Attachments whose volume is not available, by the name that access bears (`AccessMark.nameLimit`).
     private(set) var access: [String: (resource: ResourceID, volume: String)] = [:]
-    /// What is not made while something that it is made from is in use.
+    /// Resources that are not made while their source is in use.
     var forDisuse: Set<ResourceID> = []
 
     /// The first that asks for something speaks for all.

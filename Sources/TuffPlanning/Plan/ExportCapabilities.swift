@@ -18,7 +18,7 @@ package struct ExportCapabilities: Hashable, Sendable {
     package var marksAccess: Bool
     /// Persistent reservations can outlive the target stack.
     package var keepsReservations: Bool
-    /// What initiators see as the volume numbered 0: tgtd keeps LUN 0 for its own controller.
+    /// The number under which initiators see LUN 0: tgtd keeps LUN 0 for its own controller.
     package var firstLUN = 0
 
     package static func of(_ driver: TargetDriver) -> ExportCapabilities {

@@ -10,7 +10,7 @@ struct Guard {
     private let consent: Int?
 
     private struct Count {
-        /// What there is and what there was a day ago.
+        /// Resources that are there, and those that were a day ago.
         var all: Set<ResourceID>
         var going: Set<ResourceID>
         var planned: Int

@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What a person orders by hand and no set of documents says. It becomes a plan like any other: shown, carried out by
+/// An order that a person gives by hand, beside all documents. It becomes a plan like any other: shown, carried out by
 /// the same steps under the same preconditions, judged by planning again. Volumes are named as people do, or by uid
 /// where a name is not enough.
 package enum Order: Hashable, Sendable {
@@ -155,8 +155,8 @@ extension PlanningPass {
         if let obstacle = purgeObstacle(stored) { return add(stored, obstacle) }
         var steps = [StorageStep.volume(.purge(stored.ref, until: until))]
         if !stored.location.traits.isOneObject, until > context.now {
-            // A file and its sidecar go one after the other: the sidecar says first that its time is over, so that a later
-            // pass finishes what ends between the two.
+            // A file and its sidecar go one after the other: the sidecar says first that its time is over, so that a
+            // later pass finishes what ends between the two.
             let change = relabelling(stored) { $0.until = context.now }
             steps = [
                 .volume(.relabel(change)),

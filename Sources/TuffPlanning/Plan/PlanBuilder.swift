@@ -6,7 +6,7 @@ struct PlanBuilder {
     enum Turn: Int {
         /// Portals that make room for others.
         case clearing
-        /// What has lost its portal for that gets another before anything else is done.
+        /// Additions of portals to targets that made room: they come before anything else is done.
         case listening
         case usual
     }
@@ -67,7 +67,7 @@ struct PlanBuilder {
     /// Everything that is added under this key from now on waits for a step.
     mutating func wait(for step: Int, under key: ExclusiveKey) { makers[key] = step }
 
-    /// Whether the change that was added last does nothing but say why.
+    /// True if the change that was added last does nothing but say why.
     var endsBlocked: Bool { changes.last.map { [.blocked, .unsupported].contains($0.action) } ?? false }
 
     /// Resources whose lines so far say why they are not carried out.
@@ -88,7 +88,7 @@ struct PlanBuilder {
         if let uid = step.gathers { growing.insert(uid) }
     }
 
-    /// Whether a step grows the thick volume whose new extents are gathered under this name.
+    /// True if a step grows the thick volume whose new extents are gathered under this name.
     func grows(_ name: String) -> Bool {
         name.hasPrefix("x-") && UID(String(name.dropFirst(2))).map(growing.contains) == true
     }
