@@ -88,7 +88,7 @@ struct Executor {
                     break
                 }
                 guard case .ended(let results) = happening else { continue }
-                // Before what it ended is forgotten, so that it is told of.
+                // An interrupt counts the running steps, so it is noted before those that ended are struck out.
                 noteInterrupt(&progress)
                 if let work = results.first?.0.work { progress.tasks[work, default: 0] -= 1 }
                 for (group, outcomes) in results { finish(group, outcomes, &progress) }

@@ -3,26 +3,26 @@ import TuffModel
 /// Carries a whole plan out on paper, step by step and at its worst, against the room that there really is: data and
 /// metadata of thin pools, extents and the metadata area of volume groups, bytes of directories.
 ///
-/// What every change promises was weighed as it was planned (`PoolBudget`); this is about what the steps together write. Only
-/// takes are counted and no room that comes free, since steps run side by side and a purge may fail. What initiators write
-/// meanwhile is not in it.
+/// What every change promises was weighed as it was planned (`PoolBudget`); this is about what the steps together
+/// write. Only takes are counted and no room that comes free, since steps run side by side and a purge may fail. What
+/// initiators write meanwhile is not in it.
 struct CapacityProof {
     /// Something that runs out.
     struct Account {
         /// `data of thin pool vg0/tp0`
         var what: String
-        /// What may be taken, beyond the reserve.
+        /// Room that may be taken, beyond the reserve.
         var room: ByteCount
-        /// What is kept free besides, which only the making of a pool may take.
+        /// Room kept free besides, which only the making of a pool may take.
         var kept = ByteCount.zero
         var reserve: String
         var taken = ByteCount.zero
-        /// What work that was begun before may take, and whose.
+        /// Room that work begun before may take.
         var owed = ByteCount.zero
         var creditors: [ResourceID] = []
     }
 
-    /// What a step takes, and whether it may take of the reserve.
+    /// Room that a step takes. Some steps may take of the reserve.
     struct Take {
         var key: Key
         var amount: ByteCount
@@ -44,17 +44,17 @@ struct CapacityProof {
         case directory(String)
     }
 
-    /// What is known of a volume while the plan goes on.
+    /// A volume as the steps so far leave it.
     private struct Extent {
         var size: ByteCount
-        /// What it has blocks for, at most.
+        /// Bytes it has blocks for, at most.
         var mapped: ByteCount
         var backend: StorageBackend?
     }
 
     private let observed: ObservedState
-    /// Volumes with work that was begun before this plan: it is gone on with whatever room there is by now, since giving it up would
-    /// leave them half done, and some of that room it has taken itself. With what they are.
+    /// Volumes with work that was begun before this plan: it is gone on with whatever room there is by now, since
+    /// giving it up would leave them half done, and some of that room it has taken itself. With what they are.
     let begun: [UID: Marks]
     var accounts: [Key: Account] = [:]
     private var chunks: [Key: ByteCount] = [:]
@@ -65,7 +65,7 @@ struct CapacityProof {
     private static let deviceCost = ByteCount(8 << 10)
     /// Metadata for one mapped chunk, bytes: lvmthin(7) and thin_metadata_size(8) reckon with 64.
     private static let chunkCost: Int64 = 64
-    /// What LVM writes of a logical volume besides names and tags, bytes of text; 500 were measured of a thin one.
+    /// Bytes of text that LVM writes of a logical volume besides names and tags; 500 were measured of a thin one.
     private static let entryCost: Int64 = 640
 
     /// - Parameter creations: what pools made in the plan come to, by name.
@@ -96,7 +96,7 @@ struct CapacityProof {
         }
     }
 
-    /// What volumes have blocks for, as far as it was seen.
+    /// Bytes that volumes have blocks for, as far as it was seen.
     private struct Blocks {
         private var used: [String: Double] = [:]
         private var allocated: [VolumeLocation: ByteCount] = [:]
@@ -125,7 +125,7 @@ struct CapacityProof {
                 ?? allocated[volume.location]
         }
 
-        /// What it may have at most: no more than all of its pool together.
+        /// Bytes it may have at most: no more than all of its pool together.
         func bound(on volume: StoredVolume) -> ByteCount { pools[volume.backend] ?? volume.size ?? .zero }
     }
 
@@ -211,7 +211,7 @@ struct CapacityProof {
 
     // MARK: The plan
 
-    /// What one step takes at most.
+    /// Room that one step takes at most.
     mutating func takes(_ step: Step) -> [Take] {
         switch step {
         case .volume(let step): takes(step)

@@ -1,11 +1,11 @@
 import TuffModel
 
-/// What comes of the proof. Changes that do not fit together are a mistake in the documents: the plan is refused, and nothing of it
-/// begun. Where they would fit, and only work that was begun before leaves no room for them, they wait until that is done:
-/// refused, the plan would hold up the very work that it is refused for.
+/// What comes of the proof. Changes that do not fit together are a mistake in the documents: the plan is refused, and
+/// nothing of it begun. Where they would fit, and only work that was begun before leaves no room for them, they wait
+/// until that is done: refused, the plan would hold up the very work that it is refused for.
 extension CapacityProof {
-    /// The plan without what waits, and why none of it must be begun: its worst moment, the first step at which something would
-    /// run out.
+    /// The plan without what waits, and why none of it must be begun: its worst moment, the first step at which
+    /// something would run out.
     mutating func proven(_ plan: Plan) -> (Plan, Refusal?) {
         var taken: [(change: Int, takes: [Take])] = []
         for planned in plan.steps {
@@ -29,7 +29,7 @@ extension CapacityProof {
         }
     }
 
-    /// Whether it goes on with what was begun before.
+    /// True if it goes on with work that was begun before.
     private func goesOn(_ step: Step) -> Bool {
         step.fills.map { begun[$0] != nil } ?? false
     }

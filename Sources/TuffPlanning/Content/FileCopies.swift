@@ -1,9 +1,9 @@
 import TuffModel
 
-/// Copies of what directory pools hold. Where the file system shares blocks (XFS, btrfs) a copy is one step, whoever uses its
-/// source. Elsewhere, and from and to other pools, it is filled byte by byte as all copies between pools are, from what does
-/// not change meanwhile: a volume that is attached is one while nobody is logged in, and the worker asks the file's times in
-/// the end.
+/// Copies of what directory pools hold. Where the file system shares blocks (XFS, btrfs) a copy is one step, whoever
+/// uses its source. Elsewhere, and from and to other pools, it is filled byte by byte as all copies between pools are,
+/// from what does not change meanwhile: a volume that is attached is one while nobody is logged in, and the worker asks
+/// the file's times in the end.
 ///
 /// Either way its sidecar says `tuff:op=copy` before the file is there and until all of it is.
 extension PlanningPass {
@@ -31,8 +31,8 @@ extension PlanningPass {
         return nil
     }
 
-    /// Why there is not the real room for a copy that shares no blocks with its source; takes it of a directory where there is.
-    /// Of thin pools the proof of the whole plan takes it.
+    /// Why there is not the real room for a copy that shares no blocks with its source; takes it of a directory where
+    /// there is. Of thin pools the proof of the whole plan takes it.
     mutating func roomObstacle(toCopy source: CopySource?, into pool: PoolState) -> Obstacle? {
         guard let source, !source.sharesBlocks else { return nil }
         let amount = occupied(source.stored)
@@ -86,7 +86,7 @@ extension PlanningPass {
                     uuid: nil, from: stored.location, to: stored.location, before: stored.marks, after: marks)))
     }
 
-    /// What makes a file with the content of another one in its directory, whole.
+    /// Steps that make a file with the whole content of another one in its directory.
     ///
     /// - Parameter left: the same, as an earlier attempt left it.
     func copySteps(_ source: CopySource, to stored: StoredVolume, goingOn left: StoredVolume? = nil) -> [StorageStep] {
@@ -101,8 +101,8 @@ extension PlanningPass {
         return steps + [fillStep(begun, from: source.stored, Marks.copying), completion(of: begun, as: stored.marks)]
     }
 
-    /// What an unfinished file lacks in size: it was claimed and not made, or made and not sized, or cut off in the middle of
-    /// another way to make it.
+    /// What an unfinished file lacks in size: it was claimed and not made, or made and not sized, or cut off in the
+    /// middle of another way to make it.
     private func making(_ begun: inout StoredVolume, of size: ByteCount) -> [StorageStep] {
         let now = begun.size ?? .zero
         begun.size = max(size, now)

@@ -3,11 +3,11 @@ package import TuffModel
 
 /// Rolling volumes back in place, each Restore once.
 ///
-/// What is written over is kept first, as a snapshot that begins its life in the trash. The volume then bears
+/// A snapshot, which is in the trash from the beginning, keeps the content that is written over. The volume then bears
 /// `tuff:op=restore/KEY` until every byte is that of the source; the command that takes the mark off writes
 /// `tuff:done=KEY`, so that there is no moment at which it could begin again.
 extension PlanningPass {
-    /// What the snapshot is called that is taken of a volume before `name` writes over it.
+    /// Name of the snapshot that is taken of a volume before the Restore `name` writes over it.
     static func safetyName(_ name: String, _ key: String) -> String {
         let whole = "before-\(name)"
         return whole.utf8.count <= 63 ? whole : "before-\(name.prefix(47))-\(key)"
@@ -231,8 +231,8 @@ extension PlanningPass {
         whole.active = !stored.location.traits.activates
         let up = stored.active ? [] : stored.activation
         if from.isThickSnapshot {
-            // Its device comes with the volume's, and only then LVM tells whether it overflowed while nobody looked. So the
-            // volume is not marked before, since what is marked waits for a content that may be lost.
+            // Its device comes with the volume's, and only then LVM tells whether it overflowed while nobody looked. So
+            // the volume is not marked before, since what is marked waits for a content that may be lost.
             steps += up + [.lvm(.confirmWhole(from.ref))]
         }
         if !isBegun {
@@ -301,7 +301,8 @@ extension PlanningPass {
         return (steps, notes)
     }
 
-    /// A safety snapshot whose making was cut short: the next attempt goes on in its place, or each would leave one in the trash.
+    /// A safety snapshot whose making was cut short: the next attempt goes on in its place, or each would leave one in
+    /// the trash.
     private func leftSafety(of stored: StoredVolume, _ key: String) -> StoredVolume? {
         guard case .directory = stored.backend else { return nil }
         return index.volumes.first {
@@ -316,8 +317,8 @@ extension PlanningPass {
         poolsByBackend[stored.backend]?.sharesBlocks == true ? leftSafety(of: stored, key) : nil
     }
 
-    /// The snapshot of what is written over. It is in the trash from its first moment: kept as long as a removed volume is,
-    /// and at least as long as by default.
+    /// The snapshot of what is written over. It is in the trash from its first moment: kept as long as a removed volume
+    /// is, and at least as long as by default.
     private func safetySnapshot(of stored: StoredVolume, for name: String, _ key: String) -> StoredVolume {
         let keeping = max(stored.marks.policy.keepFor.seconds, RemovalPolicy.defaultKeeping.seconds)
         var snapshot = stored
@@ -374,7 +375,7 @@ struct WaitingRestores {
     var names: [String]
 }
 
-/// What a Restore is called on its volume, for ever.
+/// The key of a Restore on its volume, the same for ever.
 package enum RestoreKey {
     /// Eight characters of a hash of its name and the volume's uid.
     package static func of(_ name: String, _ uid: UID) -> String {

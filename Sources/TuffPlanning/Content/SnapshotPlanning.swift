@@ -1,14 +1,14 @@
 import TuffModel
 
-/// What a new volume or snapshot gets its content from, at a moment when that is there.
+/// The source of a new volume's or snapshot's content, at a moment when it is there.
 struct CopySource {
     var resource: ResourceID
     var stored: StoredVolume
     var size: ByteCount
     /// The step that makes it, or changes it.
     var after: Int?
-    /// In the same thin pool, or the same directory of a file system that shares blocks, where a copy takes a moment and no
-    /// room.
+    /// In the same thin pool, or the same directory of a file system that shares blocks, where a copy takes a moment
+    /// and no room.
     var sharesBlocks = false
     /// Room of the temporary snapshot from which it is read, since somebody uses it; nil: it is read itself.
     var room: ByteCount?
@@ -39,7 +39,7 @@ extension VolumeSource {
 }
 
 extension PlanningPass {
-    /// What `spec.source` names, ready to be copied within `pool`; nil: no volume or snapshot.
+    /// The volume or snapshot that `spec.source` names, ready to be copied into `pool`; nil: it names none.
     mutating func copySource(_ source: VolumeSource?, _ pool: PoolState) -> Result<CopySource?, MissingSource> {
         guard let source else { return .success(nil) }
         if source.isOutside { return .success(nil) }
@@ -84,7 +84,7 @@ extension PlanningPass {
         return obstacle.map { .failure(MissingSource(obstacle: $0)) } ?? .success(source)
     }
 
-    /// Whether a copy of what is stored takes a moment and no room in this pool.
+    /// True if a copy of a stored volume takes a moment and no room in this pool.
     func sharesBlocks(_ pool: PoolState, with stored: StoredVolume) -> Bool {
         guard stored.backend == pool.backend else { return false }
         return switch pool.backend {
@@ -121,8 +121,8 @@ extension PlanningPass {
 
     // MARK: Snapshots
 
-    /// Compares one declared snapshot with what is stored and adds its change. A snapshot is taken once: one that is there
-    /// stays as it is, whatever became of its volume.
+    /// Compares one declared snapshot with what is stored and adds its change. A snapshot is taken once: one that is
+    /// there stays as it is, whatever became of its volume.
     mutating func planSnapshot(_ declared: Declared<SnapshotSpec>) -> VolumeOutcome? {
         let role = Marks.Role.snapshot(declared.metadata.name), former = former(role, declared.metadata)
         guard let volume = outcome(of: .volume(declared.spec.volume)) else { return nil }

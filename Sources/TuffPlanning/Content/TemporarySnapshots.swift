@@ -2,15 +2,15 @@ import TuffModel
 
 /// Thick volumes in use are copied from a temporary snapshot, which is there for as long as the copy takes.
 ///
-/// It is taken after the volume that is to be filled was made, and says in `tuff:temp=` which one that is: whatever dies when, a
-/// later pass finds both and goes on or removes it. It holds nothing that its origin does not, and costs a second write for each
-/// first one, so nothing but an unfinished copy keeps it, and no consent is needed to remove it.
+/// It is taken after the volume that is to be filled was made, and says in `tuff:temp=` which one that is: whatever
+/// dies when, a later pass finds both and goes on or removes it. It holds nothing that its origin does not, and costs a
+/// second write for each first one, so nothing but an unfinished copy keeps it, and no consent is needed to remove it.
 extension PlanningPass {
-    /// How the bytes of a volume in use are read.
+    /// The temporary snapshot through which a volume in use is read.
     struct TemporaryUse {
-        /// What is read.
+        /// The snapshot that is read.
         var snapshot: StoredVolume
-        /// What makes it, where it is not there.
+        /// Steps that make it, where it is not there.
         var first: [StorageStep]
         var handle: TemporarySnapshot
     }
@@ -24,7 +24,7 @@ extension PlanningPass {
         return (share.percent == 100 ? Self.room(toKeep: size) : share.of(size)).roundedUp(to: pool.unit)
     }
 
-    /// What is said of a source in use where no temporary snapshot can be taken.
+    /// Advice about a source in use where no temporary snapshot can be taken.
     func temporaryHint(_ source: StoredVolume) -> String {
         guard case .thick = source.backend, case .volume = source.marks.role, let pool = poolsByBackend[source.backend]
         else { return "" }
@@ -109,9 +109,9 @@ extension PlanningPass {
 
     // MARK: Overflow
 
-    /// A copy whose temporary snapshot overflowed begins again only with more room than that had: as much would be written
-    /// meanwhile as before, and each attempt reads all of the source and has its users write everything twice. So the
-    /// volume itself keeps how much was too little, and a person raises the share.
+    /// A copy whose temporary snapshot overflowed begins again only with more room than that had: as much would be
+    /// written meanwhile as before, and each attempt reads all of the source and has its users write everything twice.
+    /// So the volume itself keeps how much was too little, and a person raises the share.
     mutating func planOverflow(
         _ stored: StoredVolume, of source: CopySource, room: ByteCount, _ location: SourceLocation
     ) -> VolumeOutcome? {

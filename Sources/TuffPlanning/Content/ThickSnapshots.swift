@@ -1,7 +1,7 @@
 import TuffModel
 
-/// Snapshots of thick volumes: LVM keeps what is written over in an LV of its own, of a size that is chosen once. They come and
-/// go with their origin's device, and are lost when that room is full.
+/// Snapshots of thick volumes: LVM keeps what is written over in an LV of its own, of a size that is chosen once. They
+/// come and go with their origin's device, and are lost when that room is full.
 extension PlanningPass {
     /// Why a snapshot that needs this much room of its own cannot be taken; takes the room where it can.
     mutating func reserveObstacle(_ reserve: ByteCount?, in pool: PoolState) -> Obstacle? {
@@ -24,8 +24,8 @@ extension PlanningPass {
         )
     }
 
-    /// LVM grows what has such snapshots only while nobody has its device ("Snapshot origin volumes can be resized only while
-    /// inactive", 2.03.16), and they would show the new end as well.
+    /// LVM grows what has such snapshots only while nobody has its device ("Snapshot origin volumes can be resized only
+    /// while inactive", 2.03.16), and they would show the new end as well.
     func growthObstacle(_ stored: StoredVolume) -> Obstacle? {
         if let obstacle = stored.ailment ?? layoutObstacle(toGrow: stored) { return obstacle }
         guard case .logicalVolume(let name, let volume) = stored.location, case .thick = stored.backend,
@@ -44,8 +44,8 @@ extension PlanningPass {
                 + "it grows when that is gone (tuff trash purge \(snapshot.name) where it is in the trash)")
     }
 
-    /// What is written over in a thick volume goes first into every snapshot of it, other people's too, and one whose room
-    /// is full is lost. So rolling back asks of each of them that it can take all that may be written.
+    /// What is written over in a thick volume goes first into every snapshot of it, other people's too, and one whose
+    /// room is full is lost. So rolling back asks of each of them that it can take all that may be written.
     func bystanderObstacle(_ stored: StoredVolume, from source: StoredVolume) -> Obstacle? {
         // What was begun is not given up: the worst of it was asked for before.
         guard stored.marks.restoration == nil, case .thick = stored.backend,
@@ -70,19 +70,19 @@ extension PlanningPass {
         return nil
     }
 
-    /// Room in a copy-on-write snapshot for so many bytes that are written over, and for the kernel's table of them: 16 bytes for a
-    /// chunk of 4 KiB, and its header (drivers/md/dm-snap-persistent.c).
+    /// Room in a copy-on-write snapshot for so many bytes that are written over, and for the kernel's table of them: 16
+    /// bytes for a chunk of 4 KiB, and its header (drivers/md/dm-snap-persistent.c).
     static func room(toKeep amount: ByteCount) -> ByteCount { amount + ByteCount(amount.bytes / 100 + 8192) }
 
-    /// What a copy-on-write snapshot holds, at most.
+    /// Bytes that a copy-on-write snapshot holds, at most.
     private func usedRoom(_ snapshot: LogicalVolume) -> ByteCount {
         guard let percent = snapshot.dataPercent else { return snapshot.size }
         let bytes = (Double(snapshot.size.bytes) * min(percent, 100) / 100).rounded(.up)
         return ByteCount(Int64(exactly: bytes) ?? snapshot.size.bytes)
     }
 
-    /// Why the bytes of a thick snapshot cannot be read: there is nothing of it any more, or its device would bring one that is
-    /// out of use.
+    /// Why the bytes of a thick snapshot cannot be read: there is nothing of it any more, or its device would bring one
+    /// that is out of use.
     func snapshotObstacle(toRead source: StoredVolume) -> Obstacle? {
         if let obstacle = overflow(source) { return obstacle }
         guard source.isThickSnapshot, !source.active,
@@ -96,7 +96,8 @@ extension PlanningPass {
     /// What makes the device of a source appear, and what takes it away again. That of a thick snapshot is its origin's
     /// affair, whoever has that meanwhile.
     ///
-    /// Nobody but copies needs the device of another snapshot, so one that is there was left by a copy that was cut short.
+    /// Nobody but copies needs the device of another snapshot, so one that is there was left by a copy that was cut
+    /// short.
     func bringing(_ source: StoredVolume) -> (up: [StorageStep], down: [StorageStep]) {
         var isLeft = false
         if case .snapshot = source.marks.role { isLeft = !source.isThickSnapshot }

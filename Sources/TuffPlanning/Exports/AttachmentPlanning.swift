@@ -114,7 +114,7 @@ extension PlanningPass {
         stored.activation.map { ($0.step, $0.key) }
     }
 
-    /// What the plan says of an export that is made or mended.
+    /// The change of an export that is made or mended.
     private func change(
         _ export: DesiredExport, _ diff: ExportDiff, _ differences: [FieldDifference], _ target: ObservedTarget?,
         _ resource: ResourceID
@@ -136,14 +136,15 @@ extension PlanningPass {
         return "\(export.iqn) LUN \(lun) to \(export.access.initiator) (\(modes.joined(separator: ", ")))"
     }
 
-    /// What should be handed out, or why it cannot be.
+    /// The export as it should be, or the obstacle to it.
     private func desiredExport(
         of stored: StoredVolume, _ declared: Declared<AttachmentSpec>
     ) -> Result<DesiredExport, LocatedObstacle> {
         func fail(_ reason: Reason, _ sentence: String, _ field: String) -> Result<DesiredExport, LocatedObstacle> {
             .failure(LocatedObstacle(obstacle: Obstacle(reason, sentence), field: field))
         }
-        // A line of the volume's that is blocked for another reason must not hand out what is not wiped or not copied yet.
+        // A line of the volume's that is blocked for another reason must not hand out what is not wiped or not copied
+        // yet.
         let obstacle = door.obstacle(to: stored.backend) ?? suspension(of: stored) ?? unfinishedContent(stored)
         if let obstacle {
             return .failure(LocatedObstacle(obstacle: obstacle, field: "spec.volume"))

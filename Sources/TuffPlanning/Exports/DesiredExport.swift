@@ -1,6 +1,6 @@
 import TuffModel
 
-/// How one volume should be handed out.
+/// One volume's export as it should be.
 struct DesiredExport {
     struct Access {
         var initiator: String

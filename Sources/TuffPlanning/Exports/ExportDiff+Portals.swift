@@ -61,7 +61,7 @@ extension ExportDiff {
         return PortalConflict(wanted: portal, held: held, target: wanted.iqn, initiators: sessions).sentence
     }
 
-    /// Whether portals that no document asks for may go. Initiators that lose their connection come back through the
+    /// True if portals that no document asks for may go. Initiators that lose their connection come back through the
     /// portal they know, and a target that nobody can reach serves nobody.
     private mutating func maySpare(_ extra: [Portal], isReached: Bool) -> Bool {
         guard !extra.isEmpty else { return false }

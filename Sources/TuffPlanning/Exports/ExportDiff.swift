@@ -1,7 +1,7 @@
 import TuffModel
 
-/// The differences between a desired export and what is there, and the steps that remove them. Pure; one per attachment,
-/// of which the first of a volume has the parts that they share.
+/// The differences between a desired export and what is there, and the steps that remove them. Pure; one per
+/// attachment, of which the first of a volume has the parts that they share.
 ///
 /// Every attribute is compared on its own, so that a half-built or edited target is repaired where it differs and
 /// nowhere else. Order of building: backstore, target, settings, LUN, ACL with its secrets before its mapping,
@@ -127,7 +127,7 @@ struct ExportDiff {
         return false
     }
 
-    /// Whether its making was cut between the kernel's opening of the volume and the proof that it opened that one: the
+    /// True if its making was cut between the kernel's opening of the volume and the proof that it opened that one: the
     /// serial number is given after it. Nobody is given such a backstore, and it is made anew.
     private func isUnproven(_ backstore: ObservedBackstore) -> Bool {
         backstore.enabled && backstore.identity?.serial == "" && !wanted.backstore.identity.serial.isEmpty
@@ -136,13 +136,13 @@ struct ExportDiff {
 
     private var isHandedOut: Bool { target?.luns.contains { $0.backstore == wanted.backstore.name } == true }
 
-    /// Whether the device is the volume's, where that can be told. The path is what somebody wrote and a rename makes it
-    /// stale; the number is what the backstore holds.
+    /// True if the device is the volume's; nil where that cannot be told. The path is what somebody wrote and a rename
+    /// makes it stale; the number is what the backstore holds.
     private func holdsOurs(_ backstore: ObservedBackstore) -> Bool? {
         if let held = backstore.device, let ours = wanted.device { held == ours } else { nil }
     }
 
-    /// What can only be mended by making the backstore anew.
+    /// Differences that can only be mended by making the backstore anew.
     private func fixedDifferences(_ backstore: ObservedBackstore) -> [FieldDifference] {
         var fixed: [FieldDifference] = []
         let holdsOurs = holdsOurs(backstore)
@@ -184,7 +184,7 @@ struct ExportDiff {
         return spec
     }
 
-    /// What cannot change under a live export is taken down and made anew, but only while nobody is logged in.
+    /// Takes down and makes anew what cannot change under a live export, but only while nobody is logged in.
     private mutating func rebuild(_ backstore: ObservedBackstore, _ fixed: [FieldDifference]) -> Bool {
         let what = fixed.map(\.field).joined(separator: ", ")
         guard sessions.isEmpty else {
@@ -212,12 +212,13 @@ struct ExportDiff {
     private mutating func compareTarget() {
         if target == nil { add(.createTarget(reference), "target", from: nil, to: wanted.iqn) }
         let demandsCHAP = wanted.access.chap != nil
-        let values: [TargetSetting: Bool] = [
-            .authentication: demandsCHAP, .generateNodeACLs: false, .cacheDynamicACLs: false,
-            .demoModeWriteProtect: true, .demoModeDiscovery: false,
-        ]
         for setting in TargetSetting.allCases where capabilities.settings.contains(setting) {
-            let value = values[setting]!
+            let value =
+                switch setting {
+                case .authentication: demandsCHAP
+                case .demoModeWriteProtect: true
+                case .generateNodeACLs, .cacheDynamicACLs, .demoModeDiscovery: false
+                }
             let found = target?.settings[setting]
             if target != nil, found == value { continue }
             steps.append(.set(reference, setting, value))
@@ -347,8 +348,8 @@ struct ExportDiff {
         }
     }
 
-    /// Whether the volume's sharing lets this access be, beside what others will have by then. Access that is there is
-    /// never cut by this; only a new one, and one that begins to write, must find room.
+    /// Asks the volume's sharing for room for this access, beside what others will have by then. Access that is there
+    /// is never cut by this; only a new one, and one that begins to write, must find room.
     private mutating func compareCompany(_ acl: ObservedACL?) {
         let access = wanted.access
         let begins = acl?.mappedLUNs.isEmpty == false && acl?.mappedLUNs.allSatisfy(\.readOnly) == true

@@ -80,7 +80,7 @@ struct ExportWithdrawal {
     }
 }
 
-/// What there is of one volume's export, and whose.
+/// One volume's export as it is there.
 struct ObservedExport {
     let volume: StoredVolume
     /// Nil: no target, or one of that name which hands out something else and is not ours.

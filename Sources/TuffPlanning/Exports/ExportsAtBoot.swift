@@ -1,12 +1,12 @@
 package import TuffModel
 
 extension AcceptedExports {
-    /// What an accepted set grants on this node.
+    /// Access that an accepted set grants on this node.
     ///
-    /// Access that `former` has and the set does not is kept as undeclared, until a pass that may remove has seen it gone:
-    /// a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in. What
-    /// lies out of reach is granted as `former` has it and not as the set does: it was allowed when it was accepted, or
-    /// it is not here.
+    /// Access that `former` has and the set does not is kept as undeclared, until a pass that may remove has seen it
+    /// gone: a reboot must not withdraw what no plan has withdrawn, nor replace an initiator that is still logged in.
+    /// What lies out of reach is granted as `former` has it and not as the set does: it was allowed when it was
+    /// accepted, or it is not here.
     /// - Parameter observed: what the pass saw in the end; nil: it has not begun, and everything is kept.
     package init(
         _ desired: DesiredState, context: PlanContext, former: AcceptedExports? = nil, observed: ObservedState? = nil
@@ -45,18 +45,24 @@ extension AcceptedExports {
                     onRemove: declared.spec.onRemove, chap: declared.spec.chap, portals: volume?.spec.portals,
                     sharing: volume?.spec.sharing, location: declared.location))
         }
-        if let former { keep(former, context, observed) }
+        if let former { keep(former, context, observed, index) }
         pools.sort { $0.name < $1.name }
         access.sort { $0.attachment < $1.attachment }
     }
 
-    private mutating func keep(_ former: AcceptedExports, _ context: PlanContext, _ observed: ObservedState?) {
+    private mutating func keep(
+        _ former: AcceptedExports, _ context: PlanContext, _ observed: ObservedState?, _ index: StorageIndex?
+    ) {
         let declared = access
         for var kept in former.access {
             // The same access under another name is that access.
             if declared.contains(where: { $0.volume == kept.volume && $0.initiator == kept.initiator }) { continue }
             let namesake = access.firstIndex { $0.attachment == kept.attachment }
-            if namesake != nil || context.consent.prune, let observed, Self.isGone(kept, observed, context) { continue }
+            if namesake != nil || context.consent.prune, let observed, let index,
+                Self.isGone(kept, observed, index, context)
+            {
+                continue
+            }
             kept.isDeclared = false
             if let namesake { access.remove(at: namesake) }
             access.append(kept)
@@ -69,7 +75,7 @@ extension AcceptedExports {
         keepCompany(former)
     }
 
-    /// What the former set granted side by side stays so until the undeclared part of it is withdrawn.
+    /// Access that the former set granted side by side stays so until the undeclared part of it is withdrawn.
     private mutating func keepCompany(_ former: AcceptedExports) {
         let granted = former.admitted
         for index in access.indices where access[index].isDeclared {
@@ -95,11 +101,13 @@ extension AcceptedExports {
         return admitted
     }
 
-    /// Whether the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
-    private static func isGone(_ access: Access, _ observed: ObservedState, _ context: PlanContext) -> Bool {
+    /// True if the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
+    private static func isGone(
+        _ access: Access, _ observed: ObservedState, _ index: StorageIndex, _ context: PlanContext
+    ) -> Bool {
         guard case .known(let inventory) = observed.targets else { return false }
         let names = [access.volume, access.formerName].compactMap { $0 }
-        let volumes = StorageIndex(observed).volumes.filter {
+        let volumes = index.volumes.filter {
             $0.marks.stack == context.stack && names.contains($0.marks.name)
         }
         guard !volumes.isEmpty else { return false }
@@ -110,8 +118,8 @@ extension AcceptedExports {
         }
     }
 
-    /// As documents: what an observation has to look at, and what attachments are planned from. It has no volumes, since
-    /// nothing is to be done to any.
+    /// As documents: what an observation has to look at, and what attachments are planned from. It has no volumes,
+    /// since nothing is to be done to any.
     package var sources: DesiredState {
         var state = DesiredState()
         let origin = SourceLocation(file: "accepted", line: 1, column: 1)
@@ -142,7 +150,7 @@ extension PoolSpec {
 }
 
 extension Reason {
-    /// Whether time alone may end what is in the way of an export: devices, mounts and secrets that come late.
+    /// True if time alone may end what is in the way of an export: devices, mounts and secrets that come late.
     package var mayPass: Bool {
         [
             .unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .devicesMissing, .foreignGroup, .lost,

@@ -25,8 +25,8 @@ extension PlanningPass {
         }
     }
 
-    /// Whose export a target is: every LUN is the backstore of one uid; without LUNs a stored volume says that it is
-    /// the volume's.
+    /// The uid of the volume that a target exports: every LUN is the backstore of one uid; without LUNs a stored volume
+    /// says that it is the volume's.
     private func owner(of target: ObservedTarget) -> UID? {
         let names = Set(target.luns.map(\.backstore))
         guard let name = names.first else { return index.volumes(withTarget: target.iqn).first?.uid }

@@ -1,6 +1,6 @@
 import TuffModel
 
-/// How a logical volume that Tuff did not make is handed out, as far as it can be taken over.
+/// The export of a logical volume that Tuff did not make, as far as it can be taken over.
 struct ForeignExport {
     /// Name of the target, where a target of Tuff's can have it and hand out nothing else.
     var iqn: String?
@@ -57,7 +57,7 @@ struct ForeignExports {
         return "is in use on this host itself: mounted, swap, part of another device, or behind another target stack"
     }
 
-    /// What other people's targets hand out that is none of these logical volumes, and so is not imported.
+    /// Exports of other people's targets that are none of these logical volumes, and so are not imported.
     func others(than volumes: [(LogicalVolume, group: String)]) -> [ImportSurvey.Refusal] {
         let known = Set(volumes.flatMap { backstores(of: $0.0, group: $0.group) }.map(\.name))
         return inventory.targets.sorted { $0.iqn < $1.iqn }.flatMap { target in

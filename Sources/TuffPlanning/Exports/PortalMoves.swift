@@ -6,8 +6,8 @@ import TuffModel
 /// the other, no target gets its new portal as long as another has its old one: all that may leave their old portals
 /// do so before the first gets a new one.
 struct PortalMoves {
-    /// What the targets nobody is logged in to are taken to give up, by name: portals that no document asks for and
-    /// that keep a declared one from some target.
+    /// Portals that the targets nobody is logged in to are taken to give up, by name: portals that no document asks for
+    /// and that keep a declared one from some target.
     var leaving: [String: Set<Portal>] = [:] {
         didSet { room = Set(leaving.values.joined()) }
     }
@@ -27,12 +27,12 @@ struct PortalMoves {
         var iqn: String
         var steps: [ExportStep]
         var turn: PlanBuilder.Turn
-        /// What has to be there before, besides the room.
+        /// Steps that come before, besides those that make room.
         var after: [Int]
     }
 
-    /// How many targets give up their portals at once. The next ones wait for them, so that what waits for all has to
-    /// wait for few, and what fails for one leaves the rest as they are.
+    /// Number of targets that give up their portals at once. The next ones wait for them, so that what waits for all
+    /// has to wait for few, and what fails for one leaves the rest as they are.
     private static let together = 32
 
     /// The steps that the next removal comes after.
@@ -47,7 +47,7 @@ struct PortalMoves {
         left.insert(iqn)
     }
 
-    /// Whether a target's portals are part of the move.
+    /// True if a target's portals are part of the move.
     func concern(_ portals: PortalSteps) -> Bool {
         guard portals.clearing.isEmpty else { return true }
         return portals.following.contains { step in
@@ -58,8 +58,8 @@ struct PortalMoves {
 }
 
 extension PlanningPass {
-    /// How often attachments are planned anew because a target stays that was taken to leave. The last time none
-    /// leaves.
+    /// Number of times that attachments are planned anew because a target stays that was taken to leave. The last time
+    /// none leaves.
     private static let tries = 8
 
     /// Plans all attachments as if every target that may do so left its old portals; and again without those that stay

@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What the attachments of one volume that were planned so far make of its export.
+/// One volume's export as the attachments planned so far leave it.
 struct ExportProgress {
     /// One of them makes or mends everything that they share; the others add their own access to it.
     var isBuilt = false
@@ -28,7 +28,7 @@ struct ExportCompany {
 }
 
 extension VolumeSpec.Sharing {
-    /// Whether one more may use a volume beside others.
+    /// True if one more may use a volume beside others.
     /// - Parameters:
     ///   - readOnly: of the one more.
     ///   - others: read-only or not, of each of the others.
@@ -41,7 +41,7 @@ extension VolumeSpec.Sharing {
         }
     }
 
-    /// What it lets pass, for messages.
+    /// The users it lets have a volume, for messages.
     var limit: String {
         switch self {
         case .none: "one initiator"
@@ -77,8 +77,10 @@ package enum Handover {
 
 extension PlanningPass {
     /// Readers before writers, so that a volume whose writer becomes a reader has never two writers.
-    static func comesFirst(_ one: Declared<AttachmentSpec>, _ other: Declared<AttachmentSpec>) -> Bool {
-        (one.spec.readOnly ? 0 : 1, one.metadata.name) < (other.spec.readOnly ? 0 : 1, other.metadata.name)
+    static func inTurn(_ attachments: [String: Declared<AttachmentSpec>]) -> [Declared<AttachmentSpec>] {
+        // Names are sorted, which are small, and not the documents.
+        let turns = attachments.map { (writes: $0.value.spec.readOnly ? 0 : 1, name: $0.key) }.sorted { $0 < $1 }
+        return turns.map { attachments[$0.name]! }
     }
 
     func company(
@@ -121,7 +123,7 @@ extension PlanningPass {
 }
 
 extension ExportDiff {
-    /// Whose access it is, as part of a sentence.
+    /// The owner of an access, as part of a sentence.
     func grant(of acl: ObservedACL) -> String {
         acl.mark.map { "the attachment \($0.attachment), which --prune withdraws" }
             ?? "an ACL that Tuff did not make and a person must remove"

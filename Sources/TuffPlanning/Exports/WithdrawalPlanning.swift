@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What becomes of one volume's export before its declared attachments are looked at.
+/// The part of one volume's export that goes before its declared attachments are looked at.
 struct Withdrawal {
     /// Initiators whose access goes.
     var going: Set<String> = []
@@ -12,11 +12,10 @@ struct Withdrawal {
 
 extension PlanningPass {
     /// Access of this stack's volumes that no document declares: listed, and with consent taken away.
-    mutating func planWithdrawals(_ desired: DesiredState) {
+    mutating func planWithdrawals() {
         guard case .known = inventory else { return }
-        var attachments: [String: [Declared<AttachmentSpec>]] = [:]
-        for declared in desired.attachments.values { attachments[declared.spec.volume, default: []].append(declared) }
-        for volume in ownVolumes.sorted(by: { $0.uid < $1.uid }) {
+        for position in ownVolumes.indices.sorted(by: { ownVolumes[$0].uid < ownVolumes[$1].uid }) {
+            let volume = ownVolumes[position]
             guard case .volume(let name) = volume.marks.role, volume.standing != .released else { continue }
             let wanted = volume.standing == .live ? attachments[heirs[volume.marks.role]?.name ?? name] ?? [] : []
             let export = ObservedExport(volume, targets: targets, backstores: backstores)
@@ -106,8 +105,8 @@ extension PlanningPass {
         users[uid.backstoreName]?.first { $0 != iqn }
     }
 
-    /// Whether this access is what an attachment declares, or what one is about to replace. Without marks any attachment
-    /// whose initiator has no access yet may be about to replace it.
+    /// True if this access is what an attachment declares, or what one is about to replace. Without marks any
+    /// attachment whose initiator has no access yet may be about to replace it.
     private func isDeclared(
         _ acl: ObservedACL, _ wanted: [Declared<AttachmentSpec>], _ target: ObservedTarget?,
         _ capabilities: ExportCapabilities

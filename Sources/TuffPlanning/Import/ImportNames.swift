@@ -14,8 +14,8 @@ struct ImportNames {
 
     /// `volume-<uuid>` of Cinder stays what it is.
     mutating func volume(_ name: String, group: String) -> String {
-        // A volume of that name beside it would be GROUP-v--NAME, which the kernel takes up to 127 bytes of; a suffix that
-        // tells it from another wants some too.
+        // A volume of that name beside it would be GROUP-v--NAME, which the kernel takes up to 127 bytes of; a suffix
+        // that tells it from another wants some too.
         let room = 127 - "-v--".count - Self.doubled("-1000") - Self.doubled(group)
         var label = Self.label(name, maximum: NameRule.maximumLength)
         while Self.doubled(label) > room, !label.isEmpty { label = Self.label(String(label.dropLast()), maximum: 63) }

@@ -27,8 +27,8 @@ package struct ImportSelection: Hashable, Sendable {
     }
 }
 
-/// What is on a host and was not made by Tuff, in the words of documents. Pure: what may be imported, as what, and why the
-/// rest may not.
+/// Volumes on a host that Tuff did not make, in the words of documents. Pure: what may be imported, as what, and why
+/// the rest may not.
 package struct ImportSurvey: Equatable, Sendable {
     package struct Pool: Equatable, Sendable {
         package var name: String
@@ -69,7 +69,7 @@ package struct ImportSurvey: Equatable, Sendable {
         package var mutualUser: String?
     }
 
-    /// What is there and cannot be imported.
+    /// A volume that is there and cannot be imported.
     package struct Refusal: Equatable, Sendable {
         package var what: String
         package var reason: String
@@ -95,7 +95,7 @@ package struct ImportSurvey: Equatable, Sendable {
         self = pass.survey
     }
 
-    /// What about a logical volume keeps it from being handed out as a volume of Tuff's; nil: nothing does.
+    /// The fault that keeps a logical volume from being handed out as a volume of Tuff's; nil: there is none.
     static func unfit(_ volume: LogicalVolume, in group: VolumeGroup, _ health: StorageHealth) -> String? {
         if volume.layout == .thinPool { return "is a thin pool; its volumes are imported, and it becomes their Pool" }
         if volume.layout != .striped, let what = volume.layout.special {
@@ -111,7 +111,7 @@ package struct ImportSurvey: Equatable, Sendable {
     }
 }
 
-/// What all volumes of one group ask for: made out once, since each of them would look at all the others.
+/// Answers for all volumes of one group, made out once, since each of them would look at all the others.
 private struct GroupLook {
     let health: StorageHealth
     /// Names of copy-on-write snapshots by their origin's.
@@ -295,7 +295,7 @@ struct ImportPass {
         return pool.name
     }
 
-    /// What the target in front of a volume says of it.
+    /// Takes over what the target in front of a volume says of it.
     private mutating func describe(_ export: ForeignExport?, in volume: inout ImportSurvey.Volume) {
         guard let export else { return }
         volume.notes += export.notes

@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What one change takes of a pool while it is planned.
+/// Room of a pool that one change takes while it is planned. It is given back if the change is blocked.
 struct HeldRoom {
     var pool: String
     var promised = ByteCount.zero
@@ -8,9 +8,10 @@ struct HeldRoom {
 }
 
 extension PlanningPass {
-    /// Plans one thing. Obstacles are asked for one after another, and some take room as they are asked: where a later one stops
-    /// the change, what it took is given back, for whatever else wants it in this plan. What is planned on the way, because
-    /// this is made from it, has its own.
+    /// Plans one resource, and gives the room that it took back where the plan of it ends blocked.
+    ///
+    /// Checks for capacity take room at once, and a later check may still block the change. A source that is planned on
+    /// the way keeps account of its own room.
     mutating func holdingRoom<Result>(_ plan: (inout PlanningPass) -> Result) -> Result {
         let outer = held
         held = []
@@ -22,7 +23,8 @@ extension PlanningPass {
         return result
     }
 
-    /// Takes what a pool may still promise; why not where it does not fit.
+    /// Takes `amount` of what a pool may still promise.
+    /// - Returns: the obstacle where it does not fit; then nothing is taken.
     mutating func capacityObstacle(_ pool: PoolState, _ amount: ByteCount) -> Obstacle? {
         if let obstacle = pools[pool.name]?.budget.take(amount) {
             return Obstacle(obstacle.reason, "\(obstacle.sentence) in pool '\(pool.name)'")

@@ -1,15 +1,16 @@
 package import TuffModel
 
-/// How the ledger follows what is seen and what is done. Pure.
+/// The ledger follows what is seen and what is done. Pure.
 extension Ledger {
-    /// How long something that left on purpose is remembered, for a word when its name is used again.
+    /// Seconds for which something that left on purpose is remembered: a later use of its name is told.
     private static let farewell: Int64 = 30 * 86400
 
     /// The ledger after a pass saw `observed`.
     package func after(_ observed: ObservedState, desired: DesiredState, context: PlanContext) -> Ledger {
         var next = self
         let index = StorageIndex(observed)
-        for volume in index.volumes { next.see(volume, at: context.now) }
+        var bearers = Bearers(next)
+        for volume in index.volumes { next.see(volume, at: context.now, &bearers) }
         next.seeNewcomers(since: self, index, desired, context)
         next.seeWaits(index, desired, context)
         next.watchHandovers(index, observed, desired, context)
@@ -70,13 +71,37 @@ extension Ledger {
         }
     }
 
-    private mutating func see(_ volume: StoredVolume, at now: Instant) {
+    /// Entries by the uid that they had at some time of a pass, since each of thousands of volumes asks for its own.
+    private struct Bearers {
+        private var names: [UID: [(stack: String, resource: ResourceID)]] = [:]
+
+        init(_ ledger: Ledger) {
+            for entry in ledger.entries { note(entry) }
+        }
+
+        mutating func note(_ entry: Entry) {
+            guard let uid = entry.uid else { return }
+            names[uid, default: []].append((entry.stack, entry.resource))
+        }
+
+        /// The entries of `ledger` that have this uid now, in its order.
+        func entries(of uid: UID, in ledger: Ledger) -> [Entry] {
+            guard let names = names[uid] else { return [] }
+            let found = names.compactMap { ledger.entry($0.resource, stack: $0.stack) }.filter { $0.uid == uid }
+            return found.count < 2 ? found : found.sorted { ($0.stack, $0.resource) < ($1.stack, $1.resource) }
+        }
+    }
+
+    private mutating func see(_ volume: StoredVolume, at now: Instant, _ bearers: inout Bearers) {
         guard volume.size != nil, volume.marks.operation != Marks.creating else { return }
         let resource = volume.marks.role.resource, stack = volume.marks.stack
-        let known = entries.first { $0.uid == volume.uid && $0.stack == stack && $0.resource.kind == resource.kind }
+        let same = bearers.entries(of: volume.uid, in: self)
+        let known = same.first { $0.stack == stack && $0.resource.kind == resource.kind }
         let present = volume.marks.lastingOperation == nil && !volume.isThickSnapshot ? volume.size : nil
         // A volume that was renamed is not lost under its old name.
-        entries.removeAll { $0.uid == volume.uid && ($0.resource != resource || $0.stack != stack) }
+        if same.contains(where: { $0.resource != resource || $0.stack != stack }) {
+            entries.removeAll { $0.uid == volume.uid && ($0.resource != resource || $0.stack != stack) }
+        }
         let isLive = volume.standing == .live
         // What is in the trash beside a live namesake, or beside one that is lost, does not speak for the name.
         if !isLive, let entry = entry(resource, stack: stack), entry.uid != volume.uid, entry.standing != .purged {
@@ -97,6 +122,7 @@ extension Ledger {
         next.formerly = names.isEmpty ? nil : names.suffix(Self.mostFormerNames)
         next.size = [known?.size, present].compactMap(\.self).max()
         record(next)
+        bearers.note(next)
     }
 
     /// Forgets that a logical volume was larger: a person gives its end up. A file's own marks say it too, and it is
@@ -108,7 +134,7 @@ extension Ledger {
         return true
     }
 
-    /// How many former names of a volume are remembered.
+    /// Number of former names of a volume that are remembered.
     private static let mostFormerNames = 4
 
     /// Volumes that were made since the last pass although something that nobody declares has their pool and size.
@@ -162,10 +188,14 @@ extension Ledger {
     ) {
         guard case .known(let inventory) = observed.targets else { return }
         let targets = Dictionary(inventory.targets.map { ($0.iqn, $0) }) { first, _ in first }
+        let live = entries.enumerated().compactMap { position, entry in
+            entry.standing == .live ? entry.uid.map { ($0, position) } : nil
+        }
+        let positions = Dictionary(live) { first, _ in first }
         for volume in index.volumes where volume.standing == .live && volume.marks.stack == context.stack {
             guard case .volume(let name) = volume.marks.role, let iqn = volume.marks.iqn,
                 inventory.fault(target: iqn) == nil,
-                let position = entries.firstIndex(where: { $0.uid == volume.uid && $0.standing == .live })
+                let position = positions[volume.uid]
             else { continue }
             let sharing = desired.volumes[name]?.spec.sharing
             if (targets[iqn]?.acls.count ?? 0) < 2 || (sharing ?? .handover) != .handover {

@@ -25,9 +25,9 @@ struct PlanningPass {
     /// The same by volume, once somebody asked; and which of them wait.
     var restoresByVolume: [String: [Declared<RestoreSpec>]] = [:]
     var waitingRestores: [String: WaitingRestores] = [:]
-    /// What takes over the place of which former name, by the annotation `tuff.dev/renamed-from`.
+    /// Roles that take over a former name, by that name: the annotation `tuff.dev/renamed-from`.
     let heirs: [Marks.Role: Marks.Role]
-    /// What was learned so far about declared volumes and snapshots.
+    /// Results of the declared volumes and snapshots planned so far.
     var outcomes: [Marks.Role: VolumeOutcome] = [:]
     /// Pools that another node owns, by name.
     var poolsElsewhere: Set<String> = []
@@ -48,9 +48,9 @@ struct PlanningPass {
     var transfers: [UID: Int] = [:]
     /// The attachments of each volume that may be carried out, by the volume's name.
     var attachments: [String: [Declared<AttachmentSpec>]] = [:]
-    /// How volumes may be shared.
+    /// Sharing of each volume, by name.
     var sharing: [String: VolumeSpec.Sharing]
-    /// What the attachments planned so far make of each volume's export.
+    /// Exports as the attachments planned so far leave them, by the volume's uid.
     var exports: [UID: ExportProgress] = [:]
     /// Portals that volumes ask for; the others have the controller's.
     var portals: [String: [Portal]]
@@ -60,8 +60,10 @@ struct PlanningPass {
     var moves = PortalMoves()
     /// Attachments that use a secret, by its fingerprint.
     var secretUses = SecretUses()
-    /// What other nodes' pools are made of, as far as no pool of this node is: volumes there are theirs.
+    /// Storage of other nodes' pools, as far as no pool of this node is in it: volumes there are theirs.
     var foreignBackends: Set<StorageBackend> = []
+    /// Stored volumes of this stack that are not in another node's pools, once the pools are planned.
+    private(set) var ownVolumes: [StoredVolume] = []
     /// Pools that were seen here once, by their place.
     let formerPools: [String: [Ledger.Entry]]
     /// Devices that pools of this plan are made of.
@@ -76,17 +78,19 @@ struct PlanningPass {
     var unclaimed: [StoredVolume] = []
     /// The ledger's memory of objects that were renamed, or made beside something of their pool and size.
     let histories: [UID: Ledger.Entry]
+    /// Names of targets that the ledger remembers, of whatever stack.
+    let formerTargets: Set<String>
     /// New volumes of this plan by pool and size.
     var newcomers: [Claim: ResourceID] = [:]
-    /// What policies' snapshots of this plan are called.
+    /// Names of policies' snapshots in this plan.
     var runNames: Set<String> = []
-    /// What pools made in this plan come to, by name, and what thin pools among them take of groups that are there.
+    /// Pools made in this plan, by name, and the room that thin pools among them take of groups that are there.
     var creations: [String: PoolCreationPlan] = [:]
     var claimedExtents: [String: ByteCount] = [:]
     /// The volume whose placement somebody asked for, and how it was decided.
     var question: String?
     var answer: Placement?
-    /// What goes of volumes' exports, by uid.
+    /// Withdrawals from volumes' exports, by uid.
     var withdrawals: [UID: Withdrawal] = [:]
     var builder = PlanBuilder()
     /// Of groups whose volumes are adopted, by name.
@@ -117,6 +121,7 @@ struct PlanningPass {
                 entry.uid.flatMap { entry.formerly == nil && entry.beside == nil ? nil : ($0, entry) }
             }
         ) { first, _ in first }
+        formerTargets = Set(observed.ledger.entries.lazy.compactMap(\.iqn))
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
@@ -129,8 +134,8 @@ struct PlanningPass {
 
     private static func users(_ targets: [String: ObservedTarget]) -> [String: [String]] {
         var users: [String: [String]] = [:]
-        for (iqn, target) in targets.sorted(by: { $0.key < $1.key }) {
-            for name in Set(target.luns.compactMap(\.backstore)) { users[name, default: []].append(iqn) }
+        for iqn in targets.keys.sorted() {
+            for name in Set(targets[iqn]!.luns.compactMap(\.backstore)) { users[name, default: []].append(iqn) }
         }
         return users
     }
@@ -156,10 +161,10 @@ struct PlanningPass {
         for name in volumes.keys.sorted() { _ = outcome(of: .volume(name)) }
         for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
         findWaiting(desired)
-        planWithdrawals(desired)
         attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
+        planWithdrawals()
         planRestores(desired)
-        planAttachments(desired.attachments.values.sorted(by: Self.comesFirst))
+        planAttachments(Self.inTurn(desired.attachments))
         planPolicies()
         planBackups(desired)
         planRemovals()
@@ -169,7 +174,7 @@ struct PlanningPass {
         planDamaged()
         planTwins()
         planDepartures(desired)
-        var (plan, left) = builder.plan(context: context).besides(observed.jobs)
+        var (plan, left) = builder.finish(context: context).besides(observed.jobs)
         var unproven: Refusal?
         if !plan.steps.isEmpty {
             var proof = CapacityProof(desired, observed, index, creations: creations, node: context.config.node)
@@ -194,7 +199,7 @@ struct PlanningPass {
         return heirs
     }
 
-    /// What it was called before, unless a document still has that name.
+    /// The role under its former name, unless a document still has that name.
     func former(_ role: Marks.Role, _ metadata: Metadata) -> Marks.Role? {
         metadata.renamedFrom.map(role.named).flatMap { isDeclared($0) ? nil : $0 }
     }
@@ -288,6 +293,9 @@ struct PlanningPass {
             }
         }
         foreignBackends.subtract(poolsByBackend.keys)
+        ownVolumes = index.volumes.filter {
+            $0.marks.stack == context.stack && !foreignBackends.contains($0.backend)
+        }
         for (group, taken) in claimedExtents {
             for name in pools.keys where pools[name]?.backend == .thick(group: group) {
                 pools[name]?.budget.give(taken)
@@ -296,15 +304,12 @@ struct PlanningPass {
         return elsewhere
     }
 
-    /// Stored volumes of this stack that are not in another node's pools.
-    var ownVolumes: [StoredVolume] {
-        index.volumes.filter { $0.marks.stack == context.stack && !foreignBackends.contains($0.backend) }
-    }
-
-    /// Whether it lives in a pool of this node: one that a document declares, or that the ledger remembers and that is still
-    /// the same. Anything else is somebody's copy or another host's disks, plugged in to save what is on them.
+    /// True if it lives in a pool of this node: one that a document declares, or that the ledger remembers and that is
+    /// still the same. Anything else is somebody's copy or another host's disks, plugged in to save what is on them.
     func isAtHome(_ stored: StoredVolume) -> Bool {
-        guard let known = formerPools[stored.backend.description] else { return poolsByBackend[stored.backend] != nil }
+        guard !formerPools.isEmpty, let known = formerPools[stored.backend.description] else {
+            return poolsByBackend.index(forKey: stored.backend) != nil
+        }
         return known.contains { pool in
             guard let uuid = pool.uuid, let group = stored.groupUUID else { return true }
             return uuid.prefix { $0 != "/" } == group

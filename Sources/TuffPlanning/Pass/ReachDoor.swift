@@ -89,7 +89,7 @@ struct ReachDoor {
         }
     }
 
-    /// Whether access may be granted that needs these secrets, to a volume there.
+    /// True if access may be granted that needs these secrets, to a volume there.
     func admits(_ chap: CHAPSpec?, _ backend: StorageBackend?) -> Bool {
         let secrets = [chap?.initiator.password, chap?.mutual?.password].compactMap { $0 }
         return secrets.allSatisfy { refusal(of: $0, at: "") == nil } && backend.flatMap { obstacle(to: $0) } == nil

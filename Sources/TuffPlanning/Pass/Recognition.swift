@@ -27,6 +27,7 @@ extension PlanningPass {
 
     /// An object that was seen under the same identity with another name, and is gone or cannot be made out.
     private func identityLoss(_ role: Marks.Role, _ iqn: String?, _ serial: String?) -> Obstacle? {
+        guard isRemembered(iqn: iqn, serial: serial) else { return nil }
         let lost = observed.ledger.entries.first { entry in
             guard (iqn != nil && entry.iqn == iqn) || (serial != nil && entry.diskSerial == serial),
                 let uid = entry.uid, entry.standing != .purged, entry.stack == context.stack,
@@ -112,6 +113,7 @@ extension PlanningPass {
         if let entry = ledger.entry(resource, stack: context.stack) {
             return ["a volume of this name was last seen at \(entry.seen); this is a new one, and blank"]
         }
+        guard isRemembered(iqn: marks.iqn, serial: marks.serial) else { return [] }
         let same = ledger.entries.first {
             ($0.iqn != nil && $0.iqn == marks.iqn) || (marks.serial != nil && $0.diskSerial == marks.serial)
         }
@@ -121,6 +123,11 @@ extension PlanningPass {
         return [
             "\(what) was that of \(same.resource)\(stack), last seen at \(same.seen); this is a new one, and blank"
         ]
+    }
+
+    /// The ledger may know this identity. Each new volume asks, and few are known, so the search is worth avoiding.
+    private func isRemembered(iqn: String?, serial: String?) -> Bool {
+        serial != nil || iqn.map(formerTargets.contains) == true
     }
 
     // MARK: Several of one name in the trash
@@ -155,8 +162,10 @@ extension PlanningPass {
 
     /// A volume that lives here and is declared in a pool of another node: it stays as it is, and that is said.
     mutating func planDepartures(_ desired: DesiredState) {
-        for stored in ownVolumes.sorted(by: { $0.uid < $1.uid })
-        where stored.standing == .live && isAtHome(stored) && outcomes[stored.marks.role] == nil {
+        let departing = ownVolumes.filter { stored in
+            stored.standing == .live && outcomes.index(forKey: stored.marks.role) == nil && isAtHome(stored)
+        }
+        for stored in departing.sorted(by: { $0.uid < $1.uid }) {
             guard case .volume(let name) = stored.marks.role, let declared = volumes[name] else { continue }
             builder.add(
                 PlannedChange(
@@ -183,8 +192,8 @@ extension PlanningPass {
                 + "\(acl.initiator) keeps \(stored.location)")
     }
 
-    /// Whether a volume that is awaited is made, through any chain of sources, from one that cannot be copied while it is
-    /// in use: kept until then, the access would keep the volume from being made for ever.
+    /// Whether a volume that is awaited is made, through any chain of sources, from one that cannot be copied while it
+    /// is in use: kept until then, the access would keep the volume from being made for ever.
     private func isKeptBusy(_ awaited: Marks.Role, by stored: StoredVolume) -> Bool {
         let source = heirs[stored.marks.role] ?? stored.marks.role
         var link = awaited, seen: Set<Marks.Role> = []

@@ -11,8 +11,8 @@ struct SecretUses {
     init() {}
 
     init(_ desired: DesiredState, _ observed: ObservedState) {
-        for (name, attachment) in desired.attachments.sorted(by: { $0.key < $1.key }) {
-            guard let chap = attachment.spec.chap else { continue }
+        let uses = desired.attachments.compactMap { name, attachment in attachment.spec.chap.map { (name, $0) } }
+        for (name, chap) in uses.sorted(by: { $0.0 < $1.0 }) {
             func note(_ secret: SecretReference, _ uses: inout [SecretFingerprint: String]) {
                 guard case .known(let fingerprint?) = observed.secrets[secret.file], uses[fingerprint] == nil else {
                     return

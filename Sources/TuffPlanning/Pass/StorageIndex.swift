@@ -2,7 +2,8 @@ package import TuffModel
 
 /// Every object that carries our marks, found by what the marks say rather than by where it is.
 package struct StorageIndex: Sendable {
-    /// Volumes and snapshots in use by role and stack. More than one of a name is an ambiguity that a person must resolve.
+    /// Volumes and snapshots in use by role and stack. More than one of a name is an ambiguity that a person must
+    /// resolve.
     private var byName: [Key: [StoredVolume]] = [:]
     private var trashedByName: [Key: [StoredVolume]] = [:]
     private var releasedByName: [Key: [StoredVolume]] = [:]
@@ -176,7 +177,7 @@ package struct StorageIndex: Sendable {
         if !tags.isEmpty || location.objectName.trashUID != nil { unreadable.append((location, tags)) }
     }
 
-    /// What is in use under a name.
+    /// Objects in use under a name.
     package func live(_ role: Marks.Role, _ stack: String) -> [StoredVolume] {
         byName[Key(role: role, stack: stack)] ?? []
     }

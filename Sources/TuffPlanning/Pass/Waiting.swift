@@ -32,7 +32,7 @@ struct Waiting {
     private var waiters: [Claim: Waiter] = [:]
     /// Attachments whose volume is not available, by the name that access bears (`AccessMark.nameLimit`).
     private(set) var access: [String: (resource: ResourceID, volume: String)] = [:]
-    /// What is not made while something that it is made from is in use.
+    /// Resources that are not made while their source is in use.
     var forDisuse: Set<ResourceID> = []
 
     /// The first that asks for something speaks for all.
@@ -58,7 +58,8 @@ extension PlanningPass {
         meant = builder.uids
         let blocked = builder.blocked
         waiting.forDisuse = builder.inUse
-        for (name, declared) in volumes.sorted(by: { $0.key < $1.key }) where outcomes[.volume(name)] != nil {
+        for name in volumes.keys.sorted() where outcomes.index(forKey: .volume(name)) != nil {
+            let declared = volumes[name]!
             let resource = ResourceID(.volume, name)
             waiting.add(resource, sourceClaims(declared))
             guard !isMeantNew(resource) else { continue }

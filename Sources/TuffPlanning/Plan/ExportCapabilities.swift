@@ -18,23 +18,23 @@ package struct ExportCapabilities: Hashable, Sendable {
     package var marksAccess: Bool
     /// Persistent reservations can outlive the target stack.
     package var keepsReservations: Bool
-    /// What initiators see as the volume numbered 0: tgtd keeps LUN 0 for its own controller.
+    /// The number under which initiators see LUN 0: tgtd keeps LUN 0 for its own controller.
     package var firstLUN = 0
 
     package static func of(_ driver: TargetDriver) -> ExportCapabilities {
         switch driver {
-        case .lio:
-            ExportCapabilities(
-                chap: true, growsDevices: true, growsFiles: false, portalsPerTarget: true, readOnlyPerInitiator: true,
-                settings: Set(TargetSetting.allCases), discard: true, marksAccess: true,
-                keepsReservations: true)
-        case .tgt:
-            ExportCapabilities(
-                chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false,
-                readOnlyPerInitiator: false, settings: [.authentication], discard: true, marksAccess: false,
-                keepsReservations: false, firstLUN: 1)
+        case .lio: lio
+        case .tgt: tgt
         }
     }
+
+    // Made once: every attachment of a plan asks several times.
+    private static let lio = ExportCapabilities(
+        chap: true, growsDevices: true, growsFiles: false, portalsPerTarget: true, readOnlyPerInitiator: true,
+        settings: Set(TargetSetting.allCases), discard: true, marksAccess: true, keepsReservations: true)
+    private static let tgt = ExportCapabilities(
+        chap: false, growsDevices: false, growsFiles: false, portalsPerTarget: false, readOnlyPerInitiator: false,
+        settings: [.authentication], discard: true, marksAccess: false, keepsReservations: false, firstLUN: 1)
 }
 
 extension ControllerConfig {

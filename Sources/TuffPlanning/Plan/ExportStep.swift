@@ -4,7 +4,7 @@ package import TuffModel
 package struct BackstoreSpec: Hashable, Codable, Sendable {
     package var uid: UID
     package var location: VolumeLocation
-    /// What the device mapper calls the device, read again right before it is handed out. Nil for files, and for a
+    /// The device mapper's name of the device, read again right before it is handed out. Nil for files, and for a
     /// volume made in the same plan: that one is identified when it is activated.
     package var deviceUUID: String?
     package var size: ByteCount
@@ -105,7 +105,7 @@ package enum ExportStep: Hashable, Codable, Sendable {
 
 // Questions about a step. Each answer names every case, so that a new step does not compile before somebody answered.
 extension ExportStep {
-    /// Whether the device of a volume must work for it: it is opened, or somebody new is let in.
+    /// True if the device of a volume must work for it: it is opened, or somebody new is let in.
     package var needsDevice: Bool {
         switch self {
         case .createBackstore, .createACL: true
@@ -117,7 +117,7 @@ extension ExportStep {
         }
     }
 
-    /// Whether somebody has less after it.
+    /// True if somebody has less after it.
     package var takesAway: Bool {
         switch self {
         case .removeBackstore, .removeLUN, .unmapLUN, .removeACL, .removePortal, .disable, .removeTarget: true

@@ -10,7 +10,7 @@ struct Guard {
     private let consent: Int?
 
     private struct Count {
-        /// What there is and what there was a day ago.
+        /// Resources that are there, and those that were a day ago.
         var all: Set<ResourceID>
         var going: Set<ResourceID>
         var planned: Int
@@ -22,6 +22,12 @@ struct Guard {
         consent = context.consent.allowRemovals
         let removing = changes.filter(\.isGuarded)
         planned = removing.count
+        guard planned > 0 else {
+            // Shares are taken of what there is only where something goes, which most plans do not have.
+            let nothing = Count(all: [], going: [], planned: 0)
+            (volumes, attachments) = (nothing, nothing)
+            return
+        }
         var live: Set<ResourceID> = []
         for volume in pass.ownVolumes
         where volume.standing == .live && pass.isAtHome(volume) && !pass.isOutsideShares(volume) {

@@ -57,7 +57,7 @@ package enum LVMStep: Hashable, Codable, Sendable {
 
 // Questions about a step. Each answer names every case, so that a new step does not compile before somebody answered.
 extension LVMStep {
-    /// Whether it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on
+    /// True if it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on
     /// with.
     package var movesData: Bool {
         switch self {
@@ -91,7 +91,7 @@ extension LVMStep {
         }
     }
 
-    /// Whether it makes a device appear, and does nothing else.
+    /// True if it makes a device appear, and does nothing else.
     package var isActivation: Bool {
         switch self {
         case .activate: true

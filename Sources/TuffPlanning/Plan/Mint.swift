@@ -8,8 +8,8 @@ extension PlanContext {
         UID(bytes: SHA256.hash(data: Array("tuff uid\0\(seed)\0\(stack)\0\(resource)".utf8)))
     }
 
-    /// The uid of a logical volume that is adopted. LVM's own uuids tell it, so that one that is let go and adopted again is
-    /// the same disk.
+    /// The uid of a logical volume that is adopted. LVM's own uuids tell it, so that one that is let go and adopted
+    /// again is the same disk.
     static func adoptedUID(group: String, volume: String) -> UID {
         UID(bytes: SHA256.hash(data: Array("tuff adopted\0\(group)\0\(volume)".utf8)))
     }

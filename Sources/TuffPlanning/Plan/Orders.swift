@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What a person orders by hand and no set of documents says. It becomes a plan like any other: shown, carried out by
+/// An order that a person gives by hand, beside all documents. It becomes a plan like any other: shown, carried out by
 /// the same steps under the same preconditions, judged by planning again. Volumes are named as people do, or by uid
 /// where a name is not enough.
 package enum Order: Hashable, Sendable {
@@ -40,7 +40,7 @@ extension Planner {
     ) throws(OrderError) -> Plan {
         var pass = PlanningPass(desired: DesiredState(), observed: observed, context: context)
         try pass.carryOut(order)
-        let (plan, _) = pass.builder.plan(context: context).besides(observed.jobs)
+        let (plan, _) = pass.builder.finish(context: context).besides(observed.jobs)
         if case .restoreExports = order { return plan.withoutTakingAway() }
         return plan
     }
@@ -49,7 +49,7 @@ extension Planner {
 extension PlanningPass {
     fileprivate mutating func carryOut(_ order: Order) throws(OrderError) {
         switch order {
-        case .restore(let name): planRestore(try find(name, [.trashed, .live], "in the trash"))
+        case .restore(let name): planUntrash(try find(name, [.trashed, .live], "in the trash"))
         case .purge(let name): planPurge(try find(name, [.trashed], "in the trash"))
         case .detach(let attachment, let force): try planDetach(attachment, force: force)
         case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there", [.volume]))
@@ -125,7 +125,7 @@ extension PlanningPass {
             after: after, isThickSnapshot: stored.isThickSnapshot)
     }
 
-    private mutating func planRestore(_ stored: StoredVolume) {
+    private mutating func planUntrash(_ stored: StoredVolume) {
         guard stored.standing == .trashed else {
             return addNothing(stored, "it is in use, not in the trash (\(stored.location))")
         }
@@ -155,8 +155,8 @@ extension PlanningPass {
         if let obstacle = purgeObstacle(stored) { return add(stored, obstacle) }
         var steps = [StorageStep.volume(.purge(stored.ref, until: until))]
         if !stored.location.traits.isOneObject, until > context.now {
-            // A file and its sidecar go one after the other: the sidecar says first that its time is over, so that a later
-            // pass finishes what ends between the two.
+            // A file and its sidecar go one after the other: the sidecar says first that its time is over, so that a
+            // later pass finishes what ends between the two.
             let change = relabelling(stored) { $0.until = context.now }
             steps = [
                 .volume(.relabel(change)),

@@ -1,11 +1,11 @@
 package import TuffModel
 
-/// What happens to one resource. Symbols and risk are one table, so that text, JSON and counts agree.
+/// The action on one resource. Symbols and risk are one table, so that text, JSON and counts agree.
 package enum Action: String, Codable, Sendable, CaseIterable {
     /// `untrash` brings back from the trash and `adopt` takes up what was released; `trash` puts there, `release`
-    /// lets go of what is to be retained, `withdraw` takes an initiator's access away, `takeDown` what is left of an export that
-    /// nobody has access to, `purge` ends the trash's keeping.
-    /// What a schedule wants by now waits as `due` for consent to carry it out.
+    /// lets go of what is to be retained, `withdraw` takes an initiator's access away, `takeDown` what is left of an
+    /// export that nobody has access to, `purge` ends the trash's keeping. What a schedule wants by now waits as `due`
+    /// for consent to carry it out.
     case create, untrash, adopt, update, withdraw, takeDown, release, trash, purge, due, orphan, blocked, unsupported,
         unchanged
 
@@ -20,7 +20,7 @@ package enum Action: String, Codable, Sendable, CaseIterable {
         }
     }
 
-    /// Whether the change has steps to carry out.
+    /// True if the change has steps to carry out.
     package var acts: Bool {
         switch self {
         case .create, .untrash, .adopt, .update, .withdraw, .takeDown, .release, .trash, .purge: true
@@ -28,7 +28,7 @@ package enum Action: String, Codable, Sendable, CaseIterable {
         }
     }
 
-    /// Whether it takes something away, which is what the guard counts and consent is for.
+    /// True if it takes something away, which is what the guard counts and consent is for.
     package var removes: Bool {
         switch self {
         case .withdraw, .release, .trash: true
@@ -182,11 +182,11 @@ package struct FieldDifference: Hashable, Codable, Sendable {
     }
 }
 
-/// What the plan says about one resource: one line of its text.
+/// One resource in the plan, and one line of its text.
 package struct PlannedChange: Hashable, Codable, Sendable {
     package var resource: ResourceID
     package var action: Action
-    /// What happens and why, one line: `create 20 GiB thin in pool fast (vg0/tp0)`.
+    /// The action and the reason for it, one line: `create 20 GiB thin in pool fast (vg0/tp0)`.
     package var summary: String
     package var differences: [FieldDifference]
     package var risk: Risk?
@@ -197,7 +197,7 @@ package struct PlannedChange: Hashable, Codable, Sendable {
     package var uid: UID?
     /// Things worth a line of their own that change nothing: fields this version does not carry out.
     package var notes: [String]
-    /// How far the job has come that it waits for. It goes on by itself, and is no part of what is planned.
+    /// Progress of the job that it waits for. It goes on by itself, and is no part of what is planned.
     package var progress: WorkProgress?
 
     package init(
@@ -217,8 +217,8 @@ package struct PlannedChange: Hashable, Codable, Sendable {
 }
 
 extension PlannedChange {
-    /// Whether it counts for the guard. What a policy took of a volume that is removed does not, since the volume counts
-    /// itself; what a policy that is gone or does not select the volume any more has left, does.
+    /// True if it counts for the guard. What a policy took of a volume that is removed does not, since the volume
+    /// counts itself; what a policy that is gone or does not select the volume any more has left, does.
     package var isGuarded: Bool { action.removes && reason != .volumeNotDeclared }
 }
 
@@ -265,15 +265,15 @@ package struct PlanCounts: Hashable, Codable, Sendable {
     package var blocked = 0
     package var unsupported = 0
     package var orphaned = 0
-    /// What schedules want and waits for consent; no change.
+    /// Work that schedules want and that waits for consent; no change.
     package var due = 0
     package var unchanged = 0
 
     package init() {}
 }
 
-/// What to do, in an order that is safe to stop at any point. A value: showing it, hashing it and carrying it out
-/// are for others.
+/// The steps to carry out, in an order that is safe to stop at any point. A value: showing it, hashing it and carrying
+/// it out are for others.
 package struct Plan: Hashable, Codable, Sendable {
     package var context: PlanContext
     /// Sorted by resource.
@@ -297,7 +297,7 @@ package struct Plan: Hashable, Codable, Sendable {
         return plan
     }
 
-    /// Whether carrying the plan out would change anything.
+    /// True if carrying the plan out would change nothing.
     package var isEmpty: Bool { steps.isEmpty }
 
     package var counts: PlanCounts {

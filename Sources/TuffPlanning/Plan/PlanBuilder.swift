@@ -6,22 +6,16 @@ struct PlanBuilder {
     enum Turn: Int {
         /// Portals that make room for others.
         case clearing
-        /// What has lost its portal for that gets another before anything else is done.
+        /// Additions of portals to targets that made room: they come before anything else is done.
         case listening
         case usual
     }
 
-    private struct Entry {
-        var change: Int
-        var step: Step
-        var key: ExclusiveKey
-        var after: [Int]
-        var behind: [Int]
-        var turn: Turn
-    }
-
     private var changes: [PlannedChange] = []
-    private var steps: [Entry] = []
+    /// Steps as they will be in the plan, but for the order of what has its turn earlier.
+    private var steps: [PlannedStep] = []
+    /// The turns of steps that do not have the usual one, by their ids.
+    private var turns: [Int: Turn] = [:]
     /// The last step of what makes a group or directory, without which nothing can be done in it.
     private var makers: [ExclusiveKey: Int] = [:]
     /// Steps that read what a volume holds, by its uid.
@@ -58,10 +52,11 @@ struct PlanBuilder {
         var previous = after, ended = behind
         for (step, key) in sequence {
             let maker = makers[key].flatMap { previous.contains($0) ? nil : $0 }
+            if let maker { previous.append(maker) }
             steps.append(
-                Entry(
-                    change: change, step: step, key: key, after: previous + (maker.map { [$0] } ?? []), behind: ended,
-                    turn: turn))
+                PlannedStep(
+                    id: steps.count, change: change, step: step, keys: [key], after: previous, behind: ended))
+            if turn != .usual { turns[steps.count - 1] = turn }
             note(step, steps.count - 1)
             previous = [steps.count - 1]
             ended = []
@@ -72,7 +67,7 @@ struct PlanBuilder {
     /// Everything that is added under this key from now on waits for a step.
     mutating func wait(for step: Int, under key: ExclusiveKey) { makers[key] = step }
 
-    /// Whether the change that was added last does nothing but say why.
+    /// True if the change that was added last does nothing but say why.
     var endsBlocked: Bool { changes.last.map { [.blocked, .unsupported].contains($0.action) } ?? false }
 
     /// Resources whose lines so far say why they are not carried out.
@@ -93,7 +88,7 @@ struct PlanBuilder {
         if let uid = step.gathers { growing.insert(uid) }
     }
 
-    /// Whether a step grows the thick volume whose new extents are gathered under this name.
+    /// True if a step grows the thick volume whose new extents are gathered under this name.
     func grows(_ name: String) -> Bool {
         name.hasPrefix("x-") && UID(String(name.dropFirst(2))).map(growing.contains) == true
     }
@@ -103,23 +98,49 @@ struct PlanBuilder {
 
     /// The plan, changes sorted by resource. Steps of one turn keep the order they were added in, which respects
     /// dependence.
-    func plan(context: PlanContext) -> Plan {
-        let order = changes.indices.sorted {
-            (changes[$0].resource, changes[$0].summary, $0) < (changes[$1].resource, changes[$1].summary, $1)
-        }
+    ///
+    /// The builder is empty afterwards: a plan may have a hundred thousand steps, which are handed on and not copied.
+    mutating func finish(context: PlanContext) -> Plan {
+        let order = sortedChanges()
         var position = [Int](repeating: 0, count: order.count)
         for (new, old) in order.enumerated() { position[old] = new }
-        let sequence = steps.indices.sorted { (steps[$0].turn.rawValue, $0) < (steps[$1].turn.rawValue, $1) }
+        var plan = Plan(context: context, changes: order.map { changes[$0] }, steps: [])
+        swap(&plan.steps, &steps)
+        for index in plan.steps.indices { plan.steps[index].change = position[plan.steps[index].change] }
+        if !turns.isEmpty { plan.steps = inTurn(plan.steps) }
+        self = PlanBuilder()
+        return plan
+    }
+
+    /// Indices of changes by resource, and those of one resource by what they say.
+    private func sortedChanges() -> [Int] {
+        changes.withUnsafeBufferPointer { changes in
+            changes.indices.sorted { one, other in
+                if changes[one].resource.kind != changes[other].resource.kind {
+                    return changes[one].resource.kind < changes[other].resource.kind
+                }
+                if changes[one].resource.name != changes[other].resource.name {
+                    return changes[one].resource.name < changes[other].resource.name
+                }
+                if changes[one].summary != changes[other].summary {
+                    return changes[one].summary < changes[other].summary
+                }
+                return one < other
+            }
+        }
+    }
+
+    private func inTurn(_ steps: [PlannedStep]) -> [PlannedStep] {
+        func turn(_ id: Int) -> Int { (turns[id] ?? .usual).rawValue }
+        let sequence = steps.indices.sorted { (turn($0), $0) < (turn($1), $1) }
         var ids = [Int](repeating: 0, count: sequence.count)
         for (new, old) in sequence.enumerated() { ids[old] = new }
-        return Plan(
-            context: context,
-            changes: order.map { changes[$0] },
-            steps: sequence.map { old in
-                let entry = steps[old]
-                return PlannedStep(
-                    id: ids[old], change: position[entry.change], step: entry.step, keys: [entry.key],
-                    after: entry.after.map { ids[$0] }, behind: entry.behind.map { ids[$0] })
-            })
+        return sequence.map { old in
+            var step = steps[old]
+            step.id = ids[old]
+            step.after = step.after.map { ids[$0] }
+            step.behind = step.behind.map { ids[$0] }
+            return step
+        }
     }
 }

@@ -22,7 +22,7 @@ package struct PlanContext: Hashable, Codable, Sendable {
     }
 }
 
-/// What a person allows this plan to do beyond making and mending.
+/// Consent of a person to what this plan does beyond making and mending.
 package struct Consent: Hashable, Codable, Sendable {
     /// Remove what no document declares any more, and purge what has been in the trash long enough.
     package var prune = false

@@ -65,7 +65,7 @@ extension Step {
         }
     }
 
-    /// Whether it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on
+    /// True if it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on
     /// with.
     package var movesData: Bool {
         switch self {
@@ -102,7 +102,7 @@ extension Step {
         }
     }
 
-    /// Whether the device of a volume must work for it: somebody opens it, or is let in.
+    /// True if the device of a volume must work for it: somebody opens it, or is let in.
     package var needsDevice: Bool {
         switch self {
         case .lvm(let step): step.isActivation
@@ -111,7 +111,7 @@ extension Step {
         }
     }
 
-    /// Whether it does anything but make a device appear or add to an export.
+    /// True if it does anything but make a device appear or add to an export.
     package var takesAway: Bool {
         switch self {
         case .lvm(let step): !step.isActivation

@@ -40,7 +40,7 @@ package enum VolumeStep: Hashable, Codable, Sendable {
 
 // Questions about a step. Each answer names every case, so that a new step does not compile before somebody answered.
 extension VolumeStep {
-    /// Whether it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on
+    /// True if it reads or writes all of a volume, which may take hours. It can be stopped at any block and gone on
     /// with.
     package var movesData: Bool {
         switch self {

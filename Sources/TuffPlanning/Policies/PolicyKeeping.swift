@@ -22,8 +22,8 @@ extension PlanningPass {
         case deselected
         /// The policy is declared, and the volume is not.
         case volumeGone
-        /// The policy is declared, and its volume is not to be seen: lost, or with marks that cannot be read. These may be
-        /// all that is left of it.
+        /// The policy is declared, and its volume is not to be seen: lost, or with marks that cannot be read. These may
+        /// be all that is left of it.
         case volumeUnseen
         /// The policy is not declared, or was renamed.
         case policyGone
@@ -48,8 +48,8 @@ extension PlanningPass {
         return volumes[name] ?? heirs[origin.marks.role].flatMap { volumes[$0.name] }
     }
 
-    /// Whether nothing here bears this uid for certain, and nobody let go of it either: not seen is not gone. Of what the
-    /// ledger does not know, nothing is known.
+    /// True if nothing here bears this uid for certain, and nobody let go of it either: not seen is not gone. Of what
+    /// the ledger does not know, nothing is known.
     private func isOutOfSight(_ uid: UID?) -> Bool {
         guard let uid else { return true }
         guard index.volume(uid) == nil else { return false }
@@ -62,7 +62,8 @@ extension PlanningPass {
     /// It is not removed though no document names it.
     func isKeptByPolicy(_ stored: StoredVolume) -> Bool { custody(of: stored) == .policy }
 
-    /// What a policy's expiry left in the trash, having been cut short; what --prune put there has a time to be kept for.
+    /// True for what a policy's expiry left in the trash, having been cut short; what --prune put there has a time to
+    /// be kept for.
     func isExpiring(_ stored: StoredVolume) -> Bool {
         guard let occasion = stored.marks.occasion, !occasion.isKept, stored.marks.policy == Marks.expiry else {
             return false
@@ -174,7 +175,7 @@ extension Marks {
     /// Stored on what expires, and on nothing else that a policy took.
     fileprivate static var expiry: RemovalPolicy { RemovalPolicy(.trash, keepFor: TimeSpan(seconds: 0)) }
 
-    /// What expired and was brought back is kept in the trash as long as others when it comes there again.
+    /// A snapshot that expired and was brought back is kept in the trash as long as others when it comes there again.
     mutating func endExpiry() {
         if occasion != nil, policy == Self.expiry { policy = RemovalPolicy() }
     }

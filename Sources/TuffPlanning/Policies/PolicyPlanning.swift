@@ -4,9 +4,9 @@ import TuffSchedule
 
 /// Snapshots that SnapshotPolicies take.
 ///
-/// A policy remembers nothing: what it took bears `tuff:due=POLICY/TIME`, the time by its schedule, and the newest of them
-/// tells what was missed since. One run makes up for all of it, for the newest time that passed; a volume that has none yet
-/// gets its first at once. What a Snapshot document names is that document's and does not expire.
+/// A policy remembers nothing: what it took bears `tuff:due=POLICY/TIME`, the time by its schedule, and the newest of
+/// them tells what was missed since. One run makes up for all of it, for the newest time that passed; a volume that has
+/// none yet gets its first at once. What a Snapshot document names is that document's and does not expire.
 extension PlanningPass {
     mutating func planPolicies() {
         for name in snapshotPolicies.keys.sorted() { planPolicy(snapshotPolicies[name]!) }
@@ -51,8 +51,8 @@ extension PlanningPass {
                 "\(selected.count) volumes, \(count) snapshots\(coming)", location: declared.location))
     }
 
-    /// Taken by a clock that was ahead, as a person's word says. It tells nothing of what is due, and is judged when its time
-    /// has come.
+    /// Taken by a clock that was ahead, as a person's word says. It tells nothing of what is due, and is judged when
+    /// its time has come.
     private func isAhead(_ stored: StoredVolume) -> Bool {
         guard let time = stored.marks.occasion?.time, let confirmed = observed.ledger.clockConfirmed else {
             return false
@@ -181,7 +181,7 @@ extension PlanningPass {
             step: builder.add(change, isAllowed ? steps : [], after: source.after.map { [$0] } ?? []))
     }
 
-    /// What keeps a policy from ever taking snapshots of a volume as things are, due or not.
+    /// The obstacle that keeps a policy from ever taking snapshots of a volume as things are, due or not.
     private func impossibility(_ run: PolicyRun) -> Obstacle? {
         let pool = poolsByBackend[run.origin.backend]
         switch run.origin.backend {
@@ -204,7 +204,7 @@ extension PlanningPass {
                 + "is past. If it was ahead then and is right now: tuff forget clock")
     }
 
-    /// What a snapshot can be taken of now.
+    /// The source of which a snapshot can be taken now.
     private mutating func runSource(
         _ run: PolicyRun, _ resource: ResourceID, _ location: VolumeLocation, isBegun: Bool
     ) -> Result<CopySource, MissingSource> {
@@ -230,7 +230,7 @@ struct PolicyCalendar {
     var zone: ZoneRules
 }
 
-/// What one policy has to do for one volume.
+/// The work of one policy for one volume.
 struct PolicyRun {
     /// A snapshot that is due: its time by the schedule, and the step that takes it; nil without consent.
     struct Taken {
@@ -242,12 +242,13 @@ struct PolicyRun {
     var calendar: PolicyCalendar
     var volume: String
     var origin: StoredVolume
-    /// What the policy has taken of it, the trash included.
+    /// Snapshots that the policy has taken of it, the trash included.
     var taken: [StoredVolume]
     var verdict: Timetable.Verdict
 
-    /// Names for the snapshot of `time` that are short enough, the plainest first. The other ones bear a hash of policy and
-    /// volume: policy `a` of volume `b-c` and policy `a-b` of volume `c` would have one name, and long names are cut.
+    /// Names for the snapshot of `time` that are short enough, the plainest first. The other ones bear a hash of policy
+    /// and volume: policy `a` of volume `b-c` and policy `a-b` of volume `c` would have one name, and long names are
+    /// cut.
     func names(at time: Instant) -> [String] {
         // Files have names of their own length, and no hyphens to double.
         let group = if case .logicalVolume(let group, _) = origin.location { group } else { "" }

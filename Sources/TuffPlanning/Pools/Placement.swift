@@ -3,11 +3,11 @@ package import TuffModel
 /// Which pool a volume has that names none, and why.
 ///
 /// Cinder's CapacityFilter and CapacityWeigher are the reference: a pool is out where more would be promised than
-/// (total - reserved) x ratio - provisioned, or than what is really free x ratio; and the most of what may still be promised
-/// wins, so that volumes spread. Cinder weighs by promises alone and so prefers a pool that initiators have filled: here they
-/// count as much as there is really free of its space (`PoolBudget.score`).
+/// (total - reserved) x ratio - provisioned, or than what is really free x ratio; and the most of what may still be
+/// promised wins, so that volumes spread. Cinder weighs by promises alone and so prefers a pool that initiators have
+/// filled: here they count as much as there is really free of its space (`PoolBudget.score`).
 package struct Placement: Hashable, Sendable {
-    /// How one pool fared.
+    /// The verdict on one pool.
     package struct Verdict: Hashable, Sendable {
         package var pool: String
         package var score: ByteCount
@@ -20,7 +20,7 @@ package struct Placement: Hashable, Sendable {
     package var chosen: String?
     /// It was placed there before, and stays.
     package var isSettled = false
-    /// What it is copied from is there.
+    /// Its source is in that pool.
     package var isNear = false
     /// It has sectors of this size, as what it is copied from has, and a pool with more room does not.
     package var sectors: Int?
@@ -59,8 +59,8 @@ package struct Placement: Hashable, Sendable {
 }
 
 extension Planner {
-    /// Where a volume with a `poolSelector` is or would be, under the promises of the plan that concerns it. Nil: it is not
-    /// declared here, or names its pool.
+    /// Where a volume with a `poolSelector` is or would be, under the promises of the plan that concerns it. Nil: it is
+    /// not declared here, or names its pool.
     package static func placement(
         of volume: String, desired: DesiredState, observed: ObservedState, context: PlanContext
     ) -> Placement? {
@@ -163,7 +163,7 @@ extension PlanningPass {
         return nil
     }
 
-    /// How the choice would be now, for a volume that is there.
+    /// The choice as it would be now, for a volume that is there.
     func replace(_ spec: VolumeSpec, _ selector: LabelSelector, in home: PoolState) -> Placement {
         var result = place(spec, selector, from: nil)
         // Its own room is not asked for a second time.
@@ -195,7 +195,7 @@ extension PlanningPass {
         return content.flatMap { writingObstacle($0.content, of: $0.description, into: pool) }
     }
 
-    /// Whether every pool that the selector matches is another node's.
+    /// True if every pool that the selector matches is another node's.
     func isElsewhere(_ selector: LabelSelector) -> Bool {
         !pools.values.contains { selector.matches($0.labels) } && labelsElsewhere.contains(where: selector.matches)
     }

@@ -1,13 +1,13 @@
 import TuffModel
 
-/// What is wrong with a pool that can be used all the same, and what stops it.
+/// Faults of a pool: those that stop it, and those with which it can be used all the same.
 extension PoolState {
     /// From here on chunks are coarse: LVM takes 512 KiB by itself from 1 TiB on.
     private static let coarseChunk = ByteCount(512 << 10)
 
-    /// Whether a pool hands out chunks with what earlier volumes wrote there. A filling leaves out what reads zeros already, and
-    /// a chunk reads zeros only as long as nothing is written to it: with the first block the rest of it would appear, in the
-    /// middle of what is then called complete (dm-thin, `schedule_zero`).
+    /// The obstacle of a pool that hands out chunks with what earlier volumes wrote there. A filling leaves out what
+    /// reads zeros already, and a chunk reads zeros only as long as nothing is written to it: with the first block the
+    /// rest of it would appear, in the middle of what is then called complete (dm-thin, `schedule_zero`).
     ///
     /// Writing whole chunks would mend the filling alone, and not what an initiator reads in a blank volume.
     static func staleness(of pool: LogicalVolume, in group: VolumeGroup) -> Obstacle? {
@@ -30,7 +30,7 @@ extension PoolState {
         stillServes = fault.gravity == .impaired
     }
 
-    /// What a person should know and act on.
+    /// Faults that a person should know and act on.
     mutating func complain(
         _ pool: LogicalVolume, in group: VolumeGroup, _ spec: PoolSpec, _ observed: ObservedState
     ) {

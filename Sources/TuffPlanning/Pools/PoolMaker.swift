@@ -1,6 +1,6 @@
 import TuffModel
 
-/// How one declared pool is made. Pure.
+/// The making of one declared pool. Pure.
 struct PoolMaker {
     let pool: String
     let lvm: LVMPoolSpec

@@ -2,7 +2,7 @@ import TuffModel
 
 /// Makes pools that are not there: of blank devices, with consent, and never a second time.
 extension PlanningPass {
-    /// What a declared pool lacks and how it comes by it.
+    /// The parts that a declared pool lacks, and their making.
     /// - Returns: whether anything was said about the pool; false: it is as it is, and what that means is for the caller.
     mutating func planMissing(_ declared: Declared<PoolSpec>, _ state: inout PoolState) -> Bool {
         guard case .lvm(let lvm) = declared.spec.backend, let create = lvm.create,
@@ -108,7 +108,7 @@ extension PlanningPass {
     }
 }
 
-/// What making one pool comes to.
+/// The result of making one pool.
 struct PoolCreationPlan {
     var steps: [PoolStep]
     var sentence: String
@@ -124,14 +124,14 @@ struct PoolCreationPlan {
 }
 
 extension NewThinPool {
-    /// What it takes of its group: data, metadata, and a spare for repair of the metadata's size.
+    /// Room it takes of its group: data, metadata, and a spare for repair of the metadata's size.
     var extents: ByteCount { size + metadataSize + metadataSize }
 }
 
 extension Obstacle: Error {}
 
 extension PoolState {
-    /// What the pool will be good for when it is made, for volumes of the same plan.
+    /// The pool's state when it is made, for volumes of the same plan.
     mutating func expect(_ creation: PoolCreationPlan, _ spec: PoolSpec) {
         obstacle = nil
         unit = creation.unit

@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What a declared pool is good for right now.
+/// The use that a declared pool can be put to right now.
 package struct PoolState: Sendable {
     package var name: String
     package var labels: [String: String]
@@ -11,12 +11,12 @@ package struct PoolState: Sendable {
     package var stillServes = false
     /// Thin pools: what is wrong with it or with what it stands on, the worst first.
     package var faults: [VolumeFault] = []
-    /// Why nothing may read zeros here that nobody wrote: a thin pool that hands out chunks as earlier volumes left them. What is
-    /// there stays in use, and so do its snapshots, which share blocks or copy whole ones.
+    /// Why nothing may read zeros here that nobody wrote: a thin pool that hands out chunks as earlier volumes left
+    /// them. What is there stays in use, and so do its snapshots, which share blocks or copy whole ones.
     package var stale: Obstacle?
-    /// What is wrong and stops nothing.
+    /// Faults that stop nothing.
     package var complaints: [Obstacle] = []
-    /// What may still be promised to new and growing volumes.
+    /// Room that may still be promised to new and growing volumes.
     package var budget: PoolBudget
     /// Allocation unit sizes are rounded up to; 1 byte for files.
     package var unit: ByteCount
@@ -68,25 +68,26 @@ package struct PoolBudget: Sendable {
     package var virtualFree: ByteCount
     /// Free space less the reserve, as it is now; initiators fill it without asking.
     package var realFree = ByteCount.zero
-    /// How much may be promised of it: overprovision, 1 for what is not thin.
+    /// The factor by which it may be promised: overprovision, 1 for what is not thin.
     package var ratio = 1.0
-    /// How much of its space, less the reserve, is really free: from 0 to 1. What is not thin has 1, since its promises are real.
+    /// The share of its space, less the reserve, that is really free: from 0 to 1. What is not thin has 1, since its
+    /// promises are real.
     package var freeShare = 1.0
     /// Set when the pool's real space is already within its reserve, or not known.
     package var exhausted: Obstacle?
-    /// What this plan has promised, of which nothing is written yet.
+    /// Room that this plan has promised, of which nothing is written yet.
     private var promised = ByteCount.zero
 
     package init(virtualFree: ByteCount) { self.virtualFree = virtualFree }
 
-    /// What may still be promised.
+    /// Room that may still be promised.
     package var room: ByteCount { min(virtualFree, realFree.scaled(by: ratio) - promised) }
 
-    /// By which pools are weighed. It falls with every promise, so that volumes spread whatever plan they come in, and a pool
-    /// that initiators and snapshots have filled has little of it though hardly anything was promised.
+    /// By which pools are weighed. It falls with every promise, so that volumes spread whatever plan they come in, and
+    /// a pool that initiators and snapshots have filled has little of it though hardly anything was promised.
     package var score: ByteCount { virtualFree.scaled(by: freeShare) }
 
-    /// What is really free, less the reserve, of a pool in which more may be promised than there is.
+    /// Sets the room that is really free, less the reserve, of a pool in which more may be promised than there is.
     package mutating func measure(free: ByteCount, of size: ByteCount, _ spec: PoolSpec) {
         let reserve = spec.reserve.of(size), usable = size - reserve
         ratio = spec.overprovision
@@ -173,7 +174,7 @@ extension PoolState {
         }
     }
 
-    /// Whether documents may reach it. A pool out of reach is neither missing nor lost.
+    /// Blocks it where documents may not reach it. A pool out of reach is neither missing nor lost.
     mutating func judge(_ spec: PoolSpec, by door: ReachDoor) -> ReachDoor.Refusal? {
         guard let refusal = door.refusal(of: spec) else { return nil }
         if case .lvm = spec.backend, door.obstacle(to: backend) == nil {
@@ -185,8 +186,8 @@ extension PoolState {
         return refusal
     }
 
-    /// Compares the pool with what the ledger remembers of it: one that is gone is lost, not merely missing, and another
-    /// one under its name is not the pool that was declared.
+    /// Compares the pool with what the ledger remembers of it: one that is gone is lost, not merely missing, and
+    /// another one under its name is not the pool that was declared.
     mutating func compare(with entry: Ledger.Entry?) {
         guard let entry, entry.place == backend.description else { return }
         if obstacle?.reason == .poolMissing, let missing = obstacle?.sentence {

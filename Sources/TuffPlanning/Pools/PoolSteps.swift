@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What making a pool of LVM takes, in this order. Every step can be cut off and found again: by the uuid of a physical
+/// Steps that make a pool of LVM, in this order. Every step can be cut off and found again: by the uuid of a physical
 /// volume (`PhysicalVolumeMark`), then by the marks of the group (`PoolMarks`).
 package enum PoolStep: Hashable, Codable, Sendable {
     /// Makes a blank device a physical volume with this uuid. That it is blank is asked again right before, and by LVM
@@ -80,13 +80,13 @@ package struct NewThinPool: Hashable, Codable, Sendable {
     }
 }
 
-/// How large a new thin pool's two parts are.
+/// Sizes of a new thin pool's two parts.
 package struct ThinPoolSizes: Hashable, Sendable {
     package var data: ByteCount
     package var metadata: ByteCount
 
-    /// Of a physical volume that Tuff makes: the label and an area of metadata of 16 MiB, which holds some 20,000 volumes
-    /// where LVM's own of 1 MiB is full at a thousand. Data begins at the next MiB.
+    /// Of a physical volume that Tuff makes: the label and an area of metadata of 16 MiB, which holds some 20,000
+    /// volumes where LVM's own of 1 MiB is full at a thousand. Data begins at the next MiB.
     package static let metadataArea = ByteCount(16 << 20)
     package static let dataStart = ByteCount(17 << 20)
     /// LVM's own extent size.
@@ -95,11 +95,11 @@ package struct ThinPoolSizes: Hashable, Sendable {
     private static let largestMetadata = ByteCount((255 << 26) - (128 << 20))
     private static let smallestMetadata = ByteCount(16 << 20)
 
-    /// Metadata is 64 bytes for each chunk, which is what LVM itself takes by default (`_estimate_metadata_size`), and twice
-    /// what `thin_metadata_size` (thin-provisioning-tools) says of as many mappings: a mapping is 16 bytes in nodes that
-    /// are half full, and snapshots that went apart from their origin have mappings of their own. The kernel's
-    /// documentation says 48 (thin-provisioning.rst). Not below 16 MiB, since many small changes cost room before they
-    /// cost chunks. lvmthin(7): a spare of the same size is kept for repair, so it counts twice.
+    /// Metadata is 64 bytes for each chunk, which is what LVM itself takes by default (`_estimate_metadata_size`), and
+    /// twice what `thin_metadata_size` (thin-provisioning-tools) says of as many mappings: a mapping is 16 bytes in
+    /// nodes that are half full, and snapshots that went apart from their origin have mappings of their own. The
+    /// kernel's documentation says 48 (thin-provisioning.rst). Not below 16 MiB, since many small changes cost room
+    /// before they cost chunks. lvmthin(7): a spare of the same size is kept for repair, so it counts twice.
     ///
     /// - Returns: nil where `free` does not hold what is asked for.
     package init?(share: Percentage, of total: ByteCount, free: ByteCount, chunk: ByteCount, extent: ByteCount) {
@@ -116,8 +116,8 @@ package struct ThinPoolSizes: Hashable, Sendable {
         self.metadata = metadata
     }
 
-    /// What a device brings to a group. One extent less than it could be: a device that prefers another alignment has its
-    /// data begin later.
+    /// Bytes that a device brings to a group. One extent less than it could be: a device that prefers another alignment
+    /// has its data begin later.
     package static func room(on device: ByteCount) -> ByteCount {
         extent * max(0, (device - dataStart).bytes / extent.bytes - 1)
     }

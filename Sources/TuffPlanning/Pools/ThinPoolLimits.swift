@@ -1,6 +1,6 @@
 import TuffModel
 
-/// How full data or metadata of a thin pool may be for LVM to make another volume in it.
+/// The fill level of a thin pool's data or metadata up to which LVM makes another volume in it.
 ///
 /// `pool_below_threshold` in lib/metadata/thin_manip.c of LVM 2.03.16, which `lvcreate` asks before anything else:
 /// neither may be above activation/thin_pool_autoextend_threshold (of lvm.conf or the pool's profile), whether or not
@@ -9,7 +9,7 @@ import TuffModel
 struct ThinPoolLimit {
     /// Percent used.
     var percent: Double
-    /// Whether exactly so much is too much.
+    /// True if exactly so much is too much.
     var isExclusive: Bool
     /// The setting that it comes from, for a sentence.
     var rule: String
@@ -35,7 +35,7 @@ struct ThinPoolLimit {
         return limits.min { $0.percent < $1.percent }
     }
 
-    /// Whether dmeventd makes the pool larger before it matters: LVM's own step is a fifth of the pool where nobody
+    /// True if dmeventd makes the pool larger before it matters: LVM's own step is a fifth of the pool where nobody
     /// says otherwise (activation/thin_pool_autoextend_percent).
     static func isExtended(_ pool: LogicalVolume, in group: VolumeGroup) -> Bool {
         pool.isMonitored == true && group.free.bytes >= pool.size.bytes / 5

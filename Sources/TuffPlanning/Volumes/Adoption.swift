@@ -8,7 +8,7 @@ package struct Adoption: Hashable, Sendable {
     package var uuid: String
     /// The name of its document.
     package var name: String
-    /// What initiators know it by; what is nil is derived as for a new volume.
+    /// Its identity to initiators; parts that are nil are derived as for a new volume.
     package var identity: IdentityOverride
 
     package init(group: String, volume: String, uuid: String, name: String, identity: IdentityOverride) {
@@ -32,8 +32,8 @@ package struct Adoption: Hashable, Sendable {
 }
 
 extension Metadata {
-    /// Annotation of a Volume that `tuff import` wrote: `GROUP/NAME` of the logical volume it is. A document with it never
-    /// makes a volume.
+    /// Annotation of a Volume that `tuff import` wrote: `GROUP/NAME` of the logical volume it is. A document with it
+    /// never makes a volume.
     package static let importedFromKey = "tuff.dev/imported-from"
 
     package var importedFrom: String? { annotations[Self.importedFromKey] }
@@ -135,7 +135,8 @@ extension PlanningPass {
             .lvm(.disown(location: stored.location, uuid: uuid, marks: marks)))
     }
 
-    /// A document that `tuff import` wrote stands for a volume that is there; without its marks nothing is made in its place.
+    /// A document that `tuff import` wrote stands for a volume that is there; without its marks nothing is made in its
+    /// place.
     /// - Parameter isThere: ask about one that is there, or about one that is not.
     func adoptionObstacle(_ declared: Declared<VolumeSpec>, isThere: Bool) -> Obstacle? {
         guard let origin = declared.metadata.importedFrom,

@@ -25,8 +25,8 @@ extension PlanningPass {
         }
     }
 
-    /// What is ours and in no pool of this node is told, where no document's line tells it, and left as it is: not even its
-    /// way into the trash is finished.
+    /// What is ours and in no pool of this node is told, where no document's line tells it, and left as it is: not even
+    /// its way into the trash is finished.
     private mutating func listStranger(_ stored: StoredVolume) {
         let role = stored.marks.role
         switch stored.standing {
@@ -101,7 +101,7 @@ extension PlanningPass {
         )
     }
 
-    /// Whether a document takes over what has this name, which therefore is no longer declared and yet in use.
+    /// True if a document takes over what has this name, which therefore is no longer declared and yet in use.
     func isBeingRenamed(_ role: Marks.Role) -> Bool {
         heirs[role].map { index.live($0, context.stack).isEmpty } ?? false
     }
@@ -148,7 +148,7 @@ extension PlanningPass {
         }
     }
 
-    /// What about the volume itself forbids taking it out of use.
+    /// The volume's own state that forbids taking it out of use.
     func standingObstacle(_ stored: StoredVolume) -> Obstacle? {
         if stored.marks.protect {
             return Obstacle(
@@ -159,7 +159,7 @@ extension PlanningPass {
         return stateObstacle(stored)
     }
 
-    /// What about the state of the volume and its group forbids any change to it.
+    /// The state of the volume and its group that forbids any change to it.
     func stateObstacle(_ stored: StoredVolume) -> Obstacle? {
         if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) ?? unfinished(stored) {
             return obstacle
@@ -172,8 +172,8 @@ extension PlanningPass {
         return suspension(of: stored)
     }
 
-    /// LVM removes with a volume its copy-on-write snapshots, and thin ones where a thick volume is their external origin;
-    /// thin snapshots of a thin volume live on.
+    /// LVM removes with a volume its copy-on-write snapshots, and thin ones where a thick volume is their external
+    /// origin; thin snapshots of a thin volume live on.
     private func snapshotObstacle(_ stored: StoredVolume) -> Obstacle? {
         guard case .logicalVolume(let name, let volume) = stored.location,
             let group = observed.volumeGroups.entries[name]?.value,
@@ -186,7 +186,7 @@ extension PlanningPass {
             "\(group.name)/\(snapshot.name) is a snapshot of \(stored.location) and would go with it; remove it first")
     }
 
-    /// What a volume held before it is rolled back is all there is of that, until it is.
+    /// The safety snapshot is all there is of a volume's former content, until rolling back is done.
     private func safetyObstacle(_ stored: StoredVolume) -> Obstacle? {
         guard let key = stored.marks.safety, let origin = stored.marks.origin.flatMap({ index.volume($0) }),
             origin.marks.restoration == key
@@ -201,7 +201,7 @@ extension PlanningPass {
         standingObstacle(stored) ?? accessObstacle(stored) ?? snapshotObstacle(stored) ?? safetyObstacle(stored)
     }
 
-    /// Whether somebody uses it, or may.
+    /// The obstacle that somebody uses it, or may.
     func accessObstacle(_ stored: StoredVolume) -> Obstacle? {
         if let obstacle = exportObstacle(stored) { return obstacle }
         if stored.open, backstores[stored.uid.backstoreName] == nil {
@@ -211,7 +211,7 @@ extension PlanningPass {
         return nil
     }
 
-    /// Whether we hand it out, or may.
+    /// The obstacle that Tuff hands it out, or may.
     func exportObstacle(_ stored: StoredVolume) -> Obstacle? {
         guard case .known = inventory else {
             return Obstacle(.unknown, "the targets could not be observed, so somebody may be using \(stored.location)")
@@ -294,7 +294,7 @@ extension PlanningPass {
     }
 }
 
-/// How a volume leaves use, by the policy stored on it.
+/// The way a volume leaves use, by the policy stored on it.
 struct VolumeRemoval {
     let relabelling: Relabelling
     let action: Action

@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What only thick volumes need: extents that show nothing of earlier volumes.
+/// Extents of thick volumes, which must show nothing of earlier volumes.
 extension PlanningPass {
     /// Makes a thick volume that bears the mark of unfinished work until it is wiped.
     mutating func planWiped(
@@ -54,7 +54,7 @@ extension StoredVolume {
         ]
     }
 
-    /// What ends with a volume of which every byte reads zero, inactive.
+    /// Steps that end with a volume of which every byte reads zero, inactive.
     func wiping(_ wipe: LVMPoolSpec.Wipe) -> [StorageStep] {
         [
             .lvm(.activate(ref)), .lvm(.wipe(ref, wipe: wipe)),

@@ -18,7 +18,7 @@ extension PlanningPass {
         return Obstacle(.inUse, "Volume/\(name) is attached and may change while it is read; \(advice)")
     }
 
-    /// What is not all there is no source, and is attached to nobody.
+    /// An incomplete volume is no source, and is attached to nobody.
     func unfinishedContent(_ stored: StoredVolume) -> Obstacle? {
         guard stored.marks.lastingOperation != nil else { return nil }
         return Obstacle(.unfinished, "\(stored.location) is not complete yet")
@@ -87,8 +87,8 @@ extension PlanningPass {
         }
     }
 
-    /// What makes a volume that is not complete as large as its document says by now, since what it is made from may have grown
-    /// as well. Its new end needs no wiping: it is filled with the rest before anybody is shown it.
+    /// What makes a volume that is not complete as large as its document says by now, since what it is made from may
+    /// have grown as well. Its new end needs no wiping: it is filled with the rest before anybody is shown it.
     mutating func enlargement(
         of begun: inout StoredVolume, to size: ByteCount, in pool: PoolState
     ) -> Result<[StorageStep], Obstacle> {

@@ -1,7 +1,7 @@
 import TuffModel
 
-/// Objects that bear one uid: a volume group copied with its tags (`vgimportclone` of an array's snapshot), or tags put on
-/// another volume by hand. Nothing that the tags say tells which of them is meant.
+/// Objects that bear one uid: a volume group copied with its tags (`vgimportclone` of an array's snapshot), or tags put
+/// on another volume by hand. Nothing that the tags say tells which of them is meant.
 extension PlanningPass {
     /// Why it is not certain what has this name.
     func twinObstacle(
@@ -24,7 +24,7 @@ extension PlanningPass {
 }
 
 extension [StoredVolume] {
-    /// What to say of objects with one uid.
+    /// A sentence on objects with one uid.
     var twinSentence: String {
         let places = map(\.location.description).sorted().joined(separator: " and ")
         return

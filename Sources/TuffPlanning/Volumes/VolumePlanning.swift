@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What planning learned about one declared volume, for the attachments that follow.
+/// The result of planning one declared volume, for the attachments that follow.
 enum VolumeOutcome {
     /// Exists, or will by the time step `after` is done.
     case available(StoredVolume, after: Int?)
@@ -127,7 +127,7 @@ extension PlanningPass {
         return planRevision(revision, declared, resource, pool)
     }
 
-    /// What cannot be changed now stays as it is; a volume in use may still be attached.
+    /// A volume that cannot be changed now stays as it is; a volume in use may still be attached.
     private mutating func stopStored(
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ action: Action, _ obstacle: Obstacle,
         at field: String
@@ -291,7 +291,7 @@ extension PlanningPass {
         return nil
     }
 
-    /// Whose a thing is that has the name a new volume would get, and what to do.
+    /// Tells the owner of the thing that has the name a new volume would get, and the cure.
     func whose(_ location: VolumeLocation) -> String {
         if let twins = index.twins.first(where: { $0.contains { $0.location == location } }) {
             return "is there: \(twins.twinSentence)"
@@ -308,8 +308,8 @@ extension PlanningPass {
         return "exists and is Volume/\(other.marks.name), which has another name by its marks; rename one of them"
     }
 
-    /// What was once seen ready and is gone is lost, not new: making it again, blank, under its old address would hide
-    /// the loss from everybody. The ledger is asked after everything that could hold the volume was seen.
+    /// An object once seen ready and gone since is lost, not new: making it again, blank, under its old address would
+    /// hide the loss from everybody. The ledger is asked after everything that could hold the volume was seen.
     ///
     /// - Parameter uid: that of an object which is there under the name, and no loss.
     func loss(of resource: ResourceID, besides uid: UID? = nil) -> Obstacle? {
@@ -327,7 +327,7 @@ extension PlanningPass {
                 + "given up: tuff forget \(resource), or apply with --recreate \(resource)")
     }
 
-    /// What is left of something lost: its data may be where they were, only not known to be its any more.
+    /// The remains of something lost: its data may be where they were, only not known to be its any more.
     func remains(of entry: Ledger.Entry) -> String {
         let isThere = index.places.contains { $0.description == entry.place }
         guard isThere else { return "is gone; nothing is made in its place. Bring its device back" }

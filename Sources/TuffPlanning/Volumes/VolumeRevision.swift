@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What turns a stored volume into the declared one: other marks, another name, more bytes.
+/// The changes that turn a stored volume into the declared one: other marks, another name, more bytes.
 struct VolumeRevision {
     let stored: StoredVolume
     /// `update`, `untrash` or `adopt`.
@@ -133,8 +133,8 @@ extension StoredVolume {
     }
 
     /// Where an object with these marks belongs: `t-UID` in the trash, `v-NAME` or `s-NAME` when it comes from there or
-    /// was renamed. Any other name stays, since an object is found by its uid and somebody chose that name; and one that was
-    /// adopted keeps its name in the trash too, so that what comes back is what was there.
+    /// was renamed. Any other name stays, since an object is found by its uid and somebody chose that name; and one
+    /// that was adopted keeps its name in the trash too, so that what comes back is what was there.
     /// - Parameter formerName: the name of its document before `tuff.dev/renamed-from`.
     func location(under marks: Marks, formerName: String? = nil) -> VolumeLocation {
         if marks.adopted { return location }
