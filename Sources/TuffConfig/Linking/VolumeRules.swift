@@ -110,6 +110,7 @@ extension Linker {
         guard documents.unread.isEmpty, documents.order[.volume, default: []].count == state.volumes.count else {
             return
         }
+        guard !state.snapshotPolicies.isEmpty || !state.backupPolicies.isEmpty else { return }
         let labels = state.volumes.values.map(\.metadata.labels)
         func check<Spec>(_ kind: Kind, _ policies: [String: Declared<Spec>], selection: (Spec) -> VolumeSelection) {
             for policy in inOrder(kind, policies) {
