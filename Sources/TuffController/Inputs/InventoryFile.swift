@@ -30,6 +30,12 @@ package struct InventoryFile: Codable, Equatable {
 
     /// Decodes an inventory. Sources that were not observed when it was made are unknown in it, not absent.
     package static func decode(_ data: Data, name: String) throws(PassError) -> InventoryFile {
+        // Nearly every file is one, and read once. The fault of another is looked for below.
+        if let file = try? JSONDecoder().decode(InventoryFile.self, from: data), file.kind == "Inventory",
+            file.format <= currentFormat
+        {
+            return file.withUnseen
+        }
         struct Header: Decodable {
             var format: Int
             var kind: String
@@ -44,18 +50,23 @@ package struct InventoryFile: Codable, Equatable {
                     + "formats up to \(currentFormat)")
         }
         do {
-            var file = try JSONDecoder().decode(InventoryFile.self, from: data)
-            let unseen = HostError(.notFound, "not looked at when the inventory was made: give it the same -f")
-            if file.observed.directories.unlisted == nil { file.observed.directories.unlisted = unseen }
-            if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
-            if file.observed.images.unlisted == nil { file.observed.images.unlisted = unseen }
-            return file
+            return try JSONDecoder().decode(InventoryFile.self, from: data).withUnseen
         } catch {
             throw PassError(
                 "\(name) is not what 'tuff inventory' of \(TuffVersion.current) writes: "
                     + PrintedText.oneLine(Self.complaint(error)),
                 help: "write it anew with this version")
         }
+    }
+
+    /// The inventory with the sources that were not looked at as unknown ones.
+    private var withUnseen: InventoryFile {
+        var file = self
+        let unseen = HostError(.notFound, "not looked at when the inventory was made: give it the same -f")
+        if file.observed.directories.unlisted == nil { file.observed.directories.unlisted = unseen }
+        if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
+        if file.observed.images.unlisted == nil { file.observed.images.unlisted = unseen }
+        return file
     }
 
     private static func complaint(_ error: any Error) -> String {
