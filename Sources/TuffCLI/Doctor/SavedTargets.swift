@@ -1,7 +1,7 @@
 import FoundationEssentials
 import TuffModel
 
-/// What targetcli saved for rtslib's boot service (rtslib-fb-targetctl.service, target.service). Of ours it is a stale
+/// Targets that targetcli saved for rtslib's boot service (rtslib-fb-targetctl.service, target.service). Of ours it is a stale
 /// half: that service would hand out volumes as they were, under names and to initiators that are not so any more, and
 /// without regard to the modes of secrets.
 enum SavedTargets {

@@ -17,7 +17,7 @@ package final class ProgressTalk: Sendable {
     }
 
     private struct State {
-        /// What is at work, by change.
+        /// Work under way, by change.
         var moving: [Int: DataProgress] = [:]
         /// When a change was last spoken of, seconds.
         var told: [Int: Double] = [:]
@@ -94,7 +94,7 @@ package final class ProgressTalk: Sendable {
         }
     }
 
-    /// Whether nothing was said of it for so many seconds.
+    /// True when nothing was said of it for so many seconds.
     private func isDue(_ change: Int, after seconds: Double, _ state: inout State) -> Bool {
         let time = now()
         guard time - (state.told[change] ?? time - seconds) >= seconds else { return false }
