@@ -4,8 +4,9 @@ import TuffModel
 package import TuffPlanning
 package import TuffReconcile
 
-/// What a running apply says: a line per event, and between them how far the work has come that takes long. On a terminal that
-/// is one line which is written over; elsewhere a line a minute for each change; beside a report in JSON, a line of JSON.
+/// The talk of a running apply: a line per event, and between them how far the work has come that takes long. On a
+/// terminal that is one line which is written over; elsewhere a line a minute for each change; beside a report in JSON,
+/// a line of JSON.
 ///
 /// Told from whatever task or thread runs a step; what it says comes out in one order.
 package final class ProgressTalk: Sendable {

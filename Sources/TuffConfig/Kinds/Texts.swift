@@ -15,12 +15,12 @@ enum Characters {
         }
     }
 
-    /// Whether `text` is made of these and the characters of `more`.
+    /// True when `text` is made of these and the characters of `more`.
     func holdsAll(_ text: String, and more: String) -> Bool {
         text.utf8.allSatisfy { contains($0) || more.utf8.contains($0) }
     }
 
-    /// Whether `text` begins and ends with these, with `inner` allowed between. False for an empty text.
+    /// True when `text` begins and ends with these, with `inner` allowed between. False for an empty text.
     func boundsAll(_ text: String, inner: StaticString) -> Bool {
         var text = text
         let inner = UnsafeBufferPointer(start: inner.utf8Start, count: inner.utf8CodeUnitCount)

@@ -58,7 +58,7 @@ extension Linker {
         }
     }
 
-    /// Whether LVM and the kernel can take the logical volume `name` in the volume groups of `pools`.
+    /// Checks that LVM and the kernel can take the logical volume `name` in the volume groups of `pools`.
     private func checkNames<Spec>(
         _ name: String, _ kind: Kind, of declared: Declared<Spec>, in pools: [Declared<PoolSpec>]
     ) {

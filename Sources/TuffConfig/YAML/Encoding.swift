@@ -52,7 +52,7 @@ enum Encoding {
     /// The highest bit of each of eight bytes.
     private static let highBits: UInt64 = 0x8080_8080_8080_8080
 
-    /// Whether eight bytes are all of `0x20...0x7e` and line feeds, as nearly all are. Without high bits no sum here
+    /// True when eight bytes are all of `0x20...0x7e` and line feeds, as nearly all are. Without high bits no sum here
     /// carries into the next byte.
     private static func isPlain(_ word: UInt64) -> Bool {
         let isShown = word &+ 0x6060_6060_6060_6060

@@ -26,7 +26,7 @@ struct YAMLEvent {
     var anchorLength: Int?
     /// Of a scalar.
     var style = Style.plain
-    /// Whether it is a scalar of one hyphen.
+    /// True for a scalar of one hyphen.
     var isHyphen = false
     /// Of the start of a map or list: whether it is written in brackets.
     var isFlow = false
