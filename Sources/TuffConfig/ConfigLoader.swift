@@ -70,18 +70,16 @@ struct DocumentSet {
                 help: "a resource has apiVersion: \(APIVersion.current), kind, metadata and spec")
         }
         guard let kind = kind(of: root, report) else { return unread.add(root) }
-        var subject = kind.rawValue
-        if case .scalar(let name)? = root["metadata"]?["name"]?.content, NameRule.isLabel(name.text) {
-            subject += "/\(name.text)"
-        }
+        let written = root["metadata"]?["name"]
+        var subject = Subject(kind: kind.rawValue)
+        if case .scalar(let name)? = written?.content, NameRule.isLabel(name.text) { subject.name = name.text }
         let decoding = Decoding(report: report, subject: subject, place: root.position)
-        references += ReferenceField.references(kind, in: root, subject: subject, report: report)
+        ReferenceField.add(kind, in: root, subject: subject, report: report, to: &references)
         guard let reading = KindDeclaration.of(kind).read(root, decoding) else { return unread.add(root) }
         let id = ResourceID(kind, reading.name)
         if let first = known[id] {
             report.error(
-                "duplicate-resource", "\(id) is declared twice",
-                at: root["metadata"]?["name"]?.position ?? root.position,
+                "duplicate-resource", "\(id) is declared twice", at: written?.position ?? root.position,
                 help: "it is declared first at \(first)")
         } else {
             known[id] = reading.place
@@ -91,11 +89,9 @@ struct DocumentSet {
     }
 
     private func kind(of root: Node, _ report: FileReport) -> Kind? {
-        let names = Kind.allCases.map(\.rawValue)
+        var kinds: String { "the kinds are \(Kind.allCases.map(\.rawValue).joined(separator: ", "))" }
         guard let node = root["kind"] else {
-            report.error(
-                "missing-field", "the document lacks the field 'kind'", at: root.position,
-                help: "the kinds are \(names.joined(separator: ", "))")
+            report.error("missing-field", "the document lacks the field 'kind'", at: root.position, help: kinds)
             return nil
         }
         guard case .scalar(let scalar) = node.content, scalar.value == .string else {
@@ -105,11 +101,11 @@ struct DocumentSet {
             return nil
         }
         if let kind = Kind(rawValue: scalar.text) { return kind }
-        let guess = Spelling.closest(to: scalar.text, among: names)
+        let guess = Spelling.closest(to: scalar.text, among: Kind.allCases.map(\.rawValue))
         let help =
             scalar.text == ControllerSpec.kind
             ? "a controller's configuration is named by --config, it is not part of a set"
-            : guess.map { "did you mean '\($0)'?" } ?? "the kinds are \(names.joined(separator: ", "))"
+            : guess.map { "did you mean '\($0)'?" } ?? kinds
         report.error("unknown-kind", "there is no kind \(quoted(scalar.text))", at: node.position, help: help)
         return nil
     }

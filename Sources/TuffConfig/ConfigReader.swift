@@ -237,7 +237,7 @@ private struct ConfigReader {
     /// A name such as `.git`. Kubernetes' own have two dots: `..data`, `..2026_11_30`.
     private static func isHidden(_ name: Substring) -> Bool { name.hasPrefix(".") && !name.hasPrefix("..") }
 
-    /// Whether a link's target lies beneath a root of secrets, or is one.
+    /// True when a link's target lies beneath a root of secrets, or is one.
     private func leadsToSecret(_ target: CInt) -> Bool {
         guard !secrets.isEmpty else { return false }
         guard var place = Self.path(of: target)?[...] else { return true }

@@ -21,7 +21,7 @@ extension ConfigLoader {
                 return report.error("not-one-document", "the configuration is one document", at: node.position)
             }
             var node = node
-            let decoding = Decoding(report: report, subject: ControllerSpec.kind, place: node.position)
+            let decoding = Decoding(report: report, subject: Subject(kind: ControllerSpec.kind), place: node.position)
             if let roots = node.takeOut("allowedRoots", of: "spec") {
                 former = FormerRoots(roots, decoding).report(isError: !toleratesFormer)
             }
@@ -45,7 +45,7 @@ extension ConfigLoader {
         let allow = document["spec"]?["allow"]
         for overlap in reach.overlaps {
             func place(_ root: Reach.Root) -> TextPosition? {
-                guard case .sequence(let items)? = allow?[root.sort.rawValue]?.content else { return nil }
+                guard case .sequence(let items)? = allow?[Key(root.sort.rawValue)]?.content else { return nil }
                 return items.first { item in
                     if case .scalar(let scalar) = item.content { scalar.text == root.path } else { false }
                 }?.position
@@ -73,7 +73,7 @@ private struct FormerRoots {
         self.entry = entry
         self.decoding = decoding
         roots = decoding.descend(into: "spec", entry.value, at: entry.keyPosition) {
-            decoding.descend(into: entry.key, entry.value, at: entry.keyPosition) {
+            decoding.descend(into: entry.key.text, entry.value, at: entry.keyPosition) {
                 Shape<[String]>.list(of: .path).decode(entry.value, decoding)
             }
         }
@@ -118,7 +118,7 @@ extension Reach {
 
 extension Node {
     /// Takes the entry `key` out of the mapping at `place`, if there is one.
-    fileprivate mutating func takeOut(_ key: String, of place: String) -> Entry? {
+    fileprivate mutating func takeOut(_ key: Key, of place: Key) -> Entry? {
         guard case .mapping(var entries) = content,
             let position = entries.firstIndex(where: { $0.key == place }),
             case .mapping(var inner) = entries[position].value.content,

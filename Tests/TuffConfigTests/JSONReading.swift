@@ -35,7 +35,7 @@ indirect enum JSONValue: Equatable {
             var members: [String: JSONValue] = [:]
             for entry in entries {
                 guard let value = JSONValue(entry.value) else { return nil }
-                members[entry.key] = value
+                members[entry.key.text] = value
             }
             self = .object(members)
         }

@@ -65,7 +65,7 @@ package struct CinderBackupsView: View {
     private static func size(_ bytes: UInt64) -> String { ByteCount(Int64(clamping: bytes)).description }
 }
 
-/// What a restore of a backup of Cinder's did.
+/// The result of a restore of a backup of Cinder's.
 struct CinderRestoredView: View {
     private let target: String
     private let outcome: CinderRun.Outcome

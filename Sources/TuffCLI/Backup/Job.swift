@@ -56,7 +56,7 @@ struct Job {
     }
 }
 
-/// How far a job is at one moment.
+/// The progress of a job at one moment.
 struct ProgressLine: Equatable {
     /// Since the begin.
     var seconds: Int64

@@ -87,7 +87,7 @@ struct PointsView: View {
     private static func size(_ bytes: UInt64) -> String { ByteCount(Int64(clamping: bytes)).description }
 }
 
-/// What a restore did: to a device or file, or to standard output.
+/// The result of a restore: to a device or file, or to standard output.
 struct RestoredView: View {
     private let point: RestorePoint
     private let target: String

@@ -1,7 +1,7 @@
 import TuffModel
 import TuffRepository
 
-/// What a check of a repository found.
+/// The findings of a check of a repository.
 struct CheckView: View {
     private let report: Check.Report
     private let isRepaired: Bool
@@ -75,7 +75,7 @@ struct CheckView: View {
     }
 }
 
-/// What pruning a repository did.
+/// The result of pruning a repository.
 struct PruneView: View {
     private let report: Prune.Report
 

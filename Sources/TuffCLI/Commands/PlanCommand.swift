@@ -42,7 +42,7 @@ struct PlanCommand: AsyncParsableCommand {
         let (host, context, observed) = try await look(documents.state, consent, config)
         global.warnOfUnseen(observed)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
-        // What is refused could not be applied from a file either: consent is part of it.
+        // A refused plan could not be applied from a file either: consent is part of it.
         if let out, plan.refusal == nil {
             try Files.writePrivate(
                 PlanFile(plan: plan, documents: documents, summary: PlanView(plan).text(Style())).data, to: out,

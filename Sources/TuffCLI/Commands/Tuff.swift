@@ -56,7 +56,8 @@ package enum TuffProgram {
 
     package static func main() async -> Never { exit(await run(arguments)) }
 
-    /// Whether the command will want a worker. A guess: wrong, it costs a fork, or the start of a worker later.
+    /// True when the command will probably want a worker. A guess: wrong, it costs a fork, or the start of a worker
+    /// later.
     private static func looksAtHost(_ arguments: [String]) -> Bool {
         let commands = [
             "plan", "apply", "get", "describe", "status", "inventory", "trash", "detach", "unprotect", "release",

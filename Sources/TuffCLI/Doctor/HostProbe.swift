@@ -3,7 +3,7 @@ import Glibc
 import TuffHost
 import TuffModel
 
-/// What a checkup reads of a host: files beneath a root that tests can replace, and the network's addresses.
+/// The parts of a host that a checkup reads: files beneath a root that tests can replace, and the network's addresses.
 package struct HostProbe: Sendable {
     /// Prefix of every path; empty for the real host.
     package var root: String
@@ -12,13 +12,13 @@ package struct HostProbe: Sendable {
     package var addresses: [String]
     /// `uname -r`.
     package var kernelRelease: String
-    /// Whether nothing can be written where a path leads, whatever its mode.
+    /// True when nothing can be written where a path leads, whatever its mode.
     package var isReadOnly: @Sendable (String) -> Bool = { path in
         var status = statvfs()
         return statvfs(path, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
     }
 
-    /// Whether a root of `allow` is there, and nobody else decides what it holds.
+    /// True when a root of `allow` is there, and nobody else decides what it holds.
     var inspectRoot: @Sendable (String) throws(HostError) -> Void = { path throws(HostError) in
         try HostRoots.inspect(path)
     }
@@ -66,7 +66,7 @@ package struct HostProbe: Sendable {
         (try? Data(contentsOf: URL(filePath: root + path))).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// How far the kernel has a module (proc(5), depmod(8)).
+    /// The extent to which the kernel has a module (proc(5), depmod(8)).
     enum Module { case present, loadable, missing }
 
     func module(_ name: String) -> Module {

@@ -1,9 +1,9 @@
 import FoundationEssentials
 import TuffModel
 
-/// What targetcli saved for rtslib's boot service (rtslib-fb-targetctl.service, target.service). Of ours it is a stale
-/// half: that service would hand out volumes as they were, under names and to initiators that are not so any more, and
-/// without regard to the modes of secrets.
+/// Targets that targetcli saved for rtslib's boot service (rtslib-fb-targetctl.service, target.service). Of ours it
+/// is a stale half: that service would hand out volumes as they were, under names and to initiators that are not so
+/// any more, and without regard to the modes of secrets.
 enum SavedTargets {
     /// Debian's place and everybody else's.
     static let paths = ["/etc/rtslib-fb-target/saveconfig.json", "/etc/target/saveconfig.json"]

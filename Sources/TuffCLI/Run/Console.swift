@@ -25,7 +25,8 @@ package enum Console {
 
     package static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
 
-    /// How standard error shows work that takes long: a line that is written over needs a terminal that can do that.
+    /// The form in which standard error shows work that takes long: a line that is written over needs a terminal that
+    /// can do that.
     static func progressForm(besideJSON: Bool) -> ProgressTalk.Form {
         if besideJSON { return .json }
         guard isTerminal(.standardError), (getenv("TERM").map { String(cString: $0) } ?? "dumb") != "dumb" else {
@@ -47,7 +48,8 @@ package enum Console {
         return nil
     }
 
-    /// Whether texts on `descriptor` may be coloured. `NO_COLOR` is https://no-color.org: any value but the empty one.
+    /// The style of texts on `descriptor`, coloured where they may be. `NO_COLOR` is https://no-color.org: any value
+    /// but the empty one.
     package static func style(_ choice: ColorChoice, for descriptor: FileDescriptor) -> Style {
         switch choice {
         case .always: Style(color: true)

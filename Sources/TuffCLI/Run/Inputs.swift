@@ -84,7 +84,7 @@ extension HostOptions {
 }
 
 extension CommandLine {
-    /// What the user typed. No option of this program takes a secret.
+    /// The command line as the user typed it. No option of this program takes a secret.
     static var typed: String {
         Command("tuff", Array(arguments.dropFirst()), effect: .reads).description
     }

@@ -1,7 +1,7 @@
 import TuffController
 import TuffModel
 
-/// What the commands that only look share: documents where they were given, one observation, one survey.
+/// The part that the commands which only look share: documents where they were given, one observation, one survey.
 struct Looking {
     var global: GlobalOptions
     var host: HostOptions

@@ -6,7 +6,7 @@ import TuffPlanning
 
 extension ColorChoice: ExpressibleByArgument {}
 
-/// What every command that looks at a host takes.
+/// Options of every command that looks at a host.
 struct GlobalOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -76,7 +76,7 @@ struct AllStacksOption: ParsableArguments {
     var allStacks = false
 }
 
-/// What a person allows beyond making and mending. `plan` takes the same, to show what it would mean.
+/// Consent of a person to more than making and mending. `plan` takes the same, to show what it would mean.
 struct ConsentOptions: ParsableArguments {
     @Flag(help: "Remove what no document declares: attachments are withdrawn, volumes go to the trash or are let go.")
     var prune = false

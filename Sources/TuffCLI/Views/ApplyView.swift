@@ -3,7 +3,7 @@ package import TuffModel
 package import TuffPlanning
 package import TuffReconcile
 
-/// What became of a plan: every change that was attempted or should have been, its error, and what to do next.
+/// The outcome of a plan: every change that was attempted or should have been, its error, and what to do next.
 package struct ApplyView: View {
     package var report: ApplyReport
 

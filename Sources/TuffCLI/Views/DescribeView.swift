@@ -6,7 +6,7 @@ package import TuffPlanning
 /// Everything about one resource.
 package struct DescribeView: View {
     package var record: ResourceRecord
-    /// How a volume got its pool; nil: it is no volume with a `poolSelector`.
+    /// The way a volume got its pool; nil: it is no volume with a `poolSelector`.
     package var placement: Placement?
 
     package init(_ record: ResourceRecord, placement: Placement? = nil) {
@@ -161,7 +161,7 @@ package struct DescribeView: View {
     }
 }
 
-/// What to type on the initiator's host, for open-iscsi (iscsiadm(8)).
+/// Commands to type on the initiator's host, for open-iscsi (iscsiadm(8)).
 package struct InitiatorCommands {
     package var facts: AttachmentFacts
 

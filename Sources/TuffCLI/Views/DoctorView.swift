@@ -6,7 +6,7 @@ package struct Finding: Hashable, Sendable {
 
     package var level: Level
     package var sentence: String
-    /// What to do, a command where there is one.
+    /// The remedy, a command where there is one.
     package var fix: String?
 
     package init(_ level: Level, _ sentence: String, fix: String? = nil) {

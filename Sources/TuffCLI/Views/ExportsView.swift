@@ -3,7 +3,7 @@ import TuffModel
 import TuffPlanning
 import TuffReconcile
 
-/// What `tuff exports restore` brought back, attachment by attachment.
+/// Exports that `tuff exports restore` brought back, attachment by attachment.
 struct ExportsView: View {
     private let items: [ExportsRestoration.Item]
     private let interrupted: Bool

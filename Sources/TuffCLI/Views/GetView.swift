@@ -6,7 +6,7 @@ package struct GetView: View {
     package var records: [ResourceRecord]
     package var of: Kind
     package var wide: Bool
-    /// Whether each line says whose it is.
+    /// Each line says whose it is.
     package var showsStacks: Bool
 
     package init(_ records: [ResourceRecord], of kind: Kind, wide: Bool = false, showsStacks: Bool = false) {

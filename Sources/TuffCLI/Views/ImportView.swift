@@ -2,7 +2,7 @@ package import TuffHost
 package import TuffModel
 package import TuffPlanning
 
-/// What `tuff import` found: documents, and a word on the rest.
+/// The findings of `tuff import`: documents, and a word on the rest.
 package struct ImportView: View {
     private let survey: ImportSurvey
     private let config: ControllerConfig

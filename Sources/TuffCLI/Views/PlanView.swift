@@ -2,10 +2,10 @@ package import TuffHost
 package import TuffModel
 package import TuffPlanning
 
-/// What a plan would do and why: one line per resource that is not as declared.
+/// The changes of a plan and their reasons: one line per resource that is not as declared.
 package struct PlanView: View {
     package var plan: Plan
-    /// What carrying it out would run, in order, by index of the change; nil: not asked for.
+    /// Commands that carrying it out would run, in order, by index of the change; nil: not asked for.
     package var commands: [(change: Int, actions: [HostAction])]?
 
     /// Documents that are for other nodes, by node.

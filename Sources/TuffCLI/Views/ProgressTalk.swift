@@ -4,8 +4,9 @@ import TuffModel
 package import TuffPlanning
 package import TuffReconcile
 
-/// What a running apply says: a line per event, and between them how far the work has come that takes long. On a terminal that
-/// is one line which is written over; elsewhere a line a minute for each change; beside a report in JSON, a line of JSON.
+/// The talk of a running apply: a line per event, and between them how far the work has come that takes long. On a
+/// terminal that is one line which is written over; elsewhere a line a minute for each change; beside a report in JSON,
+/// a line of JSON.
 ///
 /// Told from whatever task or thread runs a step; what it says comes out in one order.
 package final class ProgressTalk: Sendable {
@@ -17,7 +18,7 @@ package final class ProgressTalk: Sendable {
     }
 
     private struct State {
-        /// What is at work, by change.
+        /// Work under way, by change.
         var moving: [Int: DataProgress] = [:]
         /// When a change was last spoken of, seconds.
         var told: [Int: Double] = [:]
@@ -94,7 +95,7 @@ package final class ProgressTalk: Sendable {
         }
     }
 
-    /// Whether nothing was said of it for so many seconds.
+    /// True when nothing was said of it for so many seconds.
     private func isDue(_ change: Int, after seconds: Double, _ state: inout State) -> Bool {
         let time = now()
         guard time - (state.told[change] ?? time - seconds) >= seconds else { return false }

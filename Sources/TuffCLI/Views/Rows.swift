@@ -31,37 +31,39 @@ package struct ResourceRow {
     }
 
     package static func render(_ rows: [ResourceRow], _ style: Style) -> String {
-        let markWidth = rows.map(\.mark.count).max() ?? 0
-        let nameWidth = min(rows.map(\.resource.description.count).max() ?? 0, 40)
-        let placeWidth = rows.compactMap { place($0)?.count }.max() ?? 0
+        let places = rows.map { place($0) }
+        let names = rows.map(\.resource.description)
+        let markWidth = rows.map { Layout.columns($0.mark) }.max() ?? 0
+        let nameWidth = min(names.map(Layout.columns).max() ?? 0, 40)
+        let placeWidth = places.compactMap { $0.map(Layout.columns) }.max() ?? 0
         let left = 2 + markWidth + (markWidth > 1 ? 2 : 1) + nameWidth + 2
         let room = Style.width - left - placeWidth - 2
         let beside = room >= narrowest
         let textWidth = beside ? room : max(narrowest, Style.width - left)
-        let widest =
-            rows.flatMap { Layout.wrap(PrintedText.oneLine($0.text), width: textWidth) }.map(\.count).max() ?? 0
+        let texts = rows.map { Layout.wrap(PrintedText.oneLine($0.text), width: textWidth) }
+        let widest = texts.map { $0.map(Layout.columns).max() ?? 0 }.max() ?? 0
         let margin = String(repeating: " ", count: left)
-        return rows.map { row in
-            let lines = Layout.wrap(PrintedText.oneLine(row.text), width: textWidth)
-            let name = Layout.pad(row.resource.description, to: nameWidth)
-            var first = "  " + style.paint(Layout.pad(row.mark, to: markWidth), row.ink)
-            first += (markWidth > 1 ? "  " : " ") + name + "  "
-            let place = place(row)
-            if let place, beside {
-                first += Layout.pad(lines[0], to: widest) + "  " + style.paint(place, .dim)
+        var text = ""
+        for (index, row) in rows.enumerated() {
+            let lines = texts[index]
+            text += "  " + style.paint(Layout.pad(row.mark, to: markWidth), row.ink)
+            text += markWidth > 1 ? "  " : " "
+            text += Layout.pad(names[index], to: nameWidth) + "  "
+            if let place = places[index], beside {
+                text += Layout.pad(lines[0], to: widest) + "  " + style.paint(place, .dim)
             } else {
-                first += lines[0]
+                text += lines[0]
             }
-            var text = first + "\n"
+            text += "\n"
             for line in lines.dropFirst() { text += margin + line + "\n" }
-            if let place, !beside {
+            if let place = places[index], !beside {
                 text += margin + style.paint("--> \(place)", .dim) + "\n"
             }
             for detail in row.details {
                 let wrapped = Layout.wrap(PrintedText.oneLine(detail), width: Style.width - left - 2)
                 for line in wrapped { text += margin + "  " + line + "\n" }
             }
-            return text
-        }.joined()
+        }
+        return text
     }
 }

@@ -10,7 +10,7 @@ package struct StatusView: View {
 
     package var kind: String { "Status" }
 
-    /// What is wrong, most serious first.
+    /// Faults, most serious first.
     package struct Problem: Equatable, Sendable {
         package enum Severity: String, Sendable { case warning, critical, unknown }
         package var severity: Severity

@@ -1,7 +1,7 @@
 package import TuffModel
 import TuffPlanning
 
-/// What is in the trash, the first to go first.
+/// The content of the trash, the first to go first.
 package struct TrashView: View {
     private let volumes: [StoredVolume]
     private let now: Instant

@@ -81,6 +81,10 @@ extension Tree {
 
     /// - Parameter isYAML: YAML has an escape of eight digits where JSON writes two of four.
     private static func quoted(_ value: String, isYAML: Bool = false) -> String {
+        let isPlain = value.utf8.allSatisfy {
+            $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+        }
+        if isPlain { return "\"" + value + "\"" }
         var text = "\""
         for scalar in value.unicodeScalars {
             switch scalar {

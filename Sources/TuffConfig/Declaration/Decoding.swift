@@ -3,57 +3,59 @@ import TuffModel
 /// The decoder's position in one document, and the fields that it has met.
 final class Decoding {
     let report: FileReport
-    /// The resource as messages call it: `Volume/db-data`, or its kind where the name cannot be used.
-    let subject: String
-    /// Dotted path of the value being decoded; empty at the document itself.
-    private(set) var path = ""
+    /// The resource as messages call it.
+    let subject: Subject
     /// Place that messages about the present value point to: its key, or the value itself in a list.
     private(set) var place: TextPosition
     /// See `Declared.fields`: a scalar's own place, the place of the key for maps and lists.
-    private(set) var fields: [String: SourceLocation] = [:]
+    private(set) var fields: FieldPlaces
+    /// Number of the field that is being decoded; -1 at the document itself.
+    private var current: Int32 = -1
 
     /// Paths of fields that somebody probably meant by an unknown one.
     private var misspelt: Set<String> = []
 
-    init(report: FileReport, subject: String, place: TextPosition) {
+    init(report: FileReport, subject: Subject, place: TextPosition) {
         self.report = report
         self.subject = subject
         self.place = place
+        // Most documents have no more.
+        fields = FieldPlaces(file: report.file.path, count: 10)
     }
+
+    /// Dotted path of the value being decoded; empty at the document itself.
+    var path: String { fields.path(of: current) }
 
     /// Runs `body` one level deeper.
     func descend<Result>(into name: String, _ node: Node, at position: TextPosition, _ body: () -> Result) -> Result {
-        let outer = (path, place)
-        path = path.isEmpty ? name : path + "." + name
+        let outer = (current, place)
         place = position
-        if case .scalar = node.content {
-            fields[path] = report.file.location(node.position)
-        } else {
-            fields[path] = report.file.location(position)
-        }
-        defer { (path, place) = outer }
+        let shown = if case .scalar = node.content { node.position } else { position }
+        current = fields.add(name, within: current, line: shown.line, column: shown.column)
+        defer { (current, place) = outer }
         return body()
     }
 
     /// `Volume/db-data`, or `Volume/db-data: spec.iscsi` where the field itself has to be named.
     private var container: String {
-        path.isEmpty || path == "spec" ? subject : "\(subject): \(path)"
+        path.isEmpty || path == "spec" ? "\(subject)" : "\(subject): \(path)"
     }
 
     func refuseUnknown(_ entry: Node.Entry, known: [String], reserved: [ReservedWord]) {
-        if let word = reserved.first(where: { $0.name == entry.key }) {
+        let name = entry.key.text
+        if let word = reserved.first(where: { $0.name == name }) {
             if word.isSecret {
                 report.conceal(entry.keyPosition)
                 report.conceal(entry.value.position)
-                for name in known where name.hasSuffix("From") { misspelt.insert("\(path).\(name)") }
+                for field in known where field.hasSuffix("From") { misspelt.insert("\(path).\(field)") }
             }
             return report.error(
                 "reserved-field", "\(container): \(word.sentence)", at: entry.keyPosition, help: word.help)
         }
-        let guess = Spelling.closest(to: entry.key, among: known)
+        let guess = Spelling.closest(to: name, among: known)
         if let guess { misspelt.insert("\(path).\(guess)") }
         report.error(
-            "unknown-field", "\(container) has no field \(quoted(entry.key))", at: entry.keyPosition,
+            "unknown-field", "\(container) has no field \(quoted(name))", at: entry.keyPosition,
             help: guess.map { "did you mean '\($0)'?" } ?? "its fields are \(known.joined(separator: ", "))")
     }
 
@@ -72,8 +74,9 @@ final class Decoding {
 
     func refuseConflict(_ first: Node.Entry, _ second: Node.Entry) {
         report.error(
-            "conflicting-fields", "\(container) has both '\(first.key)' and '\(second.key)'", at: second.keyPosition,
-            help: "write exactly one of them; '\(first.key)' stands in line \(first.keyPosition.line)")
+            "conflicting-fields", "\(container) has both '\(first.key.text)' and '\(second.key.text)'",
+            at: second.keyPosition,
+            help: "write exactly one of them; '\(first.key.text)' stands in line \(first.keyPosition.line)")
     }
 
     /// Reports that the value breaks a rule. A node that was refused earlier is not reported again.
@@ -93,6 +96,14 @@ final class Decoding {
     }
 
     static func listed(_ names: [String]) -> String { names.map { "'\($0)'" }.joined(separator: ", ") }
+}
+
+/// A resource as messages call it: `Volume/db-data`, or its kind where the name cannot be used.
+struct Subject: CustomStringConvertible {
+    var kind: String
+    var name: String?
+
+    var description: String { name.map { "\(kind)/\($0)" } ?? kind }
 }
 
 /// A field name that means something to people but not (or not here) to Tuff, with the sentence that says so.

@@ -7,11 +7,13 @@ struct Field<Value: Sendable>: Sendable {
 
 /// A field that must be written.
 func required<Value>(_ name: String, _ shape: Shape<Value>, doc: String) -> Field<Value> {
-    Field(entries: [Entry(name: name, presence: .required, form: shape.form, doc: doc)]) { entries, decoding in
-        guard let entry = entries.first(where: { $0.key == name }) else {
+    let key = Key(name)
+    return Field(entries: [Entry(name: name, presence: .required, form: shape.form, doc: doc)]) { entries, decoding in
+        guard let index = entries.index(of: key) else {
             decoding.refuseMissing(name, help: advice(name, shape.form))
             return nil
         }
+        let entry = entries[index]
         return decoding.descend(into: name, entry.value, at: entry.keyPosition) { shape.decode(entry.value, decoding) }
     }
 }
@@ -26,8 +28,10 @@ private func advice(_ name: String, _ form: Form) -> String {
 
 /// A field that may be left out.
 func optional<Value>(_ name: String, _ shape: Shape<Value>, doc: String) -> Field<Value?> {
-    Field(entries: [Entry(name: name, presence: .optional, form: shape.form, doc: doc)]) { entries, decoding in
-        guard let entry = entries.first(where: { $0.key == name }) else { return .some(nil) }
+    let key = Key(name)
+    return Field(entries: [Entry(name: name, presence: .optional, form: shape.form, doc: doc)]) { entries, decoding in
+        guard let index = entries.index(of: key) else { return .some(nil) }
+        let entry = entries[index]
         return decoding.descend(into: name, entry.value, at: entry.keyPosition) { shape.decode(entry.value, decoding) }
             .map(Optional.some)
     }
@@ -38,7 +42,8 @@ func defaulted<Value>(_ name: String, _ shape: Shape<Value>, to text: String, do
     let position = TextPosition(line: 1, column: 1)
     let scratch = FileReport(SourceFile(ConfigSource(path: "", text: [])))
     let node = Node(content: .scalar(Scalar(plain: text)), position: position)
-    guard let value = shape.decode(node, Decoding(report: scratch, subject: name, place: position)) else {
+    guard let value = shape.decode(node, Decoding(report: scratch, subject: Subject(kind: name), place: position))
+    else {
         preconditionFailure("the default of '\(name)', \(text), breaks its own rule")
     }
     let whenWritten = optional(name, shape, doc: doc)
@@ -65,15 +70,16 @@ func choice<Part, Value>(
 /// Fields of which exactly one is written.
 func exactlyOne<Value>(_ choices: Field<Value>...) -> Field<Value> {
     let all = choices.flatMap(\.entries)
+    let keys = all.map { Key($0.name) }
     return Field(entries: all) { entries, decoding in
-        let written = entries.filter { entry in all.contains { $0.name == entry.key } }
+        let written = entries.indices.filter { keys.holds(entries[$0].key) }
         guard let first = written.first else {
             decoding.refuseMissing(choice: all.map(\.name))
             return nil
         }
-        for other in written.dropFirst() { decoding.refuseConflict(first, other) }
-        let values = written.map { entry in
-            choices.first { $0.entries[0].name == entry.key }?.read(entries, decoding)
+        for other in written.dropFirst() { decoding.refuseConflict(entries[first], entries[other]) }
+        let values = written.map { index in
+            keys.firstIndex(of: entries[index].key).flatMap { choices[$0].read(entries, decoding) }
         }
         return written.count == 1 ? values[0] : nil
     }
@@ -92,6 +98,7 @@ extension Shape {
             if part.entries.count > 1 { choices.append(part.entries.map(\.name)) }
         }
         let names = entries.map(\.name)
+        let keys = names.map { Key($0) }
         let form = ObjectForm(entries: entries, choices: choices, mayBeEmpty: mayBeEmpty)
         return Self(form: .object(form)) { node, decoding in
             guard case .mapping(let written) = node.content else {
@@ -105,8 +112,8 @@ extension Shape {
                     help: "its fields are \(names.joined(separator: ", "))")
                 return nil
             }
-            for entry in written where !names.contains(entry.key) {
-                decoding.refuseUnknown(entry, known: names, reserved: reserved)
+            for index in written.indices where !keys.holds(written[index].key) {
+                decoding.refuseUnknown(written[index], known: names, reserved: reserved)
             }
             let parts = (repeat (each field).read(written, decoding))
             do {

@@ -30,7 +30,9 @@ extension Shape {
                 decoding.refuseType(node, wanted: noun, help: help(node, parse: parse, advice: advice))
                 return nil
             }
-            let fits = maximumLength.map { scalar.text.unicodeScalars.count <= $0 } ?? true
+            // Characters are no more than bytes.
+            let fits =
+                maximumLength.map { scalar.text.utf8.count <= $0 || scalar.text.unicodeScalars.count <= $0 } ?? true
             if fits, let value = parse(scalar.text) { return value }
             let help = advice(scalar.text) ?? (fits ? nil : "it has more than \(maximumLength!) characters")
             decoding.refuse(node, rule: rule, complaint: "must be \(noun), not \(quoted(scalar.text))", help: help)
@@ -174,15 +176,15 @@ extension Shape {
                 decoding.refuse(node, rule: "empty", complaint: "must not be empty")
                 return nil
             }
-            var result: [String: String] = [:]
+            var result = [String: String](minimumCapacity: entries.count)
             for entry in entries {
-                decoding.descend(into: entry.key, entry.value, at: entry.keyPosition) {
-                    let key = Node(
-                        content: .scalar(Scalar(text: entry.key, value: .string)), position: entry.keyPosition)
+                let name = entry.key.text
+                decoding.descend(into: name, entry.value, at: entry.keyPosition) {
+                    let key = Node(content: .scalar(Scalar(text: name, value: .string)), position: entry.keyPosition)
                     guard keys.decode(key, decoding) != nil, let value = values.decode(entry.value, decoding) else {
                         return
                     }
-                    result[entry.key] = value
+                    result[name] = value
                 }
             }
             return result.count == entries.count ? result : nil

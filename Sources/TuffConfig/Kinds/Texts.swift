@@ -15,15 +15,19 @@ enum Characters {
         }
     }
 
-    /// Whether `text` is made of these and the characters of `more`.
+    /// True when `text` is made of these and the characters of `more`.
     func holdsAll(_ text: String, and more: String) -> Bool {
         text.utf8.allSatisfy { contains($0) || more.utf8.contains($0) }
     }
 
-    /// Whether `text` begins and ends with these, with `inner` allowed between. False for an empty text.
-    func boundsAll(_ text: Substring, inner: String) -> Bool {
-        guard let first = text.utf8.first, let last = text.utf8.last else { return false }
-        return contains(first) && contains(last) && text.utf8.allSatisfy { contains($0) || inner.utf8.contains($0) }
+    /// True when `text` begins and ends with these, with `inner` allowed between. False for an empty text.
+    func boundsAll(_ text: String, inner: StaticString) -> Bool {
+        var text = text
+        let inner = UnsafeBufferPointer(start: inner.utf8Start, count: inner.utf8CodeUnitCount)
+        return text.withUTF8 { bytes in
+            guard let first = bytes.first, let last = bytes.last else { return false }
+            return contains(first) && contains(last) && bytes.allSatisfy { contains($0) || inner.contains($0) }
+        }
     }
 
     static func isHex(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }
@@ -59,9 +63,8 @@ enum LVMName {
 
     /// Bytes of the device-mapper name of a logical volume, in which hyphens are doubled; the kernel takes 127.
     static func mappedLength(group: String, volume: String) -> Int {
-        [group, volume].reduce(1) { sum, name in
-            sum + name.utf8.count + name.utf8.count { $0 == UInt8(ascii: "-") }
-        }
+        func doubled(_ name: String) -> Int { name.utf8.count + name.utf8.count { $0 == UInt8(ascii: "-") } }
+        return 1 + doubled(group) + doubled(volume)
     }
 
     static let maximumMappedLength = 127

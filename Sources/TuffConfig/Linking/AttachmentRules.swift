@@ -2,7 +2,8 @@ import TuffModel
 
 extension Linker {
     func checkAttachments() {
-        for attachment in inOrder(.attachment, state.attachments) {
+        let all = inOrder(.attachment, state.attachments)
+        for attachment in all {
             guard let chap = attachment.spec.chap, let mutual = chap.mutual else { continue }
             if mutual.password == chap.initiator.password {
                 // RFC 3720 section 8.2.1: a secret used in both directions can be reflected.
@@ -12,9 +13,22 @@ extension Linker {
                     help: "name a file with another secret")
             }
         }
-        let groups = Dictionary(grouping: inOrder(.attachment, state.attachments), by: \.spec.volume)
-        for (name, attachments) in groups {
-            guard let volume = state.volumes[name] else { continue }
+        // Most volumes have one attachment: arrays are made for those that have more.
+        var first = [String: Int](minimumCapacity: all.count)
+        var groups: [String: [Declared<AttachmentSpec>]] = [:]
+        for (index, attachment) in all.enumerated() {
+            let name = attachment.spec.volume
+            guard let earlier = first[name] else {
+                first[name] = index
+                continue
+            }
+            groups[name, default: [all[earlier]]].append(attachment)
+        }
+        for (name, index) in first {
+            // No rule is broken by one that writes alone.
+            guard let attachments = groups[name] ?? (all[index].spec.readOnly ? [all[index]] : nil),
+                let volume = state.volumes[name]
+            else { continue }
             checkSharing(volume, attachments)
             checkHandover(volume, attachments)
             checkInitiators(attachments)

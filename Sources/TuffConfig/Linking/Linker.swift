@@ -58,7 +58,7 @@ struct Linker {
 
     /// Resources in the order in which they were read, so that "first" means the same in every run.
     func inOrder<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) -> [Declared<Spec>] {
-        (documents.order[kind] ?? []).compactMap { resources[$0] }
+        resources.isEmpty ? [] : (documents.order[kind] ?? []).compactMap { resources[$0] }
     }
 
     // MARK: References
@@ -68,9 +68,14 @@ struct Linker {
 
     private func checkReferences() {
         var guessesLeft = Self.guesses
+        // Looked for where one is missing only.
         var names: [Kind: [String]] = [:]
-        for id in documents.known.keys { names[id.kind, default: []].append(id.name) }
-        names = names.mapValues { $0.sorted() }
+        func known(_ kind: Kind) -> [String] {
+            if let known = names[kind] { return known }
+            let known = documents.known.keys.filter { $0.kind == kind }.map(\.name).sorted()
+            names[kind] = known
+            return known
+        }
 
         for reference in documents.references where documents.known[reference.target] == nil {
             let target = reference.target
@@ -81,7 +86,7 @@ struct Linker {
             var help: String?
             if guessesLeft > 0 {
                 guessesLeft -= 1
-                help = Spelling.closest(to: target.name, among: names[target.kind] ?? []).map {
+                help = Spelling.closest(to: target.name, among: known(target.kind)).map {
                     "did you mean '\($0)'?"
                 }
             }
@@ -107,7 +112,7 @@ struct Linker {
             }
         }
         var finished: Set<ResourceID> = []
-        for volume in inOrder(.volume, state.volumes) {
+        for volume in inOrder(.volume, state.volumes) where volume.spec.source != nil {
             var trail: [ResourceID] = []
             var onTrail: Set<ResourceID> = []
             var next: ResourceID? = ResourceID(.volume, volume.metadata.name)

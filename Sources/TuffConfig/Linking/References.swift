@@ -2,8 +2,8 @@ import TuffModel
 
 /// A field of a document that names another resource of the set.
 struct Reference {
-    /// The document as messages call it: `Volume/db-data`.
-    var subject: String
+    /// The document as messages call it.
+    var subject: Subject
     /// Dotted path of the field.
     var path: String
     var target: ResourceID
@@ -14,48 +14,82 @@ struct Reference {
 /// The fields that name other resources. They are read from documents as these were written, so that a document with
 /// other errors has its references checked as well, in the same run.
 enum ReferenceField {
-    private static let fields: [Kind: [(path: String, target: Kind)]] = [
-        .volume: [
-            ("spec.pool", .pool), ("spec.source.volume", .volume), ("spec.source.snapshot", .snapshot),
-            ("spec.source.backup.repository", .backupRepository),
-            ("spec.source.cinderBackup.repository", .backupRepository),
-        ],
-        .attachment: [("spec.volume", .volume)],
-        .snapshot: [("spec.volume", .volume)],
-        .snapshotPolicy: [("spec.volumes.names", .volume)],
-        .backupPolicy: [
-            ("spec.volumes.names", .volume), ("spec.repository", .backupRepository), ("spec.drill.pool", .pool),
-        ],
-        .backup: [("spec.volume", .volume), ("spec.repository", .backupRepository)],
-        .restore: [
-            ("spec.volume", .volume), ("spec.from.snapshot", .snapshot),
-            ("spec.from.backup.repository", .backupRepository),
-        ],
+    private struct Field {
+        var path: String
+        var keys: [Key]
+        var target: Kind
+
+        init(_ path: String, _ target: Kind) {
+            self.path = path
+            keys = path.split(separator: ".").map { Key(String($0)) }
+            self.target = target
+        }
+    }
+
+    private static let volume = [
+        Field("spec.pool", .pool), Field("spec.source.volume", .volume), Field("spec.source.snapshot", .snapshot),
+        Field("spec.source.backup.repository", .backupRepository),
+        Field("spec.source.cinderBackup.repository", .backupRepository),
+    ]
+    private static let attachment = [Field("spec.volume", .volume)]
+    private static let snapshot = [Field("spec.volume", .volume)]
+    private static let snapshotPolicy = [Field("spec.volumes.names", .volume)]
+    private static let backupPolicy = [
+        Field("spec.volumes.names", .volume), Field("spec.repository", .backupRepository),
+        Field("spec.drill.pool", .pool),
+    ]
+    private static let backup = [Field("spec.volume", .volume), Field("spec.repository", .backupRepository)]
+    private static let restore = [
+        Field("spec.volume", .volume), Field("spec.from.snapshot", .snapshot),
+        Field("spec.from.backup.repository", .backupRepository),
     ]
 
-    /// The references of the document `root` of a kind, as far as they can be read: a value that is no name has an
-    /// error of its own.
-    static func references(_ kind: Kind, in root: Node, subject: String, report: FileReport) -> [Reference] {
-        (fields[kind] ?? []).flatMap { field -> [Reference] in
-            let node = field.path.split(separator: ".").reduce(root as Node?) { $0?[String($1)] }
-            switch node?.content {
-            case .scalar?: return reference(node!, field.path)
-            case .sequence(let items)?:
-                return items.enumerated().flatMap { reference($1, "\(field.path).\($0)") }
-            case .mapping?, .refused?, nil: return []
+    private static func fields(of kind: Kind) -> [Field] {
+        switch kind {
+        case .pool, .backupRepository: []
+        case .volume: volume
+        case .attachment: attachment
+        case .snapshot: snapshot
+        case .snapshotPolicy: snapshotPolicy
+        case .backupPolicy: backupPolicy
+        case .backup: backup
+        case .restore: restore
+        }
+    }
+
+    /// Adds the references of the document `root` of a kind, as far as they can be read: a value that is no name has
+    /// an error of its own.
+    static func add(
+        _ kind: Kind, in root: Node, subject: Subject, report: FileReport, to references: inout [Reference]
+    ) {
+        for field in fields(of: kind) {
+            guard let node = value(at: field.keys, in: root) else { continue }
+            switch node.content {
+            case .scalar: note(node, field.path)
+            case .sequence(let items):
+                for (index, item) in items.enumerated() { note(item, "\(field.path).\(index)") }
+            case .mapping, .refused: break
             }
 
-            func reference(_ node: Node, _ path: String) -> [Reference] {
+            func note(_ node: Node, _ path: String) {
                 guard case .scalar(let scalar) = node.content, scalar.value == .string, NameRule.isLabel(scalar.text)
-                else { return [] }
-                return [
+                else { return }
+                references.append(
                     Reference(
                         subject: subject, path: path, target: ResourceID(field.target, scalar.text),
                         position: node.position,
-                        report: report)
-                ]
+                        report: report))
             }
         }
+    }
+
+    private static func value(at keys: [Key], in root: Node) -> Node? {
+        var node = root
+        for key in keys {
+            guard let next = node[key] else { return nil }
+            node = next
+        }
+        return node
     }
 }
 

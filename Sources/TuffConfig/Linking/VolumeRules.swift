@@ -58,7 +58,7 @@ extension Linker {
         }
     }
 
-    /// Whether LVM and the kernel can take the logical volume `name` in the volume groups of `pools`.
+    /// Checks that LVM and the kernel can take the logical volume `name` in the volume groups of `pools`.
     private func checkNames<Spec>(
         _ name: String, _ kind: Kind, of declared: Declared<Spec>, in pools: [Declared<PoolSpec>]
     ) {
@@ -111,6 +111,7 @@ extension Linker {
         guard documents.unread.isEmpty, documents.order[.volume, default: []].count == state.volumes.count else {
             return
         }
+        guard !state.snapshotPolicies.isEmpty || !state.backupPolicies.isEmpty else { return }
         let labels = state.volumes.values.map(\.metadata.labels)
         func check<Spec>(_ kind: Kind, _ policies: [String: Declared<Spec>], selection: (Spec) -> VolumeSelection) {
             for policy in inOrder(kind, policies) {

@@ -84,10 +84,10 @@ private struct DocumentRun: ~Copyable {
         var indentation = -1
         var isInFlow = false
 
-        func inside(_ event: YAMLEvent, isFlow: Bool) -> Context {
-            Context(
-                depth: depth + 1, indentation: isFlow || isInFlow ? indentation : event.column,
-                isInFlow: isFlow || isInFlow)
+        func inside(_ event: YAMLEvent) -> Context {
+            let isInFlow = isInFlow || event.isFlow
+            return Context(
+                depth: depth + 1, indentation: isInFlow ? indentation : event.column, isInFlow: isInFlow)
         }
     }
 
@@ -119,24 +119,20 @@ private struct DocumentRun: ~Copyable {
         do throws(Abandoned) {
             while true {
                 let event = try next(Context())
-                switch event.content {
-                case .streamEnd: return nil
-                case .documentStart:
-                    documents += 1
-                    documentLine = Int(event.position.line)
-                    guard documents <= Limits.documents else {
-                        throw abandon(
-                            "too-many-documents", "the file has more than 10,000 documents", at: event.position)
-                    }
-                    nodes = 0
-                    let root = try node(try next(Context()), Context())
-                    // The end of the document is read first: an error there belongs to this document.
-                    _ = try next(Context())
-                    if case .scalar(let scalar) = root.content, scalar.value == .null { break }
-                    filled += 1
-                    body(root)
-                default: break
+                if event.kind == .streamEnd { return nil }
+                guard event.kind == .documentStart else { continue }
+                documents += 1
+                documentLine = Int(event.position.line)
+                guard documents <= Limits.documents else {
+                    throw abandon("too-many-documents", "the file has more than 10,000 documents", at: event.position)
                 }
+                nodes = 0
+                let root = try node(try next(Context()), Context())
+                // The end of the document is read first: an error there belongs to this document.
+                _ = try next(Context())
+                if case .scalar(let scalar) = root.content, scalar.value == .null { continue }
+                filled += 1
+                body(root)
             }
         } catch {
             // A document that could not be understood is not empty either.
@@ -187,105 +183,116 @@ private struct DocumentRun: ~Copyable {
         guard nodes <= Limits.nodes else {
             throw abandon("too-many-nodes", "the document has more than 10,000 values", at: event.position)
         }
-        switch event.content {
-        case .alias(let name):
+        switch event.kind {
+        case .alias:
             report.error(
-                "alias", "aliases are not supported: \(quoted("*" + name))", at: event.position,
+                "alias", "aliases are not supported: \(quoted("*" + events.alias))", at: event.position,
                 help: "write the value out, or let a tool such as kustomize do it")
             return Node(content: .refused, position: event.position)
-        case .scalar(let text, let length, let tag, let style):
-            guard length <= Limits.scalarBytes else {
-                report.error("scalar-too-long", "a text has more than 64 KiB", at: event.position)
-                return Node(content: .refused, position: event.position)
-            }
-            let scalar = CoreTag.scalar(text, tag: tag, isPlain: style == .plain)
-            if scalar == nil { refuse(tag ?? "!", at: event.position) }
-            return Node(content: scalar.map(Node.Content.scalar) ?? .refused, position: event.position)
-        case .sequenceStart(let tag, let isFlow):
-            return try collection(event, tag: tag, name: "seq", context: context, isFlow: isFlow) {
-                run, inner throws(Abandoned) in
-                .sequence(try run.items(&inner))
-            }
-        case .mappingStart(let tag, let isFlow):
-            return try collection(event, tag: tag, name: "map", context: context, isFlow: isFlow) {
-                run, inner throws(Abandoned) in
-                .mapping(try run.entries(&inner))
-            }
-        default:
+        case .scalar: return scalar(event)
+        case .sequenceStart:
+            let isAllowed = try begin(event, "seq", context)
+            var end = event
+            let items = try items(context.inside(event), &end)
+            checkFlow(from: event, to: end, context)
+            return Node(content: isAllowed ? .sequence(items) : .refused, position: event.position)
+        case .mappingStart:
+            let isAllowed = try begin(event, "map", context)
+            var end = event
+            let entries = try entries(context.inside(event), &end)
+            checkFlow(from: event, to: end, context)
+            return Node(content: isAllowed ? .mapping(entries) : .refused, position: event.position)
+        case .streamStart, .streamEnd, .documentStart, .documentEnd, .sequenceEnd, .mappingEnd:
             return Node(content: .refused, position: event.position)
         }
     }
 
-    private mutating func collection(
-        _ start: YAMLEvent, tag: String?, name: String, context: Context, isFlow: Bool,
-        _ content: (inout DocumentRun, inout Inner) throws(Abandoned) -> Node.Content
-    ) throws(Abandoned) -> Node {
+    private func scalar(_ event: YAMLEvent) -> Node {
+        guard events.bytes.count <= Limits.scalarBytes else {
+            report.error("scalar-too-long", "a text has more than 64 KiB", at: event.position)
+            return Node(content: .refused, position: event.position)
+        }
+        guard let tag = events.tag else {
+            let value = event.style == .plain ? Scalar.resolve(events.bytes) : .string
+            return Node(content: .scalar(Scalar(text: events.text, value: value)), position: event.position)
+        }
+        guard let scalar = CoreTag.scalar(events.text, tag: tag) else {
+            refuse(tag, at: event.position)
+            return Node(content: .refused, position: event.position)
+        }
+        return Node(content: .scalar(scalar), position: event.position)
+    }
+
+    /// - Returns: whether the tag of the map or list is one that it may have. Another was reported.
+    private func begin(_ start: YAMLEvent, _ name: String, _ context: Context) throws(Abandoned) -> Bool {
         guard context.depth <= Limits.depth else {
             throw abandon("too-deep", "maps and lists are nested more than 64 deep", at: start.position)
         }
-        let isAllowed = CoreTag.allows(tag, name)
-        if !isAllowed { refuse(tag ?? "!", at: start.position) }
-        var inner = Inner(context: context.inside(start, isFlow: isFlow), end: start)
-        let read = try content(&self, &inner)
-        if isFlow, !context.isInFlow {
-            report(strict.badFlowIndentation(from: start, to: inner.end, indentation: context.indentation))
-        }
-        return Node(content: isAllowed ? read : .refused, position: start.position)
+        guard let tag = events.tag, !CoreTag.allows(tag, name) else { return true }
+        refuse(tag, at: start.position)
+        return false
     }
 
-    /// The inside of a collection while it is read.
-    private struct Inner {
-        var context: Context
-        /// The event that ended it.
-        var end: YAMLEvent
+    private mutating func checkFlow(from start: YAMLEvent, to end: YAMLEvent, _ context: Context) {
+        guard start.isFlow, !context.isInFlow else { return }
+        report(strict.badFlowIndentation(from: start, to: end, indentation: context.indentation))
     }
 
-    private mutating func items(_ inner: inout Inner) throws(Abandoned) -> [Node] {
+    private mutating func items(_ context: Context, _ end: inout YAMLEvent) throws(Abandoned) -> [Node] {
         var items: [Node] = []
         while true {
-            let event = try next(inner.context)
-            if case .sequenceEnd = event.content {
-                inner.end = event
+            let event = try next(context)
+            if event.kind == .sequenceEnd {
+                end = event
                 return items
             }
-            items.append(try node(event, inner.context))
+            items.append(try node(event, context))
         }
     }
 
-    private mutating func entries(_ inner: inout Inner) throws(Abandoned) -> [Node.Entry] {
+    private mutating func entries(_ context: Context, _ end: inout YAMLEvent) throws(Abandoned) -> [Node.Entry] {
         var entries: [Node.Entry] = []
+        // Most maps have no more.
+        entries.reserveCapacity(4)
         // Looking through few keys is quicker than hashing them; most maps have few.
         var index: [String: TextPosition] = [:]
         while true {
-            let event = try next(inner.context)
-            if case .mappingEnd = event.content {
-                inner.end = event
+            let event = try next(context)
+            if event.kind == .mappingEnd {
+                end = event
                 return entries
             }
-            let key = try node(event, inner.context)
-            let value = try node(try next(inner.context), inner.context)
-            guard let name = keyName(key, event) else { continue }
-            if entries.count == 16 { for entry in entries { index[entry.key] = entry.keyPosition } }
-            let earlier = entries.count < 16 ? entries.first { $0.key == name }?.keyPosition : index[name]
+            let code = Key.code(of: events.bytes)
+            let isMerge = event.kind == .scalar && event.style == .plain && events.bytes.elementsEqual("<<".utf8)
+            let key = try node(event, context)
+            let value = try node(try next(context), context)
+            guard let name = keyName(key, isMerge: isMerge).map({ Key($0, code: code) }) else { continue }
+            if entries.count == 16 { for entry in entries { index[entry.key.text] = entry.keyPosition } }
+            let earlier =
+                entries.count < 16 ? entries.index(of: name).map { entries[$0].keyPosition } : index[name.text]
             if let first = earlier {
-                report.error(
-                    "duplicate-key", "the key \(quoted(name)) stands twice in one map", at: key.position,
-                    help: "its first place is line \(first.line), column \(first.column)"
-                        + (["apiVersion", "kind"].contains(name) ? "; between two documents stands a line ---" : ""))
+                reportDuplicate(name.text, at: key.position, first: first)
                 continue
             }
-            if entries.count >= 16 { index[name] = key.position }
+            if entries.count >= 16 { index[name.text] = key.position }
             entries.append(Node.Entry(key: name, keyPosition: key.position, value: value))
         }
     }
 
-    private func keyName(_ key: Node, _ event: YAMLEvent) -> String? {
+    private func reportDuplicate(_ name: String, at position: TextPosition, first: TextPosition) {
+        report.error(
+            "duplicate-key", "the key \(quoted(name)) stands twice in one map", at: position,
+            help: "its first place is line \(first.line), column \(first.column)"
+                + (["apiVersion", "kind"].contains(name) ? "; between two documents stands a line ---" : ""))
+    }
+
+    private func keyName(_ key: Node, isMerge: Bool) -> String? {
         guard !key.isRefused else { return nil }
         guard case .scalar(let scalar) = key.content else {
             report.error("key-not-text", "a key must be a text, not \(key.typeName)", at: key.position)
             return nil
         }
-        if case .scalar("<<", _, _, .plain) = event.content {
+        if isMerge {
             report.error("merge-key", "merge keys are not supported", at: key.position, help: "write the fields out")
             return nil
         }
@@ -310,11 +317,10 @@ private enum CoreTag {
 
     static func shown(_ tag: String) -> String { tag.hasPrefix(prefix) ? "!!" + tag.dropFirst(prefix.count) : tag }
 
-    static func allows(_ tag: String?, _ name: String) -> Bool { tag == nil || tag == "!" || tag == prefix + name }
+    static func allows(_ tag: String, _ name: String) -> Bool { tag == "!" || tag == prefix + name }
 
     /// The scalar with its tag taken into account; nil when the tag does not fit it.
-    static func scalar(_ text: String, tag: String?, isPlain: Bool) -> Scalar? {
-        guard let tag else { return isPlain ? Scalar(plain: text) : Scalar(text: text, value: .string) }
+    static func scalar(_ text: String, tag: String) -> Scalar? {
         if tag == "!" || tag == prefix + "str" { return Scalar(text: text, value: .string) }
         guard tag.hasPrefix(prefix) else { return nil }
         let resolved = Scalar(plain: text)

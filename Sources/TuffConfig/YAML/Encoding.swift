@@ -22,7 +22,12 @@ enum Encoding {
         }
         return text.withUnsafeBufferPointer { bytes in
             var index = text.starts(with: byteOrderMark) ? 3 : 0
+            let raw = UnsafeRawBufferPointer(bytes)
             while index < bytes.count {
+                if index + 8 <= bytes.count, isPlain(raw.loadUnaligned(fromByteOffset: index, as: UInt64.self)) {
+                    index += 8
+                    continue
+                }
                 let byte = bytes[index]
                 if byte >= 0x20 && byte < 0x7f || byte == 0x0a || byte == 0x0d || byte == 0x09 {
                     index += 1
@@ -42,6 +47,28 @@ enum Encoding {
             }
             return nil
         }
+    }
+
+    /// The highest bit of each of eight bytes.
+    private static let highBits: UInt64 = 0x8080_8080_8080_8080
+
+    /// True when eight bytes are all of `0x20...0x7e` and line feeds, as nearly all are. Without high bits no sum here
+    /// carries into the next byte.
+    private static func isPlain(_ word: UInt64) -> Bool {
+        let isShown = word &+ 0x6060_6060_6060_6060
+        let isDelete = word &+ 0x0101_0101_0101_0101
+        let isNoLineFeed = (word ^ 0x0a0a_0a0a_0a0a_0a0a) &+ 0x7f7f_7f7f_7f7f_7f7f
+        return (word | isDelete) & highBits == 0 && (isShown | ~isNoLineFeed) & highBits == highBits
+    }
+
+    static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var bits: UInt64 = 0
+        var index = 0
+        while index + 8 <= bytes.count {
+            bits |= bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            index += 8
+        }
+        return bits & highBits == 0 && bytes[index...].allSatisfy { $0 < 0x80 }
     }
 
     private static func wideEncoding(_ text: [UInt8]) -> String? {

@@ -9,7 +9,7 @@ struct Node {
     }
 
     struct Entry {
-        var key: String
+        var key: Key
         var keyPosition: TextPosition
         var value: Node
     }
@@ -22,9 +22,9 @@ struct Node {
     }
 
     /// The value of `key` in a mapping.
-    subscript(key: String) -> Node? {
-        guard case .mapping(let entries) = content else { return nil }
-        return entries.first { $0.key == key }?.value
+    subscript(key: Key) -> Node? {
+        guard case .mapping(let entries) = content, let index = entries.index(of: key) else { return nil }
+        return entries[index].value
     }
 
     /// The type's name for people.
@@ -76,38 +76,48 @@ struct Scalar {
 
     /// Resolves a plain scalar without a tag. Integers beyond 64 bits become floats, as JSON readers do it.
     init(plain text: String) {
-        self.text = text
-        value = Self.resolve(text)
+        var bytes = text
+        self.init(text: text, value: bytes.withUTF8(Self.resolve))
     }
 
-    private static func resolve(_ text: String) -> Value {
+    /// The value of a plain scalar without a tag, of these bytes.
+    static func resolve(_ bytes: UnsafeBufferPointer<UInt8>) -> Value {
         // Most scalars begin with a letter that none of the special forms begins with.
-        guard let first = text.utf8.first else { return .null }
+        guard let first = bytes.first else { return .null }
+        func isOne(of words: StaticString...) -> Bool {
+            words.contains {
+                bytes.elementsEqual(UnsafeBufferPointer(start: $0.utf8Start, count: $0.utf8CodeUnitCount))
+            }
+        }
         switch first {
         case UInt8(ascii: "n"), UInt8(ascii: "N"), UInt8(ascii: "~"):
-            return ["null", "Null", "NULL", "~"].contains(text) ? .null : .string
+            return isOne(of: "null", "Null", "NULL", "~") ? .null : .string
         case UInt8(ascii: "t"), UInt8(ascii: "T"):
-            return ["true", "True", "TRUE"].contains(text) ? .bool(true) : .string
+            return isOne(of: "true", "True", "TRUE") ? .bool(true) : .string
         case UInt8(ascii: "f"), UInt8(ascii: "F"):
-            return ["false", "False", "FALSE"].contains(text) ? .bool(false) : .string
+            return isOne(of: "false", "False", "FALSE") ? .bool(false) : .string
         case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."):
-            return number(text)
+            return number(bytes)
         default: return .string
         }
     }
 
-    private static func number(_ text: String) -> Value {
-        let bytes = Array(text.utf8)
-        if text.hasPrefix("0o") || text.hasPrefix("0x") {
-            let radix = text.hasPrefix("0o") ? 8 : 16
+    private static func number(_ bytes: UnsafeBufferPointer<UInt8>) -> Value {
+        func text(from start: Int = 0) -> String { String(decoding: bytes[start...], as: UTF8.self) }
+        if bytes.count > 1, bytes[0] == UInt8(ascii: "0"),
+            bytes[1] == UInt8(ascii: "o") || bytes[1] == UInt8(ascii: "x")
+        {
+            let radix = bytes[1] == UInt8(ascii: "o") ? 8 : 16
             guard bytes[2...].allSatisfy({ isDigit($0, radix: radix) }), bytes.count > 2 else { return .string }
-            return Int(text.dropFirst(2), radix: radix).map(Value.int) ?? .string
+            return Int(text(from: 2), radix: radix).map(Value.int) ?? .string
         }
         var index = bytes[0] == UInt8(ascii: "+") || bytes[0] == UInt8(ascii: "-") ? 1 : 0
-        switch String(text.dropFirst(index)) {
-        case ".inf", ".Inf", ".INF": return .float(bytes[0] == UInt8(ascii: "-") ? -.infinity : .infinity)
-        case ".nan", ".NaN", ".NAN": return index == 0 ? .float(.nan) : .string
-        default: break
+        if bytes.count == index + 4, bytes[index] == UInt8(ascii: ".") {
+            switch text(from: index) {
+            case ".inf", ".Inf", ".INF": return .float(bytes[0] == UInt8(ascii: "-") ? -.infinity : .infinity)
+            case ".nan", ".NaN", ".NAN": return index == 0 ? .float(.nan) : .string
+            default: break
+            }
         }
         func digits() -> Int {
             let start = index
@@ -115,7 +125,7 @@ struct Scalar {
             return index - start
         }
         let whole = digits()
-        if index == bytes.count, whole > 0 { return Int(text).map(Value.int) ?? float(text) }
+        if index == bytes.count, whole > 0 { return Int(text()).map(Value.int) ?? float(text()) }
         if index < bytes.count, bytes[index] == UInt8(ascii: ".") {
             index += 1
             guard digits() + whole > 0 else { return .string }
@@ -128,7 +138,7 @@ struct Scalar {
             }
             guard digits() > 0 else { return .string }
         }
-        return index == bytes.count ? float(text) : .string
+        return index == bytes.count ? float(text()) : .string
     }
 
     private static func float(_ text: String) -> Value {

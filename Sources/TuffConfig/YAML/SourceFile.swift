@@ -5,7 +5,7 @@ package struct ConfigSource: Sendable, Codable, Equatable {
     /// The path as the user gave it, or as it was found beneath a directory that they gave.
     package var path: String
     package var text: [UInt8]
-    /// Whether messages may repeat anything of it. Not where a link led to it, which somebody may have laid so that
+    /// Messages may repeat anything of it. Not where a link led to it, which somebody may have laid so that
     /// they do.
     package var isQuotable = true
 

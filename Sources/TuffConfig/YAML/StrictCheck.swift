@@ -22,7 +22,7 @@ struct StrictCheck {
 
     init(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
-        isASCII = bytes.allSatisfy { $0 < 0x80 }
+        isASCII = Encoding.isASCII(bytes)
     }
 
     /// Checks `event` and the text between it and the event before.
@@ -88,29 +88,34 @@ struct StrictCheck {
         in event: YAMLEvent, from start: Int, _ indentation: Int, _ isInFlow: Bool
     ) -> Violation? {
         // An anchor ends at a blank; libyaml ends it at a colon too (Y2GN).
-        if let anchor = event.anchor {
-            let end = start + 1 + anchor.utf8.count
+        if let length = event.anchorLength {
+            let end = start + 1 + length
             if bytes[start] == UInt8(ascii: "&"), end < bytes.count, !Self.isBlank(bytes[end]),
                 !",[]{}".utf8.contains(bytes[end])
             {
                 return Violation(message: "a blank must follow the anchor", offset: start)
             }
         }
-        switch event.content {
-        case .documentStart(let hasDirectives) where hasDirectives:
+        switch event.kind {
+        case .documentStart where event.hasDirectives:
             // EB22, MUS6, RHX7: libyaml takes malformed and misplaced ones.
             return Violation(rule: "directive", message: "directives are not supported", offset: start)
-        case .mappingStart(_, isFlow: true) where bytes[start] == UInt8(ascii: "?") && !isBlank(after: start):
+        case .mappingStart where event.isFlow && bytes[start] == UInt8(ascii: "?") && !isBlank(after: start):
             return Violation(message: Self.questionMark, offset: start)
-        case .scalar(let text, _, _, .plain) where text == "-" && isInFlow:
-            // G5U8, YJV2
-            return Violation(message: "a lone '-' must stand in quotes here", offset: start)
-        case .scalar(_, _, _, .quoted):
-            let end = byte(of: event.end)
-            return badIndentation(from: start, to: end, wanted: indentation + 1, isText: true)
-        case .scalar(_, _, _, .block):
-            return badBlockScalar(from: start, to: byte(of: event.end))
-        default: return nil
+        case .scalar:
+            switch event.style {
+            case .plain:
+                // G5U8, YJV2
+                guard event.isHyphen, isInFlow else { return nil }
+                return Violation(message: "a lone '-' must stand in quotes here", offset: start)
+            case .quoted:
+                let end = byte(of: event.end)
+                return badIndentation(from: start, to: end, wanted: indentation + 1, isText: true)
+            case .block: return badBlockScalar(from: start, to: byte(of: event.end))
+            }
+        case .streamStart, .streamEnd, .documentStart, .documentEnd, .alias, .sequenceStart, .sequenceEnd,
+            .mappingStart, .mappingEnd:
+            return nil
         }
     }
 

@@ -33,16 +33,27 @@ package struct InventoryFile: Codable, Equatable {
 
     /// Decodes an inventory. Sources that were not observed when it was made are unknown in it, not absent.
     package static func decode(_ data: Data, name: String) throws(PassError) -> InventoryFile {
+        // Nearly every file is one, and read once. The fault of another is looked for below.
+        if let file = try? JSONDecoder().decode(InventoryFile.self, from: data), file.kind == "Inventory",
+            file.format <= currentFormat
+        {
+            return file.withUnseen
+        }
         do throws(VersionedJSON.Fault) {
-            var file = try format.decode(InventoryFile.self, from: data)
-            let unseen = HostError(.notFound, "not looked at when the inventory was made: give it the same -f")
-            if file.observed.directories.unlisted == nil { file.observed.directories.unlisted = unseen }
-            if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
-            if file.observed.images.unlisted == nil { file.observed.images.unlisted = unseen }
-            return file
+            return try format.decode(InventoryFile.self, from: data).withUnseen
         } catch {
             throw refusal(of: error, name)
         }
+    }
+
+    /// The inventory with the sources that were not looked at as unknown ones.
+    private var withUnseen: InventoryFile {
+        var file = self
+        let unseen = HostError(.notFound, "not looked at when the inventory was made: give it the same -f")
+        if file.observed.directories.unlisted == nil { file.observed.directories.unlisted = unseen }
+        if file.observed.secrets.unlisted == nil { file.observed.secrets.unlisted = unseen }
+        if file.observed.images.unlisted == nil { file.observed.images.unlisted = unseen }
+        return file
     }
 
     private static func refusal(of fault: VersionedJSON.Fault, _ name: String) -> PassError {

@@ -23,11 +23,11 @@ package struct Declared<Spec: Hashable & Sendable>: Hashable, Sendable {
     package var spec: Spec
     /// Place of the document's name.
     package var location: SourceLocation
-    /// Places of the fields, by dotted path: `spec.size`, `spec.iscsi.chap.user`. Missing fields have no entry.
-    package var fields: [String: SourceLocation]
+    /// Places of the fields. Missing fields have none.
+    package var fields: FieldPlaces
 
     package init(
-        metadata: Metadata, spec: Spec, location: SourceLocation, fields: [String: SourceLocation] = [:]
+        metadata: Metadata, spec: Spec, location: SourceLocation, fields: FieldPlaces = [:]
     ) {
         self.metadata = metadata
         self.spec = spec

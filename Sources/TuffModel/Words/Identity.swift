@@ -45,6 +45,9 @@ package struct ResourceID: Hashable, Codable, Sendable, Comparable, CustomString
     package static func < (lhs: ResourceID, rhs: ResourceID) -> Bool {
         (lhs.kind, lhs.name) < (rhs.kind, rhs.name)
     }
+
+    /// By name alone: few names are of two kinds, and a kind would be hashed as the text that it is written with.
+    package func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 /// The identity of one object for its whole life: 80 bits as 16 characters of RFC 4648 base32 (lower case, no padding).
@@ -145,26 +148,27 @@ package enum NameRule {
     package static let maximumLength = 63
 
     /// Whether `name` is a DNS label: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, at most 63 characters.
-    package static func isLabel(_ name: some StringProtocol) -> Bool {
+    package static func isLabel(_ name: String) -> Bool {
         let hyphen = UInt8(ascii: "-")
-        var count = 0, last = hyphen
-        for byte in name.utf8 {
-            guard isAlphanumeric(byte) || byte == hyphen && count > 0, count < maximumLength else { return false }
-            count += 1
-            last = byte
+        var name = name
+        // Every name of a large set passes here several times: over its bytes, without a generic call for each.
+        return name.withUTF8 { bytes in
+            guard let first = bytes.first, let last = bytes.last, bytes.count <= maximumLength else { return false }
+            return first != hyphen && last != hyphen && bytes.allSatisfy { isAlphanumeric($0) || $0 == hyphen }
         }
-        return last != hyphen
     }
+
+    package static func isLabel(_ name: some StringProtocol) -> Bool { isLabel(String(name)) }
 
     /// The name of an initiator as targets compare it, in lower case (RFC 3722): an iSCSI qualified name, `eui.` and 16
     /// hexadecimal digits, or `naa.` and 16 or 32 of them (RFC 7143 section 4.2.7). Nil for anything else.
-    package static func initiator(_ name: some StringProtocol) -> String? {
+    package static func initiator(_ name: String) -> String? {
         for (prefix, lengths) in [("eui.", [16]), ("naa.", [16, 32])] where name.hasPrefix(prefix) {
             let digits = name.dropFirst(prefix.count)
             guard lengths.contains(digits.utf8.count), digits.utf8.allSatisfy(isHexDigit) else { return nil }
             return name.lowercased()
         }
-        return isIQN(name, ending: .free) ? String(name) : nil
+        return isIQN(name, ending: .free) ? name : nil
     }
 
     /// The characters that may end an iSCSI qualified name. RFC 7143 says nothing of it: names that Tuff gives end in a
@@ -174,14 +178,18 @@ package enum NameRule {
     /// Whether `name` is an iSCSI qualified name as RFC 7143 section 4.2.7.4 has it, in lower case:
     /// `iqn.YYYY-MM.reversed.domain[:anything]`, at most 223 bytes (4.2.7.1), of the characters `a-z 0-9 . - :` (RFC
     /// 3722 section 6.2; letters beyond ASCII are not taken, since LIO changes their case byte by byte).
-    package static func isIQN(_ name: some StringProtocol, ending: CharacterEnds = .alphanumeric) -> Bool {
-        let bytes = Array(name.utf8)
-        guard bytes.count <= 223, name.hasPrefix("iqn."), bytes.count > 12 else { return false }
+    package static func isIQN(_ name: String, ending: CharacterEnds = .alphanumeric) -> Bool {
+        var name = name
+        return name.withUTF8 { isIQN($0, ending) }
+    }
+
+    private static func isIQN(_ bytes: UnsafeBufferPointer<UInt8>, _ ending: CharacterEnds) -> Bool {
+        guard bytes.count <= 223, bytes.count > 12, bytes.starts(with: "iqn.".utf8) else { return false }
         let year = bytes[4..<8], month = bytes[9..<11]
         guard year.allSatisfy(isDigit), bytes[8] == 0x2d, month.allSatisfy(isDigit), bytes[11] == 0x2e else {
             return false
         }
-        guard let number = Int(String(decoding: month, as: UTF8.self)), (1...12).contains(number) else { return false }
+        guard (1...12).contains(Int(bytes[9] - 0x30) * 10 + Int(bytes[10] - 0x30)) else { return false }
         guard isAlphanumeric(bytes[12]), ending == .free || isAlphanumeric(bytes[bytes.count - 1]) else { return false }
         return bytes[12...].allSatisfy { isAlphanumeric($0) || $0 == 0x2d || $0 == 0x2e || $0 == 0x3a }
     }

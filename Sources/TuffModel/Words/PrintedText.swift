@@ -44,6 +44,8 @@ package enum PrintedText {
     /// `text` in one line that a terminal shows and does not obey: control characters are spelled out, ends of lines
     /// become blanks.
     package static func oneLine(_ text: String) -> String {
+        // Nearly all texts, and bytes are quicker to look at than scalars.
+        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return text }
         guard !text.unicodeScalars.allSatisfy({ shows($0) }) else { return text }
         return text.unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? " " : spelled($1) }
     }

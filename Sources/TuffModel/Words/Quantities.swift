@@ -35,6 +35,10 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
     /// (`Ki Mi Gi Ti Pi` powers of 1024, `k M G T P` powers of 1000). The value must be a whole number of bytes.
     /// Nil for anything else, signs and exponents included.
     package init?(quantity text: some StringProtocol) {
+        if let plain = Self.wholeQuantity(String(text)) {
+            self = plain
+            return
+        }
         var digits = Substring(text)
         var factor: Int64 = 1
         for (suffix, value) in Self.suffixes where digits.hasSuffix(suffix) {
@@ -59,6 +63,24 @@ package struct ByteCount: Hashable, Codable, Sendable, Comparable, CustomStringC
         }
         guard !overflow else { return nil }
         bytes = total
+    }
+
+    /// A quantity without a point, as nearly all are; nil: anything else, or more than fits.
+    private static func wholeQuantity(_ text: String) -> ByteCount? {
+        var text = text
+        return text.withUTF8 { bytes in
+            let digits = bytes.prefix(while: NameRule.isDigit)
+            guard (1...18).contains(digits.count) else { return nil }
+            let suffix = bytes[digits.endIndex...]
+            var factor: Int64 = 1
+            if !suffix.isEmpty {
+                guard let known = suffixes.first(where: { suffix.elementsEqual($0.0.utf8) }) else { return nil }
+                factor = known.1
+            }
+            let number = digits.reduce(Int64(0)) { $0 * 10 + Int64($1 - 0x30) }
+            let (total, overflow) = number.multipliedReportingOverflow(by: factor)
+            return overflow ? nil : ByteCount(total)
+        }
     }
 
     /// The value as a person reads it: `20 GiB`, `1.5 TiB`, `512 B`; at most two decimals, which may round.

@@ -21,7 +21,7 @@ package enum Sample {
 
     /// A declared resource whose fields all stand in `main.yaml`.
     package static func declared<Spec>(
-        _ name: String, _ spec: Spec, labels: [String: String] = [:], fields: [String: SourceLocation] = [:]
+        _ name: String, _ spec: Spec, labels: [String: String] = [:], fields: FieldPlaces = [:]
     ) -> Declared<Spec> {
         Declared(
             metadata: Metadata(name: name, labels: labels), spec: spec,
