@@ -81,45 +81,18 @@ struct CommandConditions {
         var open: String
     }
 
-    private struct VolumeRow: Decodable {
-        var uuid: String
-        var size: String
-        var tags: String
-        var open: String
-
-        enum CodingKeys: String, CodingKey {
-            case uuid = "lv_uuid"
-            case size = "lv_size"
-            case tags = "lv_tags"
-            case open = "lv_device_open"
-        }
-    }
-
     /// The volume of this name, which must have this uuid and carry these tags.
     private func logicalVolume(
         _ path: String, _ uuid: String?, _ tags: [String], _ condition: Precondition
     ) async throws(HostError) -> Volume {
-        let command = Command(
-            "lvm",
-            [
-                "lvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o",
-                "lv_uuid,lv_size,lv_tags,lv_device_open",
-                "--", path,
-            ], effect: .reads, outputLimit: 1 << 20)
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw failed(condition, "lvm lvs ended with status \(output.status)", output.standardError)
-        }
-        guard let rows = LVMReport<VolumeRow>.rows(output.standardOutput), rows.count == 1, let row = rows.first,
-            let size = Int64(row.size)
-        else {
-            throw HostError(
-                .malformed, "Nothing was done: lvm lvs did not print one logical volume for \(path)",
-                subject: command.description)
-        }
+        let query = LVMQuery(
+            .lvs, [.volumeUUID, .volumeSize, .volumeTags, .volumeOpen], options: ["--units", "b", "--nosuffix"],
+            of: ["--", path])
+        let missing = "did not print one logical volume for \(path)"
+        let row = try await row(query, condition, or: missing)
+        guard let size = Int64(row[.volumeSize]) else { throw malformed(query, missing) }
         let volume = Volume(
-            uuid: row.uuid, size: ByteCount(size), tags: row.tags.split(separator: ",").map(String.init),
-            open: row.open)
+            uuid: row[.volumeUUID], size: ByteCount(size), tags: row.tags(), open: row[.volumeOpen])
         guard uuid == nil || volume.uuid == uuid else { throw failed(condition, "its LVM uuid is \(volume.uuid)") }
         guard tags.allSatisfy(volume.tags.contains) else {
             throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
@@ -127,85 +100,66 @@ struct CommandConditions {
         return volume
     }
 
-    private struct LayoutRow: Decodable {
-        var name: String
-        var segtype: String
-        var origin: String
-
-        enum CodingKeys: String, CodingKey {
-            case name = "lv_name"
-            case segtype, origin
-        }
-    }
-
     /// What LVM would remove along with a volume, since `--yes` answers that question too.
     private func demandNoDependents(
         of name: String, in group: String, _ condition: Precondition
     ) async throws(HostError) {
         let rows = try await layout(["-S", "lv_name=\"\(name)\" || origin=\"\(name)\"", "--", group], condition)
-        guard let own = rows.first(where: { $0.name == name }) else { throw failed(condition, "it is gone") }
-        let dependent = rows.first { $0.origin == name && !(own.segtype == "thin" && $0.segtype == "thin") }
+        guard let own = rows.first(where: { $0[.volumeName] == name }) else { throw failed(condition, "it is gone") }
+        let dependent = rows.first {
+            $0[.origin] == name && !(own[.segmentType] == "thin" && $0[.segmentType] == "thin")
+        }
         if let dependent {
-            throw failed(condition, "\(group)/\(dependent.name) is a snapshot of it and would go with it")
+            throw failed(condition, "\(group)/\(dependent[.volumeName]) is a snapshot of it and would go with it")
         }
     }
 
-    private func layout(
-        _ selection: [String], _ condition: Precondition
-    ) async throws(HostError) -> [LayoutRow] {
-        let command = Command(
-            "lvm", ["lvs", "--reportformat", "json", "-o", "lv_name,segtype,origin"] + selection, effect: .reads,
-            outputLimit: 1 << 20)
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw failed(condition, "lvm lvs ended with status \(output.status)", output.standardError)
-        }
-        guard let rows = LVMReport<LayoutRow>.rows(output.standardOutput) else {
-            throw HostError(
-                .malformed, "Nothing was done: lvm lvs printed no segment types", subject: command.description)
-        }
-        return rows
+    private func layout(_ selection: [String], _ condition: Precondition) async throws(HostError) -> [LVMRow] {
+        let query = LVMQuery(.lvs, [.volumeName, .segmentType, .origin], of: selection)
+        return try await rows(query, condition, or: "printed no segment types")
     }
 
     private func thinPool(_ path: String, _ condition: Precondition) async throws(HostError) {
-        let types = try await layout(["--", path], condition).map(\.segtype)
+        let types = try await layout(["--", path], condition).map { $0[.segmentType] }
         guard types == ["thin-pool"] else { throw failed(condition, "it is \(types.joined(separator: ", "))") }
+    }
+
+    private func volumeGroup(
+        _ name: String, _ condition: Precondition
+    ) async throws(HostError) -> (uuid: String, tags: [String]) {
+        let query = LVMQuery(.vgs, [.groupUUID, .groupTags], of: ["--", name])
+        let row = try await row(query, condition, or: "did not print one volume group for \(name)")
+        return (row[.groupUUID], row.tags(.groupTags))
+    }
+
+    // MARK: Reports
+
+    /// The only row of a report. One that LVM did not end well with is no evidence, whatever it shows.
+    /// - Parameter missing: what to say of a report that is none, or has another number of rows.
+    func row(_ query: LVMQuery, _ condition: Precondition, or missing: String) async throws(HostError) -> LVMRow {
+        let rows = try await rows(query, condition, or: missing)
+        guard rows.count == 1 else { throw malformed(query, missing) }
+        return rows[0]
+    }
+
+    private func rows(
+        _ query: LVMQuery, _ condition: Precondition, or missing: String
+    ) async throws(HostError) -> [LVMRow] {
+        let output = try await commands.run(query.command)
+        guard output.status == 0 else {
+            throw failed(condition, output.ending(of: query.name), output.standardError)
+        }
+        guard let rows = query.rows(in: output) else { throw malformed(query, missing) }
+        return rows
+    }
+
+    private func malformed(_ query: LVMQuery, _ found: String) -> HostError {
+        HostError(.malformed, "Nothing was done: \(query.name) \(found)", subject: query.command.description)
     }
 
     func failed(_ condition: Precondition, _ found: String, _ cause: String = "") -> HostError {
         var error = FileConditions.failed(condition, found)
         error.cause = cause.isEmpty ? nil : cause
         return error
-    }
-}
-
-extension CommandConditions {
-    private struct GroupRow: Decodable {
-        var uuid: String
-        var tags: String
-
-        enum CodingKeys: String, CodingKey {
-            case uuid = "vg_uuid"
-            case tags = "vg_tags"
-        }
-    }
-
-    private func volumeGroup(
-        _ name: String, _ condition: Precondition
-    ) async throws(HostError) -> (uuid: String, tags: [String]) {
-        let command = Command(
-            "lvm", ["vgs", "--reportformat", "json", "-o", "vg_uuid,vg_tags", "--", name], effect: .reads,
-            outputLimit: 1 << 20)
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw failed(condition, "lvm vgs ended with status \(output.status)", output.standardError)
-        }
-        guard let rows = LVMReport<GroupRow>.rows(output.standardOutput), rows.count == 1, let row = rows.first
-        else {
-            throw HostError(
-                .malformed, "Nothing was done: lvm vgs did not print one volume group for \(name)",
-                subject: command.description)
-        }
-        return (row.uuid, row.tags.split(separator: ",").map(String.init))
     }
 }

@@ -44,6 +44,15 @@ final class CommandRunner: Sendable {
         return try await start(command, try await host.arguments(of: command, by: self))
     }
 
+    /// Runs a command that must end with one of its statuses of success.
+    /// - Parameter name: the command in a word or two, for the error; nil: its tool.
+    @discardableResult
+    func demand(_ command: Command, named name: String? = nil) async throws(HostError) -> CommandOutput {
+        let output = try await run(command)
+        guard command.successStatuses.contains(output.status) else { throw output.failure(of: command, named: name) }
+        return output
+    }
+
     /// Where the machine's own files have LVM look for groups.
     func lvmOutlook() async throws(HostError) -> LVMOutlook { try await host.outlook(by: self) }
 

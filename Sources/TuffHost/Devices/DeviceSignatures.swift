@@ -26,12 +26,7 @@ struct DeviceSignatures {
 
     func read(_ path: String) async throws(HostError) -> [DeviceSignature] {
         let command = Self.command(path)
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw HostError(
-                .failed, "wipefs ended with status \(output.status)",
-                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
-        }
+        let output = try await commands.demand(command)
         guard let found = Self.decode(output.standardOutput) else {
             throw HostError(
                 .malformed, "what wipefs says of \(path) cannot be read", subject: command.description)

@@ -148,31 +148,27 @@ final class LVMHost: Sendable {
 
     // MARK: Volumes of nobody
 
-    private struct Row: Decodable {
-        var tags: String
-        var major: String
-        var minor: String
-        var open: String
-
-        enum CodingKeys: String, CodingKey {
-            case tags = "lv_tags"
-            case major = "lv_kernel_major"
-            case minor = "lv_kernel_minor"
-            case open = "lv_device_open"
-        }
-
+    /// A volume, and who has it.
+    private struct Use {
         /// `MAJOR:MINOR`; nil: the volume is not active.
-        var device: String? {
-            Int(major) ?? -1 >= 0 && Int(minor) ?? -1 >= 0 ? "\(major):\(minor)" : nil
-        }
-
+        let device: String?
         /// Bears a mark of Tuff's.
-        var isOurs: Bool { tags.split(separator: ",").contains { $0.hasPrefix("tuff") } }
+        let isOurs: Bool
+        private let isOpen: Bool
+
+        static let columns: [LVMColumn] = [.volumeTags, .kernelMajor, .kernelMinor, .volumeOpen]
+
+        init(_ row: LVMRow) {
+            let major = row[.kernelMajor], minor = row[.kernelMinor]
+            device = Int(major) ?? -1 >= 0 && Int(minor) ?? -1 >= 0 ? "\(major):\(minor)" : nil
+            isOurs = row.tags().contains { $0.hasPrefix("tuff") }
+            isOpen = row[.volumeOpen] == "open"
+        }
 
         /// Bears none, and nobody but another device of the device mapper has it open: exporters hold it open.
         var isNobodys: Bool {
             guard !isOurs, let device else { return false }
-            guard open == "open" else { return true }
+            guard isOpen else { return true }
             let holders = try? FileManager.default.contentsOfDirectory(atPath: "/sys/dev/block/\(device)/holders")
             return holders?.isEmpty == false
         }
@@ -194,20 +190,20 @@ final class LVMHost: Sendable {
     ///   - others: settings that stand before these.
     private func settings(
         _ commands: CommandRunner, _ filter: LVMFilter, of groups: [String] = [], beside others: String = "",
-        where isLookedInto: (Row) -> Bool
+        where isLookedInto: (Use) -> Bool
     ) async throws(HostError) -> String {
-        let query = Command(
-            Self.tool,
-            ["lvs", "--reportformat", "json", "-o", "lv_tags,lv_kernel_major,lv_kernel_minor,lv_device_open"] + groups,
-            effect: .reads, deadline: 20, outputLimit: 32 << 20)
+        let query = LVMQuery(.lvs, Use.columns, of: groups, deadline: 20, outputLimit: 32 << 20)
         var settings = others + Self.plain
         var found: Set<String>?
         for _ in 0..<Self.levels {
-            let output = try await commands.start(query, LVMSettings.arguments(query.arguments, with: [settings]))
-            guard let rows = LVMReport<Row>.rows(output.standardOutput) else {
-                throw HostError(.malformed, "lvm lvs did not tell which volumes are in use", subject: query.description)
+            let output = try await commands.start(
+                query.command, LVMSettings.arguments(query.command.arguments, with: [settings]))
+            guard let rows = query.rows(in: output) else {
+                throw HostError(
+                    .malformed, "\(query.name) did not tell which volumes are in use",
+                    subject: query.command.description)
             }
-            let now = Set(rows.filter(isLookedInto).compactMap(\.device))
+            let now = Set(rows.map { Use($0) }.filter(isLookedInto).compactMap(\.device))
             if now == found { break }
             found = now
             settings = others + (try filter.settings(passingOver: volumes().filter { !now.contains($0.number) }))

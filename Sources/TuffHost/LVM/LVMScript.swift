@@ -65,7 +65,7 @@ struct LVMScript {
         // need settings (`LVMSettings`).
         for index in creations.indices where short.count < 2 || !short.contains(index) {
             do throws(HostError) {
-                try await expectSuccess(creations[index].command)
+                try await commands.demand(creations[index].command)
                 outcomes[index] = .performed
             } catch {
                 outcomes[index] = .failed(error)
@@ -76,14 +76,14 @@ struct LVMScript {
         let group = creations[0].group
         do throws(HostError) {
             try owe(group)
-            try await expectSuccess(Self.backup(group))
+            try await commands.demand(Self.backup(group))
         } catch {
             for index in short { outcomes[index] = .failed(error) }
             return outcomes
         }
         for (index, outcome) in zip(short, await runScript(short.map { creations[$0] })) { outcomes[index] = outcome }
         // What is left owed here is made up for by the next pass.
-        if (try? await expectSuccess(Self.backup(group))) != nil { paid(group) }
+        if (try? await commands.demand(Self.backup(group))) != nil { paid(group) }
         return outcomes
     }
 
@@ -96,7 +96,7 @@ struct LVMScript {
         for name in names.sorted() where name.hasPrefix(Self.prefix) {
             let group = String(name.dropFirst(Self.prefix.count))
             guard group.utf8.allSatisfy(Self.isNameCharacter), !group.hasPrefix("-") else { continue }
-            if (try? await expectSuccess(Self.backup(group))) != nil { paid(group) }
+            if (try? await commands.demand(Self.backup(group))) != nil { paid(group) }
         }
     }
 
@@ -104,7 +104,7 @@ struct LVMScript {
         let text = (["#!/sbin/lvm"] + creations.compactMap(\.line)).joined(separator: "\n") + "\n"
         do throws(HostError) {
             let script = try Self.memoryFile(text)
-            try await expectSuccess(
+            try await commands.demand(
                 Command(
                     "lvm", ["/proc/\(getpid())/fd/\(script.raw)"], effect: .mutates,
                     deadline: creations[0].command.deadline))
@@ -121,12 +121,9 @@ struct LVMScript {
     /// LVM does not say which line failed; what is there was made, and the first that is not is the one.
     private func outcomes(of creations: [Creation], after error: HostError) async -> [SequenceOutcome] {
         let group = creations[0].group
-        let query = Command(
-            "lvm", ["lvs", "--reportformat", "json", "-o", "lv_tags", "--", group], effect: .reads)
-        guard let output = try? await commands.run(query), output.status == 0,
-            let rows = LVMReport<Row>.rows(output.standardOutput)
-        else { return creations.map { _ in .failed(error) } }
-        let tags = Set(rows.flatMap { $0.tags.split(separator: ",") })
+        let query = LVMQuery(.lvs, [.volumeTags], of: ["--", group], outputLimit: 64 << 20)
+        guard let rows = try? await query.rows(by: commands) else { return creations.map { _ in .failed(error) } }
+        let tags = Set(rows.flatMap { $0.tags() })
         var blamed = false
         return creations.map { creation in
             if tags.contains("tuff:uid=\(creation.uid)") { return .performed }
@@ -135,20 +132,6 @@ struct LVMScript {
             var own = error
             own.subject = creation.command.description
             return .failed(own)
-        }
-    }
-
-    private struct Row: Decodable {
-        var tags: String
-        enum CodingKeys: String, CodingKey { case tags = "lv_tags" }
-    }
-
-    private func expectSuccess(_ command: Command) async throws(HostError) {
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw HostError(
-                .failed, "\(command.tool) ended with status \(output.status)",
-                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
         }
     }
 

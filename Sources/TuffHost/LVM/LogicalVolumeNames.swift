@@ -4,49 +4,29 @@ import TuffModel
 struct LogicalVolumeNames {
     let commands: CommandRunner
 
-    static func command(_ group: String, _ uids: [UID]) -> Command {
+    static func command(_ group: String, _ uids: [UID]) -> Command { query(group, uids).command }
+
+    private static func query(_ group: String, _ uids: [UID]) -> LVMQuery {
         let ours = uids.map { "lv_tags={\"tuff:uid=\($0)\"}" }.joined(separator: " || ")
-        return Command(
-            "lvm",
-            ["lvs", "--reportformat", "json", "-o", "vg_uuid,lv_uuid,lv_tags", "-S", ours, "--", group],
-            effect: .reads)
+        return LVMQuery(
+            .lvs, [.groupUUID, .volumeUUID, .volumeTags], of: ["-S", ours, "--", group], outputLimit: 64 << 20)
     }
 
     /// The device mapper's uuid of each volume. One that is missing or there twice is an error: whoever asks has just
     /// activated it.
     func devices(of uids: [UID], in group: String) async throws(HostError) -> [UID: String] {
-        let command = Self.command(group, uids)
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw HostError(
-                .failed, "lvm lvs ended with status \(output.status)", cause: output.standardError,
-                subject: command.description)
-        }
-        guard let rows = LVMReport<Row>.rows(output.standardOutput) else {
-            throw HostError(.malformed, "lvm lvs did not print a report on \(group)", subject: command.description)
-        }
+        let query = Self.query(group, uids)
+        let rows = try await query.rows(by: commands)
         var found: [UID: String] = [:]
         for uid in uids {
-            let ours = rows.filter { $0.tags.split(separator: ",").contains("tuff:uid=\(uid)") }
-            guard ours.count == 1, !ours[0].group.isEmpty, !ours[0].volume.isEmpty else {
+            let ours = rows.filter { $0.tags().contains("tuff:uid=\(uid)") }
+            guard ours.count == 1, !ours[0][.groupUUID].isEmpty, !ours[0][.volumeUUID].isEmpty else {
                 throw HostError(
                     .failed, "\(ours.count) volumes of \(group) carry our uid \(uid), where one was activated",
-                    subject: command.description)
+                    subject: query.command.description)
             }
-            found[uid] = DeviceMapper.uuid(group: ours[0].group, volume: ours[0].volume)
+            found[uid] = DeviceMapper.uuid(group: ours[0][.groupUUID], volume: ours[0][.volumeUUID])
         }
         return found
-    }
-
-    private struct Row: Decodable {
-        var group: String
-        var volume: String
-        var tags: String
-
-        enum CodingKeys: String, CodingKey {
-            case group = "vg_uuid"
-            case volume = "lv_uuid"
-            case tags = "lv_tags"
-        }
     }
 }

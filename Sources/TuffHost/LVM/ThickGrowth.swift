@@ -24,42 +24,27 @@ package struct ThickGrowth {
     let group: String
     let uid: UID
 
-    private struct Row: Decodable {
-        var group: String
-        var volume: String
-        var ranges: String
-
-        enum CodingKeys: String, CodingKey {
-            case group = "vg_uuid"
-            case volume = "lv_uuid"
-            case ranges = "seg_pe_ranges"
-        }
-    }
-
-    private static func query(_ group: String, _ uid: UID) -> Command {
-        Command(
-            "lvm",
-            [
-                "lvs", "--segments", "--reportformat", "json", "-o", "vg_uuid,lv_uuid,seg_pe_ranges", "-S",
-                "lv_tags={\"\(tag)\"}", "--", "\(group)/\(holder(of: uid))",
-            ], effect: .reads, outputLimit: 1 << 20)
+    private static func query(_ group: String, _ uid: UID) -> LVMQuery {
+        LVMQuery(
+            .lvs, [.groupUUID, .volumeUUID, .extentRanges], options: ["--segments"],
+            of: ["-S", "lv_tags={\"\(tag)\"}", "--", "\(group)/\(holder(of: uid))"])
     }
 
     /// The device of the holder, and its extents.
     func extents() async throws(HostError) -> Extents {
         let query = Self.query(group, uid), holder = "\(group)/\(Self.holder(of: uid))"
-        let output = try await commands.run(query)
-        guard output.status == 0,
-            let rows = LVMReport<Row>.rows(output.standardOutput), let first = rows.first
-        else {
+        let output = try await commands.run(query.command)
+        guard output.status == 0, let rows = query.rows(in: output), let first = rows.first else {
             throw HostError(
-                .preconditionFailed, "lvm lvs did not tell the extents of \(holder)", subject: query.description)
+                .preconditionFailed, "\(query.name) did not tell the extents of \(holder)",
+                subject: query.command.description)
         }
-        let ranges = rows.flatMap { $0.ranges.split(separator: " ").map(String.init) }
+        let ranges = rows.flatMap { $0[.extentRanges].split(separator: " ").map(String.init) }
         guard !ranges.isEmpty, ranges.allSatisfy({ $0.hasPrefix("/dev/") && $0.contains(":") }) else {
-            throw HostError(.malformed, "lvm lvs tells extents '\(ranges)' of \(holder)", subject: query.description)
+            throw HostError(
+                .malformed, "\(query.name) tells extents '\(ranges)' of \(holder)", subject: query.command.description)
         }
-        let uuid = DeviceMapper.uuid(group: first.group, volume: first.volume)
+        let uuid = DeviceMapper.uuid(group: first[.groupUUID], volume: first[.volumeUUID])
         return Extents(
             device: DevicePlace(group: group, name: Self.holder(of: uid), uid: uid, uuid: uuid), ranges: ranges)
     }

@@ -12,32 +12,20 @@ struct ThinPoolMessages {
 
     private static let name = "tuff-settle"
 
-    private struct Row: Decodable {
-        var group: String
-        var pool: String
-
-        enum CodingKeys: String, CodingKey {
-            case group = "vg_name"
-            case pool = "pool_lv"
-        }
-    }
-
     /// - Returns: whether anything was done, so that trying again may help.
     func send(for volumes: [String]) async throws(HostError) -> Bool {
-        let query = Command(
-            "lvm", ["lvs", "--reportformat", "json", "-o", "vg_name,pool_lv", "--"] + volumes, effect: .reads,
-            outputLimit: 1 << 20)
+        let query = LVMQuery(.lvs, [.groupName, .pool], of: ["--"] + volumes)
         // A volume that is missing makes the status 5 and takes nothing from the rest of the report.
-        let output = try await commands.run(query)
-        guard let rows = LVMReport<Row>.rows(output.standardOutput) else { return false }
-        let pools = Set(rows.filter { !$0.pool.isEmpty }.map { [$0.group, $0.pool] })
+        guard let rows = query.rows(in: try await commands.run(query.command)) else { return false }
+        let pools = Set(rows.filter { !$0[.pool].isEmpty }.map { [$0[.groupName], $0[.pool]] })
         for pool in pools.sorted(by: { $0.joined() < $1.joined() }) {
             // What an attempt that died left; usually there is none, and removing nothing is an error that does not count.
             _ = try await remove(from: pool[0])
-            try await expectSuccess([
+            let creation = Self.change([
                 "lvcreate", "-qq", "--yes", "--thin", "--virtualsize", "4m", "--name", Self.name, "--addtag", Self.name,
                 "--activate", "n", "--wipesignatures", "n", "--", pool.joined(separator: "/"),
             ])
+            try await commands.demand(creation, named: "lvm lvcreate")
             guard try await remove(from: pool[0]).status == 0 else {
                 throw HostError(.failed, "\(pool[0])/\(Self.name) was made to settle \(pool[1]) and cannot be removed")
             }
@@ -49,16 +37,6 @@ struct ThinPoolMessages {
         try await commands.run(
             Self.change(["lvremove", "-qq", "--yes", "-S", "lv_tags={\"\(Self.name)\"}", "--", "\(group)/\(Self.name)"])
         )
-    }
-
-    private func expectSuccess(_ arguments: [String]) async throws(HostError) {
-        let command = Self.change(arguments)
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw HostError(
-                .failed, "lvm \(arguments[0]) ended with status \(output.status)", cause: output.standardError,
-                subject: command.description)
-        }
     }
 
     private static func change(_ arguments: [String]) -> Command {

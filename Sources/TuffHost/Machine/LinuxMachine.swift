@@ -166,17 +166,17 @@ package final class LinuxMachine: Machine {
         while let first = rest.first {
             switch first {
             case .run(let command), .makeVolume(let command, _, _):
-                try await carryOut(command)
+                try await commands.demand(command)
                 rest.removeFirst()
             case .activate(let command, let volumes):
                 do throws(HostError) {
-                    try await carryOut(command)
+                    try await commands.demand(command)
                 } catch {
                     guard error.code == .failed, try await ThinPoolMessages(commands: commands).send(for: volumes)
                     else {
                         throw error
                     }
-                    try await carryOut(command)
+                    try await commands.demand(command)
                 }
                 try await ActivationCheck(commands: commands).demand(volumes)
                 rest.removeFirst()
@@ -196,7 +196,7 @@ package final class LinuxMachine: Machine {
                 guard let extents = wiped.withLock({ $0.removeValue(forKey: uid) }) else {
                     throw HostError(.preconditionFailed, "Nothing was wiped for \(group)/\(name) to grow by")
                 }
-                try await carryOut(ThickGrowth.joining(group, name, to: size, extents.ranges))
+                try await commands.demand(ThickGrowth.joining(group, name, to: size, extents.ranges))
                 rest.removeFirst()
             case .require(let condition) where condition.concernsDevice:
                 try await check(condition)
@@ -266,15 +266,6 @@ package final class LinuxMachine: Machine {
             let known = identified.withLock { $0 }
             return .copyImage(image, to: target.identified { known[$0] })
         default: return action
-        }
-    }
-
-    private func carryOut(_ command: Command) async throws(HostError) {
-        let output = try await commands.run(command)
-        guard command.successStatuses.contains(output.status) else {
-            throw HostError(
-                .failed, "\(command.tool) ended with status \(output.status)",
-                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
         }
     }
 

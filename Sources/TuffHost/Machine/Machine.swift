@@ -14,6 +14,19 @@ package struct CommandOutput: Equatable, Sendable {
     }
 }
 
+extension CommandOutput {
+    /// How a command ended, for people: `lvm lvs ended with status 5`.
+    package func ending(of name: String) -> String { "\(name) ended with status \(status)" }
+
+    /// The error for a command whose status means failure. The cause is its text on standard error.
+    /// - Parameter name: the command in a word or two; nil: its tool.
+    package func failure(of command: Command, named name: String? = nil) -> HostError {
+        HostError(
+            .failed, ending(of: name ?? command.tool), cause: standardError.isEmpty ? nil : standardError,
+            subject: command.description)
+    }
+}
+
 /// Which files of a rooted tree to read, and how. Components of `pattern` may be `*` (any name) or end in `*`.
 package struct TreeQuery: Hashable, Codable, Sendable {
     package enum Reading: Hashable, Codable, Sendable {
