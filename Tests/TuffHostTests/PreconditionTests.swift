@@ -159,7 +159,7 @@ struct PreconditionTests {
             try folder.write("report", #"{"report":[{"lv":[\#(rows.joined(separator: ","))]}]}"#)
             try answer(status)
             return await failure { () throws(HostError) in
-                try await machine.perform([.identify(group: "vg0", [uid])])
+                try await machine.perform([LogicalVolumeNames.identification(of: [uid], in: "vg0")])
             }
         }
         let row = #"{"vg_uuid":"AAAA-BB", "lv_uuid":"CC-D", "lv_tags":"x,tuff:uid=\#(uid)"}"#

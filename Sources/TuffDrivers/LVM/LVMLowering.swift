@@ -34,14 +34,14 @@ extension LVMDriver {
         case .fill(let volume, let source, let operation):
             let source = ContentSource(source)
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
-            return [.identify(group: group, [volume.uid])] + source.conditions + [
+            return [LogicalVolumeNames.identification(of: [volume.uid], in: group)] + source.conditions + [
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: operation)),
                 .copyBytes(from: source.place, to: .device(device)),
             ]
         case .fillFromImage(let volume, let image):
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
             return [
-                .identify(group: group, [volume.uid]),
+                LogicalVolumeNames.identification(of: [volume.uid], in: group),
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
                 .copyImage(image, to: .device(device)),
             ]

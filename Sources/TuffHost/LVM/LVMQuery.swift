@@ -67,6 +67,12 @@ struct LVMQuery {
             deadline: deadline, outputLimit: outputLimit)
     }
 
+    /// The question that a command asks which was made by another query with these columns.
+    init(_ command: Command, _ columns: [LVMColumn]) {
+        self.command = command
+        self.columns = columns
+    }
+
     /// The command in two words, for messages: `lvm lvs`.
     var name: String { "\(command.tool) \(command.arguments[0])" }
 

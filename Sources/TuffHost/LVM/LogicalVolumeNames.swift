@@ -1,10 +1,13 @@
-import TuffModel
+package import TuffModel
 
 /// Asks LVM what the device mapper calls logical volumes that carry our uids.
-struct LogicalVolumeNames {
+package struct LogicalVolumeNames {
     let commands: CommandRunner
 
-    static func command(_ group: String, _ uids: [UID]) -> Command { query(group, uids).command }
+    /// The action that finds the devices of these volumes.
+    package static func identification(of uids: [UID], in group: String) -> HostAction {
+        .identify(query(group, uids).command, group: group, uids)
+    }
 
     private static func query(_ group: String, _ uids: [UID]) -> LVMQuery {
         let ours = uids.map { "lv_tags={\"tuff:uid=\($0)\"}" }.joined(separator: " || ")
@@ -14,8 +17,8 @@ struct LogicalVolumeNames {
 
     /// The device mapper's uuid of each volume. One that is missing or there twice is an error: whoever asks has just
     /// activated it.
-    func devices(of uids: [UID], in group: String) async throws(HostError) -> [UID: String] {
-        let query = Self.query(group, uids)
+    func devices(of uids: [UID], in group: String, by command: Command) async throws(HostError) -> [UID: String] {
+        let query = LVMQuery(command, [.groupUUID, .volumeUUID, .volumeTags])
         let rows = try await query.rows(by: commands)
         var found: [UID: String] = [:]
         for uid in uids {

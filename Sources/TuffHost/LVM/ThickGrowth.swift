@@ -21,38 +21,28 @@ package struct ThickGrowth {
     }
 
     let commands: CommandRunner
-    let group: String
-    let uid: UID
-
-    private static func query(_ group: String, _ uid: UID) -> LVMQuery {
-        LVMQuery(
-            .lvs, [.groupUUID, .volumeUUID, .extentRanges], options: ["--segments"],
-            of: ["-S", "lv_tags={\"\(tag)\"}", "--", "\(group)/\(holder(of: uid))"])
-    }
+    /// The holder, by the uid of the volume that is to get its extents.
+    let holder: DevicePlace
 
     /// The device of the holder, and its extents.
     func extents() async throws(HostError) -> Extents {
-        let query = Self.query(group, uid), holder = "\(group)/\(Self.holder(of: uid))"
+        let place = "\(holder.group)/\(holder.name)"
+        let query = LVMQuery(
+            .lvs, [.groupUUID, .volumeUUID, .extentRanges], options: ["--segments"],
+            of: ["-S", "lv_tags={\"\(Self.tag)\"}", "--", place])
         let output = try await commands.run(query.command)
         guard output.status == 0, let rows = query.rows(in: output), let first = rows.first else {
             throw HostError(
-                .preconditionFailed, "\(query.name) did not tell the extents of \(holder)",
+                .preconditionFailed, "\(query.name) did not tell the extents of \(place)",
                 subject: query.command.description)
         }
         let ranges = rows.flatMap { $0[.extentRanges].split(separator: " ").map(String.init) }
         guard !ranges.isEmpty, ranges.allSatisfy({ $0.hasPrefix("/dev/") && $0.contains(":") }) else {
             throw HostError(
-                .malformed, "\(query.name) tells extents '\(ranges)' of \(holder)", subject: query.command.description)
+                .malformed, "\(query.name) tells extents '\(ranges)' of \(place)", subject: query.command.description)
         }
-        let uuid = DeviceMapper.uuid(group: first[.groupUUID], volume: first[.volumeUUID])
-        return Extents(
-            device: DevicePlace(group: group, name: Self.holder(of: uid), uid: uid, uuid: uuid), ranges: ranges)
-    }
-
-    /// - Parameter ranges: where LVM is to find the extents; empty: anywhere, as a person is shown it.
-    static func joining(_ group: String, _ name: String, to size: ByteCount, _ ranges: [String]) -> Command {
-        Command(
-            "lvm", ["lvextend", "-qq", "--size", "\(size.bytes)b", "--", "\(group)/\(name)"] + ranges,
-            effect: .mutates, deadline: 600)
+        var device = holder
+        device.uuid = DeviceMapper.uuid(group: first[.groupUUID], volume: first[.volumeUUID])
+        return Extents(device: device, ranges: ranges)
     }
 }

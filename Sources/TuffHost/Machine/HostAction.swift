@@ -111,9 +111,9 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose room was
     /// never full, so that every byte read from it was its origin's.
     case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
-    /// The holder of the extents for a growth of the volume with this uid is the one that was wiped in this process,
-    /// with the same extents.
-    case wipedExtents(group: String, uid: UID)
+    /// The volume that holds the extents for a growth is the one that was wiped in this process, with the same extents.
+    /// Its place names the uid of the volume that grows.
+    case wipedExtents(holder: DevicePlace)
     /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
     case blankDevice(BlankDevice)
     /// The device is the physical volume of this uuid and nothing else, and nobody else has it open.
@@ -171,14 +171,30 @@ package enum WipeMethod: String, Codable, Sendable {
 }
 
 /// The smallest thing Tuff does to a machine. One interpreter carries them out; crash points lie between them.
+///
+/// `description` shows the one command, or what a person would type for it. An act of more commands says which, and
+/// why no crash point lies between them: those that read may be repeated, and those that change leave nothing that the
+/// act itself does not clear up when it is done again.
 package enum HostAction: Hashable, Codable, Sendable {
+    /// Runs one command, which must end with one of its statuses of success.
     case run(Command)
+    /// Checks a condition, by one reading command or two, or by reads of files.
     case require(Precondition)
-    /// Runs a command that makes the devices of these volumes (`GROUP/NAME`) appear. Where it fails, LVM is made to tell
-    /// their thin pools what it owes them, and it runs once more: see `ThinPoolMessages`.
+    /// Runs a command that makes the devices of these volumes (`GROUP/NAME`) appear.
+    ///
+    /// - Usually one command: this `lvchange`.
+    /// - Where it fails: `lvs` for their thin pools; for each pool `lvremove`, `lvcreate` and `lvremove` of one volume,
+    ///   `tuff-settle`, which make LVM send the pool what it owes it; then the command once more. Nobody can plan these,
+    ///   since no report shows that a pool is owed anything. A `tuff-settle` that a crash leaves is removed by the
+    ///   next attempt.
+    /// - Where a device is missing afterwards: `lvs`, and `lvmconfig` once or twice, for the reason.
     case activate(Command, volumes: [String])
-    /// Runs a command that makes one inactive volume of `group` whose tags hold our uid. Several of them next to each other
-    /// go to LVM in one process: see `LVMScript`.
+    /// Runs a command that makes one inactive volume of `group` whose tags hold our uid.
+    ///
+    /// - Alone: one command.
+    /// - Several next to each other (`performEach`): `vgcfgbackup`, one `lvm` with a line for each volume, `vgcfgbackup`,
+    ///   and `lvs` where a line failed. Each line is one write of the group's metadata and an outcome of its own. A
+    ///   crash leaves some of the volumes, each whole and marked, and a note that the second `vgcfgbackup` is owed.
     case makeVolume(Command, group: String, uid: UID)
     /// Makes every byte of a device read zero that nobody else has open. May take hours.
     case wipe(DevicePlace, WipeMethod)
@@ -192,14 +208,19 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Makes a volume begin with the bytes of the disk in an image, and read zeros after them; only what differs is
     /// written. The image is opened beneath a root of images. May take hours.
     case copyImage(ImageSource, to: BytesPlace)
-    /// Wipes the volume that has the extents for a growth of the volume with this uid (`ThickGrowth`), and remembers
-    /// them in this process. May take hours.
-    case wipeExtents(group: String, uid: UID, WipeMethod)
-    /// Makes the linear volume this large by the extents that were wiped for it in this process, and no others.
-    case joinExtents(group: String, name: String, uid: UID, to: ByteCount)
-    /// Asks LVM what the device mapper calls the volumes of one group that carry these uids in their tags, for
-    /// `Precondition.device` later in the same process. One command for volumes that were just made.
-    case identify(group: String, [UID])
+    /// Wipes the volume that holds the extents for a growth, and remembers them in this process. Its place names the
+    /// uid of the volume that grows. May take hours.
+    ///
+    /// `lvs --segments` asks which device and extents it has, and a worker wipes that device. One act, since only
+    /// extents that were asked for right before and wiped whole may be remembered; a crash leaves the holder, which the
+    /// next growth removes.
+    case wipeExtents(holder: DevicePlace, WipeMethod)
+    /// Runs a command that makes the linear volume this large, with the extents behind its arguments that were wiped for
+    /// the volume with this uid in this process. One command: they were asked for when they were wiped.
+    case joinExtents(Command, group: String, name: String, uid: UID, to: ByteCount)
+    /// Runs a command that tells what the device mapper calls the volumes of one group that carry these uids in their
+    /// tags, for `Precondition.device` later in the same process. One command for volumes that were just made.
+    case identify(Command, group: String, [UID])
     /// mkdir(2). An existing directory is success: configfs objects are found again, not made twice.
     case makeDirectory(HostPath)
     /// rmdir(2). An absent directory is success.
@@ -244,7 +265,7 @@ package enum HostAction: Hashable, Codable, Sendable {
 }
 
 extension HostAction {
-    /// The command that the action is, where it is one.
+    /// The command whose status alone tells how the action ended.
     package var command: Command? {
         switch self {
         case .run(let command), .activate(let command, _), .makeVolume(let command, _, _): command
@@ -267,13 +288,10 @@ extension HostAction: CustomStringConvertible {
         case .cloneFile(let source, let target): "cp --reflink=always \(source.quoted) \(target.quoted)"
         case .copyImage(let image, .device(let device)): image.conversion(to: Command.quoted(device.path))
         case .copyImage(let image, .file(let path)): image.conversion(to: path.quoted)
-        case .wipeExtents(let group, let uid, let method):
-            HostAction.wipe(
-                DevicePlace(group: group, name: ThickGrowth.holder(of: uid), uid: uid, uuid: nil), method
-            ).description
-        case .joinExtents(let group, let name, _, let size):
-            "\(ThickGrowth.joining(group, name, to: size, []))   # by the extents that were wiped, PV:FIRST-LAST"
-        case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
+        case .wipeExtents(let holder, let method): HostAction.wipe(holder, method).description
+        case .joinExtents(let command, _, _, _, _):
+            "\(command)   # by the extents that were wiped, PV:FIRST-LAST"
+        case .identify(let command, _, _): command.description
         case .makeDirectory(let path): "mkdir \(path.quoted)"
         case .removeDirectory(let path), .removeIfEmpty(let path): "rmdir \(path.quoted)"
         case .removeDirectories(let path): "rmdir \(path.quoted)/*   # what the kernel made itself stays"
@@ -361,8 +379,7 @@ extension Precondition {
                 + "and nobody uses it"
         case .wholeSnapshot(let group, let name, let uuid, let uid):
             "\(group)/\(name) still has \(uuid.map { "LVM uuid \($0), " } ?? "")our uid \(uid), and has not overflowed"
-        case .wipedExtents(let group, let uid):
-            "\(group)/\(ThickGrowth.holder(of: uid)) still has the extents that were wiped"
+        case .wipedExtents(let holder): "\(holder.group)/\(holder.name) still has the extents that were wiped"
         case .unmarkedVolume(let group, let name, let uuid):
             "\(group)/\(name) still has LVM uuid \(uuid) and no tag of Tuff's"
         case .device(let group, let name, let uid, let uuid):

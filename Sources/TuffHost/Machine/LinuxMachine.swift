@@ -180,23 +180,24 @@ package final class LinuxMachine: Machine {
                 }
                 try await ActivationCheck(commands: commands).demand(volumes)
                 rest.removeFirst()
-            case .wipeExtents(let group, let uid, let method):
-                let extents = try await ThickGrowth(commands: commands, group: group, uid: uid).extents()
+            case .wipeExtents(let holder, let method):
+                let extents = try await ThickGrowth(commands: commands, holder: holder).extents()
                 try await work([.wipe(extents.device, method)], telling, isOver)
-                wiped.withLock { $0[uid] = extents }
+                wiped.withLock { $0[holder.uid] = extents }
                 rest.removeFirst()
-            case .require(.wipedExtents(let group, let uid)):
-                let found = try await ThickGrowth(commands: commands, group: group, uid: uid).extents()
-                guard wiped.withLock({ $0[uid] }) == found else {
+            case .require(.wipedExtents(let holder)):
+                let found = try await ThickGrowth(commands: commands, holder: holder).extents()
+                guard wiped.withLock({ $0[holder.uid] }) == found else {
                     throw FileConditions.failed(
-                        .wipedExtents(group: group, uid: uid), "it has \(found.ranges.joined(separator: " "))")
+                        .wipedExtents(holder: holder), "it has \(found.ranges.joined(separator: " "))")
                 }
                 rest.removeFirst()
-            case .joinExtents(let group, let name, let uid, let size):
+            case .joinExtents(var command, let group, let name, let uid, _):
                 guard let extents = wiped.withLock({ $0.removeValue(forKey: uid) }) else {
                     throw HostError(.preconditionFailed, "Nothing was wiped for \(group)/\(name) to grow by")
                 }
-                try await commands.demand(ThickGrowth.joining(group, name, to: size, extents.ranges))
+                command.arguments += extents.ranges
+                try await commands.demand(command)
                 rest.removeFirst()
             case .require(let condition) where condition.concernsDevice:
                 try await check(condition)
@@ -204,8 +205,8 @@ package final class LinuxMachine: Machine {
             case .require(let condition) where condition.needsCommand:
                 try await CommandConditions(commands: commands).check(condition)
                 rest.removeFirst()
-            case .identify(let group, let uids):
-                let found = try await LogicalVolumeNames(commands: commands).devices(of: uids, in: group)
+            case .identify(let command, let group, let uids):
+                let found = try await LogicalVolumeNames(commands: commands).devices(of: uids, in: group, by: command)
                 identified.withLock { $0.merge(found) { _, new in new } }
                 rest.removeFirst()
             default:
