@@ -25,8 +25,8 @@ import TuffTestSupport
         var configuration = LinuxMachine.Configuration(
             searchPath: [folder.path, "/usr/bin", "/bin"], workerCommand: [],
             reach: Reach(everythingBeneath: [folder.path]))
-        configuration.stateDirectory = folder.at("state")
-        configuration.lvmDirectory = folder.at("etc")
+        let state = folder.at("state"), etc = folder.at("etc")
+        configuration.tools = HostTools(lvm: { LVMTool(stateDirectory: state, directory: etc) })
         return LinuxMachine(configuration: configuration)
     }
 

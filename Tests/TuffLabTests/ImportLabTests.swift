@@ -22,7 +22,8 @@ struct ImportLabTests {
 
     init() {
         let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
+        var configuration = LinuxMachine.Configuration(
+            workerCommand: [], reach: Reach(everythingBeneath: ["/run"]), tools: .real())
         configuration.searchPath.append(bundle)
         tools = LinuxMachine(configuration: configuration)
     }

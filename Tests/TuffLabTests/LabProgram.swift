@@ -17,7 +17,8 @@ struct LabProgram {
         folder = "/run/tuff-\(name)"
         portal = "127.0.0.1:\(port)"
         let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
+        var configuration = LinuxMachine.Configuration(
+            workerCommand: [], reach: Reach(everythingBeneath: ["/run"]), tools: .real())
         configuration.searchPath.append(bundle)
         tools = LinuxMachine(configuration: configuration)
         umask(0o077)

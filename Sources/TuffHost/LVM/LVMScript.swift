@@ -1,6 +1,4 @@
 import FoundationEssentials
-import CTuffHost
-import Glibc
 import TuffModel
 
 /// Makes many volumes with one process of LVM.
@@ -13,54 +11,15 @@ struct LVMScript {
     /// lvm(8) refuses longer lines (`CMD_LEN` in tools/lvmcmdline.c, LVM 2.03.16, without the newline and the zero).
     static let lineLimit = 254
 
-    /// One volume to be made.
-    struct Creation: Sendable {
-        var command: Command
-        var group: String
-        var uid: UID
-
-        /// What all of these sequences make, where they make two volumes or more and do nothing else.
-        static func all(_ sequences: [[HostAction]]) -> [Creation]? {
-            let found = sequences.compactMap { sequence -> Creation? in
-                guard sequence.count == 1, case .makeVolume(let command, let group, let uid) = sequence[0],
-                    command.tool == "lvm"
-                else { return nil }
-                return Creation(command: command, group: group, uid: uid)
-            }
-            guard found.count > 1, found.count == sequences.count, Set(found.map(\.group)).count == 1 else {
-                return nil
-            }
-            return found
-        }
-
-        /// The command as a line of a script, without copies of the metadata. Nil where LVM would refuse or misread it.
-        var line: String? {
-            var words = command.arguments.filter { $0 != "--" }
-            guard words.first == "lvcreate" else { return nil }
-            words = words.map { Self.short[$0] ?? $0 }
-            words.insert("-An", at: 1)
-            let isPlain = words.allSatisfy { word in
-                !word.isEmpty && word.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"\"'\\#".utf8.contains($0) }
-            }
-            let text = words.joined(separator: " ")
-            return isPlain && text.utf8.count <= LVMScript.lineLimit ? text : nil
-        }
-
-        /// lvcreate(8): the short names, which leave more of a line to the tags.
-        private static let short = [
-            "--yes": "-y", "--thin": "-T", "--virtualsize": "-V", "--name": "-n", "--activate": "-a",
-            "--setactivationskip": "-k", "--wipesignatures": "-W", "--extents": "-l", "--zero": "-Z",
-        ]
-    }
-
     let commands: CommandRunner
+    let host: LVMHost
     /// Nil: nothing is written down.
     let stateDirectory: String?
 
     /// An outcome for each, in order. After one that failed none is begun, and whoever asked may ask again for the rest.
-    func run(_ creations: [Creation]) async -> [SequenceOutcome] {
+    func run(_ creations: [VolumeCreation]) async -> [SequenceOutcome] {
         var outcomes = [SequenceOutcome](repeating: .notBegun, count: creations.count)
-        let short = commands.scriptsAreSafe ? creations.indices.filter { creations[$0].line != nil } : []
+        let short = host.hasPlainFiles ? creations.indices.filter { creations[$0].line != nil } : []
         // What does not fit into a line has a process of its own, and so has what would be alone in a script, or would
         // need settings (`LVMSettings`).
         for index in creations.indices where short.count < 2 || !short.contains(index) {
@@ -100,14 +59,12 @@ struct LVMScript {
         }
     }
 
-    private func runScript(_ creations: [Creation]) async -> [SequenceOutcome] {
+    private func runScript(_ creations: [VolumeCreation]) async -> [SequenceOutcome] {
         let text = (["#!/sbin/lvm"] + creations.compactMap(\.line)).joined(separator: "\n") + "\n"
         do throws(HostError) {
-            let script = try Self.memoryFile(text)
+            let script = try MemoryFile(text, name: "lvm-script", what: "the commands for LVM")
             try await commands.demand(
-                Command(
-                    "lvm", ["/proc/\(getpid())/fd/\(script.raw)"], effect: .mutates,
-                    deadline: creations[0].command.deadline))
+                Command("lvm", [script.path], effect: .mutates, deadline: creations[0].command.deadline))
             // Open until here: LVM opens it through this process.
             _ = consume script
             return creations.map { _ in .performed }
@@ -119,7 +76,7 @@ struct LVMScript {
     }
 
     /// LVM does not say which line failed; what is there was made, and the first that is not is the one.
-    private func outcomes(of creations: [Creation], after error: HostError) async -> [SequenceOutcome] {
+    private func outcomes(of creations: [VolumeCreation], after error: HostError) async -> [SequenceOutcome] {
         let group = creations[0].group
         let query = LVMQuery(.lvs, [.volumeTags], of: ["--", group], outputLimit: 64 << 20)
         guard let rows = try? await query.rows(by: commands) else { return creations.map { _ in .failed(error) } }
@@ -140,15 +97,6 @@ struct LVMScript {
         Command("lvm", ["vgcfgbackup", "-qq", "--", group], effect: .mutates, deadline: 600)
     }
 
-    /// A file without a name: nothing is left of it when this process dies, and nothing is started then.
-    private static func memoryFile(_ text: String) throws(HostError) -> OwnedDescriptor {
-        let bytes = Array(text.utf8)
-        guard let file = OwnedDescriptor(opened: tuff_bounded_memory_file("lvm-script", off_t(bytes.count))),
-            pwrite(file.raw, bytes, bytes.count, 0) == bytes.count
-        else { throw .system(errno, "Cannot write the commands for LVM into memory", subject: "lvm") }
-        return file
-    }
-
     // MARK: What is owed
 
     private static let prefix = "metadata-backup-owed."
@@ -161,13 +109,32 @@ struct LVMScript {
         }
     }
 
-    private func owe(_ group: String) throws(HostError) {
-        guard let stateDirectory else { return }
-        try StateFile("\(stateDirectory)/\(Self.prefix)\(group)", what: "note of an owed backup").write([])
+    private func owe(_ group: String) throws(HostError) { try note(of: group)?.write([]) }
+
+    private func paid(_ group: String) { note(of: group)?.remove() }
+
+    private func note(of group: String) -> StateFile? {
+        stateDirectory.map { StateFile("\($0)/\(Self.prefix)\(group)", what: "note of an owed backup") }
+    }
+}
+
+extension VolumeCreation {
+    /// The command as a line of a script, without copies of the metadata. Nil where LVM would refuse or misread it.
+    var line: String? {
+        var words = command.arguments.filter { $0 != "--" }
+        guard words.first == "lvcreate" else { return nil }
+        words = words.map { Self.short[$0] ?? $0 }
+        words.insert("-An", at: 1)
+        let isPlain = words.allSatisfy { word in
+            !word.isEmpty && word.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"\"'\\#".utf8.contains($0) }
+        }
+        let text = words.joined(separator: " ")
+        return isPlain && text.utf8.count <= LVMScript.lineLimit ? text : nil
     }
 
-    private func paid(_ group: String) {
-        guard let stateDirectory else { return }
-        unlink("\(stateDirectory)/\(Self.prefix)\(group)")
-    }
+    /// lvcreate(8): the short names, which leave more of a line to the tags.
+    private static let short = [
+        "--yes": "-y", "--thin": "-T", "--virtualsize": "-V", "--name": "-n", "--activate": "-a",
+        "--setactivationskip": "-k", "--wipesignatures": "-W", "--extents": "-l", "--zero": "-Z",
+    ]
 }

@@ -6,30 +6,19 @@ package import TuffModel
 /// before (seen at once on an exported volume). So the extents are taken by a volume of their own, `x-UID`, wiped
 /// there, and then joined by their numbers. In between they are free for a moment: somebody who took them in it would
 /// make `lvextend` fail.
-package struct ThickGrowth {
+package enum ThickGrowth {
     /// The tag of the volume that has the extents meanwhile; a growth that died leaves it, and the next removes it.
     package static let tag = "tuff-growth"
 
     /// Name of the volume that has the extents meanwhile, by the uid that is to get them.
     package static func holder(of uid: UID) -> String { "x-\(uid)" }
 
-    /// A holder as it was when it was wiped: joined are these extents and no others.
-    struct Extents: Equatable {
-        var device: DevicePlace
-        /// As LVM takes them: `PV:first-last`.
-        var ranges: [String]
-    }
-
-    let commands: CommandRunner
-    /// The holder, by the uid of the volume that is to get its extents.
-    let holder: DevicePlace
-
-    /// The device of the holder, and its extents.
-    func extents() async throws(HostError) -> Extents {
+    /// The device of a holder, and its extents.
+    static func extents(of holder: DevicePlace, by commands: CommandRunner) async throws(HostError) -> HeldExtents {
         let place = "\(holder.group)/\(holder.name)"
         let query = LVMQuery(
             .lvs, [.groupUUID, .volumeUUID, .extentRanges], options: ["--segments"],
-            of: ["-S", "lv_tags={\"\(Self.tag)\"}", "--", place])
+            of: ["-S", "lv_tags={\"\(tag)\"}", "--", place])
         let output = try await commands.run(query.command)
         guard output.status == 0, let rows = query.rows(in: output), let first = rows.first else {
             throw HostError(
@@ -43,6 +32,6 @@ package struct ThickGrowth {
         }
         var device = holder
         device.uuid = DeviceMapper.uuid(group: first[.groupUUID], volume: first[.volumeUUID])
-        return Extents(device: device, ranges: ranges)
+        return HeldExtents(device: device, ranges: ranges)
     }
 }

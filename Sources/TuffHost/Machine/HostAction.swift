@@ -352,14 +352,28 @@ extension HostPath {
 }
 
 extension Precondition {
-    /// Whether a tool tells it, and no file or device. Workers run no tools.
-    package var needsCommand: Bool {
+    /// The tool that tells it; nil: files or devices do.
+    package var tool: ToolName? {
         switch self {
-        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
-            .thinPool, .temporarySnapshot, .wholeSnapshot, .wipedExtents, .blankDevice, .physicalVolume:
-            true
-        case .device, .file, .unopened, .vacant, .text, .noSession: false
+        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .volumeGroup, .thinPool,
+            .temporarySnapshot, .wholeSnapshot, .wipedExtents:
+            .lvm
+        case .tgtIdle: .tgtadm
+        case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume: nil
         }
+    }
+
+    /// A command tells it, which no worker runs.
+    package var needsCommand: Bool { tool != nil || concernsDevice }
+
+    /// The error for a condition that does not hold.
+    /// - Parameters:
+    ///   - found: what is so instead, as the end of a sentence.
+    ///   - cause: what a tool said; empty: nothing.
+    package func failure(_ found: String, cause: String = "") -> HostError {
+        HostError(
+            .preconditionFailed, "Nothing was done: expected that \(sentence), but \(found)",
+            cause: cause.isEmpty ? nil : cause)
     }
 
     /// What must hold, for people.

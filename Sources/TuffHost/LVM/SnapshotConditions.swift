@@ -1,23 +1,23 @@
 import TuffModel
 
 /// What is asked about copy-on-write snapshots: LVM's own word on whether something is one.
-extension CommandConditions {
+extension LVMConditions {
     /// Nobody has this temporary snapshot open, and it is one.
     func temporary(_ snapshot: TemporarySnapshot, _ condition: Precondition) async throws(HostError) {
         let row = try await snapshotRow(
             "\(snapshot.group)/\(snapshot.name)", snapshot.uuid, tagged: snapshot.tags, condition)
         guard snapshot.originUUID.map({ $0 == row[.originUUID] }) ?? (row[.origin] == snapshot.origin) else {
-            throw failed(condition, "it is a snapshot of \(row[.origin])")
+            throw condition.failure("it is a snapshot of \(row[.origin])")
         }
         // Empty, or "unknown" for what is inactive and therefore not open.
-        guard ["", "unknown"].contains(row[.volumeOpen]) else { throw failed(condition, "it is open") }
+        guard ["", "unknown"].contains(row[.volumeOpen]) else { throw condition.failure("it is open") }
     }
 
     /// How full it is LVM tells while it is active, 100.00 when it overflowed (measured with 2.03.16).
     func whole(_ path: String, _ uuid: String?, _ uid: UID, _ condition: Precondition) async throws(HostError) {
         let row = try await snapshotRow(path, uuid, tagged: ["tuff:uid=\(uid)"], condition)
-        guard let used = Double(row[.dataPercent]) else { throw failed(condition, "it is inactive") }
-        guard used < 100 else { throw failed(condition, "its room is full, and what it held is lost") }
+        guard let used = Double(row[.dataPercent]) else { throw condition.failure("it is inactive") }
+        guard used < 100 else { throw condition.failure("its room is full, and what it held is lost") }
     }
 
     /// A copy-on-write snapshot has an origin and the layout `linear` (measured with 2.03.16).
@@ -30,13 +30,13 @@ extension CommandConditions {
             of: ["--", path])
         let row = try await row(query, condition, or: "did not print one snapshot")
         guard uuid == nil || row[.volumeUUID] == uuid else {
-            throw failed(condition, "its LVM uuid is \(row[.volumeUUID])")
+            throw condition.failure("its LVM uuid is \(row[.volumeUUID])")
         }
         let tags = row.tags()
-        guard demanded.allSatisfy(tags.contains) else { throw failed(condition, "its tags are '\(row[.volumeTags])'") }
+        guard demanded.allSatisfy(tags.contains) else { throw condition.failure("its tags are '\(row[.volumeTags])'") }
         guard row[.volumeLayout] == "linear", !row[.origin].isEmpty else {
-            throw failed(
-                condition, "it is no copy-on-write snapshot (\(row[.volumeLayout]), origin '\(row[.origin])')")
+            throw condition.failure(
+                "it is no copy-on-write snapshot (\(row[.volumeLayout]), origin '\(row[.origin])')")
         }
         return row
     }

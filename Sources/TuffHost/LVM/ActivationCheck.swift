@@ -1,4 +1,3 @@
-import Glibc
 import TuffModel
 
 /// Finds out why volumes that LVM was told to activate have no devices.
@@ -10,7 +9,7 @@ struct ActivationCheck {
 
     /// Costs nothing where all of these (`GROUP/NAME`) have devices.
     func demand(_ volumes: [String]) async throws(HostError) {
-        let absent = volumes.filter { access("/dev/\($0)", F_OK) != 0 }
+        let absent = volumes.filter { !LogicalVolumeDevice.exists($0) }
         guard !absent.isEmpty else { return }
         let query = LVMQuery(.lvs, [.groupName, .volumeName, .volumeActive, .volumeTags], of: ["--"] + absent)
         // A volume that is missing makes the status 5 and takes nothing from the rest of the report. What is not there,

@@ -1,21 +1,21 @@
 import TuffModel
 
-/// The preconditions that only a tool can tell.
-struct CommandConditions {
+/// The preconditions that only LVM can tell.
+struct LVMConditions {
     let commands: CommandRunner
 
     func check(_ condition: Precondition) async throws(HostError) {
         switch condition {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):
             let volume = try await logicalVolume("\(group)/\(name)", uuid, ["tuff:uid=\(uid)"], condition)
-            if let size, volume.size != size { throw failed(condition, "it has \(volume.size.bytes) bytes") }
+            if let size, volume.size != size { throw condition.failure("it has \(volume.size.bytes) bytes") }
         case .expiredVolume(let group, let name, let uuid, let uid, let until):
             let volume = try await logicalVolume(
                 "\(group)/\(name)", uuid, ["tuff:uid=\(uid)", "tuff:until=\(until)"], condition)
             // Protected since it was looked at, by whoever may tag volumes.
-            guard !volume.tags.contains("tuff:protect") else { throw failed(condition, "it is protected") }
+            guard !volume.tags.contains("tuff:protect") else { throw condition.failure("it is protected") }
             // Empty, or "unknown" for what is inactive and therefore not open.
-            guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
+            guard ["", "unknown"].contains(volume.open) else { throw condition.failure("it is open") }
             try await demandNoDependents(of: name, in: group, condition)
         case .unfinished(let group, let name, let uid, let operation):
             _ = try await logicalVolume(
@@ -24,54 +24,28 @@ struct CommandConditions {
             let volume = try await logicalVolume("\(group)/\(name)", uuid, ["tuff:uid=\(uid)"], condition)
             let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
             if let tag = volume.tags.first(where: { tag in forbidding.contains { tag.hasPrefix($0) } }) {
-                throw failed(condition, "it is tagged \(tag)")
+                throw condition.failure("it is tagged \(tag)")
             }
-            guard ["", "unknown"].contains(volume.open) else { throw failed(condition, "it is open") }
+            guard ["", "unknown"].contains(volume.open) else { throw condition.failure("it is open") }
         case .unmarkedVolume(let group, let name, let uuid):
             let volume = try await logicalVolume("\(group)/\(name)", uuid, [], condition)
             guard Marks.read(volume.tags) == .foreign else {
-                throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
-            }
-        case .tgtIdle(let port, let tid, _, let initiator):
-            let command = Command(
-                "tgtadm", ["-C", "\(port)", "--lld", "iscsi", "--mode", "conn", "--op", "show", "--tid", "\(tid)"],
-                effect: .reads, outputLimit: 1 << 20)
-            let output = try await commands.run(command)
-            guard output.status == 0 else {
-                throw failed(condition, "tgtadm cannot tell (status \(output.status))", output.standardError)
-            }
-            guard !Self.isConnected(initiator, output.standardOutput) else {
-                throw failed(condition, "there is a session")
+                throw condition.failure("its tags are '\(volume.tags.joined(separator: ","))'")
             }
         case .volumeGroup(let name, let uuid, let tags):
             let group = try await volumeGroup(name, condition)
-            guard uuid == nil || group.uuid == uuid else { throw failed(condition, "its uuid is \(group.uuid)") }
+            guard uuid == nil || group.uuid == uuid else { throw condition.failure("its uuid is \(group.uuid)") }
             guard tags.allSatisfy(group.tags.contains) else {
-                throw failed(condition, "its tags are '\(group.tags.joined(separator: ","))'")
+                throw condition.failure("its tags are '\(group.tags.joined(separator: ","))'")
             }
         case .temporarySnapshot(let snapshot): try await temporary(snapshot, condition)
         case .wholeSnapshot(let group, let name, let uuid, let uid):
             try await whole("\(group)/\(name)", uuid, uid, condition)
         case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
-        case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume,
-            .wipedExtents:
-            throw HostError(.refused, "No command tells that \(condition.sentence)")
+        case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume, .wipedExtents,
+            .tgtIdle:
+            throw HostError(.refused, "LVM does not tell that \(condition.sentence)")
         }
-    }
-
-    /// A nexus is listed as `Session: N`, and beneath it a `Connection: N` with `Initiator: NAME`, each on a line of its
-    /// own; without one nothing is printed. A session that does not say whose it is counts as anybody's.
-    private static func isConnected(_ initiator: String?, _ output: [UInt8]) -> Bool {
-        let lines = String(decoding: output, as: UTF8.self).split(whereSeparator: \.isNewline).map {
-            $0.split(separator: " ").joined(separator: " ")
-        }.filter { !$0.isEmpty }
-        guard let initiator, !lines.isEmpty else { return !lines.isEmpty }
-        let sessions = lines.split(omittingEmptySubsequences: false) { $0.hasPrefix("Session: ") }
-        return sessions.first?.isEmpty == false
-            || sessions.dropFirst().contains { session in
-                let names = session.filter { $0.hasPrefix("Initiator: ") }.map { $0.dropFirst("Initiator: ".count) }
-                return names.isEmpty || names.contains { $0 == initiator }
-            }
     }
 
     private struct Volume {
@@ -93,9 +67,9 @@ struct CommandConditions {
         guard let size = Int64(row[.volumeSize]) else { throw malformed(query, missing) }
         let volume = Volume(
             uuid: row[.volumeUUID], size: ByteCount(size), tags: row.tags(), open: row[.volumeOpen])
-        guard uuid == nil || volume.uuid == uuid else { throw failed(condition, "its LVM uuid is \(volume.uuid)") }
+        guard uuid == nil || volume.uuid == uuid else { throw condition.failure("its LVM uuid is \(volume.uuid)") }
         guard tags.allSatisfy(volume.tags.contains) else {
-            throw failed(condition, "its tags are '\(volume.tags.joined(separator: ","))'")
+            throw condition.failure("its tags are '\(volume.tags.joined(separator: ","))'")
         }
         return volume
     }
@@ -105,12 +79,12 @@ struct CommandConditions {
         of name: String, in group: String, _ condition: Precondition
     ) async throws(HostError) {
         let rows = try await layout(["-S", "lv_name=\"\(name)\" || origin=\"\(name)\"", "--", group], condition)
-        guard let own = rows.first(where: { $0[.volumeName] == name }) else { throw failed(condition, "it is gone") }
+        guard let own = rows.first(where: { $0[.volumeName] == name }) else { throw condition.failure("it is gone") }
         let dependent = rows.first {
             $0[.origin] == name && !(own[.segmentType] == "thin" && $0[.segmentType] == "thin")
         }
         if let dependent {
-            throw failed(condition, "\(group)/\(dependent[.volumeName]) is a snapshot of it and would go with it")
+            throw condition.failure("\(group)/\(dependent[.volumeName]) is a snapshot of it and would go with it")
         }
     }
 
@@ -121,7 +95,7 @@ struct CommandConditions {
 
     private func thinPool(_ path: String, _ condition: Precondition) async throws(HostError) {
         let types = try await layout(["--", path], condition).map { $0[.segmentType] }
-        guard types == ["thin-pool"] else { throw failed(condition, "it is \(types.joined(separator: ", "))") }
+        guard types == ["thin-pool"] else { throw condition.failure("it is \(types.joined(separator: ", "))") }
     }
 
     private func volumeGroup(
@@ -147,7 +121,7 @@ struct CommandConditions {
     ) async throws(HostError) -> [LVMRow] {
         let output = try await commands.run(query.command)
         guard output.status == 0 else {
-            throw failed(condition, output.ending(of: query.name), output.standardError)
+            throw condition.failure(output.ending(of: query.name), cause: output.standardError)
         }
         guard let rows = query.rows(in: output) else { throw malformed(query, missing) }
         return rows
@@ -155,11 +129,5 @@ struct CommandConditions {
 
     private func malformed(_ query: LVMQuery, _ found: String) -> HostError {
         HostError(.malformed, "Nothing was done: \(query.name) \(found)", subject: query.command.description)
-    }
-
-    func failed(_ condition: Precondition, _ found: String, _ cause: String = "") -> HostError {
-        var error = FileConditions.failed(condition, found)
-        error.cause = cause.isEmpty ? nil : cause
-        return error
     }
 }
