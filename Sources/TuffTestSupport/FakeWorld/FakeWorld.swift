@@ -1,3 +1,4 @@
+import TuffDrivers
 import TuffHost
 package import TuffModel
 

@@ -1,3 +1,4 @@
+package import TuffHost
 package import TuffModel
 
 /// Asks LVM what the device mapper calls logical volumes that carry our uids.

@@ -1,8 +1,9 @@
 import Testing
+import TuffHost
 import TuffModel
 import TuffTestSupport
 
-@testable import TuffHost
+@testable import TuffDrivers
 
 /// The patterns that keep LVM from looking into volumes: which names they match, and in which list they stand.
 @Suite struct LVMFilterTests {

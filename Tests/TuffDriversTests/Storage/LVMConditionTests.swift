@@ -1,9 +1,10 @@
 import Glibc
 import Testing
+import TuffHost
 import TuffModel
 import TuffTestSupport
 
-@testable import TuffHost
+@testable import TuffDrivers
 
 /// Conditions that LVM tells, by what an `lvm` of this test prints.
 @Suite struct LVMConditionTests {

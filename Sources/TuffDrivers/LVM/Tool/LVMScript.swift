@@ -1,4 +1,5 @@
 import FoundationEssentials
+import TuffHost
 import TuffModel
 
 /// Makes many volumes with one process of LVM.

@@ -1,3 +1,4 @@
+import TuffHost
 package import TuffModel
 
 /// Grows a linear volume without showing what its new extents hold.

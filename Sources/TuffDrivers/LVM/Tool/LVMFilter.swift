@@ -1,3 +1,4 @@
+import TuffHost
 import TuffModel
 
 /// Patterns, put before those of the machine, that keep LVM from looking into volumes; lvm.conf(5), `filter` and

@@ -1,3 +1,4 @@
+import TuffHost
 import TuffModel
 
 /// Finds out why volumes that LVM was told to activate have no devices.

@@ -1,8 +1,9 @@
 import Testing
+import TuffHost
 import TuffModel
 import TuffTestSupport
 
-@testable import TuffHost
+@testable import TuffDrivers
 
 @Suite struct LVMScriptTests {
     private func creation(_ name: String, tags: [String] = ["tuff:uid=\(Sample.uid)"]) -> HostAction {

@@ -4,6 +4,7 @@ import Testing
 import TuffModel
 import TuffTestSupport
 
+@testable import TuffDrivers
 @testable import TuffHost
 
 /// The settings that every command of LVM is started with, whoever asks for it, and on machines of people who like
@@ -71,7 +72,7 @@ import TuffTestSupport
     /// docs/design/lvm-settings.md says of each setting that LVM 2.03.16 has whether Tuff decides it.
     @Test func theListOfSettingsIsWrittenDownWhole() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
         let page = String(
             decoding: try Data(contentsOf: root.appending(path: "docs/design/lvm-settings.md")), as: UTF8.self)
         for section in LVMSettings.overrides {

@@ -1,3 +1,4 @@
+import TuffHost
 import TuffModel
 
 /// The preconditions that only LVM can tell.

@@ -1,3 +1,4 @@
+import TuffHost
 import TuffModel
 
 /// What is asked about copy-on-write snapshots: LVM's own word on whether something is one.

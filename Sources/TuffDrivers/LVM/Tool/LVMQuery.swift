@@ -1,4 +1,5 @@
 import FoundationEssentials
+import TuffHost
 import TuffModel
 
 /// Columns of LVM's reports that single questions are about, lvmreport(7).

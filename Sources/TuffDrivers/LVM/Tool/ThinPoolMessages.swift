@@ -1,3 +1,4 @@
+import TuffHost
 import TuffModel
 
 /// What LVM wrote down for a thin pool and has not told the kernel.

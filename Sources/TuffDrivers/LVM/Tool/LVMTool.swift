@@ -1,3 +1,4 @@
+package import TuffHost
 package import TuffModel
 
 /// LVM as the machine runs it: its settings and filters, its conditions, and what acts on volumes take beside their

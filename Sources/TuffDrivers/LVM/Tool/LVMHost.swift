@@ -1,4 +1,5 @@
 import Synchronization
+import TuffHost
 import TuffModel
 
 /// Completes commands of LVM with what Tuff decides itself: `LVMSettings`, and which volumes are looked into.
