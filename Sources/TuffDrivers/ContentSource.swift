@@ -2,9 +2,9 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 
-/// What a volume gets its bytes from, of either kind of pool.
+/// The source of a volume's bytes, in either kind of pool.
 struct ContentSource {
-    /// What must hold of it right before it is read.
+    /// Conditions that must hold of it right before it is read.
     let conditions: [HostAction]
     let place: BytesPlace
 

@@ -109,7 +109,7 @@ extension LVMDriver {
         return actions
     }
 
-    /// What is destroyed is selected by LVM itself, under the lock of the group: uuid, uid and deadline. A selection
+    /// LVM itself selects the volume to destroy, under the lock of the group: uuid, uid and deadline. A selection
     /// that matches nothing removes nothing and ends with status 0 (measured), which the next observation tells.
     /// Without `--force`, so a device that somebody holds open is refused.
     private static func purge(_ volume: VolumeRef, _ until: Instant) -> [HostAction] {

@@ -19,8 +19,8 @@ package struct TgtTool: HostTool {
         guard !Self.isConnected(initiator, output.standardOutput) else { throw condition.failure("there is a session") }
     }
 
-    /// A nexus is listed as `Session: N`, and beneath it a `Connection: N` with `Initiator: NAME`, each on a line of its
-    /// own; without one nothing is printed. A session that does not say whose it is counts as anybody's.
+    /// A nexus is listed as `Session: N`, and beneath it a `Connection: N` with `Initiator: NAME`, each on a line of
+    /// its own; without one nothing is printed. A session that does not say whose it is counts as anybody's.
     private static func isConnected(_ initiator: String?, _ output: [UInt8]) -> Bool {
         let lines = String(decoding: output, as: UTF8.self).split(whereSeparator: \.isNewline).map {
             $0.split(separator: " ").joined(separator: " ")

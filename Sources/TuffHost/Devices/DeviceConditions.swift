@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What is asked of devices takes both: a worker that opens them, and a tool that knows signatures.
+/// Conditions on devices take both: a worker that opens them, and a tool that knows signatures.
 extension LinuxMachine {
     package func look(at device: String) async throws(HostError) -> CandidateDevice {
         guard case .device(var found) = try await ask(.look(device)) else { throw Self.confused }

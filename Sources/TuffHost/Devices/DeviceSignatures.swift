@@ -1,7 +1,7 @@
 import FoundationEssentials
 import TuffModel
 
-/// What libblkid knows to tell on a device, asked of `wipefs --no-act`.
+/// Signatures that libblkid finds on a device, asked of `wipefs --no-act`.
 ///
 /// wipefs and not the library in our own process: it asks libblkid for everything at once (superblocks with broken
 /// checksums, partition tables, a GPT without its protective table, several that contradict each other), which takes

@@ -19,10 +19,10 @@ package struct LogicalVolumeDevice: Sendable {
         return !all && paths.contains(node) ? [node] : paths + [node]
     }
 
-    /// Whether there is a device of this name (`GROUP/NAME`) right now.
+    /// Tells whether there is a device of this name (`GROUP/NAME`) right now.
     package static func exists(_ volume: String) -> Bool { access("/dev/\(volume)", F_OK) == 0 }
 
-    /// Whether other devices of the device mapper are made of the device of this number (`MAJOR:MINOR`).
+    /// Tells whether other devices of the device mapper are made of the device of this number (`MAJOR:MINOR`).
     package static func hasHolders(_ number: String) -> Bool {
         let holders = try? FileManager.default.contentsOfDirectory(atPath: "/sys/dev/block/\(number)/holders")
         return holders?.isEmpty == false

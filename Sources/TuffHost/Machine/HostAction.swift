@@ -2,7 +2,7 @@ package import TuffModel
 
 /// One external command: an executable found beneath the system's directories, and its arguments. Never a shell.
 package struct Command: Hashable, Codable, Sendable, CustomStringConvertible {
-    /// Whether the command changes anything. Only commands that do not may be killed at their deadline.
+    /// Tells whether the command changes anything. Only commands that do not may be killed at their deadline.
     package enum Effect: String, Codable, Sendable { case reads, mutates }
 
     /// Base name (`lvm`, `tgtadm`) or absolute path.
@@ -82,8 +82,8 @@ package struct HostPath: Hashable, Codable, Sendable, CustomStringConvertible {
 
 /// A condition read again immediately before the actions that rely on it.
 package enum Precondition: Hashable, Codable, Sendable {
-    /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given. A volume
-    /// made in the same plan has a uuid that nobody could know (nil) and is told by our uid alone.
+    /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given. A
+    /// volume made in the same plan has a uuid that nobody could know (nil) and is told by our uid alone.
     case logicalVolume(group: String, name: String, uuid: String?, uid: UID, size: ByteCount?)
     /// The block device of this logical volume is the one that the device mapper calls `uuid`: `/dev/GROUP/NAME` is a
     /// name, and names are changed by whoever may. Nil: as `HostAction.identify` found the volume with our uid.
@@ -94,22 +94,22 @@ package enum Precondition: Hashable, Codable, Sendable {
     case vacant(HostPath)
     /// The file is a plain one of ours, and nobody else has it open: what may be written over.
     case unopened(HostPath)
-    /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what may
-    /// be destroyed. Nor does any other volume come from it that would go with it: a copy-on-write snapshot, or a thin one of
-    /// a thick origin.
+    /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what
+    /// may be destroyed. Nor does any other volume come from it that would go with it: a copy-on-write snapshot, or a
+    /// thin one of a thick origin.
     case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
     /// The volume carries our uid and the mark of this unfinished work in its tags: it was never shown to anybody.
     case unfinished(group: String, name: String, uid: UID, operation: String)
-    /// The volume still has this uuid, carries our uid, no protection and no other work's mark in its tags, is in use and
-    /// not in the trash, and nobody holds it open: what may be written over.
+    /// The volume still has this uuid, carries our uid, no protection and no other work's mark in its tags, is in use
+    /// and not in the trash, and nobody holds it open: what may be written over.
     case restorable(group: String, name: String, uuid: String, uid: UID)
     /// The logical volume still has this uuid and not one tag under our prefix: what may be adopted.
     case unmarkedVolume(group: String, name: String, uuid: String)
-    /// The logical volume is this temporary snapshot of this origin by uuids and tags, a copy-on-write snapshot of LVM's, and
-    /// nobody holds it open.
+    /// The logical volume is this temporary snapshot of this origin by uuids and tags, a copy-on-write snapshot of
+    /// LVM's, and nobody holds it open.
     case temporarySnapshot(TemporarySnapshot)
-    /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose room was
-    /// never full, so that every byte read from it was its origin's.
+    /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose
+    /// room was never full, so that every byte read from it was its origin's.
     case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
     /// The volume that holds the extents for a growth is the one that was wiped in this process, with the same extents.
     /// Its place names the uid of the volume that grows.
@@ -162,7 +162,7 @@ package enum BytesPlace: Hashable, Codable, Sendable {
     }
 }
 
-/// How bytes of earlier volumes are got rid of.
+/// The way in which bytes of earlier volumes are removed.
 package enum WipeMethod: String, Codable, Sendable {
     /// Zeros are written, by the device itself where it can.
     case zero
@@ -184,17 +184,18 @@ package enum HostAction: Hashable, Codable, Sendable {
     ///
     /// - Usually one command: this `lvchange`.
     /// - Where it fails: `lvs` for their thin pools; for each pool `lvremove`, `lvcreate` and `lvremove` of one volume,
-    ///   `tuff-settle`, which make LVM send the pool what it owes it; then the command once more. Nobody can plan these,
-    ///   since no report shows that a pool is owed anything. A `tuff-settle` that a crash leaves is removed by the
-    ///   next attempt.
+    ///   `tuff-settle`, which make LVM send the pool what it owes it; then the command once more. Nobody can plan
+    ///   these, since no report shows that a pool is owed anything. A `tuff-settle` that a crash leaves is removed by
+    ///   the next attempt.
     /// - Where a device is missing afterwards: `lvs`, and `lvmconfig` once or twice, for the reason.
     case activate(Command, volumes: [String])
     /// Runs a command that makes one inactive volume of `group` whose tags hold our uid.
     ///
     /// - Alone: one command.
-    /// - Several next to each other (`performEach`): `vgcfgbackup`, one `lvm` with a line for each volume, `vgcfgbackup`,
-    ///   and `lvs` where a line failed. Each line is one write of the group's metadata and an outcome of its own. A
-    ///   crash leaves some of the volumes, each whole and marked, and a note that the second `vgcfgbackup` is owed.
+    /// - Several next to each other (`performEach`): `vgcfgbackup`, one `lvm` with a line for each volume,
+    ///   `vgcfgbackup`, and `lvs` where a line failed. Each line is one write of the group's metadata and an outcome of
+    ///   its own. A crash leaves some of the volumes, each whole and marked, and a note that the second `vgcfgbackup`
+    ///   is owed.
     case makeVolume(Command, group: String, uid: UID)
     /// Makes every byte of a device read zero that nobody else has open. May take hours.
     case wipe(DevicePlace, WipeMethod)
@@ -215,8 +216,8 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// extents that were asked for right before and wiped whole may be remembered; a crash leaves the holder, which the
     /// next growth removes.
     case wipeExtents(holder: DevicePlace, WipeMethod)
-    /// Runs a command that makes the linear volume this large, with the extents behind its arguments that were wiped for
-    /// the volume with this uid in this process. One command: they were asked for when they were wiped.
+    /// Runs a command that makes the linear volume this large, with the extents behind its arguments that were wiped
+    /// for the volume with this uid in this process. One command: they were asked for when they were wiped.
     case joinExtents(Command, group: String, name: String, uid: UID, to: ByteCount)
     /// Runs a command that tells what the device mapper calls the volumes of one group that carry these uids in their
     /// tags, for `Precondition.device` later in the same process. One command for volumes that were just made.
@@ -260,7 +261,8 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// The whole text, mode 0600, by temporary file, fsync, rename, fsync of the directory.
     case replaceFile(HostPath, String)
     /// Makes the directory in which the kernel keeps persistent reservations (`pr` in what `dbroot` names).
-    /// `restoring`: reads what was kept of the disk with this serial number into its backstore, which nothing hands out yet.
+    /// `restoring`: reads what was kept of the disk with this serial number into its backstore, which nothing hands out
+    /// yet.
     case keepReservations(HostPath, serial: String, restoring: Bool)
 }
 
@@ -319,7 +321,7 @@ extension HostAction: CustomStringConvertible {
 }
 
 extension ImageSource {
-    /// What a person would type, who would take care of what is behind the image's end.
+    /// The command that a person would type, who would take care of what is behind the image's end.
     fileprivate func conversion(to target: String) -> String {
         let check = sha256.map { "echo '\($0)' \(Command.quoted(path)) | sha256sum -c && " } ?? ""
         return check + "qemu-img convert -n -f \(format.rawValue) -O raw \(Command.quoted(path)) \(target)"
@@ -376,7 +378,7 @@ extension Precondition {
             cause: cause.isEmpty ? nil : cause)
     }
 
-    /// What must hold, for people.
+    /// The condition as a sentence for people.
     package var sentence: String {
         switch self {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):

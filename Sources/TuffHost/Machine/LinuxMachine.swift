@@ -55,7 +55,7 @@ package final class LinuxMachine: Machine {
     private let tools: MachineTools
     private let processes: HostProcesses
     private let jobsDirectory: String?
-    /// What `HostAction.identify` found.
+    /// The devices that `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
     /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.
     private let wiped = Mutex<[UID: HeldExtents]>([:])
@@ -286,7 +286,7 @@ package final class LinuxMachine: Machine {
         HostError(.malformed, "The worker process answered another question than it was asked")
     }
 
-    /// What children see of our environment: nothing but what the tools need to be told, so that no setting of a
+    /// The environment of children: nothing but what the tools need to be told, so that no setting of a
     /// user's shell and no secret in it reaches them. `LC_ALL=C` keeps numbers and sorting plain;
     /// `LVM_SUPPRESS_FD_WARNINGS` (lvm(8)) keeps descriptors from being talked about.
     static func environment(searchPath: [String]) -> Environment {

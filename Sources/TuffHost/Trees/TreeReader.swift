@@ -12,7 +12,7 @@ struct ReadBuffer: ~Copyable {
 
     deinit { storage.deallocate() }
 
-    /// How many bytes came, -1 with errno when none could be read.
+    /// Returns the number of bytes that came, -1 with errno when none could be read.
     func fill(from descriptor: Int32) -> Int { readBytes(descriptor, into: storage) }
 
     /// The same from a place of its own, whatever was read or written before.
@@ -41,7 +41,7 @@ struct ReadBuffer: ~Copyable {
     }
 }
 
-/// What is asked about one entry, together.
+/// Everything that is asked about one entry.
 private struct Readings: OptionSet {
     let rawValue: UInt8
 
@@ -148,7 +148,7 @@ struct TreeReader: ~Copyable {
         self.progress = progress
     }
 
-    /// Whether the names in a directory are needed. One that is not listed is opened `O_PATH` only.
+    /// Tells whether the names in a directory are needed. One that is not listed is opened `O_PATH` only.
     private static func mustList(_ nodes: [PatternNode]) -> Bool { !nodes.allSatisfy { $0.wild.isEmpty } }
 
     /// `directory` is open for reading where it must be listed.

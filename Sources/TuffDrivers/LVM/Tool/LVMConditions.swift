@@ -75,7 +75,7 @@ struct LVMConditions {
         return volume
     }
 
-    /// What LVM would remove along with a volume, since `--yes` answers that question too.
+    /// Refuses a volume along with which LVM would remove another, since `--yes` answers that question too.
     private func demandNoDependents(
         of name: String, in group: String, _ condition: Precondition
     ) async throws(HostError) {

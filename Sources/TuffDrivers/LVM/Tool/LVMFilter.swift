@@ -49,7 +49,7 @@ struct LVMFilter {
 struct LVMPatternList {
     /// The patterns with commas between.
     let patterns: String
-    /// Whether one accepts, or may.
+    /// One accepts, or may.
     let accepts: Bool
     let rejects: Bool
 

@@ -103,7 +103,7 @@ final class LVMHost: Sendable {
         ) { isUsual ? !$0.isOurs : $0.isNobodys }
     }
 
-    /// Whether what a command names is nowhere but in logical volumes, or may be.
+    /// Tells whether the group that a command names is nowhere but in logical volumes, or may be.
     private func looksIntoVolumes(for command: Command, _ commands: CommandRunner) async throws(HostError) -> Bool {
         guard let name = command.arguments.drop(while: { $0 != "--" }).dropFirst().first,
             try await look(commands).outlook.looksIntoVolumes

@@ -4,10 +4,10 @@ import TuffModel
 
 /// Makes many volumes with one process of LVM.
 ///
-/// Each command of its own costs a start of `lvm`, a search of all devices and two copies of the group's metadata in files,
-/// most of the time of a small change. lvm(8) carries out the lines of a file that it is named instead of a command, ends
-/// at the first that fails, and with its status. Its standard input stays the host lock, as for every child that changes
-/// something. Copies in /etc/lvm are made once before and once after, not for every volume between.
+/// Each command of its own costs a start of `lvm`, a search of all devices and two copies of the group's metadata in
+/// files, most of the time of a small change. lvm(8) carries out the lines of a file that it is named instead of a
+/// command, ends at the first that fails, and with its status. Its standard input stays the host lock, as for every
+/// child that changes something. Copies in /etc/lvm are made once before and once after, not for every volume between.
 struct LVMScript {
     /// lvm(8) refuses longer lines (`CMD_LEN` in tools/lvmcmdline.c, LVM 2.03.16, without the newline and the zero).
     static let lineLimit = 254
@@ -17,7 +17,8 @@ struct LVMScript {
     /// Nil: nothing is written down.
     let stateDirectory: String?
 
-    /// An outcome for each, in order. After one that failed none is begun, and whoever asked may ask again for the rest.
+    /// An outcome for each, in order. After one that failed none is begun, and whoever asked may ask again for the
+    /// rest.
     func run(_ creations: [VolumeCreation]) async -> [SequenceOutcome] {
         var outcomes = [SequenceOutcome](repeating: .notBegun, count: creations.count)
         let short = host.hasPlainFiles ? creations.indices.filter { creations[$0].line != nil } : []

@@ -1,7 +1,7 @@
 import TuffHost
 import TuffModel
 
-/// What is asked about copy-on-write snapshots: LVM's own word on whether something is one.
+/// Conditions on copy-on-write snapshots. LVM tells whether a volume is one.
 extension LVMConditions {
     /// Nobody has this temporary snapshot open, and it is one.
     func temporary(_ snapshot: TemporarySnapshot, _ condition: Precondition) async throws(HostError) {
@@ -14,7 +14,7 @@ extension LVMConditions {
         guard ["", "unknown"].contains(row[.volumeOpen]) else { throw condition.failure("it is open") }
     }
 
-    /// How full it is LVM tells while it is active, 100.00 when it overflowed (measured with 2.03.16).
+    /// LVM tells the fill level while it is active, 100.00 when it overflowed (measured with 2.03.16).
     func whole(_ path: String, _ uuid: String?, _ uid: UID, _ condition: Precondition) async throws(HostError) {
         let row = try await snapshotRow(path, uuid, tagged: ["tuff:uid=\(uid)"], condition)
         guard let used = Double(row[.dataPercent]) else { throw condition.failure("it is inactive") }

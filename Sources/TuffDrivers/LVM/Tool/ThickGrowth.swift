@@ -3,8 +3,8 @@ package import TuffModel
 
 /// Grows a linear volume without showing what its new extents hold.
 ///
-/// `lvextend` joins free extents as they are, and whoever has the volume open reads the bytes of the volume that had them
-/// before (seen at once on an exported volume). So the extents are taken by a volume of their own, `x-UID`, wiped
+/// `lvextend` joins free extents as they are, and whoever has the volume open reads the bytes of the volume that had
+/// them before (seen at once on an exported volume). So the extents are taken by a volume of their own, `x-UID`, wiped
 /// there, and then joined by their numbers. In between they are free for a moment: somebody who took them in it would
 /// make `lvextend` fail.
 package enum ThickGrowth {

@@ -1,13 +1,13 @@
 import TuffHost
 import TuffModel
 
-/// What LVM wrote down for a thin pool and has not told the kernel.
+/// Sends messages that LVM wrote down for a thin pool and has not told the kernel.
 ///
-/// `lvcreate` of a thin volume commits the group's metadata with the new volume and a message to the pool
-/// (`message1 { create = "…" }`), sends it, and commits again without it. Where the machine dies in between, LVM 2.03.16 does
-/// not send it when the pool or the volume is activated: `reload ioctl failed: No data available`, for ever (seen after a
-/// guest was killed). Any command that changes the pool's volumes sends what is left; so a volume is made and removed again,
-/// both by their tag and neither ever active.
+/// `lvcreate` of a thin volume commits the group's metadata with the new volume and a message to the pool (`message1 {
+/// create = "…" }`), sends it, and commits again without it. Where the machine dies in between, LVM 2.03.16 does not
+/// send it when the pool or the volume is activated: `reload ioctl failed: No data available`, for ever (seen after a
+/// guest was killed). Any command that changes the pool's volumes sends what is left; so a volume is made and removed
+/// again, both by their tag and neither ever active.
 struct ThinPoolMessages {
     let commands: CommandRunner
 
@@ -20,7 +20,8 @@ struct ThinPoolMessages {
         guard let rows = query.rows(in: try await commands.run(query.command)) else { return false }
         let pools = Set(rows.filter { !$0[.pool].isEmpty }.map { [$0[.groupName], $0[.pool]] })
         for pool in pools.sorted(by: { $0.joined() < $1.joined() }) {
-            // What an attempt that died left; usually there is none, and removing nothing is an error that does not count.
+            // What an attempt that died left; usually there is none, and removing nothing is an error that does not
+            // count.
             _ = try await remove(from: pool[0])
             let creation = Self.change([
                 "lvcreate", "-qq", "--yes", "--thin", "--virtualsize", "4m", "--name", Self.name, "--addtag", Self.name,
