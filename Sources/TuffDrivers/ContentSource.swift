@@ -3,9 +3,9 @@ import TuffModel
 import TuffPlanning
 import TuffReconcile
 
-/// What a volume gets its bytes from, of either kind of pool.
+/// The source of a volume's bytes, in either kind of pool.
 struct ContentSource {
-    /// What must hold of it right before it is read.
+    /// Conditions that must hold of it right before it is read.
     let conditions: [HostAction]
     let place: BytesPlace
 
@@ -13,7 +13,7 @@ struct ContentSource {
         switch source.location {
         case .logicalVolume(let group, let name):
             conditions = [
-                .identify(group: group, [source.uid]),
+                LogicalVolumeNames.identification(of: [source.uid], in: group),
                 .require(.logicalVolume(group: group, name: name, uuid: source.uuid, uid: source.uid, size: nil)),
             ]
             place = .device(DevicePlace(group: group, name: name, uid: source.uid, uuid: nil))

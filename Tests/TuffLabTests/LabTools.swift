@@ -11,7 +11,8 @@ extension LabTools {
     /// Finds the tools that a person finds, and the program in the folder of the tests.
     static func toolsOfPeople() -> LinuxMachine {
         let bundle = "/" + CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        var configuration = LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: ["/run"]))
+        var configuration = LinuxMachine.Configuration(
+            workerCommand: [], reach: Reach(everythingBeneath: ["/run"]), tools: .real())
         configuration.searchPath.append(bundle)
         return LinuxMachine(configuration: configuration)
     }

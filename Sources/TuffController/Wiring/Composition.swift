@@ -11,7 +11,8 @@ enum Composition {
     ) -> LinuxMachine.Configuration {
         var configuration = LinuxMachine.Configuration(reach: reach, lock: lock)
         configuration.targetRoot = places.targetRoot
-        configuration.stateDirectory = places.stateDirectory
+        configuration.tools = HostTools(
+            lvm: { LVMTool(stateDirectory: places.stateDirectory) }, tgtadm: { TgtTool() })
         configuration.earlyWorker = earlyWorker
         configuration.jobsDirectory = places.jobs
         configuration.jobHandlers = jobs

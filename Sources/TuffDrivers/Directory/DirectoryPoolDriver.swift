@@ -7,7 +7,8 @@ package import TuffReconcile
 ///
 /// A volume is made in three acts: the sidecar with the mark `tuff:op=create`, the data file, the sidecar without that
 /// mark. A crash between two of them leaves an object that says of itself that it is unfinished, and lowering the same
-/// creation again completes it from wherever it stopped. While the mark is there nobody uses the file, hence it is blank.
+/// creation again completes it from wherever it stopped. While the mark is there nobody uses the file, hence it is
+/// blank.
 ///
 /// A file gets another name in three acts too: the sidecar with the new marks, `tuff:op=move` and the old name; the
 /// rename; the sidecar with the new name and without that mark. Marks say which name comes next, so a sidecar whose
@@ -49,7 +50,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
 
     /// Joins sidecars and files. A sidecar that cannot be understood becomes an entry of its own whose marks read as
     /// damaged, so that it is reported; its data file then counts as somebody else's and keeps its name taken.
-    /// What cannot be read at all makes the pool unknown.
+    /// Files that cannot be read at all make the pool unknown.
     static func files(_ entries: [TreeEntry], in path: String) throws(HostError) -> [DirectoryFile] {
         // Volumes whose marks nobody may read are not absent, and their files not somebody else's.
         for entry in entries where ["", Sidecar.folder].contains(entry.path) {
@@ -192,13 +193,13 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         }
     }
 
-    /// What the sidecar of a file with unfinished work says.
+    /// The tags in the sidecar of a file with unfinished work.
     private static func marks(_ name: String, _ uid: UID, _ operation: String) -> [String] {
         [Sidecar.beginning(of: name)] + ["tuff:uid=\(uid)", "tuff:op=\(operation)"].map { "\"\($0)\"" }
     }
 
-    /// A file that shares the blocks of another. Its sidecar says from the first moment that it is not complete; marks that say
-    /// so are those of one that was begun before, and is begun anew.
+    /// A file that shares the blocks of another. Its sidecar says from the first moment that it is not complete; marks
+    /// that say so are those of one that was begun before, and is begun anew.
     private static func clone(_ source: VolumeRef, to file: HostPath, _ marks: Marks) -> [HostAction] {
         // In one directory, or its conditions do not hold.
         let path = HostPath(file.root, source.location.objectName)
@@ -253,7 +254,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         ]
     }
 
-    /// `vacant` comes right before the sidecar, so that a file somebody put there since the plan was made is never claimed.
+    /// `vacant` comes right before the sidecar, so that a file somebody put there since the plan was made is never
+    /// claimed.
     private static func create(_ file: HostPath, _ size: ByteCount, _ marks: Marks) -> [HostAction] {
         let folder = HostPath(file.root, Sidecar.folder)
         let sidecar = HostPath(file.root, Sidecar.path(of: marks.uid))

@@ -56,10 +56,10 @@ package struct Sidecar: Hashable, Codable, Sendable {
         }
     }
 
-    /// How a text for this file begins, whatever its marks.
+    /// The beginning of a text for this file, whatever its marks.
     static func beginning(of file: String) -> String { "{\"file\":\"\(file)\"," }
 
-    /// How the text ends: the marks, whatever the file is called. Keys are sorted, and neither names nor tags have
+    /// The end of the text: the marks, whatever the file is called. Keys are sorted, and neither names nor tags have
     /// characters that JSON would escape.
     var ending: String { String(text.dropFirst(Self.beginning(of: file).count).dropLast()) }
 

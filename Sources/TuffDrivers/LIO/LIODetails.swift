@@ -1,7 +1,7 @@
 package import TuffHost
 package import TuffModel
 
-/// What is behind backstores that Tuff did not make.
+/// Looks behind backstores that Tuff did not make.
 extension LIODriver {
     /// Of block devices and files only: other plugins hand out no logical volume.
     package static let detailQueries = ["core/iblock_*/*", "core/fileio_*/*"].flatMap { object in

@@ -2,7 +2,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 
-/// What each step does to the tree. Every sequence may be cut anywhere and be run again.
+/// The actions of each step on the tree. Every sequence may be cut anywhere and be run again.
 enum LIOLowering {
     static func actions(_ step: ExportStep) -> [HostAction] {
         switch step {

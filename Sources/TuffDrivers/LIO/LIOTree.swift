@@ -9,11 +9,11 @@ struct LIOTree {
     /// (ENODEV).
     static let portGroup = "alua_tg_pt_gp"
 
-    /// What could not be read or contradicts itself, by path.
+    /// Errors of entries that could not be read or contradict themselves, by path.
     private(set) var faults: [String: HostError] = [:]
 
-    /// Entries of one path that different queries gave are one; two that contradict each other are a fault of the object
-    /// they belong to.
+    /// Entries of one path that different queries gave are one; two that contradict each other are a fault of the
+    /// object they belong to.
     init(_ list: [TreeEntry]) {
         entries.reserveCapacity(list.count)
         for entry in list {
@@ -51,7 +51,7 @@ struct LIOTree {
             .min { $0.key < $1.key }?.value
     }
 
-    /// Whether it is the group of ports of a LUN that hands nothing out.
+    /// Tells whether it is the group of ports of a LUN that hands nothing out.
     private func isIdle(_ path: String) -> Bool {
         guard path.hasSuffix("/\(Self.portGroup)") else { return false }
         let lun = String(path.dropLast(Self.portGroup.count + 1))

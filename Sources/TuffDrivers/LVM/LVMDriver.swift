@@ -105,9 +105,7 @@ package struct LVMDriver: VolumeGroupDriver {
                 subject: command.description)
         }
         guard command.successStatuses.contains(output.status) else {
-            throw HostError(
-                .failed, "lvm \(command.arguments[0]) ended with status \(output.status)",
-                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
+            throw output.failure(of: command, named: "lvm \(command.arguments[0])")
         }
         return output
     }

@@ -36,14 +36,14 @@ extension LVMDriver {
         case .fill(let volume, let source, let operation):
             let source = ContentSource(source)
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
-            return [.identify(group: group, [volume.uid])] + source.conditions + [
+            return [LogicalVolumeNames.identification(of: [volume.uid], in: group)] + source.conditions + [
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: operation)),
                 .copyBytes(from: source.place, to: .device(device)),
             ]
         case .fillFromImage(let volume, let image):
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
             return [
-                .identify(group: group, [volume.uid]),
+                LogicalVolumeNames.identification(of: [volume.uid], in: group),
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
                 .copyImage(image, to: .device(device)),
             ]
@@ -118,7 +118,7 @@ extension LVMDriver {
         return actions
     }
 
-    /// What is destroyed is selected by LVM itself, under the lock of the group: uuid, uid and deadline. A selection
+    /// LVM itself selects the volume to destroy, under the lock of the group: uuid, uid and deadline. A selection
     /// that matches nothing removes nothing and ends with status 0 (measured), which the next observation tells.
     /// Without `--force`, so a device that somebody holds open is refused.
     private static func purge(_ volume: VolumeRef, _ until: Instant) -> [HostAction] {

@@ -9,13 +9,13 @@ extension LVMDriver {
         steps.enumerated().map { index, step in LoweredBatch(steps: [index], actions: Self.actions(step)) }
     }
 
-    /// Never `--yes` where a device or a group is made: with `-qq` alone every question of LVM's is answered with no, and
-    /// where its own libblkid finds a signature it refuses (measured: status 5, and the signature stays).
+    /// Never `--yes` where a device or a group is made: with `-qq` alone every question of LVM's is answered with no,
+    /// and where its own libblkid finds a signature it refuses (measured: status 5, and the signature stays).
     private static func actions(_ step: PoolStep) -> [HostAction] {
         switch step {
         case .prepare(let device, _, let uuid):
-            // pvcreate(8): a uuid of one's own wants --norestorefile, and one device at a time. The size of the area counts
-            // here and not in vgcreate, which leaves physical volumes that exist as they are.
+            // pvcreate(8): a uuid of one's own wants --norestorefile, and one device at a time. The size of the area
+            // counts here and not in vgcreate, which leaves physical volumes that exist as they are.
             let size = ["--metadatasize", "\(ThinPoolSizes.metadataArea.bytes)b"]
             return [
                 .require(.blankDevice(device)),
@@ -39,11 +39,11 @@ extension LVMDriver {
         }
     }
 
-    /// Everything is said: LVM's own chunk size grows to megabytes with the pool and can never be changed, and its zeroing
-    /// of new chunks, its spare and what happens when it is full are settings of the machine.
+    /// Everything is said: LVM's own chunk size grows to megabytes with the pool and can never be changed, and its
+    /// zeroing of new chunks, its spare and what happens when it is full are settings of the machine.
     ///
-    /// What happens when full is said as configuration: `--errorwhenfull` is refused together with the type (measured,
-    /// 2.03.16), and a second command would leave a moment in which writes wait for ever.
+    /// The behaviour of a full pool is set by configuration: `--errorwhenfull` is refused together with the type
+    /// (measured, 2.03.16), and a second command would leave a moment in which writes wait for ever.
     private static func create(_ new: NewThinPool) -> [HostAction] {
         let arguments =
             ["lvcreate", "-qq", "--yes", "--type", "thin-pool"]
@@ -61,8 +61,8 @@ extension LVMDriver {
         .replaceFile(HostPath(.lvmProfiles, profile.file), profile.text)
     }
 
-    /// LVM itself looks for the pool's uuid. Two commands, since changing a profile and monitoring are told apart when one
-    /// of them fails.
+    /// LVM itself looks for the pool's uuid. Two commands, since changing a profile and monitoring are told apart when
+    /// one of them fails.
     private static func setAutoExtend(
         _ group: String, _ name: String, _ uuid: String, _ wanted: AutoExtend?
     ) -> [HostAction] {

@@ -179,7 +179,7 @@ struct LVMReportGroup {
         var zeroesChunks: Bool
     }
 
-    /// What only segments say, by the uuid of the thin pool.
+    /// Facts that only segments tell, by the uuid of the thin pool.
     private func thinPools(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ThinPoolPiece] {
         var result: [String: ThinPoolPiece] = [:]
         for row in rows {

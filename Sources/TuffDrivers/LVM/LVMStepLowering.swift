@@ -20,8 +20,8 @@ extension LVMDriver {
             case .takeExtents(let volume, let from, let to):
                 actions = Self.takeExtents(volume, from: from, to: to)
             case .wipeExtents(let holder, let wipe):
-                let group = holder.location.home
-                actions = wipe.method.map { [.wipeExtents(group: group, uid: holder.uid, $0)] } ?? []
+                let holder = Self.holder(of: holder.uid, in: holder.location.home)
+                actions = wipe.method.map { [.wipeExtents(holder: holder, $0)] } ?? []
             case .joinExtents(let volume, let from, let to):
                 actions = Self.joinExtents(volume, from: from, to: to)
             case .wipe(let volume, let wipe): actions = wipe.method.map { Self.wipe(volume, $0) } ?? []
@@ -70,7 +70,7 @@ extension LVMDriver {
                     LoweredBatch(
                         steps: part.map(\.step),
                         actions: [.activate(command, volumes: part.map(\.name))]
-                            + (new.isEmpty ? [] : [.identify(group: group, new)])))
+                            + (new.isEmpty ? [] : [LogicalVolumeNames.identification(of: new, in: group)])))
             }
         }
         return batches
@@ -105,10 +105,17 @@ extension LVMDriver {
     private static func joinExtents(_ volume: VolumeRef, from: ByteCount, to: ByteCount) -> [HostAction] {
         let (group, name) = place(volume.location), still = still(volume, size: from)
         // Asked again at the end: removing the holder takes its time, and lvextend(8) takes a name and no selection.
+        // The extents follow when the machine runs it.
+        let joining = change(["lvextend", "-qq", "--size", "\(to.bytes)b", "--", "\(group)/\(name)"])
         return [
-            still, .require(.wipedExtents(group: group, uid: volume.uid)), removal(ofExtentsFor: volume), still,
-            .joinExtents(group: group, name: name, uid: volume.uid, to: to),
+            still, .require(.wipedExtents(holder: holder(of: volume.uid, in: group))),
+            removal(ofExtentsFor: volume), still,
+            .joinExtents(joining, group: group, name: name, uid: volume.uid, to: to),
         ]
+    }
+
+    private static func holder(of uid: UID, in group: String) -> DevicePlace {
+        DevicePlace(group: group, name: ThickGrowth.holder(of: uid), uid: uid, uuid: nil)
     }
 
     /// They are removed without a discard, whatever lvm.conf says: what a device shows of discarded extents is not
@@ -133,7 +140,7 @@ extension LVMDriver {
     private static func wipe(_ volume: VolumeRef, _ method: WipeMethod) -> [HostAction] {
         let (group, name) = place(volume.location)
         return [
-            .identify(group: group, [volume.uid]),
+            LogicalVolumeNames.identification(of: [volume.uid], in: group),
             .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.wiping)),
             .wipe(DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil), method),
         ]

@@ -49,7 +49,7 @@ struct TgtTarget: Equatable {
 /// it is, it is not a reading. A text cut at the end of a line inside the last target's list of rules cannot be told
 /// from a whole one; it shows too few targets or rules, and steps to make those are refused by tgtd.
 package enum TgtDecoder {
-    /// What two answers say together, sizes aside: those need the files behind the LUNs (`TgtDriver.observe`).
+    /// The inventory in two answers, sizes aside: those need the files behind the LUNs (`TgtDriver.observe`).
     package static func inventory(targets: [UInt8], portals: [UInt8]) throws(HostError) -> TargetInventory {
         inventory(try self.targets(targets), portals: try self.portals(portals))
     }
@@ -92,7 +92,7 @@ package enum TgtDecoder {
             subject: "tgtadm --op show --mode \(mode)")
     }
 
-    /// What this means in the words that all target stacks share.
+    /// Translates it into the words that all target stacks share.
     static func inventory(_ targets: [TgtTarget], portals: [Portal]) -> TargetInventory {
         var inventory = TargetInventory()
         for target in targets {

@@ -10,7 +10,7 @@ package import TuffReconcile
 /// known by their SCSI ID: `tuff-<uid>`, which `show` prints and initiators see as the T10 designator. LUN 0 is
 /// tgtd's own controller; volume number n is LUN n + 1 here and n everywhere else in Tuff.
 ///
-/// What tgtd cannot: CHAP without secrets in argv, portals per target, read-only per initiator (it is the LUN's),
+/// tgtd cannot do: CHAP without secrets in argv, portals per target, read-only per initiator (it is the LUN's),
 /// growing under an export, telling vendor and product again (they are set and never compared), telling sizes more
 /// finely than in decimal megabytes.
 package struct TgtDriver: ExportDriver {

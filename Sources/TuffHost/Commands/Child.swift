@@ -24,7 +24,7 @@ final class Answer: Sendable {
 
 /// One command being run.
 final class Child: Sendable {
-    /// What is kept of a command's standard error, in bytes.
+    /// Bytes that are kept of a command's standard error.
     static let errorLimit = 4096
     /// Seconds between SIGTERM and SIGKILL, and that a killed process is given to be gone.
     static let grace = 2.0
@@ -45,7 +45,7 @@ final class Child: Sendable {
     let answer = Answer()
     private let unwanted = Atomic(false)
 
-    /// What sentences call it: the tool and, for tools of many commands, which one.
+    /// Its name in sentences: the tool and, for tools of many commands, which one.
     var name: String {
         ([command.tool] + command.arguments.prefix(1).filter { !$0.hasPrefix("-") }).joined(separator: " ")
     }

@@ -15,21 +15,21 @@ package struct RunningCommand: Hashable, Sendable {
 
 /// Starts commands and watches over them. Each child leads a process group of its own; its output goes into bounded
 /// files in memory rather than pipes, so that nobody can hold a pipe open, fill it or be killed by its closing.
-final class CommandRunner: Sendable {
+package final class CommandRunner: Sendable {
     let searchPath: [String]
     let environment: Environment
     private let lock: HostLock?
-    private let host: LVMHost
+    private let tools: MachineTools
     private let running: RunningCommands
 
     /// - Parameters:
-    ///   - lvmDirectory: where LVM's own files are.
+    ///   - tools: those that complete their own commands.
     ///   - running: where mutating commands are entered for as long as they run.
     init(
-        searchPath: [String], environment: Environment, lock: HostLock?, lvmDirectory: String = LVMHost.directory,
+        searchPath: [String], environment: Environment, lock: HostLock?, tools: MachineTools,
         running: RunningCommands
     ) {
-        host = LVMHost(directory: lvmDirectory)
+        self.tools = tools
         self.searchPath = searchPath
         self.environment = environment
         self.lock = lock
@@ -38,21 +38,24 @@ final class CommandRunner: Sendable {
 
     /// Runs a command to its end, or to its deadline. A status is returned, whatever it is.
     ///
-    /// Every command of LVM, whoever asks for it, gets Tuff's settings here (`LVMSettings`), and is shown no volume
-    /// that others write into (`LVMHost`). Errors and plans name the command without them.
-    func run(_ command: Command) async throws(HostError) -> CommandOutput {
-        guard command.tool == LVMHost.tool else { return try await start(command, command.arguments) }
-        return try await start(command, try await host.arguments(of: command, by: self))
+    /// Every command of a tool that a driver brought, whoever asks for it, gets here what the driver adds to all of
+    /// them (`HostTool.arguments`). Errors and plans name the command without that.
+    package func run(_ command: Command) async throws(HostError) -> CommandOutput {
+        guard let name = ToolName(rawValue: command.tool) else { return try await start(command, command.arguments) }
+        return try await start(command, try await tools.tool(name).arguments(of: command, by: self))
     }
 
-    /// Where the machine's own files have LVM look for groups.
-    func lvmOutlook() async throws(HostError) -> LVMOutlook { try await host.outlook(by: self) }
+    /// Runs a command that must end with one of its statuses of success.
+    /// - Parameter name: the command in a word or two, for the error; nil: its tool.
+    @discardableResult
+    package func demand(_ command: Command, named name: String? = nil) async throws(HostError) -> CommandOutput {
+        let output = try await run(command)
+        guard command.successStatuses.contains(output.status) else { throw output.failure(of: command, named: name) }
+        return output
+    }
 
-    /// Whether commands may be handed to LVM as lines of a script, which have no room for settings.
-    var scriptsAreSafe: Bool { host.hasPlainFiles }
-
-    /// Starts a command with exactly these arguments.
-    func start(_ command: Command, _ arguments: [String]) async throws(HostError) -> CommandOutput {
+    /// Starts a command with exactly these arguments: for tools themselves.
+    package func start(_ command: Command, _ arguments: [String]) async throws(HostError) -> CommandOutput {
         let executable = try find(command.tool)
         let child = try Child(command, arguments, executable: executable, lock: lock)
         return try await withTaskCancellationHandler {

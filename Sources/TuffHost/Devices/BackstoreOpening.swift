@@ -56,7 +56,7 @@ struct BackstoreOpening {
             cause: "look who may write to the directories it leads through", subject: path)
     }
 
-    /// Whether nobody has the device for himself: the kernel's own opening would be refused then (`FMODE_EXCL`).
+    /// Demands that nobody has the device for himself: the kernel's own opening would be refused then (`FMODE_EXCL`).
     private func requireFree(_ device: DevicePlace) throws(HostError) {
         guard let uuid = device.uuid else {
             throw HostError(

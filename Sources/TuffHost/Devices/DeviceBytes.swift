@@ -6,8 +6,8 @@ import TuffSystem
 
 /// The bytes of one volume: of a logical volume, opened for us alone, or of a file.
 ///
-/// `O_EXCL` without `O_CREAT` on a block device (open(2)) fails while anything holds it: a mount, a target, another mapping.
-/// The name is only a way to it: which device was opened is asked of the kernel after that.
+/// `O_EXCL` without `O_CREAT` on a block device (open(2)) fails while anything holds it: a mount, a target, another
+/// mapping. The name is only a way to it: which device was opened is asked of the kernel after that.
 struct DeviceBytes: ~Copyable {
     /// Bytes between two signs of life: a slow disk takes a second for so many.
     private static let piece: UInt64 = 8 << 20
@@ -57,7 +57,8 @@ struct DeviceBytes: ~Copyable {
     }
 
     /// A file of a directory pool, which must be ours. Nobody can be kept from opening it. One to write to is not to be
-    /// shown to anybody yet, and is refused where somebody has it open; one to read is asked in the end whether it changed.
+    /// shown to anybody yet, and is refused where somebody has it open; one to read is asked in the end whether it
+    /// changed.
     init(_ file: HostPath, in roots: OpenRoots, writable: Bool = true) throws(HostError) {
         let place = try TreePlace(file, in: roots)
         let name = place.path
@@ -72,8 +73,8 @@ struct DeviceBytes: ~Copyable {
         if writable, tuff_is_open_elsewhere(opened.raw) == 1 {
             throw HostError(.preconditionFailed, "Nothing was written: \(name) is in use", subject: name)
         }
-        // After a write-back that failed the kernel keeps what was to be written as if it were on the disk. Compared with that,
-        // an interrupted copy would look complete; what is read is to come from the disk.
+        // After a write-back that failed the kernel keeps what was to be written as if it were on the disk. Compared
+        // with that, an interrupted copy would look complete; what is read is to come from the disk.
         if writable { posix_fadvise(opened.raw, 0, 0, POSIX_FADV_DONTNEED) }
         path = name
         size = UInt64(max(0, status.st_size))
@@ -81,7 +82,7 @@ struct DeviceBytes: ~Copyable {
         self.file = opened
     }
 
-    /// What is told how far the work has come: bytes done, of how many.
+    /// A listener to the progress of the work: bytes done, of how many.
     typealias Telling = (_ done: UInt64, _ total: UInt64) -> Void
 
     func wipe(
@@ -118,8 +119,8 @@ struct DeviceBytes: ~Copyable {
         try source.requireUnchanged()
     }
 
-    /// A file's times step by the kernel's tick, 10 ms at most. What is written within the tick of its last change shows in
-    /// no time, and so is waited for before the first byte is read.
+    /// A file's times step by the kernel's tick, 10 ms at most. What is written within the tick of its last change
+    /// shows in no time, and so is waited for before the first byte is read.
     private func settle() { if status != nil { usleep(20_000) } }
 
     /// What is read of a file is what it held at one moment.
@@ -142,8 +143,8 @@ struct DeviceBytes: ~Copyable {
         return errno == ENXIO ? .max : offset
     }
 
-    /// Begins with the bytes of the disk in an image, and reads zeros after them. Nothing is written unless the image has
-    /// the SHA-256 that is declared for it.
+    /// Begins with the bytes of the disk in an image, and reads zeros after them. Nothing is written unless the image
+    /// has the SHA-256 that is declared for it.
     func copy(
         _ image: ImageSource, in roots: HostRoots, _ progress: () -> Bool, told: Telling = { _, _ in }
     ) throws(HostError) {
@@ -230,9 +231,9 @@ struct DeviceBytes: ~Copyable {
         guard outcome.count == count else { throw unread(outcome, from: offset) }
     }
 
-    /// Writes what differs. It is found by pieces of 4 KiB, the chunks of LVM's thick snapshots (lvcreate(8), `--chunksize`): a
-    /// volume that is rolled back to such a snapshot is only written where the snapshot keeps what was there already, and so
-    /// cannot make it overflow.
+    /// Writes what differs. It is found by pieces of 4 KiB, the chunks of LVM's thick snapshots (lvcreate(8),
+    /// `--chunksize`): a volume that is rolled back to such a snapshot is only written where the snapshot keeps what
+    /// was there already, and so cannot make it overflow.
     /// - Returns: how many bytes were written.
     private func write(_ new: [UInt8], over old: [UInt8], _ count: Int, at offset: UInt64) throws(HostError) -> Int {
         func isEqual(_ start: Int) -> Bool {
@@ -273,7 +274,7 @@ struct DeviceBytes: ~Copyable {
         }
     }
 
-    /// What a discard leaves is the device's affair (`discard_zeroes_data` of sysfs has been 0 since Linux 4.12), so all of
+    /// A device decides what a discard leaves (`discard_zeroes_data` of sysfs has been 0 since Linux 4.12), so all of
     /// it is read.
     private func zeroWhatIsLeft(_ start: UInt64, _ length: UInt64) throws(HostError) {
         var buffer = [UInt8](repeating: 0, count: Self.block)

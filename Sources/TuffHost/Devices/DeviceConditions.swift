@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What is asked of devices takes both: a worker that opens them, and a tool that knows signatures.
+/// Conditions on devices take both: a worker that opens them, and a tool that knows signatures.
 extension LinuxMachine {
     package func look(at device: String) async throws(HostError) -> CandidateDevice {
         guard case .device(var found) = try await ask(.look(device)) else { throw Self.confused }
@@ -13,15 +13,18 @@ extension LinuxMachine {
         case .blankDevice(let expected):
             let found = try await look(at: expected.path)
             guard found.number == expected.number, found.size == expected.size else {
-                throw FileConditions.failed(condition, "it is device \(found.number) of \(found.size)")
+                throw condition.failure("it is device \(found.number) of \(found.size)")
             }
-            guard found.isBlank else { throw FileConditions.failed(condition, found.holds) }
+            guard found.isBlank else { throw condition.failure(found.holds) }
         case .physicalVolume(let path, let uuid):
             let found = try await look(at: path)
             guard found.physicalVolume == uuid, !found.isInUse, !found.isReadOnly else {
-                throw FileConditions.failed(condition, found.holds)
+                throw condition.failure(found.holds)
             }
-        default: throw HostError(.refused, "That \(condition.sentence) is not asked of a device")
+        case .logicalVolume, .device, .file, .vacant, .unopened, .expiredVolume, .unfinished, .restorable,
+            .unmarkedVolume, .temporarySnapshot, .wholeSnapshot, .wipedExtents, .volumeGroup, .thinPool, .text,
+            .noSession, .tgtIdle:
+            throw HostError(.refused, "That \(condition.sentence) is not asked of a device")
         }
     }
 }
@@ -30,7 +33,10 @@ extension Precondition {
     var concernsDevice: Bool {
         switch self {
         case .blankDevice, .physicalVolume: true
-        default: false
+        case .logicalVolume, .device, .file, .vacant, .unopened, .expiredVolume, .unfinished, .restorable,
+            .unmarkedVolume, .temporarySnapshot, .wholeSnapshot, .wipedExtents, .volumeGroup, .thinPool, .text,
+            .noSession, .tgtIdle:
+            false
         }
     }
 }

@@ -6,8 +6,8 @@ import TuffSystem
 /// Looks at a block device that is to become part of a pool, in a worker: a disk that does not answer holds up nothing
 /// else. Nothing is written.
 ///
-/// Signatures are not looked for here but by `wipefs` (`DeviceSignatures`). What has none may still be somebody's data: a
-/// database on a raw device, a disk whose first bytes were erased. So what is read must be zero: the first 4 MiB, the
+/// Signatures are not looked for here but by `wipefs` (`DeviceSignatures`). What has none may still be somebody's data:
+/// a database on a raw device, a disk whose first bytes were erased. So what is read must be zero: the first 4 MiB, the
 /// last MiB, and 64 KiB at every power of two, where file systems keep copies of their superblocks (ext4 at 128 MiB,
 /// btrfs at 64 MiB and 256 GiB).
 enum DeviceLook {
@@ -93,8 +93,8 @@ enum DeviceLook {
     }
 }
 
-/// What `pvcreate` leaves that was cut off between its two writes: the header of an area of metadata without a text, and
-/// no label yet. It says nothing and belongs to nobody.
+/// Finds the rest of a `pvcreate` that was cut off between its two writes: the header of an area of metadata without a
+/// text, and no label yet. It says nothing and belongs to nobody.
 ///
 /// `struct mda_header` of lib/format_text/layout.h in LVM: a checksum, the magic, version, start and size (40 bytes),
 /// and then places of texts, which are zero.

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import TuffModel
 
-/// What libblkid knows to tell on a device, asked of `wipefs --no-act`.
+/// Signatures that libblkid finds on a device, asked of `wipefs --no-act`.
 ///
 /// wipefs and not the library in our own process: it asks libblkid for everything at once (superblocks with broken
 /// checksums, partition tables, a GPT without its protective table, several that contradict each other), which takes
@@ -26,12 +26,7 @@ struct DeviceSignatures {
 
     func read(_ path: String) async throws(HostError) -> [DeviceSignature] {
         let command = Self.command(path)
-        let output = try await commands.run(command)
-        guard output.status == 0 else {
-            throw HostError(
-                .failed, "wipefs ended with status \(output.status)",
-                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
-        }
+        let output = try await commands.demand(command)
         guard let found = Self.decode(output.standardOutput) else {
             throw HostError(
                 .malformed, "what wipefs says of \(path) cannot be read", subject: command.description)

@@ -26,7 +26,7 @@ struct DeviceUsers {
         return found.isEmpty ? processes() : found
     }
 
-    /// Whether `path` leads to it.
+    /// Tells whether `path` leads to it.
     private func isIt(_ path: String) -> Bool {
         var other = stat()
         guard stat(path, &other) == 0 else { return false }

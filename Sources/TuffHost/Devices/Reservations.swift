@@ -3,10 +3,11 @@ import Glibc
 import TuffModel
 import TuffSystem
 
-/// Persistent reservations that outlive the kernel. LIO writes those that an initiator asks to keep (APTPL, SPC-4 5.13.5)
-/// to `pr/aptpl_SERIAL` in the directory that `dbroot` names, if there is one, and never reads them: whoever makes the
-/// backstore writes each registration to `pr/res_aptpl_metadata` before anything hands it out, and the kernel takes it up
-/// when its initiator's mapping is made (drivers/target/target_core_pr.c and target_core_configfs.c of Linux 6.1).
+/// Persistent reservations that outlive the kernel. LIO writes those that an initiator asks to keep (APTPL, SPC-4
+/// 5.13.5) to `pr/aptpl_SERIAL` in the directory that `dbroot` names, if there is one, and never reads them: whoever
+/// makes the backstore writes each registration to `pr/res_aptpl_metadata` before anything hands it out, and the kernel
+/// takes it up when its initiator's mapping is made (drivers/target/target_core_pr.c and target_core_configfs.c of
+/// Linux 6.1).
 struct Reservations {
     let roots: OpenRoots
 

@@ -2,7 +2,7 @@ import Glibc
 package import TuffModel
 import TuffSystem
 
-/// What a machine says about itself.
+/// Facts that a machine tells about itself.
 package enum HostFacts {
     /// Host name up to the first dot: a host's `node` when its configuration names none.
     package static func shortHostName() -> String {

@@ -15,7 +15,7 @@ package final class Interrupts: Sendable {
 
     private init() {}
 
-    /// Whether a signal has asked the program to stop.
+    /// Tells whether a signal has asked the program to stop.
     package var isInterrupted: Bool { received != nil }
 
     /// The first signal that came, nil while there was none.

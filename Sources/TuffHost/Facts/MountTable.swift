@@ -21,8 +21,8 @@ package struct MountTable: Sendable {
         /// Of its file system, likewise.
         var fileSystemOptions: [UInt8]
 
-        /// Whether a look at it may wait for another machine or another program, which may be gone. A host whose own
-        /// `/` is such a file system does not run without it, and is looked at as any other.
+        /// Tells whether a look at it may wait for another machine or another program, which may be gone. A host whose
+        /// own `/` is such a file system does not run without it, and is looked at as any other.
         var isRemote: Bool { MountTable.isRemote(type) && point != [MountTable.slash] }
 
         /// A path in it, from its source on. NFS shows no root but `/`, and the whole export as the source
@@ -96,8 +96,8 @@ package struct MountTable: Sendable {
         return mount.parent == parent.number && mount != parent
     }
 
-    /// - nfs, nfs4, cifs, smb3, smbfs, 9p, ceph, lustre, afs, pvfs2 (OrangeFS), beegfs: a server answers, or nobody, and
-    ///   whoever asks waits without an end and cannot be killed (`hard` in nfs(5)).
+    /// - nfs, nfs4, cifs, smb3, smbfs, 9p, ceph, lustre, afs, pvfs2 (OrangeFS), beegfs: a server answers, or nobody,
+    ///   and whoever asks waits without an end and cannot be killed (`hard` in nfs(5)).
     /// - fuse: a program answers, which most often asks a server (sshfs, glusterfs, s3fs). Not fuseblk, which has a
     ///   disk here.
     /// - autofs: whoever asks waits for what is to be mounted there. Before it is, nothing can be opened through it.

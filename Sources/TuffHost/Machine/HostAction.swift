@@ -2,7 +2,7 @@ package import TuffModel
 
 /// One external command: an executable found beneath the system's directories, and its arguments. Never a shell.
 package struct Command: Hashable, Codable, Sendable, CustomStringConvertible {
-    /// Whether the command changes anything. Only commands that do not may be killed at their deadline.
+    /// Tells whether the command changes anything. Only commands that do not may be killed at their deadline.
     package enum Effect: String, Codable, Sendable { case reads, mutates }
 
     /// Base name (`lvm`, `tgtadm`) or absolute path.
@@ -82,8 +82,8 @@ package struct HostPath: Hashable, Codable, Sendable, CustomStringConvertible {
 
 /// A condition read again immediately before the actions that rely on it.
 package enum Precondition: Hashable, Codable, Sendable {
-    /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given. A volume
-    /// made in the same plan has a uuid that nobody could know (nil) and is told by our uid alone.
+    /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given. A
+    /// volume made in the same plan has a uuid that nobody could know (nil) and is told by our uid alone.
     case logicalVolume(group: String, name: String, uuid: String?, uid: UID, size: ByteCount?)
     /// The block device of this logical volume is the one that the device mapper calls `uuid`: `/dev/GROUP/NAME` is a
     /// name, and names are changed by whoever may. Nil: as `HostAction.identify` found the volume with our uid.
@@ -94,26 +94,26 @@ package enum Precondition: Hashable, Codable, Sendable {
     case vacant(HostPath)
     /// The file is a plain one of ours, and nobody else has it open: what may be written over.
     case unopened(HostPath)
-    /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what may
-    /// be destroyed. Nor does any other volume come from it that would go with it: a copy-on-write snapshot, or a thin one of
-    /// a thick origin.
+    /// The volume still has this uuid, carries our uid and this deadline in its tags, and nobody holds it open: what
+    /// may be destroyed. Nor does any other volume come from it that would go with it: a copy-on-write snapshot, or a
+    /// thin one of a thick origin.
     case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
     /// The volume carries our uid and the mark of this unfinished work in its tags: it was never shown to anybody.
     case unfinished(group: String, name: String, uid: UID, operation: String)
-    /// The volume still has this uuid, carries our uid, no protection and no other work's mark in its tags, is in use and
-    /// not in the trash, and nobody holds it open: what may be written over.
+    /// The volume still has this uuid, carries our uid, no protection and no other work's mark in its tags, is in use
+    /// and not in the trash, and nobody holds it open: what may be written over.
     case restorable(group: String, name: String, uuid: String, uid: UID)
     /// The logical volume still has this uuid and not one tag under our prefix: what may be adopted.
     case unmarkedVolume(group: String, name: String, uuid: String)
-    /// The logical volume is this temporary snapshot of this origin by uuids and tags, a copy-on-write snapshot of LVM's, and
-    /// nobody holds it open.
+    /// The logical volume is this temporary snapshot of this origin by uuids and tags, a copy-on-write snapshot of
+    /// LVM's, and nobody holds it open.
     case temporarySnapshot(TemporarySnapshot)
-    /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose room was
-    /// never full, so that every byte read from it was its origin's.
+    /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose
+    /// room was never full, so that every byte read from it was its origin's.
     case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
-    /// The holder of the extents for a growth of the volume with this uid is the one that was wiped in this process,
-    /// with the same extents.
-    case wipedExtents(group: String, uid: UID)
+    /// The volume that holds the extents for a growth is the one that was wiped in this process, with the same extents.
+    /// Its place names the uid of the volume that grows.
+    case wipedExtents(holder: DevicePlace)
     /// The device is the one of this number and size, nobody else has it open, and nothing is on it.
     case blankDevice(BlankDevice)
     /// The device is the physical volume of this uuid and nothing else, and nobody else has it open.
@@ -162,7 +162,7 @@ package enum BytesPlace: Hashable, Codable, Sendable {
     }
 }
 
-/// How bytes of earlier volumes are got rid of.
+/// The way in which bytes of earlier volumes are removed.
 package enum WipeMethod: String, Codable, Sendable {
     /// Zeros are written, by the device itself where it can.
     case zero
@@ -171,14 +171,31 @@ package enum WipeMethod: String, Codable, Sendable {
 }
 
 /// The smallest thing Tuff does to a machine. One interpreter carries them out; crash points lie between them.
+///
+/// `description` shows the one command, or what a person would type for it. An act of more commands says which, and
+/// why no crash point lies between them: those that read may be repeated, and those that change leave nothing that the
+/// act itself does not clear up when it is done again.
 package enum HostAction: Hashable, Codable, Sendable {
+    /// Runs one command, which must end with one of its statuses of success.
     case run(Command)
+    /// Checks a condition, by one reading command or two, or by reads of files.
     case require(Precondition)
-    /// Runs a command that makes the devices of these volumes (`GROUP/NAME`) appear. Where it fails, LVM is made to tell
-    /// their thin pools what it owes them, and it runs once more: see `ThinPoolMessages`.
+    /// Runs a command that makes the devices of these volumes (`GROUP/NAME`) appear.
+    ///
+    /// - Usually one command: this `lvchange`.
+    /// - Where it fails: `lvs` for their thin pools; for each pool `lvremove`, `lvcreate` and `lvremove` of one volume,
+    ///   `tuff-settle`, which make LVM send the pool what it owes it; then the command once more. Nobody can plan
+    ///   these, since no report shows that a pool is owed anything. A `tuff-settle` that a crash leaves is removed by
+    ///   the next attempt.
+    /// - Where a device is missing afterwards: `lvs`, and `lvmconfig` once or twice, for the reason.
     case activate(Command, volumes: [String])
-    /// Runs a command that makes one inactive volume of `group` whose tags hold our uid. Several of them next to each other
-    /// go to LVM in one process: see `LVMScript`.
+    /// Runs a command that makes one inactive volume of `group` whose tags hold our uid.
+    ///
+    /// - Alone: one command.
+    /// - Several next to each other (`performEach`): `vgcfgbackup`, one `lvm` with a line for each volume,
+    ///   `vgcfgbackup`, and `lvs` where a line failed. Each line is one write of the group's metadata and an outcome of
+    ///   its own. A crash leaves some of the volumes, each whole and marked, and a note that the second `vgcfgbackup`
+    ///   is owed.
     case makeVolume(Command, group: String, uid: UID)
     /// Makes every byte of a device read zero that nobody else has open. May take hours.
     case wipe(DevicePlace, WipeMethod)
@@ -200,14 +217,19 @@ package enum HostAction: Hashable, Codable, Sendable {
     case backUp(from: BytesPlace, BackupTask)
     /// Makes a repository of this name where there is none (`RepositoryCreation`).
     case makeRepository(String, RepositoryAccess)
-    /// Wipes the volume that has the extents for a growth of the volume with this uid (`ThickGrowth`), and remembers
-    /// them in this process. May take hours.
-    case wipeExtents(group: String, uid: UID, WipeMethod)
-    /// Makes the linear volume this large by the extents that were wiped for it in this process, and no others.
-    case joinExtents(group: String, name: String, uid: UID, to: ByteCount)
-    /// Asks LVM what the device mapper calls the volumes of one group that carry these uids in their tags, for
-    /// `Precondition.device` later in the same process. One command for volumes that were just made.
-    case identify(group: String, [UID])
+    /// Wipes the volume that holds the extents for a growth, and remembers them in this process. Its place names the
+    /// uid of the volume that grows. May take hours.
+    ///
+    /// `lvs --segments` asks which device and extents it has, and a worker wipes that device. One act, since only
+    /// extents that were asked for right before and wiped whole may be remembered; a crash leaves the holder, which the
+    /// next growth removes.
+    case wipeExtents(holder: DevicePlace, WipeMethod)
+    /// Runs a command that makes the linear volume this large, with the extents behind its arguments that were wiped
+    /// for the volume with this uid in this process. One command: they were asked for when they were wiped.
+    case joinExtents(Command, group: String, name: String, uid: UID, to: ByteCount)
+    /// Runs a command that tells what the device mapper calls the volumes of one group that carry these uids in their
+    /// tags, for `Precondition.device` later in the same process. One command for volumes that were just made.
+    case identify(Command, group: String, [UID])
     /// mkdir(2). An existing directory is success: configfs objects are found again, not made twice.
     case makeDirectory(HostPath)
     /// rmdir(2). An absent directory is success.
@@ -247,12 +269,13 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// The whole text, mode 0600, by temporary file, fsync, rename, fsync of the directory.
     case replaceFile(HostPath, String)
     /// Makes the directory in which the kernel keeps persistent reservations (`pr` in what `dbroot` names).
-    /// `restoring`: reads what was kept of the disk with this serial number into its backstore, which nothing hands out yet.
+    /// `restoring`: reads what was kept of the disk with this serial number into its backstore, which nothing hands out
+    /// yet.
     case keepReservations(HostPath, serial: String, restoring: Bool)
 }
 
 extension HostAction {
-    /// The command that the action is, where it is one.
+    /// The command whose status alone tells how the action ended.
     package var command: Command? {
         switch self {
         case .run(let command), .activate(let command, _), .makeVolume(let command, _, _): command
@@ -281,13 +304,10 @@ extension HostAction: CustomStringConvertible {
         case .backUp(let source, let task):
             "tuff backup run \(task.access.options) --name \(Command.quoted(task.volume)) --source \(source.quoted)"
         case .makeRepository(_, let access): "tuff backup init \(access.options)"
-        case .wipeExtents(let group, let uid, let method):
-            HostAction.wipe(
-                DevicePlace(group: group, name: ThickGrowth.holder(of: uid), uid: uid, uuid: nil), method
-            ).description
-        case .joinExtents(let group, let name, _, let size):
-            "\(ThickGrowth.joining(group, name, to: size, []))   # by the extents that were wiped, PV:FIRST-LAST"
-        case .identify(let group, let uids): LogicalVolumeNames.command(group, uids).description
+        case .wipeExtents(let holder, let method): HostAction.wipe(holder, method).description
+        case .joinExtents(let command, _, _, _, _):
+            "\(command)   # by the extents that were wiped, PV:FIRST-LAST"
+        case .identify(let command, _, _): command.description
         case .makeDirectory(let path): "mkdir \(path.quoted)"
         case .removeDirectory(let path), .removeIfEmpty(let path): "rmdir \(path.quoted)"
         case .removeDirectories(let path): "rmdir \(path.quoted)/*   # what the kernel made itself stays"
@@ -328,7 +348,7 @@ extension RepositoryAccess {
 }
 
 extension ImageSource {
-    /// What a person would type, who would take care of what is behind the image's end.
+    /// The command that a person would type, who would take care of what is behind the image's end.
     fileprivate func conversion(to target: String) -> String {
         let check = sha256.map { "echo '\($0)' \(Command.quoted(path)) | sha256sum -c && " } ?? ""
         return check + "qemu-img convert -n -f \(format.rawValue) -O raw \(Command.quoted(path)) \(target)"
@@ -361,17 +381,31 @@ extension HostPath {
 }
 
 extension Precondition {
-    /// Whether a tool tells it, and no file or device. Workers run no tools.
-    package var needsCommand: Bool {
+    /// The tool that tells it; nil: files or devices do.
+    package var tool: ToolName? {
         switch self {
-        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .volumeGroup,
-            .thinPool, .temporarySnapshot, .wholeSnapshot, .wipedExtents, .blankDevice, .physicalVolume:
-            true
-        case .device, .file, .unopened, .vacant, .text, .noSession: false
+        case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .volumeGroup, .thinPool,
+            .temporarySnapshot, .wholeSnapshot, .wipedExtents:
+            .lvm
+        case .tgtIdle: .tgtadm
+        case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume: nil
         }
     }
 
-    /// What must hold, for people.
+    /// A command tells it, which no worker runs.
+    package var needsCommand: Bool { tool != nil || concernsDevice }
+
+    /// The error for a condition that does not hold.
+    /// - Parameters:
+    ///   - found: what is so instead, as the end of a sentence.
+    ///   - cause: what a tool said; empty: nothing.
+    package func failure(_ found: String, cause: String = "") -> HostError {
+        HostError(
+            .preconditionFailed, "Nothing was done: expected that \(sentence), but \(found)",
+            cause: cause.isEmpty ? nil : cause)
+    }
+
+    /// The condition as a sentence for people.
     package var sentence: String {
         switch self {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):
@@ -388,8 +422,7 @@ extension Precondition {
                 + "and nobody uses it"
         case .wholeSnapshot(let group, let name, let uuid, let uid):
             "\(group)/\(name) still has \(uuid.map { "LVM uuid \($0), " } ?? "")our uid \(uid), and has not overflowed"
-        case .wipedExtents(let group, let uid):
-            "\(group)/\(ThickGrowth.holder(of: uid)) still has the extents that were wiped"
+        case .wipedExtents(let holder): "\(holder.group)/\(holder.name) still has the extents that were wiped"
         case .unmarkedVolume(let group, let name, let uuid):
             "\(group)/\(name) still has LVM uuid \(uuid) and no tag of Tuff's"
         case .device(let group, let name, let uid, let uuid):

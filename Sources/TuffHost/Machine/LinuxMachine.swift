@@ -21,14 +21,12 @@ package final class LinuxMachine: Machine {
         package var reach: Reach
         /// Held by every mutating child. Nil for programs that change nothing.
         package var lock: HostLock?
-        /// Where is written down that LVM's own backup of a group's metadata is owed. Nil: nowhere (tests).
-        package var stateDirectory: String?
         /// Where the files of running jobs are. Nil: jobs have none (tests).
         package var jobsDirectory: String?
         /// Handlers of jobs, for threads of this process that stand in for workers.
         package var jobHandlers = JobHandlers()
-        /// Where LVM's own files are.
-        package var lvmDirectory = LVMHost.directory
+        /// The tools that drivers brought. Commands of others that `ToolName` names are refused.
+        package var tools: HostTools
         /// Longest silence of a worker on one action or query.
         package var progressDeadline: Duration
 
@@ -38,6 +36,7 @@ package final class LinuxMachine: Machine {
             workerCommand: [String] = ["/proc/self/exe", "_worker"],
             reach: Reach,
             lock: HostLock? = nil,
+            tools: HostTools = HostTools(),
             progressDeadline: Duration = .seconds(20)
         ) {
             self.searchPath = searchPath
@@ -45,6 +44,7 @@ package final class LinuxMachine: Machine {
             self.workerCommand = workerCommand
             self.reach = reach
             self.lock = lock
+            self.tools = tools
             self.progressDeadline = progressDeadline
         }
     }
@@ -52,25 +52,25 @@ package final class LinuxMachine: Machine {
     private let roots: HostRoots
     let commands: CommandRunner
     private let workers: WorkerPool
+    private let tools: MachineTools
     private let processes: HostProcesses
-    private let stateDirectory: String?
     private let jobsDirectory: String?
-    /// What `HostAction.identify` found.
+    /// The devices that `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
     /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.
-    private let wiped = Mutex<[UID: ThickGrowth.Extents]>([:])
+    private let wiped = Mutex<[UID: HeldExtents]>([:])
 
     /// - Parameter processes: those of the controller; nil: of this machine alone.
     package init(configuration: Configuration, processes: HostProcesses? = nil) {
         let processes = processes ?? HostProcesses(configuration: configuration)
         let environment = Self.environment(searchPath: configuration.searchPath)
         self.processes = processes
-        stateDirectory = configuration.stateDirectory
+        tools = MachineTools(configuration.tools)
         jobsDirectory = configuration.jobsDirectory
         roots = HostRoots(target: configuration.targetRoot, reach: configuration.reach)
         commands = CommandRunner(
             searchPath: configuration.searchPath, environment: environment, lock: configuration.lock,
-            lvmDirectory: configuration.lvmDirectory, running: processes.running)
+            tools: tools, running: processes.running)
         workers = processes.workers
     }
 
@@ -82,13 +82,13 @@ package final class LinuxMachine: Machine {
 
     /// Makes up for what an earlier process that died left undone: LVM's backups of groups it had made volumes in. Only
     /// with the host lock held. A failure is no reason not to go on: it stays owed.
-    package func settleDebts() async {
-        await LVMScript(commands: commands, stateDirectory: stateDirectory).settle()
-    }
+    package func settleDebts() async { await tools.volumes?.settleDebts(by: commands) }
 
     package func clock() -> ClockReading { HostFacts.clock() }
 
-    package func lvmOutlook() async throws(HostError) -> LVMOutlook { try await commands.lvmOutlook() }
+    package func lvmOutlook() async throws(HostError) -> LVMOutlook {
+        try await tools.volumeTool().outlook(by: commands)
+    }
 
     package func read(_ command: Command) async throws(HostError) -> CommandOutput {
         guard command.effect == .reads else {
@@ -167,43 +167,35 @@ package final class LinuxMachine: Machine {
         while let first = rest.first {
             switch first {
             case .run(let command), .makeVolume(let command, _, _):
-                try await carryOut(command)
+                try await commands.demand(command)
                 rest.removeFirst()
             case .activate(let command, let volumes):
-                do throws(HostError) {
-                    try await carryOut(command)
-                } catch {
-                    guard error.code == .failed, try await ThinPoolMessages(commands: commands).send(for: volumes)
-                    else {
-                        throw error
-                    }
-                    try await carryOut(command)
-                }
-                try await ActivationCheck(commands: commands).demand(volumes)
+                try await tools.volumeTool().activate(volumes, with: command, by: commands)
                 rest.removeFirst()
-            case .wipeExtents(let group, let uid, let method):
-                let extents = try await ThickGrowth(commands: commands, group: group, uid: uid).extents()
+            case .wipeExtents(let holder, let method):
+                let extents = try await tools.volumeTool().extents(of: holder, by: commands)
                 try await work([.wipe(extents.device, method)], telling, isOver)
-                wiped.withLock { $0[uid] = extents }
+                wiped.withLock { $0[holder.uid] = extents }
                 rest.removeFirst()
-            case .require(.wipedExtents(let group, let uid)):
-                let found = try await ThickGrowth(commands: commands, group: group, uid: uid).extents()
-                guard wiped.withLock({ $0[uid] }) == found else {
-                    throw FileConditions.failed(
-                        .wipedExtents(group: group, uid: uid), "it has \(found.ranges.joined(separator: " "))")
+            case .require(.wipedExtents(let holder)):
+                let found = try await tools.volumeTool().extents(of: holder, by: commands)
+                guard wiped.withLock({ $0[holder.uid] }) == found else {
+                    throw Precondition.wipedExtents(holder: holder).failure(
+                        "it has \(found.ranges.joined(separator: " "))")
                 }
                 rest.removeFirst()
-            case .joinExtents(let group, let name, let uid, let size):
+            case .joinExtents(var command, let group, let name, let uid, _):
                 guard let extents = wiped.withLock({ $0.removeValue(forKey: uid) }) else {
                     throw HostError(.preconditionFailed, "Nothing was wiped for \(group)/\(name) to grow by")
                 }
-                try await carryOut(ThickGrowth.joining(group, name, to: size, extents.ranges))
+                command.arguments += extents.ranges
+                try await commands.demand(command)
                 rest.removeFirst()
             case .require(let condition) where condition.concernsDevice:
                 try await check(condition)
                 rest.removeFirst()
-            case .require(let condition) where condition.needsCommand:
-                try await CommandConditions(commands: commands).check(condition)
+            case .require(let condition) where condition.tool != nil:
+                if let name = condition.tool { try await tools.tool(name).check(condition, by: commands) }
                 rest.removeFirst()
             case .restore(let content, let place):
                 let path = roots.path(of: place)
@@ -216,8 +208,8 @@ package final class LinuxMachine: Machine {
             case .makeRepository(let name, let access):
                 try await job(RepositoryCreation(of: name, access), telling, isOver)
                 rest.removeFirst()
-            case .identify(let group, let uids):
-                let found = try await LogicalVolumeNames(commands: commands).devices(of: uids, in: group)
+            case .identify(let command, let group, let uids):
+                let found = try await tools.volumeTool().devices(of: uids, in: group, with: command, by: commands)
                 identified.withLock { $0.merge(found) { _, new in new } }
                 rest.removeFirst()
             default:
@@ -237,8 +229,8 @@ package final class LinuxMachine: Machine {
     }
 
     package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
-        if let creations = LVMScript.Creation.all(sequences) {
-            return await LVMScript(commands: commands, stateDirectory: stateDirectory).run(creations)
+        if let volumes = tools.volumes, let creations = VolumeCreation.all(sequences) {
+            return await volumes.make(creations, by: commands)
         }
         guard !sequences.contains(where: { $0.contains(where: \.needsCommand) }) else {
             return await performOneByOne(sequences)
@@ -289,15 +281,6 @@ package final class LinuxMachine: Machine {
         return place.identified { known[$0] }
     }
 
-    private func carryOut(_ command: Command) async throws(HostError) {
-        let output = try await commands.run(command)
-        guard command.successStatuses.contains(output.status) else {
-            throw HostError(
-                .failed, "\(command.tool) ended with status \(output.status)",
-                cause: output.standardError.isEmpty ? nil : output.standardError, subject: command.description)
-        }
-    }
-
     /// Has a worker carry out actions.
     private func work(
         _ actions: [HostAction], _ telling: @escaping @Sendable (DataProgress) -> Void, _ isOver: WorkerEnd?
@@ -323,7 +306,7 @@ package final class LinuxMachine: Machine {
         HostError(.malformed, "The worker process answered another question than it was asked")
     }
 
-    /// What children see of our environment: nothing but what the tools need to be told, so that no setting of a
+    /// The environment of children: nothing but what the tools need to be told, so that no setting of a
     /// user's shell and no secret in it reaches them. `LC_ALL=C` keeps numbers and sorting plain;
     /// `LVM_SUPPRESS_FD_WARNINGS` (lvm(8)) keeps descriptors from being talked about.
     static func environment(searchPath: [String]) -> Environment {

@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What a command that ended said. Whether it succeeded is for observation to tell.
+/// The output of a command that ended. An observation tells whether it succeeded.
 package struct CommandOutput: Equatable, Sendable {
     package var status: Int32
     package var standardOutput: [UInt8]
@@ -11,6 +11,19 @@ package struct CommandOutput: Equatable, Sendable {
         self.status = status
         self.standardOutput = standardOutput
         self.standardError = standardError
+    }
+}
+
+extension CommandOutput {
+    /// A sentence on how a command ended: `lvm lvs ended with status 5`.
+    package func ending(of name: String) -> String { "\(name) ended with status \(status)" }
+
+    /// The error for a command whose status means failure. The cause is its text on standard error.
+    /// - Parameter name: the command in a word or two; nil: its tool.
+    package func failure(of command: Command, named name: String? = nil) -> HostError {
+        HostError(
+            .failed, ending(of: name ?? command.tool), cause: standardError.isEmpty ? nil : standardError,
+            subject: command.description)
     }
 }
 
@@ -155,8 +168,8 @@ package protocol Machine: Sendable {
     ///
     /// - Parameters:
     ///   - telling: told now and then how far such an action has come, from whatever thread.
-    ///   - isOver: asked some times a second, from whatever thread. Once true, such an action ends at its next block, which
-    ///     throws `interrupted` when that has happened. Commands are finished all the same.
+    ///   - isOver: asked some times a second, from whatever thread. Once true, such an action ends at its next block,
+    ///     which throws `interrupted` when that has happened. Commands are finished all the same.
     func perform(
         _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void,
         until isOver: @escaping @Sendable () -> Bool
@@ -169,7 +182,7 @@ package protocol Machine: Sendable {
     func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome]
 }
 
-/// How far an action has come that reads and writes all of a volume.
+/// The progress of an action that reads and writes all of a volume.
 package struct DataProgress: Hashable, Sendable {
     package var done: ByteCount
     package var total: ByteCount
@@ -180,7 +193,7 @@ package struct DataProgress: Hashable, Sendable {
     }
 }
 
-/// What came of one of several sequences of actions.
+/// The outcome of one of several sequences of actions.
 package enum SequenceOutcome: Sendable {
     case performed
     case failed(HostError)

@@ -3,7 +3,8 @@ import SystemPackage
 package import TuffModel
 
 extension HostError {
-    /// What a failed system call means: `sentence` names the operation and the object, the cause is errno's own text.
+    /// The error for a failed system call: `sentence` names the operation and the object, the cause is errno's own
+    /// text.
     ///
     /// Codes follow errno(3); what no code stands for is `failed`.
     package static func system(_ number: Int32, _ sentence: String, subject: String? = nil) -> HostError {

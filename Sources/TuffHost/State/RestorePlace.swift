@@ -107,7 +107,7 @@ package final class RestorePlace: Sendable {
         return false
     }
 
-    /// Whether nobody opened the file since `hold`. True where that cannot be told.
+    /// Tells whether nobody opened the file since `hold`. True where that cannot be told.
     package var isStillAlone: Bool { !isHeld.load(ordering: .relaxed) || tuff_has_lease(descriptor) == 1 }
 
     /// The users that have it open, each in a few words. Empty: nobody, as far as this user may see.
@@ -135,7 +135,7 @@ extension RestorePlace {
         try await DeviceSignatures(commands: machine.commands).read("/proc/\(getpid())/fd/\(descriptor)")
     }
 
-    /// How often the device mapper's device is open besides here; nil: it is none, or cannot be asked.
+    /// The number of other openings of the device mapper's device; nil: it is none, or cannot be asked.
     ///
     /// The kernel counts every opening of such a device, those without `O_EXCL` and its own too (`md->open_count`); of
     /// other devices it shows no count. udev opens what is closed after writing, for a moment, which is waited for.

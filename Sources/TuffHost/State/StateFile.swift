@@ -5,8 +5,8 @@ import TuffSystem
 
 /// Directories of our own files (`/run/tuff`, `/var/lib/tuff`): made 0700, refused when others may write in them.
 ///
-/// What was looked at is what is used: the directory stays open, and files in it are reached by single names. Whoever
-/// owns a directory further up may put another in its place at any time.
+/// The directory that was looked at is the one that is used: it stays open, and files in it are reached by single
+/// names. Whoever owns a directory further up may put another in its place at any time.
 struct StateDirectory: ~Copyable {
     private let directory: OwnedDescriptor
     /// The file's name in it.
@@ -131,6 +131,9 @@ package struct StateFile: Sendable {
         }
         return bytes
     }
+
+    /// Removes the file where it is there. A failure leaves it.
+    package func remove() { unlink(path) }
 
     /// By a temporary file beside it, fsync, rename, fsync of the directory. What a crash left of an earlier attempt is
     /// replaced.

@@ -2,9 +2,9 @@ import CTuffHost
 import Glibc
 import TuffModel
 
-/// Whose a file is, and who may change it.
+/// Tells the owner of a file, and who may change it.
 enum Exposure {
-    /// Whether a server says whose what is there is: on NFS root's files may be anybody's (`root_squash` in
+    /// Tells whether a server decides on owners there: on NFS root's files may be anybody's (`root_squash` in
     /// exports(5)).
     static func isServers(_ directory: Int32) -> Bool { tuff_file_system_sort(directory) == tuff_fs_nfs }
 

@@ -4,9 +4,10 @@ import TuffModel
 
 /// Files that share their blocks with others.
 extension FileVerbs {
-    /// FICLONE writes what of the source waits in memory and holds its lock meanwhile (`__generic_remap_file_range_prep` in
-    /// fs/remap_range.c of Linux 6.1, called with both inodes locked), and LIO and tgtd write to files through that memory:
-    /// the new file holds what the source held at one moment, writes that were acknowledged by then included.
+    /// FICLONE writes what of the source waits in memory and holds its lock meanwhile
+    /// (`__generic_remap_file_range_prep` in fs/remap_range.c of Linux 6.1, called with both inodes locked), and LIO
+    /// and tgtd write to files through that memory: the new file holds what the source held at one moment, writes that
+    /// were acknowledged by then included.
     ///
     /// The kernel may do it extent by extent, so that what a crash leaves is begun anew, from an empty file.
     func clone(_ path: HostPath, to target: HostPath, _ progress: () -> Bool) throws(HostError) {

@@ -12,15 +12,15 @@ struct FileConditions {
             let place = try TreePlace(path, in: roots)
             guard let status = place.status() else {
                 let number = errno
-                if number == ENOENT { throw Self.failed(condition, "there is nothing") }
+                if number == ENOENT { throw condition.failure("there is nothing") }
                 throw .system(number, "Cannot look at \(place.path)", subject: place.path)
             }
-            guard status.kind == .file else { throw Self.failed(condition, "there is a \(status.kind.rawValue)") }
+            guard status.kind == .file else { throw condition.failure("there is a \(status.kind.rawValue)") }
             guard Exposure.isOurs(status, in: place.parent.raw) else {
-                throw Self.failed(condition, "the file belongs to user \(status.st_uid)")
+                throw condition.failure("the file belongs to user \(status.st_uid)")
             }
             if let size, Int64(status.st_size) != size.bytes {
-                throw Self.failed(condition, "the file has \(status.st_size) bytes")
+                throw condition.failure("the file has \(status.st_size) bytes")
             }
         case .vacant(let path):
             let place = try TreePlace(path, in: roots)
@@ -30,18 +30,18 @@ struct FileConditions {
                 throw .system(number, "Cannot look at \(place.path)", subject: place.path)
             }
             guard status.isBlankFile, Exposure.isOurs(status, in: place.parent.raw) else {
-                throw Self.failed(condition, "there is a \(status.kind.rawValue) that is not blank or not ours")
+                throw condition.failure("there is a \(status.kind.rawValue) that is not blank or not ours")
             }
         // As a filling opens it.
         case .unopened(let path): _ = try DeviceBytes(path, in: roots)
         case .text(let path, let expected):
             let text = try read(path, condition)
-            guard expected.allSatisfy(text.contains) else { throw Self.failed(condition, "it reads '\(text)'") }
+            guard expected.allSatisfy(text.contains) else { throw condition.failure("it reads '\(text)'") }
         case .noSession(let acl):
             // drivers/target/iscsi/iscsi_target_configfs.c, lio_target_nacl_info_show.
             let text = try read(HostPath(acl.root, acl.relative + "/info"), condition)
             guard text.hasPrefix("No active iSCSI Session for Initiator Endpoint:") else {
-                throw Self.failed(condition, "there is a session")
+                throw condition.failure("there is a session")
             }
         case .device: try checkDevice(condition)
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .blankDevice,
@@ -53,19 +53,19 @@ struct FileConditions {
     /// By stat(2), which opens nothing: a device that is suspended would hold us up.
     private func checkDevice(_ condition: Precondition) throws(HostError) {
         guard case .device(let group, let name, _, let uuid) = condition else { return }
-        guard let uuid else { throw Self.failed(condition, "LVM was not asked which device that is") }
+        guard let uuid else { throw condition.failure("LVM was not asked which device that is") }
         let path = "/dev/\(group)/\(name)"
         var status = stat()
         guard stat(path, &status) == 0 else {
             let number = errno
-            if number == ENOENT { throw Self.failed(condition, "there is nothing") }
+            if number == ENOENT { throw condition.failure("there is nothing") }
             throw .system(number, "Cannot look at \(path)", subject: path)
         }
-        guard status.st_mode & S_IFMT == S_IFBLK else { throw Self.failed(condition, "it is no block device") }
+        guard status.st_mode & S_IFMT == S_IFBLK else { throw condition.failure("it is no block device") }
         guard let found = Self.deviceMapperUUID(of: status.st_rdev) else {
-            throw Self.failed(condition, "it is no device of the device mapper")
+            throw condition.failure("it is no device of the device mapper")
         }
-        guard found == uuid else { throw Self.failed(condition, "it is \(found)") }
+        guard found == uuid else { throw condition.failure("it is \(found)") }
     }
 
     /// `dm/uuid` in sysfs (Documentation/ABI/testing/sysfs-block-dm), nil for other devices.
@@ -86,13 +86,9 @@ struct FileConditions {
         do throws(HostError) {
             return try TreeVerbs(roots: roots).readText(of: TreePlace(attribute: path, in: roots))
         } catch {
-            if error.code == .notFound { throw Self.failed(condition, "\(roots.path(of: path)) does not exist") }
+            if error.code == .notFound { throw condition.failure("\(roots.path(of: path)) does not exist") }
             throw error
         }
-    }
-
-    static func failed(_ condition: Precondition, _ found: String) -> HostError {
-        HostError(.preconditionFailed, "Nothing was done: expected that \(condition.sentence), but \(found)")
     }
 }
 

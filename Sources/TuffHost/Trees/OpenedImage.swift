@@ -8,8 +8,8 @@ import TuffSystem
 /// An image file, opened for reading beneath the roots of images, as `PathWalk` says.
 ///
 /// It belongs to root or the user we run as, and nobody else may write it; on an NFS mount the server says so. What it
-/// holds comes from elsewhere all the same: it is copied, and nothing in it is believed. It is one and the same file from
-/// its opening to the end, and `requireUnchanged` tells whether somebody wrote to it meanwhile.
+/// holds comes from elsewhere all the same: it is copied, and nothing in it is believed. It is one and the same file
+/// from its opening to the end, and `requireUnchanged` tells whether somebody wrote to it meanwhile.
 final class OpenedImage: ImageFile {
     let length: UInt64
     private let path: String
@@ -32,7 +32,7 @@ final class OpenedImage: ImageFile {
         length = UInt64(max(0, status.st_size))
     }
 
-    /// What its header and tables say.
+    /// Reads its header and tables.
     static func look(at source: ImageSource, in roots: HostRoots) throws(HostError) -> ObservedImage {
         let file = try OpenedImage(source, in: roots)
         do throws(ImageError) {
@@ -46,14 +46,15 @@ final class OpenedImage: ImageFile {
         }
     }
 
-    /// Bytes in blocks of 64 KiB that are no holes of the file. What comes after many pieces counts as one: an image is looked at
-    /// in every pass until its volume is complete, and that must not take long.
+    /// Bytes in blocks of 64 KiB that are no holes of the file. What comes after many pieces counts as one: an image is
+    /// looked at in every pass until its volume is complete, and that must not take long.
     private func content() -> UInt64 {
         let block = Int64(ImageContent.block), end = Int64(length)
         var content: Int64 = 0, position: Int64 = 0
         for _ in 0..<4096 {
             let data = tuff_next_data(file.raw, position)
-            // ENXIO: nothing but a hole is left; anything else: the file system does not tell, and all of it may hold something.
+            // ENXIO: nothing but a hole is left; anything else: the file system does not tell, and all of it may hold
+            // something.
             guard data >= 0 else { return errno == ENXIO ? UInt64(content) : length }
             let hole = tuff_next_hole(file.raw, data)
             guard hole > data else { return length }

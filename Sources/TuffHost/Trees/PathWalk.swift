@@ -142,8 +142,8 @@ struct PathWalk: ~Copyable {
         return text
     }
 
-    /// Whether a server says whose the file is: the root of an NFS mount. A FUSE file system says what the program
-    /// behind it says, hence only one of root's, or ours, is believed.
+    /// Tells whether a server decides on the owner of the file: the root of an NFS mount. A FUSE file system says what
+    /// the program behind it says, hence only one of root's, or ours, is believed.
     private func hasServerOwners(_ entry: Int32, _ status: stat) throws(HostError) -> Bool {
         guard UInt(status.st_dev) != device else { return false }
         let sort = tuff_file_system_sort(entry)

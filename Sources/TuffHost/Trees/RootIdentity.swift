@@ -180,7 +180,7 @@ extension HostRoots {
         return nil
     }
 
-    /// Whether what was opened, or a directory above it, is a root of another sort.
+    /// Tells whether the opened directory, or one above it, is a root of another sort.
     /// - Parameter levels: from `/` on, without links.
     func isAnotherSorts(
         _ levels: [(name: String, identity: FileIdentity)], than sort: Reach.Sort

@@ -32,7 +32,7 @@ package struct HostRoots: Hashable, Sendable {
 
     private static let profiles = "/etc/lvm/profile"
 
-    /// What a place is called on this machine.
+    /// The absolute path of a place on this machine.
     func path(of place: HostPath) -> String {
         place.relative.isEmpty ? path(of: place.root) : "\(path(of: place.root))/\(place.relative)"
     }
@@ -206,7 +206,7 @@ final class OpenRoots {
         return descriptor
     }
 
-    /// Whether a directory was found a moment ago, as the place of something else.
+    /// Tells whether a directory was found a moment ago, as the place of something else.
     func holds(_ directory: HostPath) -> Bool {
         upper[Directory(root: directory.root, path: directory.relative, access: tuff_o_path)] != nil
     }
@@ -221,7 +221,7 @@ final class OpenRoots {
     /// To be told what directory was made, and nil when something is put into one.
     func noteFresh(_ directory: HostPath?) { fresh = directory }
 
-    /// Whether `pattern` is that of all entries of the directory made last, which is empty as far as we go.
+    /// Tells whether `pattern` is that of all entries of the directory made last, which is empty as far as we go.
     func isFresh(_ pattern: HostPath) -> Bool {
         fresh.map { $0.root == pattern.root && pattern.relative == $0.relative + "/*" } ?? false
     }
@@ -269,7 +269,7 @@ struct TreePlace: ~Copyable {
         OwnedDescriptor(opened: tuff_open_beneath(parent.raw, name, flags, mode))
     }
 
-    /// What stands at the place, the link itself if it is one; nil and errno when that cannot be told.
+    /// The status of the object at the place, the link itself if it is one; nil and errno when that cannot be told.
     func status() -> stat? {
         var result = stat()
         return fstatat(parent.raw, name, &result, AT_SYMLINK_NOFOLLOW) == 0 ? result : nil

@@ -39,7 +39,7 @@ struct ReadBuffer: ~Copyable {
     }
 }
 
-/// What is asked about one entry, together.
+/// Everything that is asked about one entry.
 private struct Readings: OptionSet {
     let rawValue: UInt8
 
@@ -146,7 +146,7 @@ struct TreeReader: ~Copyable {
         self.progress = progress
     }
 
-    /// Whether the names in a directory are needed. One that is not listed is opened `O_PATH` only.
+    /// Tells whether the names in a directory are needed. One that is not listed is opened `O_PATH` only.
     private static func mustList(_ nodes: [PatternNode]) -> Bool { !nodes.allSatisfy { $0.wild.isEmpty } }
 
     /// `directory` is open for reading where it must be listed.

@@ -42,7 +42,7 @@ package struct EarlyWorker: Sendable {
         }
     }
 
-    /// What the worker does from its birth to its end. In a group of its own, so that a terminal's Ctrl-C does not reach
+    /// Runs the worker from its birth to its end. In a group of its own, so that a terminal's Ctrl-C does not reach
     /// it in the middle of a write, and without the controller's streams, so that one that is stuck keeps no pipe open.
     private static func serve(_ descriptor: Int32, _ jobs: JobHandlers) -> Never {
         setpgid(0, 0)

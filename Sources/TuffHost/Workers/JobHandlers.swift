@@ -138,7 +138,7 @@ package struct JobTicket: Hashable, Codable, Sendable {
 package struct WorkerSigns: Sendable {
     /// False: nothing is to be begun.
     var mayBegin: @Sendable () -> Bool = { true }
-    /// Whether what goes on is to end.
+    /// Tells whether the job is to end.
     var isOver: @Sendable () -> Bool = { false }
     /// To be told how far the work has come, which also is a sign that it goes on.
     var told: @Sendable (WorkProgress) -> Void = { _ in }

@@ -183,7 +183,7 @@ enum RequestCoding: ByteForm {
     }
 }
 
-/// How far the work has come.
+/// The form of messages on progress.
 enum ProgressCoding: ByteForm {
     static func encode(_ progress: WorkerProgress) -> [UInt8] {
         var result: [UInt8] = []

@@ -11,7 +11,7 @@ enum WorkerFault: Error, Equatable {
     case ended
     /// Nothing was heard from the worker for the whole deadline.
     case overdue
-    /// What came back is not what a worker sends.
+    /// The answer is none that a worker sends.
     case garbled
 }
 

@@ -8,7 +8,7 @@ import TuffSystem
 extension WorkerPool {
     /// Most jobs at once.
     static let jobLimit = 16
-    /// How long the end of a worker is waited for that was killed, in seconds. One that sleeps in the kernel, as on a
+    /// Seconds for which the end of a worker that was killed is waited for. One that sleeps in the kernel, as on a
     /// dead server, ends when it wakes, which may be never.
     static let killPatience = 5.0
 

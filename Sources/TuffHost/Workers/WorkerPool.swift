@@ -11,7 +11,7 @@ package struct StuckWorker: Hashable, Sendable {
     /// Nil for a worker that is a thread of this process.
     package var pid: Int32?
     package var since: Instant
-    /// What it was asked to do.
+    /// The request that it was sent.
     package var request: String
     /// Servers whose shares it may have mounted (`NFSMount.serverKey`).
     package var servers: [String] = []
@@ -36,13 +36,13 @@ final class WorkerPool: Sendable {
         var idle: [WorkerConnection] = []
         var count = 0
         var waiting: [CheckedContinuation<Ticket, Never>] = []
-        /// How often a worker became free for another request.
+        /// The number of times that a worker became free for another request.
         var turns = 0
         /// Somebody looks now and then whether those who wait get their turns.
         var isWatched = false
         var lastID = 0
         var stuck: [Int: StuckWorker] = [:]
-        /// What stuck workers were asked for.
+        /// The requests that stuck workers were sent.
         var hanging: [Int: WorkerRequest] = [:]
         /// Jobs that run, each in a worker of its own that counts for no other work.
         var jobs = 0

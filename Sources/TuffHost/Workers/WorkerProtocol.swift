@@ -1,8 +1,8 @@
 import FoundationEssentials
 package import TuffModel
 
-/// What the controller asks of a worker: one query, or sequences of actions that are carried out in order up to the first
-/// that fails.
+/// A request of the controller to a worker: one query, or sequences of actions that are carried out in order up to the
+/// first that fails.
 package struct WorkerRequest: Sendable {
     package enum Work: Codable, Sendable {
         case perform([[HostAction]])
@@ -26,7 +26,7 @@ package struct WorkerRequest: Sendable {
         self.jobs = jobs
     }
 
-    /// What a reading asks for, whatever key it is asked with; nil for acts.
+    /// The question of a reading, without its key; nil for acts.
     var repetition: String? {
         switch work {
         case .perform: nil
@@ -95,7 +95,7 @@ package struct WorkerRequest: Sendable {
         }
     }
 
-    /// What is asked, for people: the sentence of an error when no answer comes.
+    /// The request in words: the sentence of an error when no answer comes.
     var summary: String {
         switch work {
         case .perform(let sequences): Self.summary(sequences.flatMap(\.self))
@@ -113,7 +113,7 @@ package struct WorkerRequest: Sendable {
         return actions.count == 1 ? "'\(first)'" : "\(actions.count) actions from '\(first)' on"
     }
 
-    /// What a worker is at that has done so many sequences.
+    /// The part of the request that a worker is at which has done so many sequences.
     func current(after done: Int) -> WorkerRequest {
         guard case .perform(let sequences) = work, done < sequences.count else { return self }
         return WorkerRequest(roots: roots, work: .perform([sequences[done]]), jobs: jobs)
@@ -135,7 +135,7 @@ package enum WorkerReply: Codable, Sendable {
     case failed(HostError)
 }
 
-/// How far a worker has come with a request.
+/// The progress of a worker with a request.
 struct WorkerProgress: Equatable, Sendable {
     /// Sequences of actions that are done.
     var sequences: Int

@@ -36,9 +36,9 @@ package enum WorkerServer {
         }
     }
 
-    /// Does what is asked. `progress` is called before each entry and block, `mayBegin` before each action; false means that
-    /// the controller is gone, and nothing more is begun. `done` is told how many sequences of actions are. `jobs` and
-    /// `signs` are for jobs alone.
+    /// Does what is asked. `progress` is called before each entry and block, `mayBegin` before each action; false means
+    /// that the controller is gone, and nothing more is begun. `done` is told how many sequences of actions are. `jobs`
+    /// and `signs` are for jobs alone.
     package static func handle(
         _ request: WorkerRequest, jobs: JobHandlers = JobHandlers(), signs: WorkerSigns = WorkerSigns(),
         progress: () -> Bool = { true }, mayBegin: () -> Bool = { true },

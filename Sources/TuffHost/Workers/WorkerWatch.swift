@@ -8,8 +8,8 @@ import TuffSystem
 /// still is a controller.
 ///
 /// The work itself asks and tells by two words in memory, so that looking before each action costs nothing. By system
-/// calls (poll and clock) that look was a quarter of all calls of making a target, and in a User Mode Linux guest, where
-/// any call takes 0.015 ms, as much of its time.
+/// calls (poll and clock) that look was a quarter of all calls of making a target, and in a User Mode Linux guest,
+/// where any call takes 0.015 ms, as much of its time.
 final class WorkerWatch: Sendable {
     /// Milliseconds between two messages, if the work went on meanwhile.
     private static let pause: Int32 = 200
@@ -33,16 +33,16 @@ final class WorkerWatch: Sendable {
         self.output = output
     }
 
-    /// To be called before each action or entry by the one thread that works. False: the controller is gone, or no thread
-    /// can be had to watch for it, and nothing more is to be begun.
+    /// To be called before each action or entry by the one thread that works. False: the controller is gone, or no
+    /// thread can be had to watch for it, and nothing more is to be begun.
     func note() -> Bool {
         steps.wrappingAdd(1, ordering: .releasing)
         guard thread.withLock({ $0 != nil }) || begin() else { return false }
         return !isAlone.load(ordering: .acquiring)
     }
 
-    /// `note`, and a look of its own whether anybody is left to tell: what comes next changes something, and the other thread
-    /// may not have had the processor since the controller gave up.
+    /// `note`, and a look of its own whether anybody is left to tell: what comes next changes something, and the other
+    /// thread may not have had the processor since the controller gave up.
     func mayBegin() -> Bool {
         guard note() else { return false }
         var poller = pollfd(fd: input, events: tuff_poll_peer_end, revents: 0)

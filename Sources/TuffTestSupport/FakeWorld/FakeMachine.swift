@@ -325,7 +325,7 @@ package final class FakeMachine: Machine {
     }
 
     private static func obey(_ action: HostAction, _ state: inout State) throws(HostError) {
-        if case .identify(let group, let uids) = action { return try identify(group, uids: uids, in: &state) }
+        if case .identify(_, let group, let uids) = action { return try identify(group, uids: uids, in: &state) }
         guard case .output(let output) = try state.world.perform(completed(action, state)) else {
             state.clock.secondsSince1970 += deadline(action)
             throw timeout(action.description)

@@ -1,3 +1,4 @@
+import TuffDrivers
 import TuffHost
 package import TuffModel
 
@@ -208,22 +209,21 @@ package struct FakeWorld: Equatable, Sendable {
         case .restore(let content, let place): try restore(content, to: place)
         case .backUp(let place, let task): try backUp(place, task)
         case .makeRepository(_, let access): try make(access)
-        case .wipeExtents(let group, let uid, _):
-            let holder = ThickGrowth.holder(of: uid)
-            if lvm[group]?.isLocked == true { return .hangs }
-            guard let volume = lvm[group, holder], volume.tags.contains(ThickGrowth.tag), volume.active,
-                !isOpen(group, volume), !volume.suspended
+        case .wipeExtents(let holder, _):
+            if lvm[holder.group]?.isLocked == true { return .hangs }
+            guard let volume = lvm[holder.group, holder.name], volume.tags.contains(ThickGrowth.tag), volume.active,
+                !isOpen(holder.group, volume), !volume.suspended
             else { throw Self.unmet(action) }
-            lvm.wipe(holder, in: group)
-            wipedExtents[uid] = volume.uuid
-        case .require(.wipedExtents(let group, let uid)):
-            if lvm[group]?.isLocked == true { return .hangs }
-            let volume = lvm[group, ThickGrowth.holder(of: uid)]
-            guard let volume, volume.tags.contains(ThickGrowth.tag), volume.uuid == wipedExtents[uid] else {
+            lvm.wipe(holder.name, in: holder.group)
+            wipedExtents[holder.uid] = volume.uuid
+        case .require(.wipedExtents(let holder)):
+            if lvm[holder.group]?.isLocked == true { return .hangs }
+            let volume = lvm[holder.group, holder.name]
+            guard let volume, volume.tags.contains(ThickGrowth.tag), volume.uuid == wipedExtents[holder.uid] else {
                 throw Self.unmet(action)
             }
-        case .joinExtents(let group, let name, let uid, let size):
-            return try join(group: group, name: name, uid: uid, to: size)
+        case .joinExtents(let command, let group, let name, let uid, _):
+            return try join(group: group, name: name, uid: uid, by: command)
         case .require(.restorable(let group, let name, let uuid, let uid)):
             if lvm[group]?.isLocked == true { return .hangs }
             let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
@@ -265,12 +265,10 @@ package struct FakeWorld: Equatable, Sendable {
 
     /// The extents are as clean as what had them was when it was wiped.
     private mutating func join(
-        group: String, name: String, uid: UID, to: ByteCount
+        group: String, name: String, uid: UID, by command: Command
     ) throws(HostError) -> FakeResponse {
         if lvm[group]?.isLocked == true { return .hangs }
         let wasClean = lvm[group, name]?.showsEarlierData == false && wipedExtents.removeValue(forKey: uid) != nil
-        let command = Command(
-            "lvm", ["lvextend", "-qq", "--size", "\(to.bytes)b", "--", "\(group)/\(name)"], effect: .mutates)
         let response = try run(command)
         guard case .output(let output) = response else { return response }
         guard output.status == 0 else {

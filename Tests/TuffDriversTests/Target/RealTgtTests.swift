@@ -16,7 +16,7 @@ struct RealTgtTests {
         defer { daemon.stop() }
         let machine = LinuxMachine(
             configuration: LinuxMachine.Configuration(
-                workerCommand: [], reach: Reach(everythingBeneath: [daemon.folder])))
+                workerCommand: [], reach: Reach(everythingBeneath: [daemon.folder]), tools: .real()))
         try await daemon.waitUntilReady(machine)
         let size = ByteCount(64 << 20)
         func spec(_ name: String, _ uid: String) throws -> BackstoreSpec {

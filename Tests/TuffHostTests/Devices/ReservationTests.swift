@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 import TuffModel
+import TuffTestSupport
 
 @testable import TuffHost
 

@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 @Suite("Preconditions")
 struct PreconditionTests {
@@ -24,119 +25,6 @@ struct PreconditionTests {
         return error
     }
 
-    /// An `lvm` that writes down what it was asked, without the settings that every command has (`LVMSettings`).
-    private func answer(_ status: Int) throws {
-        let asked = "verb=$1; shift 3; echo \"$verb $@\" >\(folder.at("arguments"))"
-        try folder.tool("lvm", "\(asked); cat \(folder.at("report")); exit \(status)")
-    }
-
-    private func volume(_ report: String, status: Int = 0, size: Int64? = 1024) async throws -> HostError? {
-        try folder.write("report", report)
-        try answer(status)
-        return await check(
-            .logicalVolume(group: "vg0", name: "v-a", uuid: "AbC", uid: uid, size: size.map { ByteCount($0) }))
-    }
-
-    private func row(uuid: String = "AbC", size: String = "1024", tags: String? = nil, open: String = "open") -> String
-    {
-        let tags = tags ?? "other,tuff:uid=\(uid)"
-        return #"{"lv_uuid":"\#(uuid)", "lv_size":"\#(size)", "lv_tags":"\#(tags)", "lv_device_open":"\#(open)"}"#
-    }
-
-    private func report(_ rows: String...) -> String {
-        #"{"report":[{"lv":[\#(rows.joined(separator: ","))]}]}"#
-    }
-
-    @Test("A logical volume with its uuid, uid and size passes; lvm is asked for this one alone")
-    func logicalVolume() async throws {
-        #expect(try await volume(report(row())) == nil)
-        #expect(
-            folder.read("arguments")
-                == "lvs --reportformat json --units b --nosuffix -o lv_uuid,lv_size,lv_tags,lv_device_open -- vg0/v-a\n"
-        )
-        #expect(try await volume(report(row(size: "2048")), size: nil) == nil)
-    }
-
-    @Test("A thin pool is one by its segment type, and what lvm did not find is none")
-    func thinPool() async throws {
-        func check(_ report: String, status: Int = 0) async throws -> HostError? {
-            try folder.write("report", report)
-            try answer(status)
-            return await self.check(.thinPool(group: "vg0", name: "tp"))
-        }
-        #expect(try await check(report(#"{"lv_name":"tp", "segtype":"thin-pool", "origin":""}"#)) == nil)
-        #expect(folder.read("arguments") == "lvs --reportformat json -o lv_name,segtype,origin -- vg0/tp\n")
-        #expect(
-            try await check(report(#"{"lv_name":"tp", "segtype":"linear", "origin":""}"#))?.code == .preconditionFailed)
-        #expect(try await check(report())?.code == .preconditionFailed)
-        #expect(try await check("", status: 5)?.code == .preconditionFailed)
-        #expect(try await check("{")?.code == .malformed)
-    }
-
-    /// `lvm` answers a question about one volume with `report`, and the one about what depends on it with `others`.
-    private func expired(_ report: String, status: Int = 0, others: String? = nil) async throws -> HostError? {
-        try folder.write("report", report)
-        let alone = #"{"lv_name":"t-a", "segtype":"linear", "origin":""}"#
-        try folder.write("others", others ?? self.report(alone))
-        let files = "case \"$*\" in *segtype*) cat \(folder.at("others"));; *) cat \(folder.at("report"));; esac"
-        try folder.tool("lvm", "\(files); exit \(status)")
-        let until = try #require(Instant(text: "2026-11-30T12:00:00Z"))
-        return await check(.expiredVolume(group: "vg0", name: "t-a", uuid: "AbC", uid: uid, until: until))
-    }
-
-    @Test("A volume in the trash passes when uuid, uid and deadline are the same and nobody holds it open")
-    func expiredVolume() async throws {
-        let tags = "other,tuff:uid=\(uid),tuff:until=2026-11-30T12:00:00Z"
-        for open in ["", "unknown"] { #expect(try await expired(report(row(tags: tags, open: open))) == nil) }
-        for open in ["open", "1", "-1", "0"] {
-            #expect(try await expired(report(row(tags: tags, open: open)))?.code == .preconditionFailed, "\(open)")
-        }
-        for other in [
-            "tuff:uid=\(uid)", "tuff:uid=\(uid),tuff:until=2026-11-30T12:00:01Z", "tuff:until=2026-11-30T12:00:00Z",
-        ] {
-            #expect(try await expired(report(row(tags: other, open: "")))?.code == .preconditionFailed, "\(other)")
-        }
-        #expect(try await expired(report(row(uuid: "xyz", tags: tags, open: "")))?.code == .preconditionFailed)
-        #expect(try await expired(report(row(tags: tags, open: "")), status: 5)?.code == .preconditionFailed)
-        #expect(try await expired(report())?.code == .malformed)
-    }
-
-    @Test("A volume that others come from, which LVM would remove with it, does not pass; thin snapshots live on")
-    func dependents() async throws {
-        let tags = "tuff:uid=\(uid),tuff:until=2026-11-30T12:00:00Z"
-        func check(_ type: String, _ dependent: String) async throws -> HostError? {
-            let own = "{\"lv_name\":\"t-a\", \"segtype\":\"\(type)\", \"origin\":\"\"}"
-            let other = "{\"lv_name\":\"x\", \"segtype\":\"\(dependent)\", \"origin\":\"t-a\"}"
-            return try await expired(report(row(tags: tags, open: "")), others: report(own, other))
-        }
-        #expect(try await check("linear", "snapshot")?.code == .preconditionFailed)
-        #expect(try await check("linear", "thin")?.code == .preconditionFailed, "of an external origin")
-        #expect(try await check("thin", "snapshot")?.code == .preconditionFailed)
-        #expect(try await check("thin", "thin") == nil)
-        #expect(try await expired(report(row(tags: tags, open: "")), others: report())?.code == .preconditionFailed)
-        #expect(try await expired(report(row(tags: tags, open: "")), others: "{")?.code == .malformed)
-    }
-
-    @Test("Another uuid, uid or size, a missing volume: nothing is done")
-    func otherVolume() async throws {
-        #expect(try await volume(report(row(uuid: "xyz")))?.code == .preconditionFailed)
-        #expect(try await volume(report(row(size: "2048")))?.code == .preconditionFailed)
-        #expect(try await volume(report(row(tags: "other")))?.code == .preconditionFailed)
-        #expect(try await volume(report(row(tags: "tuff:uid=\(uid)x")))?.code == .preconditionFailed)
-        #expect(try await volume(report(row()), status: 5)?.code == .preconditionFailed)
-    }
-
-    @Test("An lvm that prints half, twice, nothing or nonsense is not believed")
-    func lyingTool() async throws {
-        let whole = report(row())
-        for text in [
-            "", "{}", "null", String(whole.dropLast(3)), report(), report(row(), row()), report(row(size: "1.5k")),
-            #"{"report":[]}"#, whole + whole,
-        ] {
-            #expect(try await volume(text)?.code == .malformed, "\(text)")
-        }
-    }
-
     @Test("A device that is missing, that nobody identified or that is no logical volume is refused, and told why")
     func device() async throws {
         func device(_ group: String, _ name: String, _ uuid: String?) -> Precondition {
@@ -151,28 +39,6 @@ struct PreconditionTests {
             #expect(error?.code == .preconditionFailed)
             #expect(error?.sentence.contains(reason) == true, "\(error?.sentence ?? "passed")")
         }
-    }
-
-    @Test("Volumes are identified by their uid, exactly one each, and remembered for the condition")
-    func identification() async throws {
-        func identify(_ rows: [String], status: Int = 0) async throws -> HostError? {
-            try folder.write("report", #"{"report":[{"lv":[\#(rows.joined(separator: ","))]}]}"#)
-            try answer(status)
-            return await failure { () throws(HostError) in
-                try await machine.perform([.identify(group: "vg0", [uid])])
-            }
-        }
-        let row = #"{"vg_uuid":"AAAA-BB", "lv_uuid":"CC-D", "lv_tags":"x,tuff:uid=\#(uid)"}"#
-        #expect(try await identify([]) != nil)
-        #expect(try await identify([row, row]) != nil)
-        #expect(try await identify([row.replacing("tuff:uid=\(uid)", with: "tuff:uid=\(uid)x")]) != nil)
-        #expect(try await identify([row], status: 5) != nil)
-        #expect(try await identify([row]) == nil)
-        #expect(
-            folder.read("arguments")
-                == "lvs --reportformat json -o vg_uuid,lv_uuid,lv_tags -S lv_tags={\"tuff:uid=\(uid)\"} -- vg0\n")
-        let error = await check(.device(group: "tuff-no-such", name: "v-a", uid: uid, uuid: nil))
-        #expect(error?.sentence.contains("LVM-AAAABBCCD") == true, "\(error?.sentence ?? "passed")")
     }
 
     @Test("A file of ours with its size passes, anything else does not")
@@ -219,36 +85,5 @@ struct PreconditionTests {
         #expect(await check(.noSession(.target("acl")))?.code == .preconditionFailed)
         try folder.write("target/acl/info", "")
         #expect(await check(.noSession(.target("acl")))?.code == .preconditionFailed)
-    }
-
-    @Test("A tgt target without connections passes, one with any or a tgtadm that cannot tell does not")
-    func tgt() async throws {
-        let condition = Precondition.tgtIdle(controlPort: 7, tid: 3, iqn: "iqn.2026-11.dev.tuff:a")
-        try folder.tool("tgtadm", "echo \"$@\" >\(folder.at("arguments"))")
-        #expect(await check(condition) == nil)
-        #expect(folder.read("arguments") == "-C 7 --lld iscsi --mode conn --op show --tid 3\n")
-        try folder.tool("tgtadm", "echo 'Session: 1'; echo '    Connection: 0'")
-        #expect(await check(condition)?.code == .preconditionFailed)
-        try folder.tool("tgtadm", "echo \"tgtadm: can't find the target\" >&2; exit 22")
-        let error = await check(condition)
-        #expect(error?.code == .preconditionFailed)
-        #expect(error?.cause == "tgtadm: can't find the target")
-    }
-
-    @Test("One initiator of a tgt target is told from another, and a session of nobody's counts as anybody's")
-    func tgtInitiator() async throws {
-        func condition(_ initiator: String) -> Precondition {
-            .tgtIdle(controlPort: 7, tid: 3, iqn: "iqn.2026-11.dev.tuff:a", initiator: initiator)
-        }
-        let one = "iqn.2004-10.com.example:one"
-        let connection = "    Connection: 0\\n        Initiator: \(one)\\n        IP Address: 127.0.0.1\\n"
-        try folder.tool("tgtadm", "printf 'Session: 1\\n\(connection)'")
-        #expect(await check(condition(one))?.code == .preconditionFailed)
-        #expect(await check(condition("iqn.2004-10.com.example:on")) == nil)
-        #expect(await check(condition("\(one)2")) == nil)
-        try folder.tool("tgtadm", "printf 'Session: 2\\nSession: 1\\n\(connection)'")
-        #expect(await check(condition("\(one)2"))?.code == .preconditionFailed)
-        try folder.tool("tgtadm", ":")
-        #expect(await check(condition(one)) == nil)
     }
 }

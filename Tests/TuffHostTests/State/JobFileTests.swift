@@ -2,6 +2,7 @@ import CTuffHost
 import Glibc
 import Testing
 import TuffModel
+import TuffTestSupport
 
 @testable import TuffHost
 import TuffSystem

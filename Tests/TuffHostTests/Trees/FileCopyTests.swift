@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Testing
 import TuffModel
+import TuffTestSupport
 
 @testable import TuffHost
 

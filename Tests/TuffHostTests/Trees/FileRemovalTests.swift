@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 @Suite("Renaming and removing files", .serialized)
 struct FileRemovalTests {

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import Testing
 import TuffModel
+import TuffTestSupport
 
 @testable import TuffHost
 

@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 /// The roots of `allow` are compared without asking a server, which may be gone. The mounts are those of this host and
 /// some that are not there: a look beneath one of these finds plain directories and a link, which a server's would not

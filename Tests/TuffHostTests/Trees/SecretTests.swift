@@ -3,6 +3,7 @@ import Glibc
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 @Suite("Secrets")
 struct SecretTests {

@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 @Suite("Reading trees")
 struct TreeReaderTests {

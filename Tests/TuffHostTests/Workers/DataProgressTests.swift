@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 import Testing
 import TuffModel
+import TuffTestSupport
 
 @testable import TuffHost
 

@@ -5,6 +5,7 @@ import Synchronization
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 @Suite("Workers")
 struct WorkerTests {

@@ -58,7 +58,7 @@ struct TargetLabTests {
                 .createFile(HostPath(.directory(folder), name), size: size),
             ]
         }
-        return actions + [.identify(group: "targets", [UID(ours)!, UID(theirs)!])]
+        return actions + [LogicalVolumeNames.identification(of: [UID(ours)!, UID(theirs)!], in: "targets")]
     }
 
     private static func contract(

@@ -60,7 +60,8 @@ enum Lab {
 
     static func machine(beneath roots: [String]) -> LinuxMachine {
         LinuxMachine(
-            configuration: LinuxMachine.Configuration(workerCommand: [], reach: Reach(everythingBeneath: roots)))
+            configuration: LinuxMachine.Configuration(
+                workerCommand: [], reach: Reach(everythingBeneath: roots), tools: .real()))
     }
 
     /// A command that a person prepares a disk with; the product never runs one.

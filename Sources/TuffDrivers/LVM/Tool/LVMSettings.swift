@@ -48,9 +48,9 @@ enum LVMSettings {
 
     /// The arguments of a command with these settings, and with more that depend on the machine.
     ///
-    /// LVM takes `--config` once, so a command's own, which says more about that command, is joined to it; of a setting that is
-    /// there twice the last counts (measured with 2.03.16). `lvmconfig` is asked for what the machine has. A script of commands
-    /// has a path for a verb, and takes no options: see `LVMScript`.
+    /// LVM takes `--config` once, so a command's own, which says more about that command, is joined to it; of a setting
+    /// that is there twice the last counts (measured with 2.03.16). `lvmconfig` is asked for what the machine has. A
+    /// script of commands has a path for a verb, and takes no options: see `LVMScript`.
     static func arguments(_ arguments: [String], with more: [String]) -> [String] {
         guard let verb = arguments.first, takesSettings(verb) else { return arguments }
         var rest = Array(arguments.dropFirst())

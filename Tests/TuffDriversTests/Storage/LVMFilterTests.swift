@@ -1,8 +1,9 @@
 import Testing
+import TuffHost
 import TuffModel
 import TuffTestSupport
 
-@testable import TuffHost
+@testable import TuffDrivers
 
 /// The patterns that keep LVM from looking into volumes: which names they match, and in which list they stand.
 @Suite struct LVMFilterTests {
@@ -31,8 +32,7 @@ import TuffTestSupport
         #expect(Set(matched) == numbers)
     }
 
-    /// Of every character that may stand in names of volumes and groups, and of one that LVM's dialect has no place
-    /// for.
+    /// Of every character that may stand in names of volumes and groups, and of one that LVM's dialect has no place for.
     @Test func aPatternMatchesItsNamesAndNoOthers() throws {
         let names = [
             "/dev/vg.0/a", "/dev/vg.0/a+b", "/dev/vg.0/a-b", "/dev/vg.0/a_B", "/dev/mapper/vg.0-a--b", "/dev/x=1:2@3,4",

@@ -1,4 +1,4 @@
-import Glibc
+import TuffHost
 import TuffModel
 
 /// Finds out why volumes that LVM was told to activate have no devices.
@@ -8,33 +8,20 @@ import TuffModel
 struct ActivationCheck {
     let commands: CommandRunner
 
-    private struct Row: Decodable {
-        var group: String
-        var name: String
-        var active: String
-        var tags: String
-
-        enum CodingKeys: String, CodingKey {
-            case group = "vg_name"
-            case name = "lv_name"
-            case active = "lv_active_locally"
-            case tags = "lv_tags"
-        }
-    }
-
     /// Costs nothing where all of these (`GROUP/NAME`) have devices.
     func demand(_ volumes: [String]) async throws(HostError) {
-        let absent = volumes.filter { access("/dev/\($0)", F_OK) != 0 }
+        let absent = volumes.filter { !LogicalVolumeDevice.exists($0) }
         guard !absent.isEmpty else { return }
-        let query = Command(
-            "lvm", ["lvs", "--reportformat", "json", "-o", "vg_name,lv_name,lv_active_locally,lv_tags", "--"] + absent,
-            effect: .reads, outputLimit: 1 << 20)
+        let query = LVMQuery(.lvs, [.groupName, .volumeName, .volumeActive, .volumeTags], of: ["--"] + absent)
         // A volume that is missing makes the status 5 and takes nothing from the rest of the report. What is not there,
         // or not ours, is for others to tell.
-        guard let rows = LVMReport<Row>.rows(try await commands.run(query).standardOutput),
-            let passedOver = rows.first(where: { $0.active.isEmpty && $0.tags.contains("tuff:uid=") })
+        guard let rows = query.rows(in: try await commands.run(query.command)),
+            let passedOver = rows.first(where: {
+                $0[.volumeActive].isEmpty && $0.tags().contains { $0.hasPrefix("tuff:uid=") }
+            })
         else { return }
-        let name = "\(passedOver.group)/\(passedOver.name)"
+        let group = passedOver[.groupName]
+        let name = "\(group)/\(passedOver[.volumeName])"
         let setting = Command("lvm", ["lvmconfig", "activation/volume_list"], effect: .reads, outputLimit: 1 << 20)
         let output = try await commands.run(setting)
         let list = String(decoding: output.standardOutput, as: UTF8.self).split(whereSeparator: \.isNewline).first ?? ""
@@ -43,7 +30,7 @@ struct ActivationCheck {
             let tags = Command("lvm", ["lvmconfig", "tags"], effect: .reads, outputLimit: 1 << 20)
             let why =
                 try await commands.run(tags).status == 0
-                ? ": this host has tags (tags in lvm.conf) of which it bears none; name \"\(passedOver.group)\" in "
+                ? ": this host has tags (tags in lvm.conf) of which it bears none; name \"\(group)\" in "
                     + "activation/volume_list"
                 : "; 'lvchange -ay -vvv \(name)' tells why"
             throw HostError(.failed, "lvm ended well and did not activate \(name)\(why)", subject: name)
@@ -51,6 +38,6 @@ struct ActivationCheck {
         throw HostError(
             .failed,
             "lvm did not activate \(name), since activation/\(list) in lvm.conf does not name it; add "
-                + "\"\(passedOver.group)\" to that list", subject: name)
+                + "\"\(group)\" to that list", subject: name)
     }
 }

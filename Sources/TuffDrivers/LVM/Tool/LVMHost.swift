@@ -1,35 +1,6 @@
-import CTuffHost
-import FoundationEssentials
-import Glibc
 import Synchronization
+import TuffHost
 import TuffModel
-
-/// The devices on which a command of LVM looks for volume groups.
-package enum LVMView: String, Codable, Sendable {
-    /// Those on which the group is that the command names. No logical volume is looked into, unless the machine's
-    /// settings have LVM do so (`devices/scan_lvs`) and the group is on none of the other devices.
-    case own
-    /// Logical volumes too, except those that somebody exports or holds open, and those that bear a mark of Tuff's:
-    /// what is in them was written by an initiator.
-    case volumes
-    /// Every device there is, whatever filters and the devices file say, except the volumes that bear a mark of
-    /// Tuff's. To tell what is hidden from what is not there, and for nothing else.
-    case everything
-}
-
-/// Where the machine's own settings have LVM look for volume groups.
-package struct LVMOutlook: Equatable, Sendable {
-    /// `devices/scan_lvs`: into logical volumes as well.
-    package var looksIntoVolumes = false
-    /// `devices/use_devicesfile`: on the devices that a file lists; filters count for nothing then (measured with
-    /// 2.03.16).
-    package var hasDevicesFile = false
-
-    package init(looksIntoVolumes: Bool = false, hasDevicesFile: Bool = false) {
-        self.looksIntoVolumes = looksIntoVolumes
-        self.hasDevicesFile = hasDevicesFile
-    }
-}
 
 /// Completes commands of LVM with what Tuff decides itself: `LVMSettings`, and which volumes are looked into.
 ///
@@ -132,7 +103,7 @@ final class LVMHost: Sendable {
         ) { isUsual ? !$0.isOurs : $0.isNobodys }
     }
 
-    /// Whether what a command names is nowhere but in logical volumes, or may be.
+    /// Tells whether the group that a command names is nowhere but in logical volumes, or may be.
     private func looksIntoVolumes(for command: Command, _ commands: CommandRunner) async throws(HostError) -> Bool {
         guard let name = command.arguments.drop(while: { $0 != "--" }).dropFirst().first,
             try await look(commands).outlook.looksIntoVolumes
@@ -148,33 +119,28 @@ final class LVMHost: Sendable {
 
     // MARK: Volumes of nobody
 
-    private struct Row: Decodable {
-        var tags: String
-        var major: String
-        var minor: String
-        var open: String
-
-        enum CodingKeys: String, CodingKey {
-            case tags = "lv_tags"
-            case major = "lv_kernel_major"
-            case minor = "lv_kernel_minor"
-            case open = "lv_device_open"
-        }
-
+    /// A volume, and who has it.
+    private struct Use {
         /// `MAJOR:MINOR`; nil: the volume is not active.
-        var device: String? {
-            Int(major) ?? -1 >= 0 && Int(minor) ?? -1 >= 0 ? "\(major):\(minor)" : nil
-        }
-
+        let device: String?
         /// Bears a mark of Tuff's.
-        var isOurs: Bool { tags.split(separator: ",").contains { $0.hasPrefix("tuff") } }
+        let isOurs: Bool
+        private let isOpen: Bool
+
+        static let columns: [LVMColumn] = [.volumeTags, .kernelMajor, .kernelMinor, .volumeOpen]
+
+        init(_ row: LVMRow) {
+            let major = row[.kernelMajor], minor = row[.kernelMinor]
+            device = Int(major) ?? -1 >= 0 && Int(minor) ?? -1 >= 0 ? "\(major):\(minor)" : nil
+            isOurs = row.tags().contains { $0.hasPrefix("tuff") }
+            isOpen = row[.volumeOpen] == "open"
+        }
 
         /// Bears none, and nobody but another device of the device mapper has it open: exporters hold it open.
         var isNobodys: Bool {
             guard !isOurs, let device else { return false }
-            guard open == "open" else { return true }
-            let holders = try? FileManager.default.contentsOfDirectory(atPath: "/sys/dev/block/\(device)/holders")
-            return holders?.isEmpty == false
+            guard isOpen else { return true }
+            return LogicalVolumeDevice.hasHolders(device)
         }
     }
 
@@ -194,76 +160,24 @@ final class LVMHost: Sendable {
     ///   - others: settings that stand before these.
     private func settings(
         _ commands: CommandRunner, _ filter: LVMFilter, of groups: [String] = [], beside others: String = "",
-        where isLookedInto: (Row) -> Bool
+        where isLookedInto: (Use) -> Bool
     ) async throws(HostError) -> String {
-        let query = Command(
-            Self.tool,
-            ["lvs", "--reportformat", "json", "-o", "lv_tags,lv_kernel_major,lv_kernel_minor,lv_device_open"] + groups,
-            effect: .reads, deadline: 20, outputLimit: 32 << 20)
+        let query = LVMQuery(.lvs, Use.columns, of: groups, deadline: 20, outputLimit: 32 << 20)
         var settings = others + Self.plain
         var found: Set<String>?
         for _ in 0..<Self.levels {
-            let output = try await commands.start(query, LVMSettings.arguments(query.arguments, with: [settings]))
-            guard let rows = LVMReport<Row>.rows(output.standardOutput) else {
-                throw HostError(.malformed, "lvm lvs did not tell which volumes are in use", subject: query.description)
+            let output = try await commands.start(
+                query.command, LVMSettings.arguments(query.command.arguments, with: [settings]))
+            guard let rows = query.rows(in: output) else {
+                throw HostError(
+                    .malformed, "\(query.name) did not tell which volumes are in use",
+                    subject: query.command.description)
             }
-            let now = Set(rows.filter(isLookedInto).compactMap(\.device))
+            let now = Set(rows.map { Use($0) }.filter(isLookedInto).compactMap(\.device))
             if now == found { break }
             found = now
             settings = others + (try filter.settings(passingOver: volumes().filter { !now.contains($0.number) }))
         }
         return settings
-    }
-}
-
-/// An active logical volume, by all the names that its device has.
-struct LogicalVolumeDevice {
-    /// `MAJOR:MINOR`.
-    var number: String
-    var paths: [String]
-
-    /// The names by which LVM knows it, or one that it is sure to have.
-    func names(all: Bool) -> [String] {
-        let node = "/dev/dm-\(number.drop { $0 != ":" }.dropFirst())"
-        return !all && paths.contains(node) ? [node] : paths + [node]
-    }
-
-    static var all: [LogicalVolumeDevice] {
-        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/block")) ?? []
-        let links = links
-        return entries.filter { $0.hasPrefix("dm-") }.compactMap { entry in
-            guard text("/sys/block/\(entry)/dm/uuid")?.hasPrefix("LVM-") == true,
-                let number = text("/sys/block/\(entry)/dev")
-            else { return nil }
-            let name = text("/sys/block/\(entry)/dm/name").map { ["/dev/mapper/\($0)"] } ?? []
-            return LogicalVolumeDevice(number: number, paths: Set(name + (links[number] ?? [])).sorted())
-        }
-    }
-
-    private static func text(_ path: String) -> String? {
-        FileManager.default.contents(atPath: path).map {
-            String(decoding: $0, as: UTF8.self).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
-        }
-    }
-
-    /// Names of block devices up to three levels below /dev, by number: `/dev/dm-7`, `/dev/VG/LV`, `/dev/disk/by-id/…`.
-    private static var links: [String: [String]] {
-        var found: [String: [String]] = [:]
-        func look(in directory: String, depth: Int) {
-            for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
-                let path = "\(directory)/\(name)"
-                var status = stat()
-                guard stat(path, &status) == 0 else { continue }
-                if status.st_mode & S_IFMT == S_IFBLK {
-                    let device = UInt64(status.st_rdev)
-                    let number = "\(tuff_device_major(device)):\(tuff_device_minor(device))"
-                    found[number, default: []].append(path)
-                } else if status.st_mode & S_IFMT == S_IFDIR, depth < 2, !["shm", "pts", "mqueue"].contains(name) {
-                    look(in: path, depth: depth + 1)
-                }
-            }
-        }
-        look(in: "/dev", depth: 0)
-        return found
     }
 }

@@ -4,6 +4,7 @@ import Testing
 import TuffModel
 import TuffTestSupport
 
+@testable import TuffDrivers
 @testable import TuffHost
 
 /// The settings that every command of LVM is started with, whoever asks for it, and on machines of people who like
@@ -16,8 +17,7 @@ import TuffTestSupport
         folder.directory("etc")
         try folder.tool(
             "lvm",
-            "for word; do echo \"<$word>\"; done >>\(folder.at("log")); "
-                + "[ \"$1\" != lvmconfig ] || cat \(folder.at("answer"))"
+            "for word; do echo \"<$word>\"; done >>\(folder.at("log")); [ \"$1\" != lvmconfig ] || cat \(folder.at("answer"))"
         )
         try folder.write("answer", "")
     }
@@ -26,8 +26,8 @@ import TuffTestSupport
         var configuration = LinuxMachine.Configuration(
             searchPath: [folder.path, "/usr/bin", "/bin"], workerCommand: [],
             reach: Reach(everythingBeneath: [folder.path]))
-        configuration.stateDirectory = folder.at("state")
-        configuration.lvmDirectory = folder.at("etc")
+        let state = folder.at("state"), etc = folder.at("etc")
+        configuration.tools = HostTools(lvm: { LVMTool(stateDirectory: state, directory: etc) })
         return LinuxMachine(configuration: configuration)
     }
 
@@ -71,7 +71,8 @@ import TuffTestSupport
 
     /// docs/design/lvm-settings.md says of each setting that LVM 2.03.16 has whether Tuff decides it.
     @Test func theListOfSettingsIsWrittenDownWhole() throws {
-        let root = URL(filePath: packageRoot)
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
         let page = String(
             decoding: try Data(contentsOf: root.appending(path: "docs/design/lvm-settings.md")), as: UTF8.self)
         for section in LVMSettings.overrides {
@@ -139,8 +140,8 @@ import TuffTestSupport
         LogicalVolumeDevice(number: "254:\($0)", paths: ["/dev/dm-\($0)", "/dev/vg0/n\($0)"])
     }
 
-    /// The `--config` of a command when LVM tells of one volume with a mark of Tuff's (7), one of nobody's (8), one
-    /// that somebody has open (9) and an inactive one, and another (10) is active.
+    /// The `--config` of a command when LVM tells of one volume with a mark of Tuff's (7), one of nobody's (8), one that
+    /// somebody has open (9) and an inactive one, and another (10) is active.
     private func settings(
         _ view: LVMView, _ file: String, _ volumes: [LogicalVolumeDevice] = Self.volumes
     ) async throws -> String {

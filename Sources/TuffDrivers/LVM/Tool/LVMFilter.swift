@@ -1,3 +1,4 @@
+import TuffHost
 import TuffModel
 
 /// Patterns, put before those of the machine, that keep LVM from looking into volumes; lvm.conf(5), `filter` and
@@ -48,7 +49,7 @@ struct LVMFilter {
 struct LVMPatternList {
     /// The patterns with commas between.
     let patterns: String
-    /// Whether one accepts, or may.
+    /// One accepts, or may.
     let accepts: Bool
     let rejects: Bool
 
