@@ -25,7 +25,8 @@ struct Guard {
         guard planned > 0 else {
             // Shares are taken of what there is only where something goes, which most plans do not have.
             let nothing = Count(all: [], going: [], planned: 0)
-            (volumes, attachments) = (nothing, nothing)
+            volumes = nothing
+            attachments = nothing
             return
         }
         var live: Set<ResourceID> = []
