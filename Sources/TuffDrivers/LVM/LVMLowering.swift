@@ -50,7 +50,7 @@ extension LVMDriver {
         case .fillFromBackup(let volume, let content):
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
             return [
-                .identify(group: group, [volume.uid]),
+                LogicalVolumeNames.identification(of: [volume.uid], in: group),
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
                 .restore(content, to: .device(device)),
             ]

@@ -132,9 +132,6 @@ package struct StateFile: Sendable {
         return bytes
     }
 
-    /// Removes the file where it is there. A failure leaves it.
-    package func remove() { unlink(path) }
-
     /// By a temporary file beside it, fsync, rename, fsync of the directory. What a crash left of an earlier attempt is
     /// replaced.
     package func write(_ bytes: [UInt8]) throws(HostError) {

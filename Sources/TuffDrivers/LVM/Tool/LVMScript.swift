@@ -113,7 +113,8 @@ struct LVMScript {
 
     private func owe(_ group: String) throws(HostError) { try note(of: group)?.write([]) }
 
-    private func paid(_ group: String) { note(of: group)?.remove() }
+    /// What cannot be removed stays owed, and is made up for once more.
+    private func paid(_ group: String) { try? note(of: group)?.remove() }
 
     private func note(of group: String) -> StateFile? {
         stateDirectory.map { StateFile("\($0)/\(Self.prefix)\(group)", what: "note of an owed backup") }

@@ -1,12 +1,13 @@
 import TuffHost
 import TuffModel
 
-/// Conditions on copy-on-write snapshots. LVM tells whether a volume is one.
+/// Conditions on snapshots. LVM tells whether a volume is one.
 extension LVMConditions {
     /// Nobody has this temporary snapshot open, and it is one.
     func temporary(_ snapshot: TemporarySnapshot, _ condition: Precondition) async throws(HostError) {
         let row = try await snapshotRow(
-            "\(snapshot.group)/\(snapshot.name)", snapshot.uuid, tagged: snapshot.tags, condition)
+            "\(snapshot.group)/\(snapshot.name)", snapshot.uuid, tagged: snapshot.tags,
+            layouts: ["linear", "thin,sparse"], condition)
         guard snapshot.originUUID.map({ $0 == row[.originUUID] }) ?? (row[.origin] == snapshot.origin) else {
             throw condition.failure("it is a snapshot of \(row[.origin])")
         }
@@ -16,14 +17,16 @@ extension LVMConditions {
 
     /// LVM tells the fill level while it is active, 100.00 when it overflowed (measured with 2.03.16).
     func whole(_ path: String, _ uuid: String?, _ uid: UID, _ condition: Precondition) async throws(HostError) {
-        let row = try await snapshotRow(path, uuid, tagged: ["tuff:uid=\(uid)"], condition)
+        let row = try await snapshotRow(path, uuid, tagged: ["tuff:uid=\(uid)"], layouts: ["linear"], condition)
         guard let used = Double(row[.dataPercent]) else { throw condition.failure("it is inactive") }
         guard used < 100 else { throw condition.failure("its room is full, and what it held is lost") }
     }
 
-    /// A copy-on-write snapshot has an origin and the layout `linear` (measured with 2.03.16).
+    /// A copy-on-write snapshot has an origin and the layout `linear`, a thin one an origin and `thin,sparse` (measured
+    /// with 2.03.16).
     private func snapshotRow(
-        _ path: String, _ uuid: String?, tagged demanded: [String], _ condition: Precondition
+        _ path: String, _ uuid: String?, tagged demanded: [String], layouts: [String],
+        _ condition: Precondition
     ) async throws(HostError) -> LVMRow {
         let query = LVMQuery(
             .lvs,
@@ -35,9 +38,9 @@ extension LVMConditions {
         }
         let tags = row.tags()
         guard demanded.allSatisfy(tags.contains) else { throw condition.failure("its tags are '\(row[.volumeTags])'") }
-        guard row[.volumeLayout] == "linear", !row[.origin].isEmpty else {
+        guard layouts.contains(row[.volumeLayout]), !row[.origin].isEmpty else {
             throw condition.failure(
-                "it is no copy-on-write snapshot (\(row[.volumeLayout]), origin '\(row[.origin])')")
+                "it is no such snapshot (\(row[.volumeLayout]), origin '\(row[.origin])')")
         }
         return row
     }
