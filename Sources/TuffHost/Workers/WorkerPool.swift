@@ -182,6 +182,8 @@ final class WorkerPool: Sendable {
         guard state.withLock({ !$0.hanging.isEmpty }) else { return }
         noteEarlyEnd()
         let (hanging, left) = state.withLock { ($0.hanging, $0.stuck) }
+        // The widest cause first: whatever is asked for, that server does not answer.
+        try Self.refuseServers(of: request, left.values)
         if let asked = request.repetition, hanging.values.contains(where: { $0.repetition == asked }) {
             throw HostError(.timeout, "\(request.summary) hangs already, and is not tried again before that ends")
         }
@@ -191,7 +193,6 @@ final class WorkerPool: Sendable {
                 .timeout, "\(other.summary) hangs, and nothing else is begun on \(key) before that ends",
                 cause: request.summary)
         }
-        try Self.refuseServers(of: request, left.values)
         let share = request.share
         guard hanging.values.count(where: { $0.share == share }) >= share.limit else { return }
         throw HostError(
