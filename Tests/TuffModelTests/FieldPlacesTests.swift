@@ -11,8 +11,8 @@ import TuffModel
         return places
     }
 
-    private static func place(_ line: Int, _ column: Int) -> SourceLocation {
-        SourceLocation(file: "main.yaml", line: line, column: column)
+    private static func place(_ line: Int, _ column: Int) -> TuffModel.SourceLocation {
+        TuffModel.SourceLocation(file: "main.yaml", line: line, column: column)
     }
 
     @Test func aFieldIsFoundByItsWholePathOnly() {
