@@ -1,6 +1,7 @@
 import Testing
 import TuffHost
 import TuffModel
+import TuffTestSupport
 
 /// Runs tools as a person does, the built program among them.
 protocol LabTools {

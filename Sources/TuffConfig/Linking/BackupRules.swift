@@ -71,7 +71,7 @@ extension Linker {
     /// Only `source.cinderBackup` reads what Cinder wrote, and it reads nothing else.
     private func checkFormats() {
         func check<Spec>(
-            _ kind: Kind, _ declared: Declared<Spec>, _ name: String, _ wanted: BackupRepositorySpec.Format,
+            _ kind: Kind, _ declared: Declared<Spec>, uses name: String, of wanted: BackupRepositorySpec.Format,
             at path: String, verb: String, help: String
         ) {
             guard let repository = state.backupRepositories[name], repository.spec.format != wanted else { return }
@@ -84,11 +84,11 @@ extension Linker {
             switch volume.spec.source {
             case .backup(let source)?:
                 check(
-                    .volume, volume, source.repository, .tuff, at: "spec.source.backup.repository",
+                    .volume, volume, uses: source.repository, of: .tuff, at: "spec.source.backup.repository",
                     verb: "is restored from", help: "a backup that Cinder made is named by source.cinderBackup")
             case .cinderBackup(let name, _)?:
                 check(
-                    .volume, volume, name, .cinder, at: "spec.source.cinderBackup.repository",
+                    .volume, volume, uses: name, of: .cinder, at: "spec.source.cinderBackup.repository",
                     verb: "reads Cinder's backups in",
                     help: "write format: cinder in a repository of its own; a backup of Tuff's is named by "
                         + "source.backup")
@@ -98,18 +98,19 @@ extension Linker {
         let readOnly = "what Cinder wrote is only read: name a repository of format tuff"
         for policy in inOrder(.backupPolicy, state.backupPolicies) {
             check(
-                .backupPolicy, policy, policy.spec.repository, .tuff, at: "spec.repository", verb: "backs up to",
+                .backupPolicy, policy, uses: policy.spec.repository, of: .tuff, at: "spec.repository",
+                verb: "backs up to",
                 help: readOnly)
         }
         for backup in inOrder(.backup, state.backups) {
             check(
-                .backup, backup, backup.spec.repository, .tuff, at: "spec.repository", verb: "backs up to",
+                .backup, backup, uses: backup.spec.repository, of: .tuff, at: "spec.repository", verb: "backs up to",
                 help: readOnly)
         }
         for restore in inOrder(.restore, state.restores) {
             guard case .backup(let name, _) = restore.spec.from else { continue }
             check(
-                .restore, restore, name, .tuff, at: "spec.from.backup.repository", verb: "restores from",
+                .restore, restore, uses: name, of: .tuff, at: "spec.from.backup.repository", verb: "restores from",
                 help: "a new volume can have a backup of Cinder's as its source.cinderBackup")
         }
     }

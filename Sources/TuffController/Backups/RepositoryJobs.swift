@@ -27,7 +27,7 @@ enum RepositoryJobs {
         _ request: RepositoryListing, _ control: JobControl
     ) throws(HostError) -> ObservedRepository? {
         do throws(HostError) {
-            return try with(request.access, control) { repository throws(HostError) in
+            return try with(request.access, by: control) { repository throws(HostError) in
                 let known = try inWorker { () throws(RepositoryError) in try KnownPoints(of: repository) }
                 return ObservedRepository(
                     id: repository.description.id,
@@ -42,7 +42,7 @@ enum RepositoryJobs {
     // MARK: Changing
 
     private static func create(_ request: RepositoryCreation, _ control: JobControl) throws(HostError) -> String {
-        try withStore(request.access, making: true, control) { store, secret throws(HostError) in
+        try withStore(request.access, making: true, by: control) { store, secret throws(HostError) in
             try inWorker { () throws(RepositoryError) in
                 try secret?.demandLength()
                 return try Repository.create(in: store, secret: secret, now: HostFacts.now().description)
@@ -53,7 +53,7 @@ enum RepositoryJobs {
 
     private static func restore(_ request: RestoreIntoVolume, _ control: JobControl) throws(HostError) -> ByteCount {
         let target = try control.open(request.target, writable: true)
-        return try with(request.content.access, control) { repository throws(HostError) in
+        return try with(request.content.access, by: control) { repository throws(HostError) in
             let progress = JobProgress()
             let restore = try inWorker { () throws(RepositoryError) in
                 let found = try repository.points()
@@ -68,7 +68,8 @@ enum RepositoryJobs {
             let device = try inWorker { () throws(RepositoryError) in
                 try DeviceTarget(target.descriptor, path: target.path, isNew: false, size: size)
             }
-            let outcome = try follow(progress, of: size, "restoring", control) { () throws(RepositoryError) in
+            let outcome = try follow(progress, of: size, phase: "restoring", by: control) {
+                () throws(RepositoryError) in
                 try restore.run(to: device, threads: SystemThreads.natural)
             }
             try target.clear(from: size) { !control.isEnding }
@@ -79,7 +80,7 @@ enum RepositoryJobs {
     private static func backUp(_ request: BackupOfVolume, _ control: JobControl) throws(HostError) -> ObservedPoint {
         let task = request.backup
         let source = try control.open(request.source, writable: false)
-        return try with(task.access, control) { repository throws(HostError) in
+        return try with(task.access, by: control) { repository throws(HostError) in
             let progress = JobProgress()
             let lease = try inWorker { () throws(RepositoryError) in
                 try repository.takeLease(.shared, purpose: "tuff backup", patience: nil, progress: progress)
@@ -101,7 +102,8 @@ enum RepositoryJobs {
                 try DeviceSource("/proc/self/fd/\(source.descriptor)")
             }
             let backup = wanted
-            let point = try follow(progress, of: device.size, "backing up", control) { () throws(RepositoryError) in
+            let point = try follow(progress, of: device.size, phase: "backing up", by: control) {
+                () throws(RepositoryError) in
                 try Backup(of: device, to: repository, backup, lease: lease, progress: progress)
                     .run(threads: SystemThreads.natural, finished: { HostFacts.now().description })
             }
@@ -113,16 +115,16 @@ enum RepositoryJobs {
     // MARK: Opening
 
     private static func with<Value>(
-        _ access: RepositoryAccess, _ control: JobControl, _ body: (Repository) throws(HostError) -> Value
+        _ access: RepositoryAccess, by control: JobControl, _ body: (Repository) throws(HostError) -> Value
     ) throws(HostError) -> Value {
-        try withStore(access, making: false, control) { store, secret throws(HostError) in
+        try withStore(access, making: false, by: control) { store, secret throws(HostError) in
             try body(try inWorker { () throws(RepositoryError) in try Repository.open(store, secret: secret) })
         }
     }
 
     /// Opens the place of a repository, and reads the key.
     private static func withStore<Value>(
-        _ access: RepositoryAccess, making: Bool, _ control: JobControl,
+        _ access: RepositoryAccess, making: Bool, by control: JobControl,
         _ body: (DirectoryStore, RepositorySecret?) throws(HostError) -> Value
     ) throws(HostError) -> Value {
         let secret = try access.key.map { key throws(HostError) in
@@ -149,7 +151,7 @@ enum RepositoryJobs {
     }
 
     private static func follow<Value>(
-        _ progress: JobProgress, of total: UInt64, _ phase: String, _ control: JobControl,
+        _ progress: JobProgress, of total: UInt64, phase: String, by control: JobControl,
         _ work: () throws(RepositoryError) -> Value
     ) throws(HostError) -> Value {
         try control.following(phase, of: total, done: { progress.done }, end: { progress.cancel() }) {

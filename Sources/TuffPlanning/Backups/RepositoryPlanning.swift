@@ -7,7 +7,7 @@ struct RepositoryView {
     var damaged: Int
     private var byVolume: [String: [ObservedPoint]]
 
-    init(_ name: String, _ access: RepositoryAccess, _ observed: ObservedRepository) {
+    init(_ name: String, at access: RepositoryAccess, seen observed: ObservedRepository) {
         self.name = name
         self.access = access
         damaged = observed.damaged
@@ -30,14 +30,14 @@ struct RepositoryIndex {
 
     private(set) var standings: [String: Standing] = [:]
 
-    init(_ desired: DesiredState, _ observed: ObservedState, _ door: ReachDoor) {
+    init(_ desired: DesiredState, seen observed: ObservedState, through door: ReachDoor) {
         for (name, declared) in desired.backupRepositories {
-            standings[name] = Self.standing(name, declared.spec, observed, door)
+            standings[name] = Self.standing(of: name, declared.spec, seen: observed, through: door)
         }
     }
 
     private static func standing(
-        _ name: String, _ spec: BackupRepositorySpec, _ observed: ObservedState, _ door: ReachDoor
+        of name: String, _ spec: BackupRepositorySpec, seen observed: ObservedState, through door: ReachDoor
     ) -> Standing {
         if let refusal = door.refusal(of: spec) { return .obstructed(refusal.obstacle) }
         if spec.format == .cinder {
@@ -53,7 +53,7 @@ struct RepositoryIndex {
                     .repositoryUnreachable, "BackupRepository/\(name) was not looked at by whoever observed this host"))
         }
         switch seen[name] {
-        case .known(let found?): return .readable(RepositoryView(name, spec.access, found))
+        case .known(let found?): return .readable(RepositoryView(name, at: spec.access, seen: found))
         case .known(nil):
             return .obstructed(
                 Obstacle(.repositoryMissing, "BackupRepository/\(name): there is no repository at \(spec.site)"))

@@ -38,7 +38,8 @@ extension PlanningPass {
         case .failure(let missing): return .failure(missing)
         case .success(let chosen):
             guard let point = chosen.last else { return .success(nil) }
-            return content(point, repository, keeping: source.identity == .keep, notes + sizeNotes(point, declared))
+            return content(
+                of: point, in: repository, keeping: source.identity == .keep, notes: notes + sizeNotes(point, declared))
         }
     }
 
@@ -81,7 +82,8 @@ extension PlanningPass {
             case .success(let chosen):
                 guard let point = chosen.last else { continue }
                 return content(
-                    point, repository, keeping: true, damageNotes(repository) + sizeNotes(point, declared))
+                    of: point, in: repository, keeping: true,
+                    notes: damageNotes(repository) + sizeNotes(point, declared))
             }
         }
         return .success(nil)
@@ -106,7 +108,7 @@ extension PlanningPass {
             guard case .success(let repository) = repository(name) else { continue }
             let own = repository.points(of: declared.metadata.name).last { $0.uid == stored.uid && !$0.isSetAside }
             guard let own else { continue }
-            return content(own, repository, keeping: false, []).flatMap { content in
+            return content(of: own, in: repository, keeping: false, notes: []).flatMap { content in
                 content.map { .success($0) } ?? missing(.noRestorePoint, "its restore point is not there any more")
             }
         }
@@ -142,7 +144,7 @@ extension PlanningPass {
     }
 
     private func content(
-        _ point: ObservedPoint, _ repository: RepositoryView, keeping: Bool, _ notes: [String]
+        of point: ObservedPoint, in repository: RepositoryView, keeping: Bool, notes: [String]
     ) -> Result<OutsideContent?, MissingSource> {
         let content = BackupContent(
             repository: repository.name, access: repository.access, point: point.id, size: point.size,

@@ -4,8 +4,8 @@ import TuffModel
 
 @testable import TuffDrivers
 
-/// A machine with one thin pool that keeps the kernel's rules of its metadata snapshot, as they were measured: one holder,
-/// EBUSY for a second, EINVAL for a release of nothing; and that can die at any call.
+/// A machine with one thin pool that keeps the kernel's rules of its metadata snapshot, as they were measured: one
+/// holder, EBUSY for a second, EINVAL for a release of nothing; and that can die at any call.
 final class PoolMachine: Machine {
     struct Device {
         var transaction: UInt64
@@ -151,7 +151,8 @@ final class PoolMachine: Machine {
     }
 
     private static func superblock(_ transaction: UInt64) -> String {
-        "<superblock uuid=\"\" time=\"3\" transaction=\"\(transaction)\" data_block_size=\"128\" nr_data_blocks=\"0\">\n"
+        "<superblock uuid=\"\" time=\"3\" transaction=\"\(transaction)\" data_block_size=\"128\" "
+            + "nr_data_blocks=\"0\">\n"
     }
 
     private static func delta(

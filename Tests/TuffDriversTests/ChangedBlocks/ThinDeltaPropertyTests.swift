@@ -111,8 +111,8 @@ struct ThinDeltaPropertyTests {
         }
     }
 
-    /// A lost or doubled line, or a damaged byte: an error, or a count that is not the kernel's. What is left are digits
-    /// that say another place with the same count, which nothing but a sample of hashes can tell.
+    /// A lost or doubled line, or a damaged byte: an error, or a count that is not the kernel's. What is left are
+    /// digits that say another place with the same count, which nothing but a sample of hashes can tell.
     @Test func aLineThatIsLostIsNoticed() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         var generator = SeededGenerator(seed: seed)

@@ -5,8 +5,8 @@ import TuffTestSupport
 
 @testable import TuffDrivers
 
-/// Files in `Fixtures/Thin` were printed by thin-provisioning-tools 0.9.0, LVM 2.03.16 and Linux 6.1 on a real kernel. Of
-/// devices.txt two more columns were cut off.
+/// Files in `Fixtures/Thin` were printed by thin-provisioning-tools 0.9.0, LVM 2.03.16 and Linux 6.1 on a real kernel.
+/// Of devices.txt two more columns were cut off.
 struct ThinDeltaTests {
     static func sample(_ name: String) throws -> [UInt8] {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

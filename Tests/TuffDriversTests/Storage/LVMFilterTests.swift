@@ -32,7 +32,7 @@ import TuffTestSupport
         #expect(Set(matched) == numbers)
     }
 
-    /// Of every character that may stand in names of volumes and groups, and of one that LVM's dialect has no place for.
+    /// Of every character that may stand in names of volumes and groups, and one that LVM's dialect has no place for.
     @Test func aPatternMatchesItsNamesAndNoOthers() throws {
         let names = [
             "/dev/vg.0/a", "/dev/vg.0/a+b", "/dev/vg.0/a-b", "/dev/vg.0/a_B", "/dev/mapper/vg.0-a--b", "/dev/x=1:2@3,4",

@@ -17,7 +17,8 @@ import TuffTestSupport
         folder.directory("etc")
         try folder.tool(
             "lvm",
-            "for word; do echo \"<$word>\"; done >>\(folder.at("log")); [ \"$1\" != lvmconfig ] || cat \(folder.at("answer"))"
+            "for word; do echo \"<$word>\"; done >>\(folder.at("log")); "
+                + "[ \"$1\" != lvmconfig ] || cat \(folder.at("answer"))"
         )
         try folder.write("answer", "")
     }
@@ -140,8 +141,8 @@ import TuffTestSupport
         LogicalVolumeDevice(number: "254:\($0)", paths: ["/dev/dm-\($0)", "/dev/vg0/n\($0)"])
     }
 
-    /// The `--config` of a command when LVM tells of one volume with a mark of Tuff's (7), one of nobody's (8), one that
-    /// somebody has open (9) and an inactive one, and another (10) is active.
+    /// The `--config` of a command when LVM tells of one volume with a mark of Tuff's (7), one of nobody's (8), one
+    /// that somebody has open (9) and an inactive one, and another (10) is active.
     private func settings(
         _ view: LVMView, _ file: String, _ volumes: [LogicalVolumeDevice] = Self.volumes
     ) async throws -> String {

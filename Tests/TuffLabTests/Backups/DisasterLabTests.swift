@@ -3,8 +3,8 @@ import Glibc
 import Testing
 import TuffModel
 
-/// The story that Tuff exists for, on a real kernel: a volume that an initiator uses is backed up to an NFS share, it and
-/// the whole host's memory of it are lost, and documents and the share bring it back.
+/// The story that Tuff exists for, on a real kernel: a volume that an initiator uses is backed up to an NFS share, it
+/// and the whole host's memory of it are lost, and documents and the share bring it back.
 @Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
 struct DisasterLabTests {
     static let initiator = "iqn.2004-10.com.example:web1"
