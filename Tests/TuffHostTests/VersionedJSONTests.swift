@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Testing
+import TuffTestSupport
 import TuffModel
 import TuffSystem
 

@@ -1,6 +1,7 @@
 import CTuffHost
 import Glibc
 import Testing
+import TuffTestSupport
 import TuffModel
 
 @testable import TuffHost
