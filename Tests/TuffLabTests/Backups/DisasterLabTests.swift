@@ -35,7 +35,7 @@ struct DisasterLabTests {
         try await lab.lvm("vgcreate", "-qq", "--yes", "disaster", Lab.disks[1])
         try await lab.lvm("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-L", "512m", "-n", "pool", "disaster")
         do { try await body(lab) } catch { Issue.record(error) }
-        _ = try await lab.tuff(["exports", "withdraw"])
+        _ = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
         try await lab.lvm("vgremove", "-qq", "--yes", "--force", "disaster")
         try await lab.lvm("pvremove", "-qq", "--yes", Lab.disks[1])
         let gone = try await lab.shell("Tests/Lab/nfs-server stop")
@@ -76,7 +76,7 @@ struct DisasterLabTests {
             #expect(again.contains("Nothing to do"), "\(again)")
 
             // The volume, its export, and all that this host knew of it.
-            let withdrawn = try await lab.tuff(["exports", "withdraw"])
+            let withdrawn = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
             #expect(withdrawn.status == 0, "\(withdrawn.text)")
             try await lab.lvm("lvremove", "-qq", "--yes", "disaster/v-db")
             _ = try await lab.shell("rm -rf \(lab.folder)/state")
@@ -107,7 +107,7 @@ struct DisasterLabTests {
             let digest = try await lab.must("sha256sum", [device])
             try lab.declare(documents("fast", backup))
             #expect(try await lab.apply().status == 0)
-            _ = try await lab.tuff(["exports", "withdraw"])
+            _ = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
             try await lab.lvm("lvremove", "-qq", "--yes", "disaster/v-db")
             _ = try await lab.shell("rm -rf \(lab.folder)/state")
 
