@@ -96,8 +96,10 @@ struct BoundCommand {
     }
 
     private static func text(_ output: Int32) -> String {
+        // The file is as long as it may become, and the child wrote at our own offset in it.
+        let written = min(outputLimit, max(0, Int(lseek(output, 0, SEEK_CUR))))
         let bytes = [UInt8](unsafeUninitializedCapacity: outputLimit) { buffer, count in
-            count = max(0, pread(output, buffer.baseAddress, buffer.count, 0))
+            count = max(0, pread(output, buffer.baseAddress, written, 0))
         }
         var text = Substring(String(decoding: bytes, as: UTF8.self))
         while text.last?.isWhitespace == true { text.removeLast() }
