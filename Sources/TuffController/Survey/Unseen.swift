@@ -16,6 +16,9 @@ extension ObservedState {
         for (name, entry) in (jobs?.entries ?? [:]).sorted(by: { $0.key < $1.key }) {
             if case .unknown(let error) = entry { found.append(("job \(name)", error)) }
         }
+        for (name, entry) in (repositories?.entries ?? [:]).sorted(by: { $0.key < $1.key }) {
+            if case .unknown(let error) = entry { found.append(("backup repository \(name)", error)) }
+        }
         for (path, entry) in directories.entries.sorted(by: { $0.key < $1.key }) {
             if case .unknown(let error) = entry { found.append(("directory \(path)", error)) }
         }

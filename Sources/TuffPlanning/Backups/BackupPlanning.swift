@@ -162,7 +162,7 @@ extension PlanningPass {
             notes: run.notes + moment.notes)
         let begun = builder.add(
             change, moment.first + [.backup(.backUp(moment.source, run.task))],
-            after: run.after.map { [$0] } ?? [])
+            after: [run.after, repositoryMakers[run.task.repository]].compactMap(\.self))
         // What was brought up or taken goes, however the reading ended.
         if let begun, !moment.last.isEmpty {
             builder.append(

@@ -112,11 +112,14 @@ extension PlanningPass {
             return true
         }
         let kind = declared.spec.key == nil ? "a repository" : "an encrypted repository"
-        builder.add(
+        // What is backed up by the same plan is stored after that.
+        repositoryMakers[resource.name] = builder.add(
             PlannedChange(
                 resource, .create, "make \(kind) at \(declared.spec.site)", risk: .online,
                 location: declared.location),
             [.backup(.makeRepository(resource.name, declared.spec.access))])
+        repositories[resource.name] = .readable(
+            RepositoryView(resource.name, at: declared.spec.access, seen: ObservedRepository(id: "")))
         return true
     }
 

@@ -21,7 +21,9 @@ struct PlanningPass {
     let restores: [String: Declared<RestoreSpec>]
     let backupRepositories: [String: Declared<BackupRepositorySpec>]
     /// Repositories of backups, with what is known of each.
-    let repositories: [String: RepositoryIndex.Standing]
+    var repositories: [String: RepositoryIndex.Standing]
+    /// The steps of this plan that make repositories, by the names of their documents.
+    var repositoryMakers: [String: Int] = [:]
     /// The same by volume, once somebody asked; and which of them wait.
     var restoresByVolume: [String: [Declared<RestoreSpec>]] = [:]
     var waitingRestores: [String: WaitingRestores] = [:]

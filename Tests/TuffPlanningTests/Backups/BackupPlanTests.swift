@@ -154,6 +154,16 @@ import TuffTestSupport
             })
     }
 
+    @Test func aRepositoryIsMadeBeforeTheSamePlanBacksUpToIt() throws {
+        var desired = Self.desired(), observed = Sample.observed([Sample.volume()])
+        desired.backupRepositories["nas"]!.spec.creates = true
+        observed.repositories = ObservationMap()
+        let made = plan(desired, observed) { $0.allowRepositoryCreate = true }
+        let maker = try #require(steps(made, .backupRepository, "nas").first)
+        let first = try #require(steps(made, .backup, "before").first)
+        #expect(first.after.contains(maker.id))
+    }
+
     @Test func whatLiesOutOfReachIsNeverAsked() {
         var desired = Self.desired()
         desired.backupRepositories["nas"]!.spec.site = .nfs(NFSShare(server: "nas.example.com", export: "/b"))
