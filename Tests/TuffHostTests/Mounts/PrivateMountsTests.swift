@@ -160,8 +160,15 @@ struct PrivateMountsTests {
             searchPath: [folder.path, "/usr/bin", "/bin"], limit: 60)
     }
 
+    /// On a thread of its own, as in a worker: other tests wait for those that tasks share.
+    private static func running(
+        _ command: BoundCommand, waiting: @escaping @Sendable () throws(HostError) -> Void = {}
+    ) async throws -> BoundCommand.Ending {
+        try await alone { Result { () throws(HostError) in try command.run(waiting: waiting) } }.get()
+    }
+
     @Test("It is run with its arguments, an environment of ours and no descriptor, and what it says is kept")
-    func says() throws {
+    func says() async throws {
         let command = try command(
             """
             echo "$1|$2|$LC_ALL|$HOME"
@@ -169,21 +176,21 @@ struct PrivateMountsTests {
             read -r line || echo "nothing to read" >&2
             exit 32
             """)
-        let ending = try command.run(waiting: {})
+        let ending = try await Self.running(command)
         #expect(ending == .init(status: 32, text: "a b|c|C|\nnothing to read"))
-        #expect(try self.command("kill -9 $$").run(waiting: {}).status == nil)
+        #expect(try await Self.running(try self.command("kill -9 $$")).status == nil)
     }
 
     @Test("It ends at its limit, and when its job is to end")
     func ends() async throws {
         let slow = try command("echo begun; exec sleep 60")
         let limited = BoundCommand(command: slow.command, searchPath: slow.searchPath, limit: 0.3)
-        let overdue = #expect(throws: HostError.self) { _ = try limited.run(waiting: {}) }
+        let overdue = await #expect(throws: HostError.self) { _ = try await Self.running(limited) }
         #expect(overdue?.code == .timeout)
         let telling = try command("echo $$ > \(folder.at("pid")); exec sleep 60")
         let folder = folder
-        let error = #expect(throws: HostError.self) {
-            _ = try telling.run { () throws(HostError) in
+        let error = await #expect(throws: HostError.self) {
+            _ = try await Self.running(telling) { () throws(HostError) in
                 if folder.read("pid")?.hasSuffix("\n") == true { throw HostError(.interrupted, "over") }
             }
         }
