@@ -34,12 +34,16 @@ lab-demo: build
 
 test: unit judge lab
 
-# Runs of their own: tests of workers, jobs and commands have deadlines, tests of the program wait for it in threads, and tests of
+# Tests of workers, jobs and commands, which have deadlines.
+TIMED := 'Tuff(Host|Controller)Tests\.\w*(Job|Worker|Command|PrivateMounts|HostLock)'
+
+# Runs of their own: tests that have deadlines wait for no others, tests of the program wait for it in threads, and tests of
 # images need the processor. Faults, those of repositories among them, have theirs with `make faults`.
 unit: deps-build
 	@contrib/debian-packages demo images
 	$(SWIFT_BUILD) --build-tests
-	swift test --skip-build --filter 'Tuff(Host|Controller)Tests\.'
+	swift test --skip-build --filter $(TIMED)
+	swift test --skip-build --filter 'Tuff(Host|Controller)Tests\.' --skip $(TIMED)
 	swift test --skip-build --skip \
 		'TuffHostTests\.|TuffControllerTests\.|TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.|TuffRepositoryTests\.(KillTests|CrowdTests|MutationTests)'
 	SCALE_GIB=2 swift test --skip-build --filter 'TuffRepositoryTests\.ScaleTests'

@@ -223,14 +223,14 @@ private final class Stopper: Overseer {
     @Test func silenceEndsAWorker() async throws {
         let worker = try host.script("silent", "\(Self.progress); exec /bin/sleep 60")
         let controller = host.controller(worker: [worker]), told = Told()
-        guard case .failure(let error) = await begin(copy(silence: .seconds(3)), by: controller, Stopper(), told).value
+        guard case .failure(let error) = await begin(copy(silence: .seconds(8)), by: controller, Stopper(), told).value
         else {
             Issue.record("it has an outcome")
             return
         }
         #expect(told.last == half)
         #expect(
-            error.sentence.contains("was not heard of for 3 s") && error.sentence.contains("was killed"), "\(error)")
+            error.sentence.contains("was not heard of for 8 s") && error.sentence.contains("was killed"), "\(error)")
         #expect(controller.leftBehind.isEmpty)
     }
 }

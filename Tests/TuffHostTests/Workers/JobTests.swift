@@ -178,14 +178,17 @@ struct JobTests {
     @Test("Silence ends it, not duration; what cannot be killed is named, and nothing else is begun on its keys")
     func silence() async throws {
         let machine = machine()
-        let slow = Blocks(count: 4, silence: .seconds(3))
+        let slow = Blocks(count: 4, silence: .seconds(6)), gate = gate
         let job = Task { await run(slow, on: machine) }
-        // Four seconds in all, and never silent for three.
-        for number in 1...4 {
-            try await Task.sleep(for: .seconds(1))
-            gate.letThrough(number)
+        // Eight seconds in all, and never silent for six. Other tests may have all threads that tasks share.
+        let letting = Beside { _ in
+            for number in 1...4 {
+                usleep(2_000_000)
+                gate.letThrough(number)
+            }
         }
         #expect(try await job.value.get() == Blocks.Outcome(done: 4))
+        await letting.value
         gate.letThrough(0)
         // A thread stands in for a process that sleeps in the kernel: no signal ends it.
         guard case .failure(let error) = await run(slow, on: machine) else {
