@@ -110,13 +110,21 @@ package struct Reconciler: Sendable {
         return ObservationMap(entries)
     }
 
+    /// Repositories that are asked at once.
+    private static let listings = 8
+
     /// Asks each declared repository within reach what it holds. A server that is out of reach gets no packet.
     private func repositories(of desired: DesiredState) async -> ObservationMap<ObservedRepository>? {
         guard !desired.backupRepositories.isEmpty else { return nil }
         let machine = machine, reach = config.allow
         return await withTaskGroup(of: (String, Observation<ObservedRepository>?).self) { tasks in
+            var asked = 0
+            var entries: [String: Observation<ObservedRepository>] = [:]
             for (name, declared) in desired.backupRepositories
             where reach.permits(declared.spec.site) && declared.spec.format == .tuff {
+                // Each has a worker of its own, of which there are so many at most.
+                if asked >= Self.listings, let (name, seen) = await tasks.next() { entries[name] = seen }
+                asked += 1
                 let listing = RepositoryListing(of: name, declared.spec.access)
                 tasks.addTask {
                     do throws(HostError) {
@@ -127,7 +135,6 @@ package struct Reconciler: Sendable {
                     }
                 }
             }
-            var entries: [String: Observation<ObservedRepository>] = [:]
             for await (name, seen) in tasks { entries[name] = seen }
             return ObservationMap(entries)
         }

@@ -98,8 +98,9 @@ enum RepositoryJobs {
             wanted.labels = task.labels.merging(task.backup.map { [ObservedPoint.backupKey: $0] } ?? [:]) { $1 }
             wanted.document = task.document
             wanted.level = task.level ?? 1
+            source.settle()
             let device = try inWorker { () throws(RepositoryError) in
-                try DeviceSource("/proc/self/fd/\(source.descriptor)")
+                StableSource(device: try DeviceSource("/proc/self/fd/\(source.descriptor)"), path: source.path)
             }
             let backup = wanted
             let point = try follow(progress, of: device.size, phase: "backing up", by: control) {
@@ -107,7 +108,6 @@ enum RepositoryJobs {
                 try Backup(of: device, to: repository, backup, lease: lease, progress: progress)
                     .run(threads: SystemThreads.natural, finished: { HostFacts.now().description })
             }
-            try source.requireUnchanged()
             return ObservedPoint(point, isSetAside: false)
         }
     }
@@ -127,11 +127,7 @@ enum RepositoryJobs {
         _ access: RepositoryAccess, making: Bool, by control: JobControl,
         _ body: (DirectoryStore, RepositorySecret?) throws(HostError) -> Value
     ) throws(HostError) -> Value {
-        let secret = try access.key.map { key throws(HostError) in
-            try control.withSecret(key) { bytes throws(HostError) in
-                try inWorker { () throws(RepositoryError) in try RepositorySecret(Array(bytes)) }
-            }
-        }
+        let secret = try access.key.map { key throws(HostError) in try Self.secret(key, by: control) }
         switch access.site {
         case .directory(let path):
             let directory = try control.open(directory: path, making: making)
@@ -150,6 +146,18 @@ enum RepositoryJobs {
         }
     }
 
+    /// A key that is not there tells nothing of the repository, and above all not that there is none.
+    private static func secret(_ key: SecretReference, by control: JobControl) throws(HostError) -> RepositorySecret {
+        do throws(HostError) {
+            return try control.withSecret(key) { bytes throws(HostError) in
+                try inWorker { () throws(RepositoryError) in try RepositorySecret(Array(bytes)) }
+            }
+        } catch {
+            guard error.code == .notFound else { throw error }
+            throw HostError(.refused, error.sentence, cause: error.cause, subject: error.subject)
+        }
+    }
+
     private static func follow<Value>(
         _ progress: JobProgress, of total: UInt64, phase: String, by control: JobControl,
         _ work: () throws(RepositoryError) -> Value
@@ -157,6 +165,29 @@ enum RepositoryJobs {
         try control.following(phase, of: total, done: { progress.done }, end: { progress.cancel() }) {
             () throws(HostError) in try inWorker { () throws(RepositoryError) in try work() }
         }
+    }
+}
+
+/// A source of which no restore point is placed where somebody wrote to it while it was read.
+private struct StableSource: BlockSource {
+    let device: DeviceSource
+    let path: String
+
+    var size: UInt64 { device.size }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(RepositoryError) {
+        try device.read(at: offset, into: buffer)
+    }
+
+    func isHole(at offset: UInt64, count: Int) -> Bool { device.isHole(at: offset, count: count) }
+
+    /// Asked after the last byte was read, and before the point is placed.
+    func demandSameSize() throws(RepositoryError) {
+        try device.demandSameSize()
+        guard device.wasWritten else { return }
+        throw RepositoryError(
+            .failed,
+            "\(path) was written to while it was read, so there is no restore point of it; the next pass tries again")
     }
 }
 

@@ -121,10 +121,10 @@ struct DeviceBytes: ~Copyable {
 
     /// A file's times step by the kernel's tick, 10 ms at most. What is written within the tick of its last change
     /// shows in no time, and so is waited for before the first byte is read.
-    private func settle() { if status != nil { usleep(20_000) } }
+    func settle() { if status != nil { usleep(20_000) } }
 
     /// What is read of a file is what it held at one moment.
-    func requireUnchanged() throws(HostError) {
+    private func requireUnchanged() throws(HostError) {
         guard let status else { return }
         var now = stat()
         guard fstat(file.raw, &now) == 0 else { throw .system(errno, "Cannot look at \(path) again", subject: path) }

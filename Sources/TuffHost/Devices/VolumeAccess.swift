@@ -26,9 +26,8 @@ package struct VolumeAccess: ~Copyable {
         try bytes.clear(from: offset, progress)
     }
 
-    /// To be called when a source was read to its end.
-    /// - Throws: `preconditionFailed` where a file was written to since it was opened.
-    package func requireUnchanged() throws(HostError) { try bytes.requireUnchanged() }
+    /// To be called before a source is read of which it is to be told later whether it changed meanwhile.
+    package func settle() { bytes.settle() }
 }
 
 extension JobControl {

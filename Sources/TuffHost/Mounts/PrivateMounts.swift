@@ -64,7 +64,8 @@ package struct PrivateMounts: ~Copyable {
     /// - Parameters:
     ///   - making: whether directories beneath the export that are missing are made (mode 0700).
     ///   - job: heard while it is mounted, which takes `limit` at most. From then on it is its silence that counts.
-    /// - Throws: `unreachable` where the server does not answer, `notFound` and `permissionDenied` as the server says,
+    /// - Throws: `unreachable` where the server does not answer or exports no such thing, `notFound` where the path beneath
+    ///   is not there, `permissionDenied` as the server says,
     ///   `preconditionFailed` where something else than was asked for was mounted, `interrupted` where the job is to
     ///   end.
     package mutating func open(
@@ -82,7 +83,12 @@ package struct PrivateMounts: ~Copyable {
         count += 1
         let point = "\(directory)/\(count)"
         guard mkdir(point, 0o700) == 0 else { throw .system(errno, "Cannot make the mount point \(point)") }
-        try method.mount(share, point, waiting)
+        do throws(HostError) { try method.mount(share, point, waiting) } catch {
+            guard error.code == .notFound else { throw error }
+            // That something is not there is only ever said of what lies on the share: of a program or an export that
+            // is missing nobody knows what would be there.
+            throw HostError(.unreachable, error.sentence, cause: error.cause, subject: error.subject)
+        }
         guard let mounted = try MountedShare.now(at: point) else {
             throw HostError(
                 .preconditionFailed, "\(share.source) was mounted, and nothing is there", subject: share.source)

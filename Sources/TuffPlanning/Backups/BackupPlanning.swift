@@ -26,8 +26,11 @@ extension PlanningPass {
         case .success(let found): repository = found
         case .failure(let missing): return stop(missing.obstacle)
         }
+        var uid: UID?
+        if case .available(let stored, _) = outcome { uid = stored.uid }
         let own = repository.points(of: volume).first {
             $0.backup == resource.name && $0.node == context.config.node && $0.stack == context.stack
+                && (uid == nil || $0.uid == uid) && !$0.isSetAside
         }
         if let own {
             builder.add(
@@ -35,6 +38,13 @@ extension PlanningPass {
                     resource, .unchanged, "restore point \(own.id.prefix(8)) of \(own.time), \(own.size)",
                     location: declared.location))
             return
+        }
+        guard repository.damaged == 0 else {
+            return stop(
+                Obstacle(
+                    .repositoryUnreachable,
+                    "\(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read, and one may be this; "
+                        + "see 'tuff backup check'"))
         }
         guard case .available(let stored, let after) = outcome else {
             return stop(Obstacle(.dependencyBlocked, "Volume/\(volume) is not available, see its own line"))
@@ -54,12 +64,12 @@ extension PlanningPass {
             .map(\.metadata.name).sorted().filter { outcome(of: .volume($0)) != nil }
         let isElsewhere = selected.isEmpty && volumes.values.contains { declared.spec.volumes.includes($0.metadata) }
         guard !isElsewhere else { return }
-        func stop(_ obstacle: Obstacle, of volume: String? = nil, at field: String = "") {
+        func stop(_ obstacle: Obstacle, of volume: String? = nil, uid: UID? = nil, at field: String = "") {
             let what = volume.map { "no backup of Volume/\($0): " } ?? "no backup is made: "
             builder.add(
                 PlannedChange(
                     resource, .blocked, what + obstacle.sentence, reason: obstacle.reason,
-                    location: declared.location(of: field)))
+                    location: declared.location(of: field), uid: uid))
         }
         let repository: RepositoryView, calendar: PolicyCalendar
         switch self.repository(declared.spec.repository) {
@@ -99,7 +109,7 @@ extension PlanningPass {
                     resource: resource, task: task, stored: stored, after: after, location: declared.location,
                     due: time)
                 if missedOthers, !points.isEmpty { run.notes = ["it makes up for earlier runs that were missed"] }
-                if let obstacle = add(run) { stop(obstacle, of: volume) }
+                if let obstacle = add(run) { stop(obstacle, of: volume, uid: stored.uid) }
             }
         }
         let coming = next.map { ", next at \($0)" } ?? ""
@@ -134,7 +144,8 @@ extension PlanningPass {
         var task = BackupTask(
             of: name, stack: context.stack, node: context.config.node, uid: stored.uid, to: repository, access,
             level: level)
-        task.labels = volumes[name]?.metadata.labels ?? [:]
+        // Ours say what a point was made for, and come from no document.
+        task.labels = (volumes[name]?.metadata.labels ?? [:]).filter { !$0.key.hasPrefix("tuff.dev/") }
         return task
     }
 
@@ -162,13 +173,17 @@ extension PlanningPass {
             notes: run.notes + moment.notes)
         let begun = builder.add(
             change, moment.first + [.backup(.backUp(moment.source, run.task))],
-            after: [run.after, repositoryMakers[run.task.repository]].compactMap(\.self))
+            after: [run.after, repositoryMakers[run.task.repository]].compactMap(\.self),
+            behind: transfers[run.stored.uid].map { [$0] } ?? [])
         // What was brought up or taken goes, however the reading ended.
+        var last = begun
         if let begun, !moment.last.isEmpty {
-            builder.append(
+            last = builder.append(
                 moment.last.map { ($0.step, $0.key) }, to: builder.lastChange,
                 after: moment.first.isEmpty ? [] : [begun - moment.first.count + moment.made], behind: [begun])
         }
+        // One reader of a volume after another, each with a snapshot of its own.
+        transfers[run.stored.uid] = last
         return nil
     }
 }

@@ -17,16 +17,19 @@ extension PlanningPass {
         }
         let series = repository.points(of: name)
         var fitting = series.filter { isNamed($0, by: source) }
-        var notes = damageNotes(repository)
         switch source.at {
         case .id(let prefix):
-            fitting = series.filter { $0.id.hasPrefix(prefix) }
+            // Of whatever series, as long as nobody's identity goes with it.
+            fitting = (source.identity == .keep ? fitting : series).filter { $0.id.hasPrefix(prefix) }
             guard fitting.count < 2 else {
                 return missing(.noRestorePoint, "\(fitting.count) restore points of '\(name)' begin with \(prefix)")
             }
-            notes = []
-        case .latest: fitting.removeAll(where: \.isSetAside)
-        case .notAfter(let time): fitting.removeAll { $0.isSetAside || $0.time > time }
+        case .latest:
+            if let doubt = doubt(of: repository) { return .failure(doubt) }
+            fitting.removeAll(where: \.isSetAside)
+        case .notAfter(let time):
+            if let doubt = doubt(of: repository) { return .failure(doubt) }
+            fitting.removeAll { $0.isSetAside || $0.time > time }
         }
         if fitting.isEmpty {
             if source.orBlank, repository.points(of: name).isEmpty, repository.damaged == 0 {
@@ -39,7 +42,7 @@ extension PlanningPass {
         case .success(let chosen):
             guard let point = chosen.last else { return .success(nil) }
             return content(
-                of: point, in: repository, keeping: source.identity == .keep, notes: notes + sizeNotes(point, declared))
+                of: point, in: repository, keeping: source.identity == .keep, notes: sizeNotes(point, declared))
         }
     }
 
@@ -47,29 +50,43 @@ extension PlanningPass {
     /// name of a lost one would be the worst that could be made.
     func missingVolume(_ declared: Declared<VolumeSpec>) -> Result<OutsideContent?, MissingSource> {
         let name = declared.metadata.name, resource = ResourceID(.volume, name)
-        guard observed.ledger.entry(resource, stack: context.stack) == nil,
+        let wanted = context.consent.restoreMissing
+        // What is given up may come back as well, and is never blank where a person asked for it.
+        let isKnown = observed.ledger.entry(resource, stack: context.stack) != nil
+        guard !isKnown || wanted != nil && context.consent.recreate.contains(resource),
             !context.consent.allowBlank.contains(resource)
         else { return .success(nil) }
-        let wanted = context.consent.restoreMissing
-        for repositoryName in repositories.keys.sorted() {
+        // A host that remembers volumes was not made anew, and this one was never among them.
+        let isNew = !observed.ledger.entries.contains {
+            $0.stack == context.stack && $0.resource.kind == .volume && $0.resource != resource
+        }
+        let names = [name] + (declared.metadata.renamedFrom.map { [$0] } ?? [])
+        // The one that was asked for first: another that cannot be read is in nobody's way then.
+        for repositoryName in repositories.keys.sorted(by: { ($0 != wanted ? 1 : 0, $0) < ($1 != wanted ? 1 : 0, $1) })
+        {
             let repository: RepositoryView
             switch self.repository(repositoryName) {
             case .success(let found): repository = found
             case .failure(let fault):
-                // A host that remembers volumes was not made anew, and this one was never among them.
-                let isNew = !observed.ledger.entries.contains {
-                    $0.stack == context.stack && $0.resource.kind == .volume
-                }
-                guard isNew || wanted == repositoryName, fault.obstacle.reason != .repositoryMissing else { continue }
+                guard isNew || wanted == repositoryName, fault.obstacle.reason != .notSupportedYet else { continue }
                 return missing(
                     fault.obstacle.reason,
                     "\(fault.obstacle.sentence), and may hold backups of it; if blank is meant: --allow-blank \(resource)"
                 )
             }
-            let points = repository.points(of: name).filter {
-                $0.node == context.config.node && $0.stack == context.stack && $0.uid != nil && !$0.isSetAside
+            let own = names.flatMap(repository.points).filter {
+                $0.node == context.config.node && $0.stack == context.stack && $0.uid != nil
             }
-            guard let newest = points.last else { continue }
+            let points = own.filter { !$0.isSetAside }
+            guard let newest = points.last else {
+                let isDoubtful = repository.damaged > 0 && (isNew || wanted == repositoryName)
+                guard isDoubtful || !own.isEmpty else { continue }
+                return missing(
+                    .backupExists,
+                    "BackupRepository/\(repositoryName) has restore points that \(own.isEmpty ? "cannot be read" : "were set aside"), "
+                        + "and one may be of it; name it in source.backup, or, if blank is meant: --allow-blank \(resource)"
+                )
+            }
             guard wanted == repositoryName else {
                 return missing(
                     .backupExists,
@@ -77,13 +94,12 @@ extension PlanningPass {
                         + "\(newest.time), \(newest.size), and it is not here; a blank one is not made in its place. Have it back: "
                         + "apply --restore-missing \(repositoryName); blank is meant: --allow-blank \(resource)")
             }
+            if let doubt = doubt(of: repository) { return .failure(doubt) }
             switch oneSeries(of: points, name: name) {
             case .failure(let missing): return .failure(missing)
             case .success(let chosen):
                 guard let point = chosen.last else { continue }
-                return content(
-                    of: point, in: repository, keeping: true,
-                    notes: damageNotes(repository) + sizeNotes(point, declared))
+                return content(of: point, in: repository, keeping: true, notes: sizeNotes(point, declared))
             }
         }
         return .success(nil)
@@ -95,8 +111,16 @@ extension PlanningPass {
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>
     ) -> Result<OutsideContent, MissingSource> {
         switch declared.spec.source {
-        case .image?, .backup?:
+        case .image?:
             switch outsideContent(for: declared) {
+            case .success(let content?): return .success(content)
+            case .success(nil): return missing(.noRestorePoint, "its image is not declared any more")
+            case .failure(let missing): return .failure(missing)
+            }
+        case .backup(var source)?:
+            // It bears the identity that it is to keep already.
+            if source.identity == .keep { (source.identity, source.uid) = (.new, stored.uid) }
+            switch restorePoint(source, for: declared) {
             case .success(let content?): return .success(content)
             case .success(nil): return missing(.noRestorePoint, "its restore point is not there any more")
             case .failure(let missing): return .failure(missing)
@@ -184,12 +208,14 @@ extension PlanningPass {
         return repository.damaged == 0 ? text : text + ", and \(repository.damaged) that cannot be read"
     }
 
-    private func damageNotes(_ repository: RepositoryView) -> [String] {
-        guard repository.damaged > 0 else { return [] }
-        return [
-            "WARNING: \(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read; a newer "
-                + "one may be among them"
-        ]
+    /// Of points that cannot be read one may be the newest: whoever wants an older one names it.
+    private func doubt(of repository: RepositoryView) -> MissingSource? {
+        guard repository.damaged > 0 else { return nil }
+        return MissingSource(
+            obstacle: Obstacle(
+                .noRestorePoint,
+                "\(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read, and the newest may be "
+                    + "among them; name one by its id (at:), or see 'tuff backup check'"))
     }
 
     private func sizeNotes(_ point: ObservedPoint, _ declared: Declared<VolumeSpec>) -> [String] {

@@ -82,7 +82,7 @@ struct NFSLabTests {
         try await inWorld { _ in
             func code(_ share: NFSMount) async -> HostError.Code? { error(await Self.mounting(share) { _ in })?.code }
             #expect(await code(Self.share("/plain", "repository")) == nil)
-            #expect(await code(Self.share("/none")) == .notFound)
+            #expect(await code(Self.share("/none")) == .unreachable)
             #expect(await code(Self.share("/plain", "none")) == .notFound)
             #expect(await code(Self.share("/plain", "link")) == .refused)
             #expect(await code(Self.share("/plain", port: "2052")) == .unreachable)

@@ -110,6 +110,35 @@ import TuffTestSupport
         }
     }
 
+    @Test func twoBackupsOfOneVolumeAreMadeOneAfterTheOther() throws {
+        var volume = Sample.volume(active: true)
+        volume.open = true
+        var desired = Self.desired()
+        desired.backups["also"] = Sample.declared("also", BackupSpec(volume: "db", repository: "nas"))
+        let plan = plan(desired, SourcePlanTests.observed([], [volume]))
+        let first = steps(plan, .backup, "also"), second = steps(plan, .backup, "before")
+        #expect(second.first?.behind == [try #require(first.last).id])
+    }
+
+    @Test func aPointOfAnotherVolumeOfTheNameIsNotThisBackup() {
+        let other = SourcePlanTests.point("a", 0, uid: Sample.uid(9)) { $0.backup = "before" }
+        let plan = plan(Self.desired(), SourcePlanTests.observed([other], [Sample.volume()]))
+        #expect(change(plan, .backup, "before")?.action == .create)
+        // And among what cannot be read it may be.
+        let unread = self.plan(Self.desired(), SourcePlanTests.observed([], damaged: 1, [Sample.volume()]))
+        #expect(change(unread, .backup, "before")?.action == .blocked)
+    }
+
+    @Test func labelsOfDocumentsDoNotSayWhatAPointWasMadeFor() throws {
+        var desired = Self.desired()
+        desired.volumes["db"]!.metadata.labels = ["tuff.dev/backup": "before", "tier": "db"]
+        let plan = plan(desired, SourcePlanTests.observed([], [Sample.volume()]))
+        let tasks = plan.steps.compactMap { step -> BackupTask? in
+            if case .backup(.backUp(_, let task)) = step.step { task } else { nil }
+        }
+        #expect(tasks.map(\.labels) == [["tier": "db"]])
+    }
+
     // MARK: Policies
 
     @Test func aPolicyIsDueByWhatTheRepositoryHolds() throws {

@@ -175,6 +175,62 @@ import TuffTestSupport
         #expect(change(plan)?.summary.hasPrefix("finish filling") == true)
     }
 
+    @Test func anInterruptedRestoreThatKeepsItsIdentityIsGoneOnWith() {
+        let begun = Sample.volume(uid: Sample.uid(7)) { $0.operation = Marks.copying }
+        let points = [Self.point("a", 0), Self.point("other", 9, uid: Sample.uid(8))]
+        let plan = plan(Self.desired { $0.identity = .keep }, Self.observed(points, [begun]))
+        #expect(filled(plan) == "a" && change(plan)?.uid == Sample.uid(7))
+    }
+
+    @Test func aHostMadeAnewMakesNothingBlankWhereARepositoryIsMissing() {
+        var observed = Sample.observed()
+        observed.repositories = ObservationMap()
+        let blocked = plan(Self.desired(nil), observed)
+        #expect(change(blocked)?.reason == .repositoryMissing && blocked.steps.isEmpty)
+        // Nor where what is there cannot be read, or is not believed.
+        let damaged = plan(Self.desired(nil), Self.observed([], damaged: 1))
+        #expect(change(damaged)?.reason == .backupExists && damaged.steps.isEmpty)
+        let aside = plan(Self.desired(nil), Self.observed([Self.point("a", 0) { $0.isSetAside = true }]))
+        #expect(change(aside)?.reason == .backupExists && aside.steps.isEmpty)
+        // One that this very plan makes holds nothing.
+        var making = Self.desired(nil)
+        making.backupRepositories["nas"]!.spec.creates = true
+        #expect(change(plan(making, observed) { $0.allowRepositoryCreate = true })?.action == .create)
+    }
+
+    @Test func aLostVolumeThatIsGivenUpComesBackAndIsNotBlank() {
+        var observed = Self.observed([Self.point("a", 0)])
+        observed.ledger.entries = [
+            Ledger.Entry(
+                stack: "default", resource: ResourceID(.volume, "db"), standing: .live, uid: Sample.uid(7), uuid: nil,
+                place: "vg0/v-db", seen: Instant(secondsSince1970: 1_795_000_000), sharedSince: nil)
+        ]
+        #expect(change(plan(Self.desired(nil), observed) { $0.restoreMissing = "nas" })?.reason == .lost)
+        let back = plan(Self.desired(nil), observed) {
+            $0.restoreMissing = "nas"
+            $0.recreate = [ResourceID(.volume, "db")]
+        }
+        #expect(filled(back) == "a" && change(back)?.uid == Sample.uid(7))
+    }
+
+    @Test func ofPointsThatCannotBeReadTheNewestMayBeOne() {
+        let observed = Self.observed([Self.point("abcd", 0)], damaged: 1)
+        #expect(change(plan(Self.desired(), observed))?.reason == .noRestorePoint)
+        #expect(filled(plan(Self.desired { $0.at = .id("abcd") }, observed)) == "abcd")
+        let missing = plan(Self.desired(nil), observed) { $0.restoreMissing = "nas" }
+        #expect(missing.steps.isEmpty)
+    }
+
+    @Test func anotherHostsIdentityIsNotTakenByAnID() {
+        let points = [Self.point("abcd", 0) { $0.node = "storage2" }]
+        let keeping = Self.desired {
+            $0.at = .id("abcd")
+            $0.identity = .keep
+        }
+        #expect(change(plan(keeping, Self.observed(points)))?.reason == .noRestorePoint)
+        #expect(filled(plan(Self.desired { $0.at = .id("abcd") }, Self.observed(points))) == "abcd")
+    }
+
     @Test func anInterruptedRestoreWithoutItsRepositoryWaits() {
         let begun = Sample.volume(uid: Sample.uid(7)) { $0.operation = Marks.copying }
         let plan = plan(Self.desired(nil), Self.observed([], [begun]))
