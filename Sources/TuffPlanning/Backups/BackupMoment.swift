@@ -12,8 +12,8 @@ struct BackupMoment {
     var notes: [String] = []
 }
 
-/// A volume that nobody uses or gets does not change and is read itself. Of one in use a thin pool takes a snapshot, which
-/// shares its blocks, and a thick pool a copy-on-write snapshot with room for what is written meanwhile. Both are
+/// A volume that nobody uses or gets does not change and is read itself. Of one in use a thin pool takes a snapshot,
+/// which shares its blocks, and a thick pool a copy-on-write snapshot with room for what is written meanwhile. Both are
 /// temporary snapshots for the volume itself, so a later pass removes what a crash left of them.
 extension PlanningPass {
     mutating func moment(of stored: StoredVolume) -> Result<BackupMoment, MissingSource> {
@@ -29,8 +29,8 @@ extension PlanningPass {
                 return missing(
                     obstacle.reason == .inUse ? .noPointInTime : obstacle.reason,
                     obstacle.reason == .inUse
-                        ? "\(obstacle.sentence.prefix { $0 != "," }): its pool takes no snapshots, so a backup would be of no "
-                            + "single moment; log out first" : obstacle.sentence)
+                        ? "\(obstacle.sentence.prefix { $0 != "," }): its pool takes no snapshots, so a backup would be of "
+                            + "no single moment; log out first" : obstacle.sentence)
             }
             return .success(BackupMoment(source: stored.ref))
         case .thick:

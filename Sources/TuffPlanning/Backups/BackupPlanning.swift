@@ -43,8 +43,8 @@ extension PlanningPass {
             return stop(
                 Obstacle(
                     .repositoryUnreachable,
-                    "\(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read, and one may be this; "
-                        + "see 'tuff backup check'"))
+                    "\(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read, and "
+                        + "one may be this; see 'tuff backup check'"))
         }
         guard case .available(let stored, let after) = outcome else {
             return stop(Obstacle(.dependencyBlocked, "Volume/\(volume) is not available, see its own line"))
@@ -100,8 +100,8 @@ extension PlanningPass {
                 stop(
                     Obstacle(
                         .clockBehind,
-                        "the clock says \(context.now), and one of \(last) is there already; none is made until that time is "
-                            + "past"), of: volume)
+                        "the clock says \(context.now), and one of \(last) is there already; none is made until that "
+                            + "time is past"), of: volume)
             case .due(let time, let missedOthers):
                 var task = task(for: stored, to: declared.spec.repository, repository.access)
                 task.policy = name
@@ -157,7 +157,8 @@ extension PlanningPass {
         let isAllowed = run.due == nil || context.consent.runDue
         let due = run.due.map { ", due at \($0)" } ?? ""
         let summary =
-            "back up Volume/\(run.task.volume), \(run.stored.size ?? .zero), to BackupRepository/\(run.task.repository)\(due)"
+            "back up Volume/\(run.task.volume), \(run.stored.size ?? .zero), to "
+            + "BackupRepository/\(run.task.repository)\(due)"
         guard isAllowed else {
             builder.add(
                 PlannedChange(run.resource, .due, summary, location: run.location, notes: run.notes))

@@ -44,8 +44,8 @@ struct RepositoryIndex {
             return .obstructed(
                 Obstacle(
                     .notSupportedYet,
-                    "this version does not read repositories of format: cinder in a plan; 'tuff backup restore --cinder' "
-                        + "does"))
+                    "this version does not read repositories of format: cinder in a plan; "
+                        + "'tuff backup restore --cinder' does"))
         }
         guard let seen = observed.repositories else {
             return .obstructed(

@@ -2,8 +2,8 @@ import TuffModel
 
 /// Volumes that begin with a restore point.
 ///
-/// A repository that cannot be read is unknown: never "no backup yet", and nothing blank is made in the place of what it
-/// may hold. The point is chosen in the plan, and its id is what is carried out.
+/// A repository that cannot be read is unknown: never "no backup yet", and nothing blank is made in the place of what
+/// it may hold. The point is chosen in the plan, and its id is what is carried out.
 extension PlanningPass {
     /// The restore point that `source.backup` names; nil: it may be blank, and there is no such series.
     func restorePoint(
@@ -71,7 +71,8 @@ extension PlanningPass {
                 guard isNew || wanted == repositoryName, fault.obstacle.reason != .notSupportedYet else { continue }
                 return missing(
                     fault.obstacle.reason,
-                    "\(fault.obstacle.sentence), and may hold backups of it; if blank is meant: --allow-blank \(resource)"
+                    "\(fault.obstacle.sentence). This host remembers no volumes, so backups of it may be there; if "
+                        + "blank is meant: --allow-blank \(resource)"
                 )
             }
             let own = names.flatMap(repository.points).filter {
@@ -83,8 +84,10 @@ extension PlanningPass {
                 guard isDoubtful || !own.isEmpty else { continue }
                 return missing(
                     .backupExists,
-                    "BackupRepository/\(repositoryName) has restore points that \(own.isEmpty ? "cannot be read" : "were set aside"), "
-                        + "and one may be of it; name it in source.backup, or, if blank is meant: --allow-blank \(resource)"
+                    "BackupRepository/\(repositoryName) has restore points that "
+                        + (own.isEmpty ? "cannot be read" : "were set aside")
+                        + ", and one may be of it; name it in source.backup, or, if blank is meant: "
+                        + "--allow-blank \(resource)"
                 )
             }
             guard wanted == repositoryName else {
