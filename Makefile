@@ -35,7 +35,7 @@ lab-demo: build
 test: unit judge lab
 
 # Tests of workers, jobs and commands, which have deadlines.
-TIMED := 'Tuff(Host|Controller)Tests\.\w*(Job|Worker|Command|PrivateMounts|HostLock)'
+TIMED := 'Tuff(Host|Controller|Drivers)Tests\.\w*(Job|Worker|Command|PrivateMounts|HostLock|Condition|LVMScript|LVMSettings)'
 
 # Runs of their own: tests that have deadlines wait for no others, tests of the program wait for it in threads, and tests of
 # images need the processor. Faults, those of repositories among them, have theirs with `make faults`.
@@ -44,7 +44,7 @@ unit: deps-build
 	$(SWIFT_BUILD) --build-tests
 	swift test --skip-build --filter $(TIMED)
 	swift test --skip-build --filter 'Tuff(Host|Controller)Tests\.' --skip $(TIMED)
-	swift test --skip-build --skip \
+	swift test --skip-build --skip $(TIMED) --skip \
 		'TuffHostTests\.|TuffControllerTests\.|TuffCLITests\.|TuffFaultTests\.|TuffImagesTests\.|TuffRepositoryTests\.(KillTests|CrowdTests|MutationTests)'
 	SCALE_GIB=2 swift test --skip-build --filter 'TuffRepositoryTests\.ScaleTests'
 	swift test --skip-build --filter 'TuffCLITests\.'
