@@ -77,13 +77,16 @@ enum RepositoryJobs {
         }
     }
 
+    /// Half of the longest silence: the work before it takes some of that, too.
+    private static let patience = TimeSpan(seconds: 60)
+
     private static func backUp(_ request: BackupOfVolume, _ control: JobControl) throws(HostError) -> ObservedPoint {
         let task = request.backup
         let source = try control.open(request.source, writable: false)
         return try with(task.access, by: control) { repository throws(HostError) in
             let progress = JobProgress()
             let lease = try inWorker { () throws(RepositoryError) in
-                try repository.takeLease(.shared, purpose: "tuff backup", patience: nil, progress: progress)
+                try repository.takeLease(.shared, purpose: "tuff backup", patience: Self.patience, progress: progress)
             }
             defer { lease.giveBack() }
             let series = Series(name: task.volume, stack: task.stack, node: task.node, uid: task.uid.description)
@@ -97,7 +100,7 @@ enum RepositoryJobs {
             wanted.policy = task.policy
             wanted.labels = task.labels.merging(task.backup.map { [ObservedPoint.backupKey: $0] } ?? [:]) { $1 }
             wanted.document = task.document
-            wanted.level = task.level ?? 1
+            wanted.level = task.level
             source.settle()
             let device = try inWorker { () throws(RepositoryError) in
                 StableSource(device: try DeviceSource("/proc/self/fd/\(source.descriptor)"), path: source.path)

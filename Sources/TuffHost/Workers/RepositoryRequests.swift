@@ -1,10 +1,19 @@
 package import TuffModel
 
-// What is asked of the workers that do all I/O of backup repositories. This module knows the words only: the handlers
-// are in TuffController, which knows repositories (`JobHandlers.ours`).
+/// A request to a worker that does all I/O of a backup repository. This module knows the words only: the handlers are in
+/// TuffController, which knows repositories (`JobHandlers.ours`).
+package protocol RepositoryRequest: JobRequest {
+    var access: RepositoryAccess { get }
+}
+
+extension RepositoryRequest {
+    package var servers: [String] { access.servers }
+    /// An index of many millions of blocks is read before the first block is.
+    package var silence: Duration? { .seconds(120) }
+}
 
 /// Asks for the restore points of a repository. It changes nothing, holds nobody up, and so has no file.
-package struct RepositoryListing: JobRequest {
+package struct RepositoryListing: RepositoryRequest {
     package static let kind = "points"
     package static let isRecorded = false
 
@@ -17,17 +26,15 @@ package struct RepositoryListing: JobRequest {
         self.access = access
     }
 
-    package var servers: [String] { access.servers }
     package var summary: String { "listing the restore points of BackupRepository/\(repository)" }
     package var keys: [String] { [] }
-    package var silence: Duration? { repositorySilence }
 
     /// The repository; nil: there is none at that place.
     package typealias Outcome = ObservedRepository?
 }
 
 /// Makes a repository in an empty directory, which is made if it is not there. Refused beside one that is damaged.
-package struct RepositoryCreation: JobRequest {
+package struct RepositoryCreation: RepositoryRequest {
     package static let kind = "repository"
 
     package var repository: String
@@ -38,10 +45,8 @@ package struct RepositoryCreation: JobRequest {
         self.access = access
     }
 
-    package var servers: [String] { access.servers }
     package var summary: String { "making BackupRepository/\(repository)" }
     package var keys: [String] { ["repository:\(repository)"] }
-    package var silence: Duration? { repositorySilence }
 
     /// Id of the repository.
     package typealias Outcome = String
@@ -49,7 +54,7 @@ package struct RepositoryCreation: JobRequest {
 
 /// Makes a volume begin with the bytes of a restore point, and read zeros after them; only what differs is written, so
 /// that doing it again is cheap. Every block is proven by its name before a byte of it is written.
-package struct RestoreIntoVolume: JobRequest {
+package struct RestoreIntoVolume: RepositoryRequest {
     package static let kind = "restore"
 
     package var content: BackupContent
@@ -63,22 +68,21 @@ package struct RestoreIntoVolume: JobRequest {
         self.path = path
     }
 
-    package var servers: [String] { content.access.servers }
+    package var access: RepositoryAccess { content.access }
     package var summary: String { "restoring \(path) from BackupRepository/\(content.repository)" }
     package var keys: [String] { ["data:\(path)"] }
     package var objects: [UID] { target.uid.map { [$0] } ?? [] }
-    package var silence: Duration? { repositorySilence }
 
     /// Bytes that were written.
     package typealias Outcome = ByteCount
 }
 
 /// Makes a restore point of a volume or snapshot that does not change meanwhile.
-package struct BackupOfVolume: JobRequest {
+package struct BackupOfVolume: RepositoryRequest {
     package static let kind = "backup"
 
     package var backup: BackupTask
-    /// What is read, with the device that it was identified as.
+    /// The volume or snapshot that is read, with the device that it was identified as.
     package var source: BytesPlace
     package var path: String
 
@@ -88,21 +92,17 @@ package struct BackupOfVolume: JobRequest {
         self.path = path
     }
 
-    package var servers: [String] { backup.access.servers }
+    package var access: RepositoryAccess { backup.access }
     package var summary: String {
         "backing up Volume/\(backup.volume) to BackupRepository/\(backup.repository)"
     }
     package var keys: [String] { ["data:\(path)"] }
-    /// What is read alone: the volume of which it is a snapshot may change and go.
+    /// The source alone: the volume of which it is a snapshot may change and go.
     package var objects: [UID] { source.uid.map { [$0] } ?? [] }
-    package var silence: Duration? { repositorySilence }
 
     /// The restore point.
     package typealias Outcome = ObservedPoint
 }
-
-/// The longest silence of work in a repository: an index of many millions of blocks is read before the first block is.
-private let repositorySilence = Duration.seconds(120)
 
 extension BytesPlace {
     /// Of a device; a file is told by its path.

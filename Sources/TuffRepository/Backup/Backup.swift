@@ -15,8 +15,8 @@ package struct Backup: Sendable {
         package var labels: [String: String]?
         package var document: String?
         package var commit: String?
-        /// zstd's level.
-        package var level = 1
+        /// zstd's level; nil: blocks are stored as they are.
+        package var level: Int? = 1
         /// Longest time between two index files, so that a killed backup need not begin from nothing.
         package var checkpoint: Duration = .seconds(60)
         package var program: String

@@ -9,7 +9,7 @@ final class LeafReader {
     private let progress: JobProgress
     /// The tree of the point that is compared with, where it has the same leaves.
     private let parent: PointTreeReader?
-    private let compressor: Compressor
+    private let compressor: Compressor?
     private let blocks: Packs
     private let nodes: Packs
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.leaf, alignment: 4_096)
@@ -29,7 +29,7 @@ final class LeafReader {
         parent = try request.parent.map { point throws(RepositoryError) in
             try PointTreeReader(point, repository: repository, index: index)
         }
-        compressor = Compressor(level: request.level)
+        compressor = request.level.map { Compressor(level: $0) }
         blocks = Packs(.blockPack, repository: repository, index: index)
         nodes = Packs(.nodePack, repository: repository, index: index)
     }
@@ -133,7 +133,7 @@ final class LeafReader {
         if name == before { return name }
         guard try index.claim(name, node: false) else { return name }
         counts.new += 1
-        if let frame = compressor.compress(block) {
+        if let frame = compressor?.compress(block) {
             try blocks.append(frame, name: name, length: block.count, coding: .compressedBlock)
         } else {
             try blocks.append(block, name: name, length: block.count, coding: .block)
