@@ -91,7 +91,7 @@ extension PlanningPass {
                 upTo: declared.spec.schedule.jitter ?? TimeSpan(seconds: 0), key: [name, stored.uid.description])
             let times = Timetable(calendar.expression, in: calendar.zone, delay: delay)
             switch times.verdict(
-                last: points.map(\.time).max(), since: Instant(secondsSince1970: .min), now: context.now)
+                last: points.map(\.time).max().map(seen), since: Instant(secondsSince1970: .min), now: context.now)
             {
             case .waiting(_, let start): next = [next, start].compactMap(\.self).min()
             case .clockWentBack(let last):
@@ -116,7 +116,26 @@ extension PlanningPass {
         builder.add(
             PlannedChange(
                 resource, .unchanged, "\(selected.count) volumes, \(count) restore points\(coming)",
-                location: declared.location))
+                location: declared.location, notes: silences(declared.spec)))
+    }
+
+    /// A point's time as this plan counts it. One that was made since the plan began, by the plan itself when it is judged,
+    /// is of now: its clock is not ahead.
+    private func seen(_ time: Instant) -> Instant {
+        time > context.now && time <= observed.takenAt ? context.now : time
+    }
+
+    /// Fields of a policy that this version does not carry out.
+    private func silences(_ spec: BackupPolicySpec) -> [String] {
+        var notes: [String] = []
+        if spec.keep != nil {
+            notes.append("spec.keep: this version removes no restore point by itself; 'tuff backup prune' does")
+        }
+        if spec.verify != nil {
+            notes.append("spec.verify: this version does not verify by itself; 'tuff backup check --read-data=5%' does")
+        }
+        if spec.drill != nil { notes.append("spec.drill: this version restores nothing for practice") }
+        return notes
     }
 
     // MARK: Steps

@@ -50,16 +50,16 @@ struct RepositoryIndex {
         guard let seen = observed.repositories else {
             return .obstructed(
                 Obstacle(
-                    .repositoryUnreachable, "BackupRepository/\(name) was not looked at by whoever observed this host"))
+                    .repositoryUnreachable, "it was not looked at by whoever observed this host"))
         }
         switch seen[name] {
         case .known(let found?): return .readable(RepositoryView(name, at: spec.access, seen: found))
         case .known(nil):
             return .obstructed(
-                Obstacle(.repositoryMissing, "BackupRepository/\(name): there is no repository at \(spec.site)"))
+                Obstacle(.repositoryMissing, "there is no repository at \(spec.site)"))
         case .unknown(let error):
             return .obstructed(
-                Obstacle(.repositoryUnreachable, "BackupRepository/\(name) cannot be read: \(error)"))
+                Obstacle(.repositoryUnreachable, "it cannot be read: \(error)"))
         }
     }
 }
@@ -68,7 +68,11 @@ extension PlanningPass {
     func repository(_ name: String) -> Result<RepositoryView, MissingSource> {
         switch repositories[name] {
         case .readable(let view)?: .success(view)
-        case .obstructed(let obstacle)?: .failure(MissingSource(obstacle: obstacle))
+        case .obstructed(let obstacle)?:
+            .failure(
+                MissingSource(
+                    obstacle: Obstacle(
+                        obstacle.reason, "BackupRepository/\(name) is not available, see its own line")))
         case nil:
             .failure(
                 MissingSource(

@@ -42,9 +42,12 @@ extension PlanningPass {
         case .success(let chosen):
             guard let point = chosen.last else { return .success(nil) }
             return content(
-                of: point, in: repository, keeping: source.identity == .keep, notes: sizeNotes(point, declared))
+                of: point, in: repository, keeping: source.identity == .keep, notes: sizeNotes(point, declared) + (source.instant ? [Self.notInstant] : []))
         }
     }
+
+    private static let notInstant =
+        "source.backup.instant: this version attaches the volume when all of its content is there"
 
     /// A volume without a source that is new to this host, while a repository has its backups: a blank disk under the
     /// name of a lost one would be the worst that could be made.

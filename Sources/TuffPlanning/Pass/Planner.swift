@@ -160,7 +160,7 @@ struct PlanningPass {
         poolsElsewhere = planPools(desired)
         planRepositories(desired)
         unclaimed = ownVolumes.filter { $0.standing != .released && isUnclaimed($0) && isAtHome($0) }
-        for name in volumes.keys.sorted() { _ = outcome(of: .volume(name)) }
+        for name in namesByPriority { _ = outcome(of: .volume(name)) }
         for name in snapshots.keys.sorted() { _ = outcome(of: .snapshot(name)) }
         findWaiting(desired)
         attachments = Dictionary(grouping: desired.attachments.values, by: \.spec.volume)
@@ -185,6 +185,13 @@ struct PlanningPass {
         }
         plan.refusal = Guard(changes: plan.changes, pass: self).refusal ?? unproven
         return plan
+    }
+
+    /// Volumes in the order in which they are planned, and so made and filled: those of higher priority first.
+    private var namesByPriority: [String] {
+        let ranks = volumes.mapValues { -$0.spec.priority }
+        guard ranks.values.contains(where: { $0 != 0 }) else { return ranks.keys.sorted() }
+        return ranks.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key)
     }
 
     private static func heirs(_ desired: DesiredState) -> [Marks.Role: Marks.Role] {

@@ -125,6 +125,27 @@ import TuffTestSupport
         #expect(plan(Self.desired(), Sample.observed()).steps.isEmpty)
     }
 
+    @Test func whoComesFirstIsRestoredFirst() {
+        var desired = Sample.desired(volumes: ["a", "b", "c"])
+        desired.backupRepositories["nas"] = Sample.declared("nas", BackupRepositorySpec(site: Self.site))
+        for (name, priority) in [("a", -5), ("b", 0), ("c", 9)] {
+            desired.volumes[name]!.spec.priority = priority
+            desired.volumes[name]!.spec.source = .backup(BackupSource(repository: "nas", volume: "db"))
+        }
+        let plan = plan(desired, Self.observed([Self.point("p", 0)]))
+        let filled = plan.steps.compactMap { step -> String? in
+            if case .volume(.fillFromBackup(let volume, _)) = step.step { volume.location.objectName } else { nil }
+        }
+        #expect(filled == ["v-c", "v-b", "v-a"])
+    }
+
+    @Test func anInstantRestoreThatIsNoneIsSaid() {
+        let observed = Self.observed([Self.point("p", 0)])
+        #expect(change(plan(Self.desired(), observed))?.notes == [])
+        let notes = change(plan(Self.desired { $0.instant = true }, observed))?.notes ?? []
+        #expect(notes.count == 1 && notes[0].hasPrefix("source.backup.instant:"))
+    }
+
     @Test func orBlankIsBlankOnlyWhereThereIsNoSeries() {
         let desired = Self.desired { $0.orBlank = true }
         let blank = plan(desired, Self.observed([]))
