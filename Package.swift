@@ -176,6 +176,7 @@ let package = Package(
             name: "TuffControllerTests",
             dependencies: [
                 "TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffRepository", "TuffController",
+                "TuffTestSupport",
             ],
             swiftSettings: strict
         ),

@@ -7,7 +7,9 @@ package final class Folder: Sendable {
     package let path: String
 
     package init() throws {
-        var template = Array("/tmp/tuff-host-XXXXXX".utf8CString)
+        // Where a person or the check says that what is passing lies.
+        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(parent)/tuff-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw HostError.system(errno, "Cannot make a directory for a test") }
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
@@ -92,6 +94,24 @@ package final class Folder: Sendable {
         return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 
+    /// All of a file.
+    package func bytes(_ relative: String) -> [UInt8]? {
+        let file = open(at(relative), O_RDONLY)
+        guard file >= 0, let status = status(relative) else { return nil }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+        return pread(file, &bytes, bytes.count, 0) == bytes.count ? bytes : nil
+    }
+
+    /// Bytes of all files in a directory and those beneath it.
+    package func size(beneath relative: String) -> Int {
+        names(relative).reduce(0) { sum, name in
+            let inner = "\(relative)/\(name)"
+            guard let status = status(inner) else { return sum }
+            return sum + (status.st_mode & S_IFMT == S_IFDIR ? size(beneath: inner) : Int(status.st_size))
+        }
+    }
+
     package func status(_ relative: String) -> stat? {
         var status = stat()
         return lstat(at(relative), &status) == 0 ? status : nil
@@ -115,7 +135,7 @@ package final class Folder: Sendable {
     }
 }
 
-/// What a throwing call threw, nil when it did not.
+/// The error that a call threw; nil when it threw none.
 package func failure(_ body: () async throws(HostError) -> Void) async -> HostError? {
     do throws(HostError) {
         try await body()
