@@ -35,10 +35,10 @@ lab-demo: build
 test: unit judge lab
 
 # Tests of workers, jobs and commands, which have deadlines.
-TIMED := 'Tuff(Host|Controller|Drivers)Tests\.\w*(Job|Worker|Command|PrivateMounts|HostLock|Condition|LVMScript|LVMSettings)'
+TIMED := 'Tuff(Host|Controller|Drivers)Tests\.\w*(Job|Worker|Command|PrivateMounts|HostLock|Condition|LVMS)'
 
-# Runs of their own: tests that have deadlines wait for no others, tests of the program wait for it in threads, and tests of
-# images need the processor. Faults, those of repositories among them, have theirs with `make faults`.
+# Runs of their own: tests that have deadlines wait for no others, tests of the program wait for it in threads, and
+# tests of images need the processor. Faults, those of repositories among them, have theirs with `make faults`.
 unit: deps-build
 	@contrib/debian-packages demo images
 	$(SWIFT_BUILD) --build-tests

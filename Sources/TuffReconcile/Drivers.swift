@@ -32,9 +32,9 @@ package struct ObservationRequest: Sendable {
     }
 }
 
-/// How the bytes of a volume are read.
+/// The way to the bytes of a volume, for reading.
 package struct ContentReading: Hashable, Sendable {
-    /// What must hold of it right before.
+    /// Conditions that must hold right before.
     package var conditions: [HostAction]
     package var place: BytesPlace
 
@@ -56,7 +56,7 @@ package protocol VolumeGroupDriver: Sendable {
     func sectorSizes(of groups: [VolumeGroup], on machine: any Machine) async -> [String: Int]
     /// All ready steps in one volume group. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
-    /// How the bytes of a volume there are read that nobody changes.
+    /// The way to the bytes of a volume there that nobody changes.
     func reading(_ volume: VolumeRef) -> ContentReading
     /// Those that only LVM has.
     func lower(_ steps: [LVMStep]) -> [LoweredBatch]
@@ -73,7 +73,7 @@ package protocol DirectoryDriver: Sendable {
     func observe(_ paths: [String], on machine: any Machine, key: FingerprintKey) async -> ObservationMap<DirectoryPool>
     /// All ready steps in one directory. Batches run in order.
     func lower(_ steps: [VolumeStep]) -> [LoweredBatch]
-    /// How the bytes of a file there are read that nobody changes.
+    /// The way to the bytes of a file there that nobody changes.
     func reading(_ volume: VolumeRef) -> ContentReading
 }
 

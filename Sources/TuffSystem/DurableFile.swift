@@ -3,8 +3,8 @@ import Glibc
 
 /// Files that are replaced whole or not at all, and are durable then.
 package enum DurableFile {
-    /// What failed, and errno(3) of it. The old file is there as it was, unless the directory's `sync` failed: then the
-    /// new one is, until power is lost.
+    /// The stage that failed, and errno(3) of it. The old file is there as it was, unless the directory's `sync`
+    /// failed: then the new one is, until power is lost.
     package struct Failure: Error {
         package enum Stage: Sendable { case create, protect, write, sync, rename, syncDirectory }
 

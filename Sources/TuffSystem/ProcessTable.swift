@@ -11,7 +11,7 @@ package enum Boot {
 
 /// Facts about processes, from procfs.
 package enum ProcessTable {
-    /// What can be told of a process that somebody wrote down.
+    /// The presence of a process that somebody wrote down.
     package enum Presence: Sendable {
         case running
         /// It has ended, whatever has its number now.
@@ -39,7 +39,7 @@ package enum ProcessTable {
     /// its number it tells a process from all others.
     package static func start(of pid: Int32) -> UInt64? { line(of: pid)?.start }
 
-    /// Whether a process of this space that started then is there, and is more than a zombie.
+    /// True where a process of this space that started then is there, and is more than a zombie.
     package static func isRunning(_ pid: Int32, since start: UInt64) -> Bool {
         guard let line = line(of: pid) else {
             // Others' processes may be hidden (proc(5), hidepid), which kill(2) tells from their not being there.
@@ -73,7 +73,7 @@ package enum ProcessTable {
         /// Clock ticks after boot.
         let start: UInt64
 
-        /// Whether nothing of the process runs any more. A first thread that has ended is a zombie for as long as
+        /// True where nothing of the process runs any more. A first thread that has ended is a zombie for as long as
         /// another of the process sleeps in the kernel, and that other may still write.
         var isGone: Bool { state == "X" || state == "Z" && threads <= 1 }
 

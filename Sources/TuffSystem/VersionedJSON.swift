@@ -79,7 +79,7 @@ package struct VersionedJSON: Sendable {
         }
     }
 
-    /// What the decoder misses, and where.
+    /// The thing that the decoder misses, and its place.
     private static func complaint(_ error: any Error) -> String {
         func name(_ path: [any CodingKey], _ last: (any CodingKey)? = nil) -> String {
             let names = (path + [last].compactMap { $0 }).map(\.stringValue)

@@ -9,7 +9,8 @@ struct BackupCheck: AsyncParsableCommand {
         discussion: "Exit 1 if not; then each restore point that is hurt is named, with the bytes that are lost.")
 
     @OptionGroup var repository: RepositoryOption
-    // A text: of what does not decode the parser makes the default, and `.scanningForValue` drops a value before another option.
+    // A text: of what does not decode the parser makes the default, and `.scanningForValue` drops a value before
+    // another option.
     @Option(
         defaultAsFlag: "100%", parsing: .next,
         help: ArgumentHelp(

@@ -28,7 +28,7 @@ extension Linker {
         checkNesting(repositories, Dictionary(pools) { first, _ in first })
     }
 
-    /// What Cinder wrote is only read.
+    /// A repository that Cinder wrote is only read.
     private func checkFields(of repository: Declared<BackupRepositorySpec>) {
         guard repository.spec.format == .cinder else { return }
         for path in ["spec.create", "spec.encryption", "spec.compression", "spec.prune"]

@@ -191,13 +191,13 @@ private struct DocumentRun: ~Copyable {
             return Node(content: .refused, position: event.position)
         case .scalar: return scalar(event)
         case .sequenceStart:
-            let isAllowed = try begin(event, "seq", context)
+            let isAllowed = try begin(event, kind: "seq", in: context)
             var end = event
             let items = try items(context.inside(event), &end)
             checkFlow(from: event, to: end, context)
             return Node(content: isAllowed ? .sequence(items) : .refused, position: event.position)
         case .mappingStart:
-            let isAllowed = try begin(event, "map", context)
+            let isAllowed = try begin(event, kind: "map", in: context)
             var end = event
             let entries = try entries(context.inside(event), &end)
             checkFlow(from: event, to: end, context)
@@ -224,7 +224,7 @@ private struct DocumentRun: ~Copyable {
     }
 
     /// - Returns: whether the tag of the map or list is one that it may have. Another was reported.
-    private func begin(_ start: YAMLEvent, _ name: String, _ context: Context) throws(Abandoned) -> Bool {
+    private func begin(_ start: YAMLEvent, kind name: String, in context: Context) throws(Abandoned) -> Bool {
         guard context.depth <= Limits.depth else {
             throw abandon("too-deep", "maps and lists are nested more than 64 deep", at: start.position)
         }

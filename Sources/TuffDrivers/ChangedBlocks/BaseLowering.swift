@@ -4,8 +4,8 @@ package import TuffPlanning
 
 /// The acts on a backup base, each of which is a list of actions that may be cut off behind any.
 extension LVMDriver {
-    /// Takes the snapshot of a thin volume, with every mark but those of completion, in one write of the group's metadata.
-    /// Read-only, so that a person who wants to write to it must say so, which `BaseVerdict` sees.
+    /// Takes the snapshot of a thin volume, with every mark but those of completion, in one write of the group's
+    /// metadata. Read-only, so that a person who wants to write to it must say so, which `BaseVerdict` sees.
     package static func makeBase(_ base: BackupBase, of volume: VolumeRef) -> [HostAction] {
         let (group, origin) = place(volume.location)
         let tags = base.tags.flatMap { ["--addtag", $0] }
@@ -20,7 +20,8 @@ extension LVMDriver {
         ]
     }
 
-    /// Marks a base whose restore point is listed: one write of the group's metadata, for the volume of this uuid and uid.
+    /// Marks a base whose restore point is listed: one write of the group's metadata, for the volume of this uuid and
+    /// uid.
     package static func completeBase(
         _ base: BackupBase, in group: String, uuid: String, with completion: BackupBase.Completion
     ) -> [HostAction] {
@@ -45,8 +46,8 @@ extension LVMDriver {
         [.run(change(["lvchange", "-qq", "--activate", "n"] + only(base, in: group, uuid)))]
     }
 
-    /// Removes a base. LVM itself selects it by uuid and uid, and refuses while anybody has it open. What somebody made of
-    /// it stays: snapshots of thin volumes need no origin.
+    /// Removes a base. LVM itself selects it by uuid and uid, and refuses while anybody has it open. What somebody made
+    /// of it stays: snapshots of thin volumes need no origin.
     package static func dropBase(_ base: BackupBase, in group: String, uuid: String) -> [HostAction] {
         [
             .require(

@@ -32,11 +32,12 @@ package struct ChangedBlocks: Sendable {
         }
     }
 
-    /// What is known of one subject.
+    /// The knowledge of one subject.
     package enum Answer: Hashable, Sendable {
-        /// What differs from the base, and what has blocks at all.
+        /// The parts that differ from the base, and those that have blocks at all.
         case changes(ThinDelta)
-        /// What has blocks, and why it is not known what differs. All of it is read, and compared by hash.
+        /// The parts that have blocks, and the reason why it is not known what differs. All of it is read, and compared
+        /// by hash.
         case mapped(ThinDelta, FullRead?)
         /// Nothing is known. All of the volume is read.
         case nothing(FullRead)
@@ -95,8 +96,8 @@ package struct ChangedBlocks: Sendable {
         }
     }
 
-    /// The difference, proven by the kernel's own list: both devices are those that LVM means, and each has as many chunks
-    /// as the answer counts.
+    /// The difference, proven by the kernel's own list: both devices are those that LVM means, and each has as many
+    /// chunks as the answer counts.
     /// - Throws: `preconditionFailed` where a device is another one.
     private func delta(
         from base: ThinIdentity, to subject: Subject, in pool: ThinPoolPlace, held: MetadataHold.Held,
@@ -137,7 +138,7 @@ package struct ChangedBlocks: Sendable {
         ThinTools.isTrusted(try await output(Self.version))
     }
 
-    /// What a command printed that succeeded. These tools print their usage where they fail.
+    /// The output of a command that succeeded. These tools print their usage where they fail.
     private func output(_ command: Command) async throws(HostError) -> [UInt8] {
         let output = try await machine.read(command)
         guard output.status == 0 else {

@@ -22,8 +22,8 @@ package struct ThinPoolPlace: Hashable, Codable, Sendable, CustomStringConvertib
 
     package var description: String { "\(group)/\(name)" }
 
-    /// The device mapper's uuid of the pool itself. By it the pool is asked and told, since names are changed by whoever
-    /// may.
+    /// The device mapper's uuid of the pool itself. By it the pool is asked and told, since names are changed by
+    /// whoever may.
     package var device: String { "\(DeviceMapper.uuid(group: groupUUID, volume: uuid))-tpool" }
 
     /// The device of the metadata. A name; that it is of the right pool is proven by what the tools read from it.
@@ -35,7 +35,7 @@ package struct ThinPoolPlace: Hashable, Codable, Sendable, CustomStringConvertib
     }
 }
 
-/// Whose a reserved metadata snapshot is, and what follows from it.
+/// The owner of a reserved metadata snapshot, and what follows from it.
 package enum HoldDecision: Hashable, Sendable {
     /// Nobody holds anything, and nothing is on file.
     case free
@@ -53,9 +53,9 @@ package enum HoldDecision: Hashable, Sendable {
     ///   - intent: our record of this pool.
     ///   - transaction: of the pool when the snapshot was reserved, where it was looked at.
     ///
-    /// A record without a number was written while nobody held anything, right before the reserve. A snapshot of the same
-    /// transaction is then the one that was to be reserved. One of a later transaction was reserved after LVM changed the
-    /// pool, and we had been dead by then.
+    /// A record without a number was written while nobody held anything, right before the reserve. A snapshot of the
+    /// same transaction is then the one that was to be reserved. One of a later transaction was reserved after LVM
+    /// changed the pool, and we had been dead by then.
     package static func judge(held: UInt64?, intent: HoldIntent?, transaction: UInt64? = nil) -> HoldDecision {
         guard let held else { return intent == nil ? .free : .forget }
         guard let intent else { return .foreign }
@@ -94,8 +94,8 @@ package struct MetadataHold: Sendable {
 
     /// Gives back what an earlier process that died had reserved.
     ///
-    /// - Returns: sentences on what stays as it is, for people. Nothing is given back that could be somebody else's, and a
-    ///   pool that is not active now is left for a later pass.
+    /// - Returns: sentences on what stays as it is, for people. Nothing is given back that could be somebody else's,
+    ///   and a pool that is not active now is left for a later pass.
     package func settle() async -> [HostError] {
         let pools: [String]
         do throws(HostError) { pools = try intents.pools() } catch { return [error] }
@@ -161,10 +161,10 @@ package struct MetadataHold: Sendable {
 
     /// Reserves, has `work` done, and gives back.
     ///
-    /// Snapshots that `work` asks for must have been made before. What it returns counts only if the snapshot was the same
-    /// one before and after it.
-    /// - Throws: `busy` where somebody else holds it; `refused` where the pool is in no state for it; `preconditionFailed`
-    ///   where somebody gave it back meanwhile; what `work` throws.
+    /// Snapshots that `work` asks for must have been made before. What it returns counts only if the snapshot was the
+    /// same one before and after it.
+    /// - Throws: `busy` where somebody else holds it; `refused` where the pool is in no state for it;
+    ///   `preconditionFailed` where somebody gave it back meanwhile; what `work` throws.
     package func use<Result: Sendable>(
         _ pool: ThinPoolPlace, _ work: (Held) async throws(HostError) -> Result
     ) async throws(HostError) -> Result {
@@ -173,7 +173,7 @@ package struct MetadataHold: Sendable {
         do throws(HostError) {
             result = try await work(held)
         } catch {
-            // What went wrong first is told; what is not given back now is by the next pass.
+            // The first error is told; what is not given back now is by the next pass.
             _ = try? await giveBack(pool, held)
             throw error
         }
@@ -191,7 +191,7 @@ package struct MetadataHold: Sendable {
         let intent = try record(of: pool, before)
         if intent == nil, let block = before.held { throw Self.heldByOthers("\(pool)", block: block) }
         try await settle(pool.uuid, intent, status: before, metadata: pool.metadataPath)
-        // What was left behind may have been given back in this moment.
+        // A hold that was left behind may have been given back in this moment.
         guard let status = before.held == nil ? before : try await state(of: pool.device) else {
             throw HostError(.notFound, "the thin pool \(pool) is not active")
         }
@@ -234,7 +234,8 @@ package struct MetadataHold: Sendable {
             try intents.remove(pool.uuid)
             return error
         }
-        // EBUSY, with LC_ALL=C: somebody was faster in this moment. Without that word a signal may have ended the command.
+        // EBUSY, with LC_ALL=C: somebody was faster in this moment. Without that word a signal may have ended the
+        // command.
         guard error.cause?.contains("Device or resource busy") == true else { return error }
         try intents.remove(pool.uuid)
         return Self.heldByOthers("\(pool)", block: block)

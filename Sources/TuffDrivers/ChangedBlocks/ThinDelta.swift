@@ -2,15 +2,16 @@ package import TuffModel
 
 /// The answer of `thin_delta`: which blocks of a thin volume differ from those of an earlier snapshot of it.
 ///
-/// The unit of the kernel's mappings is the pool's chunk. Two snapshots that map a chunk to the same data block hold the
-/// same bytes there, since a shared block is never written: a write makes a new one (dm-thin.c, `break_sharing`). That a
-/// mapping differs says only that the bytes may.
+/// The unit of the kernel's mappings is the pool's chunk. Two snapshots that map a chunk to the same data block hold
+/// the same bytes there, since a shared block is never written: a write makes a new one (dm-thin.c, `break_sharing`).
+/// That a mapping differs says only that the bytes may.
 package struct ThinDelta: Hashable, Sendable {
     /// Byte ranges outside of which the later snapshot holds what the earlier holds. Sorted, apart, none empty, within
-    /// the volume. Where there would be too many, those that are close are one: they then hold bytes that did not change.
+    /// the volume. Where there would be too many, those that are close are one: they then hold bytes that did not
+    /// change.
     package var changed: [Range<UInt64>]
-    /// Byte ranges outside of which the later snapshot has no blocks, so that it reads zeros there, unless its volume has an
-    /// origin outside of the pool. As `changed`.
+    /// Byte ranges outside of which the later snapshot has no blocks, so that it reads zeros there, unless its volume
+    /// has an origin outside of the pool. As `changed`.
     package var mapped: [Range<UInt64>]
     /// Chunks that the earlier and the later snapshot have, of any content, those behind the volume's end too. Compared
     /// with the kernel's own count they prove that no line of the answer is missing.
@@ -59,8 +60,8 @@ package struct ThinDelta: Hashable, Sendable {
 /// Reads what `thin_delta` prints, in pieces of any length, in memory that does not grow with it.
 ///
 /// It takes the one form that thin-provisioning-tools 0.9 and 1.x print without `--verbose` and nothing else that XML
-/// may be: no declaration, comment, entity or text. What is not understood, lacks its end or is in no order is an error,
-/// never a shorter list: a range that is missing here would be missing in the backup.
+/// may be: no declaration, comment, entity or text. What is not understood, lacks its end or is in no order is an
+/// error, never a shorter list: a range that is missing here would be missing in the backup.
 package struct ThinDeltaDecoder: Sendable {
     private enum Place { case before, superblock, diff, afterDiff, after }
 

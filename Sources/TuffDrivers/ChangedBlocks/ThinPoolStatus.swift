@@ -33,8 +33,8 @@ package struct ThinPoolStatus: Hashable, Sendable {
         }
     }
 
-    /// Reads `START LENGTH thin-pool TRANSACTION USED/TOTAL USED/TOTAL HELD MODE DISCARDS WHENFULL NEEDS_CHECK …`, where HELD
-    /// is `-` or a number of a block.
+    /// Reads `START LENGTH thin-pool TRANSACTION USED/TOTAL USED/TOTAL HELD MODE DISCARDS WHENFULL NEEDS_CHECK …`,
+    /// where HELD is `-` or a number of a block.
     /// - Throws: `failed` for a pool that the kernel gave up (`Fail`, `Error`), `malformed` for anything else.
     package static func decode(_ bytes: [UInt8]) throws(HostError) -> ThinPoolStatus {
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
@@ -59,7 +59,8 @@ package struct ThinPoolStatus: Hashable, Sendable {
         HostError(.malformed, "the status of the thin pool cannot be read: \(sentence)")
     }
 
-    /// Chunks that a pool can have: 64 KiB to 1 GiB in steps of 64 KiB (`DATA_DEV_BLOCK_SIZE_MIN_SECTORS` in dm-thin.c).
+    /// Chunks that a pool can have: 64 KiB to 1 GiB in steps of 64 KiB (`DATA_DEV_BLOCK_SIZE_MIN_SECTORS` in
+    /// dm-thin.c).
     static func isChunk(sectors: UInt64) -> Bool {
         (128...2_097_152).contains(sectors) && sectors.isMultiple(of: 128)
     }
@@ -103,12 +104,12 @@ package struct ThinDevice: Hashable, Sendable {
 
 /// Versions of thin-provisioning-tools.
 package enum ThinTools {
-    /// Whether `thin_delta` of this version says what differs.
+    /// True where `thin_delta` of this version says all that differs.
     ///
     /// Those of 1.0.0 to 1.0.5 take neighbouring chunks for one run wherever their blocks are (`RunBuilder` in
-    /// src/thin/delta.rs, mended by "[thin_delta] Fix range mappings construction", July 2023). A chunk that was written
-    /// in the middle of others then counts as the same: its change would be missing in the backup. Versions before 0.9
-    /// were not looked at.
+    /// src/thin/delta.rs, mended by "[thin_delta] Fix range mappings construction", July 2023). A chunk that was
+    /// written in the middle of others then counts as the same: its change would be missing in the backup. Versions
+    /// before 0.9 were not looked at.
     /// - Parameter output: of `thin_delta --version`.
     package static func isTrusted(_ output: [UInt8]) -> Bool {
         let text = String(decoding: output, as: UTF8.self).filter { $0 != "\n" }

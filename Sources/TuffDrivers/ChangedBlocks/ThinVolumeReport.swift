@@ -1,7 +1,7 @@
 package import TuffHost
 package import TuffModel
 
-/// What LVM says of the thin volumes of a group and nothing else shows: their numbers in the pool.
+/// Facts on the thin volumes of a group that LVM alone shows: their numbers in the pool.
 package struct ThinVolumeReport: Sendable {
     static let columns = ["lv_uuid", "lv_name", "lv_size", "thin_id", "transaction_id", "pool_lv", "lv_permissions"]
 

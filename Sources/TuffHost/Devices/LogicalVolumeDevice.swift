@@ -47,7 +47,8 @@ package struct LogicalVolumeDevice: Sendable {
         }
     }
 
-    /// Names of block devices up to three levels below /dev, by number: `/dev/dm-7`, `/dev/VG/LV`, `/dev/disk/by-id/…`.
+    /// Names of block devices up to three levels below /dev, by number: `/dev/dm-7`, `/dev/VG/LV`,
+    /// `/dev/disk/by-id/…`.
     private static var links: [String: [String]] {
         var found: [String: [String]] = [:]
         func look(in directory: String, depth: Int) {

@@ -22,8 +22,8 @@ package final class HostProcesses: Sendable {
     /// Workers that passed their deadline and have not ended since.
     package var stuckWorkers: [StuckWorker] { workers.stuck }
 
-    /// Servers on which a worker hangs that was given up (`NFSMount.serverKey`), and since when: no job that mounts from
-    /// one of them is begun.
+    /// Servers on which a worker hangs that was given up (`NFSMount.serverKey`), and since when: no job that mounts
+    /// from one of them is begun.
     package var stuckServers: [String: Instant] {
         var result: [String: Instant] = [:]
         for worker in stuckWorkers {

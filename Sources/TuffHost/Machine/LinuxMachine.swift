@@ -199,14 +199,15 @@ package final class LinuxMachine: Machine {
                 rest.removeFirst()
             case .restore(let content, let place):
                 let path = roots.path(of: place)
-                try await job(RestoreIntoVolume(content, to: completed(place), path: path), telling, isOver)
+                try await job(
+                    RestoreIntoVolume(content, to: completed(place), path: path), telling: telling, until: isOver)
                 rest.removeFirst()
             case .backUp(let place, let task):
                 let path = roots.path(of: place)
-                try await job(BackupOfVolume(task, from: completed(place), path: path), telling, isOver)
+                try await job(BackupOfVolume(task, from: completed(place), path: path), telling: telling, until: isOver)
                 rest.removeFirst()
             case .makeRepository(let name, let access):
-                try await job(RepositoryCreation(of: name, access), telling, isOver)
+                try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
                 rest.removeFirst()
             case .identify(let command, let group, let uids):
                 let found = try await tools.volumeTool().devices(of: uids, in: group, with: command, by: commands)
@@ -222,7 +223,7 @@ package final class LinuxMachine: Machine {
 
     /// Does work of a plan that takes a worker of its own, in a repository of backups.
     private func job(
-        _ request: some JobRequest, _ telling: @escaping @Sendable (DataProgress) -> Void, _ isOver: WorkerEnd?
+        _ request: some JobRequest, telling: @escaping @Sendable (DataProgress) -> Void, until isOver: WorkerEnd?
     ) async throws(HostError) {
         _ = try await run(
             request, telling: { telling(DataProgress(done: $0.done, total: $0.total)) }, until: isOver ?? { false })
@@ -324,7 +325,7 @@ package final class LinuxMachine: Machine {
 }
 
 extension HostAction {
-    /// Whether it is more than a worker can be asked for in passing: a command, or a job.
+    /// True for more than a worker can be asked for in passing: a command, or a job.
     fileprivate var needsCommand: Bool {
         switch self {
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository:

@@ -20,7 +20,7 @@ struct BoundCommand {
     struct Ending: Equatable {
         /// Nil where a signal ended it.
         var status: Int32?
-        /// What it said, output and errors, without white space at the end.
+        /// Its output and errors, without white space at the end.
         var text: String
     }
 

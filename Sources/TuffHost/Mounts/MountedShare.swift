@@ -1,6 +1,6 @@
 package import TuffModel
 
-/// What is mounted at a directory, by the kernel's table of mounts: no server is asked.
+/// The mount at a directory, by the kernel's table of mounts: no server is asked.
 package struct MountedShare: Hashable, Codable, Sendable {
     /// `nfs4`, `nfs` for version 3, `ext4`.
     package var type: String

@@ -13,7 +13,7 @@ package struct NFSMount: Hashable, Codable, Sendable {
         }
     }
 
-    /// What a mount is for decides what becomes of a call that the server does not answer.
+    /// The use of a mount, which decides what becomes of a call that the server does not answer.
     package enum Manner: String, Codable, Sendable {
         /// It fails, where the kernel can make it (`softerr` in nfs(5)): who reads or writes a repository can begin
         /// anew.
@@ -28,7 +28,7 @@ package struct NFSMount: Hashable, Codable, Sendable {
     package var export: String
     /// Relative path beneath the export; empty: its root.
     package var path: String
-    /// What a person may choose, of `choices`.
+    /// Options that a person chose, of `choices`.
     package var options: [Option]
     package var isReadOnly: Bool
 

@@ -64,10 +64,9 @@ package struct PrivateMounts: ~Copyable {
     /// - Parameters:
     ///   - making: whether directories beneath the export that are missing are made (mode 0700).
     ///   - job: heard while it is mounted, which takes `limit` at most. From then on it is its silence that counts.
-    /// - Throws: `unreachable` where the server does not answer or exports no such thing, `notFound` where the path beneath
-    ///   is not there, `permissionDenied` as the server says,
-    ///   `preconditionFailed` where something else than was asked for was mounted, `interrupted` where the job is to
-    ///   end.
+    /// - Throws: `unreachable` where the server does not answer or exports no such thing, `notFound` where the path
+    ///   beneath is not there, `permissionDenied` as the server says, `preconditionFailed` where something else than
+    ///   was asked for was mounted, `interrupted` where the job is to end.
     package mutating func open(
         _ share: NFSMount, making: Bool = false, for job: JobControl
     ) throws(HostError) -> MountedDirectory {
@@ -104,13 +103,13 @@ package struct PrivateMounts: ~Copyable {
         guard let top = OwnedDescriptor(opened: tuff_open_at(AT_FDCWD, point, flags, 0)) else {
             throw .system(errno, "Cannot open \(share.source)", subject: share.source)
         }
-        return MountedDirectory(try Self.enter(share, top, making))
+        return MountedDirectory(try Self.enter(share, from: top, making: making))
     }
 
     /// Goes down one directory after the other, through no link and into nothing that is mounted beneath: neither what
     /// the server has mounted there itself, nor another server that it names.
     private static func enter(
-        _ share: NFSMount, _ top: consuming OwnedDescriptor, _ making: Bool
+        _ share: NFSMount, from top: consuming OwnedDescriptor, making: Bool
     ) throws(HostError) -> SharedDescriptor {
         var place = SharedDescriptor(top)
         var path = share.source

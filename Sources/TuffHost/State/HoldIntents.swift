@@ -2,8 +2,8 @@ import FoundationEssentials
 import Glibc
 package import TuffModel
 
-/// The record that is written before a thin pool's metadata snapshot is reserved. The kernel remembers a reserve through
-/// crashes and boots, and does not know whose it is: this does.
+/// The record that is written before a thin pool's metadata snapshot is reserved. The kernel remembers a reserve
+/// through crashes and boots, and does not know whose it is: this does.
 package struct HoldIntent: Hashable, Codable, Sendable {
     package static let version = 1
 
@@ -90,7 +90,7 @@ package struct HoldIntents: Sendable {
         try file(intent.pool).write(Array(data) + [0x0a])
     }
 
-    /// Durable when it returns: a record that came back after a power cut could claim somebody else's reserve of the same
-    /// number. One that is not there is removed.
+    /// Durable when it returns: a record that came back after a power cut could claim somebody else's reserve of the
+    /// same number. One that is not there is removed.
     package func remove(_ pool: String) throws(HostError) { try file(pool).remove() }
 }

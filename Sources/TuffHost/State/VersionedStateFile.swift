@@ -8,7 +8,7 @@ package struct VersionedStateFile<Value: Codable & Sendable>: Sendable {
     package struct Words: Sendable {
         /// `ledger`.
         var what: String
-        /// What a person does about a damaged one, which is never replaced by guessing.
+        /// The advice for a damaged one, which is never replaced by guessing.
         var remedy: String
 
         package init(what: String, remedy: String) {

@@ -8,7 +8,7 @@ enum Exposure {
     /// exports(5)).
     static func isServers(_ directory: Int32) -> Bool { tuff_file_system_sort(directory) == tuff_fs_nfs }
 
-    /// Whether a file is one that we made, as far as its owner tells: ours, or of a file system where a server says whose
+    /// True for a file that we made, as far as its owner tells: ours, or of a file system where a server says whose
     /// it is, and may make somebody else of root (`root_squash`, `all_squash`).
     /// - Parameter file: its descriptor.
     static func isOurs(_ status: stat, _ file: Int32) -> Bool { status.st_uid == geteuid() || isServers(file) }

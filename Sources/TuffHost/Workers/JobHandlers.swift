@@ -22,7 +22,8 @@ package protocol JobRequest: Codable, Sendable {
     var servers: [String] { get }
     /// Longest time without a sign of progress; nil: that of every request. One block has to fit in.
     var silence: Duration? { get }
-    /// Whether it has a file that others see: false for what only looks, which whoever may look may ask for.
+    /// True where it has a file that others see; false for work that only looks, which everybody who may look may ask
+    /// for.
     static var isRecorded: Bool { get }
 }
 
@@ -190,7 +191,7 @@ package struct JobControl: Sendable {
             file: nil, jobs: nil)
     }
 
-    /// What the job does to its process harms nobody else.
+    /// True where the process ends with the job, so that nothing done to it harms other work.
     var ownsProcess: Bool { signs.ownsProcess }
 
     /// The job is to end at the next block: somebody asked for that, or the controller is gone. Asking is no sign of
@@ -204,8 +205,8 @@ package struct JobControl: Sendable {
         file?.note(progress)
     }
 
-    /// Does work that counts its bytes and blocks this thread. Another thread looks ten times a second whether the job is
-    /// to end, and tells once a second how far it is where it moved: silence is what the deadline is for.
+    /// Does work that counts its bytes and blocks this thread. Another thread looks ten times a second whether the job
+    /// is to end, and tells once a second how far it is where it moved: silence is what the deadline is for.
     /// - Parameters:
     ///   - done: the bytes that are done.
     ///   - end: has the work end at its next block.

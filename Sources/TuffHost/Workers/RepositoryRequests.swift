@@ -1,7 +1,7 @@
 package import TuffModel
 
-/// A request to a worker that does all I/O of a backup repository. This module knows the words only: the handlers are in
-/// TuffController, which knows repositories (`JobHandlers.ours`).
+/// A request to a worker that does all I/O of a backup repository. This module knows the words only: the handlers are
+/// in TuffController, which knows repositories (`JobHandlers.ours`).
 package protocol RepositoryRequest: JobRequest {
     var access: RepositoryAccess { get }
 }

@@ -1,8 +1,8 @@
-/// The marks of a backup base: a thin snapshot of the moment of a restore point, kept so that the next backup reads only
-/// what changed since. It is a cache and belongs to nobody but the backup of its volume to its repository.
+/// The marks of a backup base: a thin snapshot of the moment of a restore point, kept so that the next backup reads
+/// only what changed since. It is a cache and belongs to nobody but the backup of its volume to its repository.
 ///
-/// Tags, some 200 bytes. Those that say what it is for are set by the command that makes it; those that say what came of
-/// it are added by one `lvchange`, which takes the mark of unfinished work off.
+/// Tags, some 200 bytes. Those that say what it is for are set by the command that makes it; those that say what came
+/// of it are added by one `lvchange`, which takes the mark of unfinished work off.
 package struct BackupBase: Hashable, Codable, Sendable {
     package var uid: UID
     package var stack: String
@@ -13,7 +13,7 @@ package struct BackupBase: Hashable, Codable, Sendable {
     /// Nil until the backup is complete.
     package var completion: Completion?
 
-    /// What is known when the restore point is listed.
+    /// Facts that are known when the restore point is listed.
     package struct Completion: Hashable, Codable, Sendable {
         /// ID of the restore point, 32 hexadecimal digits.
         package var point: String
@@ -35,7 +35,7 @@ package struct BackupBase: Hashable, Codable, Sendable {
             uuid = Self.short(identity.uuid)
         }
 
-        /// Whether the base is the volume of which this was written.
+        /// True where the base is the volume of which this was written.
         package func isOf(_ identity: ThinIdentity) -> Bool {
             device == identity.device && transaction == identity.transaction && uuid == Self.short(identity.uuid)
         }
@@ -160,7 +160,7 @@ package struct KeptBase: Hashable, Sendable {
         self.isWritable = isWritable
     }
 
-    /// What it is kept for.
+    /// The purpose that it is kept for.
     package var purpose: Purpose { Purpose(volume: marks.volume, repository: marks.repository) }
 
     package struct Purpose: Hashable, Sendable {

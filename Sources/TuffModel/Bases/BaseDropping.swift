@@ -15,7 +15,7 @@ package enum BaseDropping {
         case pointGone = "PointGone"
     }
 
-    /// What is known, each part by itself. Nothing unknown leads to a drop.
+    /// The knowledge that a drop needs, each part by itself. Nothing unknown leads to a drop.
     package struct Knowledge: Sendable {
         package enum Standing: Hashable, Sendable { case used, trashed, gone, unknown }
 

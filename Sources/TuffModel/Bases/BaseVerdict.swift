@@ -1,4 +1,4 @@
-/// Whether a backup reads only what changed since a base.
+/// The decision whether a backup reads only what changed since a base.
 package enum BaseVerdict: Hashable, Sendable {
     case serves(KeptBase)
     case full(FullRead)

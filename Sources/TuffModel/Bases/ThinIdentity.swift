@@ -1,7 +1,7 @@
 /// The identity of a thin volume among all that its pool ever had.
 ///
-/// LVM's uuid is the volume's own. The device number is the kernel's, which gives numbers again; the transaction at which
-/// it was made it gives to nothing else (measured: `lvs -o thin_id,transaction_id` and `thin_ls` agree on both).
+/// LVM's uuid is the volume's own. The device number is the kernel's, which gives numbers again; the transaction at
+/// which it was made it gives to nothing else (measured: `lvs -o thin_id,transaction_id` and `thin_ls` agree on both).
 package struct ThinIdentity: Hashable, Codable, Sendable {
     package var uuid: String
     package var device: UInt32
@@ -31,7 +31,7 @@ package struct FullRead: Hashable, Codable, Sendable {
         case metadataSnapshotHeld = "MetadataSnapshotHeld"
         /// The pool or its tools do not tell what changed.
         case deltaUnknown = "DeltaUnknown"
-        /// What should not have changed had another hash in a sample.
+        /// A sample had another hash where nothing should have changed.
         case sampleDiffers = "SampleDiffers"
     }
 

@@ -23,7 +23,7 @@ package struct BackupRepositorySpec: Hashable, Codable, Sendable {
 
     package var site: Site
     package var format = Format.tuff
-    /// Whether it may be made where nothing is. That needs somebody's consent besides.
+    /// True where it may be made in an empty place. That needs somebody's consent besides.
     package var creates = false
     /// Opens one of its key slots; nil: it is not encrypted.
     package var key: SecretReference?

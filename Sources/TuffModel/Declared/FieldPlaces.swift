@@ -70,7 +70,7 @@ package struct FieldPlaces: Hashable, Sendable {
         }
     }
 
-    /// Whether the first `end` bytes of a path are that of the field with this number.
+    /// True where the first `end` bytes of a path are that of the field with this number.
     private func isField(_ number: Int, at bytes: UnsafeBufferPointer<UInt8>, endingAt end: Int) -> Bool {
         let field = fields[number]
         let start = end - field.name.utf8.count

@@ -15,7 +15,8 @@ package struct NFSShare: Hashable, Codable, Sendable, CustomStringConvertible {
         self.options = options
     }
 
-    /// What is mounted, as mount(8) and the mount table write it: `nas.example.com:/backups`, `[2001:db8::1]:/backups`.
+    /// Server and export as mount(8) and the mount table write them: `nas.example.com:/backups`,
+    /// `[2001:db8::1]:/backups`.
     package var source: String { server.contains(":") ? "[\(server)]:\(export)" : "\(server):\(export)" }
 
     /// The directory on the server, for people: `nas.example.com:/backups/tuff`.
@@ -68,7 +69,7 @@ package struct NFSServer: Hashable, Sendable, CustomStringConvertible {
     private static func isName(_ name: String) -> Bool {
         let labels = name.split(separator: ".", omittingEmptySubsequences: false)
         guard name.utf8.count <= 253, let last = labels.last, labels.allSatisfy(NameRule.isLabel) else { return false }
-        // What ends in a number is an address to the resolver, in one of its older forms.
+        // A name that ends in a number is an address to the resolver, in one of its older forms.
         if last.hasPrefix("0x") { return !last.dropFirst(2).utf8.allSatisfy(NameRule.isHexDigit) }
         return !last.utf8.allSatisfy(NameRule.isDigit)
     }

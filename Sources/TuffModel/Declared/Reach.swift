@@ -85,7 +85,7 @@ package struct Reach: Hashable, Codable, Sendable {
         volumeGroups.contains { $0 == "*" || Glob($0).matches(name) }
     }
 
-    /// Whether the server and the export of `share` are named, however they are written. What leads upwards, and a
+    /// True where the server and the export of `share` are named, however they are written. A path upwards, and a
     /// server that is neither a name nor an address, is never permitted.
     package func permits(nfs share: NFSShare) -> Bool {
         guard let server = NFSServer(share.server), let export = NFSShare.normalizedExport(share.export),
@@ -94,7 +94,7 @@ package struct Reach: Hashable, Codable, Sendable {
         return nfs.contains { NFSPattern($0)?.matches(server, export: export) ?? false }
     }
 
-    /// Whether a repository may be there.
+    /// True where a repository may be there.
     package func permits(_ site: BackupRepositorySpec.Site) -> Bool {
         switch site {
         case .directory(let path): root(of: path, .directories) != nil
@@ -102,7 +102,7 @@ package struct Reach: Hashable, Codable, Sendable {
         }
     }
 
-    /// Whether `path` lies beneath whatever it is joined to: no slash at its beginning or end, no empty part, no `.`
+    /// True where `path` lies beneath whatever it is joined to: no slash at its beginning or end, no empty part, no `.`
     /// and `..`, and nothing that a terminal reads as more than a character.
     package static func isRelativePath(_ path: String) -> Bool {
         // By bytes, as the kernel divides it: a combining character after a slash makes no name of it.

@@ -127,7 +127,7 @@ extension VolumeSource {
         }
     }
 
-    /// Whether its content comes from elsewhere than a volume or snapshot of this host.
+    /// True where its content comes from elsewhere than a volume or snapshot of this host.
     package var isOutside: Bool {
         switch self {
         case .image, .backup: true

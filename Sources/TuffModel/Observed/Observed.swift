@@ -23,8 +23,8 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var ledger: Ledger
     /// Jobs that run on this host, by the name of their file. Nil: none, and in inventories of versions that had none.
     package var jobs: ObservationMap<RunningJob>?
-    /// Backup repositories that the documents declare, by the documents' names. Nil: none, and in inventories of versions
-    /// that did not look.
+    /// Backup repositories that the documents declare, by the documents' names. Nil: none, and in inventories of
+    /// versions that did not look.
     package var repositories: ObservationMap<ObservedRepository>?
 
     package init(

@@ -1,12 +1,13 @@
 import TuffModel
 
-/// How a backup reads a volume as it was at one moment.
+/// The way in which a backup reads a volume as it was at one moment.
 struct BackupMoment {
-    /// What is read.
+    /// The volume or snapshot that is read.
     var source: VolumeRef
-    /// What makes it and brings it up.
+    /// Steps that make it and bring it up.
     var first: [StorageStep] = []
-    /// What takes it away again, whatever became of the reading, once the step of `first` with this number is done.
+    /// Steps that take it away again, whatever became of the reading, once the step of `first` with this number is
+    /// done.
     var last: [StorageStep] = []
     var made = 0
     var notes: [String] = []
@@ -26,11 +27,11 @@ extension PlanningPass {
         switch stored.backend {
         case .directory:
             if let obstacle = fileObstacle(stored, into: pool) {
+                guard obstacle.reason == .inUse else { return .failure(MissingSource(obstacle: obstacle)) }
                 return missing(
-                    obstacle.reason == .inUse ? .noPointInTime : obstacle.reason,
-                    obstacle.reason == .inUse
-                        ? "\(obstacle.sentence.prefix { $0 != "," }): its pool takes no snapshots, so a backup would be of "
-                            + "no single moment; log out first" : obstacle.sentence)
+                    .noPointInTime,
+                    "an initiator is logged in to Volume/\(stored.marks.name), and \(stored.backend) gives no snapshot of "
+                        + "one moment to a backup; log out first")
             }
             return .success(BackupMoment(source: stored.ref))
         case .thick:

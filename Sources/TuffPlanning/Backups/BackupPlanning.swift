@@ -3,7 +3,7 @@ import TuffSchedule
 
 /// Restore points that Backup documents and BackupPolicies ask for.
 ///
-/// What exists is read from the repository, and nothing else is the truth: a host that was made anew carries on, and a
+/// The repository alone tells which exist: a host that was made anew carries on, and a
 /// repository that cannot be read is unknown, never "no backup yet".
 extension PlanningPass {
     mutating func planBackups(_ desired: DesiredState) {
@@ -119,8 +119,8 @@ extension PlanningPass {
                 location: declared.location, notes: silences(declared.spec)))
     }
 
-    /// A point's time as this plan counts it. One that was made since the plan began, by the plan itself when it is judged,
-    /// is of now: its clock is not ahead.
+    /// A point's time as this plan counts it. One that was made since the plan began, by the plan itself when it is
+    /// judged, is of now: its clock is not ahead.
     private func seen(_ time: Instant) -> Instant {
         time > context.now && time <= observed.takenAt ? context.now : time
     }
@@ -195,7 +195,7 @@ extension PlanningPass {
             change, moment.first + [.backup(.backUp(moment.source, run.task))],
             after: [run.after, repositoryMakers[run.task.repository]].compactMap(\.self),
             behind: transfers[run.stored.uid].map { [$0] } ?? [])
-        // What was brought up or taken goes, however the reading ended.
+        // Whatever was brought up or taken goes, however the reading ended.
         var last = begun
         if let begun, !moment.last.isEmpty {
             last = builder.append(

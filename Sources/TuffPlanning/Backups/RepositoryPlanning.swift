@@ -116,7 +116,7 @@ extension PlanningPass {
             return true
         }
         let kind = declared.spec.key == nil ? "a repository" : "an encrypted repository"
-        // What is backed up by the same plan is stored after that.
+        // Backups of the same plan are stored after that.
         repositoryMakers[resource.name] = builder.add(
             PlannedChange(
                 resource, .create, "make \(kind) at \(declared.spec.site)", risk: .online,

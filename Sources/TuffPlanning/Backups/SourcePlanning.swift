@@ -42,7 +42,8 @@ extension PlanningPass {
         case .success(let chosen):
             guard let point = chosen.last else { return .success(nil) }
             return content(
-                of: point, in: repository, keeping: source.identity == .keep, notes: sizeNotes(point, declared) + (source.instant ? [Self.notInstant] : []))
+                of: point, in: repository, keeping: source.identity == .keep,
+                notes: sizeNotes(point, declared) + (source.instant ? [Self.notInstant] : []))
         }
     }
 
@@ -54,7 +55,7 @@ extension PlanningPass {
     func missingVolume(_ declared: Declared<VolumeSpec>) -> Result<OutsideContent?, MissingSource> {
         let name = declared.metadata.name, resource = ResourceID(.volume, name)
         let wanted = context.consent.restoreMissing
-        // What is given up may come back as well, and is never blank where a person asked for it.
+        // A volume that is given up may come back as well, and is never blank where a person asked for it.
         let isKnown = observed.ledger.entry(resource, stack: context.stack) != nil
         guard !isKnown || wanted != nil && context.consent.recreate.contains(resource),
             !context.consent.allowBlank.contains(resource)
@@ -97,7 +98,8 @@ extension PlanningPass {
                 return missing(
                     .backupExists,
                     "BackupRepository/\(repositoryName) has backups of it, the newest restore point of "
-                        + "\(newest.time), \(newest.size), and it is not here; a blank one is not made in its place. Have it back: "
+                        + "\(newest.time), \(newest.size), and it is not here; a blank one is not made in its place. "
+                        + "Have it back: "
                         + "apply --restore-missing \(repositoryName); blank is meant: --allow-blank \(resource)")
             }
             if let doubt = doubt(of: repository) { return .failure(doubt) }
@@ -111,8 +113,8 @@ extension PlanningPass {
         return .success(nil)
     }
 
-    /// What goes on filling a volume that was begun so. Where no document says from what, its own uid does: it is
-    /// brought back under its old identity.
+    /// The content with which filling a volume goes on that was begun so. Where no document says from what, its own uid
+    /// does: it is brought back under its old identity.
     func resumedContent(
         _ stored: StoredVolume, _ declared: Declared<VolumeSpec>
     ) -> Result<OutsideContent, MissingSource> {
@@ -157,8 +159,8 @@ extension PlanningPass {
         return point.node == source.node ?? context.config.node && point.stack == source.stack ?? context.stack
     }
 
-    /// The points of one volume among those of one name. Where several volumes bore it, it is that which is not here any
-    /// more, if there is one such.
+    /// The points of one volume among those of one name. Where several volumes bore it, it is that which is not here
+    /// any more, if there is one such.
     private func oneSeries(of points: [ObservedPoint], name: String) -> Result<[ObservedPoint], MissingSource> {
         let volumes = Dictionary(grouping: points, by: \.uid)
         guard volumes.count > 1 else { return .success(points) }
@@ -169,7 +171,8 @@ extension PlanningPass {
         }
         return missing(
             .seriesUnclear,
-            "restore points of \(volumes.count) volumes are called '\(name)': \(list.joined(separator: ", ")); say which "
+            "restore points of \(volumes.count) volumes are called '\(name)': "
+                + "\(list.joined(separator: ", ")); say which "
                 + "by uid: in source.backup")
     }
 
@@ -220,14 +223,16 @@ extension PlanningPass {
         return MissingSource(
             obstacle: Obstacle(
                 .noRestorePoint,
-                "\(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read, and the newest may be "
+                "\(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read, and the "
+                    + "newest may be "
                     + "among them; name one by its id (at:), or see 'tuff backup check'"))
     }
 
     private func sizeNotes(_ point: ObservedPoint, _ declared: Declared<VolumeSpec>) -> [String] {
         guard declared.spec.size > point.size else { return [] }
         return [
-            "the restore point has \(point.size); the rest reads zeros, and a GPT's second header is not at the end any more"
+            "the restore point has \(point.size); the rest reads zeros, and a GPT's second header is not at the end "
+                + "any more"
         ]
     }
 

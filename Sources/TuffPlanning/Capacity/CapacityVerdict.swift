@@ -96,8 +96,8 @@ extension CapacityProof.Account {
 
 extension Plan {
     /// The plan without some changes, and without all that comes after them.
-    /// - Parameter begun: changes that go on nevertheless. They are made of what was there before, so what they come after is
-    ///   a matter of turns only.
+    /// - Parameter begun: changes that go on nevertheless. They are made of what was there before, so what they come
+    ///   after is a matter of turns only.
     func postponing(_ waiting: [Int: Obstacle], sparing begun: Set<Int>) -> Plan {
         guard !waiting.isEmpty else { return self }
         var waiting = waiting, isGrowing = true

@@ -11,9 +11,9 @@ struct OutsideContent {
     var origin: Origin
     /// Of the disk or volume in it.
     var size: ByteCount
-    /// What is written of it to an empty volume, at most.
+    /// Bytes of it that are written to an empty volume, at most.
     var content: ByteCount
-    /// Whose identity the volume continues; nil: it gets one of its own.
+    /// Identity that the volume continues; nil: it gets one of its own.
     var identity: UID?
     var notes: [String] = []
 
@@ -58,12 +58,12 @@ struct OutsideContent {
     }
 }
 
-/// Volumes that begin with what comes from outside. They are made as copies between pools are (`TransferPlanning`): empty and
-/// with the mark of unfinished work, then filled, and shown to somebody only after that.
+/// Volumes that begin with what comes from outside. They are made as copies between pools are (`TransferPlanning`):
+/// empty and with the mark of unfinished work, then filled, and shown to somebody only after that.
 ///
-/// Filling compares all of the volume with the content as it is at that time. What an interrupted pass wrote of an image
-/// that has changed since, or of an earlier restore point, is overwritten, so that a volume that is complete never holds
-/// parts of two.
+/// Filling compares all of the volume with the content as it is at that time. What an interrupted pass wrote of an
+/// image that has changed since, or of an earlier restore point, is overwritten, so that a volume that is complete
+/// never holds parts of two.
 extension PlanningPass {
     /// The content from outside that a document asks for; nil: it asks for none.
     func outsideContent(for declared: Declared<VolumeSpec>) -> Result<OutsideContent?, MissingSource> {
@@ -94,20 +94,21 @@ extension PlanningPass {
     }
 
     mutating func planFromOutside(
-        _ content: OutsideContent, to stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState,
-        _ notes: [String]
+        _ content: OutsideContent, to stored: StoredVolume, of declared: Declared<VolumeSpec>, in pool: PoolState,
+        notes: [String]
     ) -> VolumeOutcome {
         var begun = stored
         begun.marks.operation = Marks.copying
         return addFilling(
-            from: content, to: begun, [begun.creation(begun.size ?? .zero)], declared,
-            "create \(begun.size ?? .zero) in pool \(pool.name) from \(content.description) (\(begun.location))",
-            content.notes + notes + formerNotes(stored.marks))
+            from: content, to: begun, first: [begun.creation(begun.size ?? .zero)], of: declared,
+            summary:
+                "create \(begun.size ?? .zero) in pool \(pool.name) from \(content.description) (\(begun.location))",
+            notes: content.notes + notes + formerNotes(stored.marks))
     }
 
     /// Fills a volume whose filling was interrupted, or never begun.
     mutating func planResumedFilling(
-        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState
+        _ stored: StoredVolume, of declared: Declared<VolumeSpec>, in pool: PoolState
     ) -> VolumeOutcome {
         let resource = stored.marks.role.resource
         func stop(_ obstacle: Obstacle) -> VolumeOutcome {
@@ -149,13 +150,14 @@ extension PlanningPass {
             first = [begun.creation(size)]
         }
         return addFilling(
-            from: content, to: begun, first, declared,
-            "finish filling \(size) from \(content.description) (\(stored.location))", content.notes)
+            from: content, to: begun, first: first, of: declared,
+            summary: "finish filling \(size) from \(content.description) (\(stored.location))",
+            notes: content.notes)
     }
 
     private mutating func addFilling(
-        from content: OutsideContent, to begun: StoredVolume, _ first: [StorageStep], _ declared: Declared<VolumeSpec>,
-        _ summary: String, _ notes: [String]
+        from content: OutsideContent, to begun: StoredVolume, first: [StorageStep], of declared: Declared<VolumeSpec>,
+        summary: String, notes: [String]
     ) -> VolumeOutcome {
         var made = begun
         made.marks.operation = nil

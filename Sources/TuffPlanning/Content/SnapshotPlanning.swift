@@ -48,13 +48,15 @@ extension PlanningPass {
                 MissingSource(
                     obstacle: Obstacle(
                         .notSupportedYet,
-                        "this version makes volumes blank, from volumes, snapshots, images and restore points; other sources "
+                        "this version makes volumes blank, from volumes, snapshots, images and restore points; "
+                            + "other sources "
                             + "are not carried out yet")))
         }
         return copySource(role, into: pool).map { $0 }
     }
 
-    /// - Parameter sharingBlocks: for a snapshot, which LVM makes of what its source holds at one moment, in use or not.
+    /// - Parameter sharingBlocks: for a snapshot, which LVM makes of what its source holds at one moment, in use or
+    ///   not.
     mutating func copySource(
         _ role: Marks.Role, into pool: PoolState, sharingBlocks: Bool = false
     ) -> Result<CopySource, MissingSource> {

@@ -184,7 +184,8 @@ extension PlanningPass {
         builder.add(
             PlannedChange(
                 pool, .update,
-                "give back \(size) of the temporary snapshot \(temporary.location), from which \(copy) not \(work) any more",
+                "give back \(size) of the temporary snapshot \(temporary.location), "
+                    + "from which \(copy) not \(work) any more",
                 risk: .online, uid: temporary.uid),
             [.lvm(.dropTemporary(handle))])
     }

@@ -45,13 +45,13 @@ extension AcceptedExports {
                     onRemove: declared.spec.onRemove, chap: declared.spec.chap, portals: volume?.spec.portals,
                     sharing: volume?.spec.sharing, location: declared.location))
         }
-        if let former { keep(former, context, observed, index) }
+        if let former { keep(former, under: context, seen: observed, index: index) }
         pools.sort { $0.name < $1.name }
         access.sort { $0.attachment < $1.attachment }
     }
 
     private mutating func keep(
-        _ former: AcceptedExports, _ context: PlanContext, _ observed: ObservedState?, _ index: StorageIndex?
+        _ former: AcceptedExports, under context: PlanContext, seen observed: ObservedState?, index: StorageIndex?
     ) {
         let declared = access
         for var kept in former.access {
@@ -59,7 +59,7 @@ extension AcceptedExports {
             if declared.contains(where: { $0.volume == kept.volume && $0.initiator == kept.initiator }) { continue }
             let namesake = access.firstIndex { $0.attachment == kept.attachment }
             if namesake != nil || context.consent.prune, let observed, let index,
-                Self.isGone(kept, observed, index, context)
+                Self.isGone(kept, from: observed, index: index, under: context)
             {
                 continue
             }
@@ -103,7 +103,7 @@ extension AcceptedExports {
 
     /// True if the initiator is seen to have no access to the volume any more. What cannot be seen is not gone.
     private static func isGone(
-        _ access: Access, _ observed: ObservedState, _ index: StorageIndex, _ context: PlanContext
+        _ access: Access, from observed: ObservedState, index: StorageIndex, under context: PlanContext
     ) -> Bool {
         guard case .known(let inventory) = observed.targets else { return false }
         let names = [access.volume, access.formerName].compactMap { $0 }

@@ -126,8 +126,8 @@ extension PlanningPass {
         }
     }
 
-    /// Filters and weighs the pools of this node, for a volume that is not there yet. A copy goes where its source is, if it
-    /// takes a moment and no room there.
+    /// Filters and weighs the pools of this node, for a volume that is not there yet. A copy goes where its source is,
+    /// if it takes a moment and no room there.
     func place(
         _ spec: VolumeSpec, _ selector: LabelSelector, from source: StoredVolume?, filled content: OutsideContent? = nil
     ) -> Placement {

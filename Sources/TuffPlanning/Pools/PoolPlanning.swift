@@ -3,7 +3,8 @@ import TuffModel
 /// Makes pools that are not there: of blank devices, with consent, and never a second time.
 extension PlanningPass {
     /// The parts that a declared pool lacks, and their making.
-    /// - Returns: whether anything was said about the pool; false: it is as it is, and what that means is for the caller.
+    /// - Returns: whether anything was said about the pool; false: it is as it is, and what that means is for the
+    ///   caller.
     mutating func planMissing(_ declared: Declared<PoolSpec>, _ state: inout PoolState) -> Bool {
         guard case .lvm(let lvm) = declared.spec.backend, let create = lvm.create,
             case .known(let group) = observed.volumeGroups[lvm.volumeGroup]

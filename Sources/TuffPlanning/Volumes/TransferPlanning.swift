@@ -45,7 +45,7 @@ extension PlanningPass {
         // One that was begun from another volume says which, and is not given content from outside.
         let comesFromOutside = declared.spec.source?.isOutside ?? !repositories.isEmpty
         if comesFromOutside, stored.marks.origin == nil {
-            return planResumedFilling(stored, declared, pool)
+            return planResumedFilling(stored, of: declared, in: pool)
         }
         let resource = stored.marks.role.resource
         func stop(_ reason: Reason, _ sentence: String) -> VolumeOutcome {

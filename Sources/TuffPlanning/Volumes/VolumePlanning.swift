@@ -83,7 +83,7 @@ extension PlanningPass {
             return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
-            if declared.spec.source?.isOutside == true { return planResumedFilling(stored, declared, pool) }
+            if declared.spec.source?.isOutside == true { return planResumedFilling(stored, of: declared, in: pool) }
             let size = declared.spec.size.roundedUp(to: pool.unit)
             let growth = max(size - (stored.size ?? .zero), .zero)
             if let obstacle = pool.obstacleToFilling ?? capacityObstacle(pool, growth) {
@@ -230,7 +230,7 @@ extension PlanningPass {
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
         let notes = notes + likelyRenameNotes(resource, declared.spec) + sectorNotes(source, outside, into: pool)
         if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
-        if let outside { return planFromOutside(outside, to: stored, declared, pool, notes) }
+        if let outside { return planFromOutside(outside, to: stored, of: declared, in: pool, notes: notes) }
         if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
         let how: String =
             switch pool.backend {

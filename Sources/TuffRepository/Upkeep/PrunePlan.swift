@@ -1,9 +1,9 @@
-/// What a prune does, decided from facts alone: nothing is read for the decision, and nothing is changed by it.
+/// The work of a prune, decided from facts alone: nothing is read for the decision, and nothing is changed by it.
 ///
 /// A prune gathers the facts, decides, and then either shows the plan (`--dry-run`) or carries it out. What it carries
 /// out destroys less than the plan says where something turned out otherwise meanwhile, and never more.
 struct PrunePlan: Hashable, Sendable {
-    /// What becomes of a pack, and why.
+    /// The fate of a pack, and its reason.
     enum Fate: Hashable, Sendable {
         /// Stays: at least half of the bytes of its records are needed.
         case needed
@@ -50,13 +50,13 @@ struct PrunePlan: Hashable, Sendable {
     /// Restore points that go, oldest first, and those that stay.
     let removed: [RestorePoint]
     let kept: [RestorePoint]
-    /// What becomes of each pack that is there or is marked.
+    /// The fate of each pack that is there or is marked.
     let fates: [FileID: Fate]
     /// Marks whose time is over: they go when their packs are destroyed.
     let dueMarks: [FileID]
     /// Marks of the future, which would wait until then: their time is set to the present.
     let misdated: [FileID]
-    /// Whether what is marked now is destroyed now.
+    /// True where packs that are marked now are destroyed now.
     let isAtOnce: Bool
     private let sizes: [FileID: UInt64]
 
@@ -104,7 +104,7 @@ struct PrunePlan: Hashable, Sendable {
     /// Bytes of the files of packs.
     func bytes(of packs: [FileID]) -> UInt64 { packs.reduce(0) { $0 + (sizes[$1] ?? 0) } }
 
-    /// What carrying it out comes to, if nothing comes between.
+    /// The result of carrying it out, if nothing comes between.
     var report: Prune.Report {
         var report = Prune.Report()
         report.removedPoints = removed

@@ -13,7 +13,7 @@ extension FakeMachine {
         until isOver: @escaping @Sendable () -> Bool
     ) async throws(HostError) -> Request.Outcome {
         try state.withLock { (state) throws(HostError) in try Self.begin(&state) }
-        // What a repository holds is asked of the world, as by a worker.
+        // Listings of repositories are asked of the world, as by a worker.
         if let listing = request as? RepositoryListing {
             let found = try state.withLock { (state) throws(HostError) in try state.world.observed(listing.access) }
             if let outcome = found as? Request.Outcome { return outcome }

@@ -29,7 +29,7 @@ extension FakeWorld {
         repositories[access.site.description] = FakeRepository(id: "\(repositories.count)")
     }
 
-    /// What `RestoreIntoVolume` does: refused before anything is written, or all of it.
+    /// Does as `RestoreIntoVolume`: refused before anything is written, or all of it.
     mutating func restore(_ content: BackupContent, to place: BytesPlace) throws(HostError) {
         guard let repository = repositories[content.access.site.description], repository.fault == nil,
             let point = repository.points.first(where: { $0.id == content.point }),
@@ -38,7 +38,7 @@ extension FakeWorld {
         try fill(place, with: FakeImage(format: .raw, size: point.content, stamp: stamp), size: point.size)
     }
 
-    /// What `BackupOfVolume` does.
+    /// Does as `BackupOfVolume`.
     mutating func backUp(_ place: BytesPlace, _ task: BackupTask) throws(HostError) {
         guard case .device(let device) = place, let uuid = device.uuid,
             deviceUUID("/dev/\(device.group)/\(device.name)") == uuid, let volume = lvm[device.group, device.name],

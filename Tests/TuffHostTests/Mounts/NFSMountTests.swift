@@ -117,7 +117,7 @@ struct NFSMountTests {
                 .joined(separator: "\n") + "\n")
     }
 
-    /// What is mounted at /run/m, asked for as nas:/share.
+    /// The mount at /run/m, asked for as nas:/share.
     private func fault(
         _ options: String = found, flags: String = "rw,nosuid,nodev,noexec,relatime", type: String = "nfs4",
         source: String = "nas:/share", chosen: [NFSMount.Option] = [], readOnly: Bool = false,

@@ -43,7 +43,7 @@ struct PrivateMountsTests {
 
     private static func share(_ path: String) -> NFSMount { NFSMount(server: "nas", export: "/backups", path: path) }
 
-    /// What came of opening a share on a thread with mounts of its own, and what the process's mounts were meanwhile.
+    /// The result of opening a share on a thread with mounts of its own, and the process's mounts meanwhile.
     private func open(
         _ path: String, making: Bool = false, by method: PrivateMounts.Method = memory()
     ) async -> (result: Result<MountedDirectory, HostError>, outside: String?) {

@@ -8,11 +8,12 @@ struct LVMConditions {
     func check(_ condition: Precondition) async throws(HostError) {
         switch condition {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):
-            let volume = try await logicalVolume("\(group)/\(name)", uuid, ["tuff:uid=\(uid)"], condition)
+            let volume = try await logicalVolume(
+                "\(group)/\(name)", uuid: uuid, tags: ["tuff:uid=\(uid)"], for: condition)
             if let size, volume.size != size { throw condition.failure("it has \(volume.size.bytes) bytes") }
         case .expiredVolume(let group, let name, let uuid, let uid, let until):
             let volume = try await logicalVolume(
-                "\(group)/\(name)", uuid, ["tuff:uid=\(uid)", "tuff:until=\(until)"], condition)
+                "\(group)/\(name)", uuid: uuid, tags: ["tuff:uid=\(uid)", "tuff:until=\(until)"], for: condition)
             // Protected since it was looked at, by whoever may tag volumes.
             guard !volume.tags.contains("tuff:protect") else { throw condition.failure("it is protected") }
             // Empty, or "unknown" for what is inactive and therefore not open.
@@ -20,16 +21,17 @@ struct LVMConditions {
             try await demandNoDependents(of: name, in: group, condition)
         case .unfinished(let group, let name, let uid, let operation):
             _ = try await logicalVolume(
-                "\(group)/\(name)", nil, ["tuff:uid=\(uid)", "tuff:op=\(operation)"], condition)
+                "\(group)/\(name)", uuid: nil, tags: ["tuff:uid=\(uid)", "tuff:op=\(operation)"], for: condition)
         case .restorable(let group, let name, let uuid, let uid):
-            let volume = try await logicalVolume("\(group)/\(name)", uuid, ["tuff:uid=\(uid)"], condition)
+            let volume = try await logicalVolume(
+                "\(group)/\(name)", uuid: uuid, tags: ["tuff:uid=\(uid)"], for: condition)
             let forbidding = ["tuff:protect", "tuff:op=", "tuff:until=", "tuff:released"]
             if let tag = volume.tags.first(where: { tag in forbidding.contains { tag.hasPrefix($0) } }) {
                 throw condition.failure("it is tagged \(tag)")
             }
             guard ["", "unknown"].contains(volume.open) else { throw condition.failure("it is open") }
         case .unmarkedVolume(let group, let name, let uuid):
-            let volume = try await logicalVolume("\(group)/\(name)", uuid, [], condition)
+            let volume = try await logicalVolume("\(group)/\(name)", uuid: uuid, tags: [], for: condition)
             guard Marks.read(volume.tags) == .foreign else {
                 throw condition.failure("its tags are '\(volume.tags.joined(separator: ","))'")
             }
@@ -41,7 +43,7 @@ struct LVMConditions {
             }
         case .temporarySnapshot(let snapshot): try await temporary(snapshot, condition)
         case .wholeSnapshot(let group, let name, let uuid, let uid):
-            try await whole("\(group)/\(name)", uuid, uid, condition)
+            try await whole("\(group)/\(name)", uuid: uuid, uid: uid, for: condition)
         case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
         case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume, .wipedExtents,
             .tgtIdle:
@@ -58,7 +60,7 @@ struct LVMConditions {
 
     /// The volume of this name, which must have this uuid and carry these tags.
     private func logicalVolume(
-        _ path: String, _ uuid: String?, _ tags: [String], _ condition: Precondition
+        _ path: String, uuid: String?, tags: [String], for condition: Precondition
     ) async throws(HostError) -> Volume {
         let query = LVMQuery(
             .lvs, [.volumeUUID, .volumeSize, .volumeTags, .volumeOpen], options: ["--units", "b", "--nosuffix"],

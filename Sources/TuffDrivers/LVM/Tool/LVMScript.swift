@@ -113,7 +113,7 @@ struct LVMScript {
 
     private func owe(_ group: String) throws(HostError) { try note(of: group)?.write([]) }
 
-    /// What cannot be removed stays owed, and is made up for once more.
+    /// A note that cannot be removed stays, and its backup is made once more.
     private func paid(_ group: String) { try? note(of: group)?.remove() }
 
     private func note(of group: String) -> StateFile? {

@@ -6,8 +6,8 @@ extension LVMConditions {
     /// Nobody has this temporary snapshot open, and it is one.
     func temporary(_ snapshot: TemporarySnapshot, _ condition: Precondition) async throws(HostError) {
         let row = try await snapshotRow(
-            "\(snapshot.group)/\(snapshot.name)", snapshot.uuid, tagged: snapshot.tags,
-            layouts: ["linear", "thin,sparse"], condition)
+            "\(snapshot.group)/\(snapshot.name)", uuid: snapshot.uuid, tagged: snapshot.tags,
+            layouts: ["linear", "thin,sparse"], for: condition)
         guard snapshot.originUUID.map({ $0 == row[.originUUID] }) ?? (row[.origin] == snapshot.origin) else {
             throw condition.failure("it is a snapshot of \(row[.origin])")
         }
@@ -16,8 +16,9 @@ extension LVMConditions {
     }
 
     /// LVM tells the fill level while it is active, 100.00 when it overflowed (measured with 2.03.16).
-    func whole(_ path: String, _ uuid: String?, _ uid: UID, _ condition: Precondition) async throws(HostError) {
-        let row = try await snapshotRow(path, uuid, tagged: ["tuff:uid=\(uid)"], layouts: ["linear"], condition)
+    func whole(_ path: String, uuid: String?, uid: UID, for condition: Precondition) async throws(HostError) {
+        let row = try await snapshotRow(
+            path, uuid: uuid, tagged: ["tuff:uid=\(uid)"], layouts: ["linear"], for: condition)
         guard let used = Double(row[.dataPercent]) else { throw condition.failure("it is inactive") }
         guard used < 100 else { throw condition.failure("its room is full, and what it held is lost") }
     }
@@ -25,8 +26,8 @@ extension LVMConditions {
     /// A copy-on-write snapshot has an origin and the layout `linear`, a thin one an origin and `thin,sparse` (measured
     /// with 2.03.16).
     private func snapshotRow(
-        _ path: String, _ uuid: String?, tagged demanded: [String], layouts: [String],
-        _ condition: Precondition
+        _ path: String, uuid: String?, tagged demanded: [String], layouts: [String],
+        for condition: Precondition
     ) async throws(HostError) -> LVMRow {
         let query = LVMQuery(
             .lvs,
