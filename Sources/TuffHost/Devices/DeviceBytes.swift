@@ -269,6 +269,13 @@ struct DeviceBytes: ~Copyable {
     }
 
     private func zero(_ offset: UInt64, _ length: UInt64) throws(HostError) {
+        // BLKZEROOUT is for block devices alone (linux/fs.h); a file is given its zeros.
+        if status != nil {
+            let zeros = [UInt8](repeating: 0, count: Int(length))
+            let failure = zeros.withUnsafeBytes { DescriptorIO.write(file.raw, at: offset, $0).failure }
+            if let failure { throw .system(failure, "Cannot write zeros to \(path)", subject: path) }
+            return
+        }
         guard tuff_device_zero(file.raw, offset, length) == 0 else {
             throw .system(errno, "Cannot write zeros to \(path)", subject: path)
         }
