@@ -1,6 +1,6 @@
 # README's commands. Each installs the Debian packages it needs, builds, and runs.
 SHELL := /bin/bash
-.PHONY: all build release demo lab-demo test unit judge lab faults fuzz mutants bench lint imports deps-build clean
+.PHONY: all build release demo lab-demo vm-demo test unit judge lab faults fuzz mutants bench lint imports deps-build clean
 
 SWIFT_BUILD := swift build
 BIN := .build/debug
@@ -31,6 +31,10 @@ demo: build
 lab-demo: build
 	@contrib/debian-packages lab
 	@examples/demo/lab $(BIN)/tuff
+
+vm-demo: build
+	@contrib/debian-packages lab vm
+	@examples/demo/vm $(BIN)/tuff
 
 test: unit judge lab
 
