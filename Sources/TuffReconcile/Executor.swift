@@ -91,7 +91,7 @@ struct Executor {
                 // An interrupt counts the running steps, so it is noted before those that ended are struck out.
                 noteInterrupt(&progress)
                 if let work = results.first?.0.work { progress.tasks[work, default: 0] -= 1 }
-                for (group, outcomes) in results { finish(group, outcomes, &progress) }
+                for (group, outcomes) in results { finish(group, outcomes: outcomes, progress: &progress) }
             }
             tasks.cancelAll()
         }
@@ -181,7 +181,7 @@ struct Executor {
     private func skipUnreachable(_ progress: inout Progress) {
         for step in plan.steps where progress.outcomes[step.id] == nil && progress.inFlight[step.id] == nil {
             if let key = step.keys.first, let cause = progress.fenced[key] {
-                settle(step, .skipped(because: cause), &progress)
+                settle(step, outcome: .skipped(because: cause), progress: &progress)
                 continue
             }
             let broken = step.after.first { earlier in
@@ -195,7 +195,7 @@ struct Executor {
                 if case .skipped(let earlier) = progress.outcomes[broken] { earlier } else {
                     plan.changes[plan.steps[broken].change].resource
                 }
-            settle(step, .skipped(because: cause), &progress)
+            settle(step, outcome: .skipped(because: cause), progress: &progress)
         }
     }
 
@@ -211,7 +211,7 @@ struct Executor {
     }
 
     /// A step without an outcome was not begun after all, and becomes ready again.
-    private func finish(_ group: Group, _ outcomes: [StepOutcome?], _ progress: inout Progress) {
+    private func finish(_ group: Group, outcomes: [StepOutcome?], progress: inout Progress) {
         progress.running.remove(group.key)
         let now = clock.now
         for (step, outcome) in zip(group.steps, outcomes) {
@@ -222,11 +222,11 @@ struct Executor {
             if case .failed(let error, _) = outcome, error.code == .timeout {
                 progress.fenced[group.key] = plan.changes[step.change].resource
             }
-            settle(step, outcome, &progress)
+            settle(step, outcome: outcome, progress: &progress)
         }
     }
 
-    private func settle(_ step: PlannedStep, _ outcome: StepOutcome, _ progress: inout Progress) {
+    private func settle(_ step: PlannedStep, outcome: StepOutcome, progress: inout Progress) {
         progress.outcomes[step.id] = outcome
         progress.remaining[step.change]! -= 1
         switch outcome {

@@ -63,7 +63,9 @@ package struct Reconciler: Sendable {
             takenAt: machine.now(), clock: machine.clock(), volumeGroups: seen, directories: await folders,
             targets: await targets, secrets: await secrets, devices: devices, profiles: profiles, ledger: known,
             jobs: jobs.entries.isEmpty && jobs.unlisted == nil ? nil : jobs)
-        if sectors || copies(desired, observed, context) { await measureSectors(in: &observed.volumeGroups) }
+        if sectors || copies(desired, observed: observed, context: context) {
+            await measureSectors(in: &observed.volumeGroups)
+        }
         observed.repositories = await repositories
         observed.images = await images(neededBy: desired, observed, context)
         observed.timeZones = timeZones(neededBy: desired)
@@ -71,7 +73,7 @@ package struct Reconciler: Sendable {
     }
 
     /// True if a volume that is not there yet is to be made from something.
-    private func copies(_ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext) -> Bool {
+    private func copies(_ desired: DesiredState, observed: ObservedState, context: PlanContext) -> Bool {
         let made = desired.volumes.values.filter { $0.spec.source != nil }
         guard !made.isEmpty else { return false }
         let index = StorageIndex(observed)
@@ -215,7 +217,7 @@ package struct Reconciler: Sendable {
         let result = await Executor(plan: plan, reconciler: self, interrupted: interrupted, events: events).run()
         let start = clock.now
         let now = try await observe(desired, context: plan.context)
-        let remaining = replan(order, desired, now, plan.context)
+        let remaining = replan(order, desired: desired, observed: now, context: plan.context)
         var seen = now.ledger.after(now, desired: desired, context: plan.context)
         result.failedActivations(in: plan, seen: now).forEach { seen.note(activationFault: $1.description, of: $0) }
         try ledger.save(seen)
@@ -231,7 +233,7 @@ package struct Reconciler: Sendable {
 
     /// An order that names nothing any more has nothing left to do.
     private func replan(
-        _ order: Order?, _ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext
+        _ order: Order?, desired: DesiredState, observed: ObservedState, context: PlanContext
     ) -> Plan {
         guard let order else { return Planner.plan(desired: desired, observed: observed, context: context) }
         let plan = try? Planner.plan(order, observed: observed, context: context)

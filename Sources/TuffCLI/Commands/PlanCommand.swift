@@ -39,7 +39,7 @@ struct PlanCommand: AsyncParsableCommand {
         let config = inventory == nil ? try global.loadConfig() : nil
         let documents = try global.loadDocuments(
             documents.paths, under: config, consequence: "nothing was planned", pruning: consent.prune)
-        let (host, context, observed) = try await look(documents.state, consent, config)
+        let (host, context, observed) = try await look(documents.state, consent: consent, config: config)
         global.warnOfUnseen(observed)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
         // A refused plan could not be applied from a file either: consent is part of it.
@@ -66,7 +66,7 @@ struct PlanCommand: AsyncParsableCommand {
     }
 
     private func look(
-        _ state: DesiredState, _ consent: Consent, _ config: ControllerConfig?
+        _ state: DesiredState, consent: Consent, config: ControllerConfig?
     ) async throws -> (HostView, PlanContext, ObservedState) {
         if let inventory {
             let file = try InventoryFile.decode(try Files.read(inventory), name: inventory)

@@ -23,10 +23,10 @@ enum SavedTargets {
     }
 
     static func findings(_ probe: HostProbe, iqnBase: String) -> [Finding] {
-        paths.compactMap { path in probe.text(path).map { finding(path, $0, iqnBase) } }
+        paths.compactMap { path in probe.text(path).map { finding(path, text: $0, iqnBase: iqnBase) } }
     }
 
-    private static func finding(_ path: String, _ text: String, _ iqnBase: String) -> Finding {
+    private static func finding(_ path: String, text: String, iqnBase: String) -> Finding {
         guard let saved = try? JSONDecoder().decode(Saved.self, from: Data(text.utf8)) else {
             return Finding(
                 .warn, "\(path) cannot be understood: whether it holds targets of ours is not known",

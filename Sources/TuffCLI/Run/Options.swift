@@ -126,7 +126,7 @@ struct ConsentOptions: ParsableArguments {
         _ = try consent()
     }
 
-    private func resources(_ given: [String], _ option: String, _ kinds: Set<Kind>) throws -> [ResourceID] {
+    private func resources(_ given: [String], option: String, kinds: Set<Kind>) throws -> [ResourceID] {
         try given.map { text in
             guard let resource = ResourceID(text: text), kinds.contains(resource.kind) else {
                 let also = kinds.contains(.snapshot) ? ", or a snapshot as Snapshot/NAME" : ""
@@ -145,8 +145,8 @@ struct ConsentOptions: ParsableArguments {
         consent.runDue = runDue
         consent.allowRepositoryCreate = allowRepositoryCreate
         consent.restoreMissing = restoreMissing
-        consent.recreate = try resources(recreate, "--recreate", [.volume])
-        consent.allowBlank = try resources(allowBlank, "--allow-blank", [.volume, .snapshot])
+        consent.recreate = try resources(recreate, option: "--recreate", kinds: [.volume])
+        consent.allowBlank = try resources(allowBlank, option: "--allow-blank", kinds: [.volume, .snapshot])
         return consent
     }
 }

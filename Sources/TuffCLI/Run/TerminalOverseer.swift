@@ -64,7 +64,7 @@ struct TerminalOverseer: Overseer {
     func listener(to plan: Plan) -> any ExecutionListener {
         let clock = ContinuousClock(), start = clock.now
         return ProgressTalk(
-            plan, global.errors, Console.progressForm(besideJSON: format == .json),
+            plan, style: global.errors, form: Console.progressForm(besideJSON: format == .json),
             now: { start.duration(to: clock.now) / .seconds(1) }, talk: { Console.talk($0) })
     }
 

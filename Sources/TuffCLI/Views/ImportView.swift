@@ -71,7 +71,7 @@ package struct ImportView: View {
     private static func comment(_ line: String) -> String { PrintedText.oneLine(line) + "\n" }
 
     private func document(
-        _ kind: Kind, _ name: String, annotations: [String: Tree] = [:], comments: [String] = [], _ spec: [String: Tree]
+        _ kind: Kind, name: String, annotations: [String: Tree] = [:], comments: [String] = [], spec: [String: Tree]
     ) -> Document {
         var metadata: [String: Tree] = ["name": .text(name)]
         if !annotations.isEmpty { metadata["annotations"] = .map(annotations) }
@@ -90,7 +90,7 @@ package struct ImportView: View {
         case .thick(let group): spec["lvm"] = .map(["volumeGroup": .text(group)])
         case .directory(let path): spec["directory"] = .map(["path": .text(path)])
         }
-        return document(.pool, pool.name, spec)
+        return document(.pool, name: pool.name, spec: spec)
     }
 
     private func document(_ volume: ImportSurvey.Volume) -> Document {
@@ -106,8 +106,8 @@ package struct ImportView: View {
         }
         let state = volume.isAdopted ? "\(volume.origin), adopted" : volume.origin
         return document(
-            .volume, volume.name, annotations: [Metadata.importedFromKey: .text(volume.origin)],
-            comments: [state] + volume.notes, spec)
+            .volume, name: volume.name, annotations: [Metadata.importedFromKey: .text(volume.origin)],
+            comments: [state] + volume.notes, spec: spec)
     }
 
     private func document(_ attachment: ImportSurvey.Attachment, of volume: ImportSurvey.Volume) -> Document {
@@ -121,7 +121,7 @@ package struct ImportView: View {
         }
         var spec: [String: Tree] = ["volume": .text(volume.name), "iscsi": .map(access)]
         if attachment.readOnly { spec["readOnly"] = .bool(true) }
-        return document(.attachment, attachment.name, spec)
+        return document(.attachment, name: attachment.name, spec: spec)
     }
 
     /// A file that a person is to make, where documents may name secrets.

@@ -37,7 +37,7 @@ package final class ProgressTalk: Sendable {
     ///   - now: seconds of a clock that nobody sets.
     ///   - talk: where it is said.
     package init(
-        _ plan: Plan, _ style: Style, _ form: Form, now: @escaping @Sendable () -> Double,
+        _ plan: Plan, style: Style, form: Form, now: @escaping @Sendable () -> Double,
         talk: @escaping @Sendable (String) -> Void
     ) {
         self.plan = plan
@@ -51,7 +51,7 @@ package final class ProgressTalk: Sendable {
         state.withLock { state in
             if case .progress(let change, let moved) = event {
                 state.moving[change] = moved
-                return progress(change, moved, &state)
+                return progress(change, moved: moved, state: &state)
             }
             switch event {
             case .started(let change): state.told[change] = now()
@@ -70,7 +70,7 @@ package final class ProgressTalk: Sendable {
         }
     }
 
-    private func progress(_ change: Int, _ moved: DataProgress, _ state: inout State) {
+    private func progress(_ change: Int, moved: DataProgress, state: inout State) {
         switch form {
         case .terminal(let width):
             let parts = state.moving.sorted { $0.key < $1.key }.map {

@@ -33,7 +33,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 map.entries[path] = .known(
                     DirectoryPool(
                         path: path, size: space.size, free: space.free,
-                        files: try Self.files(entries, in: path), exposure: Self.exposure(space, entries, path),
+                        files: try Self.files(entries, in: path),
+                        exposure: Self.exposure(space, entries: entries, path: path),
                         sharesBlocks: space.sharesBlocks))
             } catch {
                 // The protocol of `Machine` has `notFound` for a missing root: known to be absent, hence no entry.
@@ -43,7 +44,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         return map
     }
 
-    private static func exposure(_ space: FileSystemSpace, _ entries: [TreeEntry], _ path: String) -> String? {
+    private static func exposure(_ space: FileSystemSpace, entries: [TreeEntry], path: String) -> String? {
         if let fault = space.exposure { return "directory \(path) \(fault)" }
         return entries.first { $0.path == Sidecar.folder }?.exposure.map { "\(path)/\(Sidecar.folder) \($0)" }
     }
@@ -147,7 +148,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         let name = step.location.objectName, file = HostPath(.directory(step.location.home), name)
         switch step {
         case .create(_, _, let size, let marks):
-            return create(file, size, marks)
+            return create(file, size: size, marks: marks)
         case .copy(let source, _, let marks): return clone(source, to: file, marks)
         case .fill(let volume, let source, let operation):
             let source = ContentSource(source)
@@ -157,7 +158,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                     .require(
                         .text(
                             HostPath(file.root, Sidecar.path(of: volume.uid)),
-                            containing: marks(name, volume.uid, operation))),
+                            containing: marks(name, uid: volume.uid, operation: operation))),
                     .copyBytes(from: source.place, to: .file(file)),
                 ]
         case .extend(let volume, let from, let to):
@@ -170,14 +171,14 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             let sidecar = HostPath(file.root, Sidecar.path(of: volume.uid))
             return [
                 .require(.file(sidecar, size: nil)),
-                .require(.text(sidecar, containing: marks(name, volume.uid, Marks.copying))),
+                .require(.text(sidecar, containing: marks(name, uid: volume.uid, operation: Marks.copying))),
                 .copyImage(image, to: .file(file)),
             ]
         case .fillFromBackup(let volume, let content):
             let sidecar = HostPath(file.root, Sidecar.path(of: volume.uid))
             return [
                 .require(.file(sidecar, size: nil)),
-                .require(.text(sidecar, containing: marks(name, volume.uid, Marks.copying))),
+                .require(.text(sidecar, containing: marks(name, uid: volume.uid, operation: Marks.copying))),
                 .restore(content, to: .file(file)),
             ]
         case .confirmMade: return [.require(.file(file, size: nil))]
@@ -194,7 +195,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
     }
 
     /// The tags in the sidecar of a file with unfinished work.
-    private static func marks(_ name: String, _ uid: UID, _ operation: String) -> [String] {
+    private static func marks(_ name: String, uid: UID, operation: String) -> [String] {
         [Sidecar.beginning(of: name)] + ["tuff:uid=\(uid)", "tuff:op=\(operation)"].map { "\"\($0)\"" }
     }
 
@@ -212,7 +213,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
             marks.operation == Marks.copying
             ? [
                 .require(.file(sidecar, size: nil)),
-                .require(.text(sidecar, containing: self.marks(file.relative, marks.uid, Marks.copying))),
+                .require(
+                    .text(sidecar, containing: self.marks(file.relative, uid: marks.uid, operation: Marks.copying))),
             ]
             : [
                 .makeDirectory(folder), .setMode(folder, 0o700), .require(.vacant(file)),
@@ -256,7 +258,7 @@ package struct DirectoryPoolDriver: DirectoryDriver {
 
     /// `vacant` comes right before the sidecar, so that a file somebody put there since the plan was made is never
     /// claimed.
-    private static func create(_ file: HostPath, _ size: ByteCount, _ marks: Marks) -> [HostAction] {
+    private static func create(_ file: HostPath, size: ByteCount, marks: Marks) -> [HostAction] {
         let folder = HostPath(file.root, Sidecar.folder)
         let sidecar = HostPath(file.root, Sidecar.path(of: marks.uid))
         var unfinished = marks

@@ -15,7 +15,7 @@ package enum LIODecoder {
             for name in tree.directories("core/\(adapter)").sorted() {
                 do throws(HostError) {
                     if let error = tree.fault(of: "core/\(adapter)/\(name)") { throw error }
-                    inventory.backstores.append(try backstore(name, adapter, tree))
+                    inventory.backstores.append(try backstore(name, adapter: adapter, tree: tree))
                 } catch {
                     unseen.backstores[name] = error
                 }
@@ -43,7 +43,7 @@ package enum LIODecoder {
     }
 
     private static func backstore(
-        _ name: String, _ adapter: String, _ tree: LIOTree
+        _ name: String, adapter: String, tree: LIOTree
     ) throws(HostError) -> ObservedBackstore {
         let path = "core/\(adapter)/\(name)"
         guard UID(backstoreName: name) != nil else {
@@ -145,19 +145,19 @@ package enum LIODecoder {
             let path = "\(group)/attrib/\(setting.rawValue)"
             if tree.has(path) { target.settings[setting] = try tree.flag(path) }
         }
-        target.loginMethods = try loginMethods(group, target.settings[.authentication], tree)
+        target.loginMethods = try loginMethods(group, demanding: target.settings[.authentication], tree: tree)
         for name in tree.directories("\(group)/np") { target.portals.append(try portal(name, "\(group)/np/\(name)")) }
         target.portals.sort()
         for (number, path) in numbered(tree, "\(group)/lun") {
             var lun = ObservedLUN(number: number, backstore: nil)
             if let link = try tree.onlyLink(path) {
-                lun.backstore = try leaf(link, "core", 3, path)
+                lun.backstore = try leaf(link, parent: "core", depth: 3, subject: path)
                 lun.portAccess = try portAccess("\(path)/\(LIOTree.portGroup)", tree)
             }
             target.luns.append(lun)
         }
         for initiator in tree.directories("\(group)/acls").sorted() {
-            target.acls.append(try acl(initiator, "\(group)/acls/\(initiator)", tree))
+            target.acls.append(try acl(initiator, path: "\(group)/acls/\(initiator)", tree: tree))
         }
         // Each name ends in a newline; a NUL ends the list.
         target.dynamicSessions = try tree.text("\(group)/dynamic_sessions")
@@ -166,7 +166,7 @@ package enum LIODecoder {
 
     /// Nil where they follow the setting, as the kernel has them do when that is written.
     private static func loginMethods(
-        _ group: String, _ demanding: Bool?, _ tree: LIOTree
+        _ group: String, demanding: Bool?, tree: LIOTree
     ) throws(HostError) -> String? {
         let path = "\(group)/\(LIOPath.loginMethods)"
         guard let demanding, tree.has(path) else { return nil }
@@ -193,7 +193,7 @@ package enum LIODecoder {
         return access.isNormal ? nil : access
     }
 
-    private static func acl(_ initiator: String, _ path: String, _ tree: LIOTree) throws(HostError) -> ObservedACL {
+    private static func acl(_ initiator: String, path: String, tree: LIOTree) throws(HostError) -> ObservedACL {
         var acl = ObservedACL(initiator: initiator)
         for (number, mapped) in numbered(tree, path) {
             let link = try tree.onlyLink(mapped)
@@ -205,7 +205,7 @@ package enum LIODecoder {
             // A mapping whose LUN lost its backstore keeps its link, but the kernel has nothing behind it: this
             // attribute then reads empty.
             if let link, !protection.isEmpty {
-                let name = try leaf(link, "lun", 2, mapped)
+                let name = try leaf(link, parent: "lun", depth: 2, subject: mapped)
                 guard let number = lunNumber(name) else { throw tree.malformed(mapped, link) }
                 lun = number
             }
@@ -270,7 +270,7 @@ package enum LIODecoder {
 
     /// The last component of a link's text, whose component `depth` from the end must be `parent`.
     private static func leaf(
-        _ link: String, _ parent: String, _ depth: Int, _ subject: String
+        _ link: String, parent: String, depth: Int, subject: String
     ) throws(HostError) -> String {
         let parts = link.split(separator: "/")
         guard parts.count >= depth, parts[parts.count - depth] == parent else {

@@ -100,7 +100,7 @@ package enum LIOPath {
     package static func group(_ iqn: String) -> String { "iscsi/\(iqn)/\(ownGroup)" }
     package static func lun(_ iqn: String, _ number: Int) -> String { "\(group(iqn))/lun/lun_\(number)" }
     package static func acl(_ iqn: String, _ initiator: String) -> String { "\(group(iqn))/acls/\(initiator)" }
-    package static func mapped(_ iqn: String, _ initiator: String, _ number: Int) -> String {
+    package static func mapped(_ iqn: String, initiator: String, number: Int) -> String {
         "\(acl(iqn, initiator))/lun_\(number)"
     }
 

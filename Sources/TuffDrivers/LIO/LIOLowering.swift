@@ -24,7 +24,7 @@ enum LIOLowering {
             ["iscsi", "iscsi/\(target.iqn)", LIOPath.group(target.iqn)].map { .makeDirectory(.target($0)) }
         case .set(let target, let setting, let on):
             [write("\(LIOPath.group(target.iqn))/attrib/\(setting.rawValue)", on ? "1" : "0")]
-        case .addLUN(let target, let number, let spec): addLUN(target, number, spec)
+        case .addLUN(let target, let number, let spec): addLUN(target, number: number, spec: spec)
         case .removeLUN(let target, let number): removeLinked(LIOPath.lun(target.iqn, number))
         case .reactivateLUN(let target, let number, let spec): reactivate(LIOPath.lun(target.iqn, number), spec)
         // The kernel cuts the last character off, which it takes for a newline (iscsi_target_configfs.c).
@@ -35,19 +35,26 @@ enum LIOLowering {
                     verify: false)
             ]
         case .createACL(let target, let initiator): [.makeDirectory(.target(LIOPath.acl(target.iqn, initiator)))]
-        case .setCHAP(let target, let initiator, let credentials): setCHAP(target, initiator, credentials)
+        case .setCHAP(let target, let initiator, let credentials):
+            setCHAP(target, initiator: initiator, credentials: credentials)
         case .protectSecrets(let target, let initiator): protectSecrets(target, initiator)
         case .mapLUN(let target, let initiator, let number, let lun, let readOnly):
-            mapLUN(target, LIOPath.mapped(target.iqn, initiator, number), lun, readOnly)
+            mapLUN(
+                target, mapped: LIOPath.mapped(target.iqn, initiator: initiator, number: number), lun: lun,
+                readOnly: readOnly)
         case .unmapLUN(let target, let initiator, let number):
             [.require(.noSession(.target(LIOPath.acl(target.iqn, initiator))))]
-                + removeLinked(LIOPath.mapped(target.iqn, initiator, number))
+                + removeLinked(LIOPath.mapped(target.iqn, initiator: initiator, number: number))
         case .setReadOnly(let target, let initiator, let number, let readOnly):
-            [write("\(LIOPath.mapped(target.iqn, initiator, number))/write_protect", readOnly ? "1" : "0")]
+            [
+                write(
+                    "\(LIOPath.mapped(target.iqn, initiator: initiator, number: number))/write_protect",
+                    readOnly ? "1" : "0")
+            ]
         case .markACL(let target, let initiator, let mark):
             [write("\(LIOPath.acl(target.iqn, initiator))/tag", mark.text)]
         case .removeACL(let target, let initiator, let mapped, let disconnecting):
-            removeACL(target, initiator, mapped, disconnecting: disconnecting)
+            removeACL(target, initiator: initiator, mapped: mapped, disconnecting: disconnecting)
         case .addPortal(let target, let portal):
             [.makeDirectory(.target("\(LIOPath.group(target.iqn))/np/\(portal)"))]
         case .removePortal(let target, let portal):
@@ -120,7 +127,7 @@ enum LIOLowering {
         [.removeDirectories(in: .target("\(object)/alua")), .removeDirectory(.target(object))]
     }
 
-    private static func addLUN(_ target: TargetRef, _ number: Int, _ spec: BackstoreSpec) -> [HostAction] {
+    private static func addLUN(_ target: TargetRef, number: Int, spec: BackstoreSpec) -> [HostAction] {
         let lun = LIOPath.lun(target.iqn, number)
         return [
             .makeDirectory(.target(lun)),
@@ -141,21 +148,21 @@ enum LIOLowering {
 
     /// Modes before content, so that a secret is never readable by others, not even for a moment.
     private static func setCHAP(
-        _ target: TargetRef, _ initiator: String, _ credentials: CHAPCredentials?
+        _ target: TargetRef, initiator: String, credentials: CHAPCredentials?
     ) -> [HostAction] {
         let acl = LIOPath.acl(target.iqn, initiator)
         // -1: whether CHAP is demanded is the portal group's to say.
         var actions = protectSecrets(target, initiator) + [write("\(acl)/attrib/authentication", "-1")]
         // NULL is the word that unsets a field (iscsi_target_configfs.c); it reads back as such.
-        func set(_ suffix: String, _ user: String?, _ secret: SecretReference?) {
+        func set(_ suffix: String, user: String?, secret: SecretReference?) {
             actions.append(write("\(acl)/auth/userid\(suffix)", user ?? "NULL"))
             let password = HostPath.target("\(acl)/auth/password\(suffix)")
             actions.append(
                 // Not read back: an error would quote what it read, and that may be a secret.
                 secret.map { .writeSecret(password, $0) } ?? .writeAttribute(password, "NULL", verify: false))
         }
-        set("", credentials?.user, credentials?.password)
-        set("_mutual", credentials?.mutualUser, credentials?.mutualPassword)
+        set("", user: credentials?.user, secret: credentials?.password)
+        set("_mutual", user: credentials?.mutualUser, secret: credentials?.mutualPassword)
         return actions
     }
 
@@ -166,7 +173,7 @@ enum LIOLowering {
     }
 
     private static func mapLUN(
-        _ target: TargetRef, _ mapped: String, _ lun: Int, _ readOnly: Bool
+        _ target: TargetRef, mapped: String, lun: Int, readOnly: Bool
     ) -> [HostAction] {
         var actions: [HostAction] = [.makeDirectory(.target(mapped))]
         if readOnly {
@@ -185,7 +192,7 @@ enum LIOLowering {
     /// rmdir of an ACL ends its session at once, so the session is looked for first unless that is wanted,
     /// then mappings, then the ACL.
     private static func removeACL(
-        _ target: TargetRef, _ initiator: String, _ mapped: [Int], disconnecting: Bool
+        _ target: TargetRef, initiator: String, mapped: [Int], disconnecting: Bool
     ) -> [HostAction] {
         let acl = LIOPath.acl(target.iqn, initiator)
         return (disconnecting ? [] : [.require(.noSession(.target(acl)))])

@@ -19,7 +19,7 @@ extension LVMDriver {
         let (group, name) = place(step.location)
         switch step {
         case .create(let backend, _, let size, let marks):
-            return [.makeVolume(create(backend, name, size, marks), group: group, uid: marks.uid)]
+            return [.makeVolume(create(backend, name: name, size: size, marks: marks), group: group, uid: marks.uid)]
         case .copy(let source, _, let marks):
             let origin = source.location.objectName
             // What is kept of something that is not rolled back then would be one more snapshot with every attempt.
@@ -27,7 +27,7 @@ extension LVMDriver {
                 marks.safety == nil
                 ? .logicalVolume(group: group, name: origin, uuid: source.uuid, uid: source.uid, size: nil)
                 : .restorable(group: group, name: origin, uuid: source.uuid ?? "", uid: source.uid)
-            return [.require(condition), .run(copy("\(group)/\(origin)", name, marks))]
+            return [.require(condition), .run(copy("\(group)/\(origin)", name: name, marks: marks))]
         case .extend(let volume, let from, let to):
             return [
                 still(volume, size: from),
@@ -67,7 +67,7 @@ extension LVMDriver {
     ///
     /// A taken name is refused by lvcreate itself. `--wipesignatures n`: a new thin volume reads zeros.
     private static func create(
-        _ backend: StorageBackend, _ name: String, _ size: ByteCount, _ marks: Marks
+        _ backend: StorageBackend, name: String, size: ByteCount, marks: Marks
     ) -> Command {
         let kind: [String], home: String
         switch backend {
@@ -87,7 +87,7 @@ extension LVMDriver {
     /// like `create`. It has none of its origin's tags (measured). What is to be used as a volume is activated when
     /// somebody attaches it, a snapshot never by itself. An active origin is suspended for that moment, so that its
     /// content is that of a machine whose power was cut then.
-    private static func copy(_ source: String, _ name: String, _ marks: Marks) -> Command {
+    private static func copy(_ source: String, name: String, marks: Marks) -> Command {
         let isSnapshot = if case .snapshot = marks.role { true } else { false }
         return change(
             [

@@ -29,7 +29,7 @@ extension LVMDriver {
             ]
         case .createThinPool(let new): return create(new)
         case .setAutoExtend(let group, let name, let uuid, let wanted):
-            return setAutoExtend(group, name, uuid, wanted)
+            return setAutoExtend(group, name: name, uuid: uuid, wanted: wanted)
         case .complete(let group, let thinPool, let marks):
             return [
                 .require(.thinPool(group: group, name: thinPool)),
@@ -64,7 +64,7 @@ extension LVMDriver {
     /// LVM itself looks for the pool's uuid. Two commands, since changing a profile and monitoring are told apart when
     /// one of them fails.
     private static func setAutoExtend(
-        _ group: String, _ name: String, _ uuid: String, _ wanted: AutoExtend?
+        _ group: String, name: String, uuid: String, wanted: AutoExtend?
     ) -> [HostAction] {
         let only = ["-S", "lv_uuid=\"\(uuid)\"", "--", "\(group)/\(name)"]
         guard let wanted else { return [.run(pool(["lvchange", "-qq", "--detachprofile"] + only))] }

@@ -105,7 +105,7 @@ package enum TgtDecoder {
                         identity: identity(of: unit), size: unit.size,
                         sizeIsRounded: unit.sizeIsRounded ? true : nil, discard: unit.thin))
             }
-            inventory.targets.append(observed(target, units, portals))
+            inventory.targets.append(observed(target, units: units, portals: portals))
         }
         inventory.backstores.sort { ($0.name, $0.place) < ($1.name, $1.place) }
         inventory.targets.sort { $0.iqn < $1.iqn }
@@ -124,7 +124,7 @@ package enum TgtDecoder {
         target.tid == TgtNames.tid(target.name) && unit.id == TgtNames.defaultID(tid: target.tid, lun: unit.lun)
     }
 
-    private static func observed(_ target: TgtTarget, _ units: [TgtUnit], _ portals: [Portal]) -> ObservedTarget {
+    private static func observed(_ target: TgtTarget, units: [TgtUnit], portals: [Portal]) -> ObservedTarget {
         // Every initiator that is let in sees every LUN, read-only or not as the LUN is.
         let mapped = units.map { ObservedMappedLUN(number: $0.lun - 1, lun: $0.lun - 1, readOnly: $0.readOnly) }
         func sessions(_ initiator: String) -> [ObservedSession] {

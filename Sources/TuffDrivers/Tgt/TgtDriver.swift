@@ -23,7 +23,7 @@ package struct TgtDriver: ExportDriver {
         do {
             let portals = try TgtDecoder.portals(try await show("portal", machine))
             var targets = try TgtDecoder.targets(try await show("target", machine))
-            try await measure(&targets, machine, key)
+            try await measure(&targets, machine: machine, key: key)
             return .known(TgtDecoder.inventory(targets, portals: portals))
         } catch {
             return .unknown(error)
@@ -45,7 +45,7 @@ package struct TgtDriver: ExportDriver {
     /// Gives LUNs the exact size of the file behind them where that agrees with the megabytes that tgtd tells. After
     /// a file has grown they disagree, and tgtd's figure is what initiators have.
     private func measure(
-        _ targets: inout [TgtTarget], _ machine: any Machine, _ key: FingerprintKey
+        _ targets: inout [TgtTarget], machine: any Machine, key: FingerprintKey
     ) async throws(HostError) {
         var names: [String: Set<String>] = [:]
         for unit in targets.flatMap(\.units) where unit.uid != nil && !unit.path.hasPrefix("/dev/") {

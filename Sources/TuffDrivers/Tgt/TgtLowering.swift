@@ -26,21 +26,26 @@ struct TgtLowering {
             [run(["--op", "new", "--mode", "target", "--tid", tid(target), "--targetname", target.iqn])]
         case .set(let target, let setting, let on):
             setting == .authentication && !on ? unbindAccounts(target) : []
-        case .addLUN(let target, let number, let spec): addLUN(target, number, spec)
+        case .addLUN(let target, let number, let spec): addLUN(target, number: number, spec: spec)
         case .removeLUN(let target, let number):
-            [idle(target), unit(target, number, "delete", [])]
+            [idle(target), unit(target, number: number, operation: "delete", rest: [])]
         // An initiator is let in where the LUN is made read-only or writable, not before: a rule takes effect at once.
         case .createACL: []
         case .mapLUN(let target, let initiator, let number, _, let readOnly):
-            [readOnly ? readOnlyUnit(target, number, true) : readOnlyUnit(target, number, false)]
-                + [rule("bind", target, initiator, Self.doneBefore)]
+            [
+                readOnly
+                    ? readOnlyUnit(target, number: number, readOnly: true)
+                    : readOnlyUnit(target, number: number, readOnly: false)
+            ]
+                + [rule("bind", target: target, initiator: initiator, statuses: Self.doneBefore)]
         // The LUN itself goes with removeLUN; there is no mapping apart from it.
         case .unmapLUN: []
-        case .setReadOnly(let target, _, let number, let readOnly): [readOnlyUnit(target, number, readOnly)]
+        case .setReadOnly(let target, _, let number, let readOnly):
+            [readOnlyUnit(target, number: number, readOnly: readOnly)]
         case .removeACL(let target, let initiator, _, let disconnecting):
             // A session goes on without its rule. A rule for an address lets in whoever comes from there.
             (disconnecting ? [] : [idle(target, Self.isName(initiator) ? initiator : nil)])
-                + [rule("unbind", target, initiator, Self.doneBefore)]
+                + [rule("unbind", target: target, initiator: initiator, statuses: Self.doneBefore)]
         case .enable(let target): [setState(target, "ready")]
         case .disable(let target): [setState(target, "offline")]
         // tgtd deletes a target with its LUNs, and refuses one with a session.
@@ -63,21 +68,21 @@ struct TgtLowering {
     private func tid(_ target: TargetRef) -> String { String(TgtNames.tid(of: target)) }
 
     private func unit(
-        _ target: TargetRef, _ number: Int, _ operation: String, _ rest: [String]
+        _ target: TargetRef, number: Int, operation: String, rest: [String]
     ) -> HostAction {
         run(
             ["--op", operation, "--mode", "logicalunit", "--tid", tid(target), "--lun", String(number + 1)] + rest)
     }
 
-    private func readOnlyUnit(_ target: TargetRef, _ number: Int, _ readOnly: Bool) -> HostAction {
-        unit(target, number, "update", ["--params", "readonly=\(readOnly ? 1 : 0)"])
+    private func readOnlyUnit(_ target: TargetRef, number: Int, readOnly: Bool) -> HostAction {
+        unit(target, number: number, operation: "update", rest: ["--params", "readonly=\(readOnly ? 1 : 0)"])
     }
 
     /// tgtadm takes no parameters with `new`, so a crash may leave a LUN without its name. It is told from others' by
     /// the number of its target (`TgtDecoder`), and named here. A LUN that is there though none was seen is somebody
     /// else's: `new` then fails, and the next observation tells whose it is. Read-only until
     /// it is mapped, because a rule of before may already let an initiator in.
-    private func addLUN(_ target: TargetRef, _ number: Int, _ spec: BackstoreSpec) -> [HostAction] {
+    private func addLUN(_ target: TargetRef, number: Int, spec: BackstoreSpec) -> [HostAction] {
         let parameters = [
             "scsi_id=\(spec.name)", "scsi_sn=\(spec.identity.serial)", "vendor_id=\(spec.identity.vendor)",
             "product_id=\(spec.identity.product)", "thin_provisioning=\(spec.discard ? 1 : 0)", "readonly=1",
@@ -88,11 +93,11 @@ struct TgtLowering {
             device = [.require(.device(group: group, name: name, uid: spec.uid, uuid: spec.deviceUUID))]
         }
         let new = unit(
-            target, number, "new",
-            // O_SYNC: what was acknowledged is on the disk, as with LIO's files.
+            target, number: number, operation: "new",
+            rest:  // O_SYNC: what was acknowledged is on the disk, as with LIO's files.
             ["--backing-store", spec.location.path, "--bsoflags", "sync"])
         return device + (spec.isBegun ? [] : [new]) + [
-            unit(target, number, "update", ["--params", parameters.joined(separator: ",")])
+            unit(target, number: number, operation: "update", rest: ["--params", parameters.joined(separator: ",")])
         ]
     }
 
@@ -115,7 +120,7 @@ struct TgtLowering {
 
     /// Rules name initiators or addresses; Tuff makes the former, and removes either.
     private func rule(
-        _ operation: String, _ target: TargetRef, _ initiator: String, _ statuses: [Int32]
+        _ operation: String, target: TargetRef, initiator: String, statuses: [Int32]
     ) -> HostAction {
         run(
             [

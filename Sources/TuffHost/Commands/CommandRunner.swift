@@ -87,7 +87,7 @@ package final class CommandRunner: Sendable {
                 if mutates { remember(pid, child) }
                 // The child is reaped after this returns, so its number stays its own until then.
                 let process = execution.processIdentifier.processDescriptor
-                let watched: Void? = await OwnedThread.run { [self] in watch(child, pid, process) }
+                let watched: Void? = await OwnedThread.run { [self] in watch(child, pid: pid, process: process) }
                 // Without a thread a mutating command is waited for without a deadline.
                 if watched == nil, !mutates {
                     kill(-pid, SIGKILL)
@@ -113,7 +113,7 @@ package final class CommandRunner: Sendable {
     }
 
     /// Waits for the child's end, its deadline or a reason to end it. Blocks: for owned threads only.
-    private func watch(_ child: Child, _ pid: Int32, _ process: Int32) {
+    private func watch(_ child: Child, pid: Int32, process: Int32) {
         switch child.wait(pid, process) {
         case .ended: return
         case .overdue where child.command.effect == .mutates:

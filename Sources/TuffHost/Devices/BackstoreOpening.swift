@@ -17,21 +17,21 @@ struct BackstoreOpening {
         switch place {
         case .device(let device):
             try requireFree(device)
-            try enable(backstore, place) { () throws(HostError) in try self.fault(of: device, in: backstore) }
+            try enable(backstore, place: place) { () throws(HostError) in try self.fault(of: device, in: backstore) }
         case .file(let path):
             let file = SharedDescriptor(try open(path))
             let before = tuff_write_lease(file.raw)
             guard before != 0 else { throw inUse(roots.path(of: path)) }
             // A file system without leases has no such proof (docs/reliability): there the owners of the path's
             // components are all there is.
-            try enable(backstore, place) { () throws(HostError) in
+            try enable(backstore, place: place) { () throws(HostError) in
                 before == 1 && tuff_write_lease(file.raw) != 0 ? "the kernel did not open that file" : nil
             }
         }
     }
 
     private func enable(
-        _ backstore: HostPath, _ place: BytesPlace, _ fault: () throws(HostError) -> String?
+        _ backstore: HostPath, place: BytesPlace, fault: () throws(HostError) -> String?
     ) throws(HostError) {
         let tree = TreeVerbs(roots: roots)
         try tree.writeAttribute(HostPath(backstore.root, "\(backstore.relative)/enable"), "1", verify: true)

@@ -112,7 +112,7 @@ struct DeviceBytes: ~Copyable {
         source.settle()
         let theirs = source.file.raw, end = source.size
         let hole = { (offset: UInt64) in offset < end ? Self.nextData(theirs, offset) : .max }
-        try fill(source.size, of: source.path, progress, told, nextData: hole) {
+        try fill(source.size, of: source.path, progress: progress, told: told, nextData: hole) {
             (buffer, count, offset) throws(HostError) in
             try source.read(&buffer, count, at: offset)
         }
@@ -152,7 +152,7 @@ struct DeviceBytes: ~Copyable {
         if let wanted = image.sha256 { try file.require(sha256: wanted, progress) }
         var disk: DiskImage<OpenedImage>
         do throws(ImageError) { disk = try DiskImage(file, as: image.imageFormat) } catch { throw file.failure(error) }
-        try fill(disk.size, of: "the disk in \(image.path)", progress, told) {
+        try fill(disk.size, of: "the disk in \(image.path)", progress: progress, told: told) {
             (buffer, count, offset) throws(HostError) in
             do throws(ImageError) {
                 try buffer.filled(count) { part throws(ImageError) in try disk.read(at: offset, into: part) }
@@ -165,7 +165,7 @@ struct DeviceBytes: ~Copyable {
 
     /// Writes what `read` gives of `sourceSize` bytes, where it differs from what is there, and zeros after them.
     private func fill(
-        _ sourceSize: UInt64, of source: String, _ progress: () -> Bool, _ told: Telling,
+        _ sourceSize: UInt64, of source: String, progress: () -> Bool, told: Telling,
         nextData: (UInt64) -> UInt64 = { $0 }, read: (inout [UInt8], Int, UInt64) throws(HostError) -> Void
     ) throws(HostError) {
         guard sourceSize <= size else {

@@ -38,7 +38,7 @@ enum DeviceLook {
         return CandidateDevice(
             path: path, node: node(of: path), number: number, size: ByteCount(Int64(clamping: size)),
             isReadOnly: readOnly != 0, isInUse: isInUse,
-            firstData: try firstData(file.raw, size, path, progress))
+            firstData: try firstData(file.raw, size: size, path: path, progress: progress))
     }
 
     /// For us alone where that can be had.
@@ -58,7 +58,7 @@ enum DeviceLook {
     }
 
     private static func firstData(
-        _ file: Int32, _ size: UInt64, _ path: String, _ progress: () -> Bool
+        _ file: Int32, size: UInt64, path: String, progress: () -> Bool
     ) throws(HostError) -> Int64? {
         var ranges = [(start: UInt64(0), length: min(head, size))]
         var power = head
@@ -73,7 +73,7 @@ enum DeviceLook {
         for range in ranges {
             guard progress() else { throw HostError(.failed, "The controller ended while \(path) was looked at") }
             let count = Int(range.length)
-            try read(file, &buffer, count, range.start, path)
+            try read(file, buffer: &buffer, count: count, offset: range.start, path: path)
             if range.start == 0 { EmptyMetadataArea.pass(over: &buffer, count) }
             let found = buffer.withUnsafeBytes { $0.prefix(count).firstIndex { $0 != 0 } }
             if let found { return Int64(range.start) + Int64(found) }
@@ -82,7 +82,7 @@ enum DeviceLook {
     }
 
     private static func read(
-        _ file: Int32, _ buffer: inout [UInt8], _ count: Int, _ offset: UInt64, _ path: String
+        _ file: Int32, buffer: inout [UInt8], count: Int, offset: UInt64, path: String
     ) throws(HostError) {
         let outcome = buffer.withUnsafeMutableBytes {
             DescriptorIO.read(file, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<count]))

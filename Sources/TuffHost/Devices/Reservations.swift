@@ -90,7 +90,7 @@ struct Reservations {
                 found.append(fields.joined(separator: ","))
                 open = nil
             } else if open != nil, let equals = line.firstIndex(of: "="), !line.contains(",") {
-                open?.append(try field(line[..<equals], line[line.index(after: equals)...], path))
+                open?.append(try field(line[..<equals], value: line[line.index(after: equals)...], path: path))
             } else {
                 throw damaged(path, String(line.prefix(80)))
             }
@@ -101,7 +101,7 @@ struct Reservations {
 
     /// Type and scope are written in hexadecimal with two digits and read as C numbers, where `08` is none.
     private static func field(
-        _ name: Substring, _ value: Substring, _ path: String
+        _ name: Substring, value: Substring, path: String
     ) throws(HostError) -> String {
         guard name == "res_type" || name == "res_scope" else { return "\(name)=\(value)" }
         guard let number = UInt8(value, radix: 16) else { throw damaged(path, "\(name)=\(value)") }

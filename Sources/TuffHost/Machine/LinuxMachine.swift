@@ -150,18 +150,18 @@ package final class LinuxMachine: Machine {
     }
 
     package func perform(_ actions: [HostAction]) async throws(HostError) {
-        try await perform(actions, { _ in }, nil)
+        try await perform(actions, telling: { _ in }, isOver: nil)
     }
 
     package func perform(
         _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void,
         until isOver: @escaping @Sendable () -> Bool
     ) async throws(HostError) {
-        try await perform(actions, telling, isOver)
+        try await perform(actions, telling: telling, isOver: isOver)
     }
 
     private func perform(
-        _ actions: [HostAction], _ telling: @escaping @Sendable (DataProgress) -> Void, _ isOver: WorkerEnd?
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void, isOver: WorkerEnd?
     ) async throws(HostError) {
         var rest = actions[...]
         while let first = rest.first {
@@ -174,7 +174,7 @@ package final class LinuxMachine: Machine {
                 rest.removeFirst()
             case .wipeExtents(let holder, let method):
                 let extents = try await tools.volumeTool().extents(of: holder, by: commands)
-                try await work([.wipe(extents.device, method)], telling, isOver)
+                try await work([.wipe(extents.device, method)], telling: telling, isOver: isOver)
                 wiped.withLock { $0[holder.uid] = extents }
                 rest.removeFirst()
             case .require(.wipedExtents(let holder)):
@@ -215,7 +215,7 @@ package final class LinuxMachine: Machine {
                 rest.removeFirst()
             default:
                 let batch = rest.prefix { !$0.needsCommand }
-                try await work(batch.map(completed), telling, isOver)
+                try await work(batch.map(completed), telling: telling, isOver: isOver)
                 rest = rest.dropFirst(batch.count)
             }
         }
@@ -284,7 +284,7 @@ package final class LinuxMachine: Machine {
 
     /// Has a worker carry out actions.
     private func work(
-        _ actions: [HostAction], _ telling: @escaping @Sendable (DataProgress) -> Void, _ isOver: WorkerEnd?
+        _ actions: [HostAction], telling: @escaping @Sendable (DataProgress) -> Void, isOver: WorkerEnd?
     ) async throws(HostError) {
         guard case .performed = try await ask(.perform([actions]), telling: telling, until: isOver) else {
             throw Self.confused

@@ -99,13 +99,13 @@ package final class HostLock: Sendable {
             guard let named = directory.status(directory.name), named.st_ino == opened.st_ino,
                 named.st_dev == opened.st_dev
             else { continue }
-            do throws(HostError) { try describe(file.raw, path, purpose) } catch { throw .failed(error) }
+            do throws(HostError) { try describe(file.raw, path: path, purpose: purpose) } catch { throw .failed(error) }
             return HostLock(file)
         }
         throw .failed(HostError(.busy, "The lock file \(path) is replaced again and again", subject: path))
     }
 
-    private static func describe(_ file: Int32, _ path: String, _ purpose: String) throws(HostError) {
+    private static func describe(_ file: Int32, path: String, purpose: String) throws(HostError) {
         let record = Record(
             pid: getpid(), host: HostFacts.shortHostName(), bootID: ProcessTable.space,
             since: HostFacts.now().secondsSince1970,

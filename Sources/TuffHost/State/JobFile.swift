@@ -44,7 +44,7 @@ final class JobFile: Sendable {
     private let progressOffset: Int
     private let told = Mutex(Told())
 
-    private init(_ descriptor: consuming OwnedDescriptor, _ path: String, _ progressOffset: Int) {
+    private init(_ descriptor: consuming OwnedDescriptor, path: String, progressOffset: Int) {
         self.path = path
         self.progressOffset = progressOffset
         file = Mutex(descriptor.release())
@@ -85,8 +85,8 @@ final class JobFile: Sendable {
             throw HostError(.busy, "The job file \(path) cannot be locked", subject: path)
         }
         do throws(HostError) {
-            let length = try describe(opened.raw, job, path)
-            return JobFile(opened, path, length)
+            let length = try describe(opened.raw, job: job, path: path)
+            return JobFile(opened, path: path, progressOffset: length)
         } catch {
             folder.remove(job.id)
             throw error
@@ -122,7 +122,7 @@ final class JobFile: Sendable {
     }
 
     /// - Returns: bytes of what was written.
-    private static func describe(_ file: Int32, _ job: JobTicket, _ path: String) throws(HostError) -> Int {
+    private static func describe(_ file: Int32, job: JobTicket, path: String) throws(HostError) -> Int {
         let record = Record(
             kind: job.kind, summary: job.summary, keys: job.keys, objects: job.objects, pid: getpid(),
             bootID: ProcessTable.space, startTicks: ProcessTable.start(of: getpid()).map { "\($0)" } ?? "",

@@ -29,20 +29,20 @@ struct StateDirectory: ~Copyable {
             guard number == ELOOP || number == ENOTDIR else {
                 throw .system(number, "Cannot look at the directory \(folder) of the \(what)", subject: path)
             }
-            throw Self.exposed(folder, what, path)
+            throw Self.exposed(folder, what: what, path: path)
         }
         var status = stat()
         guard fstat(opened.raw, &status) == 0 else {
             throw .system(errno, "Cannot look at the directory \(folder) of the \(what)", subject: path)
         }
         guard status.st_uid == 0 || status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
-            throw Self.exposed(folder, what, path)
+            throw Self.exposed(folder, what: what, path: path)
         }
         directory = opened
         name = String(words[words.count - 1])
     }
 
-    private static func exposed(_ folder: String, _ what: String, _ path: String) -> HostError {
+    private static func exposed(_ folder: String, what: String, path: String) -> HostError {
         HostError(
             .refused, "The directory \(folder) of the \(what) may be written by other users",
             cause: "type: chmod 700 \(Command.quoted(folder))", subject: path)

@@ -84,7 +84,7 @@ package struct HostRoots: Hashable, Sendable {
         var walk = try PathWalk(to: path, noun: sort.noun)
         var names = Array(components.dropFirst(Reach.names(in: root).count))
         guard let last = names.popLast() else {
-            return try openRoot(root, sort, &walk, flags: flags, isChecked: isChecked)
+            return try openRoot(root, sort: sort, walk: &walk, flags: flags, isChecked: isChecked)
         }
         try walk.enterRoot(root)
         if sort == .images { try refuseStore(walk.directory, path) }
@@ -105,7 +105,7 @@ package struct HostRoots: Hashable, Sendable {
 
     /// A root that a document names itself; of images and secrets it is one file.
     private func openRoot(
-        _ root: String, _ sort: Reach.Sort, _ walk: inout PathWalk, flags: Int32, isChecked: Bool
+        _ root: String, sort: Reach.Sort, walk: inout PathWalk, flags: Int32, isChecked: Bool
     ) throws(HostError) -> OwnedDescriptor {
         if sort == .directories {
             try walk.enterRoot(root)

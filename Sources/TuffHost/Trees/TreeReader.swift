@@ -133,9 +133,9 @@ struct TreeReader: ~Copyable {
             else {
                 throw .system(errno, "Cannot list \(roots.path(of: root))", subject: roots.path(of: root))
             }
-            reader.walk(listed.raw, "", top)
+            reader.walk(listed.raw, path: "", nodes: top)
         } else {
-            reader.walk(directory.raw, "", top)
+            reader.walk(directory.raw, path: "", nodes: top)
         }
         return reader.entries.sorted { $0.path < $1.path }
     }
@@ -150,56 +150,58 @@ struct TreeReader: ~Copyable {
     private static func mustList(_ nodes: [PatternNode]) -> Bool { !nodes.allSatisfy { $0.wild.isEmpty } }
 
     /// `directory` is open for reading where it must be listed.
-    private mutating func walk(_ directory: Int32, _ path: String, _ nodes: [PatternNode]) {
+    private mutating func walk(_ directory: Int32, path: String, nodes: [PatternNode]) {
         guard Self.mustList(nodes) else {
             for name in Set(nodes.flatMap { $0.literal.keys }) {
-                visit(directory, name, path, nodes.compactMap { $0.literal[name] }, kind: nil)
+                visit(directory, name: name, parent: path, nodes: nodes.compactMap { $0.literal[name] }, kind: nil)
             }
             return
         }
-        guard let names = listDirectory(opened: directory) else { return fail(path, .directory, errno, "Cannot list") }
+        guard let names = listDirectory(opened: directory) else {
+            return fail(path, kind: .directory, number: errno, sentence: "Cannot list")
+        }
         var matching: [PatternNode] = []
         for (name, kind) in names {
             matching.removeAll(keepingCapacity: true)
             for node in nodes { node.matches(name, into: &matching) }
-            if !matching.isEmpty { visit(directory, name, path, matching, kind: kind) }
+            if !matching.isEmpty { visit(directory, name: name, parent: path, nodes: matching, kind: kind) }
         }
     }
 
     private mutating func visit(
-        _ directory: Int32, _ name: String, _ parent: String, _ nodes: [PatternNode], kind known: TreeEntry.Kind?
+        _ directory: Int32, name: String, parent: String, nodes: [PatternNode], kind known: TreeEntry.Kind?
     ) {
         guard goOn() else { return }
         let path = parent.isEmpty ? name : parent + "/" + name
         var readings: Readings = []
         for node in nodes { readings.formUnion(node.readings) }
-        if !readings.isEmpty { record(directory, name, path, readings, kind: known) }
+        if !readings.isEmpty { record(directory, name: name, path: path, readings: readings, kind: known) }
         guard !nodes.allSatisfy(\.isLeaf), known == nil || known == .directory else { return }
         var rest = nodes
         if nodes.count == 1, nodes[0].isGroup {
-            guard let others = readGroup(directory, name, path, nodes[0]) else { return }
+            guard let others = readGroup(directory, name: name, path: path, node: nodes[0]) else { return }
             rest = [others]
         }
         let flags = (Self.mustList(rest) ? O_RDONLY | O_NONBLOCK : tuff_o_path) | O_DIRECTORY | O_NOFOLLOW
         guard let child = OwnedDescriptor(opened: tuff_open_at(directory, name, flags, 0)) else {
             // Not a directory, or a link: nothing beneath it matches.
-            if errno != ENOTDIR, errno != ELOOP { fail(path, .directory, errno, "Cannot open") }
+            if errno != ENOTDIR, errno != ELOOP { fail(path, kind: .directory, number: errno, sentence: "Cannot open") }
             return
         }
-        walk(child.raw, path, rest)
+        walk(child.raw, path: path, nodes: rest)
     }
 
     /// Reads the files of a group without opening its directory.
     ///
     /// - Returns: those that could not be read this way, nil when none are left.
     private mutating func readGroup(
-        _ directory: Int32, _ name: String, _ path: String, _ node: PatternNode
+        _ directory: Int32, name: String, path: String, node: PatternNode
     ) -> PatternNode? {
         var rest: [String: PatternNode] = [:]
         for (file, leaf) in node.literal {
             guard goOn() else { return nil }
             var entry = TreeEntry(path: "\(path)/\(file)", kind: .other)
-            if readContent(directory, "\(name)/\(file)", leaf.readings, &entry) {
+            if readContent(directory, name: "\(name)/\(file)", readings: leaf.readings, entry: &entry) {
                 entries.append(entry)
             } else if errno != ENOENT {
                 rest[file] = leaf
@@ -214,18 +216,20 @@ struct TreeReader: ~Copyable {
     }
 
     private mutating func record(
-        _ directory: Int32, _ name: String, _ path: String, _ readings: Readings, kind known: TreeEntry.Kind?
+        _ directory: Int32, name: String, path: String, readings: Readings, kind known: TreeEntry.Kind?
     ) {
         var entry = TreeEntry(path: path, kind: known ?? .other)
         // The commonest case, an attribute: whether it is one shows when it is opened.
         if known == nil || readings.contains(.status) {
-            if known == nil, !readings.isDisjoint(with: .content), readContent(directory, name, readings, &entry) {
+            if known == nil, !readings.isDisjoint(with: .content),
+                readContent(directory, name: name, readings: readings, entry: &entry)
+            {
                 entries.append(entry)
                 return
             }
             var status = stat()
             guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
-                fail(path, entry.kind, errno, "Cannot look at")
+                fail(path, kind: entry.kind, number: errno, sentence: "Cannot look at")
                 return
             }
             entry.kind = status.kind
@@ -233,8 +237,8 @@ struct TreeReader: ~Copyable {
         }
         if entry.kind == .link { entry.target = linkText(directory, name) }
         if entry.kind == .file, !readings.isDisjoint(with: .content) {
-            guard readContent(directory, name, readings.intersection(.content), &entry) else {
-                fail(path, .file, errno, "Cannot read")
+            guard readContent(directory, name: name, readings: readings.intersection(.content), entry: &entry) else {
+                fail(path, kind: .file, number: errno, sentence: "Cannot read")
                 return
             }
         }
@@ -250,7 +254,7 @@ struct TreeReader: ~Copyable {
 
     /// `name` may be a path of several components. False with errno when it is no file that can be read.
     private func readContent(
-        _ directory: Int32, _ name: String, _ readings: Readings, _ entry: inout TreeEntry
+        _ directory: Int32, name: String, readings: Readings, entry: inout TreeEntry
     ) -> Bool {
         guard let file = OwnedDescriptor(opened: tuff_open_beneath(directory, name, O_RDONLY | O_NONBLOCK, 0)) else {
             return false
@@ -285,7 +289,7 @@ struct TreeReader: ~Copyable {
     }
 
     /// Notes what could not be read; what went away meanwhile is simply not there.
-    private mutating func fail(_ path: String, _ kind: TreeEntry.Kind, _ number: Int32, _ sentence: String) {
+    private mutating func fail(_ path: String, kind: TreeEntry.Kind, number: Int32, sentence: String) {
         guard number != ENOENT else { return }
         entries.append(
             TreeEntry(path: path, kind: kind, error: .system(number, "\(sentence) \(path)", subject: path)))

@@ -29,7 +29,7 @@ final class HeldWork {
     func end() { file?.end() }
 
     private static func ticket(_ action: HostAction, _ roots: HostRoots) -> JobTicket? {
-        func ticket(_ kind: String, _ verb: String, _ place: BytesPlace) -> JobTicket {
+        func ticket(_ kind: String, verb: String, place: BytesPlace) -> JobTicket {
             let (path, objects): (String, [UID]) =
                 switch place {
                 case .device(let device): (device.path, [device.uid])
@@ -40,8 +40,8 @@ final class HeldWork {
                 objects: objects)
         }
         return switch action {
-        case .wipe(let device, _): ticket("wipe", "wiping", .device(device))
-        case .copyBytes(_, let target), .copyImage(_, let target): ticket("copy", "filling", target)
+        case .wipe(let device, _): ticket("wipe", verb: "wiping", place: .device(device))
+        case .copyBytes(_, let target), .copyImage(_, let target): ticket("copy", verb: "filling", place: target)
         // Restores and backups are jobs, which hold files of their own.
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
             .require, .cloneFile, .makeDirectory,

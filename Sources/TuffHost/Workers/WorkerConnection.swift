@@ -88,11 +88,13 @@ final class WorkerConnection: Sendable {
         let result = Result { () throws(WorkerFault) in
             try send(request, deadline)
             while true {
-                guard let (kind, length) = WorkerFrame.header(try receive(WorkerFrame.headerSize, deadline, isOver))
+                guard
+                    let (kind, length) = WorkerFrame.header(
+                        try receive(WorkerFrame.headerSize, deadline: deadline, isOver: isOver))
                 else {
                     throw .garbled
                 }
-                let body = try receive(length, deadline, isOver)
+                let body = try receive(length, deadline: deadline, isOver: isOver)
                 if kind == .progress {
                     guard let told = ProgressCoding.decode(body) else { throw .garbled }
                     done = told.sequences
@@ -114,14 +116,14 @@ final class WorkerConnection: Sendable {
             if count > 0 {
                 rest = rest.dropFirst(count)
             } else if errno == EAGAIN {
-                try wait(POLLOUT, deadline, nil)
+                try wait(POLLOUT, deadline: deadline, isOver: nil)
             } else if errno != EINTR {
                 throw .undelivered
             }
         }
     }
 
-    private func receive(_ count: Int, _ deadline: Double, _ isOver: WorkerEnd?) throws(WorkerFault) -> [UInt8] {
+    private func receive(_ count: Int, deadline: Double, isOver: WorkerEnd?) throws(WorkerFault) -> [UInt8] {
         var fault: WorkerFault?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             while filled < count, fault == nil {
@@ -129,7 +131,9 @@ final class WorkerConnection: Sendable {
                 if got > 0 {
                     filled += got
                 } else if got < 0, errno == EAGAIN {
-                    do throws(WorkerFault) { try wait(POLLIN, deadline, isOver) } catch { fault = error }
+                    do throws(WorkerFault) { try wait(POLLIN, deadline: deadline, isOver: isOver) } catch {
+                        fault = error
+                    }
                 } else if got == 0 || errno != EINTR {
                     fault = .ended
                 }
@@ -139,7 +143,7 @@ final class WorkerConnection: Sendable {
         return bytes
     }
 
-    private func wait(_ events: Int32, _ deadline: Double, _ isOver: WorkerEnd?) throws(WorkerFault) {
+    private func wait(_ events: Int32, deadline: Double, isOver: WorkerEnd?) throws(WorkerFault) {
         let end = monotonicSeconds() + deadline
         while true {
             var poller = pollfd(fd: descriptor, events: Int16(events), revents: 0)

@@ -47,13 +47,13 @@ extension WorkerPool {
         switch outcome {
         case nil: throw HostError(.exhausted, "No thread is left for \(request.summary)")
         case .success(let reply): return reply
-        case .failure(.overdue): throw await kill(connection, request, silence)
-        case .failure(let fault): throw error(fault, of: connection, request, isOver())
+        case .failure(.overdue): throw await kill(connection, request: request, silence: silence)
+        case .failure(let fault): throw error(fault, of: connection, request: request, isOver: isOver())
         }
     }
 
     private func error(
-        _ fault: WorkerFault, of connection: WorkerConnection, _ request: WorkerRequest, _ isOver: Bool
+        _ fault: WorkerFault, of connection: WorkerConnection, request: WorkerRequest, isOver: Bool
     ) -> HostError {
         if let cause = connection.startFault.withLock({ $0 }) { return cause }
         switch fault {
@@ -73,7 +73,7 @@ extension WorkerPool {
     /// Kills a worker that is silent, and waits for its end for a while. One that has not ended by then counts as
     /// stuck, and nothing else is begun on its keys, here or, by its job file, in any other process.
     private func kill(
-        _ connection: WorkerConnection, _ request: WorkerRequest, _ silence: Double
+        _ connection: WorkerConnection, request: WorkerRequest, silence: Double
     ) async -> HostError {
         leave(connection, request)
         let end = monotonicSeconds() + Self.killPatience

@@ -51,7 +51,11 @@ package enum WorkerServer {
                 let open = OpenRoots(roots)
                 for (index, sequence) in sequences.enumerated() {
                     done(index)
-                    do throws(HostError) { try perform(sequence, open, request.jobs, progress, mayBegin, told) } catch {
+                    do throws(HostError) {
+                        try perform(
+                            sequence, roots: open, jobs: request.jobs, progress: progress, mayBegin: mayBegin,
+                            told: told)
+                    } catch {
                         return .stopped(done: index, error)
                     }
                 }
@@ -75,8 +79,8 @@ package enum WorkerServer {
     }
 
     private static func perform(
-        _ sequence: [HostAction], _ roots: OpenRoots, _ jobs: String?, _ progress: () -> Bool,
-        _ mayBegin: () -> Bool, _ told: DeviceBytes.Telling
+        _ sequence: [HostAction], roots: OpenRoots, jobs: String?, progress: () -> Bool,
+        mayBegin: () -> Bool, told: DeviceBytes.Telling
     ) throws(HostError) {
         for action in sequence {
             // In this order: a controller that is still there has the host's lock, so that no other pass has looked.
@@ -85,7 +89,7 @@ package enum WorkerServer {
                 throw HostError(
                     .interrupted, "'\(action)' was not begun, since the controller ended or was told to stop")
             }
-            try perform(action, roots, progress) { done, whole in
+            try perform(action, roots: roots, progress: progress) { done, whole in
                 told(done, whole)
                 held.note(done, of: whole)
             }
@@ -95,7 +99,7 @@ package enum WorkerServer {
     }
 
     private static func perform(
-        _ action: HostAction, _ roots: OpenRoots, _ progress: () -> Bool, _ told: DeviceBytes.Telling
+        _ action: HostAction, roots: OpenRoots, progress: () -> Bool, told: DeviceBytes.Telling
     ) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {

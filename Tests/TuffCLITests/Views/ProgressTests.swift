@@ -16,7 +16,7 @@ import TuffTestSupport
         init(_ form: ProgressTalk.Form) {
             made.withLock { made in
                 made = ProgressTalk(
-                    Examples.plan, Style(), form, now: { [unowned self] in seconds.withLock { $0 } },
+                    Examples.plan, style: Style(), form: form, now: { [unowned self] in seconds.withLock { $0 } },
                     talk: { [unowned self] text in said.withLock { $0 += text } })
             }
         }

@@ -56,12 +56,13 @@ final class LVMHost: Sendable {
         var found = (outlook: LVMOutlook(), filter: LVMFilter(global: nil, local: nil))
         // Off where nobody sets it (LVM 2.03).
         if names?.contains("scan_lvs") ?? true {
-            found.outlook.looksIntoVolumes = try await setting("scan_lvs", "full", commands) == "1"
+            found.outlook.looksIntoVolumes = try await setting("scan_lvs", type: "full", commands: commands) == "1"
             if found.outlook.looksIntoVolumes {
-                found.outlook.hasDevicesFile = try await setting("use_devicesfile", "full", commands) == "1"
+                found.outlook.hasDevicesFile =
+                    try await setting("use_devicesfile", type: "full", commands: commands) == "1"
                 found.filter = LVMFilter(
-                    global: try await setting("global_filter", "current", commands),
-                    local: try await setting("filter", "current", commands))
+                    global: try await setting("global_filter", type: "current", commands: commands),
+                    local: try await setting("filter", type: "current", commands: commands))
             }
         }
         let look = found
@@ -70,7 +71,7 @@ final class LVMHost: Sendable {
     }
 
     /// A setting as LVM itself reads the machine's files; nil: it is not set.
-    private func setting(_ name: String, _ type: String, _ commands: CommandRunner) async throws(HostError) -> String? {
+    private func setting(_ name: String, type: String, commands: CommandRunner) async throws(HostError) -> String? {
         let query = Command(
             Self.tool, ["lvmconfig", "--typeconfig", type, "devices/\(name)"], effect: .reads, deadline: 20)
         let output = try await commands.start(query, query.arguments)
