@@ -117,6 +117,22 @@ struct Aftermath {
 }
 
 extension Executor.Result {
+    /// Changes with steps in repositories: the first error of each, and those whose steps were all carried out.
+    func upkeep(of plan: Plan) -> (failures: [Int: String], done: Set<Int>) {
+        var failures: [Int: String] = [:], begun: Set<Int> = [], left: Set<Int> = []
+        for step in plan.steps {
+            if case .backup = step.step { begun.insert(step.change) }
+            switch outcomes[step.id] {
+            case .finished: break
+            case .failed(let error, _):
+                left.insert(step.change)
+                if failures[step.change] == nil { failures[step.change] = error.description }
+            case .skipped, .notStarted: left.insert(step.change)
+            }
+        }
+        return (failures.filter { begun.contains($0.key) }, begun.subtracting(left))
+    }
+
     /// Volumes that could not be activated, and what was said.
     func failedActivations(in plan: Plan, seen: ObservedState) -> [(UID, HostError)] {
         let failed: [(UID, HostError)] = plan.steps.compactMap { step in

@@ -146,6 +146,7 @@ package struct Reconciler: Sendable {
         var entries: [String: Observation<ZoneFile>] = [:]
         let schedules =
             desired.snapshotPolicies.values.map(\.spec.schedule) + desired.backupPolicies.values.map(\.spec.schedule)
+            + desired.backupRepositories.values.map(\.spec.prune)
         for name in Set(schedules.compactMap(\.timeZone)) {
             do throws(HostError) {
                 entries[name] = .known(try ZoneReader.read(name))
@@ -220,6 +221,8 @@ package struct Reconciler: Sendable {
         let remaining = replan(order, desired: desired, observed: now, context: plan.context)
         var seen = now.ledger.after(now, desired: desired, context: plan.context)
         result.failedActivations(in: plan, seen: now).forEach { seen.note(activationFault: $1.description, of: $0) }
+        let upkeep = result.upkeep(of: plan)
+        seen.note(failures: upkeep.failures, done: upkeep.done, of: plan, at: now.takenAt)
         try ledger.save(seen)
         try settled(now)
         var times = result.times
@@ -256,6 +259,8 @@ package struct Reconciler: Sendable {
     private func lower(_ step: BackupStep) -> [HostAction] {
         switch step {
         case .makeRepository(let name, let access): return [.makeRepository(name, access)]
+        case .prune(let task): return [.prune(task)]
+        case .verify(let task): return [.verify(task)]
         case .backUp(let source, let task):
             let reading =
                 switch source.location {

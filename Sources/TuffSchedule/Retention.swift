@@ -132,3 +132,21 @@ extension Retention {
         }
     }
 }
+
+extension Retention {
+    /// The points that a rule lets go, where one that lacks something (`isUsable` false) takes no other's place and
+    /// goes when it would go anyway: what it lacks may be stored again, and then it is whole. The newest usable one
+    /// stays.
+    package static func leaving(
+        of points: [RetentionPoint], by rule: KeepRule?, in zone: ZoneRules, now: Instant
+    ) -> Set<String> {
+        func dead(_ points: [RetentionPoint]) -> Set<String> {
+            let judged = Retention(of: points, by: rule, in: zone, now: now)
+            return Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
+        }
+        let equal = points.map { RetentionPoint(id: $0.id, time: $0.time) }
+        let hurt = points.filter { !$0.isUsable }
+        guard !hurt.isEmpty else { return dead(equal) }
+        return dead(equal).intersection(dead(points.filter(\.isUsable)).union(hurt.map(\.id)))
+    }
+}

@@ -7,6 +7,15 @@ package enum Boot {
     ///
     /// Clocks that count from the boot are compared by it. Process numbers are not: `ProcessTable.space` is for those.
     package static let id = SmallFile.text("/proc/sys/kernel/random/boot_id") ?? ""
+
+    /// The machine, the same through all its boots: machine-id(5), and the id that its hardware has, since images of
+    /// machines are copied with the former. Without either it is nil, and nothing is concluded then.
+    package static let machine: String? = {
+        guard let system = SmallFile.text("/etc/machine-id"), !system.isEmpty,
+            let board = SmallFile.text("/sys/class/dmi/id/product_uuid"), !board.isEmpty
+        else { return nil }
+        return "\(system) \(board)"
+    }()
 }
 
 /// Facts about processes, from procfs.
@@ -60,7 +69,8 @@ package enum ProcessTable {
         return start.map { isRunning(pid, since: $0) } == true ? .running : .ended
     }
 
-    private static func boot(of space: String) -> Substring { space.prefix { $0 != " " } }
+    /// The boot of a space.
+    package static func boot(of space: String) -> Substring { space.prefix { $0 != " " } }
 
     private static func line(of pid: Int32) -> StatusLine? {
         SmallFile.text("/proc/\(pid)/stat").flatMap { StatusLine($0) }

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 BLOCK, FANOUT, TAG, HEADER, PAGE, MIB = 65536, 32, 16, 32, 4096, 1 << 20
-BLOCKS, NODES, INDEX, POINT, MARKS = 1, 2, 3, 4, 5  # kinds of files
+BLOCKS, NODES, INDEX, POINT, MARKS, RECEIPT = 1, 2, 3, 4, 5, 6  # kinds of files
 PLAIN, ZSTD, NODE = 0, 1, 2                         # codings of records
 FAR = 1 << 63                                       # position of tables and footers
 ID, NAME, TIME = "[0-9a-f]{32}", "[0-9a-f]{64}", "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z"
@@ -77,6 +77,9 @@ class Repository:
 
     def ids(self, *directory):
         return sorted(name for name in os.listdir(os.path.join(self.path, *directory)) if re.fullmatch(ID, name))
+
+    def optional(self, directory):
+        return self.ids(directory) if os.path.isdir(os.path.join(self.path, directory)) else []
 
     def pack_ids(self):
         return [id for byte in sorted(os.listdir(os.path.join(self.path, "packs"))) if re.fullmatch("[0-9a-f]{2}", byte)
@@ -239,6 +242,9 @@ class Repository:
             must((*record, id) in tables.get(id, {(*record, id)}), f"the index says of pack {id} what its table does not")
         for file in (self.open((MARKS,), 16 * MIB, "marks", id) for id in self.ids("marks")):
             must(len(self.piece(file, HEADER, file.size - HEADER, 0)) % 16 == 0, f"{file.path}: bad length")
+        for file in (self.open((RECEIPT,), 4096, "receipts", id) for id in self.optional("receipts")):
+            parse(self.piece(file, HEADER, file.size - HEADER, 0), file.path, work="prune|verify|drill", time=TIME,
+                  finished=TIME, node=str, stack=str, program=str)
         for _ in (block for id in self.ids("points") for block in self.blocks(self.point(id))):
             pass
 

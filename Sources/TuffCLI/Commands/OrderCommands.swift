@@ -94,13 +94,29 @@ struct Forget: AsyncParsableCommand {
 
     @Argument(help: "The lost object, as Volume/NAME or Pool/NAME; or clock, after it was ahead and is right again.")
     var resource: String
+    @Option(
+        help: ArgumentHelp(
+            "With clock: the BackupRepository of the documents (-f) whose restore points of the future are set aside.",
+            valueName: "name"))
+    var repository: String?
+    @OptionGroup var documents: SinglePathOptions
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var stack: StackOption
     @OptionGroup var global: GlobalOptions
     @OptionGroup var host: HostOptions
 
+    func validate() throws {
+        guard repository == nil || resource == "clock" else {
+            throw ValidationError("--repository goes with clock alone")
+        }
+        guard (repository == nil) == documents.paths.isEmpty else {
+            throw ValidationError("--repository and -f go together: the documents say where the repository is")
+        }
+    }
+
     func run() async throws {
+        if let repository { return try await setAside(in: repository) }
         let named = ResourceID(text: resource)
         guard named != nil || resource == "clock" else {
             throw Failure.usage("'\(resource)' names nothing", help: "write KIND/NAME, as in Volume/db-data")
@@ -116,6 +132,18 @@ struct Forget: AsyncParsableCommand {
             forgotten = try await pass.forgetClock(of: stack.stack)
         }
         try Console.data(PrintedText.oneLine(forgotten) + "\n")
+    }
+
+    private func setAside(in name: String) async throws {
+        let config = try global.loadConfig()
+        let set = try global.loadDocuments(documents.paths, under: config, consequence: "nothing was set aside")
+        guard let declared = set.state.backupRepositories[name] else {
+            throw Failure.usage("no document declares BackupRepository/\(name)", help: "-f names the set that does")
+        }
+        let overseer = try TerminalOverseer(global, form.format)
+        let sentences = try await host.controller.forgetClock(
+            in: declared, of: stack.stack, under: config, patience: wait.timeout, overseer: overseer)
+        for sentence in sentences { try Console.data(PrintedText.oneLine(sentence) + "\n") }
     }
 }
 

@@ -34,6 +34,11 @@ package struct DescribeView: View {
                 [$0 == 0 ? "Degraded" : "", $1]
             }
         }
+        for arrear in record.arrears {
+            facts += Layout.wrap(arrear.message, width: Style.width - 15).enumerated().map {
+                [$0 == 0 ? arrear.reason : "", $1]
+            }
+        }
         facts.append(["Declared at", record.location?.description ?? "nowhere in the documents given"])
         for note in record.notes {
             facts += Layout.wrap(note, width: Style.width - 15).enumerated().map { [$0 == 0 ? "Note" : "", $1] }

@@ -132,9 +132,9 @@ package enum RecordTree {
             "location": .place(record.location),
             "conditions": .list(
                 record.conditions.map {
-                    .map([
+                    .object([
                         "type": .text($0.type), "status": .text($0.status.rawValue), "reason": .text($0.reason),
-                        "message": .text($0.message),
+                        "message": .text($0.message), "since": .text($0.since),
                     ])
                 }),
             "declared": declared, "observed": observed,

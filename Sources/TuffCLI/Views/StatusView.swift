@@ -31,6 +31,14 @@ package struct StatusView: View {
         if let blindness = survey.blindness, problems.isEmpty {
             problems.append(Problem(severity: .unknown, subject: "host", reason: "Unseen", message: blindness))
         }
+        // Before all else: what is lost while it is so cannot be had again.
+        problems.insert(
+            contentsOf: survey.records.flatMap { record in
+                record.arrears.map { arrear in
+                    Problem(
+                        severity: .critical, subject: "\(record.id)", reason: arrear.reason, message: arrear.message)
+                }
+            }, at: 0)
         let felt = feltFaults
         problems += survey.records.compactMap { record in
             guard let degraded = record.degraded, degraded.cause == nil else { return nil }

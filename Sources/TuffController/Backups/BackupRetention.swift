@@ -18,24 +18,21 @@ extension KnownPoints {
         if let future = judged.lazy.compactMap({ FuturePoint($0, now: now.description) }).first { throw future }
         var leaving: Set<FileID> = []
         for (_, series) in Dictionary(grouping: judged, by: \.record.series) {
-            // One that lacks something takes no other's place, and goes when it would go anyway.
-            let whole = series.filter { !hurt.contains($0.id) }
-            leaving.formUnion(
-                Self.leaving(series, by: rule, now).intersection(
-                    Self.leaving(whole, by: rule, now).union(series.filter { hurt.contains($0.id) }.map(\.id))))
+            leaving.formUnion(self.leaving(series, by: rule, now))
         }
         return judged.filter { leaving.contains($0.id) }
     }
 
-    /// Those of a series, oldest first, that the rule does not keep.
-    private static func leaving(_ series: [RestorePoint], by rule: KeepRule, _ now: Instant) -> Set<FileID> {
+    /// Those of a series, oldest first, that the rule does not keep. One that lacks something takes no other's place.
+    private func leaving(_ series: [RestorePoint], by rule: KeepRule, _ now: Instant) -> Set<FileID> {
         // Named by their order, so that of two within one second the later one is the newer.
-        let judged = Retention(
-            of: series.enumerated().compactMap { number, point in
-                Instant(text: point.record.time).map { RetentionPoint(id: ordinal(number), time: $0) }
-            }, by: rule, in: .utc, now: now)
-        let dead = Set(judged.judgements.filter { !$0.isKept }.map(\.point.id))
-        return Set(series.enumerated().filter { dead.contains(ordinal($0.offset)) }.map(\.element.id))
+        let points = series.enumerated().compactMap { number, point in
+            Instant(text: point.record.time).map {
+                RetentionPoint(id: Self.ordinal(number), time: $0, isUsable: !hurt.contains(point.id))
+            }
+        }
+        let dead = Retention.leaving(of: points, by: rule, in: .utc, now: now)
+        return Set(series.enumerated().filter { dead.contains(Self.ordinal($0.offset)) }.map(\.element.id))
     }
 
     /// Sorts as the number does, up to the largest that there can be.

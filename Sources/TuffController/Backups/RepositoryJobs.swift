@@ -29,10 +29,15 @@ enum RepositoryJobs {
         do throws(HostError) {
             return try with(request.access, by: control) { repository throws(HostError) in
                 let known = try inWorker { () throws(RepositoryError) in try KnownPoints(of: repository) }
+                let receipts = try inWorker { () throws(RepositoryError) in try repository.receipts() }
                 return ObservedRepository(
                     id: repository.description.id,
-                    points: known.points.map { ObservedPoint($0, isSetAside: known.aside[$0.id] != nil) },
-                    damaged: known.damaged.count)
+                    points: known.points.map { point in
+                        var seen = ObservedPoint(point, isSetAside: known.aside[point.id] != nil)
+                        seen.isHurt = known.hurt.contains(point.id) ? true : nil
+                        return seen
+                    },
+                    damaged: known.damaged.count, receipts: ObservedReceipt.newest(of: receipts))
             }
         } catch  where error.code == .notFound {
             return nil
@@ -117,7 +122,7 @@ enum RepositoryJobs {
 
     // MARK: Opening
 
-    private static func with<Value>(
+    static func with<Value>(
         _ access: RepositoryAccess, by control: JobControl, _ body: (Repository) throws(HostError) -> Value
     ) throws(HostError) -> Value {
         try withStore(access, making: false, by: control) { store, secret throws(HostError) in

@@ -1,3 +1,4 @@
+import Crypto
 import Glibc
 import TuffHost
 import TuffModel
@@ -29,10 +30,16 @@ extension Repository {
 }
 
 extension Lease.Holder {
+    /// The machine as a lease says it, which is not encrypted: machine-id(5) is nobody else's business.
+    private static let machine: String? = Boot.machine.map { machine in
+        SHA256.hash(data: Array("tuff machine\0\(machine)".utf8)).prefix(16)
+            .map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+    }
+
     fileprivate static func thisProcess(_ kind: Lease.Kind, purpose: String) -> Lease.Holder {
         let pid = getpid()
         return Lease.Holder(
-            kind: kind, host: HostFacts.hostName(), boot: ProcessTable.space, pid: pid,
+            kind: kind, host: HostFacts.hostName(), machine: machine, boot: ProcessTable.space, pid: pid,
             started: ProcessTable.start(of: pid) ?? 0, command: purpose, since: HostFacts.now().description)
     }
 }

@@ -15,6 +15,8 @@ package struct Condition: Hashable, Sendable {
     package var message: String
     /// The object that causes it, where that has a line of its own: `thin pool vg0/tp0`.
     package var cause: String?
+    /// When it began, where that is known.
+    package var since: Instant?
 
     package init(_ type: String, _ status: Status, reason: String, message: String) {
         self.type = type
@@ -46,6 +48,9 @@ package struct ResourceRecord: Sendable {
     package var ready: Condition {
         conditions.first { $0.type == "Ready" } ?? Condition("Ready", .unknown, reason: "Unknown", message: "")
     }
+
+    /// Backups that are late, or that fail.
+    package var arrears: [Condition] { conditions.filter { $0.type == "Overdue" || $0.type == "Failing" } }
 
     /// The condition of a resource that is in use and must be repaired before long.
     package var degraded: Condition? { conditions.first { $0.type == "Degraded" } }

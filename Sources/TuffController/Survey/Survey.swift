@@ -120,11 +120,11 @@ struct SurveyBuilder {
     }
 
     private func others() -> [ResourceRecord] {
-        let handled: Set<Kind> = [.pool, .volume, .snapshot, .attachment]
+        let handled: Set<Kind> = [.pool, .volume, .snapshot, .attachment], arrears = arrears()
         return changes.values.filter { !handled.contains($0.resource.kind) }.map {
             ResourceRecord(
-                id: $0.resource, location: $0.location, labels: [:], conditions: conditions($0, observed: nil),
-                facts: .other)
+                id: $0.resource, location: $0.location, labels: [:],
+                conditions: conditions($0, observed: nil) + (arrears[$0.resource] ?? []), facts: .other)
         }
     }
 
@@ -345,7 +345,8 @@ struct SurveyBuilder {
             return [condition]
         case .blocked, .unsupported:
             let reason = change.reason?.rawValue ?? "Blocked"
-            let status: Condition.Status = change.reason == .unknown ? .unknown : .no
+            let isUnknown = change.reason == .unknown || change.reason == .repositoryUnreachable
+            let status: Condition.Status = isUnknown ? .unknown : .no
             return [
                 Condition("Ready", status, reason: reason, message: change.summary),
                 Condition(

@@ -6,6 +6,7 @@ extension JobHandlers {
     package static let ours: JobHandlers = {
         var handlers = JobHandlers()
         RepositoryJobs.register(in: &handlers)
+        UpkeepJobs.register(in: &handlers)
         return handlers
     }()
 }

@@ -165,6 +165,12 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Makes a restore point of what does not change meanwhile. May take hours, in a worker of its own
     /// (`BackupOfVolume`).
     case backUp(from: BytesPlace, BackupTask)
+    /// Removes restore points that no rule keeps, and what then nothing needs. May take hours, in a worker of its own
+    /// (`RepositoryPrune`).
+    case prune(PruneTask)
+    /// Reads a share of what a repository holds back. May take hours, in a worker of its own
+    /// (`RepositoryVerification`).
+    case verify(VerifyTask)
     /// Makes a repository of this name where there is none (`RepositoryCreation`).
     case makeRepository(String, RepositoryAccess)
     /// Wipes the volume that holds the extents for a growth, and remembers them in this process. Its place names the
@@ -254,6 +260,10 @@ extension HostAction: CustomStringConvertible {
         case .backUp(let source, let task):
             "tuff backup run \(task.access.options) --name \(Command.quoted(task.volume)) --source \(source.quoted)"
         case .makeRepository(_, let access): "tuff backup init \(access.options)"
+        case .verify(let task): "tuff backup check \(task.access.options) --read-data=\(task.share)%"
+        case .prune(let task):
+            (task.packsDue == nil ? "" : "tuff backup prune \(task.access.options)   ")
+                + "# restore points that go: \(task.expired.map(\.point).joined(separator: ", "))"
         case .wipeExtents(let holder, let method): HostAction.wipe(holder, method).description
         case .joinExtents(let command, _, _, _, _):
             "\(command)   # by the extents that were wiped, PV:FIRST-LAST"

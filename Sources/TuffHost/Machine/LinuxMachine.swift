@@ -209,6 +209,12 @@ package final class LinuxMachine: Machine {
             case .makeRepository(let name, let access):
                 try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
                 rest.removeFirst()
+            case .prune(let task):
+                try await job(RepositoryPrune(task), telling: telling, until: isOver)
+                rest.removeFirst()
+            case .verify(let task):
+                try await job(RepositoryVerification(task), telling: telling, until: isOver)
+                rest.removeFirst()
             case .identify(let command, let group, let uids):
                 let found = try await tools.volumeTool().devices(of: uids, in: group, with: command, by: commands)
                 identified.withLock { $0.merge(found) { _, new in new } }
@@ -328,7 +334,8 @@ extension HostAction {
     /// True for more than a worker can be asked for in passing: a command, or a job.
     fileprivate var needsCommand: Bool {
         switch self {
-        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository:
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
+            .prune, .verify:
             true
         case .require(let condition): condition.needsCommand
         default: false

@@ -215,6 +215,25 @@ package struct JobControl: Sendable {
         _ phase: String, of total: UInt64, done: @escaping @Sendable () -> UInt64,
         end: @escaping @Sendable () -> Void, _ work: () throws(HostError) -> Value
     ) throws(HostError) -> Value {
+        let whole = ByteCount(Int64(clamping: total))
+        return try following(
+            done, end: end,
+            as: { WorkProgress(phase: phase, done: ByteCount(Int64(clamping: $0)), total: whole) }, work)
+    }
+
+    /// The same for work that counts no bytes, and gives signs that it goes on.
+    /// - Parameter signs: a number that grows with each.
+    package func following<Value>(
+        _ phase: String, signs: @escaping @Sendable () -> UInt64, end: @escaping @Sendable () -> Void,
+        _ work: () throws(HostError) -> Value
+    ) throws(HostError) -> Value {
+        try following(signs, end: end, as: { _ in WorkProgress(phase: phase) }, work)
+    }
+
+    private func following<Value>(
+        _ done: @escaping @Sendable () -> UInt64, end: @escaping @Sendable () -> Void,
+        as progress: @escaping @Sendable (UInt64) -> WorkProgress, _ work: () throws(HostError) -> Value
+    ) throws(HostError) -> Value {
         let watch = JobWatch()
         let hasThread = OwnedThread.start {
             var told: UInt64 = .max
@@ -225,10 +244,7 @@ package struct JobControl: Sendable {
                 let now = done()
                 if looks % 10 == 0, now != told {
                     told = now
-                    tell(
-                        WorkProgress(
-                            phase: phase, done: ByteCount(Int64(clamping: now)),
-                            total: ByteCount(Int64(clamping: total))))
+                    tell(progress(now))
                 }
                 usleep(100_000)
             }

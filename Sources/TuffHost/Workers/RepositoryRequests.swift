@@ -104,6 +104,65 @@ package struct BackupOfVolume: RepositoryRequest {
     package typealias Outcome = ObservedPoint
 }
 
+/// Removes restore points that no keep rule holds, and what then nothing needs. It waits for the end of others' work
+/// for ten minutes, and gives way to backups then.
+package struct RepositoryPrune: RepositoryRequest {
+    package static let kind = "prune"
+
+    package var prune: PruneTask
+
+    package init(_ prune: PruneTask) { self.prune = prune }
+
+    package var access: RepositoryAccess { prune.access }
+    package var summary: String { "pruning BackupRepository/\(prune.repository)" }
+    package var keys: [String] { ["repository:\(prune.repository)"] }
+
+    /// What was done.
+    package typealias Outcome = ObservedReceipt
+}
+
+/// Reads a share of what is stored back, and all of the index and the trees. It changes nothing but that it leaves a
+/// receipt, and fails where something is wrong.
+package struct RepositoryVerification: RepositoryRequest {
+    package static let kind = "verify"
+
+    package var verification: VerifyTask
+
+    package init(_ verification: VerifyTask) { self.verification = verification }
+
+    package var access: RepositoryAccess { verification.access }
+    package var summary: String { "reading back what BackupRepository/\(verification.repository) holds" }
+    package var keys: [String] { ["repository:\(verification.repository)"] }
+    /// The trees of all points are walked after the packs are read.
+    package var silence: Duration? { .seconds(900) }
+
+    /// What was done.
+    package typealias Outcome = ObservedReceipt
+}
+
+/// Sets the restore points of one host aside whose time is yet to come, on a person's word that the clock is right.
+package struct SettingAside: RepositoryRequest {
+    package static let kind = "aside"
+
+    package var repository: String
+    package var access: RepositoryAccess
+    package var node: String
+    package var stack: String
+
+    package init(in repository: String, _ access: RepositoryAccess, of node: String, stack: String) {
+        self.repository = repository
+        self.access = access
+        self.node = node
+        self.stack = stack
+    }
+
+    package var summary: String { "setting restore points of BackupRepository/\(repository) aside" }
+    package var keys: [String] { ["repository:\(repository)"] }
+
+    /// Those that were set aside now.
+    package typealias Outcome = [ObservedPoint]
+}
+
 extension BytesPlace {
     /// Of a device; a file is told by its path.
     var uid: UID? {

@@ -108,6 +108,8 @@ package struct Ledger: Hashable, Codable, Sendable {
     package var clockLead: Int64?
     /// The clock's reading when a person last said that it is right; nil: nobody did.
     package var clockConfirmed: Instant?
+    /// Work in repositories that is behind, and since when; nil: none.
+    package var arrears: [Arrear]?
 
     package init() {}
 
@@ -122,6 +124,7 @@ package struct Ledger: Hashable, Codable, Sendable {
         clock = try container.decodeIfPresent(ClockReading.self, forKey: .clock)
         clockLead = try container.decodeIfPresent(Int64.self, forKey: .clockLead)
         clockConfirmed = try container.decodeIfPresent(Instant.self, forKey: .clockConfirmed)
+        arrears = try container.decodeIfPresent([Arrear].self, forKey: .arrears)
     }
 
     package func entry(_ resource: ResourceID, stack: String) -> Entry? {

@@ -22,11 +22,16 @@ package struct ObservedRepository: Hashable, Codable, Sendable {
     package var points: [ObservedPoint]
     /// Number of restore points that cannot be read. One of them may be the newest of its series.
     package var damaged: Int
+    /// What hosts did in it, oldest first; nil: nothing, or nobody left a receipt. Of each sort the newest alone.
+    package var receipts: [ObservedReceipt]?
 
-    package init(id: String, points: [ObservedPoint] = [], damaged: Int = 0) {
+    package init(
+        id: String, points: [ObservedPoint] = [], damaged: Int = 0, receipts: [ObservedReceipt] = []
+    ) {
         self.id = id
         self.points = points
         self.damaged = damaged
+        self.receipts = receipts.isEmpty ? nil : receipts
     }
 }
 
@@ -49,6 +54,8 @@ package struct ObservedPoint: Hashable, Codable, Sendable {
     package var backup: String?
     /// Its time is not believed: a person said so, and `latest` passes it over.
     package var isSetAside: Bool
+    /// A check found that it lacks something; nil: none did.
+    package var isHurt: Bool?
 
     package init(
         id: String, volume: String, stack: String? = nil, node: String? = nil, uid: UID? = nil, time: Instant,

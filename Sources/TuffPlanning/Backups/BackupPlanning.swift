@@ -100,8 +100,9 @@ extension PlanningPass {
                 stop(
                     Obstacle(
                         .clockBehind,
-                        "the clock says \(context.now), and one of \(last) is there already; none is made until that "
-                            + "time is past"), of: volume)
+                        "the clock says \(context.now), and one of \(last) is there already; none is made and "
+                            + "none goes until that time is past. If it was ahead then and is right now: tuff forget "
+                            + "clock --repository \(repository.name) -f PATH"), of: volume)
             case .due(let time, let missedOthers):
                 var task = task(for: stored, to: declared.spec.repository, repository.access)
                 task.policy = name
@@ -115,7 +116,8 @@ extension PlanningPass {
         let coming = next.map { ", next at \($0)" } ?? ""
         builder.add(
             PlannedChange(
-                resource, .unchanged, "\(selected.count) volumes, \(count) restore points\(coming)",
+                resource, .unchanged,
+                "\(selected.count) volumes, \(count) restore points\(coming)\(proof(of: name, in: repository))",
                 location: declared.location, notes: silences(declared.spec)))
     }
 
@@ -128,12 +130,6 @@ extension PlanningPass {
     /// Fields of a policy that this version does not carry out.
     private func silences(_ spec: BackupPolicySpec) -> [String] {
         var notes: [String] = []
-        if spec.keep != nil {
-            notes.append("spec.keep: this version removes no restore point by itself; 'tuff backup prune' does")
-        }
-        if spec.verify != nil {
-            notes.append("spec.verify: this version does not verify by itself; 'tuff backup check --read-data=5%' does")
-        }
         if spec.drill != nil { notes.append("spec.drill: this version restores nothing for practice") }
         return notes
     }
@@ -195,6 +191,7 @@ extension PlanningPass {
             change, moment.first + [.backup(.backUp(moment.source, run.task))],
             after: [run.after, repositoryMakers[run.task.repository]].compactMap(\.self),
             behind: transfers[run.stored.uid].map { [$0] } ?? [])
+        if let begun { repositoryWriters[run.task.repository, default: []].append(begun) }
         // Whatever was brought up or taken goes, however the reading ended.
         var last = begun
         if let begun, !moment.last.isEmpty {

@@ -5,17 +5,23 @@ struct RepositoryView {
     var name: String
     var access: RepositoryAccess
     var damaged: Int
+    /// What hosts did in it, oldest first.
+    var receipts: [ObservedReceipt]
     private var byVolume: [String: [ObservedPoint]]
 
     init(_ name: String, at access: RepositoryAccess, seen observed: ObservedRepository) {
         self.name = name
         self.access = access
         damaged = observed.damaged
+        receipts = observed.receipts ?? []
         byVolume = Dictionary(grouping: observed.points, by: \.volume)
     }
 
     /// Oldest first.
     func points(of volume: String) -> [ObservedPoint] { byVolume[volume] ?? [] }
+
+    /// There is no restore point in it.
+    var isEmpty: Bool { byVolume.isEmpty && damaged == 0 }
 
     /// Of volumes that it has points of, sorted.
     var names: [String] { byVolume.keys.sorted() }

@@ -20,6 +20,7 @@ extension Ledger {
         next.dropFormerPools(desired, context)
         // A clock that is in doubt ends nothing, the guard's day included.
         guard next.believe(observed.clock) else { return next }
+        next.seeArrears(in: observed, desired: desired, context)
         let horizon = context.now.secondsSince1970 - Self.farewell
         next.entries.removeAll { $0.standing == .purged && $0.seen.secondsSince1970 < horizon }
         next.removals.removeAll { $0.at.secondsSince1970 <= context.now.secondsSince1970 - Self.removalWindow }

@@ -24,6 +24,8 @@ struct PlanningPass {
     var repositories: [String: RepositoryIndex.Standing]
     /// The steps of this plan that make repositories, by the names of their documents.
     var repositoryMakers: [String: Int] = [:]
+    /// Those that store restore points, by the names of their repositories.
+    var repositoryWriters: [String: [Int]] = [:]
     /// The same by volume, once somebody asked; and which of them wait.
     var restoresByVolume: [String: [Declared<RestoreSpec>]] = [:]
     var waitingRestores: [String: WaitingRestores] = [:]
@@ -169,6 +171,8 @@ struct PlanningPass {
         planAttachments(Self.inTurn(desired.attachments))
         planPolicies()
         planBackups(desired)
+        planPrunes(desired)
+        planVerifications(desired)
         planRemovals()
         planLeftGrowths()
         planLeftTemporaries()

@@ -7,6 +7,10 @@ package enum BackupStep: Hashable, Codable, Sendable {
     /// Makes a restore point of a volume or snapshot that does not change meanwhile: a snapshot, or a volume that
     /// nobody uses.
     case backUp(VolumeRef, BackupTask)
+    /// Removes restore points that no rule keeps, and what then nothing needs.
+    case prune(PruneTask)
+    /// Reads a share of what is stored back.
+    case verify(VerifyTask)
 }
 
 // Questions about a step. Each answer names every case, so that a new step does not compile before somebody answered.
@@ -14,13 +18,15 @@ extension BackupStep {
     package var movesData: Bool {
         switch self {
         case .makeRepository: false
-        case .backUp: true
+        case .backUp, .prune, .verify: true
         }
     }
 
     package var key: ExclusiveKey {
         switch self {
         case .makeRepository(let name, _): .repository(name)
+        case .prune(let task): .repository(task.repository)
+        case .verify(let task): .repository(task.repository)
         case .backUp(let source, _): .data(source.location.path)
         }
     }
@@ -28,7 +34,7 @@ extension BackupStep {
     /// The volume that is backed up.
     package var location: VolumeLocation? {
         switch self {
-        case .makeRepository: nil
+        case .makeRepository, .prune, .verify: nil
         case .backUp(let source, _): source.location
         }
     }
@@ -36,7 +42,7 @@ extension BackupStep {
     /// The volume whose bytes it reads.
     package var reads: UID? {
         switch self {
-        case .makeRepository: nil
+        case .makeRepository, .prune, .verify: nil
         case .backUp(let source, _): source.uid
         }
     }

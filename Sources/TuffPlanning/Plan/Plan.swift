@@ -154,6 +154,8 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let repositoryUnreachable = Reason(rawValue: "RepositoryUnreachable")
     /// There is no repository at the place that a BackupRepository names.
     package static let repositoryMissing = Reason(rawValue: "RepositoryMissing")
+    /// Restore points cannot be read, so nothing is removed from their repository.
+    package static let pointsDamaged = Reason(rawValue: "PointsDamaged")
     package static let noRestorePoint = Reason(rawValue: "NoRestorePoint")
     /// Restore points of several volumes have the name that is asked for.
     package static let seriesUnclear = Reason(rawValue: "SeriesUnclear")

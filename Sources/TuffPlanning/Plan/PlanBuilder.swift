@@ -22,6 +22,8 @@ struct PlanBuilder {
     private var readers: [UID: [Int]] = [:]
     /// Thick volumes that a step grows.
     private var growing: Set<UID> = []
+    /// Restore points that volumes are filled from, by their ids.
+    private(set) var restoredPoints: Set<String> = []
 
     /// Adds a change whose steps run one after another, the first of them after `after` succeeded and `behind` ended.
     /// - Returns: the id of its last step, nil when it has none.
@@ -86,6 +88,7 @@ struct PlanBuilder {
     private mutating func note(_ step: Step, _ id: Int) {
         if let uid = step.reads { readers[uid, default: []].append(id) }
         if let uid = step.gathers { growing.insert(uid) }
+        if case .volume(.fillFromBackup(_, let content)) = step { restoredPoints.insert(content.point) }
     }
 
     /// True if a step grows the thick volume whose new extents are gathered under this name.

@@ -92,22 +92,7 @@ extension PlanningPass {
     }
 
     func calendar(of schedule: Schedule) -> Result<PolicyCalendar, MissingSource> {
-        func stop(_ sentence: String) -> Result<PolicyCalendar, MissingSource> {
-            .failure(MissingSource(obstacle: Obstacle(.unknown, sentence)))
-        }
-        let expression: CronExpression
-        do { expression = try CronExpression(schedule.cron) } catch { return stop("its schedule \(error)") }
-        guard let name = schedule.timeZone else { return .success(PolicyCalendar(expression: expression, zone: .utc)) }
-        switch observed.timeZones[name] {
-        case .known(let file?):
-            do {
-                return .success(PolicyCalendar(expression: expression, zone: try ZoneRules(tzif: file.bytes)))
-            } catch {
-                return stop("the file of the time zone \(name) \(error)")
-            }
-        case .known(nil): return stop("this host does not know the time zone \(name); install tzdata")
-        case .unknown(let error): return stop("the time zone \(name) could not be read: \(error)")
-        }
+        PolicyCalendar.of(schedule, observed.timeZones)
     }
 
     /// Says on the policy's own line why something of it is not done, so that whoever looks at the policy sees it.
@@ -228,6 +213,28 @@ extension PlanningPass {
 struct PolicyCalendar {
     var expression: CronExpression
     var zone: ZoneRules
+
+    /// - Parameter zones: as they were read.
+    static func of(
+        _ schedule: Schedule, _ zones: ObservationMap<ZoneFile>
+    ) -> Result<PolicyCalendar, MissingSource> {
+        func stop(_ sentence: String) -> Result<PolicyCalendar, MissingSource> {
+            .failure(MissingSource(obstacle: Obstacle(.unknown, sentence)))
+        }
+        let expression: CronExpression
+        do { expression = try CronExpression(schedule.cron) } catch { return stop("its schedule \(error)") }
+        guard let name = schedule.timeZone else { return .success(PolicyCalendar(expression: expression, zone: .utc)) }
+        switch zones[name] {
+        case .known(let file?):
+            do {
+                return .success(PolicyCalendar(expression: expression, zone: try ZoneRules(tzif: file.bytes)))
+            } catch {
+                return stop("the file of the time zone \(name) \(error)")
+            }
+        case .known(nil): return stop("this host does not know the time zone \(name); install tzdata")
+        case .unknown(let error): return stop("the time zone \(name) could not be read: \(error)")
+        }
+    }
 }
 
 /// The work of one policy for one volume.

@@ -161,12 +161,18 @@ package protocol Threads: Sendable {
 /// Progress of a job, written by its threads and read by the view that shows it; and the request to end it.
 package final class JobProgress: Sendable {
     private let bytes = Atomic<UInt64>(0)
+    private let steps = Atomic<UInt64>(0)
     private let isCancelled = Atomic<Bool>(false)
 
     package init() {}
 
     /// Bytes of the volume that are done.
     package var done: UInt64 { bytes.load(ordering: .relaxed) }
+
+    /// Grows as long as work under a lease goes on, also where it counts no bytes.
+    package var signs: UInt64 { steps.load(ordering: .relaxed) }
+
+    func sign() { steps.add(1, ordering: .relaxed) }
 
     package func add(_ count: UInt64) { bytes.add(count, ordering: .relaxed) }
 

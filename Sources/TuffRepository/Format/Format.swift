@@ -20,6 +20,7 @@ package enum Format {
         case index = 3
         case point = 4
         case marks = 5
+        case receipt = 6
     }
 
     /// The form in which a record is stored, and whether it is a block or a node.
@@ -30,7 +31,7 @@ package enum Format {
     }
 }
 
-/// The first bytes of packs, index files, restore points and marks.
+/// The first bytes of packs, index files, restore points, marks and receipts.
 struct FileHeader {
     private static let magic = Array("TUFFREPO".utf8)
 

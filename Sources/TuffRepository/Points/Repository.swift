@@ -204,7 +204,7 @@ package struct Repository: Sendable {
     /// Regular files in the repository's directories whose names no file of a repository has there.
     func unknownFiles() throws(RepositoryError) -> [String] {
         var unknown: [String] = []
-        for directory in ["index", "points", "marks", "leases", "keys", "hurt", "aside"] {
+        for directory in ["index", "points", "marks", "leases", "keys", "hurt", "aside", "receipts"] {
             unknown += try store.list(directory).filter { FileID($0.name) == nil }.map { "\(directory)/\($0.name)" }
         }
         // A missing directory is reported elsewhere.

@@ -16,6 +16,9 @@ package final class Lease: Sendable {
     package struct Holder: Hashable, Codable, Sendable {
         package var kind: Kind
         package var host: String
+        /// A digest of `Boot.machine`: the machine, whichever boot; absent where that is not known, and in leases of
+        /// older programs.
+        package var machine: String?
         /// `ProcessTable.space`: a process of an earlier boot is not there any more, and one of another container
         /// cannot be looked up.
         package var boot: String
@@ -26,10 +29,12 @@ package final class Lease: Sendable {
         package var since: String
 
         package init(
-            kind: Kind, host: String, boot: String, pid: Int32, started: UInt64, command: String, since: String
+            kind: Kind, host: String, machine: String? = nil, boot: String, pid: Int32, started: UInt64,
+            command: String, since: String
         ) {
             self.kind = kind
             self.host = host
+            self.machine = machine
             self.boot = boot
             self.pid = pid
             self.started = started
@@ -40,8 +45,16 @@ package final class Lease: Sendable {
         /// Whether the holder is gone. For a process of this host and boot the kernel tells, however long it stood
         /// still or the clock jumped; for others only the nanoseconds since their last touch tell.
         fileprivate func isGone(seenFrom own: Holder, silent: Int64) -> Bool {
-            guard host == own.host, boot == own.boot else { return silent > Lease.patience }
-            return !ProcessTable.isRunning(pid, since: started)
+            if host == own.host, boot == own.boot { return !ProcessTable.isRunning(pid, since: started) }
+            return isOfEarlierBoot(than: own) || silent > Lease.patience
+        }
+
+        /// No process outlives its boot. Copies of a machine bear its name and its id at most until somebody notices,
+        /// so both must agree, with the hardware's own id in it.
+        private func isOfEarlierBoot(than own: Holder) -> Bool {
+            guard host == own.host, let machine, machine == own.machine, !machine.isEmpty else { return false }
+            let boot = ProcessTable.boot(of: boot), now = ProcessTable.boot(of: own.boot)
+            return !boot.isEmpty && !now.isEmpty && boot != now
         }
 
         fileprivate func inTheWay(_ id: FileID) -> RepositoryError {
@@ -59,15 +72,18 @@ package final class Lease: Sendable {
 
     private let store: any Store
     private let path: String
+    /// Of the work that it is for.
+    private let progress: JobProgress
     /// Time of the last touch, by this machine's time since boot, in nanoseconds.
     private let touched: Atomic<Int64>
     private static let pause: Int64 = 60 * 1_000_000_000
     /// The file's name.
     let id: FileID
 
-    private init(_ store: any Store, _ id: FileID) {
+    private init(_ id: FileID, in store: any Store, for progress: JobProgress) {
         self.store = store
         self.id = id
+        self.progress = progress
         path = Self.path(id)
         touched = Atomic(Self.monotonic())
     }
@@ -86,7 +102,7 @@ package final class Lease: Sendable {
         var waiter: Lease?
         while true {
             let lease: Lease
-            if let waiter { lease = waiter } else { lease = try place(holder, in: store) }
+            if let waiter { lease = waiter } else { lease = try place(holder, in: store, progress) }
             let isOver = ContinuousClock.now >= deadline
             do throws(RepositoryError) {
                 // Ours is listed before we look: of two that come at once at least one sees the other.
@@ -111,8 +127,10 @@ package final class Lease: Sendable {
         }
     }
 
-    private static func place(_ holder: Holder, in store: any Store) throws(RepositoryError) -> Lease {
-        let lease = Lease(store, FileID())
+    private static func place(
+        _ holder: Holder, in store: any Store, _ progress: JobProgress
+    ) throws(RepositoryError) -> Lease {
+        let lease = Lease(FileID(), in: store, for: progress)
         do throws(RepositoryError) {
             try store.place(ProvenLine.file(holder), at: lease.path)
         } catch {
@@ -158,8 +176,11 @@ package final class Lease: Sendable {
         return living
     }
 
-    /// Touches the file once a minute. Work under the lease must call it often.
+    /// Touches the file once a minute. Work under the lease must call it often: it is a sign that the work goes on, and
+    /// ends it where that was asked for.
     func keep() throws(RepositoryError) {
+        progress.sign()
+        try progress.demand()
         let last = touched.load(ordering: .relaxed)
         let now = Self.monotonic()
         guard now - last > Self.pause,

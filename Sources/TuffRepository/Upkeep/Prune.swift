@@ -35,7 +35,7 @@ package struct Prune: Sendable {
         // Before anything is removed: without knowing the needed packs nothing may be removed.
         var (plan, index, alive) = try decide(removing: points)
         try lease?.demand()
-        try removePoints(plan)
+        try remove(plan.removed)
         try removeTemporaries()
         var report = Report()
         report.removedPoints = plan.removed
@@ -44,6 +44,15 @@ package struct Prune: Sendable {
         try destroy(
             plan.due + (plan.isAtOnce ? packs : []), markedBy: plan.dueMarks + (plan.isAtOnce ? marks : []),
             points: plan.kept, report: &report)
+        return report
+    }
+
+    /// Removes restore points alone. What nothing needs then goes with the next prune.
+    package func removePoints(_ points: [RestorePoint]) throws(RepositoryError) -> Report {
+        try lease?.demand()
+        try remove(points)
+        var report = Report()
+        report.removedPoints = points
         return report
     }
 
@@ -93,12 +102,13 @@ package struct Prune: Sendable {
 
     // MARK: Removing
 
-    private func removePoints(_ plan: PrunePlan) throws(RepositoryError) {
+    /// - Parameter points: oldest first.
+    private func remove(_ points: [RestorePoint]) throws(RepositoryError) {
         // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is
         // left of a chain when this is cut off must be its end.
-        for point in plan.removed { try repository.store.remove(RestorePoint.path(point.id)) }
-        if !plan.removed.isEmpty { try repository.store.sync(directory: "points") }
-        let removed = Set(plan.removed.map(\.id))
+        for point in points { try repository.store.remove(RestorePoint.path(point.id)) }
+        if !points.isEmpty { try repository.store.sync(directory: "points") }
+        let removed = Set(points.map(\.id))
         for id in try repository.hurtPoints().intersection(removed).sorted() {
             try repository.store.remove("hurt/\(id)")
         }

@@ -7,6 +7,7 @@ package struct FakeRepository: Equatable, Sendable {
     /// Oldest first.
     package var points: [ObservedPoint] = []
     package var damaged = 0
+    package var receipts: [ObservedReceipt] = []
     /// Stands for the content of each point, by its id.
     package var stamps: [String: UInt64] = [:]
     /// Why it cannot be read.
@@ -19,7 +20,8 @@ extension FakeWorld {
     func observed(_ access: RepositoryAccess) throws(HostError) -> ObservedRepository? {
         guard let found = repositories[access.site.description] else { return nil }
         if let fault = found.fault { throw fault }
-        return ObservedRepository(id: found.id, points: found.points, damaged: found.damaged)
+        return ObservedRepository(
+            id: found.id, points: found.points, damaged: found.damaged, receipts: found.receipts)
     }
 
     mutating func make(_ access: RepositoryAccess) throws(HostError) {
@@ -36,6 +38,33 @@ extension FakeWorld {
             let stamp = repository.stamps[point.id]
         else { throw HostError(.notFound, "there is no restore point \(content.point)") }
         try fill(place, with: FakeImage(format: .raw, size: point.content, stamp: stamp), size: point.size)
+    }
+
+    /// Does as `RepositoryPrune`, and trusts its task: a test sees what a plan wanted.
+    mutating func prune(_ task: PruneTask) throws(HostError) {
+        guard var repository = repositories[task.access.site.description], repository.fault == nil else {
+            throw HostError(.notFound, "there is no repository at \(task.access.site)")
+        }
+        let gone = Set(task.expired.map(\.point))
+        repository.points.removeAll { gone.contains($0.id) }
+        var receipt = ObservedReceipt(
+            .prune, at: task.packsDue ?? Instant(secondsSince1970: 0), by: task.node, of: task.stack)
+        receipt.packs = task.packsDue != nil
+        receipt.removed = gone.count
+        repository.receipts.append(receipt)
+        repositories[task.access.site.description] = repository
+    }
+
+    /// Does as `RepositoryVerification`.
+    mutating func verify(_ task: VerifyTask) throws(HostError) {
+        guard var repository = repositories[task.access.site.description], repository.fault == nil else {
+            throw HostError(.notFound, "there is no repository at \(task.access.site)")
+        }
+        var receipt = ObservedReceipt(.verify, at: Instant(secondsSince1970: 0), by: task.node, of: task.stack)
+        receipt.policy = task.policy
+        receipt.share = task.share
+        repository.receipts.append(receipt)
+        repositories[task.access.site.description] = repository
     }
 
     /// Does as `BackupOfVolume`.

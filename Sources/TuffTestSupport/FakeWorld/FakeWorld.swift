@@ -209,6 +209,8 @@ package struct FakeWorld: Equatable, Sendable {
         case .restore(let content, let place): try restore(content, to: place)
         case .backUp(let place, let task): try backUp(place, task)
         case .makeRepository(_, let access): try make(access)
+        case .prune(let task): try prune(task)
+        case .verify(let task): try verify(task)
         case .wipeExtents(let holder, _):
             if lvm[holder.group]?.isLocked == true { return .hangs }
             guard let volume = lvm[holder.group, holder.name], volume.tags.contains(ThickGrowth.tag), volume.active,
@@ -288,7 +290,7 @@ extension HostAction {
     var root: HostPath.Root? {
         switch self {
         case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .restore, .backUp, .makeRepository,
-            .wipeExtents, .joinExtents, .identify, .enableBackstore:
+            .prune, .verify, .wipeExtents, .joinExtents, .identify, .enableBackstore:
             nil
         case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
             .require(.text(let path, _)), .require(.noSession(let path)):

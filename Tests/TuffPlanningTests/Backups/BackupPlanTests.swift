@@ -177,7 +177,7 @@ import TuffTestSupport
         desired.backupPolicies["nightly"]!.spec.drill = DrillSpec(cron: "0 7 1 * *", pool: "fast")
         let plan = plan(desired, SourcePlanTests.observed([], [Sample.volume()]))
         let notes = plan.changes.filter { $0.resource.kind == .backupPolicy }.flatMap(\.notes)
-        #expect(notes.map { $0.prefix { $0 != ":" } } == ["spec.keep", "spec.verify", "spec.drill"])
+        #expect(notes.map { $0.prefix { $0 != ":" } } == ["spec.drill"])
         #expect(change(self.plan(Self.nightly(), SourcePlanTests.observed([])), .backupPolicy, "nightly")?.notes == [])
     }
 

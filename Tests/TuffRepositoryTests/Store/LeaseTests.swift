@@ -79,6 +79,24 @@ struct LeaseTests {
         }
     }
 
+    @Test("One of this machine and an earlier boot is dead at once, and one of a machine that is like it is not")
+    func earlierBoot() throws {
+        let others: [(host: String, machine: String?, boot: String, isDead: Bool)] = [
+            ("here", "m1", "before", true), ("here", "m1", "before pid:[7]", true), ("here", "m2", "before", false),
+            ("elsewhere", "m1", "before", false), ("here", nil, "before", false), ("here", "m1", "", false),
+            ("here", "m1", "\(ProcessTable.boot(of: ProcessTable.space)) pid:[7]", false),
+        ]
+        for other in others {
+            let store = MemoryStore()
+            var dead = holder(.exclusive, host: other.host, pid: 4_000_000, boot: other.boot)
+            dead.machine = other.machine
+            _ = try Lease.take(dead, in: store)
+            var mine = own(.shared)
+            mine.machine = "m1"
+            #expect(isLocked { try Lease.take(mine, in: store).giveBack() } == !other.isDead, "\(other)")
+        }
+    }
+
     @Test(
         "What a holder's own clock says does not matter", arguments: ["1970-01-01T00:00:00Z", "2999-12-31T23:59:59Z"])
     func skew(since: String) throws {

@@ -1,0 +1,140 @@
+import FoundationEssentials
+import Glibc
+import Testing
+import TuffModel
+
+/// A month of nights on a real kernel: a policy backs a volume up over NFSv4.2, its keep rule lets points go, and packs
+/// go that nothing needs. The guest's own clock is set to each night, which the server's file system and all workers
+/// follow.
+@Suite(.enabled(if: Lab.isGuest, "needs the guest of Tests/Lab/run-suite"), .serialized)
+struct KeepLabTests {
+    static let nights = 30
+    /// What rule and calendar leave after the last night, a Sunday: seven days, and a week's last day for four weeks.
+    static let kept = [9, 16, 23, 24, 25, 26, 27, 28, 29, 30]
+    static let device = "/dev/keep/v-db"
+    /// The repository as the server has it.
+    static let place = "/run/lab/nfs/root/tuff"
+
+    private static let documents =
+        LabProgram.document("Pool", "fast", "lvm: {volumeGroup: keep, thinPool: pool}")
+        + LabProgram.document("Volume", "db", "size: 16Mi, pool: fast")
+        + LabProgram.document(
+            "BackupRepository", "nas",
+            "nfs: {server: 127.0.0.1, export: /root, path: tuff, options: [vers=4.2]}, create: true, "
+                + "prune: {schedule: \"0 12 * * *\", jitter: 0s}")
+        + LabProgram.document(
+            "BackupPolicy", "nightly",
+            "volumes: {names: [db]}, repository: nas, schedule: \"30 2 * * *\", keep: {daily: 7, weekly: 4}")
+
+    private func inWorld(_ body: (LabProgram) async throws -> Void) async throws {
+        let lab = try LabProgram("keep", port: 3296)
+        let now = time(nil)
+        let since = ContinuousClock.now
+        let made = try await lab.shell("Tests/Lab/nfs-server start")
+        #expect(made.status == 0, "\(made.text)")
+        try lab.write(
+            """
+            apiVersion: tuff.dev/v1
+            kind: Controller
+            spec:
+              node: tufflab
+              portals: ["\(lab.portal)"]
+              iqnBase: iqn.2026-01.dev.tuff.keep
+              allow:
+                secrets: [\(lab.folder)/secrets]
+                images: [\(lab.folder)/images]
+                directories: [\(lab.folder)/pools]
+                nfs: ["127.0.0.1:/root"]
+
+            """, to: "config.yaml")
+        try await lab.lvm("vgcreate", "-qq", "--yes", "keep", Lab.disks[1])
+        try await lab.lvm("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-L", "256m", "-n", "pool", "keep")
+        do { try await body(lab) } catch { Issue.record(error) }
+        try await lab.must("date", ["-s", "@\(now + Int(since.duration(to: .now).components.seconds))"])
+        try await lab.lvm("vgremove", "-qq", "--yes", "--force", "keep")
+        try await lab.lvm("pvremove", "-qq", "--yes", Lab.disks[1])
+        let gone = try await lab.shell("Tests/Lab/nfs-server stop")
+        #expect(gone.status == 0, "\(gone.text)")
+        try lab.remove()
+    }
+
+    /// Sets the clock, and says as a person does that it is right.
+    private func set(_ time: String, _ lab: LabProgram) async throws {
+        try await lab.must("date", ["-u", "-s", time])
+        let forgotten = try await lab.tuff(["forget", "clock"])
+        #expect(forgotten.status == 0, "\(forgotten.text)")
+    }
+
+    private func digest(_ path: String, _ lab: LabProgram) async throws -> String? {
+        try await lab.must("sha256sum", [path]).split(separator: " ").first.map(String.init)
+    }
+
+    private func date(_ night: Int) -> String { "2031-03-" + (night < 10 ? "0" : "") + "\(night)" }
+
+    private struct Points: Decodable {
+        struct Item: Decodable {
+            var id: String
+            var time: String
+        }
+        var items: [Item]
+    }
+
+    /// Points by their time, of whatever they were made for.
+    private func points(_ lab: LabProgram) async throws -> [Points.Item] {
+        let text = try await lab.must("tuff", ["backup", "ls", "--repository", Self.place, "-o", "json"])
+        return try JSONDecoder().decode(Points.self, from: Data(text.utf8)).items
+    }
+
+    @Test("Of thirty nights those stay that the rule keeps, and each of them comes back exactly")
+    func aMonth() async throws {
+        try await inWorld { lab in
+            try await set("\(date(1)) 01:00", lab)
+            try lab.declare(Self.documents)
+            let made = try await lab.apply("--allow-repository-create")
+            #expect(made.status == 0, "\(made.text)")
+            var digests: [Int: String] = [:]
+            for night in 1...Self.nights {
+                // Some blocks change and some stay, as on a disk that is in use.
+                try await lab.lvm("lvchange", "-qq", "-ay", "keep/v-db")
+                let place = "of=\(Self.device) seek=\(night * 7 % 200)"
+                let changed = try await lab.shell("dd if=/dev/urandom \(place) bs=64k count=24 oflag=direct")
+                #expect(changed.status == 0, "\(changed.text)")
+                digests[night] = try await digest(Self.device, lab)
+                try await set("\(date(night)) 02:40", lab)
+                // A named backup is outside of every rule.
+                if night == 2 {
+                    try lab.declare(
+                        Self.documents + LabProgram.document("Backup", "before", "volume: db, repository: nas"))
+                }
+                let applied = try await lab.apply("--run-due")
+                #expect(applied.status == 0, "night \(night): \(applied.text)")
+            }
+            // The night's own point is judged by the prune of the next noon.
+            try await set("\(date(Self.nights)) 12:40", lab)
+            let listed = try await lab.apply()
+            #expect(listed.status == 0 && listed.text.contains("restore point"), "\(listed.text)")
+            #expect(try await lab.apply("--run-due").status == 0)
+            let calm = try await lab.show("plan")
+            #expect(calm.contains("Nothing to do"), "\(calm)")
+
+            let left = try await points(lab)
+            let nightly = left.filter { $0.time.contains("T02:4") }
+            let named = left.filter { $0.time.hasPrefix(date(2)) }
+            #expect(named.count == 1, "\(left)")
+            #expect(Set(nightly.map { String($0.time.prefix(10)) }) == Set(Self.kept.map(date) + [date(2)]), "\(left)")
+            for point in left {
+                let night = try #require(Int(point.time.prefix(10).suffix(2)))
+                let file = "\(lab.folder)/restored"
+                let words = ["backup", "restore", "--repository", Self.place, "--name", "db"]
+                try await lab.must("tuff", words + ["--at", point.id, "--to", file])
+                #expect(try await digest(file, lab) == digests[night], "\(point.time)")
+                try await lab.must("rm", [file])
+            }
+            // What nothing needs is gone: less is left than all nights wrote.
+            try await lab.must("tuff", ["backup", "check", "--read-data=100%", "--repository", Self.place])
+            let said = try await lab.must("du", ["-sk", "\(Self.place)/packs"])
+            let size = try #require(said.split(separator: "\t").first.flatMap { Int($0) })
+            #expect(size < 40_000, "\(size) KiB of packs")
+        }
+    }
+}
