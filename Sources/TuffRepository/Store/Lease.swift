@@ -111,6 +111,8 @@ package final class Lease: Sendable {
                 guard let other = exclusive ?? (holder.kind == .exclusive ? others.first : nil) else { return lease }
                 if isOver { throw other.holder.inTheWay(other.id) }
                 try progress.demand()
+                // Waiting with one's eyes on the repository is work that goes on.
+                progress.sign()
                 // Of two exclusive ones both give way, and try again after pauses that differ.
                 if holder.kind == .exclusive, exclusive == nil {
                     waiter = lease
