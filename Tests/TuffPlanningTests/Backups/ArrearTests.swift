@@ -20,7 +20,9 @@ import TuffTestSupport
         return SourcePlanTests.observed(points, [Sample.volume()])
     }
 
-    func overdue(_ observed: ObservedState, at now: Instant = ArrearTests.now, _ ledger: Ledger = Ledger()) -> [Instant] {
+    func overdue(
+        _ observed: ObservedState, at now: Instant = ArrearTests.now, _ ledger: Ledger = Ledger()
+    ) -> [Instant] {
         var context = Sample.context()
         context.now = now
         return BackupArrears(BackupPlanTests.nightly(), seen: observed, context).overdue(by: ledger).map(\.since)
