@@ -144,7 +144,7 @@ struct Alive {
         var alive: Alive
 
         mutating func visit(_ name: ContentName, length: Int?) throws(RepositoryError) -> Bool {
-            try lease?.keep()
+            try lease?.goOn()
             return try alive.note(name, length: length, index)
         }
 

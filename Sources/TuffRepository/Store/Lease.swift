@@ -178,11 +178,17 @@ package final class Lease: Sendable {
         return living
     }
 
-    /// Touches the file once a minute. Work under the lease must call it often: it is a sign that the work goes on, and
-    /// ends it where that was asked for.
+    /// The same for work that nothing else ends when that is asked for.
+    func goOn() throws(RepositoryError) {
+        try progress.demand()
+        try keep()
+    }
+
+    /// Touches the file once a minute. Work under the lease must call it often, and it is a sign that it goes on.
+    ///
+    /// It does not end work: what was stored when a backup is asked to end is written down by code that calls this.
     func keep() throws(RepositoryError) {
         progress.sign()
-        try progress.demand()
         let last = touched.load(ordering: .relaxed)
         let now = Self.monotonic()
         guard now - last > Self.pause,

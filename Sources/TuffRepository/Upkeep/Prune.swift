@@ -91,7 +91,7 @@ package struct Prune: Sendable {
         let plan = PrunePlan(facts)
         for pack in plan.dead + plan.sparse {
             try alive.demandSpare(pack)
-            try lease?.keep()
+            try lease?.goOn()
         }
         return (plan, index, alive)
     }
@@ -172,7 +172,7 @@ package struct Prune: Sendable {
             let entry = location.entry
             let packs = entry.coding == .node ? nodes : blocks
             try packs.append(stored, name: entry.name, length: entry.length, coding: entry.coding)
-            try lease?.keep()
+            try lease?.goOn()
         }
         try blocks.finish()
         try nodes.finish()
@@ -194,12 +194,12 @@ package struct Prune: Sendable {
         let packs = Set(due).filter { (alive.bytes[$0] ?? 0) == 0 }
         for pack in packs.sorted() {
             try alive.demandSpare(pack)
-            try lease?.keep()
+            try lease?.goOn()
         }
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
         for pack in packs.sorted() {
-            try lease?.keep()
+            try lease?.goOn()
             do throws(RepositoryError) {
                 report.destroyedBytes += try store.open(Pack.path(pack)).size
             } catch  where error.code == .notFound {
@@ -220,7 +220,7 @@ package struct Prune: Sendable {
         var merge = try IndexMerge(old)
         while let location = try merge.next() {
             if !packs.contains(location.pack) { try writer.append(location) }
-            try lease?.keep()
+            try lease?.goOn()
         }
         _ = try writer.finish()
         for file in old { try repository.store.remove(IndexFile.path(file.id)) }
