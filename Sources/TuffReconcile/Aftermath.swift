@@ -44,7 +44,7 @@ struct Aftermath {
         case .disown(let location, _, let marks):
             unseen(location) ?? (index.bearer(of: marks.uid) == nil ? nil : "\(location) still has marks of ours")
         case .snapshotThick, .takeExtents, .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary,
-            .activate, .deactivate, .complete, .dropGrowth, .adopt:
+            .activate, .deactivate, .complete, .makeBase, .dropBase, .dropGrowth, .adopt:
             nil
         }
     }
@@ -58,6 +58,10 @@ struct Aftermath {
     func leftTemporary(of steps: [Step]) -> String? {
         for case .lvm(.dropTemporary(let snapshot)) in steps {
             if let left = unseen(snapshot.location) ?? stillThere(snapshot.uid) { return left }
+        }
+        for case .lvm(.dropBase(let base, let volume)) in steps {
+            if let left = unseen(volume.location) { return left }
+            if index.bases.contains(where: { $0.marks.uid == base.uid }) { return "\(volume.location) is still there" }
         }
         return nil
     }

@@ -165,6 +165,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Makes a restore point of what does not change meanwhile. May take hours, in a worker of its own
     /// (`BackupOfVolume`).
     case backUp(from: BytesPlace, BackupTask)
+    /// Runs a command on a base, with the change of tags that names the restore point which `backUp` made of it in this
+    /// process. One command: without such a point it is not run.
+    case completeBase(Command, BackupBase, ThinIdentity)
     /// Makes a repository of this name where there is none (`RepositoryCreation`).
     case makeRepository(String, RepositoryAccess)
     /// Wipes the volume that holds the extents for a growth, and remembers them in this process. Its place names the
@@ -253,6 +256,7 @@ extension HostAction: CustomStringConvertible {
                 + "   # only what differs; zeros after it"
         case .backUp(let source, let task):
             "tuff backup run \(task.access.options) --name \(Command.quoted(task.volume)) --source \(source.quoted)"
+        case .completeBase(let command, _, _): "\(command)   # with the tags of the restore point"
         case .makeRepository(_, let access): "tuff backup init \(access.options)"
         case .wipeExtents(let holder, let method): HostAction.wipe(holder, method).description
         case .joinExtents(let command, _, _, _, _):

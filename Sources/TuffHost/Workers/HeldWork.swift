@@ -43,7 +43,8 @@ final class HeldWork {
         case .wipe(let device, _): ticket("wipe", verb: "wiping", place: .device(device))
         case .copyBytes(_, let target), .copyImage(_, let target): ticket("copy", verb: "filling", place: target)
         // Restores and backups are jobs, which hold files of their own.
-        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .completeBase,
+            .makeRepository,
             .require, .cloneFile, .makeDirectory,
             .removeDirectory, .removeIfEmpty, .removeDirectories, .enableBackstore, .writeAttribute, .writeSecret,
             .setMode, .link, .unlink, .createFile, .growFile, .renameFile, .removeFile, .replaceFile, .keepReservations:

@@ -103,7 +103,8 @@ package enum WorkerServer {
     ) throws(HostError) {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
-        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository:
+        case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .completeBase,
+            .makeRepository:
             throw HostError(.refused, "A worker runs no commands, and no job in passing: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress, told: told)

@@ -5,12 +5,15 @@ struct RepositoryView {
     var name: String
     var access: RepositoryAccess
     var damaged: Int
+    /// Its own; empty for one that the same plan makes.
+    var id: String
     private var byVolume: [String: [ObservedPoint]]
 
     init(_ name: String, at access: RepositoryAccess, seen observed: ObservedRepository) {
         self.name = name
         self.access = access
         damaged = observed.damaged
+        id = observed.id
         byVolume = Dictionary(grouping: observed.points, by: \.volume)
     }
 
