@@ -59,10 +59,6 @@ struct Aftermath {
         for case .lvm(.dropTemporary(let snapshot)) in steps {
             if let left = unseen(snapshot.location) ?? stillThere(snapshot.uid) { return left }
         }
-        for case .lvm(.dropBase(let base, let volume)) in steps {
-            if let left = unseen(volume.location) { return left }
-            if index.bases.contains(where: { $0.marks.uid == base.uid }) { return "\(volume.location) is still there" }
-        }
         return nil
     }
 
