@@ -18,6 +18,8 @@ extension FakeLVM {
             var devices: [UInt32: Device]
         }
 
+        package init() {}
+
         var transaction: UInt64 = 0
         var held: Held?
         var nextBlock: UInt64 = 100

@@ -68,7 +68,9 @@ final class BaseHost {
         case .release:
             machine.meddle { $0.lvm.release("tp0", in: "vg0") }
             foreignBlock = nil
-        case .removeBase: machine.meddle { world in self.bases.forEach { world.lvm["vg0", $0.name] = nil } }
+        case .removeBase:
+            let names = bases.map(\.name)
+            machine.meddle { world in names.forEach { world.lvm["vg0", $0] = nil } }
         case .exchangeBase:
             for base in bases {
                 machine.meddle { world in

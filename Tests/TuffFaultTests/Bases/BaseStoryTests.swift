@@ -2,6 +2,7 @@ import Testing
 import TuffDrivers
 import TuffHost
 import TuffModel
+import TuffPlanning
 import TuffReconcile
 import TuffTestSupport
 
