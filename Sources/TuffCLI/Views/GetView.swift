@@ -54,7 +54,7 @@ package struct GetView: View {
         case .volume:
             (
                 ["SIZE", "DECLARED", "POOL", "ATTACHED TO"],
-                ["SESSIONS", "UID", "SERIAL", "LOCATION", "TARGET", "STACK"]
+                ["SESSIONS", "UID", "SERIAL", "LOCATION", "TARGET", "STACK", "BASES"]
             )
         case .attachment:
             (["VOLUME", "INITIATOR", "ACCESS", "SESSIONS"], ["CHAP", "PORTALS", "TARGET"])
@@ -89,7 +89,7 @@ package struct GetView: View {
         guard wide else { return narrow }
         return narrow + [
             "\(facts.sessions)", Self.text(facts.stored?.uid), facts.serial ?? "-", Self.text(facts.stored?.location),
-            facts.iqn ?? "-", facts.stored?.marks.stack ?? "-",
+            facts.iqn ?? "-", facts.stored?.marks.stack ?? "-", Self.bases(facts.bases),
         ]
     }
 
@@ -114,6 +114,13 @@ package struct GetView: View {
             facts.access?.chapUser ?? facts.declared?.spec.chap?.initiator.user ?? "-",
             portals.isEmpty ? "-" : portals, facts.volume?.iqn ?? "-",
         ]
+    }
+
+    /// Bytes that backup bases have blocks for, most of which they share with the volume: `2: up to 3 GiB`.
+    static func bases(_ bases: [KeptBase]) -> String {
+        guard !bases.isEmpty else { return "-" }
+        let held = bases.reduce(ByteCount.zero) { $0 + ($1.mapped ?? $1.size) }
+        return "\(bases.count): up to \(held)"
     }
 
     static func text(_ value: (some CustomStringConvertible)?) -> String { value?.description ?? "-" }

@@ -104,6 +104,8 @@ package struct VolumeFacts: Sendable {
     package var target: ObservedTarget?
     /// The LUN that initiators see for number 0.
     package var firstLUN = 0
+    /// Snapshots that incremental backups of it are relative to.
+    package var bases: [KeptBase] = []
 
     package var access: [AccessFacts] { (target?.acls ?? []).map(AccessFacts.init) }
     package var sessions: Int { access.reduce(0) { $0 + $1.sessions.count } }

@@ -151,7 +151,8 @@ struct SurveyBuilder {
         VolumeFacts(
             declared: declared, stored: stored,
             target: stored?.marks.iqn.flatMap { targets[$0] },
-            firstLUN: context.config.exportCapabilities.firstLUN)
+            firstLUN: context.config.exportCapabilities.firstLUN,
+            bases: stored.map { stored in index.bases.filter { $0.marks.volume == stored.uid } } ?? [])
     }
 
     private func record(_ name: String, _ facts: VolumeFacts, stack: String) -> ResourceRecord {

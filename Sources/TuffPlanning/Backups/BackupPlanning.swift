@@ -180,7 +180,7 @@ extension PlanningPass {
             return nil
         }
         let moment: BackupMoment
-        switch self.moment(of: run.stored) {
+        switch self.moment(of: run.stored, for: run) {
         case .success(let found): moment = found
         case .failure(let missing): return missing.obstacle
         }
@@ -198,6 +198,11 @@ extension PlanningPass {
             last = builder.append(
                 moment.last.map { ($0.step, $0.key) }, to: builder.lastChange,
                 after: moment.first.isEmpty ? [] : [begun - moment.first.count + moment.made], behind: [begun])
+        }
+        if let begun, !moment.then.isEmpty {
+            last = builder.append(
+                moment.then.map { ($0.step, $0.key) }, to: builder.lastChange, after: [begun],
+                behind: [last].compactMap(\.self))
         }
         // One reader of a volume after another, each with a snapshot of its own.
         transfers[run.stored.uid] = last

@@ -7,6 +7,8 @@ struct RepositoryView {
     var damaged: Int
     /// What hosts did in it, oldest first.
     var receipts: [ObservedReceipt]
+    /// Its own; empty for one that the same plan makes.
+    var id: String
     private var byVolume: [String: [ObservedPoint]]
 
     init(_ name: String, at access: RepositoryAccess, seen observed: ObservedRepository) {
@@ -14,6 +16,7 @@ struct RepositoryView {
         self.access = access
         damaged = observed.damaged
         receipts = observed.receipts ?? []
+        id = observed.id
         byVolume = Dictionary(grouping: observed.points, by: \.volume)
     }
 

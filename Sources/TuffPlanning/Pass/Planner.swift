@@ -72,6 +72,8 @@ struct PlanningPass {
     let formerPools: [String: [Ledger.Entry]]
     /// Devices that pools of this plan are made of.
     var claimed: [DeviceNumber: String] = [:]
+    /// Bases that backups of this plan make, the last of each purpose.
+    var plannedBases: [KeptBase.Purpose: (base: BackupBase, volume: VolumeRef)] = [:]
     /// Temporary snapshots that this plan copies from.
     var temporariesInUse: Set<UID> = []
     /// Documents that wait for what others have.
@@ -176,6 +178,7 @@ struct PlanningPass {
         planRemovals()
         planLeftGrowths()
         planLeftTemporaries()
+        planBases(desired)
         planStrayTargets(desired)
         planDamaged()
         planTwins()
