@@ -207,7 +207,8 @@ extension HostError {
             case .interrupted: .interrupted
             case .full: .exhausted
             case .locked, .wrongKey, .refused: .refused
-            case .damaged, .brokenIndex, .newer: .malformed
+            case .damaged: .damaged
+            case .brokenIndex, .newer: .malformed
             case .unreadable, .failed: .failed
             }
         // Names and leases come from a medium that others may write.

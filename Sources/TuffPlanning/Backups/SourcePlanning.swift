@@ -184,7 +184,7 @@ extension PlanningPass {
             content: point.content)
         var result = OutsideContent(
             origin: .point(content, of: point), size: point.size, content: min(point.size, point.content))
-        result.notes = notes
+        result.notes = notes + (repository.rollback.map { [$0.warning(in: repository.name)] } ?? [])
         guard keeping else { return .success(result) }
         guard let uid = point.uid else {
             return missing(

@@ -154,6 +154,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let repositoryUnreachable = Reason(rawValue: "RepositoryUnreachable")
     /// There is no repository at the place that a BackupRepository names.
     package static let repositoryMissing = Reason(rawValue: "RepositoryMissing")
+    /// Another repository is where one of another id was.
+    package static let repositoryReplaced = Reason(rawValue: "RepositoryReplaced")
+    /// A repository lacks points that it had: somebody put an older copy in its place.
+    package static let rolledBack = Reason(rawValue: "RolledBack")
     package static let noRestorePoint = Reason(rawValue: "NoRestorePoint")
     /// Restore points of several volumes have the name that is asked for.
     package static let seriesUnclear = Reason(rawValue: "SeriesUnclear")
