@@ -218,7 +218,7 @@ extension PlanningPass {
     }
 
     /// Of points that cannot be read one may be the newest: whoever wants an older one names it.
-    private func doubt(of repository: RepositoryView) -> MissingSource? {
+    func doubt(of repository: RepositoryView) -> MissingSource? {
         guard repository.damaged > 0 else { return nil }
         return MissingSource(
             obstacle: Obstacle(

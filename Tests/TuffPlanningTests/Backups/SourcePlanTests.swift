@@ -50,7 +50,7 @@ import TuffTestSupport
     /// The restore point that a plan fills a volume from.
     func filled(_ plan: Plan) -> String? {
         plan.steps.lazy.compactMap { step in
-            if case .volume(.fillFromBackup(_, let content)) = step.step { content.point } else { nil }
+            if case .volume(.fillFromBackup(_, let content, _)) = step.step { content.point } else { nil }
         }.first
     }
 
@@ -134,7 +134,7 @@ import TuffTestSupport
         }
         let plan = plan(desired, Self.observed([Self.point("p", 0)]))
         let filled = plan.steps.compactMap { step -> String? in
-            if case .volume(.fillFromBackup(let volume, _)) = step.step { volume.location.objectName } else { nil }
+            if case .volume(.fillFromBackup(let volume, _, _)) = step.step { volume.location.objectName } else { nil }
         }
         #expect(filled == ["v-c", "v-b", "v-a"])
     }
