@@ -230,5 +230,6 @@ extension ObservedPoint {
             size: ByteCount(Int64(clamping: record.size)),
             content: ByteCount(Int64(clamping: isHuge ? record.size : min(content, record.size))),
             policy: record.policy, backup: record.labels?[Self.backupKey], isSetAside: isSetAside)
+        added = ByteCount(Int64(clamping: record.counts.stored))
     }
 }

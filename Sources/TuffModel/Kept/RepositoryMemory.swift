@@ -1,5 +1,5 @@
-/// Memory of a backup repository that was read on this host. It only serves to refuse and to warn: making a new one where
-/// this one was, taking another for it, and not noticing that it is older than it was.
+/// Memory of a backup repository that was read on this host. It only serves to refuse and to warn: making a new one
+/// where this one was, taking another for it, and not noticing that it is older than it was.
 package struct RepositoryMemory: Hashable, Codable, Sendable {
     /// The newest restore point that a series of this host had.
     package struct Newest: Hashable, Codable, Sendable {

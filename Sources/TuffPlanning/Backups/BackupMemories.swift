@@ -7,7 +7,7 @@ import TuffModel
 extension Ledger {
     /// Remembers the repositories that were read, and the Backups of this host that they hold.
     mutating func seeRepositories(
-        _ index: StorageIndex, _ observed: ObservedState, _ desired: DesiredState, _ context: PlanContext
+        in observed: ObservedState, by index: StorageIndex, of desired: DesiredState, _ context: PlanContext
     ) {
         for (name, declared) in desired.backupRepositories.sorted(by: { $0.key < $1.key }) {
             guard case .known(let found?)? = observed.repositories?[name] else { continue }
@@ -20,12 +20,12 @@ extension Ledger {
                 RepositoryMemory(
                     of: found, named: name, at: site, since: known, node: context.config.node, stack: context.stack,
                     now: context.now))
-            see(found, named: name, index, desired, context)
+            see(found, named: name, by: index, of: desired, context)
         }
     }
 
     private mutating func see(
-        _ found: ObservedRepository, named repository: String, _ index: StorageIndex, _ desired: DesiredState,
+        _ found: ObservedRepository, named repository: String, by index: StorageIndex, of desired: DesiredState,
         _ context: PlanContext
     ) {
         let declared = desired.backups.values.filter { $0.spec.repository == repository }
@@ -52,7 +52,7 @@ extension Ledger {
 extension RepositoryIndex.Standing {
     /// The same, as somebody sees it who remembers what was there.
     func remembering(
-        _ name: String, _ spec: BackupRepositorySpec, _ observed: ObservedState, _ context: PlanContext
+        _ name: String, as spec: BackupRepositorySpec, in observed: ObservedState, _ context: PlanContext
     ) -> Self {
         guard let known = observed.ledger.repository(name, stack: context.stack), spec.format == .tuff,
             case .some(let seen) = observed.repositories?[name]
@@ -74,16 +74,16 @@ extension RepositoryIndex.Standing {
             return .obstructed(
                 Obstacle(
                     .repositoryReplaced,
-                    "another repository (id \(found.id.prefix(8))) is at \(spec.site), where this host knows that of the "
-                        + "id \(known.id.prefix(8)); nothing is read from it or stored in it. Bring that back; or, if "
-                        + "this one is meant from now on: \(giving)"))
+                    "another repository (id \(found.id.prefix(8))) is at \(spec.site), where this host knows that of "
+                        + "the id \(known.id.prefix(8)); nothing is read from it or stored in it. Bring that back; or, "
+                        + "if this one is meant from now on: \(giving)"))
         case (.obstructed(let obstacle), .known(nil)) where obstacle.reason == .repositoryMissing && isSamePlace:
             return .obstructed(
                 Obstacle(
                     .lost,
-                    "the repository \(known.id.prefix(8)), last seen at \(known.seen), is not at \(spec.site) any more; "
-                        + "none is made in its place. Look where it went: a disk that is not mounted, another export. "
-                        + "If it is given up: \(giving)"))
+                    "the repository \(known.id.prefix(8)), last seen at \(known.seen), is not at \(spec.site) any "
+                        + "more; none is made in its place. Look where it went: a disk that is not mounted, another "
+                        + "export. If it is given up: \(giving)"))
         case (.obstructed, .unknown(let error)) where error.code == .damaged && isSamePlace:
             return .obstructed(
                 Obstacle(

@@ -42,7 +42,7 @@ struct RepositoryIndex {
     init(_ desired: DesiredState, seen observed: ObservedState, through door: ReachDoor, for context: PlanContext) {
         for (name, declared) in desired.backupRepositories {
             standings[name] = Self.standing(of: name, declared.spec, seen: observed, through: door)
-                .remembering(name, declared.spec, observed, context)
+                .remembering(name, as: declared.spec, in: observed, context)
         }
     }
 

@@ -41,6 +41,9 @@ extension PlanningPass {
         case .failure(let missing): return .failure(missing)
         case .success(let chosen):
             guard let point = chosen.last else { return .success(nil) }
+            if let obstacle = door.obstacle(to: point, of: context) {
+                return .failure(MissingSource(obstacle: obstacle))
+            }
             return content(
                 of: point, in: repository, keeping: source.identity == .keep,
                 notes: sizeNotes(point, declared) + (source.instant ? [Self.notInstant] : []))

@@ -15,8 +15,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes a volume hold the disk in an image, as far as it differs; the rest of a larger one reads zeros. It bears
     /// the mark of a copy that is not complete, is active, and nobody uses it.
     case fillFromImage(VolumeRef, image: ImageSource)
-    /// Makes a volume that bears the mark of `operation` hold a restore point, as far as it differs; the rest of a larger
-    /// one reads zeros. It is active, and nobody uses it.
+    /// Makes a volume that bears the mark of `operation` hold a restore point, as far as it differs; the rest of a
+    /// larger one reads zeros. It is active, and nobody uses it.
     case fillFromBackup(VolumeRef, content: BackupContent, operation: String)
     /// Refuses when what the same plan made is not there: a command that said it made it is not believed before the
     /// users of what it is filled from pay for that.

@@ -52,7 +52,8 @@ extension FakeWorld {
         repository.points.append(
             ObservedPoint(
                 id: id, volume: task.volume, stack: task.stack, node: task.node, uid: task.uid,
-                time: task.time ?? Instant(secondsSince1970: repository.made), size: found.size, content: found.content, policy: task.policy,
+                time: task.time ?? Instant(secondsSince1970: repository.made), size: found.size, content: found.content,
+                policy: task.policy,
                 backup: task.backup))
         repository.stamps[id] = found.stamp
         repositories[task.access.site.description] = repository

@@ -51,7 +51,7 @@ extension Simulation {
         for (name, snapshot) in desired.snapshots {
             intent.volumes[name] = Oracle.Intent.Volume(home: intent.volumes[snapshot.spec.volume]?.home ?? "vg0")
         }
-        intent.restores = desired.restores.values.map(intent)
+        intent.restores = desired.restores.values.map { rollBack($0) }
         for (name, attachment) in desired.attachments {
             intent.attachments[name] = Oracle.Intent.Attachment(
                 volume: attachment.spec.volume, initiator: attachment.spec.initiator,
@@ -74,7 +74,7 @@ extension Simulation {
         return intent
     }
 
-    private func intent(_ restore: Declared<RestoreSpec>) -> Oracle.Intent.Restore {
+    private func rollBack(_ restore: Declared<RestoreSpec>) -> Oracle.Intent.Restore {
         let uid = restore.spec.volumeUID.description
         var intent = Oracle.Intent.Restore(
             name: restore.metadata.name, volume: restore.spec.volume, uid: uid, snapshot: "")
