@@ -208,7 +208,8 @@ extension HostError {
             case .interrupted: .interrupted
             case .full: .exhausted
             case .locked, .wrongKey, .refused: .refused
-            case .damaged, .brokenIndex, .newer: .malformed
+            case .damaged: .damaged
+            case .brokenIndex, .newer: .malformed
             case .unreadable, .failed: .failed
             }
         // Names and leases come from a medium that others may write.
@@ -235,5 +236,6 @@ extension ObservedPoint {
         root = record.root
         read = ByteCount(Int64(clamping: record.counts.read))
         fullRead = record.labels?[Self.fullReadKey].flatMap { FullRead(label: $0) }
+        added = ByteCount(Int64(clamping: record.counts.stored))
     }
 }

@@ -44,7 +44,8 @@ package struct LVMDriver: VolumeGroupDriver {
         switch failure.code {
         // Asking again, group by group, cannot help without the tool or without the right to use it.
         case .notFound, .permissionDenied: return ObservationMap(unlisted: failure)
-        case .malformed, .timeout, .failed, .preconditionFailed, .busy, .exhausted, .refused, .exposed, .interrupted,
+        case .malformed, .damaged, .timeout, .failed, .preconditionFailed, .busy, .exhausted, .refused, .exposed,
+            .interrupted,
             .unreachable:
             return await observeEach(machine)
         }

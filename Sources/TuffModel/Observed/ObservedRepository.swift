@@ -48,6 +48,8 @@ package struct ObservedPoint: Hashable, Codable, Sendable {
     package var size: ByteCount
     /// Bytes that are not zero: what a restore into a blank volume writes.
     package var content: ByteCount
+    /// Bytes that it added to the repository. Nil in inventories of versions that did not ask.
+    package var added: ByteCount?
     /// The policy that made it.
     package var policy: String?
     /// The Backup document that it was made for.

@@ -260,7 +260,7 @@ struct CapacityProof {
         case .fillFromImage(let volume, let image):
             guard case .known(.usable(let size, let content)?) = observed.images[image] else { return [] }
             return write(content ?? size, to: volume.uid)
-        case .fillFromBackup(let volume, let content): return write(content.content, to: volume.uid)
+        case .fillFromBackup(let volume, let content, _): return write(content.content, to: volume.uid)
         case .confirmMade, .relabel, .purge: return []
         }
     }

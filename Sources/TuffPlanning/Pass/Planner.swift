@@ -118,7 +118,7 @@ struct PlanningPass {
         index = StorageIndex(observed)
         door = ReachDoor(context.config, desired, observed.ledger)
         backupRepositories = desired.backupRepositories
-        repositories = RepositoryIndex(desired, seen: observed, through: door).standings
+        repositories = RepositoryIndex(desired, seen: observed, through: door, for: context).standings
         formerPools = Dictionary(
             grouping: observed.ledger.entries.filter { $0.resource.kind == .pool && $0.stack == context.stack },
             by: \.place)

@@ -12,6 +12,8 @@ package struct FakeRepository: Equatable, Sendable {
     package var stamps: [String: UInt64] = [:]
     /// Backups hash a sample of what is said not to have changed.
     package var isSampled = true
+    /// Number of points that were ever made.
+    package var made: Int64 = 0
     /// Why it cannot be read.
     package var fault: HostError?
 
@@ -30,7 +32,8 @@ extension FakeWorld {
         guard repositories[access.site.description] == nil else {
             throw HostError(.refused, "there is a repository at \(access.site) already")
         }
-        repositories[access.site.description] = FakeRepository(id: FakeRepository.name(UInt64(repositories.count) + 1))
+        madeRepositories += 1
+        repositories[access.site.description] = FakeRepository(id: FakeRepository.name(UInt64(madeRepositories)))
     }
 
     /// Does as `RestoreIntoVolume`: refused before anything is written, or all of it.
@@ -71,26 +74,23 @@ extension FakeWorld {
 
     /// Does as `BackupOfVolume`: of a list of changes only what it says is read, and the rest is as it was.
     mutating func backUp(_ place: BytesPlace, _ task: BackupTask) throws(HostError) {
-        guard case .device(let device) = place, let uuid = device.uuid,
-            deviceUUID("/dev/\(device.group)/\(device.name)") == uuid, let volume = lvm[device.group, device.name],
-            !isOpen(device.group, volume), !volume.suspended
-        else { throw HostError(.preconditionFailed, "\(place) is not to be read") }
+        let found = try read(place)
         guard var repository = repositories[task.access.site.description], repository.fault == nil else {
             throw HostError(.notFound, "there is no repository at \(task.access.site)")
         }
-        let read = volume.image ?? volume.content
-        let (stamp, doubt) = Self.stamp(of: read, task, in: repository)
-        let id = FakeRepository.name(UInt64(repository.stamps.count) &+ 1)
+        let (stamp, doubt) = Self.stamp(of: found.stamp, task, in: repository)
+        repository.made += 1
+        let id = FakeRepository.name(UInt64(repository.made))
         var point = ObservedPoint(
             id: id, volume: task.volume, stack: task.stack, node: task.node, uid: task.uid,
-            time: task.time ?? Instant(secondsSince1970: 0), size: volume.size, content: volume.mapped,
+            time: task.time ?? Instant(secondsSince1970: repository.made), size: found.size, content: found.content,
             policy: task.policy, backup: task.backup)
         point.root = FakeRepository.name(stamp) + FakeRepository.name(stamp)
         point.fullRead = doubt
         repository.points.append(point)
         repository.stamps[id] = stamp
         repositories[task.access.site.description] = repository
-        listed[device.uid] = point
+        if let uid = place.uid { listed[uid] = point }
     }
 
     /// What the restore point will hold, and why more was read than what changed.
@@ -115,5 +115,23 @@ extension FakeRepository {
     package static func name(_ number: UInt64) -> String {
         let digits = String(number, radix: 16)
         return String(repeating: "0", count: 32 - digits.count) + digits
+    }
+
+    /// What a place holds: of an image or a restore point what stands for that, and otherwise its own.
+    private func read(
+        _ place: BytesPlace
+    ) throws(HostError) -> (size: ByteCount, content: ByteCount, stamp: UInt64) {
+        switch place {
+        case .device(let device):
+            guard let uuid = device.uuid, deviceUUID("/dev/\(device.group)/\(device.name)") == uuid,
+                let volume = lvm[device.group, device.name], !isOpen(device.group, volume), !volume.suspended
+            else { throw HostError(.preconditionFailed, "\(place) is not to be read") }
+            return (volume.size, volume.mapped, volume.image ?? volume.content)
+        case .file(let path):
+            guard case .directory(let directory) = path.root, let file = files[directory, path.relative],
+                !file.isForeign
+            else { throw HostError(.preconditionFailed, "\(path) is not to be read") }
+            return (file.size, file.allocated, file.image ?? file.content)
+        }
     }
 }

@@ -27,6 +27,8 @@ package struct FakeWorld: Equatable, Sendable {
     package internal(set) var listed: [UID: ObservedPoint] = [:]
     /// Repositories of backups by their sites.
     package var repositories: [String: FakeRepository] = [:]
+    /// Number of repositories that were ever made.
+    package var madeRepositories = 0
     /// The device mapper's names of those of them that are its devices.
     package var otherDeviceUUIDs: [String: String] = [:]
 
