@@ -44,7 +44,7 @@ struct Aftermath {
         case .disown(let location, _, let marks):
             unseen(location) ?? (index.bearer(of: marks.uid) == nil ? nil : "\(location) still has marks of ours")
         case .snapshotThick, .takeExtents, .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary,
-            .activate, .deactivate, .complete, .dropGrowth, .adopt:
+            .activate, .deactivate, .complete, .makeBase, .dropBase, .dropGrowth, .adopt:
             nil
         }
     }

@@ -62,6 +62,27 @@ package protocol VolumeGroupDriver: Sendable {
     func lower(_ steps: [LVMStep]) -> [LoweredBatch]
     /// Steps that make a pool.
     func lower(_ steps: [PoolStep]) -> [LoweredBatch]
+    /// The parts of a new base that a backup has to read. A conversation rather than a list of actions: what is asked
+    /// next depends on the answer before. It changes nothing for good, and is done under the host lock.
+    func compare(_ comparison: BaseComparison, on machine: any Machine) async -> ComparedBase
+    /// Marks a base with the restore point that was made of it in this process.
+    func complete(_ base: BackupBase, at location: VolumeLocation, identity: ThinIdentity) -> [HostAction]
+    /// Gives back what a process that died had reserved to compare bases.
+    /// - Returns: what stays as it is, for people.
+    func settleHolds(on machine: any Machine) async -> [HostError]
+}
+
+/// A driver that tells no changes.
+extension VolumeGroupDriver {
+    package func compare(_ comparison: BaseComparison, on machine: any Machine) async -> ComparedBase {
+        ComparedBase(BackupReading(full: FullRead(.deltaUnknown, "the driver tells no changes")), identity: nil)
+    }
+
+    package func complete(_ base: BackupBase, at location: VolumeLocation, identity: ThinIdentity) -> [HostAction] {
+        []
+    }
+
+    package func settleHolds(on machine: any Machine) async -> [HostError] { [] }
 }
 
 extension VolumeGroupDriver {

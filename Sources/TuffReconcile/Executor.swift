@@ -34,6 +34,7 @@ struct Executor {
     let interrupted: @Sendable () -> Bool
     let events: @Sendable (ExecutionEvent) -> Void
     let clock = ContinuousClock()
+    let findings = Findings()
 
     /// Steps that are handed to one driver together, under one key.
     private struct Group: Sendable {
@@ -273,8 +274,9 @@ struct Executor {
 
     /// Lowers and performs a group of steps on storage. A failed batch fails its steps only.
     private func perform(_ group: Group) async -> [StepOutcome?] {
+        if case .backup(.compare(let comparison)) = group.steps[0].step { return [await compare(comparison)] }
         var outcomes = [StepOutcome?](repeating: .notStarted, count: group.steps.count)
-        let lowered = reconciler.lower(group.steps.map(\.step))
+        let lowered = reconciler.lower(group.steps.map(\.step), knowing: findings)
         if group.steps[0].step.company == .creations { return await performCreations(lowered) }
         // A step that lowers to nothing is part of a batch all the same, so that it ends.
         let idle = Set(group.steps.indices).subtracting(lowered.flatMap(\.steps)).sorted()
@@ -296,6 +298,15 @@ struct Executor {
             }
         }
         return outcomes
+    }
+
+    /// Whatever cannot be told is read in full, so this never fails.
+    private func compare(_ comparison: BaseComparison) async -> StepOutcome {
+        if interrupted() { return .notStarted }
+        let start = clock.now
+        findings.add(
+            await reconciler.volumeGroups.compare(comparison, on: reconciler.machine), of: comparison.base.uid)
+        return .finished(seconds: Self.seconds(start.duration(to: clock.now)))
     }
 
     /// Volumes that are made together fail one by one; what had not been begun by then is ready again.

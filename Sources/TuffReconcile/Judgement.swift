@@ -21,7 +21,9 @@ struct Judgement {
         return plan.changes.enumerated().map { index, change in
             let steps = stepsByChange[index] ?? []
             let left = change.ends ? aftermath.left(of: steps) : aftermath.leftTemporary(of: steps)
-            return report(change, outcomesByChange[index] ?? [], left: left)
+            var report = report(change, outcomesByChange[index] ?? [], left: left)
+            if report.verdict == .done, report.detail == nil { report.detail = observed.account(of: steps) }
+            return report
         }
     }
 

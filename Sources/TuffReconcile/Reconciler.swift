@@ -256,12 +256,20 @@ package struct Reconciler: Sendable {
     }
 
     /// A repository has no driver: the worker that does its I/O is asked.
-    private func lower(_ step: BackupStep) -> [HostAction] {
+    private func lower(_ step: BackupStep, _ findings: Findings) -> [HostAction] {
         switch step {
+        // Carried out by the executor.
+        case .compare: return []
+        case .completeBase(let base, let location):
+            // Where LVM did not tell the base's numbers it stays unfinished, and a later pass drops it.
+            return findings.answer(of: base.uid)?.identity.map {
+                volumeGroups.complete(base, at: location, identity: $0)
+            } ?? []
         case .makeRepository(let name, let access): return [.makeRepository(name, access)]
         case .prune(let task): return [.prune(task)]
         case .verify(let task): return [.verify(task)]
-        case .backUp(let source, let task):
+        case .backUp(let source, var task):
+            task.reading = findings.answer(of: source.uid)?.reading
             let reading =
                 switch source.location {
                 case .logicalVolume: volumeGroups.reading(source)
@@ -272,7 +280,7 @@ package struct Reconciler: Sendable {
     }
 
     /// Hands steps to the driver they are for: those that go together (`Step.company`), or one.
-    func lower(_ steps: [Step]) -> [LoweredBatch] {
+    func lower(_ steps: [Step], knowing findings: Findings = Findings()) -> [LoweredBatch] {
         guard let first = steps.first else { return [] }
         switch first {
         case .volume(let step):
@@ -285,7 +293,7 @@ package struct Reconciler: Sendable {
             return volumeGroups.lower(steps.compactMap { if case .lvm(let step) = $0 { step } else { nil } })
         case .pool:
             return volumeGroups.lower(steps.compactMap { if case .pool(let step) = $0 { step } else { nil } })
-        case .backup(let step): return [LoweredBatch(steps: [0], actions: lower(step))]
+        case .backup(let step): return [LoweredBatch(steps: [0], actions: lower(step, findings))]
         case .export:
             return exports.lower(steps.compactMap { if case .export(let step) = $0 { step } else { nil } })
         }

@@ -35,7 +35,7 @@ import TuffTestSupport
         let said = try names(in: sources.joined(), after: "Reason(rawValue: \"", before: "\"")
             .union(names(in: sources.joined(), after: " reason: \"", before: "\""))
             .union(names(in: sources.joined(), after: "static let otherNode = \"", before: "\""))
-            .union(VolumeFault.Reason.allCases.map(\.rawValue))
+            .union(VolumeFault.Reason.allCases.map(\.rawValue)).union(FullRead.Reason.allCases.map(\.rawValue))
         let page = TestFolder.text("\(packageRoot)/docs/operations.md")
         let explained = try names(in: page, after: "\n| `", before: "`").union(["Exists"])
         #expect(said.count > 20)

@@ -138,13 +138,13 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         steps.enumerated().map { index, step in
             let verb =
                 switch step {
-                case .snapshotThick: "copy"
+                case .snapshotThick, .makeBase: "copy"
                 case .takeExtents, .joinExtents: "extend"
                 case .begin: "begin"
                 case .wipe, .wipeExtents: "write"
                 case .deactivate: "deactivate"
                 case .complete: "complete"
-                case .dropGrowth, .dropTemporary: "drop"
+                case .dropGrowth, .dropTemporary, .dropBase: "drop"
                 case .confirmWhole: "confirm"
                 case .activate: "activate"
                 case .adopt: "adopt"

@@ -92,7 +92,10 @@ struct Forget: AsyncParsableCommand {
             again until it is forgotten here, or made again with 'tuff apply --recreate'.
             """)
 
-    @Argument(help: "The lost object, as Volume/NAME or Pool/NAME; or clock, after it was ahead and is right again.")
+    @Argument(
+        help: ArgumentHelp(
+            "The lost object, as Volume/NAME, Pool/NAME, BackupRepository/NAME or Backup/NAME; or clock, after it was "
+                + "ahead and is right again."))
     var resource: String
     @Option(
         help: ArgumentHelp(

@@ -90,7 +90,8 @@ struct ConsentOptions: ParsableArguments {
     var runDue = false
     @Option(
         help: ArgumentHelp(
-            "Make this lost volume again, blank: Volume/NAME. May be given more than once.",
+            "Make this lost volume again, blank: Volume/NAME; or this Backup whose point is gone: Backup/NAME. May be "
+                + "given more than once.",
             valueName: "kind/name"))
     var recreate: [String] = []
     @Option(
@@ -129,7 +130,8 @@ struct ConsentOptions: ParsableArguments {
     private func resources(_ given: [String], option: String, kinds: Set<Kind>) throws -> [ResourceID] {
         try given.map { text in
             guard let resource = ResourceID(text: text), kinds.contains(resource.kind) else {
-                let also = kinds.contains(.snapshot) ? ", or a snapshot as Snapshot/NAME" : ""
+                let also =
+                    kinds.contains(.snapshot) ? ", or a snapshot as Snapshot/NAME" : ", or a backup as Backup/NAME"
                 throw ValidationError("\(option) '\(text)': give a volume as Volume/NAME\(also)")
             }
             return resource
@@ -145,7 +147,7 @@ struct ConsentOptions: ParsableArguments {
         consent.runDue = runDue
         consent.allowRepositoryCreate = allowRepositoryCreate
         consent.restoreMissing = restoreMissing
-        consent.recreate = try resources(recreate, option: "--recreate", kinds: [.volume])
+        consent.recreate = try resources(recreate, option: "--recreate", kinds: [.volume, .backup])
         consent.allowBlank = try resources(allowBlank, option: "--allow-blank", kinds: [.volume, .snapshot])
         return consent
     }

@@ -48,12 +48,15 @@ package struct DescribeView: View {
         switch record.facts {
         case .pool(let pool): text += Layout.table(facts + Self.rows(pool), indent: "  ")
         case .volume(let volume):
-            text += Layout.table(facts, indent: "  ") + Self.text(volume)
+            text += Layout.table(facts, indent: "  ") + Self.text(volume) + BackupRows.text(volume.backups)
             if let placement { text += "\n" + PlacementTable(placement: placement).text }
         case .attachment(let attachment):
             text += Layout.table(facts + Self.rows(attachment), indent: "  ")
             text += InitiatorCommands(attachment).text
         case .snapshot(let snapshot): text += Layout.table(facts + Self.rows(snapshot), indent: "  ")
+        case .repository(let repository): text += BackupRows.text(repository, facts)
+        case .backupPolicy(let policy): text += BackupRows.text(policy, facts)
+        case .backup(let backup): text += BackupRows.text(backup, facts)
         case .other:
             if ready.status == .yes {
                 facts += Layout.wrap(ready.message, width: Style.width - 15).enumerated().map {

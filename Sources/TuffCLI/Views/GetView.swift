@@ -54,12 +54,13 @@ package struct GetView: View {
         case .volume:
             (
                 ["SIZE", "DECLARED", "POOL", "ATTACHED TO"],
-                ["SESSIONS", "UID", "SERIAL", "LOCATION", "TARGET", "STACK"]
+                ["SESSIONS", "UID", "SERIAL", "LOCATION", "TARGET", "STACK", "BASES"]
             )
         case .attachment:
             (["VOLUME", "INITIATOR", "ACCESS", "SESSIONS"], ["CHAP", "PORTALS", "TARGET"])
         case .snapshot: (["VOLUME", "SIZE"], ["POLICY", "UID", "LOCATION", "STACK", "DECLARED AT"])
-        default: (["DECLARED AT"], [])
+        case .backupRepository, .backupPolicy, .backup, .snapshotPolicy, .restore:
+            BackupRows.columns(of: of) ?? (["DECLARED AT"], [])
         }
     }
 
@@ -69,6 +70,9 @@ package struct GetView: View {
         case .volume(let facts): cells(facts)
         case .snapshot(let facts): cells(facts) + (wide ? [Self.text(record.location)] : [])
         case .attachment(let facts): cells(facts)
+        case .repository(let facts): BackupRows.cells(facts, wide: wide)
+        case .backupPolicy(let facts): BackupRows.cells(facts, wide: wide)
+        case .backup(let facts): BackupRows.cells(facts, wide: wide)
         case .other: [Self.text(record.location)]
         }
     }
@@ -89,7 +93,7 @@ package struct GetView: View {
         guard wide else { return narrow }
         return narrow + [
             "\(facts.sessions)", Self.text(facts.stored?.uid), facts.serial ?? "-", Self.text(facts.stored?.location),
-            facts.iqn ?? "-", facts.stored?.marks.stack ?? "-",
+            facts.iqn ?? "-", facts.stored?.marks.stack ?? "-", Self.bases(facts.bases),
         ]
     }
 
@@ -114,6 +118,13 @@ package struct GetView: View {
             facts.access?.chapUser ?? facts.declared?.spec.chap?.initiator.user ?? "-",
             portals.isEmpty ? "-" : portals, facts.volume?.iqn ?? "-",
         ]
+    }
+
+    /// Bytes that backup bases have blocks for, most of which they share with the volume: `2: up to 3 GiB`.
+    static func bases(_ bases: [KeptBase]) -> String {
+        guard !bases.isEmpty else { return "-" }
+        let held = bases.reduce(ByteCount.zero) { $0 + ($1.mapped ?? $1.size) }
+        return "\(bases.count): up to \(held)"
     }
 
     static func text(_ value: (some CustomStringConvertible)?) -> String { value?.description ?? "-" }
@@ -148,6 +159,9 @@ package enum RecordTree {
         case .volume(let volume): (declared(volume), observed(volume))
         case .snapshot(let snapshot): (declared(snapshot), observed(snapshot))
         case .attachment(let attachment): (declared(attachment), observed(attachment))
+        case .repository(let repository): BackupTrees.sides(repository)
+        case .backupPolicy(let policy): BackupTrees.sides(policy)
+        case .backup(let backup): BackupTrees.sides(backup)
         case .other: (.null, .null)
         }
     }
@@ -191,7 +205,7 @@ package enum RecordTree {
             "protect": .bool(stored.marks.protect), "iqn": .text(facts.iqn), "serial": .text(facts.serial),
             "lun": facts.lun.map { .int($0) } ?? .null,
             "portals": facts.target.map { .list($0.portals.sorted().map { .text($0.description) }) } ?? .null,
-            "access": .list(facts.access.map(access)),
+            "access": .list(facts.access.map(access)), "backups": BackupTrees.tree(facts.backups),
         ])
     }
 

@@ -52,7 +52,7 @@ package struct StatusView: View {
             let severe = [
                 "DataMissing", "Suspended", "PoolUnhealthy", "MarksDamaged", "PoolMissing", "Lost", "Exposed",
                 "NeedsCheck", "DataFull", "MetadataFull", "DevicesMissing", "VolumeUnhealthy", "ActivationFailed",
-                "ForeignGroup",
+                "ForeignGroup", "RepositoryReplaced",
             ]
             // A source that was not seen has said so already, once.
             if ready.status == .unknown, !survey.unseen.isEmpty { continue }
@@ -180,6 +180,29 @@ package struct StatusView: View {
             ["Pools", line(.pool)],
             ["Volumes", line(.volume) + "; \(provisioned) provisioned"],
             ["Attachments", line(.attachment) + "; " + PrintedText.count(sessions, "session")],
+        ] + backupSummary(line)
+    }
+
+    /// Nothing where the documents have no repository.
+    private func backupSummary(_ line: (Kind) -> String) -> [[String]] {
+        let repositories = survey.records(of: .backupRepository)
+        guard !repositories.isEmpty else { return [] }
+        let points = repositories.reduce(0) { sum, record in
+            if case .repository(let facts) = record.facts { sum + (facts.seen?.points.count ?? 0) } else { sum }
+        }
+        let backups = survey.records(of: .backup)
+        let unkept = backups.count { $0.location == nil }
+        let policies = survey.records(of: .backupPolicy)
+        let due = policies.count { record in
+            if case .backupPolicy(let facts) = record.facts { facts.isDue } else { false }
+        }
+        return [
+            ["Repositories", line(.backupRepository) + "; " + PrintedText.count(points, "restore point")],
+            [
+                "Backups",
+                PrintedText.count(policies.count, "schedule") + ", \(due) due; \(backups.count - unkept) by name"
+                    + (unkept == 0 ? "" : "; \(unkept) that no policy keeps"),
+            ],
         ]
     }
 

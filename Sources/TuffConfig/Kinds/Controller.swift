@@ -43,8 +43,13 @@ extension Shape where Value == Reach {
                 "`SERVER:/EXPORT` for pools and repositories on NFS. `*` stands for any characters within one label of "
                 + "the server's name or one part of the path; `*:/…` is any server. None without."
         ),
-        optional("unwiped", .truth, doc: "Whether pools may ask for `wipe: none`; false without.")
-    ) { secrets, images, directories, volumeGroups, nfs, unwiped in
+        optional("unwiped", .truth, doc: "Whether pools may ask for `wipe: none`; false without."),
+        optional(
+            "series", .list(of: .seriesGlob, mayBeEmpty: true),
+            doc:
+                "`NODE/STACK` of whose restore points documents may make volumes (`source.backup`), besides those of "
+                + "this host and their own stack. `*` stands for any characters of one of the two. None without.")
+    ) { secrets, images, directories, volumeGroups, nfs, unwiped, series in
         var reach = Reach()
         if let secrets { reach.secrets = secrets }
         if let images { reach.images = images }
@@ -52,6 +57,7 @@ extension Shape where Value == Reach {
         if let volumeGroups { reach.volumeGroups = volumeGroups }
         if let nfs { reach.nfs = nfs }
         if let unwiped { reach.unwiped = unwiped }
+        reach.series = series
         return reach
     }
 

@@ -93,6 +93,16 @@ extension Shape where Value == String {
         return Characters.isPath(String(text[text.index(after: colon.lowerBound)...])) ? text : nil
     }
 
+    static let seriesGlob = text(
+        "a host and a stack such as storage2/default, or a pattern such as storage2/*", rule: "invalid-series",
+        pattern: #"^[a-z0-9*?-]+/[a-z0-9*?-]+$"#, maximumLength: 127
+    ) { text in
+        let plain = Set("abcdefghijklmnopqrstuvwxyz0123456789*?-".utf8)
+        let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        let isPlain = parts.allSatisfy { part in !part.isEmpty && part.allSatisfy(plain.contains) }
+        return parts.count == 2 && isPlain ? text : nil
+    }
+
     static let logicalVolume = text(
         "the name of a logical volume such as tp0", rule: "invalid-lvm-name",
         pattern: LVMName.logicalVolumePattern, maximumLength: 125, parse: LVMName.logicalVolume)

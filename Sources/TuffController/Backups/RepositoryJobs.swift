@@ -89,9 +89,9 @@ enum RepositoryJobs {
         let task = request.backup
         let source = try control.open(request.source, writable: false)
         return try with(task.access, by: control) { repository throws(HostError) in
-            let progress = JobProgress()
             let lease = try inWorker { () throws(RepositoryError) in
-                try repository.takeLease(.shared, purpose: "tuff backup", patience: Self.patience, progress: progress)
+                try repository.takeLease(
+                    .shared, purpose: "tuff backup", patience: Self.patience, progress: JobProgress())
             }
             defer { lease.giveBack() }
             let series = Series(name: task.volume, stack: task.stack, node: task.node, uid: task.uid.description)
@@ -110,13 +110,9 @@ enum RepositoryJobs {
             let device = try inWorker { () throws(RepositoryError) in
                 StableSource(device: try DeviceSource("/proc/self/fd/\(source.descriptor)"), path: source.path)
             }
-            let backup = wanted
-            let point = try follow(progress, of: device.size, phase: "backing up", by: control) {
-                () throws(RepositoryError) in
-                try Backup(of: device, to: repository, backup, lease: lease, progress: progress)
-                    .run(threads: SystemThreads.natural, finished: { HostFacts.now().description })
-            }
-            return ObservedPoint(point, isSetAside: false)
+            let work = BackupWork(
+                repository: repository, source: device, request: wanted, known: known, lease: lease, control: control)
+            return ObservedPoint(try work.run(task.reading), isSetAside: false)
         }
     }
 
@@ -212,7 +208,8 @@ extension HostError {
             case .interrupted: .interrupted
             case .full: .exhausted
             case .locked, .wrongKey, .refused: .refused
-            case .damaged, .brokenIndex, .newer: .malformed
+            case .damaged: .damaged
+            case .brokenIndex, .newer: .malformed
             case .unreadable, .failed: .failed
             }
         // Names and leases come from a medium that others may write.
@@ -223,6 +220,8 @@ extension HostError {
 extension ObservedPoint {
     /// Label of points that were made for a Backup document: its name.
     static let backupKey = "tuff.dev/backup"
+    /// Label of points for which more was read than what had changed: why.
+    static let fullReadKey = "tuff.dev/full-read"
 
     init(_ point: RestorePoint, isSetAside: Bool) {
         let record = point.record, series = record.series
@@ -234,5 +233,9 @@ extension ObservedPoint {
             size: ByteCount(Int64(clamping: record.size)),
             content: ByteCount(Int64(clamping: isHuge ? record.size : min(content, record.size))),
             policy: record.policy, backup: record.labels?[Self.backupKey], isSetAside: isSetAside)
+        root = record.root
+        read = ByteCount(Int64(clamping: record.counts.read))
+        fullRead = record.labels?[Self.fullReadKey].flatMap { FullRead(label: $0) }
+        added = ByteCount(Int64(clamping: record.counts.stored))
     }
 }

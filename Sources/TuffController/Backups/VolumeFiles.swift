@@ -12,6 +12,10 @@ package struct Owner: Equatable {
 
     /// Nil for what is somebody else's, or was let go.
     init?(_ tags: [String]) {
+        if case .base(let base) = BackupBase.read(tags) {
+            self.init(resource: ResourceID(.volume, base.objectName), stack: base.stack)
+            return
+        }
         switch Marks.read(tags) {
         case .foreign: return nil
         case .ours(let marks):

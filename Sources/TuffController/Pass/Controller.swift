@@ -66,6 +66,9 @@ package final class Controller: Sendable {
         let lock = try await lock(patience: patience, overseer)
         let view = view(under: config, lock: lock)
         await view.machine.settleDebts()
+        for error in await view.reconciler.volumeGroups.settleHolds(on: view.machine) {
+            overseer.tell(.warning(error.description))
+        }
         return Pass(controller: self, view: view, lock: lock, overseer: overseer)
     }
 
@@ -78,7 +81,7 @@ package final class Controller: Sendable {
         return HostView(
             config: config,
             reconciler: Composition.reconciler(
-                config, machine: machine, ledger: LedgerFile(directory: places.stateDirectory)),
+                config, places, machine: machine, ledger: LedgerFile(directory: places.stateDirectory)),
             machine: machine, accepted: AcceptedStore(directory: places.stateDirectory))
     }
 

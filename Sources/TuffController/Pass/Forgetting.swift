@@ -11,6 +11,11 @@ extension Pass {
         let context = view.newContext(stack: stack)
         let observed = try await view.observe(DesiredState(), context: context)
         var ledger = observed.ledger
+        if let known = ledger.memory(of: resource, stack: stack) {
+            ledger.forget(resource, stack: stack)
+            try save(ledger)
+            return "forgotten: \(known)"
+        }
         guard let entry = ledger.entry(resource, stack: stack) else {
             guard ledger.waits?.contains(where: { $0.stack == stack && $0.resource == resource }) == true else {
                 throw PassError(

@@ -33,6 +33,9 @@ package struct ResourceRecord: Sendable {
         case volume(VolumeFacts)
         case snapshot(SnapshotFacts)
         case attachment(AttachmentFacts)
+        case repository(RepositoryFacts)
+        case backupPolicy(BackupPolicyFacts)
+        case backup(BackupFacts)
         /// A kind this version does not carry out.
         case other
     }
@@ -63,7 +66,7 @@ extension ResourceRecord {
         case .volume(let facts): facts.stored?.marks.stack
         case .snapshot(let facts): facts.stored?.marks.stack
         case .attachment(let facts): facts.volume?.stored?.marks.stack
-        case .pool, .other: nil
+        case .pool, .repository, .backupPolicy, .backup, .other: nil
         }
     }
 }
@@ -104,6 +107,9 @@ package struct VolumeFacts: Sendable {
     package var target: ObservedTarget?
     /// The LUN that initiators see for number 0.
     package var firstLUN = 0
+    /// Snapshots that incremental backups of it are relative to.
+    package var bases: [KeptBase] = []
+    package var backups = VolumeBackups()
 
     package var access: [AccessFacts] { (target?.acls ?? []).map(AccessFacts.init) }
     package var sessions: Int { access.reduce(0) { $0 + $1.sessions.count } }

@@ -89,6 +89,7 @@ struct SurveyBuilder {
     let index: StorageIndex
     let targets: [String: ObservedTarget]
     let changes: [ResourceID: PlannedChange]
+    let backups: BackupSurvey
 
     init(desired: DesiredState, observed: ObservedState, context: PlanContext, plan: Plan?) {
         self.desired = desired
@@ -99,15 +100,19 @@ struct SurveyBuilder {
         targets = Dictionary((observed.targets.value?.targets ?? []).map { ($0.iqn, $0) }) { first, _ in first }
         // Two lines about one resource happen (an orphan's access, two objects of one name): the one that acts or
         // complains tells more than the other.
-        changes = Dictionary((plan?.changes ?? []).map { ($0.resource, $0) }) { first, second in
+        let changes = Dictionary((plan?.changes ?? []).map { ($0.resource, $0) }) { first, second in
             first.action == .unchanged || first.action == .orphan ? second : first
         }
+        self.changes = changes
+        backups = BackupSurvey(desired, in: observed, for: context) { Self.isUsable(changes, $0) }
     }
 
     func records() -> [ResourceRecord] {
-        let all = pools() + volumes() + snapshots() + attachments() + others()
+        let all = pools() + volumes() + snapshots() + attachments() + backupRecords() + others()
+        let arrears = arrears()
         return all.map { record in
             var record = record
+            record.conditions += arrears[record.id] ?? []
             if record.location != nil { record.notes = changes[record.id]?.notes ?? [] }
             return record
         }.sorted { $0.id < $1.id }
@@ -120,11 +125,13 @@ struct SurveyBuilder {
     }
 
     private func others() -> [ResourceRecord] {
-        let handled: Set<Kind> = [.pool, .volume, .snapshot, .attachment], arrears = arrears()
+        let handled: Set<Kind> = [
+            .pool, .volume, .snapshot, .attachment, .backupRepository, .backupPolicy, .backup,
+        ]
         return changes.values.filter { !handled.contains($0.resource.kind) }.map {
             ResourceRecord(
                 id: $0.resource, location: $0.location, labels: [:],
-                conditions: conditions($0, observed: nil) + (arrears[$0.resource] ?? []), facts: .other)
+                conditions: conditions($0, observed: nil), facts: .other)
         }
     }
 
@@ -151,7 +158,9 @@ struct SurveyBuilder {
         VolumeFacts(
             declared: declared, stored: stored,
             target: stored?.marks.iqn.flatMap { targets[$0] },
-            firstLUN: context.config.exportCapabilities.firstLUN)
+            firstLUN: context.config.exportCapabilities.firstLUN,
+            bases: stored.map { stored in index.bases.filter { $0.marks.volume == stored.uid } } ?? [],
+            backups: stored.map { backups.backups(of: $0.marks.name, uid: $0.uid) } ?? VolumeBackups())
     }
 
     private func record(_ name: String, _ facts: VolumeFacts, stack: String) -> ResourceRecord {
@@ -324,7 +333,7 @@ struct SurveyBuilder {
     // MARK: Conditions
 
     /// The plan decides where there is one: a resource that it would not touch is ready.
-    private func conditions(_ change: PlannedChange?, observed: Condition?) -> [Condition] {
+    func conditions(_ change: PlannedChange?, observed: Condition?) -> [Condition] {
         guard let change else {
             return [observed ?? Condition("Ready", .unknown, reason: "Unknown", message: "not observed")]
         }

@@ -22,7 +22,7 @@ enum Composition {
     }
 
     static func reconciler(
-        _ config: ControllerConfig, machine: any Machine, ledger: any LedgerStore
+        _ config: ControllerConfig, _ places: HostPlaces, machine: any Machine, ledger: any LedgerStore
     ) -> Reconciler {
         let exports: any ExportDriver =
             switch config.targetDriver {
@@ -30,7 +30,7 @@ enum Composition {
             case .tgt: TgtDriver(controlPort: config.tgtControlPort)
             }
         return Reconciler(
-            machine: machine, config: config, volumeGroups: LVMDriver(), directories: DirectoryPoolDriver(),
-            exports: exports, ledger: ledger)
+            machine: machine, config: config, volumeGroups: LVMDriver(stateDirectory: places.stateDirectory),
+            directories: DirectoryPoolDriver(), exports: exports, ledger: ledger)
     }
 }

@@ -21,45 +21,31 @@ extension LVMDriver {
     }
 
     /// Marks a base whose restore point is listed: one write of the group's metadata, for the volume of this uuid and
-    /// uid.
-    package static func completeBase(
-        _ base: BackupBase, in group: String, uuid: String, with completion: BackupBase.Completion
-    ) -> [HostAction] {
-        let (added, removed) = base.completing(with: completion)
-        let tags = added.flatMap { ["--addtag", $0] } + removed.flatMap { ["--deltag", $0] }
+    /// uid. The machine adds the tags that name the point, which it alone knows.
+    package func complete(_ base: BackupBase, at location: VolumeLocation, identity: ThinIdentity) -> [HostAction] {
+        let group = location.home
         return [
             .require(.unfinished(group: group, name: base.objectName, uid: base.uid, operation: BackupBase.operation)),
-            .run(change(["lvchange", "-qq"] + tags + only(base, in: group, uuid))),
+            .completeBase(
+                Self.change(
+                    ["lvchange", "-qq"] + Self.only(base, at: "\(group)/\(base.objectName)", identity.uuid)),
+                base, identity),
         ]
-    }
-
-    /// Gives a base a device, to be read for as long as a backup lasts, or takes it away again.
-    package static func showBase(_ base: BackupBase, in group: String, uuid: String) -> [HostAction] {
-        [
-            .activate(
-                change(["lvchange", "-qq", "--activate", "y", "-K"] + only(base, in: group, uuid)),
-                volumes: ["\(group)/\(base.objectName)"])
-        ]
-    }
-
-    package static func hideBase(_ base: BackupBase, in group: String, uuid: String) -> [HostAction] {
-        [.run(change(["lvchange", "-qq", "--activate", "n"] + only(base, in: group, uuid)))]
     }
 
     /// Removes a base. LVM itself selects it by uuid and uid, and refuses while anybody has it open. What somebody made
     /// of it stays: snapshots of thin volumes need no origin.
-    package static func dropBase(_ base: BackupBase, in group: String, uuid: String) -> [HostAction] {
-        [
-            .require(
-                .logicalVolume(group: group, name: base.objectName, uuid: uuid, uid: base.uid, size: nil)),
-            .run(change(["lvremove", "-qq", "--yes"] + only(base, in: group, uuid))),
+    static func dropBase(_ base: BackupBase, _ volume: VolumeRef) -> [HostAction] {
+        let (group, name) = place(volume.location)
+        return [
+            .require(.logicalVolume(group: group, name: name, uuid: volume.uuid, uid: base.uid, size: nil)),
+            .run(change(["lvremove", "-qq", "--yes"] + only(base, at: "\(group)/\(name)", volume.uuid))),
         ]
     }
 
-    private static func only(_ base: BackupBase, in group: String, _ uuid: String) -> [String] {
-        [
-            "-S", selection(uuid, ["tuff:uid=\(base.uid)", "tuff:base=\(base.volume)"]), "--",
-            "\(group)/\(base.objectName)",
-        ]
+    /// - Parameter uuid: nil for one that the same plan made, whose uid nobody else has.
+    private static func only(_ base: BackupBase, at place: String, _ uuid: String?) -> [String] {
+        let tags = "lv_tags={\"tuff:uid=\(base.uid)\" && \"tuff:base=\(base.volume)\"}"
+        return ["-S", (uuid.map { "lv_uuid=\"\($0)\" && " } ?? "") + tags, "--", place]
     }
 }

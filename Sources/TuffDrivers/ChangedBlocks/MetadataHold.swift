@@ -129,8 +129,8 @@ package struct MetadataHold: Sendable {
         case .free: return
         case .forget: try intents.remove(pool)
         case .release:
-            guard let intent else { return }
-            try await machine.perform([.run(Self.message(intent.device, "release_metadata_snap"))])
+            guard let intent, let block = status.held else { return }
+            try await release(block, of: intent.device, named: intent.name)
             try intents.remove(pool)
         case .examine, .foreign:
             if intent != nil { try intents.remove(pool) }
@@ -244,9 +244,17 @@ package struct MetadataHold: Sendable {
     /// - Returns: whether it was still the same one.
     private func giveBack(_ pool: ThinPoolPlace, _ held: Held) async throws(HostError) -> Bool {
         let isOurs = try await state(of: pool.device)?.held == held.block
-        if isOurs { try await machine.perform([.run(Self.message(pool.device, "release_metadata_snap"))]) }
+        if isOurs { try await release(held.block, of: pool.device, named: "\(pool)") }
         try intents.remove(pool.uuid)
         return isOurs
+    }
+
+    /// A command that said so is not believed: the record goes only when the pool says that nothing is held.
+    private func release(_ block: UInt64, of device: String, named name: String) async throws(HostError) {
+        try await machine.perform([.run(Self.message(device, "release_metadata_snap"))])
+        guard try await state(of: device)?.held != block else {
+            throw HostError(.failed, "\(name) was told to give its metadata snapshot back, and holds it still")
+        }
     }
 
     // MARK: Commands

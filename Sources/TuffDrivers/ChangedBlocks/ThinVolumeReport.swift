@@ -3,7 +3,9 @@ package import TuffModel
 
 /// Facts on the thin volumes of a group that LVM alone shows: their numbers in the pool.
 package struct ThinVolumeReport: Sendable {
-    static let columns = ["lv_uuid", "lv_name", "lv_size", "thin_id", "transaction_id", "pool_lv", "lv_permissions"]
+    package static let columns = [
+        "lv_uuid", "lv_name", "lv_size", "thin_id", "transaction_id", "pool_lv", "lv_permissions", "lv_tags",
+    ]
 
     /// The report on one group. Columns of segments, of which a thin volume has one.
     package static func command(group: String) -> Command {
@@ -22,6 +24,7 @@ package struct ThinVolumeReport: Sendable {
         package var pool: String
         package var size: ByteCount
         package var isReadOnly: Bool
+        package var tags: [String]
     }
 
     /// The thin volumes by LVM's uuid.
@@ -34,7 +37,8 @@ package struct ThinVolumeReport: Sendable {
             else { throw malformed("a row is '\(row.joined(separator: ", ").prefix(200))'") }
             let volume = Volume(
                 identity: ThinIdentity(uuid: row[0], device: device, transaction: transaction), name: row[1],
-                pool: row[5], size: ByteCount(size), isReadOnly: row[6].hasPrefix("read-only"))
+                pool: row[5], size: ByteCount(size), isReadOnly: row[6] == "read-only",
+                tags: row[7].split(separator: ",").map(String.init))
             guard volumes.updateValue(volume, forKey: row[0]) == nil else {
                 throw malformed("two volumes have uuid \(row[0])")
             }

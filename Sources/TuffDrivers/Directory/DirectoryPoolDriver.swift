@@ -174,11 +174,11 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .require(.text(sidecar, containing: marks(name, uid: volume.uid, operation: Marks.copying))),
                 .copyImage(image, to: .file(file)),
             ]
-        case .fillFromBackup(let volume, let content):
+        case .fillFromBackup(let volume, let content, let operation):
             let sidecar = HostPath(file.root, Sidecar.path(of: volume.uid))
             return [
                 .require(.file(sidecar, size: nil)),
-                .require(.text(sidecar, containing: marks(name, uid: volume.uid, operation: Marks.copying))),
+                .require(.text(sidecar, containing: marks(name, uid: volume.uid, operation: operation))),
                 .restore(content, to: .file(file)),
             ]
         case .confirmMade: return [.require(.file(file, size: nil))]

@@ -13,7 +13,10 @@ package struct LVMDriver: VolumeGroupDriver {
     /// Reports on single groups that run at once.
     static let width = 4
 
-    package init() {}
+    /// The host's directory of state; nil: nothing is written down, and so no pool's metadata are reserved.
+    let stateDirectory: String?
+
+    package init(stateDirectory: String? = nil) { self.stateDirectory = stateDirectory }
 
     package func observe(_ machine: any Machine) async -> ObservationMap<VolumeGroup> {
         var seen = await observeDevices(machine)
@@ -41,7 +44,8 @@ package struct LVMDriver: VolumeGroupDriver {
         switch failure.code {
         // Asking again, group by group, cannot help without the tool or without the right to use it.
         case .notFound, .permissionDenied: return ObservationMap(unlisted: failure)
-        case .malformed, .timeout, .failed, .preconditionFailed, .busy, .exhausted, .refused, .exposed, .interrupted,
+        case .malformed, .damaged, .timeout, .failed, .preconditionFailed, .busy, .exhausted, .refused, .exposed,
+            .interrupted,
             .unreachable:
             return await observeEach(machine)
         }
@@ -110,12 +114,17 @@ package struct LVMDriver: VolumeGroupDriver {
         return output
     }
 
+    /// Thin pools, and backup bases, of which LVM's numbers are in segments. A base that somebody renamed is told by
+    /// its tags all the same, and serves nobody any more.
+    static let wantedSegments = "segtype=thin-pool || (segtype=thin && lv_name=~^b-)"
+
     /// The report on all groups (nil) or on one.
     ///
     /// `--binary` turns texts such as `active locally` into 1, 0 and -1. `--shared` shows groups that lvmlockd guards,
     /// `--foreign` those of other hosts (lvmsystemid(7)), which would otherwise look absent. `--all` shows hidden
     /// volumes, where the health of RAID and caches is told. Segments of physical volumes cannot be left out of a full
-    /// report, only filtered to nothing; of other segments only those of thin pools are wanted.
+    /// report, only filtered to nothing; of other segments only
+    /// `wantedSegments`.
     package static func report(of group: String?, view: LVMView = .own) -> Command {
         var arguments = [
             "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--shared",
@@ -123,7 +132,7 @@ package struct LVMDriver: VolumeGroupDriver {
             "--configreport", "vg", "-o", LVMReportDecoder.groupColumns.joined(separator: ","),
             "--configreport", "lv", "-o", LVMReportDecoder.volumeColumns.joined(separator: ","),
             "--configreport", "seg", "-o", LVMReportDecoder.segmentColumns.joined(separator: ","),
-            "-S", "segtype=thin-pool",
+            "-S", Self.wantedSegments,
             "--configreport", "pv", "-o", LVMReportDecoder.deviceColumns.joined(separator: ","),
             "--configreport", "pvseg", "-o", "pv_uuid", "-S", "pv_uuid=none",
         ]

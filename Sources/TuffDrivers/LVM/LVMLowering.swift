@@ -47,11 +47,11 @@ extension LVMDriver {
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
                 .copyImage(image, to: .device(device)),
             ]
-        case .fillFromBackup(let volume, let content):
+        case .fillFromBackup(let volume, let content, let operation):
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
             return [
                 LogicalVolumeNames.identification(of: [volume.uid], in: group),
-                .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
+                .require(.unfinished(group: group, name: name, uid: volume.uid, operation: operation)),
                 .restore(content, to: .device(device)),
             ]
         case .confirmMade(let volume): return [still(volume)]

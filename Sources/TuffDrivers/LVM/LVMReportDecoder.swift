@@ -19,7 +19,9 @@ package enum LVMReportDecoder {
         "lv_permissions", "lv_parent",
     ]
     package static let deviceColumns = ["pv_uuid", "pv_free", "pv_allocatable", "pv_missing", "pv_name"]
-    package static let segmentColumns = ["lv_uuid", "chunk_size", "seg_monitor", "zero"]
+    package static let segmentColumns = [
+        "lv_uuid", "chunk_size", "seg_monitor", "zero", "segtype", "thin_id", "transaction_id",
+    ]
     package static let nameColumns = ["vg_name", "vg_uuid"]
 
     /// Most bytes of a report: some 80,000 logical volumes.

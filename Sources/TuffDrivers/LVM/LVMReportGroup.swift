@@ -101,7 +101,7 @@ struct LVMReportGroup {
         guard let rows = raw.volumes, let segments = raw.segments else {
             throw LVMReportDecoder.contradiction("the logical volumes or segments of group \(name) are missing")
         }
-        let pieces = try thinPools(segments)
+        let pieces = try thinPools(segments), numbers = try thinNumbers(segments)
         var names: Set<String> = []
         var uuids: Set<String> = []
         var pools: Set<String> = []
@@ -109,7 +109,7 @@ struct LVMReportGroup {
         var hidden: [LogicalVolume] = []
         volumes.reserveCapacity(rows.count)
         for row in rows {
-            let volume = try logicalVolume(row, pieces)
+            let volume = try logicalVolume(row, pieces, numbers: numbers)
             guard names.insert(volume.name).inserted else {
                 throw LVMReportDecoder.contradiction("\(name)/\(volume.name) is listed twice")
             }
@@ -133,7 +133,7 @@ struct LVMReportGroup {
     private static func bare(_ name: String) -> String { isHidden(name) ? String(name.dropFirst().dropLast()) : name }
 
     private func logicalVolume(
-        _ row: LVMRawEntry.Row, _ pieces: [String: ThinPoolPiece]
+        _ row: LVMRawEntry.Row, _ pieces: [String: ThinPoolPiece], numbers: [String: ThinIdentity]
     ) throws(HostError) -> LogicalVolume {
         let volumeName = row[0] ?? "(without a name)"
         let cells = Cells(row, LVMReportDecoder.volumeColumns, of: "\(name)/\(volumeName)")
@@ -157,6 +157,7 @@ struct LVMReportGroup {
             health: try cells.text(13), profile: try cells.optional(16), whenFull: try cells.optional(17),
             needsCheck: try cells.flag(18) == true, isMonitored: pieces[volumeUUID]?.isMonitored,
             zeroesChunks: pieces[volumeUUID]?.zeroesChunks, device: try cells.device(14, 15))
+        volume.thinIdentity = isThin ? numbers[volumeUUID] : nil
         volume.permission = Self.permission(try cells.text(19))
         volume.parent = try cells.optional(20).map(Self.bare)
         volume.parts = [isThin ? nil : pool, origin.flatMap { Self.isHidden($0) ? $0 : nil }].compactMap { $0 }.map(
@@ -182,8 +183,9 @@ struct LVMReportGroup {
     /// Facts that only segments tell, by the uuid of the thin pool.
     private func thinPools(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ThinPoolPiece] {
         var result: [String: ThinPoolPiece] = [:]
-        for row in rows {
+        for row in rows where row[4] != Self.thin {
             let cells = Cells(row, LVMReportDecoder.segmentColumns, of: "a segment of \(name)")
+            for column in 4...6 { _ = try cells.text(column) }
             guard let zeroesChunks = try cells.flag(3) else {
                 throw HostError(.malformed, "LVM cannot tell whether a thin pool of \(name) zeroes new chunks")
             }
@@ -193,6 +195,26 @@ struct LVMReportGroup {
                 zeroesChunks: zeroesChunks)
             guard result.updateValue(piece, forKey: try cells.nonEmpty(0)) == nil else {
                 throw LVMReportDecoder.contradiction("a thin pool of \(name) has two segments")
+            }
+        }
+        return result
+    }
+
+    /// `segtype` of thin volumes.
+    private static let thin = "thin"
+
+    /// The numbers of thin volumes in their pools, as far as they were asked for, by uuid.
+    private func thinNumbers(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ThinIdentity] {
+        var result: [String: ThinIdentity] = [:]
+        for row in rows where row[4] == Self.thin {
+            let cells = Cells(row, LVMReportDecoder.segmentColumns, of: "a segment of \(name)")
+            let uuid = try cells.nonEmpty(0)
+            guard let device = UInt32(exactly: try cells.count(5)) else {
+                throw LVMReportDecoder.contradiction("a thin volume of \(name) has no number")
+            }
+            let identity = ThinIdentity(uuid: uuid, device: device, transaction: UInt64(try cells.count(6)))
+            guard result.updateValue(identity, forKey: uuid) == nil else {
+                throw LVMReportDecoder.contradiction("a thin volume of \(name) has two segments")
             }
         }
         return result

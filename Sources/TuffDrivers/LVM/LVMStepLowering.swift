@@ -35,6 +35,8 @@ extension LVMDriver {
             case .deactivate(let volume): actions = [Self.deactivation(volume)]
             case .complete(let volume, let size, let operation):
                 actions = Self.complete(volume, size: size, operation: operation)
+            case .makeBase(let base, let volume): actions = Self.makeBase(base, of: volume)
+            case .dropBase(let base, let volume): actions = Self.dropBase(base, volume)
             case .dropGrowth(let location): actions = [Self.dropGrowth(location)]
             case .adopt(let location, let uuid, let marks): actions = Self.adopt(location, uuid: uuid, marks: marks)
             case .disown(let location, let uuid, let marks): actions = Self.disown(location, uuid: uuid, marks: marks)

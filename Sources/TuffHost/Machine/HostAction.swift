@@ -171,6 +171,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Reads a share of what a repository holds back. May take hours, in a worker of its own
     /// (`RepositoryVerification`).
     case verify(VerifyTask)
+    /// Runs a command on a base, with the change of tags that names the restore point which `backUp` made of it in this
+    /// process. One command: without such a point it is not run.
+    case completeBase(Command, BackupBase, ThinIdentity)
     /// Makes a repository of this name where there is none (`RepositoryCreation`).
     case makeRepository(String, RepositoryAccess)
     /// Wipes the volume that holds the extents for a growth, and remembers them in this process. Its place names the
@@ -259,6 +262,7 @@ extension HostAction: CustomStringConvertible {
                 + "   # only what differs; zeros after it"
         case .backUp(let source, let task):
             "tuff backup run \(task.access.options) --name \(Command.quoted(task.volume)) --source \(source.quoted)"
+        case .completeBase(let command, _, _): "\(command)   # with the tags of the restore point"
         case .makeRepository(_, let access): "tuff backup init \(access.options)"
         case .verify(let task): "tuff backup check \(task.access.options) --read-data=\(task.share)%"
         case .prune(let task):

@@ -60,6 +60,9 @@ package final class LinuxMachine: Machine {
     /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.
     private let wiped = Mutex<[UID: HeldExtents]>([:])
 
+    /// The restore points that `HostAction.backUp` made, by the base that was read.
+    private let listed = Mutex<[UID: ObservedPoint]>([:])
+
     /// - Parameter processes: those of the controller; nil: of this machine alone.
     package init(configuration: Configuration, processes: HostProcesses? = nil) {
         let processes = processes ?? HostProcesses(configuration: configuration)
@@ -199,15 +202,21 @@ package final class LinuxMachine: Machine {
                 rest.removeFirst()
             case .restore(let content, let place):
                 let path = roots.path(of: place)
-                try await job(
+                _ = try await job(
                     RestoreIntoVolume(content, to: completed(place), path: path), telling: telling, until: isOver)
                 rest.removeFirst()
             case .backUp(let place, let task):
                 let path = roots.path(of: place)
-                try await job(BackupOfVolume(task, from: completed(place), path: path), telling: telling, until: isOver)
+                let point = try await job(
+                    BackupOfVolume(task, from: completed(place), path: path), telling: telling, until: isOver)
+                if let uid = place.uid { listed.withLock { $0[uid] = point } }
+                rest.removeFirst()
+            case .completeBase(let command, let base, let identity):
+                let point = listed.withLock { $0[base.uid] }
+                try await commands.demand(try base.completing(command, with: point, identity))
                 rest.removeFirst()
             case .makeRepository(let name, let access):
-                try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
+                _ = try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
                 rest.removeFirst()
             case .prune(let task):
                 try await job(RepositoryPrune(task), telling: telling, until: isOver)
@@ -228,10 +237,10 @@ package final class LinuxMachine: Machine {
     }
 
     /// Does work of a plan that takes a worker of its own, in a repository of backups.
-    private func job(
-        _ request: some JobRequest, telling: @escaping @Sendable (DataProgress) -> Void, until isOver: WorkerEnd?
-    ) async throws(HostError) {
-        _ = try await run(
+    private func job<Request: JobRequest>(
+        _ request: Request, telling: @escaping @Sendable (DataProgress) -> Void, until isOver: WorkerEnd?
+    ) async throws(HostError) -> Request.Outcome {
+        try await run(
             request, telling: { telling(DataProgress(done: $0.done, total: $0.total)) }, until: isOver ?? { false })
     }
 
@@ -335,7 +344,7 @@ extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
-            .prune, .verify:
+            .prune, .verify, .completeBase:
             true
         case .require(let condition): condition.needsCommand
         default: false

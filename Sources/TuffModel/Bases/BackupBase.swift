@@ -90,6 +90,11 @@ package struct BackupBase: Hashable, Codable, Sendable {
         return (own + (completion?.tags ?? [Self.unfinished])).sorted()
     }
 
+    /// Tags as long as any that completion adds.
+    package static let longestCompletion = [
+        Key.point + String(repeating: "0", count: 49), Key.thin + String(repeating: "0", count: 8 + 1 + 20 + 1 + 12),
+    ]
+
     private static let unfinished = "\(Key.operation)\(operation)"
 
     /// The change of tags, one command's, with which a base becomes of use.
@@ -134,6 +139,11 @@ package struct BackupBase: Hashable, Codable, Sendable {
         }
     }
 
+    /// True for an ID of a repository, as a tag can say it.
+    package static func isRepository(_ id: String) -> Bool { isHexadecimal(id, 32) }
+
+    package var purpose: KeptBase.Purpose { KeptBase.Purpose(volume: volume, repository: repository) }
+
     fileprivate static func isHexadecimal(_ text: String, _ count: Int) -> Bool {
         text.utf8.count == count
             && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
@@ -141,19 +151,28 @@ package struct BackupBase: Hashable, Codable, Sendable {
 }
 
 /// A base as it is seen.
-package struct KeptBase: Hashable, Sendable {
+package struct KeptBase: Hashable, Codable, Sendable {
     package var marks: BackupBase
+    package var location: VolumeLocation
     /// The group and the thin pool that it is in.
     package var pool: StorageBackend
     package var identity: ThinIdentity
     package var size: ByteCount
     /// Somebody may have written to it. Bases are made without that permission.
     package var isWritable: Bool
+    /// It is held open: read by a backup, or by somebody.
+    package var isOpen = false
+    /// Bytes that it has blocks for, which it may share with others; nil while it is inactive.
+    package var mapped: ByteCount?
 
+    /// - Parameter location: nil: under the name that it was made with.
     package init(
-        _ marks: BackupBase, pool: StorageBackend, identity: ThinIdentity, size: ByteCount, isWritable: Bool = false
+        _ marks: BackupBase, pool: StorageBackend, identity: ThinIdentity, size: ByteCount, isWritable: Bool = false,
+        at location: VolumeLocation? = nil
     ) {
         self.marks = marks
+        self.location =
+            location ?? .logicalVolume(group: pool.group ?? "", name: marks.objectName)
         self.pool = pool
         self.identity = identity
         self.size = size
@@ -161,7 +180,7 @@ package struct KeptBase: Hashable, Sendable {
     }
 
     /// The purpose that it is kept for.
-    package var purpose: Purpose { Purpose(volume: marks.volume, repository: marks.repository) }
+    package var purpose: Purpose { marks.purpose }
 
     package struct Purpose: Hashable, Sendable {
         package var volume: UID

@@ -1,5 +1,5 @@
 /// The decision whether a backup reads only what changed since a base.
-package enum BaseVerdict: Hashable, Sendable {
+package enum BaseVerdict: Hashable, Codable, Sendable {
     case serves(KeptBase)
     case full(FullRead)
 
@@ -21,10 +21,11 @@ package enum BaseVerdict: Hashable, Sendable {
     ///   - bases: all that are seen on the host.
     ///   - pool: where the volume is.
     ///   - size: of the volume's new snapshot.
-    ///   - points: those of the volume's series in the repository that can be read, by their IDs.
+    ///   - points: those of the volume's series in the repository that can be read, by their IDs; nil: whoever reads
+    ///     looks.
     package static func judge(
         _ bases: [KeptBase], for purpose: KeptBase.Purpose, in pool: StorageBackend, size: ByteCount,
-        points: [String: Point]
+        points: [String: Point]?
     ) -> BaseVerdict {
         func full(_ reason: FullRead.Reason, _ sentence: String) -> BaseVerdict { .full(FullRead(reason, sentence)) }
         let own = bases.filter { $0.purpose == purpose && $0.pool == pool }
@@ -40,13 +41,17 @@ package enum BaseVerdict: Hashable, Sendable {
                 "\(name) is not the snapshot that was marked: its uuid, number or transaction is another")
         }
         guard !base.isWritable else { return full(.baseExchanged, "\(name) was made writable by somebody") }
+        guard base.size == size else {
+            return full(.sizeChanged, "the volume has \(size), and \(name) \(base.size)")
+        }
+        guard let points else { return .serves(base) }
         guard let point = points[completion.point] else {
             return full(.pointGone, "restore point \(completion.point), of which \(name) is, is not in the repository")
         }
         guard BackupBase.Completion.digest(of: point.root) == completion.digest else {
             return full(.pointGone, "restore point \(completion.point) is not the one that \(name) was marked with")
         }
-        guard base.size == point.size, base.size == size else {
+        guard base.size == point.size else {
             return full(
                 .sizeChanged,
                 "the volume has \(size), restore point \(completion.point) \(point.size) and \(name) \(base.size)")

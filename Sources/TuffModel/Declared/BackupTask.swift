@@ -18,6 +18,8 @@ package struct BackupTask: Hashable, Codable, Sendable {
     package var labels: [String: String]
     /// The volume as a document, to have it again where nothing else is left.
     package var document: String?
+    /// The parts of the source that have to be read, as far as they are known when it is carried out; nil: all.
+    package var reading: BackupReading?
 
     package init(
         of volume: String, stack: String, node: String, uid: UID, to repository: String, _ access: RepositoryAccess,

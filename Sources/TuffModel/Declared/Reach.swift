@@ -25,6 +25,9 @@ package struct Reach: Hashable, Codable, Sendable {
     package var nfs: [String]
     /// Whether `wipe: none` may be asked for.
     package var unwiped: Bool
+    /// `NODE/STACK`, names or globs: hosts and stacks, besides this host and the documents' own stack, of whose restore
+    /// points documents may make volumes. Nil: none, and in inventories of versions that did not ask.
+    package var series: [String]?
 
     package init(
         secrets: [String] = ["/etc/tuff/secrets"], images: [String] = ["/srv/tuff/images"],
@@ -92,6 +95,11 @@ package struct Reach: Hashable, Codable, Sendable {
             share.path.map(Self.isRelativePath) ?? true
         else { return false }
         return nfs.contains { NFSPattern($0)?.matches(server, export: export) ?? false }
+    }
+
+    /// True where documents of other stacks and hosts may make volumes of restore points of this one's.
+    package func permits(seriesOf node: String, stack: String) -> Bool {
+        series?.contains { Glob($0).matches("\(node)/\(stack)") } ?? false
     }
 
     /// True where a repository may be there.
@@ -201,6 +209,7 @@ extension Reach {
         both.volumeGroups += other.volumeGroups.filter { !volumeGroups.contains($0) }
         both.nfs += other.nfs.filter { !nfs.contains($0) }
         both.unwiped = unwiped || other.unwiped
+        if let more = other.series { both.series = (series ?? []) + more.filter { series?.contains($0) != true } }
         return both
     }
 }

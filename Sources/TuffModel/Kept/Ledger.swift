@@ -100,6 +100,10 @@ package struct Ledger: Hashable, Codable, Sendable {
     /// The objects that documents of any stack waited for in the last pass of theirs, because it is another stack's;
     /// nil: nothing.
     package var waits: [Wait]?
+    /// Backup repositories that were read, by stack and name; nil: none.
+    package var repositories: [RepositoryMemory]?
+    /// Named Backups that are done, by stack and name; nil: none.
+    package var backups: [BackupMemory]?
     /// When the last pass observed.
     package var lastPass: Instant?
     /// The clock at the last pass that believed it; nil: none did since it was last confirmed.
@@ -120,6 +124,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         for entry in try container.decode([Entry].self, forKey: .entries) { record(entry) }
         removals = try container.decode([Removal].self, forKey: .removals)
         waits = try container.decodeIfPresent([Wait].self, forKey: .waits)
+        repositories = try container.decodeIfPresent([RepositoryMemory].self, forKey: .repositories)
+        backups = try container.decodeIfPresent([BackupMemory].self, forKey: .backups)
         lastPass = try container.decodeIfPresent(Instant.self, forKey: .lastPass)
         clock = try container.decodeIfPresent(ClockReading.self, forKey: .clock)
         clockLead = try container.decodeIfPresent(Int64.self, forKey: .clockLead)
@@ -185,6 +191,10 @@ package struct Ledger: Hashable, Codable, Sendable {
     package mutating func forget(_ resource: ResourceID, stack: String) {
         entries.removeAll { $0.stack == stack && $0.resource == resource }
         waits?.removeAll { $0.stack == stack && $0.resource == resource }
+        if resource.kind == .backupRepository {
+            repositories?.removeAll { $0.stack == stack && $0.name == resource.name }
+        }
+        if resource.kind == .backup { backups?.removeAll { $0.stack == stack && $0.name == resource.name } }
     }
 }
 

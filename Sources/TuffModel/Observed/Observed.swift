@@ -205,6 +205,8 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
     /// Nil while inactive.
     package var device: DeviceNumber?
     package var permission = Permission.writable
+    /// Backup bases: what tells it among all that its pool ever had; nil elsewhere.
+    package var thinIdentity: ThinIdentity?
     /// Hidden volumes: the volume that this one is a part of, where LVM names it (`lv_parent`).
     package var parent: String?
     /// Hidden volumes it stands on that name no parent: its cache, and the volume beneath a cache or integrity.
@@ -281,6 +283,7 @@ package struct LogicalVolume: Equatable, Codable, Sendable {
             device: try container.decodeIfPresent(DeviceNumber.self, forKey: .device))
         autoextendThreshold = try container.decodeIfPresent(Int.self, forKey: .autoextendThreshold)
         permission = try container.decodeIfPresent(Permission.self, forKey: .permission) ?? .writable
+        thinIdentity = try container.decodeIfPresent(ThinIdentity.self, forKey: .thinIdentity)
         parent = try container.decodeIfPresent(String.self, forKey: .parent)
         parts = try container.decodeIfPresent([String].self, forKey: .parts) ?? []
     }

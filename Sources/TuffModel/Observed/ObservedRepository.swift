@@ -48,6 +48,8 @@ package struct ObservedPoint: Hashable, Codable, Sendable {
     package var size: ByteCount
     /// Bytes that are not zero: what a restore into a blank volume writes.
     package var content: ByteCount
+    /// Bytes that it added to the repository. Nil in inventories of versions that did not ask.
+    package var added: ByteCount?
     /// The policy that made it.
     package var policy: String?
     /// The Backup document that it was made for.
@@ -56,6 +58,12 @@ package struct ObservedPoint: Hashable, Codable, Sendable {
     package var isSetAside: Bool
     /// A check found that it lacks something; nil: none did.
     package var isHurt: Bool?
+    /// Name of its tree, which is a hash of all of its content. Nil in inventories of versions that did not ask.
+    package var root: String?
+    /// Bytes that were read to make it.
+    package var read: ByteCount?
+    /// Why more was read than what had changed; nil: only that was, or nobody wrote it down.
+    package var fullRead: FullRead?
 
     package init(
         id: String, volume: String, stack: String? = nil, node: String? = nil, uid: UID? = nil, time: Instant,

@@ -66,6 +66,14 @@ package enum StorageBackend: Hashable, Codable, Sendable, Comparable, CustomStri
         }
     }
 
+    /// The volume group that it is in; nil for directories.
+    package var group: String? {
+        switch self {
+        case .thinPool(let group, _), .thick(let group): group
+        case .directory: nil
+        }
+    }
+
     package var isThin: Bool {
         if case .thick = self { false } else { true }
     }

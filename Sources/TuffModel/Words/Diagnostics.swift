@@ -60,6 +60,8 @@ package struct HostError: Error, Hashable, Codable, Sendable, CustomStringConver
         case permissionDenied
         /// Output that cannot be what the tool means: truncated, contradictory, too large, not JSON.
         case malformed
+        /// All of it could be read, and it is not whole: a repository that lost its first file.
+        case damaged
         /// The deadline passed; the work may still be going on.
         case timeout
         /// A command ended with a non-zero status or by a signal, or a system call failed.

@@ -10,14 +10,17 @@ struct BackupMoment {
     /// done.
     var last: [StorageStep] = []
     var made = 0
+    /// Steps that come after a reading that succeeded.
+    var then: [StorageStep] = []
     var notes: [String] = []
 }
 
-/// A volume that nobody uses or gets does not change and is read itself. Of one in use a thin pool takes a snapshot,
+/// Of a thin volume that is there already a base is taken (`BasePlanning`). Elsewhere, and where a base has no room:
+/// a volume that nobody uses or gets does not change and is read itself. Of one in use a thin pool takes a snapshot,
 /// which shares its blocks, and a thick pool a copy-on-write snapshot with room for what is written meanwhile. Both are
 /// temporary snapshots for the volume itself, so a later pass removes what a crash left of them.
 extension PlanningPass {
-    mutating func moment(of stored: StoredVolume) -> Result<BackupMoment, MissingSource> {
+    mutating func moment(of stored: StoredVolume, for run: BackupRun) -> Result<BackupMoment, MissingSource> {
         func missing(_ reason: Reason, _ sentence: String) -> Result<BackupMoment, MissingSource> {
             .failure(MissingSource(obstacle: Obstacle(reason, sentence)))
         }
@@ -47,6 +50,7 @@ extension PlanningPass {
             }
             return snapshotMoment(of: stored, room: room)
         case .thinPool:
+            if let moment = baseMoment(of: run, in: pool) { return .success(moment) }
             guard usage(of: stored) != nil else { return .success(direct(stored)) }
             if let obstacle = pool.obstacleToVolumes ?? pool.budget.exhausted {
                 return .failure(MissingSource(obstacle: obstacle))

@@ -28,15 +28,12 @@ extension PlanningPass {
         }
         var uid: UID?
         if case .available(let stored, _) = outcome { uid = stored.uid }
-        let own = repository.points(of: volume).first {
-            $0.backup == resource.name && $0.node == context.config.node && $0.stack == context.stack
-                && (uid == nil || $0.uid == uid) && !$0.isSetAside
-        }
-        if let own {
+        if let own = repository.point(madeFor: declared, of: uid, context) {
+            let aside = own.isSetAside ? ["its time is not believed, since somebody set it aside"] : []
             builder.add(
                 PlannedChange(
                     resource, .unchanged, "restore point \(own.id.prefix(8)) of \(own.time), \(own.size)",
-                    location: declared.location))
+                    location: declared.location, notes: aside))
             return
         }
         guard repository.damaged == 0 else {
@@ -46,6 +43,7 @@ extension PlanningPass {
                     "\(repository.damaged) restore points in BackupRepository/\(repository.name) cannot be read, and "
                         + "one may be this; see 'tuff backup check'"))
         }
+        if let loss = loss(of: declared, uid: uid, in: repository) { return stop(loss) }
         guard case .available(let stored, let after) = outcome else {
             return stop(Obstacle(.dependencyBlocked, "Volume/\(volume) is not available, see its own line"))
         }
@@ -180,7 +178,7 @@ extension PlanningPass {
             return nil
         }
         let moment: BackupMoment
-        switch self.moment(of: run.stored) {
+        switch self.moment(of: run.stored, for: run) {
         case .success(let found): moment = found
         case .failure(let missing): return missing.obstacle
         }
@@ -198,6 +196,11 @@ extension PlanningPass {
             last = builder.append(
                 moment.last.map { ($0.step, $0.key) }, to: builder.lastChange,
                 after: moment.first.isEmpty ? [] : [begun - moment.first.count + moment.made], behind: [begun])
+        }
+        if let begun, !moment.then.isEmpty {
+            last = builder.append(
+                moment.then.map { ($0.step, $0.key) }, to: builder.lastChange, after: [begun],
+                behind: [last].compactMap(\.self))
         }
         // One reader of a volume after another, each with a snapshot of its own.
         transfers[run.stored.uid] = last

@@ -3,19 +3,29 @@ import TuffModel
 /// A declared repository that could be read, with its points by the volume's name.
 struct RepositoryView {
     var name: String
+    /// Its own; empty for one that the same plan makes.
+    var id: String
     var access: RepositoryAccess
     var damaged: Int
     /// What hosts did in it, oldest first.
     var receipts: [ObservedReceipt]
+    /// What it lacks that this host saw in it; nil: nothing, as far as this host can tell.
+    var rollback: RepositoryMemory.Rollback?
     private var byVolume: [String: [ObservedPoint]]
+    private var byBackup: [String: [ObservedPoint]]
 
     init(_ name: String, at access: RepositoryAccess, seen observed: ObservedRepository) {
         self.name = name
         self.access = access
+        id = observed.id
         damaged = observed.damaged
         receipts = observed.receipts ?? []
         byVolume = Dictionary(grouping: observed.points, by: \.volume)
+        byBackup = Dictionary(grouping: observed.points.filter { $0.backup != nil }) { $0.backup ?? "" }
     }
+
+    /// Those that were made for Backup documents of this name, of whatever host, oldest first.
+    func backups(named backup: String) -> [ObservedPoint] { byBackup[backup] ?? [] }
 
     /// Oldest first.
     func points(of volume: String) -> [ObservedPoint] { byVolume[volume] ?? [] }
@@ -36,9 +46,10 @@ struct RepositoryIndex {
 
     private(set) var standings: [String: Standing] = [:]
 
-    init(_ desired: DesiredState, seen observed: ObservedState, through door: ReachDoor) {
+    init(_ desired: DesiredState, seen observed: ObservedState, through door: ReachDoor, for context: PlanContext) {
         for (name, declared) in desired.backupRepositories {
             standings[name] = Self.standing(of: name, declared.spec, seen: observed, through: door)
+                .remembering(name, as: declared.spec, in: observed, context)
         }
     }
 
@@ -78,7 +89,8 @@ extension PlanningPass {
             .failure(
                 MissingSource(
                     obstacle: Obstacle(
-                        obstacle.reason, "BackupRepository/\(name) is not available, see its own line")))
+                        obstacle.isOfMemory ? .dependencyBlocked : obstacle.reason,
+                        "BackupRepository/\(name) is not available, see its own line")))
         case nil:
             .failure(
                 MissingSource(
@@ -95,8 +107,9 @@ extension PlanningPass {
                 builder.add(
                     PlannedChange(
                         resource, .unchanged, summary(of: view, at: declared.spec.site),
-                        location: declared.location,
-                        notes: view.damaged == 0 ? [] : ["\(view.damaged) restore points cannot be read"]))
+                        reason: view.rollback.map { _ in .rolledBack }, location: declared.location,
+                        notes: (view.rollback.map { [$0.sentence(of: resource)] } ?? [])
+                            + (view.damaged == 0 ? [] : ["\(view.damaged) restore points cannot be read"])))
             case .obstructed(let obstacle)?:
                 if obstacle.reason == .repositoryMissing, planCreation(of: declared, resource) { continue }
                 builder.add(

@@ -41,6 +41,9 @@ extension PlanningPass {
         case .failure(let missing): return .failure(missing)
         case .success(let chosen):
             guard let point = chosen.last else { return .success(nil) }
+            if let obstacle = door.obstacle(to: point, of: context) {
+                return .failure(MissingSource(obstacle: obstacle))
+            }
             return content(
                 of: point, in: repository, keeping: source.identity == .keep,
                 notes: sizeNotes(point, declared) + (source.instant ? [Self.notInstant] : []))
@@ -184,7 +187,7 @@ extension PlanningPass {
             content: point.content)
         var result = OutsideContent(
             origin: .point(content, of: point), size: point.size, content: min(point.size, point.content))
-        result.notes = notes
+        result.notes = notes + (repository.rollback.map { [$0.warning(in: repository.name)] } ?? [])
         guard keeping else { return .success(result) }
         guard let uid = point.uid else {
             return missing(
@@ -218,7 +221,7 @@ extension PlanningPass {
     }
 
     /// Of points that cannot be read one may be the newest: whoever wants an older one names it.
-    private func doubt(of repository: RepositoryView) -> MissingSource? {
+    func doubt(of repository: RepositoryView) -> MissingSource? {
         guard repository.damaged > 0 else { return nil }
         return MissingSource(
             obstacle: Obstacle(

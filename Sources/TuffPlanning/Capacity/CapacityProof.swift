@@ -260,7 +260,7 @@ struct CapacityProof {
         case .fillFromImage(let volume, let image):
             guard case .known(.usable(let size, let content)?) = observed.images[image] else { return [] }
             return write(content ?? size, to: volume.uid)
-        case .fillFromBackup(let volume, let content): return write(content.content, to: volume.uid)
+        case .fillFromBackup(let volume, let content, _): return write(content.content, to: volume.uid)
         case .confirmMade, .relabel, .purge: return []
         }
     }
@@ -275,9 +275,16 @@ struct CapacityProof {
             volumes[volume.uid]?.size = to
             // For a while there is a volume more in LVM's text.
             return [Take(.extents(group: group), to - from), Take(.area(group: group), ByteCount(Self.entryCost))]
+        case .makeBase(let base, let volume):
+            guard case .thinPool(_, let pool)? = volumes[volume.uid]?.backend else { return [] }
+            // Written over, what it holds stays taken: by writes of initiators, which the plan does not know.
+            return [
+                Take(.metadata(group: group, pool: pool), Self.deviceCost),
+                entry(base.tags + BackupBase.longestCompletion, in: group),
+            ]
         case .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary, .activate, .deactivate,
             .complete,
-            .dropGrowth, .adopt, .disown:
+            .dropBase, .dropGrowth, .adopt, .disown:
             return []
         }
     }
@@ -300,8 +307,10 @@ struct CapacityProof {
         }
     }
 
-    private func entry(_ marks: Marks, in group: String) -> Take {
-        let tags = marks.tags.reduce(0) { $0 + $1.utf8.count + 4 }
+    private func entry(_ marks: Marks, in group: String) -> Take { entry(marks.tags, in: group) }
+
+    private func entry(_ tags: [String], in group: String) -> Take {
+        let tags = tags.reduce(0) { $0 + $1.utf8.count + 4 }
         return Take(.area(group: group), ByteCount(Self.entryCost + Int64(tags)))
     }
 }

@@ -36,7 +36,7 @@ struct OutsideContent {
     func filling(_ volume: VolumeRef) -> VolumeStep {
         switch origin {
         case .image(let source): .fillFromImage(volume, image: source)
-        case .point(let content, _): .fillFromBackup(volume, content: content)
+        case .point(let content, _): .fillFromBackup(volume, content: content, operation: Marks.copying)
         }
     }
 

@@ -70,22 +70,17 @@ extension PlanningPass {
             return stop(declared, Obstacle(.dependencyBlocked, "\(role.resource) is not available, see its own line"))
         }
         switch restoreSource(declared, stored, key) {
-        case .failure(let missing):
-            let isUnsupported = missing.obstacle.reason == .notSupportedYet
-            stop(declared, missing.obstacle, isUnsupported ? .unsupported : .blocked, stored)
+        case .failure(let missing): stop(declared, missing.obstacle, stored)
         case .success(let source): add(declared, source, stored, key, after: after)
         }
     }
 
-    /// The snapshot to copy from, when nothing at all is in the way.
+    /// The content to write, when nothing at all is in the way.
     private mutating func restoreSource(
         _ declared: Declared<RestoreSpec>, _ stored: StoredVolume, _ key: String
-    ) -> Result<CopySource, MissingSource> {
-        func missing(_ obstacle: Obstacle) -> Result<CopySource, MissingSource> {
+    ) -> Result<RestoreOrigin, MissingSource> {
+        func missing(_ obstacle: Obstacle) -> Result<RestoreOrigin, MissingSource> {
             .failure(MissingSource(obstacle: obstacle))
-        }
-        guard case .snapshot(let name) = declared.spec.from else {
-            return missing(Obstacle(.notSupportedYet, "this version rolls back to snapshots, and not to backups yet"))
         }
         if let obstacle = competitor(declared, stored, key) { return missing(obstacle) }
         if stored.marks.protect {
@@ -96,22 +91,20 @@ extension PlanningPass {
                     "\(what); declare it with 'protect: false', or: tuff unprotect "
                         + stored.marks.name))
         }
-        guard case .available(let snapshot, let after)? = outcome(of: .snapshot(name)), let size = snapshot.size,
-            snapshot.marks.origin == stored.uid
-        else {
-            let place = isDeclared(.snapshot(name)) ? ", see its own line" : ""
-            return missing(Obstacle(.dependencyBlocked, "Snapshot/\(name) is not available\(place)"))
+        let source: RestoreOrigin
+        switch restoreOrigin(declared.spec, stored) {
+        case .success(let found): source = found
+        case .failure(let obstacle): return .failure(obstacle)
         }
-        let source = CopySource(
-            resource: ResourceID(.snapshot, name), stored: snapshot, size: size, after: after, sharesBlocks: true)
-        if let obstacle = stateObstacle(stored) ?? stateObstacle(snapshot) ?? stored.refusal
-            ?? snapshot.breakage ?? unfinishedContent(snapshot)
-            ?? userObstacle(stored) ?? restoreCapacity(stored, from: snapshot, key)
+        let snapshot = source.stored
+        if let obstacle = stateObstacle(stored) ?? snapshot.flatMap(stateObstacle) ?? stored.refusal
+            ?? snapshot?.breakage ?? snapshot.flatMap(unfinishedContent) ?? source.obstacle(in: stored)
+            ?? userObstacle(stored) ?? restoreCapacity(stored, from: source, key)
             ?? bystanderObstacle(stored, from: snapshot)
         {
             return missing(obstacle)
         }
-        guard !snapshot.open else {
+        if let snapshot, snapshot.open {
             return missing(Obstacle(.inUse, "\(snapshot.location) is in use on this host itself"))
         }
         if !keepsSafety(stored), stored.marks.restoration == nil, !context.consent.allowDestroy {
@@ -175,7 +168,7 @@ extension PlanningPass {
 
     /// Every block that may differ takes room of its own, since the safety snapshot keeps the former one.
     private mutating func restoreCapacity(
-        _ stored: StoredVolume, from snapshot: StoredVolume, _ key: String
+        _ stored: StoredVolume, from source: RestoreOrigin, _ key: String
     ) -> Obstacle? {
         guard keepsSafety(stored), let declared = poolsByBackend[stored.backend], let pool = pools[declared.name] else {
             return nil
@@ -184,7 +177,7 @@ extension PlanningPass {
         let isBegun = stored.marks.restoration != nil
         if !isBegun, let obstacle = pool.budget.exhausted { return obstacle }
         let size = stored.size ?? .zero
-        var worst = min(size, occupied(stored) + occupied(snapshot))
+        var worst = min(size, occupied(stored) + content(of: source))
         if case .directory = stored.backend, !pool.sharesBlocks {
             worst = worst + occupied(stored) - min(occupied(stored), leftSafety(of: stored, key).map(occupied) ?? .zero)
         }
@@ -218,11 +211,12 @@ extension PlanningPass {
     // MARK: Steps
 
     private mutating func add(
-        _ declared: Declared<RestoreSpec>, _ source: CopySource, _ stored: StoredVolume, _ key: String, after: Int?
+        _ declared: Declared<RestoreSpec>, _ source: RestoreOrigin, _ stored: StoredVolume, _ key: String, after: Int?
     ) {
         let operation = Marks.restoring(key), from = source.stored
+        let overlay = from.flatMap { $0.isThickSnapshot ? $0 : nil }
         let isBegun = stored.marks.restoration == key
-        var steps: [StorageStep] = [], notes: [String] = []
+        var steps: [StorageStep] = [], notes = source.warnings
         var begun = stored
         begun.marks.operation = operation
         var whole = stored
@@ -230,10 +224,10 @@ extension PlanningPass {
         whole.marks.executed.append(key)
         whole.active = !stored.location.traits.activates
         let up = stored.active ? [] : stored.activation
-        if from.isThickSnapshot {
+        if let overlay {
             // Its device comes with the volume's, and only then LVM tells whether it overflowed while nobody looked. So
             // the volume is not marked before, since what is marked waits for a content that may be lost.
-            steps += up + [.lvm(.confirmWhole(from.ref))]
+            steps += up + [.lvm(.confirmWhole(overlay.ref))]
         }
         if !isBegun {
             let beginning = beginning(declared.metadata.name, stored, as: begun.marks, key)
@@ -241,20 +235,18 @@ extension PlanningPass {
             notes += beginning.notes
         }
         var device: (up: [StorageStep], down: [StorageStep]) = ([], [])
-        if !from.isThickSnapshot {
-            device = bringing(from)
+        if overlay == nil {
+            device = from.map(bringing) ?? ([], [])
             steps += up + device.up
         }
-        steps.append(fillStep(begun, from: from, operation))
+        steps.append(source.filling(begun.ref, operation))
         // It keeps what is written over meanwhile, and once full it shows that instead.
-        if from.isThickSnapshot {
-            steps.append(.lvm(.confirmWhole(from.ref)))
-        }
+        if let overlay { steps.append(.lvm(.confirmWhole(overlay.ref))) }
         steps.append(completion(of: begun, as: whole.marks))
         steps += device.down
         let size = stored.size ?? .zero
         if size > source.size {
-            notes.append("the last \(size - source.size), which the snapshot does not have, become zeros")
+            notes.append("the last \(size - source.size), which \(source.word) does not have, become zeros")
         }
         let verb = isBegun ? "finish rolling" : "roll"
         // What is still to be made of the volume's own content comes first and must succeed: it is written over here.
@@ -262,12 +254,12 @@ extension PlanningPass {
         let last = builder.add(
             PlannedChange(
                 ResourceID(.restore, declared.metadata.name), .update,
-                "\(verb) Volume/\(declared.spec.volume) back to \(source.resource), \(size) (\(stored.location))",
+                "\(verb) Volume/\(declared.spec.volume) back to \(source.description), \(size) (\(stored.location))",
                 risk: keepsSafety(stored) ? .online : .destroysData, location: declared.location, uid: stored.uid,
                 notes: notes), steps,
             after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted(),
-            behind: transfers[from.uid].map { [$0] } ?? [])
-        transfers[from.uid] = last
+            behind: from.flatMap { transfers[$0.uid] }.map { [$0] } ?? [])
+        if let from { transfers[from.uid] = last }
         outcomes[.volume(declared.spec.volume)] = .available(whole, after: last)
     }
 
@@ -348,12 +340,11 @@ extension PlanningPass {
     }
 
     private mutating func stop(
-        _ declared: Declared<RestoreSpec>, _ obstacle: Obstacle, _ action: Action = .blocked,
-        _ stored: StoredVolume? = nil
+        _ declared: Declared<RestoreSpec>, _ obstacle: Obstacle, _ stored: StoredVolume? = nil
     ) {
         builder.add(
             PlannedChange(
-                ResourceID(.restore, declared.metadata.name), action, obstacle.sentence, reason: obstacle.reason,
+                ResourceID(.restore, declared.metadata.name), .blocked, obstacle.sentence, reason: obstacle.reason,
                 location: declared.location, uid: stored?.uid))
     }
 }

@@ -46,16 +46,18 @@ extension PlanningPass {
 
     /// What is written over in a thick volume goes first into every snapshot of it, other people's too, and one whose
     /// room is full is lost. So rolling back asks of each of them that it can take all that may be written.
-    func bystanderObstacle(_ stored: StoredVolume, from source: StoredVolume) -> Obstacle? {
+    func bystanderObstacle(_ stored: StoredVolume, from source: StoredVolume?) -> Obstacle? {
         // What was begun is not given up: the worst of it was asked for before.
         guard stored.marks.restoration == nil, case .thick = stored.backend,
             case .logicalVolume(let name, let volume) = stored.location,
             case .known(let group?) = observed.volumeGroups[name]
         else { return nil }
         let snapshots = group.logicalVolumes.filter { $0.origin == volume && $0.isThickSnapshot && !$0.isOverflowed }
-        let own = snapshots.first { $0.uuid == source.uuid }
-        let worst = min(stored.size ?? .zero, own.map(usedRoom) ?? .zero)
-        for other in snapshots where other.uuid != source.uuid {
+        let own = source.flatMap { source in snapshots.first { $0.uuid == source.uuid } }
+        // What comes from outside may differ in every block.
+        let size = stored.size ?? .zero
+        let worst = source == nil ? size : min(size, own.map(usedRoom) ?? .zero)
+        for other in snapshots where source == nil || other.uuid != source?.uuid {
             // Of a snapshot that is not active nobody can tell how full it is: LVM then shows no percentage.
             let free = other.dataPercent == nil ? .zero : max(other.size - usedRoom(other), .zero)
             // One that holds all of its volume can never overflow.

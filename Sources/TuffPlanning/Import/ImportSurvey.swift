@@ -208,6 +208,10 @@ struct ImportPass {
     private mutating func look(at volume: LogicalVolume, in group: VolumeGroup, _ look: GroupLook) {
         let place = "\(group.name)/\(volume.name)"
         var marks: Marks?
+        if case .base = BackupBase.read(volume.tags) {
+            guard selection.isNamed(volume, in: group.name) else { return }
+            return refuse(place, "is the base of Tuff's incremental backups, which removes it by itself")
+        }
         switch Marks.read(volume.tags) {
         case .foreign: break
         case .damaged(let sentence): return refuse(place, "has marks of Tuff's that cannot be read: \(sentence)")

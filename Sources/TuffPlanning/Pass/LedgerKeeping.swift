@@ -18,6 +18,7 @@ extension Ledger {
             next.see(declared, in: observed, context)
         }
         next.dropFormerPools(desired, context)
+        next.seeRepositories(in: observed, by: index, of: desired, context)
         // A clock that is in doubt ends nothing, the guard's day included.
         guard next.believe(observed.clock) else { return next }
         next.seeArrears(in: observed, desired: desired, context)

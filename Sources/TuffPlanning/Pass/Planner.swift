@@ -72,6 +72,8 @@ struct PlanningPass {
     let formerPools: [String: [Ledger.Entry]]
     /// Devices that pools of this plan are made of.
     var claimed: [DeviceNumber: String] = [:]
+    /// Bases that backups of this plan make, the last of each purpose.
+    var plannedBases: [KeptBase.Purpose: (base: BackupBase, volume: VolumeRef)] = [:]
     /// Temporary snapshots that this plan copies from.
     var temporariesInUse: Set<UID> = []
     /// Documents that wait for what others have.
@@ -116,7 +118,7 @@ struct PlanningPass {
         index = StorageIndex(observed)
         door = ReachDoor(context.config, desired, observed.ledger)
         backupRepositories = desired.backupRepositories
-        repositories = RepositoryIndex(desired, seen: observed, through: door).standings
+        repositories = RepositoryIndex(desired, seen: observed, through: door, for: context).standings
         formerPools = Dictionary(
             grouping: observed.ledger.entries.filter { $0.resource.kind == .pool && $0.stack == context.stack },
             by: \.place)
@@ -176,6 +178,7 @@ struct PlanningPass {
         planRemovals()
         planLeftGrowths()
         planLeftTemporaries()
+        planBases(desired)
         planStrayTargets(desired)
         planDamaged()
         planTwins()

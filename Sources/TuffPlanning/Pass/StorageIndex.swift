@@ -10,6 +10,8 @@ package struct StorageIndex: Sendable {
     private(set) package var volumes: [StoredVolume] = []
     /// Snapshots that serve a copy and are nobody's: none of them is among `volumes`.
     private(set) package var temporaries: [StoredVolume] = []
+    /// Snapshots that incremental backups are relative to. None of them is among `volumes`.
+    private(set) package var bases: [KeptBase] = []
     /// Objects of one uid, several each. None of them is among `volumes`: whatever is meant for one might hit another.
     private(set) package var twins: [[StoredVolume]] = []
     /// Objects under our prefix whose marks cannot be read, with the reason.
@@ -106,6 +108,7 @@ package struct StorageIndex: Sendable {
             let backend: StorageBackend =
                 volume.pool.map { .thinPool(group: group.name, pool: $0) } ?? .thick(group: group.name)
             taken.insert(location)
+            if add(base: volume, at: location, in: backend) { continue }
             switch Marks.read(volume.tags) {
             case .foreign: noteUnreadable(location, [])
             case .damaged(let sentence):
@@ -129,6 +132,36 @@ package struct StorageIndex: Sendable {
                 volumes.append(stored)
             }
         }
+    }
+
+    /// - Returns: whether its marks say that it is a backup base, or try to.
+    private mutating func add(
+        base volume: LogicalVolume, at location: VolumeLocation, in backend: StorageBackend
+    ) -> Bool {
+        switch BackupBase.read(volume.tags) {
+        case .other: return false
+        case .damaged(let sentence):
+            damaged.append((location, sentence))
+            noteUnreadable(location, volume.tags)
+        case .base(let marks):
+            guard volume.layout == .thin else {
+                damaged.append((location, "it is marked as the base of a backup, and is no thin volume"))
+                return true
+            }
+            // One whose numbers LVM did not tell has another name by now, and serves nobody.
+            let identity =
+                volume.thinIdentity
+                ?? ThinIdentity(uuid: volume.uuid, device: 0, transaction: marks.completion?.transaction ?? 0)
+            var base = KeptBase(
+                marks, pool: backend, identity: identity, size: volume.size,
+                isWritable: volume.permission != .readOnly, at: location)
+            base.isOpen = volume.open
+            base.mapped = volume.dataPercent.map { percent in
+                ByteCount(Int64((Double(volume.size.bytes) * min(max(percent, 0), 100) / 100).rounded(.up)))
+            }
+            bases.append(base)
+        }
+        return true
     }
 
     /// Volumes that somebody made a part of another: `lvconvert` hides them and leaves them their tags (measured).

@@ -33,6 +33,11 @@ package enum LVMStep: Hashable, Codable, Sendable {
     /// Takes the mark of unfinished work off what still has this size, leaving what is to be remembered of it, and then
     /// the device away.
     case complete(VolumeRef, size: ByteCount, operation: String)
+    /// Takes the snapshot of a thin volume that a backup reads, and that is kept so that the next one reads only what
+    /// changed since. It bears the mark of unfinished work until its restore point is listed.
+    case makeBase(BackupBase, of: VolumeRef)
+    /// Removes such a snapshot, which is a cache. Its uuid and marks are re-read immediately before.
+    case dropBase(BackupBase, VolumeRef)
     /// Removes what an interrupted growth of a thick volume left, which bears no mark of a volume.
     case dropGrowth(location: VolumeLocation)
     /// Writes marks on a logical volume that has none, which its uuid tells. Nothing else of it changes: not its name,
@@ -51,6 +56,8 @@ package enum LVMStep: Hashable, Codable, Sendable {
             .deactivate(let volume), .complete(let volume, _, _):
             volume.location
         case .dropTemporary(let snapshot): snapshot.location
+        case .makeBase(let base, let volume): volume.location.renamed(base.objectName)
+        case .dropBase(_, let volume): volume.location
         }
     }
 }
@@ -63,7 +70,7 @@ extension LVMStep {
         switch self {
         case .wipe, .wipeExtents: true
         case .snapshotThick, .takeExtents, .joinExtents, .begin, .confirmWhole, .dropTemporary, .activate, .deactivate,
-            .complete, .dropGrowth, .adopt, .disown:
+            .complete, .makeBase, .dropBase, .dropGrowth, .adopt, .disown:
             false
         }
     }
@@ -74,9 +81,9 @@ extension LVMStep {
     /// The volume whose bytes it reads.
     package var reads: UID? {
         switch self {
-        case .snapshotThick(let source, _, _, _): source.uid
+        case .snapshotThick(let source, _, _, _), .makeBase(_, let source): source.uid
         case .takeExtents, .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary, .activate,
-            .deactivate, .complete, .dropGrowth, .adopt, .disown:
+            .deactivate, .complete, .dropBase, .dropGrowth, .adopt, .disown:
             nil
         }
     }
@@ -86,7 +93,7 @@ extension LVMStep {
         switch self {
         case .takeExtents(let volume, _, _): volume.uid
         case .snapshotThick, .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary, .activate,
-            .deactivate, .complete, .dropGrowth, .adopt, .disown:
+            .deactivate, .complete, .makeBase, .dropBase, .dropGrowth, .adopt, .disown:
             nil
         }
     }
@@ -96,7 +103,7 @@ extension LVMStep {
         switch self {
         case .activate: true
         case .snapshotThick, .takeExtents, .wipeExtents, .joinExtents, .wipe, .begin, .confirmWhole, .dropTemporary,
-            .deactivate, .complete, .dropGrowth, .adopt, .disown:
+            .deactivate, .complete, .makeBase, .dropBase, .dropGrowth, .adopt, .disown:
             false
         }
     }

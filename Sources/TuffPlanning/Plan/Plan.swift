@@ -156,6 +156,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let repositoryMissing = Reason(rawValue: "RepositoryMissing")
     /// Restore points cannot be read, so nothing is removed from their repository.
     package static let pointsDamaged = Reason(rawValue: "PointsDamaged")
+    /// Another repository is where one of another id was.
+    package static let repositoryReplaced = Reason(rawValue: "RepositoryReplaced")
+    /// A repository lacks points that it had: somebody put an older copy in its place.
+    package static let rolledBack = Reason(rawValue: "RolledBack")
     package static let noRestorePoint = Reason(rawValue: "NoRestorePoint")
     /// Restore points of several volumes have the name that is asked for.
     package static let seriesUnclear = Reason(rawValue: "SeriesUnclear")

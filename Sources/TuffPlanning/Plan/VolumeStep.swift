@@ -15,9 +15,9 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes a volume hold the disk in an image, as far as it differs; the rest of a larger one reads zeros. It bears
     /// the mark of a copy that is not complete, is active, and nobody uses it.
     case fillFromImage(VolumeRef, image: ImageSource)
-    /// Makes a volume hold a restore point, as far as it differs; the rest of a larger one reads zeros. It bears the
-    /// mark of a copy that is not complete, is active, and nobody uses it.
-    case fillFromBackup(VolumeRef, content: BackupContent)
+    /// Makes a volume that bears the mark of `operation` hold a restore point, as far as it differs; the rest of a
+    /// larger one reads zeros. It is active, and nobody uses it.
+    case fillFromBackup(VolumeRef, content: BackupContent, operation: String)
     /// Refuses when what the same plan made is not there: a command that said it made it is not believed before the
     /// users of what it is filled from pay for that.
     case confirmMade(VolumeRef)
@@ -30,7 +30,7 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         switch self {
         case .create(_, let location, _, _), .copy(_, let location, _): location
         case .extend(let volume, _, _), .fill(let volume, _, _), .fillFromImage(let volume, _),
-            .fillFromBackup(let volume, _), .confirmMade(let volume),
+            .fillFromBackup(let volume, _, _), .confirmMade(let volume),
             .purge(let volume, _):
             volume.location
         case .relabel(let change): change.from
@@ -63,7 +63,8 @@ extension VolumeStep {
     /// The volume that it goes on filling, where that was begun before.
     package var fills: UID? {
         switch self {
-        case .fill(let volume, _, _), .fillFromImage(let volume, _), .fillFromBackup(let volume, _): volume.uid
+        case .fill(let volume, _, _), .fillFromImage(let volume, _), .fillFromBackup(let volume, _, _):
+            volume.uid
         case .create, .copy, .extend, .confirmMade, .relabel, .purge: nil
         }
     }

@@ -1,5 +1,5 @@
 import Crypto
-import TuffModel
+package import TuffModel
 import TuffSchedule
 
 /// Snapshots that SnapshotPolicies take.
@@ -279,7 +279,7 @@ struct PolicyRun {
 }
 
 extension VolumeSelection {
-    func includes(_ metadata: Metadata) -> Bool {
+    package func includes(_ metadata: Metadata) -> Bool {
         switch self {
         case .labels(let selector): selector.matches(metadata.labels)
         case .names(let names): names.contains(metadata.name)

@@ -334,6 +334,7 @@ extension PoolState {
     }
 
     private static func isSnapshot(_ tags: [String]) -> Bool {
+        if case .base = BackupBase.read(tags) { return true }
         if case .ours(let marks) = Marks.read(tags), case .snapshot = marks.role { return true }
         return false
     }

@@ -29,13 +29,3 @@ extension PlanningPass {
         ]
     }
 }
-
-extension StorageBackend {
-    /// The volume group it is in.
-    package var group: String? {
-        switch self {
-        case .thinPool(let group, _), .thick(let group): group
-        case .directory: nil
-        }
-    }
-}

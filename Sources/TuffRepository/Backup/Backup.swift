@@ -8,6 +8,8 @@ package struct Backup: Sendable {
         package var time: String
         /// Byte ranges outside of which nothing differs from `parent`; nil: read everything.
         package var changed: [Range<UInt64>]?
+        /// Byte ranges outside of which the source reads zeros, and is not read; nil: not known.
+        package var mapped: [Range<UInt64>]?
         /// The point to compare with: usually the last of the series.
         package var parent: RestorePoint?
         /// Facts of declared volumes: the policy's name, labels, the volume's YAML, and its revision.
@@ -28,11 +30,11 @@ package struct Backup: Sendable {
         }
     }
 
-    private let repository: Repository
-    private let source: any BlockSource
-    private let request: Request
-    private let shape: TreeShape
-    private let index: RepositoryIndex
+    let repository: Repository
+    let source: any BlockSource
+    let request: Request
+    let shape: TreeShape
+    let index: RepositoryIndex
     private let lease: Lease?
     private let progress: JobProgress
     /// Whether packs that the index names are gone. Then no block counts as stored because an earlier restore point has
@@ -103,6 +105,11 @@ package struct Backup: Sendable {
             throw error
         }
         var counts = shared.counts
+        if request.changed != nil, let before = request.parent?.record.counts {
+            // What was not read is zero as it was; `unzeroed` was, among what was read.
+            let zero = min(before.zero, UInt64(shape.blocks))
+            counts.zero += zero - min(zero, shared.unzeroed)
+        }
         counts.blocks = UInt64(shape.blocks)
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
@@ -211,13 +218,16 @@ final class SharedWork: Sendable {
     let leaves: LeafQueue
     let tree: TreeBuilder
     private let total = Mutex(RestorePoint.Counts())
+    private let zeroBefore = Mutex<UInt64>(0)
 
     init(_ shape: TreeShape) {
         leaves = LeafQueue(shape)
         tree = TreeBuilder(shape)
     }
 
-    func add(_ counts: RestorePoint.Counts) {
+    /// - Parameter unzeroed: blocks among them that were zero in the point that a list of changes is relative to.
+    func add(_ counts: RestorePoint.Counts, unzeroed: UInt64) {
+        zeroBefore.withLock { $0 += unzeroed }
         total.withLock {
             $0.zero += counts.zero
             $0.new += counts.new
@@ -226,14 +236,15 @@ final class SharedWork: Sendable {
         }
     }
 
+    var unzeroed: UInt64 { zeroBefore.withLock { $0 } }
     var counts: RestorePoint.Counts { total.withLock { $0 } }
 }
 
 /// The packs of one kind that one thread writes: one is open, and is placed when it is full.
 final class Packs {
     private let kind: Format.Kind
-    private let repository: Repository
-    private let index: RepositoryIndex
+    let repository: Repository
+    let index: RepositoryIndex
     private var open: PackWriter?
     /// Bytes added to the repository so far.
     private(set) var bytes: UInt64 = 0

@@ -3,6 +3,7 @@ final class LeafReader {
     private let shape: TreeShape
     private let source: any BlockSource
     private let changed: [Range<UInt64>]?
+    private let mapped: [Range<UInt64>]?
     private let repository: Repository
     private let index: RepositoryIndex
     private let shared: SharedWork
@@ -14,6 +15,8 @@ final class LeafReader {
     private let nodes: Packs
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Format.leaf, alignment: 4_096)
     private var counts = RestorePoint.Counts()
+    /// Blocks of a list of changes that were zero before.
+    private var unzeroed: UInt64 = 0
 
     init(
         shape: TreeShape, source: any BlockSource, request: Backup.Request, repository: Repository,
@@ -22,6 +25,7 @@ final class LeafReader {
         self.shape = shape
         self.source = source
         changed = request.changed
+        mapped = request.mapped
         self.repository = repository
         self.index = index
         self.shared = shared
@@ -50,17 +54,25 @@ final class LeafReader {
         let offset = UInt64(leaf) * UInt64(Format.leaf)
         let count = Int(min(UInt64(Format.leaf), shape.size - offset))
         defer { progress.add(UInt64(count)) }
-        let wanted = wantedBlocks(offset, count)
+        let wanted = blocks(in: changed, offset, count)
         if wanted == 0, let parent { return try parent.nameOfLeaf(leaf) }
         let children = shape.children(level: 0, index: leaf)
-        if wanted == .max, source.isHole(at: offset, count: count) {
+        let there = wanted & blocks(in: mapped, offset, count)
+        if wanted == .max, there == 0 || source.isHole(at: offset, count: count) {
             counts.zero += UInt64(children)
+            if changed != nil { unzeroed += UInt64(try zeros(before: leaf, among: wanted, of: children)) }
             return nil
         }
         let before = try knownBefore(leaf)
+        if changed != nil { unzeroed += UInt64(try zeros(before: leaf, among: wanted, of: children)) }
         var names = before ?? Array(repeating: nil, count: children)
-        try read(wanted, at: offset, count: count)
+        try read(there, at: offset, count: count)
         for child in 0..<children where wanted & (1 << UInt32(child)) != 0 {
+            guard there & (1 << UInt32(child)) != 0 else {
+                counts.zero += 1
+                names[child] = nil
+                continue
+            }
             let begin = child * Format.block
             let block = UnsafeRawBufferPointer(rebasing: room[begin..<min(begin + Format.block, count)])
             names[child] = try store(block, before: before?[child])
@@ -73,12 +85,18 @@ final class LeafReader {
         try blocks.finish()
         try nodes.finish()
         counts.stored = blocks.bytes + nodes.bytes
-        shared.add(counts)
+        shared.add(counts, unzeroed: unzeroed)
     }
 
-    /// A bit for each block of a leaf that has to be read; all of them where there is no list of changes.
-    private func wantedBlocks(_ offset: UInt64, _ count: Int) -> UInt32 {
-        guard let changed else { return .max }
+    /// Blocks of a leaf that were zero in the point that the list of changes is relative to.
+    private func zeros(before leaf: Int, among wanted: UInt32, of children: Int) throws(RepositoryError) -> Int {
+        guard let names = try knownBefore(leaf) else { return 0 }
+        return (0..<children).count { wanted & (1 << UInt32($0)) != 0 && names[$0] == nil }
+    }
+
+    /// A bit for each block of a leaf that a list of ranges touches; all of them where there is no list.
+    private func blocks(in ranges: [Range<UInt64>]?, _ offset: UInt64, _ count: Int) -> UInt32 {
+        guard let changed = ranges else { return .max }
         let leaf = offset..<(offset + UInt64(count))
         var bits: UInt32 = 0
         // Ranges are sorted and apart: the first that ends behind the leaf's begin may touch it.

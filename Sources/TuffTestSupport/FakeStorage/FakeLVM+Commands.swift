@@ -25,6 +25,7 @@ extension FakeLVM {
             precondition(arguments == LVMDriver.list.arguments, "FakeLVM does not know: lvm \(arguments)")
             let text = nameReport(everything: view == .everything)
             return .output(CommandOutput(status: 0, standardOutput: Array(text.utf8)))
+        case "lvs": return thinVolumes(arguments)
         case "systemid":
             return .output(CommandOutput(status: 0, standardOutput: Array("  system ID: \(systemID)\n".utf8)))
         case "lvmconfig" where arguments == LVMDriver.thresholdQuery(nil).arguments:
@@ -39,7 +40,7 @@ extension FakeLVM {
                 valued: [
                     "--virtualsize", "--name", "--addtag", "--activate", "--setactivationskip", "--wipesignatures",
                     "--type", "--size", "--zero", "--config", "--chunksize", "--poolmetadatasize",
-                    "--poolmetadataspare", "--discards", "--metadataprofile", "--monitor",
+                    "--poolmetadataspare", "--discards", "--permission", "--metadataprofile", "--monitor",
                 ]
             ) { lvm, options, positional throws(CommandRefusal) in try lvm.create(options, positional) }
         case "pvcreate":
@@ -240,6 +241,7 @@ extension FakeLVM {
         }
         self[groupName, name]?.tags = options["--addtag"] ?? []
         self[groupName, name]?.skipsActivation = options["--setactivationskip"] != ["n"]
+        self[groupName, name]?.isReadOnly = options["--permission"] == ["r"]
     }
 
     /// Rules of lvm(8), VALID NAMES.

@@ -29,10 +29,14 @@ extension FakeLVM {
     private func part(_ group: Group, isOpen: (String, Volume) -> Bool) -> String {
         let volumes = group.volumes.values.sorted { $0.name < $1.name }
         let pools: [[String]] = volumes.compactMap { volume in
+            if volume.pool != nil, volume.name.hasPrefix("b-"), let own = thinIdentity(of: volume, in: group.name) {
+                return [volume.uuid, "0", "", "-1", "thin", "\(own.device)", "\(own.transaction)"]
+            }
             guard case .thinPool(_, let chunkSize) = volume.kind else { return nil }
             return [
                 volume.uuid, "\(chunkSize.bytes)", volume.isMonitored ? "monitored" : "not monitored",
-                volume.zeroesChunks ? "1" : "0",
+                volume.zeroesChunks ? "1" : "0", "thin-pool", "",
+                "\(metadata["\(group.name)/\(volume.name)"]?.transaction ?? 0)",
             ]
         }
         let devices = deviceCells(group)

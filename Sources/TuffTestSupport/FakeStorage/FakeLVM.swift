@@ -115,6 +115,8 @@ package struct FakeLVM: Equatable, Sendable {
     package var autoextendThreshold = 100
     /// By path.
     package var devices: [String: Device] = [:]
+    /// Metadata of thin pools, by `GROUP/POOL`.
+    package var metadata: [String: Metadata] = [:]
     /// Minor numbers given out to devices.
     var minors = 0
     /// Uuids and contents given out, so that none is ever given out again.
@@ -279,6 +281,7 @@ package struct FakeLVM: Equatable, Sendable {
             throw Refusal(sentence: "VG \(group) metadata is too large for its metadata area")
         }
         self[group] = changed
+        if case .thin(let pool, _) = kind { number(uuid, in: "\(group)/\(pool)") }
     }
 
     /// `lvremove --yes`, which deactivates first and is refused for a volume in use.
@@ -294,6 +297,7 @@ package struct FakeLVM: Equatable, Sendable {
         }
         for snapshot in snapshots(of: name, in: group) { self[group, snapshot] = nil }
         self[group, name] = nil
+        if let pool = volume.pool { forget(volume.uuid, in: "\(group)/\(pool)") }
     }
 
     /// `lvrename`, which works on an exported volume too.

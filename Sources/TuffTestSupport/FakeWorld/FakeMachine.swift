@@ -105,6 +105,7 @@ package final class FakeMachine: Machine {
             state.pending = []
             state.crashed = false
             state.identified = [:]
+            state.world.listed = [:]
         }
     }
 
@@ -114,6 +115,7 @@ package final class FakeMachine: Machine {
             state.pending = []
             state.crashed = false
             state.identified = [:]
+            state.world.listed = [:]
             state.world.reboot()
             state.earlier = state.world
             state.clock.secondsSince1970 += 60
@@ -235,6 +237,7 @@ package final class FakeMachine: Machine {
         switch command.tool {
         case "lvm": .lvm
         case "blockdev": .devices
+        case "dmsetup", "thin_delta", "thin_ls", "thin_dump": .pools
         default: .tgt
         }
     }

@@ -10,6 +10,10 @@ package struct FakeRepository: Equatable, Sendable {
     package var receipts: [ObservedReceipt] = []
     /// Stands for the content of each point, by its id.
     package var stamps: [String: UInt64] = [:]
+    /// Backups hash a sample of what is said not to have changed.
+    package var isSampled = true
+    /// Number of points that were ever made.
+    package var made: Int64 = 0
     /// Why it cannot be read.
     package var fault: HostError?
 
@@ -28,7 +32,8 @@ extension FakeWorld {
         guard repositories[access.site.description] == nil else {
             throw HostError(.refused, "there is a repository at \(access.site) already")
         }
-        repositories[access.site.description] = FakeRepository(id: "\(repositories.count)")
+        madeRepositories += 1
+        repositories[access.site.description] = FakeRepository(id: FakeRepository.name(UInt64(madeRepositories)))
     }
 
     /// Does as `RestoreIntoVolume`: refused before anything is written, or all of it.
@@ -67,22 +72,66 @@ extension FakeWorld {
         repositories[task.access.site.description] = repository
     }
 
-    /// Does as `BackupOfVolume`.
+    /// Does as `BackupOfVolume`: of a list of changes only what it says is read, and the rest is as it was.
     mutating func backUp(_ place: BytesPlace, _ task: BackupTask) throws(HostError) {
-        guard case .device(let device) = place, let uuid = device.uuid,
-            deviceUUID("/dev/\(device.group)/\(device.name)") == uuid, let volume = lvm[device.group, device.name],
-            !isOpen(device.group, volume), !volume.suspended
-        else { throw HostError(.preconditionFailed, "\(place) is not to be read") }
+        let found = try read(place)
         guard var repository = repositories[task.access.site.description], repository.fault == nil else {
             throw HostError(.notFound, "there is no repository at \(task.access.site)")
         }
-        let id = "\(task.uid)\(repository.points.count)"
-        repository.points.append(
-            ObservedPoint(
-                id: id, volume: task.volume, stack: task.stack, node: task.node, uid: task.uid,
-                time: task.time ?? Instant(secondsSince1970: 0), size: volume.size, content: volume.mapped,
-                policy: task.policy, backup: task.backup))
-        repository.stamps[id] = volume.image ?? volume.content
+        let (stamp, doubt) = Self.stamp(of: found.stamp, task, in: repository)
+        repository.made += 1
+        let id = FakeRepository.name(UInt64(repository.made))
+        var point = ObservedPoint(
+            id: id, volume: task.volume, stack: task.stack, node: task.node, uid: task.uid,
+            time: task.time ?? Instant(secondsSince1970: repository.made), size: found.size, content: found.content,
+            policy: task.policy, backup: task.backup)
+        point.root = FakeRepository.name(stamp) + FakeRepository.name(stamp)
+        point.fullRead = doubt
+        repository.points.append(point)
+        repository.stamps[id] = stamp
         repositories[task.access.site.description] = repository
+        if let uid = place.uid { listed[uid] = point }
+    }
+
+    /// What the restore point will hold, and why more was read than what changed.
+    private static func stamp(
+        of read: UInt64, _ task: BackupTask, in repository: FakeRepository
+    ) -> (UInt64, FullRead?) {
+        guard let changes = task.reading?.changes else { return (read, task.reading?.full) }
+        guard let point = repository.points.first(where: { $0.id == changes.point && $0.uid == task.uid }),
+            let before = repository.stamps[point.id],
+            point.root.map(BackupBase.Completion.digest) == changes.digest
+        else { return (read, FullRead(.pointGone, "restore point \(changes.point) is not in the repository")) }
+        guard changes.ranges.isEmpty else { return (read, nil) }
+        guard before == read || !repository.isSampled else {
+            return (read, FullRead(.sampleDiffers, "a sample differs"))
+        }
+        return (before, nil)
+    }
+}
+
+extension FakeRepository {
+    /// 32 hexadecimal digits.
+    package static func name(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 32 - digits.count) + digits
+    }
+
+    /// What a place holds: of an image or a restore point what stands for that, and otherwise its own.
+    private func read(
+        _ place: BytesPlace
+    ) throws(HostError) -> (size: ByteCount, content: ByteCount, stamp: UInt64) {
+        switch place {
+        case .device(let device):
+            guard let uuid = device.uuid, deviceUUID("/dev/\(device.group)/\(device.name)") == uuid,
+                let volume = lvm[device.group, device.name], !isOpen(device.group, volume), !volume.suspended
+            else { throw HostError(.preconditionFailed, "\(place) is not to be read") }
+            return (volume.size, volume.mapped, volume.image ?? volume.content)
+        case .file(let path):
+            guard case .directory(let directory) = path.root, let file = files[directory, path.relative],
+                !file.isForeign
+            else { throw HostError(.preconditionFailed, "\(path) is not to be read") }
+            return (file.size, file.allocated, file.image ?? file.content)
+        }
     }
 }

@@ -23,8 +23,12 @@ package struct FakeWorld: Equatable, Sendable {
     package var otherDevices: [String: ByteCount] = [:]
     /// Disk images by path.
     package var images: [String: FakeImage] = [:]
+    /// Restore points that the controller made since it was started, by the base that was read.
+    package internal(set) var listed: [UID: ObservedPoint] = [:]
     /// Repositories of backups by their sites.
     package var repositories: [String: FakeRepository] = [:]
+    /// Number of repositories that were ever made.
+    package var madeRepositories = 0
     /// The device mapper's names of those of them that are its devices.
     package var otherDeviceUUIDs: [String: String] = [:]
 
@@ -153,6 +157,7 @@ package struct FakeWorld: Equatable, Sendable {
                 if case .thinPool = volume.kind { return world.isOpen(group, volume) }
                 return volume.opens > 0 || exported.contains(volume.minor)
             }
+        case "dmsetup", "thin_delta", "thin_ls", "thin_dump": return lvm.runThin(command)
         case "blockdev": return .output(lvm.sectorSizes(command.arguments))
         case "tgtadm":
             let world = self
@@ -208,6 +213,8 @@ package struct FakeWorld: Equatable, Sendable {
         case .copyImage(let source, let place): try copy(source, to: place)
         case .restore(let content, let place): try restore(content, to: place)
         case .backUp(let place, let task): try backUp(place, task)
+        case .completeBase(let command, let base, let identity):
+            return try run(try base.completing(command, with: listed[base.uid], identity))
         case .makeRepository(_, let access): try make(access)
         case .prune(let task): try prune(task)
         case .verify(let task): try verify(task)
@@ -289,8 +296,8 @@ extension HostAction {
     /// The tree an action works on; nil for commands and conditions on LVM and tgt.
     var root: HostPath.Root? {
         switch self {
-        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .restore, .backUp, .makeRepository,
-            .prune, .verify, .wipeExtents, .joinExtents, .identify, .enableBackstore:
+        case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .restore, .backUp, .makeRepository, .prune,
+            .verify, .wipeExtents, .joinExtents, .identify, .enableBackstore, .completeBase:
             nil
         case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
             .require(.text(let path, _)), .require(.noSession(let path)):

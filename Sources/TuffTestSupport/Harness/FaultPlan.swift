@@ -49,7 +49,7 @@ package struct FaultPlan: Equatable, Sendable, CustomStringConvertible {
     /// The thing that is read. Reads are counted per source: sources are read side by side, and a seed must mean the
     /// same calls in every run.
     package enum Source: String, CaseIterable, Comparable, Sendable {
-        case lvm, tgt, targets, directories, secrets, images, devices
+        case lvm, tgt, targets, directories, secrets, images, devices, pools
 
         package static func < (lhs: Source, rhs: Source) -> Bool { lhs.rawValue < rhs.rawValue }
     }

@@ -88,6 +88,8 @@ extension Oracle {
             package var volume: String
             package var uid: String
             package var snapshot: String
+            /// The contents of the restore points that may be meant; nil: a snapshot is.
+            package var stamps: Set<UInt64>?
 
             package init(name: String, volume: String, uid: String, snapshot: String) {
                 self.name = name

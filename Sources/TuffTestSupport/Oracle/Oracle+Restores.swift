@@ -42,7 +42,9 @@ extension Oracle {
             let snapshots = (before.objects + after.objects).filter {
                 $0.label == restore.snapshot && $0.mark("from") == uid && $0.isLive
             }
-            if !snapshots.contains(where: { $0.content == new.content }) {
+            if let stamps = restore.stamps {
+                if new.image.map(stamps.contains) != true { say(.bytes, "rolled back, and not to a point of it") }
+            } else if !snapshots.contains(where: { $0.content == new.content }) {
                 say(.bytes, "rolled back, and not to Snapshot/\(restore.snapshot)")
             }
             if records.count != 1 { say(.bytes, "\(records.count) records of one restore") }

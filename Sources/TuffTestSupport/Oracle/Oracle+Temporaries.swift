@@ -2,6 +2,8 @@
 /// them.
 extension OracleObject {
     var isTemporary: Bool { mark("temp") != nil }
+    /// The moment of a volume in use that a backup reads: a thin snapshot, or a thick one.
+    var isMoment: Bool { isTemporary && mark("temp") == mark("from") && (isThickSnapshot || thinPool != nil) }
 
     /// Extents on their way to the thick volume of which this is the uid: taken, wiped, and joined or given back.
     var grownVolume: String? { name.hasPrefix("x-") && tags == ["tuff-growth"] ? String(name.dropFirst(2)) : nil }
@@ -26,12 +28,12 @@ extension Oracle {
 
     func taken(_ new: OracleObject, after: OracleView, intent: Intent) -> [Violation] {
         let what = "\(new.place) (for \(new.mark("temp") ?? ""))"
-        guard new.stack == intent.stack, new.isThickSnapshot else {
+        guard new.stack == intent.stack, new.isThickSnapshot || new.isMoment else {
             return [Violation(.foreign, "\(what) says that it is a temporary snapshot, and is none of this stack")]
         }
         let purpose = after.objects.first { $0.uid == new.mark("temp") }
         guard let purpose, purpose.isHidden || purpose.content == new.content,
-            purpose.mark("from") == new.mark("from"), intent.volumes[purpose.label] != nil
+            purpose.mark("from") == new.mark("from") || new.isMoment, intent.volumes[purpose.label] != nil
         else { return [Violation(.foreign, "\(what) serves no copy")] }
         guard let origin = new.mark("from"), let content = new.content, contents[origin]?.contains(content) == true
         else { return [Violation(.bytes, "\(what) is no snapshot of what its volume held")] }
@@ -40,7 +42,7 @@ extension Oracle {
 
     /// It holds nothing that its volume did not, so that it may go whenever the product likes; but nothing else may.
     func temporaryGone(_ old: OracleObject) -> [Violation] {
-        old.isThickSnapshot && !old.isProtected
+        (old.isThickSnapshot || old.isMoment) && !old.isProtected
             ? [] : [Violation(.removal, "\(old.place) is no temporary snapshot, and is gone")]
     }
 

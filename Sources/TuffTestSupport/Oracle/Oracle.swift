@@ -58,6 +58,9 @@ package struct Oracle: Sendable {
 
     package init() {}
 
+    /// Repositories that the product saw, by their places, and the points that were ever made for named Backups.
+    var repositories: [String: String] = [:]
+    var backups: [String: Set<String>] = [:]
     /// Restores that were carried out: name and uid of the volume.
     var restored: Set<[String]> = []
     /// Data that had no marks of ours after people were at work.
@@ -98,6 +101,8 @@ package struct Oracle: Sendable {
     /// The ledger's file is gone: what is lost before the next pass, nobody can know any more.
     package mutating func forgetAll() {
         known = [:]
+        repositories = [:]
+        backups = [:]
         bearers = [:]
         departures = []
         latest = 0

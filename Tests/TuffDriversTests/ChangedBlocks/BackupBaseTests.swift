@@ -194,7 +194,8 @@ struct BackupBaseTests {
                 "tuff:op=backup", "--addtag", "tuff:repo=\(Self.repository)", "--addtag", "tuff:stack=default",
                 "--addtag", "tuff:uid=bbbbbbbbbbbbbbbb", "--", "vg0/v-db",
             ])
-        let dropped = LVMDriver.dropBase(base, in: "vg0", uuid: "own")
+        let dropped = LVMDriver.dropBase(
+            base, VolumeRef(.logicalVolume(group: "vg0", name: base.objectName), uid: base.uid, uuid: "own"))
         #expect(
             dropped.first
                 == .require(

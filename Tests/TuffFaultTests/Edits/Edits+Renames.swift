@@ -36,6 +36,9 @@ extension Simulation {
         for (key, restore) in desired.restores where restore.spec.volume == name {
             desired.restores[key]!.spec.volume = other
         }
+        for (key, backup) in desired.backups where backup.spec.volume == name {
+            desired.backups[key]!.spec.volume = other
+        }
         return true
     }
 

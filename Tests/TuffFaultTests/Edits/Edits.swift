@@ -20,6 +20,7 @@ enum Edit: String, CaseIterable, Sendable {
     case vanish, addStranger, write, loseLedger
     case declarePool, declareUsedPool, declareThickPool, declareMixedPool, autoExtend, stopMonitoring, changeWipe
     case place, relabelShelf, fillShelves, crowd
+    case declareBackup, dropPoint, loseRepository, restoreBackup
 
     /// Those that begin a sequence on a fresh host.
     static let first: [Edit] = [.declare, .declareAttached]
@@ -127,6 +128,7 @@ extension Simulation {
             return editPool(edit)
         case .place, .relabelShelf, .fillShelves: return editPlacement(edit, name)
         case .crowd: return crowdGroup()
+        case .declareBackup, .dropPoint, .loseRepository, .restoreBackup: return editBackups(edit, name)
         case .login, .logout, .vanish, .addStranger, .write, .overflow: return byHand(edit, name, iqn, backend)
         }
         return true
@@ -137,6 +139,7 @@ extension Simulation {
         desired.volumes[name] = nil
         for attachment in attached(to: name) { desired.attachments[attachment.metadata.name] = nil }
         forget(.volume(name))
+        forgetBackups(of: name)
     }
 
     /// Documents that would refer to nothing are taken back as well, or no longer say where their content came from.

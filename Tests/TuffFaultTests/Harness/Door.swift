@@ -54,6 +54,14 @@ final class Door: Machine {
         try await machine.image(source)
     }
 
+    /// Listings of repositories; the jobs of plans are actions.
+    func run<Request: JobRequest>(
+        _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,
+        until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) -> Request.Outcome {
+        try await machine.run(request, telling: telling, until: isOver)
+    }
+
     func look(at device: String) async throws(HostError) -> CandidateDevice { try await machine.look(at: device) }
 
     func run<Request: JobRequest>(

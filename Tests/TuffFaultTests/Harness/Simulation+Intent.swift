@@ -51,12 +51,7 @@ extension Simulation {
         for (name, snapshot) in desired.snapshots {
             intent.volumes[name] = Oracle.Intent.Volume(home: intent.volumes[snapshot.spec.volume]?.home ?? "vg0")
         }
-        intent.restores = desired.restores.values.compactMap { restore in
-            guard case .snapshot(let snapshot) = restore.spec.from else { return nil }
-            return Oracle.Intent.Restore(
-                name: restore.metadata.name, volume: restore.spec.volume, uid: restore.spec.volumeUID.description,
-                snapshot: snapshot)
-        }
+        intent.restores = desired.restores.values.map { rollBack($0) }
         for (name, attachment) in desired.attachments {
             intent.attachments[name] = Oracle.Intent.Attachment(
                 volume: attachment.spec.volume, initiator: attachment.spec.initiator,
@@ -75,6 +70,17 @@ extension Simulation {
         case .adopt(let adoptions)?:
             for adoption in adoptions { intent.adopted[adoption.uuid] = Self.identity(of: adoption) }
         case .restoreExports?, .withdrawExports?, nil: break
+        }
+        return intent
+    }
+
+    private func rollBack(_ restore: Declared<RestoreSpec>) -> Oracle.Intent.Restore {
+        let uid = restore.spec.volumeUID.description
+        var intent = Oracle.Intent.Restore(
+            name: restore.metadata.name, volume: restore.spec.volume, uid: uid, snapshot: "")
+        switch restore.spec.from {
+        case .snapshot(let snapshot): intent.snapshot = snapshot
+        case .backup: intent.stamps = stamps(ofPointsOf: uid)
         }
         return intent
     }

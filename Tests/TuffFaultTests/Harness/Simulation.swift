@@ -26,7 +26,7 @@ struct Simulation {
     static let canary = "canary-5e1f-never-printed"
     static let config = ControllerConfig(
         node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: Sample.iqnBase,
-        allow: Reach(images: ["/srv/images"], directories: [directory], unwiped: true))
+        allow: Reach(images: ["/srv/images"], directories: [directory, "/srv/backups"], unwiped: true))
     static let foreignTarget = "iqn.2003-01.org.linux-iscsi.storage1:foreign"
     static let initiators = [Sample.initiator] + ["web2", "web3"].map { "iqn.2004-10.com.example:\($0)" }
 
@@ -118,6 +118,7 @@ struct Simulation {
         var consent = Consent()
         consent.prune = true
         consent.runDue = true
+        consent.allowRepositoryCreate = true
         return consent
     }()
 
@@ -155,6 +156,10 @@ struct Simulation {
         violations += oracle.unannounced(
             before: before, after: OracleView(machine.world), announced: Self.announced(outcome.plan), intent: intent)
         violations += oracle.judge(before: earlier, after: OracleView(machine.world), intent: intent)
+        let places = desired.backupRepositories.values.map(\.spec.site.description)
+        violations += oracle.backedUp(
+            before: before, after: OracleView(machine.world), declared: Set(places),
+            wanted: Set(desired.backups.keys))
         if order == nil, faults.reads.allSatisfy(Self.isSaid) { checkClaim(outcome, door) }
         if order == nil, door.interruptions.isEmpty, !machine.isCrashed { checkVerdicts(outcome) }
         checkSecrets(outcome, door)

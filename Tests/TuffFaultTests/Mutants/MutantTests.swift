@@ -48,6 +48,9 @@ import TuffTestSupport
         [.declare, .renamePlainly],
         [.declare, .rename, .remove, .expire, .declare], [.declare, .rename, .revertRename, .remove, .expire],
         [.declare, .retain, .rename, .revertRename, .declare],
+        [.declare, .declareBackup], [.declareAttached, .declareBackup], [.declare, .declareBackup, .dropPoint],
+        [.declare, .declareBackup, .loseRepository], [.declare, .declareBackup, .write, .restoreBackup],
+        [.declare, .declareBackup, .attach, .write, .restoreBackup],
     ]
 
     private static func firstInStories(_ mutant: Mutant) async -> String? {

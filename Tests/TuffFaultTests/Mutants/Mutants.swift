@@ -38,7 +38,7 @@ struct Mutant: Sendable, CustomStringConvertible {
 extension Mutant {
     static let all: [Mutant] =
         observing + planning + acting + remembering + thick + temporaries + restoring + images + files + pools
-        + policies + room + sharing + placing + adopting + renaming
+        + policies + room + sharing + placing + adopting + renaming + backups
 
     private static func isRequirement(_ action: HostAction, _ matches: (Precondition) -> Bool) -> Bool {
         if case .require(let condition) = action { matches(condition) } else { false }

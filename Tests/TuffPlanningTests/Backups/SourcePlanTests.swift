@@ -41,8 +41,14 @@ import TuffTestSupport
     func plan(
         _ desired: DesiredState, _ observed: ObservedState, _ consent: (inout Consent) -> Void = { _ in }
     ) -> Plan {
-        Planner.plan(
-            desired: desired, observed: observed, context: Sample.context("00112233445566778899aabbccddeeff", consent))
+        Planner.plan(desired: desired, observed: observed, context: context(consent))
+    }
+
+    /// Of a host whose administrator let documents have the restore points of two more.
+    func context(_ consent: (inout Consent) -> Void = { _ in }) -> PlanContext {
+        var context = Sample.context("00112233445566778899aabbccddeeff", consent)
+        context.config.allow.series = ["storage2/*", "storage1/lab"]
+        return context
     }
 
     func change(_ plan: Plan) -> PlannedChange? { plan.changes.first { $0.resource == ResourceID(.volume, "db") } }
@@ -50,7 +56,7 @@ import TuffTestSupport
     /// The restore point that a plan fills a volume from.
     func filled(_ plan: Plan) -> String? {
         plan.steps.lazy.compactMap { step in
-            if case .volume(.fillFromBackup(_, let content)) = step.step { content.point } else { nil }
+            if case .volume(.fillFromBackup(_, let content, _)) = step.step { content.point } else { nil }
         }.first
     }
 
@@ -134,7 +140,7 @@ import TuffTestSupport
         }
         let plan = plan(desired, Self.observed([Self.point("p", 0)]))
         let filled = plan.steps.compactMap { step -> String? in
-            if case .volume(.fillFromBackup(let volume, _)) = step.step { volume.location.objectName } else { nil }
+            if case .volume(.fillFromBackup(let volume, _, _)) = step.step { volume.location.objectName } else { nil }
         }
         #expect(filled == ["v-c", "v-b", "v-a"])
     }
@@ -256,5 +262,28 @@ import TuffTestSupport
         let begun = Sample.volume(uid: Sample.uid(7)) { $0.operation = Marks.copying }
         let plan = plan(Self.desired(nil), Self.observed([], [begun]))
         #expect(change(plan)?.action == .blocked && plan.steps.isEmpty)
+    }
+
+    @Test func othersSeriesNeedTheWordOfTheAdministrator() {
+        func reason(_ series: [String]?, _ change: (inout ObservedPoint) -> Void) -> Reason? {
+            var context = context()
+            context.config.allow.series = series
+            let point = Self.point("abcdabcdabcd", 0, change)
+            let desired = Self.desired { $0.at = .id("abcdabcd") }
+            let plan = Planner.plan(desired: desired, observed: Self.observed([point]), context: context)
+            return self.change(plan)?.reason
+        }
+        #expect(reason(nil) { _ in } == nil)
+        #expect(reason(nil) { $0.node = "storage2" } == .notAllowed)
+        #expect(reason(nil) { $0.stack = "lab" } == .notAllowed)
+        #expect(reason(["storage2/*"]) { $0.node = "storage2" } == nil)
+        #expect(reason(["storage2/*"]) { $0.stack = "lab" } == .notAllowed)
+        #expect(reason(["*/lab"]) { $0.stack = "lab" } == nil)
+        #expect(reason(["storage22/*", "*/other"]) { $0.node = "storage2" } == .notAllowed)
+        // Nobody's series: a person made it, and gave it no host.
+        #expect(
+            reason(nil) { point in
+                (point.node, point.stack, point.uid) = (nil, nil, nil)
+            } == nil)
     }
 }

@@ -240,15 +240,4 @@ import TuffTestSupport
         let taken = try #require(plan.steps.first { plan.changes[$0.change].resource.name == "later" })
         #expect(plan.steps.first { $0.change == restore }?.after == [taken.id])
     }
-
-    @Test func backupsAreNotCarriedOutYet() {
-        var backup = desired()
-        backup.restores["undo"] = Sample.declared(
-            "undo",
-            RestoreSpec(
-                volume: "db", volumeUID: Sample.uid,
-                from: .backup(repository: "nas", at: .latest)))
-        let plan = plan(backup, observed())
-        #expect(plan.isEmpty && line(plan)?.action == .unsupported)
-    }
 }
