@@ -34,6 +34,7 @@ import TuffTestSupport
     /// - Parameter fault: in the last change; nil: none.
     static func run(_ story: [BaseHost.Edit], _ host: BaseHost, fault: (kind: Fault, index: Int)? = nil) async -> Bool {
         await host.settle()
+        host.edit(.write)
         for edit in story.dropLast() {
             host.edit(edit)
             if [.backUp, .forgetBackups].contains(edit) { await host.settle() }
@@ -74,6 +75,7 @@ import TuffTestSupport
     /// What was read is what the reports say: an incremental one has no reason for more.
     @Test func onlyADoubtReadsMore() async throws {
         let host = try BaseHost()
+        await host.settle()
         for edit in [BaseHost.Edit.backUp, .write, .backUp, .reserve, .write, .backUp] {
             host.edit(edit)
             if edit == .backUp { await host.settle() }
@@ -120,6 +122,7 @@ import TuffTestSupport
         for index in 0..<(mutant.fault == nil ? 1 : 20) where caught.isEmpty {
             let host = try BaseHost(isSampled: mutant.isSampled, lies: mutant.lies, mutate: mutant.bend)
             await host.settle()
+            host.edit(.write)
             for edit in mutant.story {
                 host.edit(edit)
                 guard [.backUp, .forgetBackups].contains(edit) else { continue }
@@ -184,7 +187,9 @@ private struct BentDriver: VolumeGroupDriver {
             case .known(let group?) = await real.observe(machine)[comparison.group]
         else { return found }
         for volume in group.logicalVolumes {
-            guard case .base(let base) = BackupBase.read(volume.tags), let completion = base.completion else { continue }
+            guard case .base(let base) = BackupBase.read(volume.tags), let completion = base.completion else {
+                continue
+            }
             // Whatever has the tags: it is what the volume holds by now.
             found.reading = BackupReading(
                 changes: .init(since: completion.point, digest: completion.digest, ranges: []))

@@ -9,7 +9,8 @@ import TuffTestSupport
     static let pointID = String(repeating: "b", count: 32)
 
     static func base(_ number: UInt8 = 3, isComplete: Bool = true, of volume: UID = Sample.uid) -> LogicalVolume {
-        let identity = ThinIdentity(uuid: "uuid-base\(number)-0000", device: UInt32(number), transaction: UInt64(number))
+        let identity = ThinIdentity(
+            uuid: "uuid-base\(number)-0000", device: UInt32(number), transaction: UInt64(number))
         var marks = BackupBase(uid: Sample.uid(number), stack: "default", volume: volume, repository: repository)
         if isComplete { marks.completion = BackupBase.Completion(point: pointID, root: root, identity: identity) }
         var volume = LogicalVolume(
