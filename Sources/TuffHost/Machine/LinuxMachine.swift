@@ -219,10 +219,10 @@ package final class LinuxMachine: Machine {
                 _ = try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
                 rest.removeFirst()
             case .prune(let task):
-                try await job(RepositoryPrune(task), telling: telling, until: isOver)
+                _ = try await job(RepositoryPrune(task), telling: telling, until: isOver)
                 rest.removeFirst()
             case .verify(let task):
-                try await job(RepositoryVerification(task), telling: telling, until: isOver)
+                _ = try await job(RepositoryVerification(task), telling: telling, until: isOver)
                 rest.removeFirst()
             case .identify(let command, let group, let uids):
                 let found = try await tools.volumeTool().devices(of: uids, in: group, with: command, by: commands)

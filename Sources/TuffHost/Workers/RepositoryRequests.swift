@@ -165,7 +165,7 @@ package struct SettingAside: RepositoryRequest {
 
 extension BytesPlace {
     /// Of a device; a file is told by its path.
-    var uid: UID? {
+    package var uid: UID? {
         switch self {
         case .device(let device): device.uid
         case .file: nil

@@ -30,7 +30,7 @@ package struct BackupArrears {
         }
         let index = StorageIndex(observed)
         let door = ReachDoor(context.config, desired, observed.ledger)
-        let repositories = RepositoryIndex(desired, seen: observed, through: door).standings
+        let repositories = RepositoryIndex(desired, seen: observed, through: door, for: context).standings
         var backups: [Backup] = []
         for (name, declared) in desired.backupPolicies.sorted(by: { $0.key < $1.key }) {
             guard case .readable(let view)? = repositories[declared.spec.repository],

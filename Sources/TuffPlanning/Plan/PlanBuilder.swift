@@ -88,7 +88,7 @@ struct PlanBuilder {
     private mutating func note(_ step: Step, _ id: Int) {
         if let uid = step.reads { readers[uid, default: []].append(id) }
         if let uid = step.gathers { growing.insert(uid) }
-        if case .volume(.fillFromBackup(_, let content)) = step { restoredPoints.insert(content.point) }
+        if case .volume(.fillFromBackup(_, let content, _)) = step { restoredPoints.insert(content.point) }
     }
 
     /// True if a step grows the thick volume whose new extents are gathered under this name.

@@ -116,7 +116,9 @@ extension FakeRepository {
         let digits = String(number, radix: 16)
         return String(repeating: "0", count: 32 - digits.count) + digits
     }
+}
 
+extension FakeWorld {
     /// What a place holds: of an image or a restore point what stands for that, and otherwise its own.
     private func read(
         _ place: BytesPlace

@@ -64,13 +64,6 @@ final class Door: Machine {
 
     func look(at device: String) async throws(HostError) -> CandidateDevice { try await machine.look(at: device) }
 
-    func run<Request: JobRequest>(
-        _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,
-        until isOver: @escaping @Sendable () -> Bool
-    ) async throws(HostError) -> Request.Outcome {
-        try await machine.run(request, telling: telling, until: isOver)
-    }
-
     func perform(_ actions: [HostAction]) async throws(HostError) {
         var isChecked = false
         for action in mutant?.actions.map({ $0(actions) }) ?? actions {
