@@ -18,8 +18,9 @@ package final class CinderDirectory: Sendable {
     /// Most sentences of one kind in a report.
     private static let mostSentences = 10
 
-    package init(_ path: String) throws(RepositoryError) {
-        self.path = path
+    /// - Parameter name: stands for the path in sentences; nil: the path does.
+    package init(_ path: String, named name: String? = nil) throws(RepositoryError) {
+        self.path = name ?? path
         root = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard root >= 0 else { throw .system(errno, "cannot open \(path)") }
     }

@@ -123,7 +123,7 @@ package struct Reconciler: Sendable {
             var asked = 0
             var entries: [String: Observation<ObservedRepository>] = [:]
             for (name, declared) in desired.backupRepositories
-            where reach.permits(declared.spec.site) && declared.spec.format == .tuff {
+            where reach.permits(declared.spec.site) {
                 // Each has a worker of its own, of which there are so many at most.
                 if asked >= Self.listings, let (name, seen) = await tasks.next() { entries[name] = seen }
                 asked += 1

@@ -97,6 +97,19 @@ import TuffTestSupport
         #expect(await code { _ = try await run(small) } == .preconditionFailed)
     }
 
+    @Test func aVolumeIsRolledBackByWhatDiffersAndNoMore() async throws {
+        _ = try await run(RepositoryCreation(of: "nas", access()))
+        try fill("v-db")
+        let before = try #require(folder.bytes("pool/v-db"))
+        let point = try await backUp(access())
+        try fill("v-db") { $0 >> 16 == 5 ? 0xee : UInt8(truncatingIfNeeded: $0 / 7) }
+        let content = BackupContent(
+            repository: "nas", access: access(), point: point.id, size: point.size, content: point.content)
+        let request = RestoreIntoVolume(content, to: place("v-db"), path: folder.at("pool/v-db"))
+        #expect(try await run(request) == ByteCount(64 << 10))
+        #expect(folder.bytes("pool/v-db") == before)
+    }
+
     @Test func ofWhatWasWrittenToMeanwhileThereIsNoPoint() async throws {
         _ = try await run(RepositoryCreation(of: "nas", access()))
         try fill("v-db")

@@ -27,6 +27,7 @@ enum RepositoryJobs {
         _ request: RepositoryListing, _ control: JobControl
     ) throws(HostError) -> ObservedRepository? {
         do throws(HostError) {
+            guard request.access.format != .cinder else { return try CinderJobs.list(request.access, by: control) }
             return try with(request.access, by: control) { repository throws(HostError) in
                 let known = try inWorker { () throws(RepositoryError) in try KnownPoints(of: repository) }
                 let receipts = try inWorker { () throws(RepositoryError) in try repository.receipts() }
@@ -57,6 +58,7 @@ enum RepositoryJobs {
     }
 
     private static func restore(_ request: RestoreIntoVolume, _ control: JobControl) throws(HostError) -> ByteCount {
+        guard request.content.access.format != .cinder else { return try CinderJobs.restore(request, by: control) }
         let target = try control.open(request.target, writable: true)
         return try with(request.content.access, by: control) { repository throws(HostError) in
             let progress = JobProgress()
@@ -162,7 +164,7 @@ enum RepositoryJobs {
         }
     }
 
-    private static func follow<Value>(
+    static func follow<Value>(
         _ progress: JobProgress, of total: UInt64, phase: String, by control: JobControl,
         _ work: () throws(RepositoryError) -> Value
     ) throws(HostError) -> Value {

@@ -130,8 +130,8 @@ extension VolumeSource {
     /// True where its content comes from elsewhere than a volume or snapshot of this host.
     package var isOutside: Bool {
         switch self {
-        case .image, .backup: true
-        case .volume, .snapshot, .cinderBackup: false
+        case .image, .backup, .cinderBackup: true
+        case .volume, .snapshot: false
         }
     }
 }

@@ -3,15 +3,22 @@
 package struct RepositoryAccess: Hashable, Codable, Sendable {
     package var site: BackupRepositorySpec.Site
     package var key: SecretReference?
+    /// Nil: Tuff's own, and in plan files of versions that knew no other.
+    package var format: BackupRepositorySpec.Format?
 
-    package init(_ site: BackupRepositorySpec.Site, key: SecretReference? = nil) {
+    package init(
+        _ site: BackupRepositorySpec.Site, key: SecretReference? = nil, format: BackupRepositorySpec.Format? = nil
+    ) {
         self.site = site
         self.key = key
+        self.format = format
     }
 }
 
 extension BackupRepositorySpec {
-    package var access: RepositoryAccess { RepositoryAccess(site, key: key) }
+    package var access: RepositoryAccess {
+        RepositoryAccess(site, key: key, format: format == .tuff ? nil : format)
+    }
 }
 
 /// A repository that is there and could be read.
@@ -50,6 +57,8 @@ package struct ObservedPoint: Hashable, Codable, Sendable {
     package var content: ByteCount
     /// Bytes that it added to the repository. Nil in inventories of versions that did not ask.
     package var added: ByteCount?
+    /// Names of the volume and the backup in OpenStack, where Cinder wrote it.
+    package var cinder: CinderNames?
     /// The policy that made it.
     package var policy: String?
     /// The Backup document that it was made for.
@@ -80,6 +89,21 @@ package struct ObservedPoint: Hashable, Codable, Sendable {
         self.policy = policy
         self.backup = backup
         self.isSetAside = isSetAside
+    }
+}
+
+/// The names of a backup in OpenStack.
+package struct CinderNames: Hashable, Codable, Sendable {
+    /// Cinder's id of the volume.
+    package var volume: String
+    package var volumeName: String?
+    /// The backup's own name.
+    package var name: String?
+
+    package init(volume: String, volumeName: String? = nil, name: String? = nil) {
+        self.volume = volume
+        self.volumeName = volumeName
+        self.name = name
     }
 }
 

@@ -57,13 +57,6 @@ struct RepositoryIndex {
         of name: String, _ spec: BackupRepositorySpec, seen observed: ObservedState, through door: ReachDoor
     ) -> Standing {
         if let refusal = door.refusal(of: spec) { return .obstructed(refusal.obstacle) }
-        if spec.format == .cinder {
-            return .obstructed(
-                Obstacle(
-                    .notSupportedYet,
-                    "this version does not read repositories of format: cinder in a plan; "
-                        + "'tuff backup restore --cinder' does"))
-        }
         guard let seen = observed.repositories else {
             return .obstructed(
                 Obstacle(

@@ -69,13 +69,12 @@ extension PlanningPass {
         }
         let names = [name] + (declared.metadata.renamedFrom.map { [$0] } ?? [])
         // The one that was asked for first: another that cannot be read is in nobody's way then.
-        for repositoryName in repositories.keys.sorted(by: { ($0 != wanted ? 1 : 0, $0) < ($1 != wanted ? 1 : 0, $1) })
-        {
+        for repositoryName in ownRepositories.sorted(by: { ($0 != wanted ? 1 : 0, $0) < ($1 != wanted ? 1 : 0, $1) }) {
             let repository: RepositoryView
             switch self.repository(repositoryName) {
             case .success(let found): repository = found
             case .failure(let fault):
-                guard isNew || wanted == repositoryName, fault.obstacle.reason != .notSupportedYet else { continue }
+                guard isNew || wanted == repositoryName else { continue }
                 return missing(
                     fault.obstacle.reason,
                     "\(fault.obstacle.sentence). This host remembers no volumes, so backups of it may be there; if "
@@ -136,10 +135,16 @@ extension PlanningPass {
             case .success(nil): return missing(.noRestorePoint, "its restore point is not there any more")
             case .failure(let missing): return .failure(missing)
             }
+        case .cinderBackup(let repository, let backup)?:
+            switch cinderBackup(backup, in: repository) {
+            case .success(let content?): return .success(content)
+            case .success(nil): return missing(.noRestorePoint, "Cinder's backup is not there any more")
+            case .failure(let missing): return .failure(missing)
+            }
         case nil: break
-        case .volume?, .snapshot?, .cinderBackup?: return missing(.unfinished, "its source has another form now")
+        case .volume?, .snapshot?: return missing(.unfinished, "its source has another form now")
         }
-        for name in repositories.keys.sorted() {
+        for name in ownRepositories.sorted() {
             guard case .success(let repository) = repository(name) else { continue }
             let own = repository.points(of: declared.metadata.name).last { $0.uid == stored.uid && !$0.isSetAside }
             guard let own else { continue }

@@ -70,8 +70,9 @@ extension PlanningPass {
         switch declared.spec.source {
         case .image(let image)?: declaredImage(image)
         case .backup(let source)?: restorePoint(source, for: declared)
+        case .cinderBackup(let repository, let backup)?: cinderBackup(backup, in: repository)
         case nil: missingVolume(declared)
-        case .volume?, .snapshot?, .cinderBackup?: .success(nil)
+        case .volume?, .snapshot?: .success(nil)
         }
     }
 

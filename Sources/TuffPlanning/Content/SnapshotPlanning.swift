@@ -41,17 +41,7 @@ extension VolumeSource {
 extension PlanningPass {
     /// The volume or snapshot that `spec.source` names, ready to be copied into `pool`; nil: it names none.
     mutating func copySource(_ source: VolumeSource?, _ pool: PoolState) -> Result<CopySource?, MissingSource> {
-        guard let source else { return .success(nil) }
-        if source.isOutside { return .success(nil) }
-        guard let role = source.role else {
-            return .failure(
-                MissingSource(
-                    obstacle: Obstacle(
-                        .notSupportedYet,
-                        "this version makes volumes blank, from volumes, snapshots, images and restore points; "
-                            + "other sources "
-                            + "are not carried out yet")))
-        }
+        guard let role = source?.role else { return .success(nil) }
         return copySource(role, into: pool).map { $0 }
     }
 

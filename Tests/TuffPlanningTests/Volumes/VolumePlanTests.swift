@@ -169,11 +169,11 @@ import TuffTestSupport
         #expect(plan.changes.isEmpty)
     }
 
-    @Test func whatThisVersionCannotDoIsSaidAndTheRestGoesOn() {
+    @Test func whatHasNoSourceIsSaidAndTheRestGoesOn() {
         var desired = Sample.desired(volumes: ["a", "b"])
         desired.volumes["a"]!.spec.source = .cinderBackup(repository: "nas", backup: "8f3c1a52")
         let plan = plan(desired, Sample.observed())
-        #expect(change(plan, .volume, "a")?.action == .unsupported)
+        #expect(change(plan, .volume, "a")?.action == .blocked)
         #expect(change(plan, .volume, "b")?.action == .create)
     }
 
