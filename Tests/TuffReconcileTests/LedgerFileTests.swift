@@ -25,6 +25,18 @@ import TuffTestSupport
         (ledger.lastPass, ledger.clockConfirmed) = (now, now)
         ledger.clock = ClockReading(boot: "boot", uptime: 7, civil: now)
         ledger.clockLead = 3
+        let point = ObservedPoint(
+            id: "p1", volume: "db", stack: "default", node: "host", uid: Sample.uid, time: now, size: ByteCount(1),
+            content: ByteCount(1))
+        ledger.repositories = [
+            RepositoryMemory(
+                of: ObservedRepository(id: "r1", points: [point]), named: "nas",
+                at: .directory("/srv/tuff/backups/nas"), since: nil, node: "host", stack: "default", now: now)
+        ]
+        ledger.backups = [BackupMemory(point, for: "before", stack: "default", in: "nas", id: "r1")]
+        ledger.note(
+            Ledger.Arrear(
+                .init(.failing, of: ResourceID(.backupPolicy, "nightly"), in: "default"), since: now, error: "full"))
         return ledger
     }
 

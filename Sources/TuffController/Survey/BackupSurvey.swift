@@ -65,7 +65,7 @@ struct BackupSurvey {
 }
 
 extension SurveyBuilder {
-    /// What the plan takes points of: a repository that it can use. That nothing is removed from it now does not hinder.
+    /// True for a repository that the plan can take points of, though nothing may be removed from it now.
     static func isUsable(_ changes: [ResourceID: PlannedChange], _ repository: String) -> Bool {
         guard let change = changes[ResourceID(.backupRepository, repository)] else { return false }
         return [.unchanged, .due, .update].contains(change.action)

@@ -98,10 +98,12 @@ struct SurveyBuilder {
         self.plan = plan
         index = StorageIndex(observed)
         targets = Dictionary((observed.targets.value?.targets ?? []).map { ($0.iqn, $0) }) { first, _ in first }
-        // Two lines about one resource happen (an orphan's access, two objects of one name): the one that acts or
-        // complains tells more than the other.
+        // Two lines about one resource happen (an orphan's access, two objects of one name, a repository that is to be
+        // pruned): the one that acts or complains tells more than the other, but for one that is merely due beside a
+        // reason.
         let changes = Dictionary((plan?.changes ?? []).map { ($0.resource, $0) }) { first, second in
-            first.action == .unchanged || first.action == .orphan ? second : first
+            let tellsLess = second.action == .due && first.reason != nil
+            return [.unchanged, .orphan].contains(first.action) && !tellsLess ? second : first
         }
         self.changes = changes
         backups = BackupSurvey(desired, in: observed, for: context) { Self.isUsable(changes, $0) }

@@ -36,8 +36,8 @@ extension ExclusiveKey {
 /// One thing to be done, by the role of who does it. What is asked of steps is answered beside the declaration of each
 /// role.
 ///
-/// Indirect, since a plan may have a hundred thousand of them, which are handed from list to list: a reference is copied
-/// then instead of the largest payload.
+/// Indirect, since a plan may have a hundred thousand of them, which are handed from list to list: then a reference is
+/// copied instead of the largest payload.
 package indirect enum Step: Hashable, Codable, Sendable {
     case volume(VolumeStep)
     case lvm(LVMStep)
