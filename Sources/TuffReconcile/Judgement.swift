@@ -22,6 +22,11 @@ struct Judgement {
             let steps = stepsByChange[index] ?? []
             let left = change.ends ? aftermath.left(of: steps) : aftermath.leftTemporary(of: steps)
             var report = report(change, outcomesByChange[index] ?? [], left: left)
+            // What it found wrong is why it is not due any more.
+            if report.verdict == .done, report.error != nil, steps.contains(where: \.proves) {
+                report.verdict = .failed
+                report.detail = nil
+            }
             if report.verdict == .done, report.detail == nil { report.detail = observed.account(of: steps) }
             return report
         }
@@ -122,5 +127,13 @@ extension Action {
         case .withdraw, .takeDown, .release, .trash, .purge: true
         case .create, .untrash, .adopt, .update, .due, .orphan, .blocked, .unsupported, .unchanged: false
         }
+    }
+}
+
+extension Step {
+    /// It reads back what is stored, and ends with an error where that is not whole.
+    fileprivate var proves: Bool {
+        if case .backup(.verify) = self { return true }
+        return false
     }
 }

@@ -4,7 +4,7 @@ import TuffSchedule
 
 extension KnownPoints {
     /// The points that a keep rule lets go, oldest first. The rule holds for each series apart, in hours and days of
-    /// UTC. Points that are set aside stay, and are judged by nobody.
+    /// UTC. Points that are set aside, and those of Backup documents, stay and are judged by nobody.
     /// - Parameters:
     ///   - name: only of series of that name.
     ///   - doubted: points that are passed over besides those that are set aside.
@@ -14,6 +14,7 @@ extension KnownPoints {
     ) throws(FuturePoint) -> [RestorePoint] {
         let judged = points.filter {
             (name == nil || $0.record.series.name == name) && aside[$0.id] == nil && !doubted.contains($0.id)
+                && $0.record.labels?[ObservedPoint.backupKey] == nil
         }
         if let future = judged.lazy.compactMap({ FuturePoint($0, now: now.description) }).first { throw future }
         var leaving: Set<FileID> = []

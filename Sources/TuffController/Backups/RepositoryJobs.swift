@@ -133,6 +133,9 @@ enum RepositoryJobs {
         _ access: RepositoryAccess, making: Bool, by control: JobControl,
         _ body: (DirectoryStore, RepositorySecret?) throws(HostError) -> Value
     ) throws(HostError) -> Value {
+        guard access.format != .cinder else {
+            throw HostError(.refused, "A share that Cinder wrote is only read: \(access.site)")
+        }
         let secret = try access.key.map { key throws(HostError) in try Self.secret(key, by: control) }
         switch access.site {
         case .directory(let path):

@@ -135,6 +135,11 @@ package struct StateFile: Sendable {
     /// By a temporary file beside it, fsync, rename, fsync of the directory. What a crash left of an earlier attempt is
     /// replaced.
     package func write(_ bytes: [UInt8]) throws(HostError) {
+        guard bytes.count <= Self.limit else {
+            throw HostError(
+                .refused, "The \(what) \(path) would have more than \(Self.limit >> 20) MiB, and stays as it is",
+                subject: path)
+        }
         let directory = try StateDirectory(for: path, what: what)
         do throws(DurableFile.Failure) { try directory.replace(with: bytes) } catch {
             let sentence =

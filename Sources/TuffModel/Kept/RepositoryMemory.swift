@@ -54,22 +54,36 @@ package struct RepositoryMemory: Hashable, Codable, Sendable {
         var latest: [SeriesKey: Newest] = [:], ids: Set<String> = []
         for point in found.points {
             ids.insert(point.id)
-            guard point.node == node, point.stack == stack, !point.isSetAside else { continue }
+            guard point.node == node, point.stack == stack, point.uid != nil, !point.isSetAside,
+                point.volume.utf8.count <= Self.longestName
+            else { continue }
             latest[SeriesKey(volume: point.volume, uid: point.uid)] = Newest(point)
         }
         var missing = former?.rollback?.missing.filter { !ids.contains($0.point) } ?? []
+        var told = Set(missing)
         for known in former?.newest ?? [] where !ids.contains(known.point) {
             let key = SeriesKey(volume: known.volume, uid: known.uid)
             // Its series went on: then a rule that keeps the newest alone may have let it go.
             if let newer = latest[key], newer.time > known.time { continue }
             latest[key] = known
             // Among points that cannot be read it may be.
-            if found.damaged == 0, !missing.contains(known) { missing.append(known) }
+            if found.damaged == 0, told.insert(known).inserted { missing.append(known) }
         }
-        newest = Self.sorted(Array(latest.values))
+        newest = Self.sorted(Self.latest(Array(latest.values)))
         guard !missing.isEmpty else { return }
-        rollback = Rollback(since: former?.rollback?.since ?? now, missing: Self.sorted(missing))
+        rollback = Rollback(since: former?.rollback?.since ?? now, missing: Self.sorted(Self.latest(missing)))
     }
+
+    /// Whoever can write to a medium makes as many series as he likes. The latest of them are remembered, so that the
+    /// ledger stays far below what is read of it.
+    private static func latest(_ points: [Newest]) -> [Newest] {
+        guard points.count > most else { return points }
+        return Array(points.sorted { $0.time > $1.time }.prefix(most))
+    }
+
+    private static let most = 10_000
+    /// No name of a document is longer.
+    private static let longestName = 253
 
     private struct SeriesKey: Hashable {
         var volume: String

@@ -55,14 +55,20 @@ extension RepositoryIndex.Standing {
     func remembering(
         _ name: String, as spec: BackupRepositorySpec, in observed: ObservedState, _ context: PlanContext
     ) -> Self {
-        guard let known = observed.ledger.repository(name, stack: context.stack), spec.format == .tuff,
+        let place = spec.site.description, own = observed.ledger.repository(name, stack: context.stack)
+        // By whatever name, and for whatever set of documents: another name for a place makes nothing of it new.
+        guard let known = own ?? observed.ledger.repositories?.first(where: { $0.place == place }),
+            spec.format == .tuff,
             case .some(let seen) = observed.repositories?[name]
         else { return self }
-        let isSamePlace = known.place == spec.site.description
-        let giving = "tuff forget BackupRepository/\(name)"
+        let isSamePlace = known.place == place
+        let giving =
+            "tuff forget BackupRepository/\(known.name)"
+            + (known.stack == context.stack ? "" : " --stack \(known.stack)")
         switch (self, seen) {
         case (.readable(var view), .known(let found?)):
             if found.id == known.id {
+                guard own != nil else { return self }
                 view.rollback =
                     RepositoryMemory(
                         of: found, named: name, at: spec.site, since: known, node: context.config.node,

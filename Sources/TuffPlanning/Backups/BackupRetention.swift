@@ -66,8 +66,8 @@ extension PlanningPass {
         of desired: DesiredState, about name: String, in view: RepositoryView
     ) -> Set<String> {
         var named: Set<String> = []
-        func keep(_ at: RestorePointName, of volume: String) {
-            let points = view.points(of: volume)
+        let all = view.names.flatMap(view.points).sorted { $0.time < $1.time }
+        func keep(_ at: RestorePointName, among points: [ObservedPoint]) {
             switch at {
             case .latest: break
             case .id(let prefix): named.formUnion(points.map(\.id).filter { $0.hasPrefix(prefix) })
@@ -80,11 +80,12 @@ extension PlanningPass {
         }
         for volume in desired.volumes.values {
             guard case .backup(let source)? = volume.spec.source, source.repository == name else { continue }
-            keep(source.at, of: source.volume)
+            keep(source.at, among: view.points(of: source.volume))
         }
         for restore in desired.restores.values {
             guard case .backup(name, let at) = restore.spec.from else { continue }
-            keep(at, of: restore.spec.volume)
+            // Under whatever name it was made, as the Restore finds it.
+            keep(at, among: all.filter { $0.uid == restore.spec.volumeUID })
         }
         return named
     }

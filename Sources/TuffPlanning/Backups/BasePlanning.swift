@@ -25,7 +25,10 @@ extension PlanningPass {
         let ref = VolumeRef(place, uid: base.uid)
         let former = index.bases.filter { $0.purpose == base.purpose && $0.marks.completion != nil }
         var then: [StorageStep] = [.backup(.completeBase(base, place))]
-        if !isHeld(former) { then += former.map { .lvm(.dropBase($0.marks, $0.ref)) } }
+        // A backup of this plan that came before it has given those back.
+        if plannedBases[base.purpose] == nil, !isHeld(former) {
+            then += former.map { .lvm(.dropBase($0.marks, $0.ref)) }
+        }
         let earlier = plannedBases.updateValue((base, ref), forKey: base.purpose)
         if let earlier { then.append(.lvm(.dropBase(earlier.base, earlier.volume))) }
         let verdict = verdict(on: former, for: base.purpose, of: stored, size: size, in: repository)
@@ -45,9 +48,19 @@ extension PlanningPass {
             let pool = group.logicalVolumes.first(where: { $0.name == poolName && $0.layout == .thinPool }),
             let own = group.logicalVolumes.first(where: { $0.uuid == stored.uuid })
         else { return nil }
-        // An origin that is no thin volume of the pool lies outside of it; one that is gone is none any more.
-        let origin = own.origin.flatMap { name in group.logicalVolumes.first { $0.name == name } }
-        return (group, pool, origin.map { $0.pool != poolName } ?? false)
+        return (group, pool, Self.readsOrigin(own, in: poolName, group.logicalVolumes))
+    }
+
+    /// True where a thin volume may read an origin outside of its pool: it, or any that it descends from, has one
+    /// there, or one that is not seen.
+    private static func readsOrigin(_ volume: LogicalVolume, in pool: String, _ all: [LogicalVolume]) -> Bool {
+        var volume = volume, seen: Set<String> = [volume.name]
+        while let name = volume.origin {
+            guard seen.insert(name).inserted, let origin = all.first(where: { $0.name == name }), origin.pool == pool
+            else { return true }
+            volume = origin
+        }
+        return false
     }
 
     private func verdict(
@@ -96,8 +109,9 @@ extension PlanningPass {
             known.standings[volume] = standing
             known.pairings?[volume] = pairing
         }
-        for seen in observed.repositories?.entries.values.compactMap(\.value) ?? [] where seen.damaged == 0 {
-            known.points[seen.id] = Set(seen.points.map(\.id))
+        // Another repository at the place of the one that is known tells nothing of that.
+        for case .readable(let view) in repositories.values where view.damaged == 0 && !view.id.isEmpty {
+            known.points[view.id] = Set(view.names.flatMap(view.points).map(\.id))
         }
         for drop in BaseDropping.drops(of: bases, knowing: known) { plan(drop) }
     }
@@ -137,7 +151,10 @@ extension PlanningPass {
             names.formUnion(
                 desired.backupPolicies.values.filter { $0.spec.volumes.includes(metadata) }.map(\.spec.repository))
         }
-        let ids = names.map { observed.repositories?.entries[$0]?.value?.id }
+        let ids = names.map { name -> String? in
+            guard case .readable(let view)? = repositories[name], !view.id.isEmpty else { return nil }
+            return view.id
+        }
         return (standing, Knowledge.Pairing(Set(ids.compactMap(\.self)), isComplete: !ids.contains(nil)))
     }
 }

@@ -15,7 +15,9 @@ extension PlanningPass {
     }
 
     mutating func planPrunes(_ desired: DesiredState) {
-        for (name, declared) in desired.backupRepositories.sorted(by: { $0.key < $1.key }) {
+        // A share that Cinder wrote is only read.
+        for (name, declared) in desired.backupRepositories.sorted(by: { $0.key < $1.key })
+        where declared.spec.format == .tuff {
             guard case .readable(let view)? = repositories[name], !view.isEmpty else { continue }
             switch self.calendar(of: declared.spec.prune) {
             case .success(let calendar): planPrune(declared, in: view, at: calendar, of: desired)

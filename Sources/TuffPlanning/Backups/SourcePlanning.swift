@@ -82,16 +82,16 @@ extension PlanningPass {
                 )
             }
             let own = names.flatMap(repository.points).filter {
-                $0.node == context.config.node && $0.stack == context.stack && $0.uid != nil
+                $0.node == context.config.node && $0.stack == context.stack
             }
-            let points = own.filter { !$0.isSetAside }
+            let points = own.filter { !$0.isSetAside && $0.uid != nil }
             guard let newest = points.last else {
                 let isDoubtful = repository.damaged > 0 && (isNew || wanted == repositoryName)
                 guard isDoubtful || !own.isEmpty else { continue }
                 return missing(
                     .backupExists,
                     "BackupRepository/\(repositoryName) has restore points that "
-                        + (own.isEmpty ? "cannot be read" : "were set aside")
+                        + (own.isEmpty ? "cannot be read" : "were set aside, or do not tell their volume")
                         + ", and one may be of it; name it in source.backup, or, if blank is meant: "
                         + "--allow-blank \(resource)"
                 )
@@ -144,16 +144,36 @@ extension PlanningPass {
         case nil: break
         case .volume?, .snapshot?: return missing(.unfinished, "its source has another form now")
         }
-        for name in ownRepositories.sorted() {
-            guard case .success(let repository) = repository(name) else { continue }
-            let own = repository.points(of: declared.metadata.name).last { $0.uid == stored.uid && !$0.isSetAside }
-            guard let own else { continue }
-            return content(of: own, in: repository, keeping: false, notes: []).flatMap { content in
-                content.map { .success($0) } ?? missing(.noRestorePoint, "its restore point is not there any more")
+        return resumedMissing(stored, declared)
+    }
+
+    /// Of a volume that `--restore-missing` began. Nothing on it says from which repository: it is the one that the
+    /// person names again, else the one with the newest point, and then each of them must have been read.
+    private func resumedMissing(
+        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>
+    ) -> Result<OutsideContent, MissingSource> {
+        var found: (point: ObservedPoint, view: RepositoryView)?
+        for name in context.consent.restoreMissing.map({ [$0] }) ?? ownRepositories.sorted() {
+            let view: RepositoryView
+            switch repository(name) {
+            case .success(let readable): view = readable
+            case .failure(let missing): return .failure(missing)
             }
+            if let doubt = doubt(of: view) { return .failure(doubt) }
+            let own = view.points(of: declared.metadata.name).last {
+                $0.uid == stored.uid && $0.node == context.config.node && $0.stack == context.stack && !$0.isSetAside
+            }
+            if let own, found.map({ $0.point.time < own.time }) ?? true { found = (own, view) }
         }
-        return missing(
-            .repositoryUnreachable, "no repository that can be read has a restore point of the uid \(stored.uid)")
+        guard let found else {
+            return missing(
+                .noRestorePoint,
+                "no restore point of the uid \(stored.uid) is in a repository of this set any more; name another one "
+                    + "in source.backup")
+        }
+        return content(of: found.point, in: found.view, keeping: false, notes: []).flatMap { content in
+            content.map { .success($0) } ?? missing(.noRestorePoint, "its restore point is not there any more")
+        }
     }
 
     // MARK: Choosing
@@ -187,6 +207,7 @@ extension PlanningPass {
     private func content(
         of point: ObservedPoint, in repository: RepositoryView, keeping: Bool, notes: [String]
     ) -> Result<OutsideContent?, MissingSource> {
+        if let obstacle = point.obstacle(in: repository.name) { return .failure(MissingSource(obstacle: obstacle)) }
         let content = BackupContent(
             repository: repository.name, access: repository.access, point: point.id, size: point.size,
             content: point.content)

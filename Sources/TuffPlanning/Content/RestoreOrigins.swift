@@ -67,6 +67,17 @@ enum RestoreOrigin {
     }
 }
 
+extension ObservedPoint {
+    /// Why nothing is restored from it: a restore would end at the block that it lacks, over half of a volume.
+    func obstacle(in repository: String) -> Obstacle? {
+        guard isHurt == true else { return nil }
+        return Obstacle(
+            .noRestorePoint,
+            "restore point \(id.prefix(8)) of \(time) in BackupRepository/\(repository) lacks data, as a check found; "
+                + "name another one by its id (at:), or see 'tuff backup check'")
+    }
+}
+
 /// The points and snapshots that a Restore names.
 extension PlanningPass {
     mutating func restoreOrigin(
@@ -133,6 +144,7 @@ extension PlanningPass {
                 "BackupRepository/\(name) has no restore point\(which) of the volume with uid \(stored.uid)"
                     + (series.isEmpty ? "" : ", and \(series.count) others of it"))
         }
+        if let obstacle = point.obstacle(in: name) { return .failure(MissingSource(obstacle: obstacle)) }
         let content = BackupContent(
             repository: name, access: repository.access, point: point.id, size: point.size, content: point.content)
         return .success(

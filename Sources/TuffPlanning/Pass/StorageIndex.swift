@@ -157,7 +157,8 @@ package struct StorageIndex: Sendable {
                 isWritable: volume.permission != .readOnly, at: location)
             base.isOpen = volume.open
             base.mapped = volume.dataPercent.map { percent in
-                ByteCount(Int64((Double(volume.size.bytes) * min(max(percent, 0), 100) / 100).rounded(.up)))
+                let bytes = (Double(volume.size.bytes) * min(max(percent, 0), 100) / 100).rounded(.up)
+                return Int64(exactly: bytes).map { ByteCount($0) } ?? volume.size
             }
             bases.append(base)
         }

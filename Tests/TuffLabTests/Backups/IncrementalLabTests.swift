@@ -191,8 +191,12 @@ struct IncrementalLabTests {
             let exchanged = try await world.backUp()
             #expect(exchanged.text.contains("(BaseExchanged)"), "\(exchanged.text)")
 
-            // The repository is another one's: the base's point is not there.
+            // Somebody removes all points, and says so: the base's point is not there.
             _ = try await world.lab.shell("rm -rf \(world.repository)/points/*")
+            for resource in ["Backup/b0", "BackupRepository/nas"] {
+                let forgotten = try await world.lab.tuff(["forget", resource])
+                #expect(forgotten.status == 0, "\(forgotten.text)")
+            }
             world.digests = [:]
             world.backups = []
             let lost = try await world.backUp()
