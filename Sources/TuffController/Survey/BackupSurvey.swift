@@ -91,6 +91,14 @@ extension SurveyBuilder {
                     Condition(
                         "Degraded", .yes, reason: Reason.rolledBack.rawValue,
                         message: change?.notes.first ?? "it is older than this host remembers"))
+            } else if let damaged = facts.seen?.damaged, damaged > 0 {
+                // Beside them nothing is told as late or missing: one of them may be the newest.
+                conditions.append(
+                    Condition(
+                        "Degraded", .yes, reason: Reason.pointsDamaged.rawValue,
+                        message: PrintedText.count(damaged, "restore point")
+                            + " cannot be read, so whether backups are late or missing is not known; see "
+                            + "'tuff backup check'"))
             }
             return ResourceRecord(
                 id: id, location: declared.location, labels: declared.metadata.labels, conditions: conditions,

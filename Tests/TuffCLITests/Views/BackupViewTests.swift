@@ -108,6 +108,12 @@ import TuffTestSupport
         #expect(record.ready.status == .yes && record.degraded?.reason == "RolledBack")
         #expect(DescribeView(record).text(Style()).contains("Missing"))
         #expect(StatusView(older).problems.contains { $0.reason == "RolledBack" && $0.severity == .warning })
+        let damaged = Self.survey { _, observed in
+            observed.repositories = ObservationMap([
+                "nas": .known(ObservedRepository(id: "feedfacefeedface", points: Self.points, damaged: 1))
+            ])
+        }
+        #expect(StatusView(damaged).problems.contains { $0.reason == "PointsDamaged" && $0.severity == .warning })
         let lost = StatusView(remembering(Self.points, nil)).problems
         #expect(lost.contains { $0.subject == "BackupRepository/nas" && $0.severity == .critical })
     }
