@@ -20,22 +20,29 @@ struct ReachDoor {
     private let reach: Reach
     /// Directories of volumes and backups, of whatever stack: what is in them is no image.
     private let stores: Set<String>
+    /// Directories of pools and of repositories that this host remembers, of whatever stack.
+    private let pools: Set<String>
+    private let repositories: Set<String>
 
-    init(_ reach: Reach, stores: Set<String> = []) {
+    init(_ reach: Reach, stores: Set<String> = [], pools: Set<String> = [], repositories: Set<String> = []) {
         self.reach = reach
         self.stores = stores
+        self.pools = pools
+        self.repositories = repositories
     }
 
     /// - Parameter ledger: names pools of all stacks of this host.
     init(_ config: ControllerConfig, _ desired: DesiredState, _ ledger: Ledger) {
-        var stores = Set(ledger.entries.filter { $0.resource.kind == .pool && $0.place.hasPrefix("/") }.map(\.place))
+        let pools = Set(ledger.entries.filter { $0.resource.kind == .pool && $0.place.hasPrefix("/") }.map(\.place))
+        var stores = pools
         for pool in desired.pools.values where pool.spec.node ?? config.node == config.node {
             if case .directory(let directory) = pool.spec.backend { stores.insert(directory.path) }
         }
         for repository in desired.backupRepositories.values {
             if case .directory(let path) = repository.spec.site { stores.insert(path) }
         }
-        self.init(config.allow, stores: stores)
+        let repositories = (ledger.repositories ?? []).map(\.place).filter { $0.hasPrefix("/") }
+        self.init(config.allow, stores: stores, pools: pools, repositories: Set(repositories))
     }
 
     // MARK: Documents
@@ -60,10 +67,20 @@ struct ReachDoor {
     func refusal(of repository: BackupRepositorySpec) -> Refusal? {
         let place: Refusal? =
             switch repository.site {
-            case .directory(let path): refusal(of: path, .directories, at: "spec.directory.path")
+            case .directory(let path):
+                refusal(of: path, .directories, at: "spec.directory.path") ?? refusal(ofNested: path)
             case .nfs(let share): refusal(of: share, at: "spec.nfs")
             }
         return place ?? repository.key.flatMap { refusal(of: $0, at: "spec.encryption.keyFrom.file") }
+    }
+
+    /// Documents of one set are compared with each other before; here it is about those of other sets.
+    private func refusal(ofNested path: String) -> Refusal? {
+        let others = pools.sorted() + repositories.sorted().filter { $0 != path }
+        guard let other = others.first(where: { Reach.holds($0, path) || Reach.holds(path, $0) }) else { return nil }
+        return Refusal(
+            "directory \(path) and \(other), where this host has volumes or other backups, lie within one another",
+            at: "spec.directory.path")
     }
 
     func refusal(of secret: SecretReference, at field: String) -> Refusal? {

@@ -82,6 +82,28 @@ import TuffTestSupport
         #expect(known?.newest.contains { $0.point == "p11999" } == true)
     }
 
+    @Test func noRepositoryIsMadeWithinWhatAnotherSetOfDocumentsHas() {
+        func reason(of path: String) -> Reason? {
+            var desired = memories.desired()
+            desired.backups = [:]
+            desired.backupRepositories["nas"]!.spec.site = .directory(path)
+            var observed = Sample.observed()
+            observed.repositories = ObservationMap()
+            observed.ledger = memories.ledger()
+            observed.ledger.repositories?[0].stack = "other"
+            observed.ledger.entries.append(
+                Ledger.Entry(
+                    stack: "other", resource: ResourceID(.pool, "files"), standing: .live, uid: nil, uuid: nil,
+                    place: "/srv/files", seen: Instant(secondsSince1970: 0), sharedSince: nil))
+            return memories.line(memories.plan(observed, desired), .backupRepository, "nas")?.reason
+        }
+        for path in ["/srv/files", "/srv/files/backups", "/srv/backups/nas/packs", "/srv/backups"] {
+            #expect(reason(of: path) == .notAllowed, "\(path)")
+        }
+        #expect(reason(of: "/srv/backups/nas") == .lost)
+        #expect(reason(of: "/srv/backups/nas2") == nil)
+    }
+
     @Test func anOriginOutsideOfThePoolIsFoundThroughOthers() {
         func asks(_ change: (inout [LogicalVolume]) -> Void) -> Bool? {
             var own = Sample.volume()
