@@ -4,7 +4,7 @@ extension FakeWorld {
     /// The question that `Precondition.temporarySnapshot` asks LVM.
     func isTemporary(_ snapshot: TemporarySnapshot) -> Bool {
         guard let volume = lvm[snapshot.group, snapshot.name], snapshot.uuid == nil || volume.uuid == snapshot.uuid,
-            snapshot.tags.allSatisfy(volume.tags.contains), case .copyOnWrite(let origin) = volume.kind,
+            snapshot.tags.allSatisfy(volume.tags.contains), let origin = volume.kind.origin,
             snapshot.originUUID.map({ lvm[snapshot.group, origin]?.uuid == $0 }) ?? (origin == snapshot.origin)
         else { return false }
         return !volume.active || !isOpen(snapshot.group, volume)
@@ -30,5 +30,16 @@ extension FakeLVM {
             }.map(\.name).sorted() ?? []
         for name in names { overflow(name, in: group) }
         return !names.isEmpty
+    }
+}
+
+extension FakeLVM.Volume.Kind {
+    /// The volume that it is a snapshot of.
+    fileprivate var origin: String? {
+        switch self {
+        case .copyOnWrite(let origin): origin
+        case .thin(_, let origin): origin
+        case .thinPool, .linear: nil
+        }
     }
 }

@@ -122,7 +122,7 @@ extension Oracle {
         found += policiesSettled(mine, intent: intent, blocked: blocked) + temporariesSettled(mine, blocked)
         found += growthsSettled(view, mine: mine, blocked: blocked)
         var count: [String: Int] = [:]
-        for object in mine where !blocked.contains(object.label) && !object.isTemporary {
+        for object in mine where !blocked.contains(object.label) && !object.isTemporary && !object.isBase {
             if object.isLive {
                 count[object.label, default: 0] += 1
                 if intent.volumes[object.label] == nil, intent.prune, !mayStay(object, in: view, intent: intent) {

@@ -5,6 +5,10 @@ extension OracleObject {
     /// The moment of a volume in use that a backup reads: a thin snapshot, or a thick one.
     var isMoment: Bool { isTemporary && mark("temp") == mark("from") && (isThickSnapshot || thinPool != nil) }
 
+    /// A snapshot that incremental backups are relative to. It is a cache: it comes and goes unasked, nobody is shown it,
+    /// and what it holds stays as it was.
+    var isBase: Bool { mark("base") != nil }
+
     /// Extents on their way to the thick volume of which this is the uid: taken, wiped, and joined or given back.
     var grownVolume: String? { name.hasPrefix("x-") && tags == ["tuff-growth"] ? String(name.dropFirst(2)) : nil }
 
@@ -38,6 +42,15 @@ extension Oracle {
         guard let origin = new.mark("from"), let content = new.content, contents[origin]?.contains(content) == true
         else { return [Violation(.bytes, "\(what) is no snapshot of what its volume held")] }
         return []
+    }
+
+    /// A base is a snapshot of what a volume of this stack held, and stays that.
+    func base(_ new: OracleObject, since old: OracleObject?, intent: Intent) -> [Violation] {
+        guard new.stack == intent.stack, let volume = new.mark("base"), let content = new.content,
+            contents[volume]?.contains(content) == true
+        else { return [Violation(.foreign, "\(new.place) is no base of a volume of this stack")] }
+        guard let old, old.content != content else { return [] }
+        return [Violation(.bytes, "\(new.place) holds something else than when it was made")]
     }
 
     /// It holds nothing that its volume did not, so that it may go whenever the product likes; but nothing else may.

@@ -126,8 +126,8 @@ package struct Oracle: Sendable {
                 }
                 continue
             }
-            if old.isTemporary, successor(of: old, in: after) == nil {
-                found += temporaryGone(old)
+            if old.isTemporary || old.isBase, successor(of: old, in: after) == nil {
+                found += old.isBase ? [] : temporaryGone(old)
                 gone.insert(old.uid!)
                 continue
             }
@@ -139,6 +139,10 @@ package struct Oracle: Sendable {
                     leaving.insert(old.label)
                 }
                 gone.insert(old.uid!)
+                continue
+            }
+            guard !old.isBase else {
+                found += base(new, since: old, intent: intent)
                 continue
             }
             found += changed(
@@ -153,6 +157,10 @@ package struct Oracle: Sendable {
         }
         for view in [before, after] { hold(view) }
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
+            guard !new.isBase else {
+                found += base(new, since: nil, intent: intent)
+                continue
+            }
             found +=
                 new.isTemporary
                 ? taken(new, after: after, intent: intent) : created(new, before: before, after: after, intent: intent)
