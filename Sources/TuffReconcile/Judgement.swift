@@ -22,7 +22,7 @@ struct Judgement {
             let steps = stepsByChange[index] ?? []
             let left = change.ends ? aftermath.left(of: steps) : aftermath.leftTemporary(of: steps)
             var report = report(change, outcomesByChange[index] ?? [], left: left)
-            // What it found wrong is why it is not due any more.
+            // A verification that found damage is not due any more, which makes nothing of it right.
             if report.verdict == .done, report.error != nil, steps.contains(where: \.proves) {
                 report.verdict = .failed
                 report.detail = nil

@@ -113,7 +113,7 @@ enum BackupRows {
         return Layout.table(rows, indent: "  ")
     }
 
-    /// What a volume has in repositories; empty: nothing, and no policy wants any.
+    /// Restore points of a volume and its next runs; empty: it has none, and no policy wants any.
     static func text(_ backups: VolumeBackups) -> String {
         let points = backups.points
         guard !points.isEmpty || !backups.times.isEmpty else { return "" }
@@ -203,7 +203,7 @@ enum BackupTrees {
         return (declared, .object(entries))
     }
 
-    /// What a volume has in repositories; null: nothing, and no policy wants any.
+    /// Restore points of a volume and its next runs; null: it has none, and no policy wants any.
     static func tree(_ backups: VolumeBackups) -> Tree {
         guard !backups.series.isEmpty || !backups.times.isEmpty else { return .null }
         return .object([

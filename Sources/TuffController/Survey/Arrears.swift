@@ -21,7 +21,7 @@ extension SurveyBuilder {
             found[ResourceID(.backupPolicy, name), default: []].append(
                 Condition(since: fault.since, reason: "Failing", message: "since \(fault.since): \(fault.sentence)"))
         }
-        // What a verification found is in its receipt, and said once.
+        // The receipt of a verification has its findings, which are said once.
         for resource in declared where found[resource]?.contains(where: { $0.type == "Failing" }) != true {
             let failures = observed.ledger.failures(of: resource, in: context.stack)
             guard let since = failures.map(\.since).min() else { continue }

@@ -29,7 +29,7 @@ package struct RepositoryFacts: Sendable {
     /// Nil: it could not be read, or is not used as it is.
     package var seen: ObservedRepository?
     package var series: [SeriesFacts]
-    /// What it lacks that this host saw in it.
+    /// Points that it lacks and this host saw in it.
     package var rollback: RepositoryMemory.Rollback?
 
     package var newest: ObservedPoint? { series.compactMap(\.newest).max { $0.time < $1.time } }
@@ -57,7 +57,7 @@ package struct BackupFacts: Sendable {
     package var count: Int?
 }
 
-/// What a volume has in repositories.
+/// Restore points of a volume, and its next runs.
 package struct VolumeBackups: Sendable {
     /// Of its own uid, one for each repository that has such.
     package var series: [SeriesFacts] = []

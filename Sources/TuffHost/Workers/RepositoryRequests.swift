@@ -117,7 +117,7 @@ package struct RepositoryPrune: RepositoryRequest {
     package var summary: String { "pruning BackupRepository/\(prune.repository)" }
     package var keys: [String] { ["repository:\(prune.repository)"] }
 
-    /// What was done.
+    /// The work that was done.
     package typealias Outcome = ObservedReceipt
 }
 
@@ -136,7 +136,7 @@ package struct RepositoryVerification: RepositoryRequest {
     /// The trees of all points are walked after the packs are read.
     package var silence: Duration? { .seconds(900) }
 
-    /// What was done.
+    /// The work that was done.
     package typealias Outcome = ObservedReceipt
 }
 

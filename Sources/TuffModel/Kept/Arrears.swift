@@ -1,4 +1,4 @@
-/// What the ledger remembers of work that is behind. What is due is computed without it: it tells only since when.
+/// The ledger's memory of work that is behind: since when. Due work is computed without it.
 extension Ledger {
     package struct Arrear: Hashable, Codable, Sendable {
         package enum Sort: String, Codable, Sendable {

@@ -38,7 +38,7 @@ package struct RepositoryMemory: Hashable, Codable, Sendable {
     /// Nil: it lacks nothing, as far as this host can tell.
     package var rollback: Rollback?
 
-    /// What is remembered of a repository that was just read.
+    /// The memory of a repository that was just read.
     /// - Parameters:
     ///   - former: the memory of the same repository, by its id; nil: it was not known.
     ///   - node: the host whose series are remembered.
@@ -74,7 +74,7 @@ package struct RepositoryMemory: Hashable, Codable, Sendable {
         rollback = Rollback(since: former?.rollback?.since ?? now, missing: Self.sorted(Self.latest(missing)))
     }
 
-    /// Whoever can write to a medium makes as many series as he likes. The latest of them are remembered, so that the
+    /// Somebody who can write to a medium makes any number of series. The latest of them are remembered, so that the
     /// ledger stays far below what is read of it.
     private static func latest(_ points: [Newest]) -> [Newest] {
         guard points.count > most else { return points }

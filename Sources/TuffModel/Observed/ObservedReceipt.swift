@@ -1,4 +1,4 @@
-/// What a host did in a repository for all, as its receipt there says.
+/// Work that a host did in a repository for all, as its receipt there says.
 package struct ObservedReceipt: Hashable, Codable, Sendable {
     package enum Work: String, Hashable, Codable, Sendable {
         /// Restore points were removed by keep rules, and packs where `packs` says so.
@@ -28,7 +28,7 @@ package struct ObservedReceipt: Hashable, Codable, Sendable {
     /// Share of the data that was read, in per cent, and its bytes.
     package var share: Int?
     package var read: ByteCount?
-    /// What was found to be wrong, in a sentence; nil: nothing.
+    /// The fault that was found, in a sentence; nil: none.
     package var fault: String?
 
     package init(_ work: Work, at time: Instant, by node: String, of stack: String) {

@@ -29,7 +29,7 @@ package struct ObservedRepository: Hashable, Codable, Sendable {
     package var points: [ObservedPoint]
     /// Number of restore points that cannot be read. One of them may be the newest of its series.
     package var damaged: Int
-    /// What hosts did in it, oldest first; nil: nothing, or nobody left a receipt. Of each sort the newest alone.
+    /// Work of hosts in it, oldest first; nil: nobody left a receipt. Of each sort the newest alone.
     package var receipts: [ObservedReceipt]?
 
     package init(

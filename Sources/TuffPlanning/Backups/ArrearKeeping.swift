@@ -4,7 +4,7 @@ package import TuffModel
 extension Ledger {
     /// Takes note of volumes of which a policy has no point yet, and forgets what is over or not asked for any more.
     mutating func seeArrears(in observed: ObservedState, desired: DesiredState, _ context: PlanContext) {
-        // What looks at a host without documents knows of no policy.
+        // A look at a host without documents knows of no policy.
         guard desired.count > 0 else { return }
         let declared = Set(
             desired.backupPolicies.keys.map { ResourceID(.backupPolicy, $0) }

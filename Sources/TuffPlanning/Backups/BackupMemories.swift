@@ -40,7 +40,7 @@ extension Ledger {
                         point, for: backup.metadata.name, stack: context.stack, in: repository, id: found.id))
             }
         }
-        // What neither a document nor the repository has any more is over.
+        // A memory of something that neither a document nor the repository has any more is over.
         guard found.damaged == 0, let known = backups, !known.isEmpty else { return }
         let ids = Set(found.points.map(\.id))
         backups?.removeAll {

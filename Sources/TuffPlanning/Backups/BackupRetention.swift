@@ -7,7 +7,7 @@ import TuffSchedule
 /// volumes that are gone too. Points of named Backups, points that are set aside and points that a document names are
 /// outside of every rule.
 extension PlanningPass {
-    /// What keep rules say of one repository.
+    /// The verdict of keep rules on one repository.
     struct KeepJudgement {
         var expired: [ObservedPoint] = []
         /// A sentence for each volume of which points go.

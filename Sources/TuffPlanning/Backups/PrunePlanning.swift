@@ -6,7 +6,7 @@ import TuffSchedule
 /// The schedule is the repository's, and the first host that is due looks through the packs for all: its receipt tells
 /// the others. Each host removes points of its own series alone, so one whose points wait is due by its own receipts.
 extension PlanningPass {
-    /// What is due in a repository, and for which time.
+    /// Pruning that is due in a repository, and for which time.
     private struct DuePruning {
         var packs: Instant?
         var points: Instant?

@@ -7,9 +7,9 @@ struct RepositoryView {
     var id: String
     var access: RepositoryAccess
     var damaged: Int
-    /// What hosts did in it, oldest first.
+    /// Work of hosts in it, oldest first.
     var receipts: [ObservedReceipt]
-    /// What it lacks that this host saw in it; nil: nothing, as far as this host can tell.
+    /// Points that it lacks and this host saw in it; nil: none, as far as this host can tell.
     var rollback: RepositoryMemory.Rollback?
     private var byVolume: [String: [ObservedPoint]]
     private var byBackup: [String: [ObservedPoint]]

@@ -35,7 +35,7 @@ extension PlanningPass {
         }
         let task = VerifyTask(
             of: repository, view.access, by: context.config.node, of: context.stack, for: name, share: share)
-        // What is stored and what goes comes first: it is proven as it is then.
+        // Storing and removing come first: the repository is proven as it is then.
         builder.add(
             PlannedChange(
                 ResourceID(.backupPolicy, name), .update, summary, risk: .online,

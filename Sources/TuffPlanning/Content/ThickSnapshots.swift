@@ -54,7 +54,7 @@ extension PlanningPass {
         else { return nil }
         let snapshots = group.logicalVolumes.filter { $0.origin == volume && $0.isThickSnapshot && !$0.isOverflowed }
         let own = source.flatMap { source in snapshots.first { $0.uuid == source.uuid } }
-        // What comes from outside may differ in every block.
+        // Content from outside may differ in every block.
         let size = stored.size ?? .zero
         let worst = source == nil ? size : min(size, own.map(usedRoom) ?? .zero)
         for other in snapshots where source == nil || other.uuid != source?.uuid {

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// What was done in a repository for all its hosts, and by whom (docs/repository-format.md, "Receipts").
+/// Work that was done in a repository for all its hosts, and by whom (docs/repository-format.md, "Receipts").
 ///
 /// A host sees by them that another one has pruned already, and people when their backups were last proven. Nothing
 /// that is stored depends on them: without the directory a repository is whole.
@@ -35,7 +35,7 @@ package struct Receipt: Hashable, Codable, Sendable {
     /// Share of the data that was read, in per cent, and its bytes.
     package var share: Int?
     package var read: UInt64?
-    /// What was found to be wrong, in a sentence; absent: nothing.
+    /// The fault that was found, in a sentence; absent: none.
     package var fault: String?
 
     package init(_ work: Work, at time: String, by node: String, of stack: String, with program: String) {

@@ -93,7 +93,7 @@ extension FakeWorld {
         if let uid = place.uid { listed[uid] = point }
     }
 
-    /// What the restore point will hold, and why more was read than what changed.
+    /// The content of the restore point, and why more was read than what changed.
     private static func stamp(
         of read: UInt64, _ task: BackupTask, in repository: FakeRepository
     ) -> (UInt64, FullRead?) {
@@ -119,7 +119,7 @@ extension FakeRepository {
 }
 
 extension FakeWorld {
-    /// What a place holds: of an image or a restore point what stands for that, and otherwise its own.
+    /// The content of a place: of an image or a restore point its stamp, and otherwise its own.
     private func read(
         _ place: BytesPlace
     ) throws(HostError) -> (size: ByteCount, content: ByteCount, stamp: UInt64) {

@@ -18,7 +18,8 @@ extension Oracle {
         }
         var found: [Violation] = []
         let counted = before.objects.filter {
-            $0.isLive && $0.stack == intent.stack && !$0.isTemporary && !$0.isBase && care($0, in: before, intent: intent) == nil
+            $0.isLive && $0.stack == intent.stack && !$0.isTemporary && !$0.isBase
+                && care($0, in: before, intent: intent) == nil
         }
         let live = Set(counted.map(\.label))
         let going = Set(recent.filter(\.isVolume).map(\.name)).subtracting(live).union(leaving)

@@ -41,7 +41,8 @@ extension Oracle {
 
     /// It is no removal to be counted: it is its policy's, or its volume's, which counts itself.
     func isUncounted(_ object: OracleObject, in view: OracleView, intent: Intent) -> Bool {
-        object.isTemporary || object.isBase || [.named, .volumeGone, .volumeLost].contains(care(object, in: view, intent: intent))
+        object.isTemporary || object.isBase
+            || [.named, .volumeGone, .volumeLost].contains(care(object, in: view, intent: intent))
     }
 
     /// A snapshot that nobody declared is a policy's, of a volume it names, for a time that has come, and the only one.

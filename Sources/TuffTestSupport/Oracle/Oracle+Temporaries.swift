@@ -5,8 +5,8 @@ extension OracleObject {
     /// The moment of a volume in use that a backup reads: a thin snapshot, or a thick one.
     var isMoment: Bool { isTemporary && mark("temp") == mark("from") && (isThickSnapshot || thinPool != nil) }
 
-    /// A snapshot that incremental backups are relative to. It is a cache: it comes and goes unasked, nobody is shown it,
-    /// and what it holds stays as it was.
+    /// A snapshot that incremental backups are relative to. It is a cache: it comes and goes unasked, nobody is shown
+    /// it, and what it holds stays as it was.
     var isBase: Bool { mark("base") != nil }
 
     /// Extents on their way to the thick volume of which this is the uid: taken, wiped, and joined or given back.
