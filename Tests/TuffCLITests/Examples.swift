@@ -14,24 +14,27 @@ enum Examples {
     static func place(_ line: Int) -> SourceLocation { SourceLocation(file: "volumes.yaml", line: line, column: 18) }
 
     static func unchanged(_ count: Int) -> [PlannedChange] {
-        (0..<count).map { PlannedChange(ResourceID(.pool, "pool\($0)"), .unchanged, "as declared") }
+        (0..<count).map { PlannedChange(ResourceID(.pool, "pool\($0)"), action: .unchanged, summary: "as declared") }
     }
 
     static let archive = PlannedChange(
-        ResourceID(.volume, "archive"), .blocked, "size 10 GiB is less than the 20 GiB it has, a volume only grows",
+        ResourceID(.volume, "archive"), action: .blocked,
+        summary: "size 10 GiB is less than the 20 GiB it has, a volume only grows",
         reason: .wouldShrink, location: place(31))
     static let database = PlannedChange(
-        ResourceID(.volume, "db-data"), .create, "create 20 GiB thin in pool fast (vg0/v-db-data)", risk: .online,
+        ResourceID(.volume, "db-data"), action: .create, summary: "create 20 GiB thin in pool fast (vg0/v-db-data)",
+        risk: .online,
         location: place(3), uid: uid)
     static let web = PlannedChange(
-        ResourceID(.volume, "web-data"), .update, "extend to 20 GiB; initiators must rescan",
+        ResourceID(.volume, "web-data"), action: .update, summary: "extend to 20 GiB; initiators must rescan",
         differences: [FieldDifference("size", from: "10 GiB", to: "20 GiB")], risk: .online, location: place(12))
     static let attachment = PlannedChange(
-        ResourceID(.attachment, "db-on-web1"), .create,
-        "export iqn.2026-01.dev.tuff:db-data LUN 0 to \(host) (read-write, CHAP)", risk: .online, location: place(22))
+        ResourceID(.attachment, "db-on-web1"), action: .create,
+        summary: "export iqn.2026-01.dev.tuff:db-data LUN 0 to \(host) (read-write, CHAP)", risk: .online,
+        location: place(22))
     static let webAttachment = PlannedChange(
-        ResourceID(.attachment, "web-on-web1"), .create,
-        "export iqn.2026-01.dev.tuff:web-data LUN 0 to \(host) (read-write)",
+        ResourceID(.attachment, "web-on-web1"), action: .create,
+        summary: "export iqn.2026-01.dev.tuff:web-data LUN 0 to \(host) (read-write)",
         risk: .online, location: place(27))
 
     static let createStep = PlannedStep(
@@ -48,18 +51,19 @@ enum Examples {
 
     static let notes: Plan = {
         let changed = PlannedChange(
-            ResourceID(.volume, "db-data"), .update, "switch off demo mode on its target",
+            ResourceID(.volume, "db-data"), action: .update, summary: "switch off demo mode on its target",
             differences: [
                 FieldDifference("generate_node_acls", from: "1", to: "0"),
                 FieldDifference("CHAP password", from: "(sensitive)", to: "(sensitive)"),
             ], risk: .interruptsIO, location: place(3),
             notes: ["spec.trashFor is not carried out by this version"])
         let orphan = PlannedChange(
-            ResourceID(.volume, "old"), .orphan, "vg0/v-old is ours and no document declares it; nothing is removed",
+            ResourceID(.volume, "old"), action: .orphan,
+            summary: "vg0/v-old is ours and no document declares it; nothing is removed",
             reason: .notDeclared)
         let policy = PlannedChange(
-            ResourceID(.backupPolicy, "nightly"), .unsupported,
-            "this version does not carry out BackupPolicy documents yet",
+            ResourceID(.backupPolicy, "nightly"), action: .unsupported,
+            summary: "this version does not carry out BackupPolicy documents yet",
             reason: .notSupportedYet, location: place(40))
         var step = createStep
         step.change = 5

@@ -29,7 +29,7 @@ package struct BackupArrears {
             return
         }
         let index = StorageIndex(observed)
-        let door = ReachDoor(context.config, desired, observed.ledger)
+        let door = ReachDoor(context.config, desired: desired, ledger: observed.ledger)
         let repositories = RepositoryIndex(desired, seen: observed, through: door, for: context).standings
         var backups: [Backup] = []
         for (name, declared) in desired.backupPolicies.sorted(by: { $0.key < $1.key }) {

@@ -17,9 +17,7 @@ extension PlanningPass {
         let resource = ResourceID(.backup, declared.metadata.name), volume = declared.spec.volume
         guard let outcome = outcome(of: .volume(volume)) else { return }
         func stop(_ obstacle: Obstacle) {
-            builder.add(
-                PlannedChange(
-                    resource, .blocked, obstacle.sentence, reason: obstacle.reason, location: declared.location))
+            builder.block(resource, by: obstacle, at: declared.location)
         }
         let repository: RepositoryView
         switch self.repository(declared.spec.repository) {
@@ -32,7 +30,8 @@ extension PlanningPass {
             let aside = own.isSetAside ? ["its time is not believed, since somebody set it aside"] : []
             builder.add(
                 PlannedChange(
-                    resource, .unchanged, "restore point \(own.id.prefix(8)) of \(own.time), \(own.size)",
+                    resource, action: .unchanged,
+                    summary: "restore point \(own.id.prefix(8)) of \(own.time), \(own.size)",
                     location: declared.location, notes: aside))
             return
         }
@@ -66,7 +65,7 @@ extension PlanningPass {
             let what = volume.map { "no backup of Volume/\($0): " } ?? "no backup is made: "
             builder.add(
                 PlannedChange(
-                    resource, .blocked, what + obstacle.sentence, reason: obstacle.reason,
+                    resource, action: .blocked, summary: what + obstacle.sentence, reason: obstacle.reason,
                     location: declared.location(of: field), uid: uid))
         }
         let repository: RepositoryView, calendar: PolicyCalendar
@@ -114,8 +113,9 @@ extension PlanningPass {
         let coming = next.map { ", next at \($0)" } ?? ""
         builder.add(
             PlannedChange(
-                resource, .unchanged,
-                "\(selected.count) volumes, \(count) restore points\(coming)\(proof(of: name, in: repository))",
+                resource, action: .unchanged,
+                summary:
+                    "\(selected.count) volumes, \(count) restore points\(coming)\(proof(of: name, in: repository))",
                 location: declared.location, notes: silences(declared.spec)))
     }
 
@@ -174,7 +174,7 @@ extension PlanningPass {
             + "BackupRepository/\(run.task.repository)\(due)"
         guard isAllowed else {
             builder.add(
-                PlannedChange(run.resource, .due, summary, location: run.location, notes: run.notes))
+                PlannedChange(run.resource, action: .due, summary: summary, location: run.location, notes: run.notes))
             return nil
         }
         let moment: BackupMoment
@@ -183,7 +183,7 @@ extension PlanningPass {
         case .failure(let missing): return missing.obstacle
         }
         let change = PlannedChange(
-            run.resource, .create, summary, risk: .online, location: run.location, uid: run.stored.uid,
+            run.resource, action: .create, summary: summary, risk: .online, location: run.location, uid: run.stored.uid,
             notes: run.notes + moment.notes)
         let begun = builder.add(
             change, moment.first + [.backup(.backUp(moment.source, run.task))],

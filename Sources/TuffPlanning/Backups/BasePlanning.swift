@@ -124,15 +124,16 @@ extension PlanningPass {
         guard !base.isOpen else {
             builder.add(
                 PlannedChange(
-                    resource, .blocked,
-                    "\(base.location), a base of backups of \(whose), serves no more and somebody has it open",
+                    resource, action: .blocked,
+                    summary: "\(base.location), a base of backups of \(whose), serves no more and somebody has it open",
                     reason: .inUse, uid: base.marks.uid))
             return
         }
         builder.add(
             PlannedChange(
-                resource, .update,
-                "give back what \(base.location) holds, a base of backups of \(whose): \(drop.reason.sentence)",
+                resource, action: .update,
+                summary:
+                    "give back what \(base.location) holds, a base of backups of \(whose): \(drop.reason.sentence)",
                 risk: .online, uid: base.marks.uid),
             [.lvm(.dropBase(base.marks, base.ref))])
     }

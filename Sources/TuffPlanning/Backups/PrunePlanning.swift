@@ -44,7 +44,8 @@ extension PlanningPass {
         let summary = parts.joined(separator: ", and ") + ", due at \(time)"
         guard context.consent.runDue else {
             builder.add(
-                PlannedChange(resource, .due, summary, location: declared.location, notes: judgement.notes))
+                PlannedChange(
+                    resource, action: .due, summary: summary, location: declared.location, notes: judgement.notes))
             return
         }
         var task = PruneTask(of: name, view.access, by: context.config.node, of: context.stack)
@@ -53,7 +54,8 @@ extension PlanningPass {
         // A point that this plan makes is made first: what is due to be kept comes before what is due to go.
         builder.add(
             PlannedChange(
-                resource, .update, summary, risk: count > 0 ? .destroysData : .online, location: declared.location,
+                resource, action: .update, summary: summary, risk: count > 0 ? .destroysData : .online,
+                location: declared.location,
                 notes: judgement.notes), [.backup(.prune(task))], behind: repositoryWriters[name] ?? [])
     }
 
@@ -91,9 +93,6 @@ extension PlanningPass {
     }
 
     private mutating func blockPrune(_ declared: Declared<BackupRepositorySpec>, _ obstacle: Obstacle) {
-        builder.add(
-            PlannedChange(
-                ResourceID(.backupRepository, declared.metadata.name), .blocked, obstacle.sentence,
-                reason: obstacle.reason, location: declared.location))
+        builder.block(ResourceID(.backupRepository, declared.metadata.name), by: obstacle, at: declared.location)
     }
 }

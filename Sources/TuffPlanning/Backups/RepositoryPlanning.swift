@@ -99,16 +99,15 @@ extension PlanningPass {
             case .readable(let view)?:
                 builder.add(
                     PlannedChange(
-                        resource, .unchanged, summary(of: view, at: declared.spec.site),
+                        resource, action: .unchanged, summary: summary(of: view, at: declared.spec.site),
                         reason: view.rollback.map { _ in .rolledBack }, location: declared.location,
                         notes: (view.rollback.map { [$0.sentence(of: resource)] } ?? [])
                             + (view.damaged == 0 ? [] : ["\(view.damaged) restore points cannot be read"])))
             case .obstructed(let obstacle)?:
                 if obstacle.reason == .repositoryMissing, planCreation(of: declared, resource) { continue }
-                builder.add(
-                    PlannedChange(
-                        resource, obstacle.reason == .notSupportedYet ? .unsupported : .blocked, obstacle.sentence,
-                        reason: obstacle.reason, location: declared.location))
+                builder.block(
+                    resource, by: obstacle, as: obstacle.reason == .notSupportedYet ? .unsupported : .blocked,
+                    at: declared.location)
             case nil: continue
             }
         }
@@ -122,8 +121,9 @@ extension PlanningPass {
         guard context.consent.allowRepositoryCreate else {
             builder.add(
                 PlannedChange(
-                    resource, .blocked,
-                    "there is no repository at \(declared.spec.site), and making one needs --allow-repository-create",
+                    resource, action: .blocked,
+                    summary:
+                        "there is no repository at \(declared.spec.site), and making one needs --allow-repository-create",
                     reason: .consentNeeded, location: declared.location))
             return true
         }
@@ -131,7 +131,7 @@ extension PlanningPass {
         // Backups of the same plan are stored after that.
         repositoryMakers[resource.name] = builder.add(
             PlannedChange(
-                resource, .create, "make \(kind) at \(declared.spec.site)", risk: .online,
+                resource, action: .create, summary: "make \(kind) at \(declared.spec.site)", risk: .online,
                 location: declared.location),
             [.backup(.makeRepository(resource.name, declared.spec.access))])
         repositories[resource.name] = .readable(

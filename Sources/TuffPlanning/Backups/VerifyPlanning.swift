@@ -30,7 +30,8 @@ extension PlanningPass {
         guard context.consent.runDue else {
             builder.add(
                 PlannedChange(
-                    ResourceID(.backupPolicy, name), .due, summary, location: declared.location(of: "spec.verify")))
+                    ResourceID(.backupPolicy, name), action: .due, summary: summary,
+                    location: declared.location(of: "spec.verify")))
             return
         }
         let task = VerifyTask(
@@ -38,7 +39,7 @@ extension PlanningPass {
         // Storing and removing come first: the repository is proven as it is then.
         builder.add(
             PlannedChange(
-                ResourceID(.backupPolicy, name), .update, summary, risk: .online,
+                ResourceID(.backupPolicy, name), action: .update, summary: summary, risk: .online,
                 location: declared.location(of: "spec.verify")),
             [.backup(.verify(task))], behind: repositoryWriters[repository] ?? [])
     }

@@ -70,7 +70,7 @@ struct CapacityProof {
 
     /// - Parameter creations: what pools made in the plan come to, by name.
     init(
-        _ desired: DesiredState, _ observed: ObservedState, _ index: StorageIndex,
+        _ desired: DesiredState, observed: ObservedState, index: StorageIndex,
         creations: [String: PoolCreationPlan],
         node: String
     ) {
@@ -139,11 +139,14 @@ struct CapacityProof {
         case .directory(let path):
             guard let directory = observed.directories.entries[path]?.value else { return }
             open(
-                .directory(path), "the file system of \(path)", free: directory.free, of: directory.size, spec.reserve)
+                .directory(path), what: "the file system of \(path)", free: directory.free, of: directory.size,
+                reserve: spec.reserve)
         case .thick(let name):
             guard let group = observed.volumeGroups.entries[name]?.value else { return }
             openArea(group)
-            open(.extents(group: name), "volume group \(name)", free: group.free, of: group.size, spec.reserve)
+            open(
+                .extents(group: name), what: "volume group \(name)", free: group.free, of: group.size,
+                reserve: spec.reserve)
         case .thinPool(let name, let poolName):
             guard let group = observed.volumeGroups.entries[name]?.value,
                 let pool = group.logicalVolumes.first(where: { $0.name == poolName && $0.layout == .thinPool })
@@ -159,7 +162,9 @@ struct CapacityProof {
                 let free = size - Self.share(size, used, roundedUp: true)
                 let limit = ThinPoolLimit.of(
                     pool, metadata: what == "metadata", threshold: !ThinPoolLimit.isExtended(pool, in: group))
-                open(key, "\(what) of thin pool \(name)/\(poolName)", free: free, of: size, spec.reserve, limit)
+                open(
+                    key, what: "\(what) of thin pool \(name)/\(poolName)", free: free, of: size, reserve: spec.reserve,
+                    limit: limit)
             }
             if let chunk = pool.chunkSize, chunk > .zero { chunks[.data(group: name, pool: poolName)] = chunk }
         }
@@ -170,29 +175,34 @@ struct CapacityProof {
         switch spec.storage {
         case .directory: return
         case .thick(let name):
-            open(.extents(group: name), "volume group \(name)", free: creation.size, of: creation.size, spec.reserve)
+            open(
+                .extents(group: name), what: "volume group \(name)", free: creation.size, of: creation.size,
+                reserve: spec.reserve)
         case .thinPool(let name, let poolName):
             guard let pool = creation.thinPool else { return }
             let data = Key.data(group: name, pool: poolName)
-            open(data, "data of thin pool \(name)/\(poolName)", free: pool.size, of: pool.size, spec.reserve)
             open(
-                .metadata(group: name, pool: poolName), "metadata of thin pool \(name)/\(poolName)",
-                free: pool.metadataSize, of: pool.metadataSize, spec.reserve)
+                data, what: "data of thin pool \(name)/\(poolName)", free: pool.size, of: pool.size,
+                reserve: spec.reserve)
+            open(
+                .metadata(group: name, pool: poolName), what: "metadata of thin pool \(name)/\(poolName)",
+                free: pool.metadataSize, of: pool.metadataSize, reserve: spec.reserve)
             chunks[data] = pool.chunkSize
             // A group that is there has extents to run out of, whether or not a thick pool says so.
             if let group = observed.volumeGroups.entries[name]?.value {
                 openArea(group)
                 if accounts[.extents(group: name)] == nil {
                     open(
-                        .extents(group: name), "volume group \(name)", free: group.free, of: group.size, Percentage(0))
+                        .extents(group: name), what: "volume group \(name)", free: group.free, of: group.size,
+                        reserve: Percentage(0))
                 }
             }
         }
     }
 
     private mutating func open(
-        _ key: Key, _ what: String, free: ByteCount, of size: ByteCount, _ reserve: Percentage,
-        _ limit: ThinPoolLimit? = nil
+        _ key: Key, what: String, free: ByteCount, of size: ByteCount, reserve: Percentage,
+        limit: ThinPoolLimit? = nil
     ) {
         var kept = reserve.of(size), rule = "\(reserve) is kept free"
         // LVM makes no volume beyond its own limit, where that is the lower one.

@@ -123,7 +123,8 @@ extension Plan {
         for (index, obstacle) in waiting {
             let change = changes[index]
             result.changes[index] = PlannedChange(
-                change.resource, .blocked, obstacle.sentence, reason: obstacle.reason, location: change.location,
+                change.resource, action: .blocked, summary: obstacle.sentence, reason: obstacle.reason,
+                location: change.location,
                 uid: change.uid, notes: change.notes)
         }
         return result

@@ -116,12 +116,12 @@ extension PlanningPass {
 
     /// Begins a copy anew whose making was cut short, or goes on with one that is being filled.
     mutating func addResumedFile(
-        _ stored: StoredVolume, size: ByteCount, of source: CopySource, _ location: SourceLocation, _ summary: String
+        _ stored: StoredVolume, size: ByteCount, of source: CopySource, location: SourceLocation, summary: String
     ) -> VolumeOutcome {
         var begun = stored
         guard source.sharesBlocks else {
             let first = making(&begun, of: size)
-            return addTransfer(of: source, to: begun, first, location, summary, [])
+            return addTransfer(of: source, to: begun, first, location: location, summary: summary, notes: [])
         }
         begun.size = size
         begun.marks.size = begun.backend.recorded(source.size)
@@ -130,7 +130,8 @@ extension PlanningPass {
         if size > source.size { steps += begun.growing(from: source.size, to: size) }
         let last = builder.add(
             PlannedChange(
-                begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid),
+                begun.marks.role.resource, action: .create, summary: summary, risk: .online, location: location,
+                uid: begun.uid),
             steps, after: source.after.map { [$0] } ?? [])
         begun.active = true
         return .available(begun, after: last)
@@ -143,8 +144,9 @@ extension PlanningPass {
         var begun = stored
         begun.marks.operation = Marks.copying
         return addTransfer(
-            of: source, to: begun, [begun.creation(source.size)], declared.location,
-            "take a snapshot of \(source.resource) by copying its \(source.size) (\(begun.location))", [])
+            of: source, to: begun, [begun.creation(source.size)], location: declared.location,
+            summary: "take a snapshot of \(source.resource) by copying its \(source.size) (\(begun.location))",
+            notes: [])
     }
 
     /// A snapshot that was never taken to its end is one of the moment at which it is.
@@ -152,20 +154,27 @@ extension PlanningPass {
         _ stored: StoredVolume, _ declared: Declared<SnapshotSpec>, of volume: VolumeOutcome
     ) -> VolumeOutcome {
         guard let pool = poolsByBackend[stored.backend] else {
-            return stop(
-                declared, .blocked, Obstacle(.dependencyBlocked, "no document declares its pool, \(stored.backend)"),
-                uid: stored.uid)
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name),
+                by: Obstacle(.dependencyBlocked, "no document declares its pool, \(stored.backend)"),
+                at: declared.location, uid: stored.uid)
         }
         switch copySource(.volume(declared.spec.volume), into: pool) {
-        case .failure(let missing): return stop(declared, .blocked, missing.obstacle, uid: stored.uid)
+        case .failure(let missing):
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name), by: missing.obstacle, at: declared.location,
+                uid: stored.uid)
         case .success(let source):
             let obstacle =
                 pool.obstacle ?? stateObstacle(stored) ?? pool.budget.exhausted
                 ?? (stored.size == nil ? roomObstacle(toCopy: source, into: pool) : nil)
-            if let obstacle { return stop(declared, .blocked, obstacle, uid: stored.uid) }
+            if let obstacle {
+                return builder.unavailable(
+                    ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location, uid: stored.uid)
+            }
             return addResumedFile(
-                stored, size: source.size, of: source, declared.location,
-                "finish taking a snapshot of \(source.resource), \(source.size) (\(stored.location))")
+                stored, size: source.size, of: source, location: declared.location,
+                summary: "finish taking a snapshot of \(source.resource), \(source.size) (\(stored.location))")
         }
     }
 }

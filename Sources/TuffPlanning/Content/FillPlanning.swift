@@ -113,11 +113,9 @@ extension PlanningPass {
     ) -> VolumeOutcome {
         let resource = stored.marks.role.resource
         func stop(_ obstacle: Obstacle) -> VolumeOutcome {
-            builder.add(
-                PlannedChange(
-                    resource, .blocked, obstacle.sentence, reason: obstacle.reason,
-                    location: declared.location(of: declared.spec.source?.field ?? "metadata.name"), uid: stored.uid))
-            return .unavailable(obstacle.sentence)
+            builder.unavailable(
+                resource, by: obstacle, at: declared.location(of: declared.spec.source?.field ?? "metadata.name"),
+                uid: stored.uid)
         }
         var begun = stored
         begun.marks.operation = Marks.copying
@@ -174,7 +172,8 @@ extension PlanningPass {
         }
         let last = builder.add(
             PlannedChange(
-                begun.marks.role.resource, .create, summary, risk: .online, location: declared.location, uid: begun.uid,
+                begun.marks.role.resource, action: .create, summary: summary, risk: .online,
+                location: declared.location, uid: begun.uid,
                 notes: digest + notes), first + steps)
         return .available(made, after: last)
     }

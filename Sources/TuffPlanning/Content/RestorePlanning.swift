@@ -49,7 +49,9 @@ extension PlanningPass {
         guard let outcome = outcomes[role] else {
             // Another node's, unless nobody declares it.
             if volumes[role.name] == nil {
-                stop(declared, Obstacle(.dependencyBlocked, "no document declares \(role.resource)"))
+                builder.block(
+                    ResourceID(.restore, declared.metadata.name),
+                    by: Obstacle(.dependencyBlocked, "no document declares \(role.resource)"), at: declared.location)
             }
             return
         }
@@ -59,30 +61,39 @@ extension PlanningPass {
         let seen = available?.stored ?? index.live(role, context.stack).first
         if let seen, seen.uid != uid {
             return rest(
-                declared, .obsolete, "does nothing: \(role.resource) has uid \(seen.uid), and this is for \(uid)", seen,
+                declared, reason: .obsolete,
+                sentence: "does nothing: \(role.resource) has uid \(seen.uid), and this is for \(uid)", stored: seen,
                 // Said in every plan: nobody shall take a mistyped uid for a restore that was carried out.
                 notes: ["it is for another disk that had the name, or volumeUID is mistyped; correct or remove it"])
         }
         if let seen, seen.marks.executed.contains(key) {
-            return rest(declared, .executed, "was carried out, and is not again (\(seen.location))", seen)
+            return rest(
+                declared, reason: .executed, sentence: "was carried out, and is not again (\(seen.location))",
+                stored: seen)
         }
         guard let (stored, after) = available else {
-            return stop(declared, Obstacle(.dependencyBlocked, "\(role.resource) is not available, see its own line"))
+            return builder.block(
+                ResourceID(.restore, declared.metadata.name),
+                by: Obstacle(.dependencyBlocked, "\(role.resource) is not available, see its own line"),
+                at: declared.location)
         }
-        switch restoreSource(declared, stored, key) {
-        case .failure(let missing): stop(declared, missing.obstacle, stored)
-        case .success(let source): add(declared, source, stored, key, after: after)
+        switch restoreSource(declared, stored: stored, key: key) {
+        case .failure(let missing):
+            builder.block(
+                ResourceID(.restore, declared.metadata.name), by: missing.obstacle, at: declared.location,
+                uid: stored.uid)
+        case .success(let source): add(declared, source: source, stored: stored, key: key, after: after)
         }
     }
 
     /// The content to write, when nothing at all is in the way.
     private mutating func restoreSource(
-        _ declared: Declared<RestoreSpec>, _ stored: StoredVolume, _ key: String
+        _ declared: Declared<RestoreSpec>, stored: StoredVolume, key: String
     ) -> Result<RestoreOrigin, MissingSource> {
         func missing(_ obstacle: Obstacle) -> Result<RestoreOrigin, MissingSource> {
             .failure(MissingSource(obstacle: obstacle))
         }
-        if let obstacle = competitor(declared, stored, key) { return missing(obstacle) }
+        if let obstacle = competitor(declared, stored: stored, key: key) { return missing(obstacle) }
         if stored.marks.protect {
             let what = "\(stored.location) is protected, and is not rolled back while it is"
             return missing(
@@ -123,7 +134,7 @@ extension PlanningPass {
 
     /// At most one waits for a volume, or nobody could tell which content it ends with.
     private mutating func competitor(
-        _ declared: Declared<RestoreSpec>, _ stored: StoredVolume, _ key: String
+        _ declared: Declared<RestoreSpec>, stored: StoredVolume, key: String
     ) -> Obstacle? {
         if stored.marks.restoration == key { return nil }
         let waiting = waitingRestores(for: stored, named: declared.spec.volume)
@@ -211,7 +222,7 @@ extension PlanningPass {
     // MARK: Steps
 
     private mutating func add(
-        _ declared: Declared<RestoreSpec>, _ source: RestoreOrigin, _ stored: StoredVolume, _ key: String, after: Int?
+        _ declared: Declared<RestoreSpec>, source: RestoreOrigin, stored: StoredVolume, key: String, after: Int?
     ) {
         let operation = Marks.restoring(key), from = source.stored
         let overlay = from.flatMap { $0.isThickSnapshot ? $0 : nil }
@@ -230,7 +241,7 @@ extension PlanningPass {
             steps += up + [.lvm(.confirmWhole(overlay.ref))]
         }
         if !isBegun {
-            let beginning = beginning(declared.metadata.name, stored, as: begun.marks, key)
+            let beginning = beginning(declared.metadata.name, stored: stored, as: begun.marks, key: key)
             steps += beginning.steps
             notes += beginning.notes
         }
@@ -253,8 +264,9 @@ extension PlanningPass {
         let before = [after, source.after, transfers[stored.uid], withdrawals[stored.uid]?.after]
         let last = builder.add(
             PlannedChange(
-                ResourceID(.restore, declared.metadata.name), .update,
-                "\(verb) Volume/\(declared.spec.volume) back to \(source.description), \(size) (\(stored.location))",
+                ResourceID(.restore, declared.metadata.name), action: .update,
+                summary:
+                    "\(verb) Volume/\(declared.spec.volume) back to \(source.description), \(size) (\(stored.location))",
                 risk: keepsSafety(stored) ? .online : .destroysData, location: declared.location, uid: stored.uid,
                 notes: notes), steps,
             after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted(),
@@ -265,7 +277,7 @@ extension PlanningPass {
 
     /// Keeps what is written over, where the pool can, and marks the volume.
     private func beginning(
-        _ name: String, _ stored: StoredVolume, as marks: Marks, _ key: String
+        _ name: String, stored: StoredVolume, as marks: Marks, key: String
     ) -> (steps: [StorageStep], notes: [String]) {
         var steps: [StorageStep] = [], notes: [String] = []
         let safety =
@@ -330,22 +342,13 @@ extension PlanningPass {
 
     /// A line that does nothing and is well.
     private mutating func rest(
-        _ declared: Declared<RestoreSpec>, _ reason: Reason, _ sentence: String, _ stored: StoredVolume,
+        _ declared: Declared<RestoreSpec>, reason: Reason, sentence: String, stored: StoredVolume,
         notes: [String] = []
     ) {
         builder.add(
             PlannedChange(
-                ResourceID(.restore, declared.metadata.name), .unchanged, sentence, reason: reason,
+                ResourceID(.restore, declared.metadata.name), action: .unchanged, summary: sentence, reason: reason,
                 location: declared.location, uid: stored.uid, notes: notes))
-    }
-
-    private mutating func stop(
-        _ declared: Declared<RestoreSpec>, _ obstacle: Obstacle, _ stored: StoredVolume? = nil
-    ) {
-        builder.add(
-            PlannedChange(
-                ResourceID(.restore, declared.metadata.name), .blocked, obstacle.sentence, reason: obstacle.reason,
-                location: declared.location, uid: stored?.uid))
     }
 }
 

@@ -89,7 +89,7 @@ extension PlanningPass {
     /// Makes a volume that begins with the content of another, and grows it to its own size.
     mutating func planCopy(
         of source: CopySource, to stored: StoredVolume, size: ByteCount, _ declared: Declared<VolumeSpec>,
-        _ pool: PoolState, _ notes: [String]
+        pool: PoolState, notes: [String]
     ) -> VolumeOutcome {
         let resource = stored.marks.role.resource
         var made = stored
@@ -97,7 +97,8 @@ extension PlanningPass {
         var steps = [StorageStep.volume(copyStep(source, made))]
         if size > source.size { steps += made.growing(from: source.size, to: size) }
         let change = PlannedChange(
-            resource, .create, "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
+            resource, action: .create,
+            summary: "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
             risk: .online, location: declared.location, uid: stored.uid,
             notes: notes + formerNotes(stored.marks))
         let last = builder.add(
@@ -119,19 +120,27 @@ extension PlanningPass {
         let role = Marks.Role.snapshot(declared.metadata.name), former = former(role, declared.metadata)
         guard let volume = outcome(of: .volume(declared.spec.volume)) else { return nil }
         for name in [role, former].compactMap({ $0 }) {
-            if let obstacle = twinObstacle(name, [.live]) { return stop(declared, .blocked, obstacle) }
+            if let obstacle = twinObstacle(name, [.live]) {
+                return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+            }
             let found = index.live(name, context.stack)
             guard let stored = found.first else { continue }
             guard found.count == 1 else {
-                return stop(declared, .blocked, ambiguity(found, "say they are \(name.resource)"))
+                return builder.unavailable(
+                    ResourceID(.snapshot, declared.metadata.name),
+                    by: ambiguity(found, "say they are \(name.resource)"), at: declared.location)
             }
-            return planStored(stored, declared, of: volume, .update)
+            return planStored(stored, declared: declared, of: volume, action: .update)
         }
         for name in [role, former].compactMap({ $0 }) {
-            if let obstacle = twinObstacle(name) { return stop(declared, .blocked, obstacle) }
+            if let obstacle = twinObstacle(name) {
+                return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+            }
             guard let stored = index.trashed(name, context.stack).first else { continue }
-            if let obstacle = loss(of: name.resource, besides: stored.uid) { return stop(declared, .blocked, obstacle) }
-            return planStored(stored, declared, of: volume, .untrash)
+            if let obstacle = loss(of: name.resource, besides: stored.uid) {
+                return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+            }
+            return planStored(stored, declared: declared, of: volume, action: .untrash)
         }
         return take(declared, of: volume, former)
     }
@@ -141,16 +150,19 @@ extension PlanningPass {
     ) -> VolumeOutcome {
         let role = Marks.Role.snapshot(declared.metadata.name)
         guard case .available(let origin, _) = volume, let pool = poolsByBackend[origin.backend] else {
-            return stop(
-                declared, .blocked,
-                Obstacle(.dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"))
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name),
+                by: Obstacle(
+                    .dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"),
+                at: declared.location)
         }
         let source: CopySource
         switch copySource(.volume(declared.spec.volume), into: pool, sharingBlocks: true) {
         case .success(let found): source = found
         case .failure(let missing):
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
-            return stop(declared, action, missing.obstacle)
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name), by: missing.obstacle, as: action, at: declared.location)
         }
         let location = origin.location.renamed(role.objectName)
         let isThick = if case .thick = pool.backend { true } else { false }
@@ -160,7 +172,9 @@ extension PlanningPass {
             ?? recognition(of: role) ?? pool.budget.exhausted
             ?? (isThick ? reserveObstacle(declared.spec.reserve, in: pool) : nil)
             ?? roomObstacle(toCopy: source, into: pool)
-        if let obstacle { return stop(declared, .blocked, obstacle) }
+        if let obstacle {
+            return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+        }
         let uid = context.mintUID(for: role.resource)
         let marks = Marks(
             uid: uid, role: role, stack: context.stack, origin: origin.uid, size: origin.backend.recorded(source.size))
@@ -180,7 +194,8 @@ extension PlanningPass {
         }
         let last = builder.add(
             PlannedChange(
-                role.resource, .create, "take a snapshot of \(source.resource), \(source.size)\(room) (\(location))",
+                role.resource, action: .create,
+                summary: "take a snapshot of \(source.resource), \(source.size)\(room) (\(location))",
                 risk: .online, location: declared.location, uid: uid),
             [step], after: source.after.map { [$0] } ?? [])
         return .available(stored, after: last)
@@ -188,27 +203,29 @@ extension PlanningPass {
 
     /// Compares a snapshot that is there with its document.
     private mutating func planStored(
-        _ stored: StoredVolume, _ declared: Declared<SnapshotSpec>, of volume: VolumeOutcome, _ action: Action
+        _ stored: StoredVolume, declared: Declared<SnapshotSpec>, of volume: VolumeOutcome, action: Action
     ) -> VolumeOutcome {
         let role = Marks.Role.snapshot(declared.metadata.name)
         if case .available(let origin, _) = volume, let of = stored.marks.origin, of != origin.uid {
-            return stop(
-                declared, .blocked,
-                Obstacle(
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name),
+                by: Obstacle(
                     .nameTaken,
                     "\(stored.location) is a snapshot of another volume (uid \(of)), not of this '\(declared.spec.volume)' "
-                        + "(uid \(origin.uid)); choose another name"), uid: stored.uid)
+                        + "(uid \(origin.uid)); choose another name"), at: declared.location, uid: stored.uid)
         }
         if stored.marks.operation == Marks.copying, action == .update {
             return planResumedSnapshot(stored, declared, of: volume)
         }
         guard let size = stored.size else {
-            return stop(
-                declared, .blocked, Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there"),
-                uid: stored.uid)
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name),
+                by: Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there"),
+                at: declared.location, uid: stored.uid)
         }
         if let obstacle = truncation(of: stored) ?? (action == .update ? overflow(stored) : nil) {
-            return stop(declared, .blocked, obstacle, uid: stored.uid)
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location, uid: stored.uid)
         }
         var after = stored.marks
         after.role = role
@@ -221,7 +238,8 @@ extension PlanningPass {
         guard after != stored.marks || home != stored.location else {
             builder.add(
                 PlannedChange(
-                    role.resource, .unchanged, "\(size) of Volume/\(declared.spec.volume) (\(stored.location))",
+                    role.resource, action: .unchanged,
+                    summary: "\(size) of Volume/\(declared.spec.volume) (\(stored.location))",
                     location: declared.location, uid: stored.uid))
             return .available(stored, after: nil)
         }
@@ -229,7 +247,10 @@ extension PlanningPass {
         if home != stored.location, index.isTaken(home) {
             obstacle = obstacle ?? Obstacle(.nameTaken, "\(home) \(whose(home))")
         }
-        if let obstacle { return stop(declared, .blocked, obstacle, uid: stored.uid) }
+        if let obstacle {
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location, uid: stored.uid)
+        }
         let change = Relabelling(
             uuid: stored.uuid, from: stored.location, to: home, before: stored.marks, after: after)
         var summary = "rename \(stored.location) to \(home)"
@@ -240,7 +261,8 @@ extension PlanningPass {
         }
         let last = builder.add(
             PlannedChange(
-                role.resource, action, summary, risk: .online, location: declared.location, uid: stored.uid,
+                role.resource, action: action, summary: summary, risk: .online, location: declared.location,
+                uid: stored.uid,
                 notes: action == .untrash ? namesakeNotes(stored.marks.role) : []),
             [.volume(.relabel(change))])
         if after.operation != nil { return .unavailable("it is not complete yet") }
@@ -248,15 +270,5 @@ extension PlanningPass {
         result.location = home
         result.marks = after
         return .available(result, after: last)
-    }
-
-    mutating func stop(
-        _ declared: Declared<SnapshotSpec>, _ action: Action, _ obstacle: Obstacle, uid: UID? = nil
-    ) -> VolumeOutcome {
-        let resource = ResourceID(.snapshot, declared.metadata.name)
-        builder.add(
-            PlannedChange(
-                resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location, uid: uid))
-        return .unavailable(obstacle.sentence)
     }
 }

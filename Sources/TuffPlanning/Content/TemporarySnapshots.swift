@@ -126,7 +126,8 @@ extension PlanningPass {
         guard let there, let handle = handle(there, of: source.stored) else {
             builder.add(
                 PlannedChange(
-                    stored.marks.role.resource, .blocked, sentence, reason: .overflowed, location: location,
+                    stored.marks.role.resource, action: .blocked, summary: sentence, reason: .overflowed,
+                    location: location,
                     uid: stored.uid))
             return .unavailable(sentence)
         }
@@ -138,8 +139,9 @@ extension PlanningPass {
         // Noted first: without the snapshot nothing else tells that it overflowed.
         builder.add(
             PlannedChange(
-                stored.marks.role.resource, .update,
-                "remove the temporary snapshot \(there.location), which overflowed: \(sentence)", risk: .online,
+                stored.marks.role.resource, action: .update,
+                summary: "remove the temporary snapshot \(there.location), which overflowed: \(sentence)",
+                risk: .online,
                 reason: .overflowed, location: location, uid: stored.uid),
             [.volume(.relabel(change)), .lvm(.dropTemporary(handle))])
         return .unavailable(sentence)
@@ -157,11 +159,11 @@ extension PlanningPass {
                 !isWanted(temporary, purpose),
                 let pool = poolsByBackend[temporary.backend]
             else { continue }
-            planLeft(temporary, ResourceID(.pool, pool.name), purpose)
+            planLeft(temporary, pool: ResourceID(.pool, pool.name), purpose: purpose)
         }
     }
 
-    private mutating func planLeft(_ temporary: StoredVolume, _ pool: ResourceID, _ purpose: UID) {
+    private mutating func planLeft(_ temporary: StoredVolume, pool: ResourceID, purpose: UID) {
         var obstacle = stateObstacle(temporary)
         if !temporary.isThickSnapshot, !isThin(temporary) {
             obstacle = Obstacle(
@@ -174,8 +176,7 @@ extension PlanningPass {
         }
         guard obstacle == nil, let handle = handle(temporary, of: nil) else {
             let found = obstacle ?? Obstacle(.marksDamaged, "\(temporary.location) does not say what it was taken of")
-            builder.add(
-                PlannedChange(pool, .blocked, found.sentence, reason: found.reason, uid: temporary.uid))
+            builder.block(pool, by: found, uid: temporary.uid)
             return
         }
         let copy = index.volume(purpose).map { "\($0.marks.role.resource) is" } ?? "a volume (uid \(purpose)) is"
@@ -183,8 +184,8 @@ extension PlanningPass {
         let size = logicalVolume(temporary)?.size ?? .zero
         builder.add(
             PlannedChange(
-                pool, .update,
-                "give back \(size) of the temporary snapshot \(temporary.location), "
+                pool, action: .update,
+                summary: "give back \(size) of the temporary snapshot \(temporary.location), "
                     + "from which \(copy) not \(work) any more",
                 risk: .online, uid: temporary.uid),
             [.lvm(.dropTemporary(handle))])

@@ -6,26 +6,28 @@ extension PlanningPass {
         let resource = ResourceID(.attachment, declared.metadata.name)
         guard let volume else { return }
         guard case .available(let stored, let after) = volume else {
-            return stop(
-                resource, declared, .blocked,
-                Obstacle(.dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"),
-                at: "spec.volume")
+            return builder.block(
+                resource,
+                by: Obstacle(
+                    .dependencyBlocked, "volume '\(declared.spec.volume)' is not available, see its own line"),
+                at: declared.location(of: "spec.volume"))
         }
         switch (desiredExport(of: stored, declared), inventory) {
         case (_, .unknown(let error)):
-            stop(
-                resource, declared, .blocked,
-                Obstacle(
-                    .unknown, "the \(context.config.targetDriver.rawValue) targets could not be observed: \(error)"))
+            builder.block(
+                resource,
+                by: Obstacle(
+                    .unknown, "the \(context.config.targetDriver.rawValue) targets could not be observed: \(error)"),
+                at: declared.location(of: "metadata.name"))
         case (.failure(let obstacle), _):
-            stop(resource, declared, .blocked, obstacle.obstacle, at: obstacle.field, uid: stored.uid)
+            builder.block(resource, by: obstacle.obstacle, at: declared.location(of: obstacle.field), uid: stored.uid)
         case (.success(let export), .known(let inventory)):
             if let error = inventory.fault(target: export.iqn) ?? inventory.fault(backstore: export.backstore.name) {
-                return stop(
-                    resource, declared, .blocked, Obstacle(.unknown, "its export could not be observed: \(error)"),
-                    uid: stored.uid)
+                return builder.block(
+                    resource, by: Obstacle(.unknown, "its export could not be observed: \(error)"),
+                    at: declared.location(of: "metadata.name"), uid: stored.uid)
             }
-            planExport(export, stored, declared, resource, after: after)
+            planExport(export, stored: stored, declared: declared, resource: resource, after: after)
         }
     }
 
@@ -35,11 +37,11 @@ extension PlanningPass {
     }
 
     private mutating func planExport(
-        _ export: DesiredExport, _ stored: StoredVolume, _ declared: Declared<AttachmentSpec>,
-        _ resource: ResourceID, after: Int?
+        _ export: DesiredExport, stored: StoredVolume, declared: Declared<AttachmentSpec>,
+        resource: ResourceID, after: Int?
     ) {
         if let obstacle = formerExportObstacle(stored, export) {
-            return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
+            return builder.block(resource, by: obstacle, at: declared.location(of: "spec.volume"), uid: stored.uid)
         }
         let withdrawal = withdrawals[stored.uid]
         var progress = exports[stored.uid] ?? ExportProgress()
@@ -48,49 +50,51 @@ extension PlanningPass {
             withdrawal?.going.contains($0.initiator) == true || progress.gone.contains($0.initiator)
         }
         if let obstacle = mixedModes(declared) {
-            return stop(resource, declared, .blocked, obstacle, at: "spec.readOnly", uid: stored.uid)
+            return builder.block(resource, by: obstacle, at: declared.location(of: "spec.readOnly"), uid: stored.uid)
         }
-        let diff = compare(export, declared, target, progress)
+        let diff = compare(export, declared: declared, target: target, progress: progress)
         // Nothing is begun for a target that nobody could reach.
         let isUnreachable = target == nil && diff.company.takenPortals.count == export.portals.count
         if let obstacle = diff.obstacle ?? (diff.isEmpty || isUnreachable ? diff.waiting : nil) {
-            return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
+            return builder.block(resource, by: obstacle, at: declared.location(of: "spec.volume"), uid: stored.uid)
         }
         var differences = diff.differences, activation: [(Step, ExclusiveKey)] = []
         if !stored.active, !progress.isBuilt {
             // Its own trouble tells more than its pool's.
             if let obstacle = stored.breakage ?? poolsByBackend[stored.backend]?.outage {
-                return stop(resource, declared, .blocked, obstacle, at: "spec.volume", uid: stored.uid)
+                return builder.block(resource, by: obstacle, at: declared.location(of: "spec.volume"), uid: stored.uid)
             }
             activation = activationSteps(stored)
             differences.insert(FieldDifference("device", from: "inactive", to: "active"), at: 0)
         }
         let sequence = activation + diff.steps.map { (.export($0), .target(export.iqn)) }
         if let refusal = stored.refusal, sequence.contains(where: { $0.0.needsDevice }) {
-            return stop(resource, declared, .blocked, refusal, at: "spec.volume", uid: stored.uid)
+            return builder.block(resource, by: refusal, at: declared.location(of: "spec.volume"), uid: stored.uid)
         }
         progress.access[export.access.initiator] = export.access.readOnly
         progress.gone.formUnion(diff.former)
-        Self.listen(export.iqn, export.portals.filter { diff.company.takenPortals[$0] == nil }, &listening)
+        Self.listen(
+            export.iqn, portals: export.portals.filter { diff.company.takenPortals[$0] == nil }, listening: &listening)
         let before = [after, withdrawal?.after, progress.after].compactMap { $0 }
         defer {
             progress.isBuilt = true
             exports[stored.uid] = progress
         }
         guard !sequence.isEmpty || !diff.isEmpty else {
-            let notes = diff.notes + secretNotes(export, declared) + handoverNotes(stored, declared, target)
-            return unchanged(export, resource, declared, stored.uid, notes)
+            let notes =
+                diff.notes + secretNotes(export, declared) + handoverNotes(stored, declared: declared, target: target)
+            return unchanged(export, resource: resource, declared: declared, uid: stored.uid, notes: notes)
         }
-        var change = change(export, diff, differences, target, resource)
+        var change = change(export, diff: diff, differences: differences, target: target, resource: resource)
         change.location = declared.location
         change.uid = stored.uid
         change.notes += secretNotes(export, declared)
-        progress.after = add(change, sequence, diff, after: before)
+        progress.after = add(change, sequence: sequence, diff: diff, after: before)
     }
 
     private func compare(
-        _ export: DesiredExport, _ declared: Declared<AttachmentSpec>, _ target: ObservedTarget?,
-        _ progress: ExportProgress
+        _ export: DesiredExport, declared: Declared<AttachmentSpec>, target: ObservedTarget?,
+        progress: ExportProgress
     ) -> ExportDiff {
         let capabilities = context.config.exportCapabilities
         var company = company(of: declared, target, progress)
@@ -102,12 +106,13 @@ extension PlanningPass {
     }
 
     private mutating func unchanged(
-        _ export: DesiredExport, _ resource: ResourceID, _ declared: Declared<AttachmentSpec>, _ uid: UID,
-        _ notes: [String]
+        _ export: DesiredExport, resource: ResourceID, declared: Declared<AttachmentSpec>, uid: UID,
+        notes: [String]
     ) {
         builder.add(
             PlannedChange(
-                resource, .unchanged, describe(export), location: declared.location, uid: uid, notes: notes))
+                resource, action: .unchanged, summary: describe(export), location: declared.location, uid: uid,
+                notes: notes))
     }
 
     private func activationSteps(_ stored: StoredVolume) -> [(Step, ExclusiveKey)] {
@@ -116,15 +121,15 @@ extension PlanningPass {
 
     /// The change of an export that is made or mended.
     private func change(
-        _ export: DesiredExport, _ diff: ExportDiff, _ differences: [FieldDifference], _ target: ObservedTarget?,
-        _ resource: ResourceID
+        _ export: DesiredExport, diff: ExportDiff, differences: [FieldDifference], target: ObservedTarget?,
+        resource: ResourceID
     ) -> PlannedChange {
         let isReplaced = diff.differences.contains { $0.field == "initiator" && $0.from != nil }
         let isNew = !isReplaced && target?.acls.contains { $0.initiator == export.access.initiator } != true
         let fields = differences.map(\.field)
         return PlannedChange(
-            resource, isNew ? .create : .update,
-            isNew ? "export \(describe(export))" : "repair \(fields.joined(separator: ", "))",
+            resource, action: isNew ? .create : .update,
+            summary: isNew ? "export \(describe(export))" : "repair \(fields.joined(separator: ", "))",
             differences: isNew ? [] : differences, risk: diff.risk, reason: diff.waiting?.reason, notes: diff.notes)
     }
 
@@ -140,7 +145,7 @@ extension PlanningPass {
     private func desiredExport(
         of stored: StoredVolume, _ declared: Declared<AttachmentSpec>
     ) -> Result<DesiredExport, LocatedObstacle> {
-        func fail(_ reason: Reason, _ sentence: String, _ field: String) -> Result<DesiredExport, LocatedObstacle> {
+        func fail(_ reason: Reason, sentence: String, field: String) -> Result<DesiredExport, LocatedObstacle> {
             .failure(LocatedObstacle(obstacle: Obstacle(reason, sentence), field: field))
         }
         // A line of the volume's that is blocked for another reason must not hand out what is not wiped or not copied
@@ -151,15 +156,16 @@ extension PlanningPass {
         }
         guard let size = stored.size, let iqn = stored.marks.iqn else {
             return fail(
-                .marksDamaged, "\(stored.location) has no tag tuff:iqn=, so its disk has no name", "spec.volume")
+                .marksDamaged, sentence: "\(stored.location) has no tag tuff:iqn=, so its disk has no name",
+                field: "spec.volume")
         }
         let capabilities = context.config.exportCapabilities
         let portals = portals[declared.spec.volume] ?? context.config.portals
         guard !portals.isEmpty else {
             return fail(
                 .noPortal,
-                "no portal to listen on: set 'portals' in the controller's config or 'iscsi.portals' of the "
-                    + "volume", "spec.iscsi")
+                sentence: "no portal to listen on: set 'portals' in the controller's config or 'iscsi.portals' of the "
+                    + "volume", field: "spec.iscsi")
         }
         if capabilities.portalsPerTarget, let obstacle = portalObstacle(portals) {
             return .failure(LocatedObstacle(obstacle: obstacle, field: "spec.iscsi"))
@@ -171,14 +177,14 @@ extension PlanningPass {
             guard capabilities.chap else {
                 return fail(
                     .driverCannot,
-                    "\(context.config.targetDriver.rawValue) takes CHAP secrets only on its command "
-                        + "line, where every user can read them; use targetDriver: lio", "spec.iscsi.chap")
+                    sentence: "\(context.config.targetDriver.rawValue) takes CHAP secrets only on its command "
+                        + "line, where every user can read them; use targetDriver: lio", field: "spec.iscsi.chap")
             }
             switch fingerprints(of: chap) {
             case .failure(let obstacle): return .failure(obstacle)
             case .success(let found): (access.password, access.mutualPassword) = found
             }
-            if let obstacle = secretObstacle(declared, chap, access) { return .failure(obstacle) }
+            if let obstacle = secretObstacle(declared, chap: chap, access: access) { return .failure(obstacle) }
             access.chap = CHAPCredentials(
                 user: chap.initiator.user, password: chap.initiator.password, mutualUser: chap.mutual?.user,
                 mutualPassword: chap.mutual?.password)
@@ -224,7 +230,7 @@ extension PlanningPass {
     }
 
     private func secretObstacle(
-        _ declared: Declared<AttachmentSpec>, _ chap: CHAPSpec, _ access: DesiredExport.Access
+        _ declared: Declared<AttachmentSpec>, chap: CHAPSpec, access: DesiredExport.Access
     ) -> LocatedObstacle? {
         func fail(_ sentence: String, isMutual: Bool) -> LocatedObstacle {
             LocatedObstacle(
@@ -236,8 +242,10 @@ extension PlanningPass {
         if let mutual = chap.mutual, let secret = access.mutualPassword, let fault = SecretUses.fault(mutual, secret) {
             return fail(fault, isMutual: true)
         }
-        return secretUses.obstacle(declared.metadata.name, chap, password, access.mutualPassword)
-            .map { fail($0.sentence, isMutual: $0.isMutual) }
+        return secretUses.obstacle(
+            declared.metadata.name, chap: chap, password: password, mutual: access.mutualPassword
+        )
+        .map { fail($0.sentence, isMutual: $0.isMutual) }
     }
 
     private func secretNotes(_ export: DesiredExport, _ declared: Declared<AttachmentSpec>) -> [String] {
@@ -247,15 +255,5 @@ extension PlanningPass {
             notes += SecretUses.notes(mutual, secret)
         }
         return notes
-    }
-
-    private mutating func stop(
-        _ resource: ResourceID, _ declared: Declared<AttachmentSpec>, _ action: Action, _ obstacle: Obstacle,
-        at field: String = "metadata.name", uid: UID? = nil
-    ) {
-        builder.add(
-            PlannedChange(
-                resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location(of: field),
-                uid: uid))
     }
 }

@@ -201,10 +201,7 @@ extension PlanningPass {
     }
 
     private mutating func block(_ access: AcceptedExports.Access, _ obstacle: Obstacle) {
-        builder.add(
-            PlannedChange(
-                ResourceID(.attachment, access.attachment), .blocked, obstacle.sentence, reason: obstacle.reason,
-                location: access.location))
+        builder.block(ResourceID(.attachment, access.attachment), by: obstacle, at: access.location)
     }
 
     private struct Missing: Error {

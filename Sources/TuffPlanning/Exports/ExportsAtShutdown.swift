@@ -21,7 +21,7 @@ extension PlanningPass {
             block(volume.uid, Obstacle(.unknown, "\(iqn) could not be observed: \(error)"))
         }
         for (uid, export) in exports.sorted(by: { $0.key < $1.key }) {
-            takeDown(uid, export.target, export.backstore)
+            takeDown(uid, target: export.target, backstore: export.backstore)
         }
     }
 
@@ -34,7 +34,7 @@ extension PlanningPass {
         return name.flatMap { UID(backstoreName: $0) }
     }
 
-    private mutating func takeDown(_ uid: UID, _ target: ObservedTarget?, _ backstore: ObservedBackstore?) {
+    private mutating func takeDown(_ uid: UID, target: ObservedTarget?, backstore: ObservedBackstore?) {
         let capabilities = context.config.exportCapabilities
         let access = target?.acls ?? []
         let granted = access.filter { $0.mark != nil || !capabilities.marksAccess }
@@ -63,7 +63,8 @@ extension PlanningPass {
         let cut = granted.filter { !$0.sessions.isEmpty }.map(\.initiator).sorted()
         builder.add(
             PlannedChange(
-                resource(uid), .withdraw, "take its export down: \(iqn)\(users)", risk: withdrawal.risk, uid: uid,
+                resource(uid), action: .withdraw, summary: "take its export down: \(iqn)\(users)",
+                risk: withdrawal.risk, uid: uid,
                 notes: cut.isEmpty ? [] : ["ends the session of \(cut.joined(separator: ", "))"]),
             withdrawal.steps.map { (.export($0), .target(iqn)) })
     }
@@ -73,6 +74,6 @@ extension PlanningPass {
     }
 
     private mutating func block(_ uid: UID, _ obstacle: Obstacle) {
-        builder.add(PlannedChange(resource(uid), .blocked, obstacle.sentence, reason: obstacle.reason, uid: uid))
+        builder.block(resource(uid), by: obstacle, uid: uid)
     }
 }

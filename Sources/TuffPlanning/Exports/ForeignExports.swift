@@ -99,7 +99,7 @@ struct ForeignExports {
             )
             return export
         }
-        keepTarget(target, group, number, in: &export)
+        keepTarget(target, group: group, number: number, in: &export)
         for acl in target.acls { add(acl, of: target, number, to: &export) }
         demandCHAP(of: &export)
         return export
@@ -132,7 +132,7 @@ struct ForeignExports {
     ///   - target: The portal group it is in, as if it were a target.
     ///   - group: Its name, where it is not the first.
     private func keepTarget(
-        _ target: ObservedTarget, _ group: String?, _ number: Int, in export: inout ForeignExport
+        _ target: ObservedTarget, group: String?, number: Int, in export: inout ForeignExport
     ) {
         export.notes.append("is handed out by \(target.iqn)\(group.map { " \($0)" } ?? "") LUN \(number)")
         export.lun = number

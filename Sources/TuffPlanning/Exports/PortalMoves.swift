@@ -120,9 +120,9 @@ extension PlanningPass {
         let late = Set(staying)
         for target in inventory.value?.targets ?? [] where !late.contains(target.iqn) {
             let gone = leaving[target.iqn] ?? []
-            Self.listen(target.iqn, target.portals.filter { !gone.contains($0) }, &result)
+            Self.listen(target.iqn, portals: target.portals.filter { !gone.contains($0) }, listening: &result)
         }
-        for iqn in staying { Self.listen(iqn, targets[iqn]?.portals ?? [], &result) }
+        for iqn in staying { Self.listen(iqn, portals: targets[iqn]?.portals ?? [], listening: &result) }
         return result
     }
 
@@ -130,7 +130,7 @@ extension PlanningPass {
     /// - Parameter sequence: all but those on portals, and the enabling.
     /// - Returns: the last step that a later one of the same export comes after.
     mutating func add(
-        _ change: PlannedChange, _ sequence: [(Step, ExclusiveKey)], _ diff: ExportDiff, after: [Int]
+        _ change: PlannedChange, sequence: [(Step, ExclusiveKey)], diff: ExportDiff, after: [Int]
     ) -> Int? {
         let iqn = diff.wanted.iqn
         guard moves.concern(diff.portals) else {

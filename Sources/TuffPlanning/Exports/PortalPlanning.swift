@@ -2,7 +2,7 @@ import TuffModel
 
 extension PlanningPass {
     /// That a portal is in use tells two targets, so that each finds another than itself.
-    static func listen(_ iqn: String, _ portals: [Portal], _ listening: inout [Portal: [String]]) {
+    static func listen(_ iqn: String, portals: [Portal], listening: inout [Portal: [String]]) {
         for portal in portals {
             let known = listening[portal, default: []]
             if known.count < 2, !known.contains(iqn) { listening[portal] = known + [iqn] }

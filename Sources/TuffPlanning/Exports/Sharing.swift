@@ -101,7 +101,7 @@ extension PlanningPass {
 
     /// On the attachments of a volume that two initiators have had for too long.
     func handoverNotes(
-        _ stored: StoredVolume, _ declared: Declared<AttachmentSpec>, _ target: ObservedTarget?
+        _ stored: StoredVolume, declared: Declared<AttachmentSpec>, target: ObservedTarget?
     ) -> [String] {
         let since = Handover.overdue(
             stored, target, sharing: sharing[declared.spec.volume], ledger: observed.ledger, now: context.now)

@@ -29,46 +29,46 @@ extension PlanningPass {
     ) {
         let capabilities = context.config.exportCapabilities
         let undeclared = export.granted(capabilities).filter { acl in
-            !isDeclared(acl, wanted, export.target, capabilities)
+            !isDeclared(acl, wanted: wanted, target: export.target, capabilities: capabilities)
         }
         let strangers = export.foreign(capabilities)
         let staying = (export.target?.acls.count ?? 0) - undeclared.count
         let isLast = wanted.isEmpty && staying == 0
         guard !undeclared.isEmpty || isLast else {
-            if wanted.isEmpty { listStrangers(strangers, export, name) }
+            if wanted.isEmpty { listStrangers(strangers, export: export, name: name) }
             return
         }
-        if !strangers.isEmpty, wanted.isEmpty { listStrangers(strangers, export, name) }
+        if !strangers.isEmpty, wanted.isEmpty { listStrangers(strangers, export: export, name: name) }
         if let obstacle = door.obstacle(to: export.volume.backend) {
-            return keep(undeclared, export, name, obstacle)
+            return keep(undeclared, export: export, name: name, obstacle: obstacle)
         }
         guard context.consent.prune else {
             for acl in undeclared.isEmpty ? [nil] : undeclared.map(Optional.some) {
                 builder.add(
                     PlannedChange(
-                        ResourceID(.attachment, acl?.mark?.attachment ?? name), .orphan,
-                        orphanSentence(acl, export, name), reason: .notDeclared, uid: export.volume.uid))
+                        ResourceID(.attachment, acl?.mark?.attachment ?? name), action: .orphan,
+                        summary: orphanSentence(acl, export: export, name: name), reason: .notDeclared,
+                        uid: export.volume.uid))
             }
             return
         }
-        withdraw(undeclared.sorted { $0.initiator < $1.initiator }, isLast: isLast, export, name)
+        withdraw(undeclared.sorted { $0.initiator < $1.initiator }, isLast: isLast, export: export, name: name)
     }
 
     /// Access to what is out of reach stays.
-    private mutating func keep(_ access: [ObservedACL], _ export: ObservedExport, _ name: String, _ obstacle: Obstacle)
-    {
+    private mutating func keep(_ access: [ObservedACL], export: ObservedExport, name: String, obstacle: Obstacle) {
         let uid = export.volume.uid
         withdrawals[uid] = Withdrawal(obstacle: obstacle)
         for acl in access.isEmpty ? [nil] : access.map(Optional.some) {
             builder.add(
                 PlannedChange(
-                    ResourceID(.attachment, acl?.mark?.attachment ?? name), .blocked,
-                    "\(export.volume.location): \(obstacle.sentence)", reason: obstacle.reason, uid: uid))
+                    ResourceID(.attachment, acl?.mark?.attachment ?? name), action: .blocked,
+                    summary: "\(export.volume.location): \(obstacle.sentence)", reason: obstacle.reason, uid: uid))
         }
     }
 
     /// The last of several takes the export down, unless one of them has to stay; a leftover goes by itself.
-    private mutating func withdraw(_ access: [ObservedACL], isLast: Bool, _ export: ObservedExport, _ name: String) {
+    private mutating func withdraw(_ access: [ObservedACL], isLast: Bool, export: ObservedExport, name: String) {
         let uid = export.volume.uid
         var withdrawal = withdrawals[uid] ?? Withdrawal()
         var isLast = isLast
@@ -82,8 +82,7 @@ extension PlanningPass {
             {
                 withdrawal.obstacle = obstacle
                 isLast = false
-                builder.add(
-                    PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: uid))
+                builder.block(resource, by: obstacle, uid: uid)
                 continue
             }
             let iqn = export.target?.iqn ?? export.volume.marks.iqn ?? uid.backstoreName
@@ -91,7 +90,8 @@ extension PlanningPass {
                 acl.map { "withdraw volume \(name) from \($0.initiator)" } ?? "take down what is left of its export"
             withdrawal.after = builder.add(
                 PlannedChange(
-                    resource, acl == nil ? .takeDown : .withdraw, takesDown ? "\(what), and its target \(iqn)" : what,
+                    resource, action: acl == nil ? .takeDown : .withdraw,
+                    summary: takesDown ? "\(what), and its target \(iqn)" : what,
                     risk: plan.risk,
                     reason: .notDeclared, uid: uid),
                 plan.steps.map { (.export($0), .target(iqn)) }, after: withdrawal.after.map { [$0] } ?? [])
@@ -108,8 +108,8 @@ extension PlanningPass {
     /// True if this access is what an attachment declares, or what one is about to replace. Without marks any
     /// attachment whose initiator has no access yet may be about to replace it.
     private func isDeclared(
-        _ acl: ObservedACL, _ wanted: [Declared<AttachmentSpec>], _ target: ObservedTarget?,
-        _ capabilities: ExportCapabilities
+        _ acl: ObservedACL, wanted: [Declared<AttachmentSpec>], target: ObservedTarget?,
+        capabilities: ExportCapabilities
     ) -> Bool {
         if wanted.contains(where: { $0.spec.initiator == acl.initiator }) { return true }
         guard !capabilities.marksAccess else {
@@ -120,14 +120,14 @@ extension PlanningPass {
         }
     }
 
-    private func orphanSentence(_ acl: ObservedACL?, _ export: ObservedExport, _ name: String) -> String {
+    private func orphanSentence(_ acl: ObservedACL?, export: ObservedExport, name: String) -> String {
         let iqn = export.target?.iqn ?? export.volume.uid.backstoreName
         guard let acl else { return "\(iqn) is left of an export that nobody uses; --prune takes it down" }
         return "\(acl.initiator) may use volume \(name) through \(iqn) and no document says so; --prune withdraws it"
     }
 
     /// Access that somebody else granted on a target of ours is never taken away by a plan.
-    private mutating func listStrangers(_ acls: [ObservedACL], _ export: ObservedExport, _ name: String) {
+    private mutating func listStrangers(_ acls: [ObservedACL], export: ObservedExport, name: String) {
         guard !acls.isEmpty else { return }
         let initiators = acls.map(\.initiator).sorted().joined(separator: ", ")
         let sentence =
@@ -136,6 +136,7 @@ extension PlanningPass {
         if context.consent.prune { withdrawals[export.volume.uid] = Withdrawal(obstacle: Obstacle(.notOurs, sentence)) }
         builder.add(
             PlannedChange(
-                ResourceID(.attachment, name), .orphan, sentence, reason: .notOurs, uid: export.volume.uid))
+                ResourceID(.attachment, name), action: .orphan, summary: sentence, reason: .notOurs,
+                uid: export.volume.uid))
     }
 }

@@ -224,15 +224,15 @@ struct ImportPass {
             }
             marks = found
         }
-        if marks == nil, let reason = obstacle(volume, group, look.health) {
+        if marks == nil, let reason = obstacle(volume, group: group, health: look.health) {
             // Pools are written as such; only who asks for one is told.
             if volume.layout == .thinPool, !selection.isNamed(volume, in: group.name) { return }
             return refuse(place, reason)
         }
-        take(volume, group, marks, look.snapshots[volume.name] ?? [])
+        take(volume, group: group, marks: marks, snapshots: look.snapshots[volume.name] ?? [])
     }
 
-    private func obstacle(_ volume: LogicalVolume, _ group: VolumeGroup, _ health: StorageHealth) -> String? {
+    private func obstacle(_ volume: LogicalVolume, group: VolumeGroup, health: StorageHealth) -> String? {
         if let reason = ImportSurvey.unfit(volume, in: group, health) { return reason }
         if let obstacle = PoolState.obstacle(of: group) { return "cannot be changed: \(obstacle.sentence)" }
         let isCinders = volume.name.hasPrefix("volume-")
@@ -250,7 +250,7 @@ struct ImportPass {
     }
 
     private mutating func take(
-        _ volume: LogicalVolume, _ group: VolumeGroup, _ marks: Marks?, _ snapshots: [String]
+        _ volume: LogicalVolume, group: VolumeGroup, marks: Marks?, snapshots: [String]
     ) {
         let origin = "\(group.name)/\(volume.name)"
         let document = declared[origin]

@@ -11,9 +11,9 @@ extension Ledger {
         let index = StorageIndex(observed)
         var bearers = Bearers(next)
         for volume in index.volumes { next.see(volume, at: context.now, &bearers) }
-        next.seeNewcomers(since: self, index, desired, context)
-        next.seeWaits(index, desired, context)
-        next.watchHandovers(index, observed, desired, context)
+        next.seeNewcomers(since: self, index, desired: desired, context: context)
+        next.seeWaits(index, desired: desired, context: context)
+        next.watchHandovers(index, observed: observed, desired: desired, context: context)
         for declared in desired.pools.values where declared.spec.node ?? context.config.node == context.config.node {
             next.see(declared, in: observed, context)
         }
@@ -142,7 +142,7 @@ extension Ledger {
     /// Volumes that were made since the last pass although something that nobody declares has their pool and size.
     /// Where there was no pass, everything would be new.
     private mutating func seeNewcomers(
-        since former: Ledger, _ index: StorageIndex, _ desired: DesiredState, _ context: PlanContext
+        since former: Ledger, _ index: StorageIndex, desired: DesiredState, context: PlanContext
     ) {
         guard former.lastPass != nil else { return }
         let volumes = index.volumes.filter {
@@ -165,7 +165,7 @@ extension Ledger {
     }
 
     /// Documents of this stack whose volume is not there, while another stack's has its place or its target.
-    private mutating func seeWaits(_ index: StorageIndex, _ desired: DesiredState, _ context: PlanContext) {
+    private mutating func seeWaits(_ index: StorageIndex, desired: DesiredState, context: PlanContext) {
         // An order by hand has no documents.
         guard desired.count > 0 else { return }
         let others = index.volumes.filter { $0.marks.stack != context.stack && $0.standing != .released }
@@ -186,7 +186,7 @@ extension Ledger {
     /// A handover is timed from the pass that first saw two initiators, and ends when one of them is gone or a document
     /// says that they may share. What cannot be seen now, and what no document speaks of, goes on.
     private mutating func watchHandovers(
-        _ index: StorageIndex, _ observed: ObservedState, _ desired: DesiredState, _ context: PlanContext
+        _ index: StorageIndex, observed: ObservedState, desired: DesiredState, context: PlanContext
     ) {
         guard case .known(let inventory) = observed.targets else { return }
         let targets = Dictionary(inventory.targets.map { ($0.iqn, $0) }) { first, _ in first }

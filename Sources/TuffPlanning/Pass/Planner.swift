@@ -116,7 +116,7 @@ struct PlanningPass {
         portals = desired.volumes.compactMapValues(\.spec.portals)
         sharing = desired.volumes.mapValues(\.spec.sharing)
         index = StorageIndex(observed)
-        door = ReachDoor(context.config, desired, observed.ledger)
+        door = ReachDoor(context.config, desired: desired, ledger: observed.ledger)
         backupRepositories = desired.backupRepositories
         repositories = RepositoryIndex(desired, seen: observed, through: door, for: context).standings
         formerPools = Dictionary(
@@ -132,7 +132,9 @@ struct PlanningPass {
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
         unseenStorage = Self.unseen(observed, desired)
-        for target in inventory.value?.targets ?? [] { Self.listen(target.iqn, target.portals, &listening) }
+        for target in inventory.value?.targets ?? [] {
+            Self.listen(target.iqn, portals: target.portals, listening: &listening)
+        }
         secretUses = SecretUses(desired, observed)
         users = Self.users(targets)
         backstores = Dictionary(inventory.value?.backstores.map { ($0.name, $0) } ?? []) { first, _ in first }
@@ -186,7 +188,7 @@ struct PlanningPass {
         var (plan, left) = builder.finish(context: context).besides(observed.jobs)
         var unproven: Refusal?
         if !plan.steps.isEmpty {
-            var proof = CapacityProof(desired, observed, index, creations: creations, node: context.config.node)
+            var proof = CapacityProof(desired, observed: observed, index: index, creations: creations, node: context.config.node)
             proof.owe(left)
             (plan, unproven) = proof.proven(plan)
         }
@@ -297,14 +299,13 @@ struct PlanningPass {
             if isPlanned { continue }
             if let obstacle = state.obstacle ?? refusal?.obstacle {
                 let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
-                builder.add(
-                    PlannedChange(
-                        resource, action, obstacle.sentence, reason: obstacle.reason,
-                        location: declared.location(of: obstacle == refusal?.obstacle ? refusal?.field ?? "" : "")))
+                builder.block(
+                    resource, by: obstacle, as: action,
+                    at: declared.location(of: obstacle == refusal?.obstacle ? refusal?.field ?? "" : ""))
             } else if !planAutoExtend(declared) {
                 builder.add(
                     PlannedChange(
-                        resource, .unchanged, state.backend.description, location: declared.location,
+                        resource, action: .unchanged, summary: state.backend.description, location: declared.location,
                         notes: state.complaints.map(\.sentence)))
             }
         }
@@ -336,8 +337,8 @@ struct PlanningPass {
         for (location, sentence) in index.damaged {
             builder.add(
                 PlannedChange(
-                    ResourceID(.volume, location.objectName), .blocked,
-                    "\(location) has marks of Tuff's and is left alone: \(sentence)", reason: .marksDamaged))
+                    ResourceID(.volume, location.objectName), action: .blocked,
+                    summary: "\(location) has marks of Tuff's and is left alone: \(sentence)", reason: .marksDamaged))
         }
     }
 }
@@ -358,8 +359,9 @@ extension PlanningPass {
             let others = strays.count > 2 ? ", like \(strays.count - 1) more" : ""
             builder.add(
                 PlannedChange(
-                    ResourceID(.attachment, String(iqn.dropFirst(prefix.count))), .orphan,
-                    "target \(iqn) is under our base and belongs to no volume of ours\(others); it is left alone",
+                    ResourceID(.attachment, String(iqn.dropFirst(prefix.count))), action: .orphan,
+                    summary:
+                        "target \(iqn) is under our base and belongs to no volume of ours\(others); it is left alone",
                     reason: .notOurs))
         }
     }

@@ -32,7 +32,7 @@ struct ReachDoor {
     }
 
     /// - Parameter ledger: names pools of all stacks of this host.
-    init(_ config: ControllerConfig, _ desired: DesiredState, _ ledger: Ledger) {
+    init(_ config: ControllerConfig, desired: DesiredState, ledger: Ledger) {
         let pools = Set(ledger.entries.filter { $0.resource.kind == .pool && $0.place.hasPrefix("/") }.map(\.place))
         var stores = pools
         for pool in desired.pools.values where pool.spec.node ?? config.node == config.node {

@@ -13,7 +13,7 @@ extension PlanningPass {
                 "serial number \(serial ?? "") is that of \(other.location) already, and initiators would take both for one disk"
                     + cureIfUnclaimed(other, role.resource))
         }
-        if let obstacle = identityLoss(role, iqn, serial) { return obstacle }
+        if let obstacle = identityLoss(role, iqn: iqn, serial: serial) { return obstacle }
         guard !isMeantNew(role.resource) else { return nil }
         let renamed = unclaimed.first { !meant.contains($0.uid) && formerNames(of: $0).contains(role) }
         if let renamed {
@@ -26,7 +26,7 @@ extension PlanningPass {
     }
 
     /// An object that was seen under the same identity with another name, and is gone or cannot be made out.
-    private func identityLoss(_ role: Marks.Role, _ iqn: String?, _ serial: String?) -> Obstacle? {
+    private func identityLoss(_ role: Marks.Role, iqn: String?, serial: String?) -> Obstacle? {
         guard isRemembered(iqn: iqn, serial: serial) else { return nil }
         let lost = observed.ledger.entries.first { entry in
             guard (iqn != nil && entry.iqn == iqn) || (serial != nil && entry.diskSerial == serial),
@@ -169,8 +169,9 @@ extension PlanningPass {
             guard case .volume(let name) = stored.marks.role, let declared = volumes[name] else { continue }
             builder.add(
                 PlannedChange(
-                    stored.marks.role.resource, .blocked,
-                    "it lives on this node, in \(stored.location), and its document puts it in a pool of another; moving data "
+                    stored.marks.role.resource, action: .blocked,
+                    summary:
+                        "it lives on this node, in \(stored.location), and its document puts it in a pool of another; moving data "
                         + "between pools is not supported yet, and there it would be a blank one. It stays as it is",
                     reason: .moveNotSupported, location: declared.location(of: "spec.pool"), uid: stored.uid))
         }

@@ -26,7 +26,7 @@ struct SecretUses {
 
     /// Why an attachment's secrets cannot be used, and which of its fields says so.
     func obstacle(
-        _ name: String, _ chap: CHAPSpec, _ password: SecretFingerprint, _ mutual: SecretFingerprint?
+        _ name: String, chap: CHAPSpec, password: SecretFingerprint, mutual: SecretFingerprint?
     ) -> (sentence: String, isMutual: Bool)? {
         // Nothing is declared at boot, where what was accepted is served.
         guard !initiators.isEmpty else { return nil }

@@ -236,7 +236,7 @@ package struct StorageIndex: Sendable {
     }
 
     /// Objects of one uid of which one says that it is this.
-    func twins(_ role: Marks.Role, _ stack: String, _ standings: Set<StoredVolume.Standing>) -> [StoredVolume]? {
+    func twins(_ role: Marks.Role, stack: String, standings: Set<StoredVolume.Standing>) -> [StoredVolume]? {
         twins.first { same in
             same.contains { $0.marks.role == role && $0.marks.stack == stack && standings.contains($0.standing) }
         }

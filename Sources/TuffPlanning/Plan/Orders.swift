@@ -49,11 +49,13 @@ extension Planner {
 extension PlanningPass {
     fileprivate mutating func carryOut(_ order: Order) throws(OrderError) {
         switch order {
-        case .restore(let name): planUntrash(try find(name, [.trashed, .live], "in the trash"))
-        case .purge(let name): planPurge(try find(name, [.trashed], "in the trash"))
+        case .restore(let name): planUntrash(try find(name, standings: [.trashed, .live], place: "in the trash"))
+        case .purge(let name): planPurge(try find(name, standings: [.trashed], place: "in the trash"))
         case .detach(let attachment, let force): try planDetach(attachment, force: force)
-        case .unprotect(let name): planUnprotect(try find(name, [.live, .trashed], "there", [.volume]))
-        case .release(let name): planRelease(try find(name, [.live, .released], "in use", [.volume]))
+        case .unprotect(let name):
+            planUnprotect(try find(name, standings: [.live, .trashed], place: "there", kinds: [.volume]))
+        case .release(let name):
+            planRelease(try find(name, standings: [.live, .released], place: "in use", kinds: [.volume]))
         case .adopt(let adoptions): for adoption in adoptions { planAdoption(adoption) }
         case .restoreExports(let accepted): planExports(of: accepted)
         case .withdrawExports: try planWithdrawalOfAll()
@@ -62,8 +64,8 @@ extension PlanningPass {
 
     /// The one volume of this stack that is meant.
     private func find(
-        _ text: String, _ standings: [StoredVolume.Standing], _ place: String,
-        _ kinds: Set<Kind> = [.volume, .snapshot]
+        _ text: String, standings: [StoredVolume.Standing], place: String,
+        kinds: Set<Kind> = [.volume, .snapshot]
     ) throws(OrderError) -> StoredVolume {
         if let unseen = unseenStorage {
             throw OrderError(
@@ -96,24 +98,21 @@ extension PlanningPass {
     }
 
     mutating func add(_ stored: StoredVolume, _ obstacle: Obstacle) {
-        builder.add(
-            PlannedChange(
-                stored.marks.role.resource, .blocked, obstacle.sentence, reason: obstacle.reason,
-                uid: stored.uid))
+        builder.block(stored.marks.role.resource, by: obstacle, uid: stored.uid)
     }
 
     mutating func add(
-        _ stored: StoredVolume, _ action: Action, _ summary: String, risk: Risk = .online, notes: [String] = [],
-        _ step: StorageStep
+        _ stored: StoredVolume, action: Action, summary: String, risk: Risk = .online, notes: [String] = [],
+        step: StorageStep
     ) {
         builder.add(
             PlannedChange(
-                stored.marks.role.resource, action, summary, risk: risk, uid: stored.uid, notes: notes),
+                stored.marks.role.resource, action: action, summary: summary, risk: risk, uid: stored.uid, notes: notes),
             [step])
     }
 
     private mutating func addNothing(_ stored: StoredVolume, _ summary: String) {
-        builder.add(PlannedChange(stored.marks.role.resource, .unchanged, summary, uid: stored.uid))
+        builder.add(PlannedChange(stored.marks.role.resource, action: .unchanged, summary: summary, uid: stored.uid))
     }
 
     private func relabelling(_ stored: StoredVolume, _ change: (inout Marks) -> Void) -> Relabelling {
@@ -145,9 +144,9 @@ extension PlanningPass {
         }
         if let obstacle = stateObstacle(stored) { return add(stored, obstacle) }
         add(
-            stored, .untrash, "bring back \(stored.size ?? .zero) from the trash (\(change.to))",
+            stored, action: .untrash, summary: "bring back \(stored.size ?? .zero) from the trash (\(change.to))",
             notes: ["no document was looked at; 'apply --prune' puts it back unless one declares it"],
-            .volume(.relabel(change)))
+            step: .volume(.relabel(change)))
     }
 
     private mutating func planPurge(_ stored: StoredVolume) {
@@ -165,8 +164,8 @@ extension PlanningPass {
         }
         builder.add(
             PlannedChange(
-                stored.marks.role.resource, .purge,
-                "destroy \(stored.size ?? .zero), kept in the trash until \(until) (\(stored.location))",
+                stored.marks.role.resource, action: .purge,
+                summary: "destroy \(stored.size ?? .zero), kept in the trash until \(until) (\(stored.location))",
                 risk: .destroysData, uid: stored.uid), steps)
     }
 
@@ -178,8 +177,8 @@ extension PlanningPass {
             $0.operation = stored.marks.operation
         }
         add(
-            stored, .update, "end its protection (\(stored.location))",
-            notes: ["a document with 'protect: true' protects it again"], .volume(.relabel(change)))
+            stored, action: .update, summary: "end its protection (\(stored.location))",
+            notes: ["a document with 'protect: true' protects it again"], step: .volume(.relabel(change)))
     }
 
     private mutating func planRelease(_ stored: StoredVolume) {
@@ -200,8 +199,8 @@ extension PlanningPass {
         if stored.size == nil { return add(stored, Obstacle(.dataMissing, "the data of \(stored.location) is gone")) }
         let change = relabelling(stored) { $0.released = true }
         add(
-            stored, .release, "let go of \(stored.size ?? .zero), the data stays (\(stored.location))",
-            notes: ["a document of its name adopts it again, with its identity"], .volume(.relabel(change)))
+            stored, action: .release, summary: "let go of \(stored.size ?? .zero), the data stays (\(stored.location))",
+            notes: ["a document of its name adopts it again, with its identity"], step: .volume(.relabel(change)))
     }
 
     private mutating func planDetach(_ attachment: String, force: Bool) throws(OrderError) {
@@ -242,15 +241,14 @@ extension PlanningPass {
             disconnecting: force)
         let resource = ResourceID(.attachment, attachment)
         if let obstacle = withdrawal.obstacle {
-            builder.add(
-                PlannedChange(
-                    resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: export.volume.uid))
+            builder.block(resource, by: obstacle, uid: export.volume.uid)
             return
         }
         let iqn = export.target?.iqn ?? export.volume.uid.backstoreName
         builder.add(
             PlannedChange(
-                resource, .withdraw, "withdraw volume \(export.volume.marks.name) from \(acl.initiator)",
+                resource, action: .withdraw,
+                summary: "withdraw volume \(export.volume.marks.name) from \(acl.initiator)",
                 risk: withdrawal.risk, uid: export.volume.uid,
                 notes: ["a document that declares it brings it back at the next apply"]),
             withdrawal.steps.map { (.export($0), .target(iqn)) })

@@ -207,7 +207,7 @@ package struct PlannedChange: Hashable, Codable, Sendable {
     package var progress: WorkProgress?
 
     package init(
-        _ resource: ResourceID, _ action: Action, _ summary: String, differences: [FieldDifference] = [],
+        _ resource: ResourceID, action: Action, summary: String, differences: [FieldDifference] = [],
         risk: Risk? = nil, reason: Reason? = nil, location: SourceLocation? = nil, uid: UID? = nil, notes: [String] = []
     ) {
         self.resource = resource

@@ -43,6 +43,28 @@ struct PlanBuilder {
         add(change, steps.map { ($0.step, $0.key) }, after: after, behind: behind)
     }
 
+    /// Adds a line that does nothing but say why: the one way to block a resource. `action` differs where the obstacle
+    /// is no fault of the moment, such as `unsupported`.
+    mutating func block(
+        _ resource: ResourceID, by obstacle: Obstacle, as action: Action = .blocked, at location: SourceLocation? = nil,
+        uid: UID? = nil, notes: [String] = []
+    ) {
+        add(
+            PlannedChange(
+                resource, action: action, summary: obstacle.sentence, reason: obstacle.reason, location: location,
+                uid: uid, notes: notes))
+    }
+
+    /// Blocks a volume or snapshot.
+    /// - Returns: the outcome for whatever needs it.
+    mutating func unavailable(
+        _ resource: ResourceID, by obstacle: Obstacle, as action: Action = .blocked, at location: SourceLocation?,
+        uid: UID? = nil
+    ) -> VolumeOutcome {
+        block(resource, by: obstacle, as: action, at: location, uid: uid)
+        return .unavailable(obstacle.sentence)
+    }
+
     /// Number of the change that was added last.
     var lastChange: Int { changes.count - 1 }
 

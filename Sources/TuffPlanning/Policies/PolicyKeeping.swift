@@ -118,14 +118,15 @@ extension PlanningPass {
             // What was cut short is made to its end while its time is the one that is due, and is nothing afterwards.
             if volume.marks.lastingOperation != nil, judgement.point.time == new?.time { continue }
             guard judgement.isKept, volume.marks.lastingOperation == nil else {
-                expire(volume, run.declared, judgement.point.time, after: new?.step)
+                expire(volume, declared: run.declared, time: judgement.point.time, after: new?.step)
                 continue
             }
             let reasons = judgement.reasons.map(\.description).joined(separator: ", ")
             builder.add(
                 PlannedChange(
-                    volume.marks.role.resource, .unchanged,
-                    "\(volume.size ?? .zero) of \(judgement.point.time), kept: \(reasons) (\(volume.location))",
+                    volume.marks.role.resource, action: .unchanged,
+                    summary:
+                        "\(volume.size ?? .zero) of \(judgement.point.time), kept: \(reasons) (\(volume.location))",
                     location: run.declared.location, uid: volume.uid))
         }
         return live.count
@@ -133,21 +134,22 @@ extension PlanningPass {
 
     /// Through the trash and out of it in one plan: what is cut short is in the trash, and its time is over.
     private mutating func expire(
-        _ stored: StoredVolume, _ declared: Declared<SnapshotPolicySpec>, _ time: Instant, after: Int?
+        _ stored: StoredVolume, declared: Declared<SnapshotPolicySpec>, time: Instant, after: Int?
     ) {
         let resource = stored.marks.role.resource
-        func add(_ action: Action, _ sentence: String, _ reason: Reason) {
+        func add(_ action: Action, sentence: String, reason: Reason) {
             builder.add(
                 PlannedChange(
-                    resource, action, sentence, reason: reason, location: declared.location, uid: stored.uid))
+                    resource, action: action, summary: sentence, reason: reason, location: declared.location,
+                    uid: stored.uid))
         }
         if let obstacle = waitObstacle(of: stored) {
-            return add(.unchanged, "kept beyond its time: \(obstacle.sentence)", .expired)
+            return add(.unchanged, sentence: "kept beyond its time: \(obstacle.sentence)", reason: .expired)
         }
         let summary =
             "destroy \(stored.size ?? .zero) of \(time), which SnapshotPolicy/\(declared.metadata.name) no longer keeps "
             + "(\(stored.location))"
-        guard context.consent.runDue else { return add(.due, summary, .expired) }
+        guard context.consent.runDue else { return add(.due, sentence: summary, reason: .expired) }
         var gone = stored.marks
         gone.until = context.now
         gone.policy = Marks.expiry
@@ -156,7 +158,7 @@ extension PlanningPass {
             removalObstacle(of: stored) ?? purgeObstacle(stored)
             ?? (trash != stored.location && index.isTaken(trash)
                 ? Obstacle(.nameTaken, "\(trash) exists and is not this snapshot; rename it") : nil)
-        if let obstacle { return add(.blocked, obstacle.sentence, obstacle.reason) }
+        if let obstacle { return add(.blocked, sentence: obstacle.sentence, reason: obstacle.reason) }
         let change = Relabelling(
             uuid: stored.uuid, from: stored.location, to: trash, before: stored.marks, after: gone)
         let steps: [StorageStep] = [
@@ -165,7 +167,8 @@ extension PlanningPass {
         ]
         builder.add(
             PlannedChange(
-                resource, .purge, summary, risk: .destroysData, reason: .expired, location: declared.location,
+                resource, action: .purge, summary: summary, risk: .destroysData, reason: .expired,
+                location: declared.location,
                 uid: stored.uid), steps,
             after: after.map { [$0] } ?? [])
     }

@@ -37,7 +37,7 @@ extension PlanningPass {
             let all = taken[origin.uid] ?? []
             let points = all.filter { !isAhead($0) }
             for volume in all where volume.standing == .live && isAhead(volume) { tellAhead(volume, declared) }
-            let verdict = verdict(declared, calendar, origin, points)
+            let verdict = verdict(declared, calendar: calendar, origin: origin, taken: points)
             if case .waiting(_, let start?) = verdict { next = min(next ?? start, start) }
             let run = PolicyRun(
                 declared: declared, calendar: calendar, volume: volume, origin: origin, taken: points, verdict: verdict)
@@ -47,8 +47,8 @@ extension PlanningPass {
         let coming = next.map { ", next at \($0)" } ?? ""
         builder.add(
             PlannedChange(
-                ResourceID(.snapshotPolicy, name), .unchanged,
-                "\(selected.count) volumes, \(count) snapshots\(coming)", location: declared.location))
+                ResourceID(.snapshotPolicy, name), action: .unchanged,
+                summary: "\(selected.count) volumes, \(count) snapshots\(coming)", location: declared.location))
     }
 
     /// Taken by a clock that was ahead, as a person's word says. It tells nothing of what is due, and is judged when
@@ -66,8 +66,9 @@ extension PlanningPass {
         guard custody(of: stored) == .policy, let time = stored.marks.occasion?.time else { return }
         builder.add(
             PlannedChange(
-                stored.marks.role.resource, .unchanged,
-                "\(stored.size ?? .zero) of \(time), taken by a clock that was ahead; kept at least until then "
+                stored.marks.role.resource, action: .unchanged,
+                summary:
+                    "\(stored.size ?? .zero) of \(time), taken by a clock that was ahead; kept at least until then "
                     + "(\(stored.location))", location: declared.location, uid: stored.uid))
     }
 
@@ -80,8 +81,8 @@ extension PlanningPass {
     }
 
     private func verdict(
-        _ declared: Declared<SnapshotPolicySpec>, _ calendar: PolicyCalendar, _ origin: StoredVolume,
-        _ taken: [StoredVolume]
+        _ declared: Declared<SnapshotPolicySpec>, calendar: PolicyCalendar, origin: StoredVolume,
+        taken: [StoredVolume]
     ) -> Timetable.Verdict {
         let name = declared.metadata.name
         let delay = Timetable.delay(
@@ -103,7 +104,7 @@ extension PlanningPass {
         let what = volume.map { "no snapshot of Volume/\($0): " } ?? "no snapshot is taken, and none expires: "
         builder.add(
             PlannedChange(
-                ResourceID(.snapshotPolicy, declared.metadata.name), action, what + obstacle.sentence,
+                ResourceID(.snapshotPolicy, declared.metadata.name), action: action, summary: what + obstacle.sentence,
                 reason: obstacle.reason, location: declared.location(of: field)))
     }
 
@@ -137,7 +138,7 @@ extension PlanningPass {
         marks.occasion = Marks.Occasion(policy: run.declared.metadata.name, time: time)
         let location = begun?.location ?? run.origin.location.renamed(marks.objectName)
         let source: CopySource
-        switch runSource(run, marks.role.resource, location, isBegun: begun != nil) {
+        switch runSource(run, resource: marks.role.resource, location: location, isBegun: begun != nil) {
         case .success(let found): source = found
         case .failure(let missing):
             stop(run.declared, missing.obstacle, of: run.volume)
@@ -153,8 +154,8 @@ extension PlanningPass {
         }
         let isAllowed = context.consent.runDue
         let change = PlannedChange(
-            marks.role.resource, isAllowed ? .create : .due,
-            "take a snapshot of Volume/\(run.volume), \(source.size), due at \(time) (\(location))",
+            marks.role.resource, action: isAllowed ? .create : .due,
+            summary: "take a snapshot of Volume/\(run.volume), \(source.size), due at \(time) (\(location))",
             risk: isAllowed ? .online : nil, location: run.declared.location, uid: isAllowed ? stored.uid : nil,
             notes: missedOthers && !run.taken.isEmpty ? ["it makes up for earlier runs that were missed"] : [])
         // What expires goes after it, and a command that says it is done may have done nothing.
@@ -191,7 +192,7 @@ extension PlanningPass {
 
     /// The source of which a snapshot can be taken now.
     private mutating func runSource(
-        _ run: PolicyRun, _ resource: ResourceID, _ location: VolumeLocation, isBegun: Bool
+        _ run: PolicyRun, resource: ResourceID, location: VolumeLocation, isBegun: Bool
     ) -> Result<CopySource, MissingSource> {
         guard let pool = poolsByBackend[run.origin.backend] else {
             return .failure(

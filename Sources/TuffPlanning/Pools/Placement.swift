@@ -93,18 +93,19 @@ extension PlanningPass {
     mutating func pool(
         for declared: Declared<VolumeSpec>, _ roles: [Marks.Role]
     ) -> Result<(PoolState, [String]), NoPool> {
-        func none(_ reason: Reason, _ sentence: String, _ field: String) -> Result<(PoolState, [String]), NoPool> {
+        func none(_ reason: Reason, sentence: String, field: String) -> Result<(PoolState, [String]), NoPool> {
             .failure(NoPool(obstacle: Obstacle(reason, sentence), field: field))
         }
         switch declared.spec.placement {
         case .pool(let name):
             if let pool = pools[name] { return .success((pool, [])) }
-            return none(.dependencyBlocked, "pool '\(name)' is not on this node", "spec.pool")
+            return none(.dependencyBlocked, sentence: "pool '\(name)' is not on this node", field: "spec.pool")
         case .selector(let selector):
             if let home = home(of: roles) {
                 guard let pool = pools.values.first(where: { $0.backend == home }) else {
                     return none(
-                        .moveNotSupported, "it lives in \(home), which is no declared pool", "spec.poolSelector")
+                        .moveNotSupported, sentence: "it lives in \(home), which is no declared pool",
+                        field: "spec.poolSelector")
                 }
                 if question == declared.metadata.name { answer = replace(declared.spec, selector, in: pool) }
                 let stays = "poolSelector does not match its pool '\(pool.name)' any more; once placed, a volume stays"
@@ -133,7 +134,7 @@ extension PlanningPass {
     ) -> Placement {
         var fitting: [Placement.Verdict] = [], others: [Placement.Verdict] = []
         for pool in pools.values.sorted(by: { $0.name < $1.name }) {
-            let obstacle = misfit(pool, selector, spec, source, content)
+            let obstacle = misfit(pool, selector: selector, spec: spec, source: source, content: content)
             let verdict = Placement.Verdict(pool: pool.name, score: pool.budget.score, obstacle: obstacle)
             if obstacle == nil { fitting.append(verdict) } else { others.append(verdict) }
         }
@@ -184,8 +185,8 @@ extension PlanningPass {
     }
 
     private func misfit(
-        _ pool: PoolState, _ selector: LabelSelector, _ spec: VolumeSpec, _ source: StoredVolume?,
-        _ content: OutsideContent?
+        _ pool: PoolState, selector: LabelSelector, spec: VolumeSpec, source: StoredVolume?,
+        content: OutsideContent?
     ) -> Obstacle? {
         if let obstacle = mismatch(pool, selector) ?? pool.fillObstacle { return obstacle }
         if let obstacle = pool.budget.obstacle(to: spec.size.roundedUp(to: pool.unit)) { return obstacle }

@@ -32,7 +32,7 @@ extension PoolState {
 
     /// Faults that a person should know and act on.
     mutating func complain(
-        _ pool: LogicalVolume, in group: VolumeGroup, _ spec: PoolSpec, _ observed: ObservedState
+        _ pool: LogicalVolume, in group: VolumeGroup, spec: PoolSpec, observed: ObservedState
     ) {
         let place = "\(group.name)/\(pool.name)"
         if let exhausted = budget.exhausted, exhausted.reason == .insufficientCapacity {
@@ -50,7 +50,7 @@ extension PoolState {
                         + "whole one, and backups read whole ones; a pool made by Tuff has 64 KiB"))
         }
         guard let autoExtend = spec.autoExtend else { return }
-        if let fault = Self.autoExtendFault(pool, in: group, autoExtend, observed) {
+        if let fault = Self.autoExtendFault(pool, in: group, wanted: autoExtend, observed: observed) {
             complaints.append(Obstacle(.autoExtendOff, "thin pool \(place) does not grow by itself: \(fault)"))
         }
         let step = autoExtend.by.of(pool.size)
@@ -65,7 +65,7 @@ extension PoolState {
 
     /// Why growth by itself cannot be switched on, or not be told.
     static func autoExtendFault(
-        _ pool: LogicalVolume, in group: VolumeGroup, _ wanted: AutoExtendSpec, _ observed: ObservedState
+        _ pool: LogicalVolume, in group: VolumeGroup, wanted: AutoExtendSpec, observed: ObservedState
     ) -> String? {
         let place = "\(group.name)/\(pool.name)"
         if let profile = pool.profile, !profile.hasPrefix(AutoExtendSpec.profilePrefix) {
@@ -92,10 +92,13 @@ extension PlanningPass {
         guard let wanted = declared.spec.autoExtend else {
             guard let profile = pool.profile, profile.hasPrefix(AutoExtendSpec.profilePrefix) else { return false }
             return setAutoExtend(
-                declared, group, pool, nil, [FieldDifference("autoExtend", from: profile, to: nil)],
-                "let thin pool \(group.name)/\(name) grow no more by itself")
+                declared, group: group, pool: pool, wanted: nil,
+                differences: [FieldDifference("autoExtend", from: profile, to: nil)],
+                summary: "let thin pool \(group.name)/\(name) grow no more by itself")
         }
-        guard PoolState.autoExtendFault(pool, in: group, wanted, observed) == nil else { return false }
+        guard PoolState.autoExtendFault(pool, in: group, wanted: wanted, observed: observed) == nil else {
+            return false
+        }
         var differences: [FieldDifference] = []
         if pool.profile != wanted.profile {
             differences.append(FieldDifference("profile", from: pool.profile, to: wanted.profile))
@@ -109,20 +112,21 @@ extension PlanningPass {
         }
         guard !differences.isEmpty else { return false }
         return setAutoExtend(
-            declared, group, pool, wanted, differences,
-            "let thin pool \(group.name)/\(name) grow by \(wanted.by) when it is \(wanted.threshold) full")
+            declared, group: group, pool: pool, wanted: wanted, differences: differences,
+            summary: "let thin pool \(group.name)/\(name) grow by \(wanted.by) when it is \(wanted.threshold) full")
     }
 
     /// A file is read without the newline that ends it.
     private static func trimmed(_ text: String) -> String { text.hasSuffix("\n") ? String(text.dropLast()) : text }
 
     private mutating func setAutoExtend(
-        _ declared: Declared<PoolSpec>, _ group: VolumeGroup, _ pool: LogicalVolume, _ wanted: AutoExtendSpec?,
-        _ differences: [FieldDifference], _ summary: String
+        _ declared: Declared<PoolSpec>, group: VolumeGroup, pool: LogicalVolume, wanted: AutoExtendSpec?,
+        differences: [FieldDifference], summary: String
     ) -> Bool {
         builder.add(
             PlannedChange(
-                ResourceID(.pool, declared.metadata.name), .update, summary, differences: differences, risk: .online,
+                ResourceID(.pool, declared.metadata.name), action: .update, summary: summary, differences: differences,
+                risk: .online,
                 location: declared.location(of: "spec.autoExtend")),
             [
                 .pool(

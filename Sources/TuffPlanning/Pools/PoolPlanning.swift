@@ -12,7 +12,7 @@ extension PlanningPass {
         if state.obstacle == nil { return planUnfinished(declared, group) }
         guard state.obstacle?.reason == .poolMissing else { return false }
         let creation: PoolCreationPlan
-        switch self.creation(declared, lvm, create, group) {
+        switch self.creation(declared, lvm: lvm, create: create, group: group) {
         case .success(let found): creation = found
         case .failure(let obstacle):
             // Not its reason: a device that cannot be seen makes no other pool unseen.
@@ -32,7 +32,7 @@ extension PlanningPass {
         let key = ExclusiveKey.volumeGroup(lvm.volumeGroup)
         let last = builder.add(
             PlannedChange(
-                ResourceID(.pool, state.name), .create, creation.sentence, risk: .online,
+                ResourceID(.pool, state.name), action: .create, summary: creation.sentence, risk: .online,
                 location: declared.location(of: "spec.lvm.create"), notes: creation.notes),
             creation.steps.map { .pool($0) })
         if let last { builder.wait(for: last, under: key) }
@@ -48,10 +48,8 @@ extension PlanningPass {
     private mutating func block(
         _ declared: Declared<PoolSpec>, _ obstacle: Obstacle, at field: String, notes: [String] = []
     ) {
-        builder.add(
-            PlannedChange(
-                ResourceID(.pool, declared.metadata.name), .blocked, obstacle.sentence, reason: obstacle.reason,
-                location: declared.location(of: field), notes: notes))
+        builder.block(
+            ResourceID(.pool, declared.metadata.name), by: obstacle, at: declared.location(of: field), notes: notes)
     }
 
     /// The pool is there and its group still says that it is being made.
@@ -62,14 +60,15 @@ extension PlanningPass {
         else { return false }
         builder.add(
             PlannedChange(
-                ResourceID(.pool, name), .update, "finish the interrupted creation of volume group \(group.name)",
+                ResourceID(.pool, name), action: .update,
+                summary: "finish the interrupted creation of volume group \(group.name)",
                 risk: .online, location: declared.location),
             [.pool(.complete(group: group.name, thinPool: thinPool, marks))])
         return true
     }
 
     private mutating func creation(
-        _ declared: Declared<PoolSpec>, _ lvm: LVMPoolSpec, _ create: PoolCreation, _ group: VolumeGroup?
+        _ declared: Declared<PoolSpec>, lvm: LVMPoolSpec, create: PoolCreation, group: VolumeGroup?
     ) -> Result<PoolCreationPlan, Obstacle> {
         let maker = PoolMaker(
             pool: declared.metadata.name, lvm: lvm, create: create, autoExtend: declared.spec.autoExtend,

@@ -155,7 +155,7 @@ extension PoolState {
             case .known(nil):
                 obstacle = Obstacle(.poolMissing, "volume group \(lvm.volumeGroup) does not exist")
             case .known(let group?):
-                assess(group, lvm, declared.spec, observed)
+                assess(group, lvm: lvm, spec: declared.spec, observed: observed)
             }
         case .directory(let directory):
             switch observed.directories[directory.path] {
@@ -205,8 +205,7 @@ extension PoolState {
         }
     }
 
-    private mutating func assess(_ group: VolumeGroup, _ lvm: LVMPoolSpec, _ spec: PoolSpec, _ observed: ObservedState)
-    {
+    private mutating func assess(_ group: VolumeGroup, lvm: LVMPoolSpec, spec: PoolSpec, observed: ObservedState) {
         unit = group.extentSize
         uuid = group.uuid
         sectorSize = group.sectorSize
@@ -263,7 +262,7 @@ extension PoolState {
                 )
             }
         }
-        complain(pool, in: group, spec, observed)
+        complain(pool, in: group, spec: spec, observed: observed)
         assessMetadata(of: group)
     }
 

@@ -55,7 +55,8 @@ extension PlanningPass {
         case .ours(let present) where present == marks:
             builder.add(
                 PlannedChange(
-                    resource, .unchanged, "\(found.size) is adopted (\(adoption.location))", uid: marks.uid))
+                    resource, action: .unchanged, summary: "\(found.size) is adopted (\(adoption.location))",
+                    uid: marks.uid))
             return
         case .ours(let present):
             return addBlocked(
@@ -80,7 +81,7 @@ extension PlanningPass {
         if let obstacle { return addBlocked(resource, obstacle) }
         builder.add(
             PlannedChange(
-                resource, .adopt, "adopt \(found.size) as it is (\(adoption.location))", risk: .online,
+                resource, action: .adopt, summary: "adopt \(found.size) as it is (\(adoption.location))", risk: .online,
                 uid: marks.uid,
                 notes: ["known to initiators as \(marks.iqn ?? "") LUN \(marks.lun ?? 0), serial \(marks.diskSerial)"]),
             [.lvm(.adopt(location: adoption.location, uuid: adoption.uuid, marks: marks))])
@@ -95,7 +96,7 @@ extension PlanningPass {
     }
 
     private mutating func addBlocked(_ resource: ResourceID, _ obstacle: Obstacle) {
-        builder.add(PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason))
+        builder.block(resource, by: obstacle)
     }
 
     /// Names are unique within a stack, target names and uids everywhere.
@@ -120,8 +121,8 @@ extension PlanningPass {
     mutating func planDisowning(_ stored: StoredVolume, _ uuid: String) {
         let marks = stored.marks
         add(
-            stored, .release,
-            "let go of \(stored.size ?? .zero), all marks of Tuff's are taken off\(marks.executed.isEmpty ? "" : " but tuff:done=") (\(stored.location))",
+            stored, action: .release,
+            summary: "let go of \(stored.size ?? .zero), all marks of Tuff's are taken off\(marks.executed.isEmpty ? "" : " but tuff:done=") (\(stored.location))",
             notes: [
                 "it was known as \(marks.iqn ?? "") LUN \(marks.lun ?? 0), serial \(marks.diskSerial); adopted again by a "
                     + "document that says so it is the same disk"
@@ -132,7 +133,7 @@ extension PlanningPass {
                     : [
                         "tags tuff:done= stay, so that what was carried out on it (\(marks.executed.count) of Restores) never runs again"
                     ]),
-            .lvm(.disown(location: stored.location, uuid: uuid, marks: marks)))
+            step: .lvm(.disown(location: stored.location, uuid: uuid, marks: marks)))
     }
 
     /// A document that `tuff import` wrote stands for a volume that is there; without its marks nothing is made in its

@@ -52,14 +52,16 @@ extension PlanningPass {
         }
         builder.add(
             PlannedChange(
-                role.resource, .blocked, "\(stored.location): \(obstacle.sentence)", reason: obstacle.reason,
+                role.resource, action: .blocked, summary: "\(stored.location): \(obstacle.sentence)",
+                reason: obstacle.reason,
                 uid: stored.uid))
     }
 
     private mutating func list(_ stored: StoredVolume, _ sentence: String) {
         builder.add(
             PlannedChange(
-                stored.marks.role.resource, .orphan, sentence, reason: removalReason(stored), uid: stored.uid))
+                stored.marks.role.resource, action: .orphan, summary: sentence, reason: removalReason(stored),
+                uid: stored.uid))
     }
 
     /// Why nothing at all may be removed in this pass.
@@ -114,27 +116,27 @@ extension PlanningPass {
         let obstacle =
             removalObstacle(of: stored) ?? standingObstacle(stored) ?? accessObstacle(stored)
         if let obstacle {
-            builder.add(
-                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            builder.block(resource, by: obstacle, uid: stored.uid)
             return
         }
         let removal = VolumeRemoval(stored, now: context.now, destroys: context.consent.allowDestroy)
         if index.isTaken(removal.relabelling.to), removal.relabelling.to != stored.location {
             builder.add(
                 PlannedChange(
-                    resource, .blocked, "\(removal.relabelling.to) exists and is not this volume; rename it",
+                    resource, action: .blocked,
+                    summary: "\(removal.relabelling.to) exists and is not this volume; rename it",
                     reason: .nameTaken, uid: stored.uid))
             return
         }
         if removal.risk == .destroysData, let obstacle = snapshotObstacle(stored) {
-            builder.add(
-                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            builder.block(resource, by: obstacle, uid: stored.uid)
             return
         }
         let after = withdrawals[stored.uid]?.after.map { [$0] } ?? []
         builder.add(
             PlannedChange(
-                resource, removal.action, removal.summary, risk: removal.risk, reason: removalReason(stored),
+                resource, action: removal.action, summary: removal.summary, risk: removal.risk,
+                reason: removalReason(stored),
                 uid: stored.uid),
             removal.steps, after: after)
     }
@@ -256,8 +258,7 @@ extension PlanningPass {
         }
         if isUp { obstacle = obstacle ?? accessObstacle(stored) }
         if let obstacle {
-            builder.add(
-                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            builder.block(resource, by: obstacle, uid: stored.uid)
             return
         }
         let step = VolumeStep.relabel(
@@ -266,7 +267,8 @@ extension PlanningPass {
                 isThickSnapshot: stored.isThickSnapshot))
         builder.add(
             PlannedChange(
-                resource, .update, "finish putting \(stored.location) in the trash (\(home))", risk: .online,
+                resource, action: .update, summary: "finish putting \(stored.location) in the trash (\(home))",
+                risk: .online,
                 reason: .notDeclared, uid: stored.uid),
             [.volume(step)], after: withdrawals[stored.uid]?.after.map { [$0] } ?? [])
     }
@@ -276,19 +278,19 @@ extension PlanningPass {
             let fate = waitObstacle(of: stored)?.sentence ?? "--prune destroys it"
             builder.add(
                 PlannedChange(
-                    resource, .orphan, "\(stored.location) was to be kept in the trash until \(until); \(fate)",
+                    resource, action: .orphan,
+                    summary: "\(stored.location) was to be kept in the trash until \(until); \(fate)",
                     reason: .notDeclared, uid: stored.uid))
             return
         }
         if let obstacle = removalObstacle(of: stored) ?? purgeObstacle(stored) {
-            builder.add(
-                PlannedChange(resource, .blocked, obstacle.sentence, reason: obstacle.reason, uid: stored.uid))
+            builder.block(resource, by: obstacle, uid: stored.uid)
             return
         }
         builder.add(
             PlannedChange(
-                resource, .purge,
-                "destroy \(stored.size ?? .zero) kept in the trash until \(until) (\(stored.location))",
+                resource, action: .purge,
+                summary: "destroy \(stored.size ?? .zero) kept in the trash until \(until) (\(stored.location))",
                 risk: .destroysData, uid: stored.uid),
             [.volume(.purge(stored.ref, until: until))])
     }

@@ -4,15 +4,15 @@ import TuffModel
 extension PlanningPass {
     /// Makes a thick volume that bears the mark of unfinished work until it is wiped.
     mutating func planWiped(
-        _ begun: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState, _ wipe: LVMPoolSpec.Wipe,
-        _ notes: [String]
+        _ begun: StoredVolume, declared: Declared<VolumeSpec>, pool: PoolState, wipe: LVMPoolSpec.Wipe,
+        notes: [String]
     ) -> VolumeOutcome {
         var begun = begun
         begun.marks.operation = Marks.wiping
         let size = begun.size ?? .zero
         let change = PlannedChange(
-            begun.marks.role.resource, .create,
-            "create \(size) thick, wiped, in pool \(pool.name) (\(begun.location))", risk: .online,
+            begun.marks.role.resource, action: .create,
+            summary: "create \(size) thick, wiped, in pool \(pool.name) (\(begun.location))", risk: .online,
             location: declared.location, uid: begun.uid, notes: notes)
         let last = builder.add(change, [begun.creation(size)] + begun.wiping(wipe))
         var made = begun
@@ -31,8 +31,8 @@ extension PlanningPass {
                 let location = VolumeLocation.logicalVolume(group: name, name: volume.name)
                 builder.add(
                     PlannedChange(
-                        ResourceID(.pool, pool.name), .update,
-                        "give back \(volume.size) that an interrupted growth took "
+                        ResourceID(.pool, pool.name), action: .update,
+                        summary: "give back \(volume.size) that an interrupted growth took "
                             + "(\(location))", risk: .online),
                     [.lvm(.dropGrowth(location: location))])
             }

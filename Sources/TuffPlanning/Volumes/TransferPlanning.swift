@@ -26,21 +26,22 @@ extension PlanningPass {
 
     /// Makes a volume and copies into it all that its source holds; it bears the mark of unfinished work until then.
     mutating func planTransfer(
-        of source: CopySource, to stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState,
-        _ notes: [String]
+        of source: CopySource, to stored: StoredVolume, _ declared: Declared<VolumeSpec>, pool: PoolState,
+        notes: [String]
     ) -> VolumeOutcome {
         var begun = stored
         begun.marks.operation = Marks.copying
         let size = begun.size ?? .zero
         return addTransfer(
-            of: source, to: begun, [begun.creation(size)], declared.location,
-            "create \(size) in pool \(pool.name) and copy \(source.size) of \(source.resource) (\(begun.location))",
-            notes + formerNotes(stored.marks))
+            of: source, to: begun, [begun.creation(size)], location: declared.location,
+            summary:
+                "create \(size) in pool \(pool.name) and copy \(source.size) of \(source.resource) (\(begun.location))",
+            notes: notes + formerNotes(stored.marks))
     }
 
     /// Goes on with a copy that was interrupted. What was copied is read again and found equal.
     mutating func planResumedTransfer(
-        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ pool: PoolState
+        _ stored: StoredVolume, declared: Declared<VolumeSpec>, pool: PoolState
     ) -> VolumeOutcome {
         // One that was begun from another volume says which, and is not given content from outside.
         let comesFromOutside = declared.spec.source?.isOutside ?? !repositories.isEmpty
@@ -48,42 +49,40 @@ extension PlanningPass {
             return planResumedFilling(stored, of: declared, in: pool)
         }
         let resource = stored.marks.role.resource
-        func stop(_ reason: Reason, _ sentence: String) -> VolumeOutcome {
-            builder.add(
-                PlannedChange(
-                    resource, .blocked, sentence, reason: reason, location: declared.location(of: "spec.source"),
-                    uid: stored.uid))
-            return .unavailable(sentence)
+        func stop(_ obstacle: Obstacle) -> VolumeOutcome {
+            builder.unavailable(resource, by: obstacle, at: declared.location(of: "spec.source"), uid: stored.uid)
         }
         guard let role = declared.spec.source?.role,
             case .success(let source?) = copySource(declared.spec.source, pool),
             source.stored.uid == stored.marks.origin
         else {
             return stop(
-                .unfinished,
-                "copying into \(stored.location) was interrupted, and what it was made from ("
-                    + "\(stored.marks.origin.map { "uid \($0)" } ?? "an image")) is not its declared source or cannot be "
-                    + "read; bring it back, or remove this volume's document")
+                Obstacle(
+                    .unfinished,
+                    "copying into \(stored.location) was interrupted, and what it was made from ("
+                        + "\(stored.marks.origin.map { "uid \($0)" } ?? "an image")) is not its declared source or cannot "
+                        + "be read; bring it back, or remove this volume's document"))
         }
         if let obstacle = pool.obstacleToFilling ?? suspension(of: stored) {
-            return stop(obstacle.reason, obstacle.sentence)
+            return stop(obstacle)
         }
         if let room = source.room {
             let place = declared.location(of: "spec.source")
             if let outcome = planOverflow(stored, of: source, room: room, place) { return outcome }
             let isThere = temporary(for: stored.uid, of: source.stored).map { !$0.isOverflowed } ?? false
-            if !isThere, let obstacle = temporaryObstacle(source) { return stop(obstacle.reason, obstacle.sentence) }
+            if !isThere, let obstacle = temporaryObstacle(source) { return stop(obstacle) }
         }
         let summary = "finish copying \(source.size) of \(role.resource) (\(stored.location))"
         let size = max(declared.spec.size.roundedUp(to: pool.unit), stored.size ?? .zero)
-        if let obstacle = source.obstacle(for: size) { return stop(obstacle.reason, obstacle.sentence) }
+        if let obstacle = source.obstacle(for: size) { return stop(obstacle) }
         guard stored.location.traits.isOneObject else {
-            return addResumedFile(stored, size: size, of: source, declared.location, summary)
+            return addResumedFile(stored, size: size, of: source, location: declared.location, summary: summary)
         }
         var begun = stored
         switch enlargement(of: &begun, to: size, in: pool) {
-        case .failure(let obstacle): return stop(obstacle.reason, obstacle.sentence)
-        case .success(let first): return addTransfer(of: source, to: begun, first, declared.location, summary, [])
+        case .failure(let obstacle): return stop(obstacle)
+        case .success(let first):
+            return addTransfer(of: source, to: begun, first, location: declared.location, summary: summary, notes: [])
         }
     }
 
@@ -100,8 +99,8 @@ extension PlanningPass {
 
     /// - Parameter first: what makes it, where it is not there.
     mutating func addTransfer(
-        of source: CopySource, to begun: StoredVolume, _ first: [StorageStep], _ location: SourceLocation,
-        _ summary: String, _ notes: [String]
+        of source: CopySource, to begun: StoredVolume, _ first: [StorageStep], location: SourceLocation,
+        summary: String, notes: [String]
     ) -> VolumeOutcome {
         var from = source.stored, steps = first, temporary: TemporaryUse?
         if let room = source.room {
@@ -113,11 +112,8 @@ extension PlanningPass {
                 }
                 steps += use.first
             case .failure(let missing):
-                builder.add(
-                    PlannedChange(
-                        begun.marks.role.resource, .blocked, missing.obstacle.sentence,
-                        reason: missing.obstacle.reason, location: location, uid: begun.uid))
-                return .unavailable(missing.obstacle.sentence)
+                return builder.unavailable(
+                    begun.marks.role.resource, by: missing.obstacle, at: location, uid: begun.uid)
             }
         }
         let bringing = bringing(from)
@@ -135,7 +131,8 @@ extension PlanningPass {
         steps += bringing.down
         let last = builder.add(
             PlannedChange(
-                begun.marks.role.resource, .create, summary, risk: .online, location: location, uid: begun.uid,
+                begun.marks.role.resource, action: .create, summary: summary, risk: .online, location: location,
+                uid: begun.uid,
                 notes: notes + (temporary.map { [temporaryNote($0, of: source)] } ?? [])),
             steps, after: source.after.map { [$0] } ?? [], behind: transfers[source.stored.uid].map { [$0] } ?? [])
         transfers[source.stored.uid] = last

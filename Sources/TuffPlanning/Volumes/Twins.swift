@@ -7,7 +7,7 @@ extension PlanningPass {
     func twinObstacle(
         _ role: Marks.Role, _ standings: Set<StoredVolume.Standing> = [.live, .trashed, .released]
     ) -> Obstacle? {
-        index.twins(role, context.stack, standings).map { Obstacle(.marksDamaged, $0.twinSentence) }
+        index.twins(role, stack: context.stack, standings: standings).map { Obstacle(.marksDamaged, $0.twinSentence) }
     }
 
     /// Lists them, where no document's own line does.
@@ -18,7 +18,8 @@ extension PlanningPass {
             let role = one.marks.role
             if isDeclared(role), index.live(role, context.stack).isEmpty { continue }
             builder.add(
-                PlannedChange(role.resource, .blocked, twins.twinSentence, reason: .marksDamaged, uid: one.uid))
+                PlannedChange(
+                    role.resource, action: .blocked, summary: twins.twinSentence, reason: .marksDamaged, uid: one.uid))
         }
     }
 }

@@ -17,23 +17,32 @@ extension PlanningPass {
         var notes: [String]
         switch self.pool(for: declared, [role, former].compactMap { $0 }) {
         case .success(let found): (pool, notes) = found
-        case .failure(let none): return stop(resource, declared, .blocked, none.obstacle, at: none.field)
+        case .failure(let none):
+            return builder.unavailable(resource, by: none.obstacle, at: declared.location(of: none.field))
         }
         notes += otherFormerNotes(role, declared.metadata)
         for name in [role, former].compactMap({ $0 }) {
-            if let obstacle = twinObstacle(name, [.live]) { return stop(resource, declared, .blocked, obstacle) }
+            if let obstacle = twinObstacle(name, [.live]) {
+                return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"))
+            }
             let found = index.live(name, context.stack)
             guard let stored = found.first else { continue }
             guard found.count == 1 else {
-                return stop(resource, declared, .blocked, ambiguity(found, "say they are \(name.resource)"))
+                return builder.unavailable(
+                    resource, by: ambiguity(found, "say they are \(name.resource)"),
+                    at: declared.location(of: "metadata.name"))
             }
-            return planStored(stored, declared, resource, pool, .update, notes)
+            return planStored(stored, declared: declared, resource: resource, pool: pool, action: .update, notes: notes)
         }
         for name in [role, former].compactMap({ $0 }) {
-            if let obstacle = twinObstacle(name) { return stop(resource, declared, .blocked, obstacle) }
-            if let outcome = planReturn(name, declared, resource, pool, notes) { return outcome }
+            if let obstacle = twinObstacle(name) {
+                return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"))
+            }
+            if let outcome = planReturn(name, declared: declared, resource: resource, pool: pool, notes: notes) {
+                return outcome
+            }
         }
-        return planCreation(declared, resource, pool, former: former, notes)
+        return planCreation(declared, resource: resource, pool: pool, former: former, notes: notes)
     }
 
     /// Two objects that claim the same name: only a person can tell which is right.
@@ -44,64 +53,70 @@ extension PlanningPass {
 
     /// Brings back what the trash holds under a name, or what was released under it.
     private mutating func planReturn(
-        _ role: Marks.Role, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
-        _ notes: [String]
+        _ role: Marks.Role, declared: Declared<VolumeSpec>, resource: ResourceID, pool: PoolState,
+        notes: [String]
     ) -> VolumeOutcome? {
         let trashed = index.trashed(role, context.stack).first
         let released = index.released(role, context.stack)
         guard let stored = trashed ?? released.first else { return nil }
         // What was live under this name and is gone is a loss, which older data must not hide.
         if let obstacle = loss(of: role.resource, besides: stored.uid) {
-            return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
+            return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
         }
         if trashed != nil {
-            return planStored(stored, declared, resource, pool, .untrash, notes + namesakeNotes(role))
+            return planStored(
+                stored, declared: declared, resource: resource, pool: pool, action: .untrash,
+                notes: notes + namesakeNotes(role))
         }
         guard released.count == 1 else {
-            return stop(resource, declared, .blocked, ambiguity(released, "were released under this name"))
+            return builder.unavailable(
+                resource, by: ambiguity(released, "were released under this name"),
+                at: declared.location(of: "metadata.name"))
         }
-        return planStored(stored, declared, resource, pool, .adopt, notes)
+        return planStored(stored, declared: declared, resource: resource, pool: pool, action: .adopt, notes: notes)
     }
 
     /// Compares a volume that is there, in use or in the trash or released, with its document.
     private mutating func planStored(
-        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState,
-        _ action: Action, _ notes: [String]
+        _ stored: StoredVolume, declared: Declared<VolumeSpec>, resource: ResourceID, pool: PoolState,
+        action: Action, notes: [String]
     ) -> VolumeOutcome {
         if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) {
-            return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
+            return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
         }
         guard stored.backend == pool.backend else {
             let obstacle = Obstacle(
                 .moveNotSupported,
                 "it lives in \(stored.backend) and pool '\(pool.name)' is \(pool.backend); moving data between pools "
                     + "is not supported yet")
-            return stopStored(stored, declared, action, obstacle, at: "spec.pool")
+            return stopStored(stored, declared: declared, action: action, obstacle: obstacle, at: "spec.pool")
         }
         let abandoned = action == .update ? abandonedRestore(stored, declared) : nil
         if let obstacle = unfinished(stored) ?? abandoned ?? truncation(of: stored) {
-            return stop(resource, declared, .blocked, obstacle, uid: stored.uid)
+            return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
             if declared.spec.source?.isOutside == true { return planResumedFilling(stored, of: declared, in: pool) }
             let size = declared.spec.size.roundedUp(to: pool.unit)
             let growth = max(size - (stored.size ?? .zero), .zero)
             if let obstacle = pool.obstacleToFilling ?? capacityObstacle(pool, growth) {
-                return stop(resource, declared, .blocked, obstacle, at: "spec.size", uid: stored.uid)
+                return builder.unavailable(resource, by: obstacle, at: declared.location(of: "spec.size"), uid: stored.uid)
             }
             let change = PlannedChange(
-                resource, .create, "finish the interrupted creation of \(stored.location)", risk: .online,
+                resource, action: .create, summary: "finish the interrupted creation of \(stored.location)",
+                risk: .online,
                 location: declared.location, uid: stored.uid)
             return finishCreation(stored, size: size, change)
         }
         if stored.marks.isCopying, action == .update {
-            return planResumedTransfer(stored, declared, pool)
+            return planResumedTransfer(stored, declared: declared, pool: pool)
         }
         guard let size = stored.size else {
-            return stop(
-                resource, declared, .blocked,
-                Obstacle(.dataMissing, "\(stored.location) is gone; its marks are still there. Nothing is re-created"),
-                uid: stored.uid)
+            return builder.unavailable(
+                resource,
+                by: Obstacle(
+                    .dataMissing, "\(stored.location) is gone; its marks are still there. Nothing is re-created"),
+                at: declared.location(of: "metadata.name"), uid: stored.uid)
         }
         let wanted = asked(declared.spec.size, of: stored, in: pool)
         if wanted < size {
@@ -112,9 +127,9 @@ extension PlanningPass {
                     .wouldShrink,
                     "it has \(size) and the document says \(declared.spec.size); volumes only grow, write \(size.quantity)"
                 )
-            return stopStored(stored, declared, action, obstacle, at: "spec.size")
+            return stopStored(stored, declared: declared, action: action, obstacle: obstacle, at: "spec.size")
         }
-        var revision = VolumeRevision(stored, declared, action, wipe: pool.wipe)
+        var revision = VolumeRevision(stored, declared: declared, action: action, wipe: pool.wipe)
         revision.grow(from: size, to: wanted)
         revision.notes += notes
         if revision.renames, index.isTaken(revision.relabelling.to) {
@@ -122,33 +137,36 @@ extension PlanningPass {
                 .nameTaken,
                 "\(stored.location) should be named \(revision.relabelling.to), which exists and is not this volume; "
                     + "rename that one")
-            return stopStored(stored, declared, action, obstacle, at: "metadata.name")
+            return stopStored(stored, declared: declared, action: action, obstacle: obstacle, at: "metadata.name")
         }
-        return planRevision(revision, declared, resource, pool)
+        return planRevision(revision, declared: declared, resource: resource, pool: pool)
     }
 
     /// A volume that cannot be changed now stays as it is; a volume in use may still be attached.
     private mutating func stopStored(
-        _ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ action: Action, _ obstacle: Obstacle,
+        _ stored: StoredVolume, declared: Declared<VolumeSpec>, action: Action, obstacle: Obstacle,
         at field: String
     ) -> VolumeOutcome {
-        let outcome = stop(
-            ResourceID(.volume, declared.metadata.name), declared, .blocked, obstacle, at: field, uid: stored.uid)
+        let outcome = builder.unavailable(
+            ResourceID(.volume, declared.metadata.name), by: obstacle, at: declared.location(of: field), uid: stored.uid
+        )
         return action == .update ? .available(stored, after: nil) : outcome
     }
 
     private mutating func planRevision(
-        _ revision: VolumeRevision, _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState
+        _ revision: VolumeRevision, declared: Declared<VolumeSpec>, resource: ResourceID, pool: PoolState
     ) -> VolumeOutcome {
         let stored = revision.stored
         var notes = revision.notes + stored.complaints
         if let breakage = stored.breakage {
-            return stopStored(stored, declared, revision.action, breakage, at: "metadata.name")
+            return stopStored(
+                stored, declared: declared, action: revision.action, obstacle: breakage, at: "metadata.name")
         }
         if revision.isEmpty {
             builder.add(
                 PlannedChange(
-                    resource, .unchanged, "\(stored.size ?? .zero) in pool \(pool.name) (\(stored.location))",
+                    resource, action: .unchanged,
+                    summary: "\(stored.size ?? .zero) in pool \(pool.name) (\(stored.location))",
                     location: declared.location, uid: stored.uid, notes: notes))
             return .available(stored, after: nil)
         }
@@ -161,14 +179,15 @@ extension PlanningPass {
         if obstacle == nil, revision.relabels { obstacle = pool.outageToVolumes }
         if let obstacle {
             let field = revision.growth == nil ? "metadata.name" : "spec.size"
-            return stopStored(stored, declared, revision.action, obstacle, at: field)
+            return stopStored(stored, declared: declared, action: revision.action, obstacle: obstacle, at: field)
         }
         if revision.action == .untrash, let until = stored.marks.until, until < context.now {
             notes.append("its time in the trash was over at \(until); it comes back because it was not purged yet")
         }
         let last = builder.add(
             PlannedChange(
-                resource, revision.action, revision.summary(in: pool), differences: revision.differences,
+                resource, action: revision.action, summary: revision.summary(in: pool),
+                differences: revision.differences,
                 risk: .online, location: declared.location(of: revision.growth == nil ? "metadata.name" : "spec.size"),
                 uid: stored.uid, notes: notes),
             revision.steps)
@@ -178,15 +197,15 @@ extension PlanningPass {
     }
 
     private mutating func planCreation(
-        _ declared: Declared<VolumeSpec>, _ resource: ResourceID, _ pool: PoolState, former: Marks.Role?,
-        _ notes: [String]
+        _ declared: Declared<VolumeSpec>, resource: ResourceID, pool: PoolState, former: Marks.Role?,
+        notes: [String]
     ) -> VolumeOutcome {
         var source: CopySource?
         switch copySource(declared.spec.source, pool) {
         case .success(let found): source = found
         case .failure(let missing):
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
-            return stop(resource, declared, action, missing.obstacle, at: "spec.source")
+            return builder.unavailable(resource, by: missing.obstacle, as: action, at: declared.location(of: "spec.source"))
         }
         let outside: OutsideContent?
         switch outsideContent(for: declared) {
@@ -195,7 +214,7 @@ extension PlanningPass {
             // That it is lost is the reason why it is to come back, and the first to be said.
             let obstacle = loss(of: resource) ?? missing.obstacle
             let field = declared.spec.source?.field ?? "metadata.name"
-            return stop(resource, declared, .blocked, obstacle, at: field)
+            return builder.unavailable(resource, by: obstacle, at: declared.location(of: field))
         }
         let wanted = declared.spec.size.roundedUp(to: pool.unit)
         let name = declared.metadata.name, role = Marks.Role.volume(name)
@@ -210,7 +229,8 @@ extension PlanningPass {
             pool.obstacleToFilling ?? unseen() ?? absorptionObstacle(role)
             ?? adoptionObstacle(declared, isThere: true) ?? loss(of: resource)
             ?? former.flatMap { loss(of: $0.resource) } ?? adoptionObstacle(declared, isThere: false)
-            ?? nameObstacle(resource, location, iqn) ?? recognition(of: role, iqn: iqn, serial: override?.serial)
+            ?? nameObstacle(resource, location: location, iqn: iqn) ?? recognition(
+                of: role, iqn: iqn, serial: override?.serial)
             ?? renameObstacle(resource, declared.spec)
         obstacle =
             obstacle ?? source?.obstacle(for: wanted) ?? outside?.obstacle(for: wanted)
@@ -218,7 +238,7 @@ extension PlanningPass {
             ?? roomObstacle(toCopy: source, into: pool) ?? capacityObstacle(pool, wanted) ?? temporaryObstacle(source)
         if let obstacle {
             let action: Action = obstacle.reason == .notSupportedYet ? .unsupported : .blocked
-            return stop(resource, declared, action, obstacle, at: "spec.pool")
+            return builder.unavailable(resource, by: obstacle, as: action, at: declared.location(of: "spec.pool"))
         }
         for shape in shapes(of: declared.spec) { newcomers[shape] = resource }
         let uid = outside?.identity ?? context.mintUID(for: resource)
@@ -229,9 +249,11 @@ extension PlanningPass {
         let stored = StoredVolume(
             marks: marks, backend: pool.backend, location: location, uuid: nil, size: wanted, active: false)
         let notes = notes + likelyRenameNotes(resource, declared.spec) + sectorNotes(source, outside, into: pool)
-        if let source, !source.sharesBlocks { return planTransfer(of: source, to: stored, declared, pool, notes) }
+        if let source, !source.sharesBlocks {
+            return planTransfer(of: source, to: stored, declared, pool: pool, notes: notes)
+        }
         if let outside { return planFromOutside(outside, to: stored, of: declared, in: pool, notes: notes) }
-        if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool, notes) }
+        if let source { return planCopy(of: source, to: stored, size: wanted, declared, pool: pool, notes: notes) }
         let how: String =
             switch pool.backend {
             case .thinPool: "thin"
@@ -239,10 +261,11 @@ extension PlanningPass {
             case .directory: "sparse file"
             }
         if let wipe = pool.wipe, wipe != .none {
-            return planWiped(stored, declared, pool, wipe, notes + formerNotes(marks))
+            return planWiped(stored, declared: declared, pool: pool, wipe: wipe, notes: notes + formerNotes(marks))
         }
         let change = PlannedChange(
-            resource, .create, "create \(wanted) \(how) in pool \(pool.name) (\(location))", risk: .online,
+            resource, action: .create, summary: "create \(wanted) \(how) in pool \(pool.name) (\(location))",
+            risk: .online,
             location: declared.location, uid: uid, notes: notes + formerNotes(marks))
         return finishCreation(stored, size: wanted, change)
     }
@@ -266,7 +289,7 @@ extension PlanningPass {
         unseenStorage.map { Obstacle(.unknown, "\($0) could not be observed and may already hold it") }
     }
 
-    private func nameObstacle(_ resource: ResourceID, _ location: VolumeLocation, _ iqn: String) -> Obstacle? {
+    private func nameObstacle(_ resource: ResourceID, location: VolumeLocation, iqn: String) -> Obstacle? {
         if index.isTaken(location) {
             let other = index.volumes.first { $0.location == location }
             let cure = other.map { cureIfUnclaimed($0, resource) } ?? ""
@@ -348,46 +371,5 @@ extension PlanningPass {
             .unfinished,
             "\(stored.location) is marked with unfinished work, tuff:op=\(operation), that this "
                 + "version does not know; finish it with the version that began it")
-    }
-
-    /// A volume out of reach is left as it is, and what others may change is not handed out, not even as it was.
-    func barrier(of stored: StoredVolume, in pool: PoolState?) -> Obstacle? {
-        if let obstacle = door.obstacle(to: stored.backend) { return obstacle }
-        if let obstacle = pool?.obstacle, obstacle.reason == .exposed { return obstacle }
-        return stored.exposure.map { Obstacle(.exposed, "\($0); nothing is done with it") }
-    }
-
-    /// A volume that is shorter than it was is damaged: grown again it would show zeros, or what others left, in the
-    /// place of its end.
-    func truncation(of stored: StoredVolume) -> Obstacle? {
-        guard stored.isTruncated, let size = stored.size, let former = stored.formerSize else { return nil }
-        let giving =
-            !stored.location.traits.recordsSize
-            ? "tuff forget \(stored.marks.role.resource), after which an apply makes it longer again"
-            : "truncate -s \(former.bytes) \(stored.location.path)"
-        return Obstacle(
-            .truncated,
-            "\(stored.location) has \(size), and had \(former): its end was cut off, and nobody is given the rest. Bring a "
-                + "backup of it back as another volume; or, if a blank end will do: \(giving)")
-    }
-
-    func suspension(of stored: StoredVolume) -> Obstacle? {
-        guard stored.suspended else { return nil }
-        return Obstacle(
-            .suspended,
-            "\(stored.location) is suspended in the device mapper, so every access to it hangs; "
-                + "'lvchange --refresh \(stored.location)' resumes it")
-    }
-
-    /// Adds a change that does nothing but say why.
-    private mutating func stop(
-        _ resource: ResourceID, _ declared: Declared<VolumeSpec>, _ action: Action, _ obstacle: Obstacle,
-        at field: String = "metadata.name", uid: UID? = nil
-    ) -> VolumeOutcome {
-        builder.add(
-            PlannedChange(
-                resource, action, obstacle.sentence, reason: obstacle.reason, location: declared.location(of: field),
-                uid: uid))
-        return .unavailable(obstacle.sentence)
     }
 }

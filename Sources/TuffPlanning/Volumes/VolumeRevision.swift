@@ -11,7 +11,7 @@ struct VolumeRevision {
     /// Of a thick pool.
     private let wipe: LVMPoolSpec.Wipe?
 
-    init(_ stored: StoredVolume, _ declared: Declared<VolumeSpec>, _ action: Action, wipe: LVMPoolSpec.Wipe? = nil) {
+    init(_ stored: StoredVolume, declared: Declared<VolumeSpec>, action: Action, wipe: LVMPoolSpec.Wipe? = nil) {
         self.stored = stored
         self.wipe = wipe
         self.action = action
@@ -87,12 +87,12 @@ struct VolumeRevision {
             found.append(
                 FieldDifference("name", from: relabelling.from.description, to: relabelling.to.description))
         }
-        func compare<Value: Equatable>(_ field: String, _ old: Value, _ new: Value, _ text: (Value) -> String) {
+        func compare<Value: Equatable>(_ field: String, old: Value, new: Value, text: (Value) -> String) {
             if old != new { found.append(FieldDifference(field, from: text(old), to: text(new))) }
         }
-        compare("protect", before.protect, after.protect) { $0 ? "true" : "false" }
-        compare("deletionPolicy", before.policy.deletion, after.policy.deletion, \.rawValue)
-        compare("trashFor", before.policy.keepFor, after.policy.keepFor, \.description)
+        compare("protect", old: before.protect, new: after.protect) { $0 ? "true" : "false" }
+        compare("deletionPolicy", old: before.policy.deletion, new: after.policy.deletion, text: \.rawValue)
+        compare("trashFor", old: before.policy.keepFor, new: after.policy.keepFor, text: \.description)
         if growth == nil, let old = before.size, let new = after.size, old != new {
             found.append(FieldDifference("recorded size", from: old.description, to: new.description))
         }

@@ -19,8 +19,8 @@ import TuffTestSupport
 
     @Test func whatIsDueStandsApartAndIsNoChange() {
         let change = PlannedChange(
-            ResourceID(.snapshot, "hourly-db-data-20261122-0900"), .due,
-            "take a snapshot of Volume/db-data, 20 GiB, due at 2026-11-22T09:00:00Z "
+            ResourceID(.snapshot, "hourly-db-data-20261122-0900"), action: .due,
+            summary: "take a snapshot of Volume/db-data, 20 GiB, due at 2026-11-22T09:00:00Z "
                 + "(vg0/p-hourly-db-data-20261122-0900)",
             location: SourceLocation(file: "volumes.yaml", line: 40, column: 18))
         let plan = Plan(context: Examples.context, changes: [change], steps: [])

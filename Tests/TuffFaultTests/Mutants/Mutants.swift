@@ -151,7 +151,7 @@ extension Mutant {
                     }
                     let step = VolumeStep.purge(volume.ref, until: until)
                     let change = PlannedChange(
-                        ResourceID(.volume, volume.marks.name), .purge, "too early", uid: volume.uid)
+                        ResourceID(.volume, volume.marks.name), action: .purge, summary: "too early", uid: volume.uid)
                     plan.changes.append(change)
                     plan.steps.append(
                         PlannedStep(

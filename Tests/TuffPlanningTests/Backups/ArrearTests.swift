@@ -80,7 +80,7 @@ import TuffTestSupport
 
     @Test func aFailureIsRememberedWithItsBeginUntilItIsOver() throws {
         let resource = Self.work.resource
-        let change = PlannedChange(resource, .create, "back up", uid: Sample.uid)
+        let change = PlannedChange(resource, action: .create, summary: "back up", uid: Sample.uid)
         let plan = Plan(context: Sample.context(), changes: [change], steps: [])
         var ledger = Ledger()
         ledger.note(failures: [0: "no room"], done: [], of: plan, at: Self.now)
