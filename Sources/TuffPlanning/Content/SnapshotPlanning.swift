@@ -121,7 +121,8 @@ extension PlanningPass {
         guard let volume = outcome(of: .volume(declared.spec.volume)) else { return nil }
         for name in [role, former].compactMap({ $0 }) {
             if let obstacle = twinObstacle(name, [.live]) {
-                return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+                return builder.unavailable(
+                    ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
             }
             let found = index.live(name, context.stack)
             guard let stored = found.first else { continue }
@@ -134,11 +135,13 @@ extension PlanningPass {
         }
         for name in [role, former].compactMap({ $0 }) {
             if let obstacle = twinObstacle(name) {
-                return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+                return builder.unavailable(
+                    ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
             }
             guard let stored = index.trashed(name, context.stack).first else { continue }
             if let obstacle = loss(of: name.resource, besides: stored.uid) {
-                return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+                return builder.unavailable(
+                    ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
             }
             return planStored(stored, declared: declared, of: volume, action: .untrash)
         }
@@ -173,7 +176,8 @@ extension PlanningPass {
             ?? (isThick ? reserveObstacle(declared.spec.reserve, in: pool) : nil)
             ?? roomObstacle(toCopy: source, into: pool)
         if let obstacle {
-            return builder.unavailable(ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
+            return builder.unavailable(
+                ResourceID(.snapshot, declared.metadata.name), by: obstacle, at: declared.location)
         }
         let uid = context.mintUID(for: role.resource)
         let marks = Marks(

@@ -188,7 +188,8 @@ struct PlanningPass {
         var (plan, left) = builder.finish(context: context).besides(observed.jobs)
         var unproven: Refusal?
         if !plan.steps.isEmpty {
-            var proof = CapacityProof(desired, observed: observed, index: index, creations: creations, node: context.config.node)
+            var proof = CapacityProof(
+                desired, observed: observed, index: index, creations: creations, node: context.config.node)
             proof.owe(left)
             (plan, unproven) = proof.proven(plan)
         }

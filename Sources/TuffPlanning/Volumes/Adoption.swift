@@ -122,7 +122,8 @@ extension PlanningPass {
         let marks = stored.marks
         add(
             stored, action: .release,
-            summary: "let go of \(stored.size ?? .zero), all marks of Tuff's are taken off\(marks.executed.isEmpty ? "" : " but tuff:done=") (\(stored.location))",
+            summary: "let go of \(stored.size ?? .zero), all marks of Tuff's are taken off"
+                + "\(marks.executed.isEmpty ? "" : " but tuff:done=") (\(stored.location))",
             notes: [
                 "it was known as \(marks.iqn ?? "") LUN \(marks.lun ?? 0), serial \(marks.diskSerial); adopted again by a "
                     + "document that says so it is the same disk"

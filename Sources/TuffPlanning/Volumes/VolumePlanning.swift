@@ -61,7 +61,8 @@ extension PlanningPass {
         guard let stored = trashed ?? released.first else { return nil }
         // What was live under this name and is gone is a loss, which older data must not hide.
         if let obstacle = loss(of: role.resource, besides: stored.uid) {
-            return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
+            return builder.unavailable(
+                resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
         }
         if trashed != nil {
             return planStored(
@@ -82,7 +83,8 @@ extension PlanningPass {
         action: Action, notes: [String]
     ) -> VolumeOutcome {
         if let obstacle = barrier(of: stored, in: poolsByBackend[stored.backend]) {
-            return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
+            return builder.unavailable(
+                resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
         }
         guard stored.backend == pool.backend else {
             let obstacle = Obstacle(
@@ -93,14 +95,16 @@ extension PlanningPass {
         }
         let abandoned = action == .update ? abandonedRestore(stored, declared) : nil
         if let obstacle = unfinished(stored) ?? abandoned ?? truncation(of: stored) {
-            return builder.unavailable(resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
+            return builder.unavailable(
+                resource, by: obstacle, at: declared.location(of: "metadata.name"), uid: stored.uid)
         }
         if stored.marks.operation == Marks.creating, action == .update {
             if declared.spec.source?.isOutside == true { return planResumedFilling(stored, of: declared, in: pool) }
             let size = declared.spec.size.roundedUp(to: pool.unit)
             let growth = max(size - (stored.size ?? .zero), .zero)
             if let obstacle = pool.obstacleToFilling ?? capacityObstacle(pool, growth) {
-                return builder.unavailable(resource, by: obstacle, at: declared.location(of: "spec.size"), uid: stored.uid)
+                return builder.unavailable(
+                    resource, by: obstacle, at: declared.location(of: "spec.size"), uid: stored.uid)
             }
             let change = PlannedChange(
                 resource, action: .create, summary: "finish the interrupted creation of \(stored.location)",
@@ -205,7 +209,8 @@ extension PlanningPass {
         case .success(let found): source = found
         case .failure(let missing):
             let action: Action = missing.obstacle.reason == .notSupportedYet ? .unsupported : .blocked
-            return builder.unavailable(resource, by: missing.obstacle, as: action, at: declared.location(of: "spec.source"))
+            return builder.unavailable(
+                resource, by: missing.obstacle, as: action, at: declared.location(of: "spec.source"))
         }
         let outside: OutsideContent?
         switch outsideContent(for: declared) {
