@@ -123,7 +123,8 @@ extension PlanningPass {
                 PlannedChange(
                     resource, action: .blocked,
                     summary:
-                        "there is no repository at \(declared.spec.site), and making one needs --allow-repository-create",
+                        "there is no repository at \(declared.spec.site), and making one needs "
+                        + "--allow-repository-create",
                     reason: .consentNeeded, location: declared.location))
             return true
         }

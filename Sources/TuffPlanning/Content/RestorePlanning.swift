@@ -266,7 +266,8 @@ extension PlanningPass {
             PlannedChange(
                 ResourceID(.restore, declared.metadata.name), action: .update,
                 summary:
-                    "\(verb) Volume/\(declared.spec.volume) back to \(source.description), \(size) (\(stored.location))",
+                    "\(verb) Volume/\(declared.spec.volume) back to \(source.description), \(size) "
+                    + "(\(stored.location))",
                 risk: keepsSafety(stored) ? .online : .destroysData, location: declared.location, uid: stored.uid,
                 notes: notes), steps,
             after: Set(before.compactMap { $0 } + builder.readers(of: stored.uid)).sorted(),

@@ -107,7 +107,8 @@ extension PlanningPass {
     ) {
         builder.add(
             PlannedChange(
-                stored.marks.role.resource, action: action, summary: summary, risk: risk, uid: stored.uid, notes: notes),
+                stored.marks.role.resource, action: action, summary: summary, risk: risk, uid: stored.uid,
+                notes: notes),
             [step])
     }
 

@@ -60,8 +60,8 @@ extension PlanningPass {
                 Obstacle(
                     .unfinished,
                     "copying into \(stored.location) was interrupted, and what it was made from ("
-                        + "\(stored.marks.origin.map { "uid \($0)" } ?? "an image")) is not its declared source or cannot "
-                        + "be read; bring it back, or remove this volume's document"))
+                        + "\(stored.marks.origin.map { "uid \($0)" } ?? "an image")) is not its declared source or "
+                        + "cannot be read; bring it back, or remove this volume's document"))
         }
         if let obstacle = pool.obstacleToFilling ?? suspension(of: stored) {
             return stop(obstacle)
