@@ -9,7 +9,7 @@ import TuffPlanning
 struct Executor {
     /// Work that goes on side by side without waiting for each other: commands and settings, which take moments, and
     /// steps that move data, which take hours.
-    private enum Work: CaseIterable {
+    enum Work: CaseIterable {
         case control, data
 
         /// The number of groups of steps, or bundles of them, that run at once. LVM serialises itself; more only helps
@@ -19,7 +19,7 @@ struct Executor {
 
     private enum Happening: Sendable {
         case ended([(Group, [StepOutcome?])])
-        /// An interrupt may have come.
+        /// An interrupt came, or work that moves data has begun.
         case woken
     }
 
@@ -33,8 +33,13 @@ struct Executor {
     let reconciler: Reconciler
     let interrupted: @Sendable () -> Bool
     let events: @Sendable (ExecutionEvent) -> Void
+    /// Given up while nothing but work that moves data goes on; nil: the host is held throughout.
+    var tenure: (any Tenure)?
+    /// Plans the same again; nil: it cannot be told.
+    let replan: @Sendable () async -> Plan?
     let clock = ContinuousClock()
     let findings = Findings()
+    let begun = BegunWork()
 
     /// Steps that are handed to one driver together, under one key.
     private struct Group: Sendable {
@@ -50,9 +55,13 @@ struct Executor {
         var outcomes: [StepOutcome]
         var times = PhaseTimes()
         var sawInterrupt = false
+        /// The set that was carried out is not the accepted one any more.
+        var isSuperseded = false
+        /// The pass gave the host up and did not get it back.
+        var hasLostHost = false
     }
 
-    private struct Progress {
+    struct Progress {
         var outcomes: [StepOutcome?]
         var running: Set<ExclusiveKey> = []
         /// Groups and bundles at work.
@@ -68,27 +77,37 @@ struct Executor {
         var elapsed: [Int: Double] = [:]
         var spans: [Bool: (first: ContinuousClock.Instant, last: ContinuousClock.Instant)] = [:]
         var sawInterrupt = false
+        var isAway = false
+        var hasLostHost = false
+        var isSuperseded = false
+        /// Changes that others have done, or are doing, since the host was given up.
+        var dropped: Set<Int> = []
     }
 
     func run() async -> Result {
         var progress = Progress(outcomes: Array(repeating: nil, count: plan.steps.count))
         for step in plan.steps { progress.remaining[step.change, default: 0] += 1 }
         await withTaskGroup(of: Happening.self) { tasks in
-            if !plan.steps.isEmpty { tasks.addTask { await interrupt() } }
+            if !plan.steps.isEmpty { tasks.addTask { await wake() } }
             while true {
                 noteInterrupt(&progress)
                 skipUnreachable(&progress)
-                if !progress.sawInterrupt {
+                if !progress.sawInterrupt, !progress.hasLostHost {
                     for bundle in next(progress) {
                         progress.tasks[bundle[0].work, default: 0] += 1
                         for group in bundle { start(group, &progress) }
                         tasks.addTask { .ended(Array(zip(bundle, await perform(bundle)))) }
                     }
                 }
+                leaveHost(&progress)
                 guard progress.tasks.values.contains(where: { $0 > 0 }), let happening = await tasks.next() else {
                     break
                 }
-                guard case .ended(let results) = happening else { continue }
+                guard case .ended(let results) = happening else {
+                    if !interrupted() { tasks.addTask { await wake() } }
+                    continue
+                }
+                await returnToHost(&progress)
                 // An interrupt counts the running steps, so it is noted before those that ended are struck out.
                 noteInterrupt(&progress)
                 if let work = results.first?.0.work { progress.tasks[work, default: 0] -= 1 }
@@ -100,13 +119,14 @@ struct Executor {
         if let span = progress.spans[false] { times.storage = Self.seconds(span.first.duration(to: span.last)) }
         if let span = progress.spans[true] { times.export = Self.seconds(span.first.duration(to: span.last)) }
         return Result(
-            outcomes: progress.outcomes.map { $0 ?? .notStarted }, times: times, sawInterrupt: progress.sawInterrupt)
+            outcomes: progress.outcomes.map { $0 ?? .notStarted }, times: times, sawInterrupt: progress.sawInterrupt,
+            isSuperseded: progress.isSuperseded, hasLostHost: progress.hasLostHost)
     }
 
-    /// Returns when an interrupt came, or nobody waits for one any more. It looks twenty times a second rather than to
-    /// be told, as everything does that waits for signals.
-    private func interrupt() async -> Happening {
-        while !interrupted(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
+    /// Returns when an interrupt came, work that moves data has begun, or nobody waits for that any more. It looks
+    /// twenty times a second rather than to be told, as everything does that waits for signals.
+    private func wake() async -> Happening {
+        while !interrupted(), !begun.takeNews(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
         return .woken
     }
 
@@ -135,9 +155,9 @@ struct Executor {
         var groups: [ExclusiveKey: [PlannedStep]] = [:]
         var member: [Int: ExclusiveKey] = [:]
         for step in plan.steps where progress.outcomes[step.id] == nil && progress.inFlight[step.id] == nil {
-            guard let key = step.keys.first, !progress.running.contains(key), progress.fenced[key] == nil else {
-                continue
-            }
+            guard let key = step.keys.first, !progress.running.contains(key), progress.fenced[key] == nil,
+                !isLeftOut(step, progress)
+            else { continue }
             let ready = step.after.allSatisfy { earlier in
                 if finished(progress.outcomes[earlier]) { return true }
                 if case .target = key { return member[earlier] == key }
@@ -286,9 +306,13 @@ struct Executor {
             do {
                 // Steps of one change that take long are alone in their batch.
                 let change = group.steps[batch.steps.first ?? 0].change, events = events
-                let isOver = interrupted, isData = group.work == .data
+                let isOver = interrupted, isData = group.work == .data, ids = batch.steps.map { group.steps[$0].id }
                 try await reconciler.machine.perform(
-                    batch.actions, telling: { events(.progress(change: change, $0)) }, until: { isData && isOver() })
+                    batch.actions,
+                    telling: {
+                        begun.note(ids)
+                        events(.progress(change: change, $0))
+                    }, until: { isData && isOver() })
                 let seconds = Self.seconds(start.duration(to: clock.now)) / Double(batch.steps.count)
                 for step in batch.steps { outcomes[step] = .finished(seconds: seconds) }
             } catch {

@@ -9,6 +9,7 @@ struct Judgement {
     let remaining: Plan
     /// The observation that `remaining` was made from.
     let observed: ObservedState
+    let wasInterrupted: Bool
 
     func reports() -> [ChangeReport] {
         var outcomesByChange: [Int: [StepOutcome]] = [:]
@@ -107,7 +108,10 @@ struct Judgement {
         }
         if outcomes.contains(.notStarted) {
             report.verdict = .interrupted
-            report.detail = "not finished: interrupted"
+            report.detail =
+                wasInterrupted
+                ? "not finished: interrupted"
+                : "not begun: others changed this host while the pass waited for its data; apply again"
             return
         }
         report.verdict = .failed

@@ -202,12 +202,13 @@ package struct Reconciler: Sendable {
     ///   - interrupted: asked some times a second, and before each step is started; true ends the pass after the
     ///     running steps, of which those that move data end at once.
     ///   - events: told from whatever task runs a step.
-    ///   - settled: told what the last look saw.
+    ///   - tenure: the right to change the host, given up while nothing but work of hours goes on; nil: never.
+    ///   - settled: told what the last look saw, where the pass still speaks for the accepted set.
     /// - Throws: when the ledger cannot be written before anything is done, which then is not done, or after it.
     package func apply(
         _ plan: Plan, desired: DesiredState = DesiredState(), order: Order? = nil, observed: ObservedState,
         interrupted: @escaping @Sendable () -> Bool = { false },
-        events: @escaping @Sendable (ExecutionEvent) -> Void = { _ in },
+        events: @escaping @Sendable (ExecutionEvent) -> Void = { _ in }, tenure: (any Tenure)? = nil,
         settled: (ObservedState) throws(HostError) -> Void = { _ in }
     ) async throws(HostError) -> ApplyReport {
         if let refusal = plan.refusal { throw HostError(.refused, refusal.sentence, cause: refusal.help) }
@@ -215,22 +216,36 @@ package struct Reconciler: Sendable {
         try ledger.save(expected)
         let clock = ContinuousClock()
         let begin = clock.now
-        let result = await Executor(plan: plan, reconciler: self, interrupted: interrupted, events: events).run()
+        let result = await Executor(
+            plan: plan, reconciler: self, interrupted: interrupted, events: events, tenure: tenure,
+            replan: {
+                guard let now = try? await observe(desired, context: plan.context) else { return nil }
+                return replan(order, desired: desired, observed: now, context: plan.context)
+            }
+        ).run()
         let start = clock.now
         let now = try await observe(desired, context: plan.context)
         let remaining = replan(order, desired: desired, observed: now, context: plan.context)
-        var seen = now.ledger.after(now, desired: desired, context: plan.context)
-        result.failedActivations(in: plan, seen: now).forEach { seen.note(activationFault: $1.description, of: $0) }
-        let upkeep = result.upkeep(of: plan)
-        seen.note(failures: upkeep.failures, done: upkeep.done, of: plan, at: now.takenAt)
-        try ledger.save(seen)
-        try settled(now)
+        // Whoever has not the host any more writes nothing: the next pass observes what is missing here.
+        if !result.hasLostHost {
+            // Others remember by the set that they had accepted.
+            var seen =
+                result.isSuperseded ? now.ledger : now.ledger.after(now, desired: desired, context: plan.context)
+            result.failedActivations(in: plan, seen: now).forEach { seen.note(activationFault: $1.description, of: $0) }
+            let upkeep = result.upkeep(of: plan)
+            seen.note(failures: upkeep.failures, done: upkeep.done, of: plan, at: now.takenAt)
+            try ledger.save(seen)
+            if !result.isSuperseded { try settled(now) }
+        }
         var times = result.times
         times.execute = Executor.seconds(begin.duration(to: start))
         times.verify = Executor.seconds(start.duration(to: clock.now))
         return ApplyReport(
             plan: plan,
-            changes: Judgement(plan: plan, outcomes: result.outcomes, remaining: remaining, observed: now).reports(),
+            changes: Judgement(
+                plan: plan, outcomes: result.outcomes, remaining: remaining, observed: now,
+                wasInterrupted: result.sawInterrupt
+            ).reports(),
             remaining: remaining, interrupted: result.sawInterrupt, times: times)
     }
 

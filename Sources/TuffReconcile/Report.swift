@@ -8,7 +8,8 @@ package enum StepOutcome: Hashable, Codable, Sendable {
     case failed(HostError, seconds: Double)
     /// A step this one waits for did not finish; the named resource is why.
     case skipped(because: ResourceID)
-    /// An interrupt arrived before it was started, or ended it before it was finished.
+    /// An interrupt arrived before it was started, or ended it before it was finished; or others had the host
+    /// meanwhile, and it is theirs or wanted no more.
     case notStarted
 }
 
@@ -21,7 +22,7 @@ package struct ChangeReport: Hashable, Codable, Sendable {
         case failed
         /// Something it depends on failed.
         case skipped
-        /// Not started, or not finished, because of an interrupt.
+        /// Not started, or not finished, because of an interrupt or of another pass.
         case interrupted
         /// Blocked, unsupported or an orphan in the plan: nothing was attempted. Blocked also where all that could be
         /// done was done, and the rest goes on waiting for what the change says.
@@ -100,7 +101,7 @@ package struct ApplyReport: Hashable, Codable, Sendable {
     package var outcome: Outcome {
         if interrupted { return .interrupted }
         func has(_ verdicts: ChangeReport.Verdict...) -> Bool { changes.contains { verdicts.contains($0.verdict) } }
-        guard has(.failed, .skipped, .blocked) else { return .converged }
+        guard has(.failed, .skipped, .blocked, .interrupted) else { return .converged }
         return has(.failed, .skipped) && !has(.done) ? .failed : .partly
     }
 }

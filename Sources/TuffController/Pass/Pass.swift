@@ -4,7 +4,8 @@ package import TuffPlanning
 package import TuffReconcile
 
 /// One pass that may change the host, under its lock: observes, plans, shows, asks, carries out, observes again,
-/// judges, and records. Documents, orders by hand and the exports that a boot brings back all go this way.
+/// judges, and records. Documents, orders by hand and the exports that a boot brings back all go this way. The lock is
+/// given back while the pass only waits for work of hours (`HostTenure`).
 package struct Pass: Sendable {
     let controller: Controller
     package var view: HostView
@@ -115,6 +116,7 @@ package struct Pass: Sendable {
                 plan, desired: desired, order: order, observed: observed,
                 interrupted: { overseer.asksToStop },
                 events: { listener.tell($0) },
+                tenure: HostTenure(self, stack: plan.context.stack),
                 settled: { now throws(HostError) in
                     if order == nil { try record(desired, context: plan.context, observed: now) }
                 })

@@ -54,7 +54,7 @@ package final class LinuxMachine: Machine {
     private let workers: WorkerPool
     private let tools: MachineTools
     private let processes: HostProcesses
-    private let jobsDirectory: String?
+    let jobsDirectory: String?
     /// The devices that `HostAction.identify` found.
     private let identified = Mutex<[UID: String]>([:])
     /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.

@@ -39,7 +39,8 @@ package enum LockError: Error, Sendable {
 /// The right to change this host, held by one process at a time.
 ///
 /// It is a flock(2) on a file, and its descriptor is also the standard input of every mutating child: the kernel frees
-/// the lock when the last of them is gone. What the file says is only for people.
+/// the lock when the last of them is gone. What the file says is for people, and tells a holder that took the lock
+/// again whether others had it meanwhile.
 package final class HostLock: Sendable {
     package static let defaultPath = "/run/tuff/lock"
 
@@ -51,14 +52,25 @@ package final class HostLock: Sendable {
         var since: Int64
         var startTicks: String
         var command: String
+        /// Tells two turns of one process apart. Missing in files of earlier versions.
+        var turn: String?
     }
 
+    private let path: String
+    private let purpose: String
     private let state: Mutex<Int32?>
+    /// What this holder wrote into the file.
+    private let written: Mutex<[UInt8]>
 
     /// The locked descriptor, close-on-exec; nil once released.
     var descriptor: Int32? { state.withLock { $0 } }
 
-    private init(_ descriptor: consuming OwnedDescriptor) { state = Mutex(descriptor.release()) }
+    private init(_ descriptor: consuming OwnedDescriptor, path: String, purpose: String, written: [UInt8]) {
+        self.path = path
+        self.purpose = purpose
+        self.written = Mutex(written)
+        state = Mutex(descriptor.release())
+    }
 
     deinit { release() }
 
@@ -76,6 +88,26 @@ package final class HostLock: Sendable {
     ///   - path: the lock file, made when missing (mode 0600), as is its directory (mode 0700).
     ///   - purpose: the command as the user typed it, without secrets.
     package static func acquire(path: String = defaultPath, purpose: String) throws(LockError) -> HostLock {
+        let file = try take(path)
+        let written = try describe(file.raw, path: path, purpose: purpose)
+        return HostLock(file, path: path, purpose: purpose, written: written)
+    }
+
+    /// Takes the lock again after `release`, or tells who has it; never waits.
+    /// - Returns: true if nobody else had it meanwhile.
+    package func regain() throws(LockError) -> Bool {
+        let file = try Self.take(path)
+        let found = Self.content(file.raw)
+        let text = try Self.describe(file.raw, path: path, purpose: purpose)
+        let descriptor = file.release()
+        state.withLock { $0 = descriptor }
+        return written.withLock { written in
+            defer { written = text }
+            return found == written
+        }
+    }
+
+    private static func take(_ path: String) throws(LockError) -> OwnedDescriptor {
         let directory: StateDirectory
         do throws(HostError) { directory = try StateDirectory(for: path, what: "lock file") } catch {
             throw .failed(error)
@@ -99,36 +131,41 @@ package final class HostLock: Sendable {
             guard let named = directory.status(directory.name), named.st_ino == opened.st_ino,
                 named.st_dev == opened.st_dev
             else { continue }
-            do throws(HostError) { try describe(file.raw, path: path, purpose: purpose) } catch { throw .failed(error) }
-            return HostLock(file)
+            return file
         }
         throw .failed(HostError(.busy, "The lock file \(path) is replaced again and again", subject: path))
     }
 
-    private static func describe(_ file: Int32, path: String, purpose: String) throws(HostError) {
+    /// - Returns: the text that was written.
+    private static func describe(_ file: Int32, path: String, purpose: String) throws(LockError) -> [UInt8] {
         let record = Record(
             pid: getpid(), host: HostFacts.shortHostName(), bootID: ProcessTable.space,
             since: HostFacts.now().secondsSince1970,
-            startTicks: ProcessTable.start(of: getpid()).map { "\($0)" } ?? "", command: purpose)
+            startTicks: ProcessTable.start(of: getpid()).map { "\($0)" } ?? "", command: purpose,
+            turn: HostFacts.randomName())
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
-        guard let text = try? encoder.encode(record) else {
-            throw HostError(.failed, "Cannot write down who holds the lock \(path)")
+        guard let text = (try? encoder.encode(record)).map(Array.init) else {
+            throw .failed(HostError(.failed, "Cannot write down who holds the lock \(path)"))
         }
         // The offset stays at the end, so that a child which reads its standard input finds nothing there.
-        let failure =
-            ftruncate(file, 0) == 0 ? Array(text).withUnsafeBytes({ DescriptorIO.write(file, $0).failure }) : errno
-        if let failure { throw .system(failure, "Cannot write the lock file \(path)", subject: path) }
+        let failure: Int32? =
+            ftruncate(file, 0) == 0 ? text.withUnsafeBytes({ DescriptorIO.write(file, $0).failure }) : errno
+        if let failure { throw .failed(.system(failure, "Cannot write the lock file \(path)", subject: path)) }
+        return text
+    }
+
+    private static func content(_ file: Int32) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
+            count = DescriptorIO.read(file, at: 0, into: UnsafeMutableRawBufferPointer(buffer)).count
+        }
     }
 
     private static func holder(_ file: Int32) -> LockHolder {
         // A holder that has just taken the lock may not have written its name yet.
         for attempt in 0..<10 {
             if attempt > 0 { usleep(10_000) }
-            let bytes = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
-                count = DescriptorIO.read(file, at: 0, into: UnsafeMutableRawBufferPointer(buffer)).count
-            }
-            guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)) else { continue }
+            guard let record = try? JSONDecoder().decode(Record.self, from: Data(content(file))) else { continue }
             let lives =
                 ProcessTable.presence(of: record.pid, since: UInt64(record.startTicks), in: record.bootID) != .ended
             return LockHolder(

@@ -185,6 +185,41 @@ struct DisasterLabTests {
         }
     }
 
+    @Test("While a volume is backed up another apply makes and attaches one, and the backup ends well")
+    func beside() async throws {
+        try await inWorld { lab in
+            try lab.declare(documents("fast"))
+            #expect(try await lab.apply("--allow-repository-create").status == 0)
+            try lab.declare(documents("fast").replacing("size: 64Mi", with: "size: 160Mi"))
+            #expect(try await lab.apply().status == 0)
+            try await lab.must(
+                "dd", ["if=/dev/urandom", "of=/dev/disaster/v-db", "bs=1M", "count=160", "oflag=direct"])
+            let backup = LabProgram.document("Backup", "before", "volume: db, repository: nas")
+            let set = documents("fast").replacing("size: 64Mi", with: "size: 160Mi") + backup
+            try lab.write(set, to: "first.yaml")
+            let more =
+                LabProgram.document("Volume", "web", "size: 16Mi, pool: fast")
+                + LabProgram.document("Attachment", "web-1", "volume: web, iscsi: {initiator: \"\(Self.initiator)\"}")
+            try lab.declare(set + more)
+            let options = lab.hostOptions.joined(separator: " ")
+            let both = try await lab.shell(
+                """
+                tuff apply -f \(lab.folder)/first.yaml --auto-approve \(options) >\(lab.folder)/first.log 2>&1 &
+                first=$!
+                for i in $(seq 200); do [ -n "$(ls \(lab.folder)/run/jobs 2>/dev/null)" ] && break; sleep 0.05; done
+                tuff apply -f \(lab.folder)/storage.yaml --auto-approve --lock-timeout 60s \(options) || true
+                kill -0 $first && echo STILL-AT-WORK
+                wait $first
+                """)
+            #expect(both.status == 0, "\(both.text)")
+            #expect(both.text.contains("STILL-AT-WORK"), "\(both.text)")
+            #expect(both.text.contains("it waits for"), "the backup is left alone: \(both.text)")
+            #expect(try await lab.made(in: "disaster") == ["v-db", "v-web"])
+            let calm = try await lab.show("plan")
+            #expect(calm.contains("Nothing to do"), "\(calm)")
+        }
+    }
+
     /// As an initiator is told it.
     private func serial(_ lab: LabProgram) async throws -> String {
         let url = "iscsi://\(lab.portal)/iqn.2026-01.dev.tuff.disaster:db/0"
