@@ -8,21 +8,11 @@ package import TuffModel
 ///
 /// The names of volumes that LVM hides stand in brackets (`report/mark_hidden_devices`).
 package enum LVMReportDecoder {
-    package static let groupColumns = [
-        "vg_name", "vg_uuid", "vg_size", "vg_free", "vg_extent_size", "vg_missing_pv_count", "vg_lock_type",
-        "vg_partial", "vg_exported", "vg_mda_size", "vg_mda_free", "vg_tags", "vg_systemid", "lv_count", "pv_count",
-    ]
-    package static let volumeColumns = [
-        "lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_layout", "lv_active_locally", "lv_suspended",
-        "lv_device_open", "pool_lv", "origin", "data_percent", "metadata_percent", "lv_metadata_size",
-        "lv_health_status", "lv_kernel_major", "lv_kernel_minor", "lv_profile", "lv_when_full", "lv_check_needed",
-        "lv_permissions", "lv_parent",
-    ]
-    package static let deviceColumns = ["pv_uuid", "pv_free", "pv_allocatable", "pv_missing", "pv_name"]
-    package static let segmentColumns = [
-        "lv_uuid", "chunk_size", "seg_monitor", "zero", "segtype", "thin_id", "transaction_id",
-    ]
-    package static let nameColumns = ["vg_name", "vg_uuid"]
+    package static let groupColumns = LVMGroupColumn.titles
+    package static let volumeColumns = LVMVolumeColumn.titles
+    package static let deviceColumns = LVMDeviceColumn.titles
+    package static let segmentColumns = LVMSegmentColumn.titles
+    package static let nameColumns = [LVMGroupColumn.name.title, LVMGroupColumn.uuid.title]
 
     /// Most bytes of a report: some 80,000 logical volumes.
     package static let maximumSize = 32 << 20
@@ -58,7 +48,7 @@ package enum LVMReportDecoder {
         var names: Set<String> = []
         for raw in try entries(bytes) {
             for row in raw.groups {
-                guard let name = row[0], !name.isEmpty else { throw contradiction("a volume group has no name") }
+                guard let name = row[.name], !name.isEmpty else { throw contradiction("a volume group has no name") }
                 names.insert(name)
             }
         }
@@ -70,7 +60,7 @@ package enum LVMReportDecoder {
     }
 
     private static func identity(of raw: LVMRawEntry) throws(HostError) -> (name: String, uuid: String) {
-        guard raw.groups.count == 1, let name = raw.groups[0][0], let uuid = raw.groups[0][1], !name.isEmpty,
+        guard raw.groups.count == 1, let name = raw.groups[0][.name], let uuid = raw.groups[0][.uuid], !name.isEmpty,
             !uuid.isEmpty
         else { throw contradiction("one of its parts does not say which volume group it is about") }
         return (name, uuid)
@@ -104,29 +94,27 @@ package enum LVMReportDecoder {
     }
 }
 
-/// One part of a report as it was read: rows of cells in the order of the columns, nil where a cell is missing.
+/// One part of a report as it was read.
 struct LVMRawEntry {
-    typealias Row = [String?]
-
-    var groups: [Row] = []
-    var devices: [Row]?
-    var volumes: [Row]?
-    var segments: [Row]?
+    var groups: [LVMReportRow<LVMGroupColumn>] = []
+    var devices: [LVMReportRow<LVMDeviceColumn>]?
+    var volumes: [LVMReportRow<LVMVolumeColumn>]?
+    var segments: [LVMReportRow<LVMSegmentColumn>]?
     var aboutGroup = false
 
     init(_ scanner: inout JSONScanner) throws(JSONScanner.Malformed) {
         var seen: Set<String> = []
-        var groups: [Row] = []
-        var devices: [Row]?
-        var volumes: [Row]?
-        var segments: [Row]?
+        var groups: [LVMReportRow<LVMGroupColumn>] = []
+        var devices: [LVMReportRow<LVMDeviceColumn>]?
+        var volumes: [LVMReportRow<LVMVolumeColumn>]?
+        var segments: [LVMReportRow<LVMSegmentColumn>]?
         try scanner.object { (scanner, key) throws(JSONScanner.Malformed) in
             guard seen.insert(key).inserted else { throw scanner.malformed("'\(key)' occurs twice in one part") }
             switch key {
-            case "vg": groups = try Self.rows(&scanner, LVMReportDecoder.groupColumns)
-            case "pv": devices = try Self.rows(&scanner, LVMReportDecoder.deviceColumns)
-            case "lv": volumes = try Self.rows(&scanner, LVMReportDecoder.volumeColumns)
-            case "seg": segments = try Self.rows(&scanner, LVMReportDecoder.segmentColumns)
+            case "vg": groups = try Self.rows(&scanner)
+            case "pv": devices = try Self.rows(&scanner)
+            case "lv": volumes = try Self.rows(&scanner)
+            case "seg": segments = try Self.rows(&scanner)
             default: try scanner.skipValue()
             }
         }
@@ -137,20 +125,22 @@ struct LVMRawEntry {
         aboutGroup = seen.contains("vg") || seen.contains("lv")
     }
 
-    private static func rows(
-        _ scanner: inout JSONScanner, _ columns: [String]
-    ) throws(JSONScanner.Malformed) -> [Row] {
-        var rows: [Row] = []
+    private static func rows<Column: LVMReportColumn>(
+        _ scanner: inout JSONScanner
+    ) throws(JSONScanner.Malformed) -> [LVMReportRow<Column>] {
+        let titles = Column.titles, columns = Array(Column.allCases), blank = LVMReportRow<Column>()
+        var rows: [LVMReportRow<Column>] = []
         try scanner.array { (scanner) throws(JSONScanner.Malformed) in
-            var row = Row(repeating: nil, count: columns.count)
+            var row = blank
             // LVM prints the columns in the order they were asked for, so the next one is nearly always the right one.
             var next = 0
             try scanner.object { (scanner, key) throws(JSONScanner.Malformed) in
-                let column = next < columns.count && columns[next] == key ? next : columns.firstIndex(of: key)
-                guard let column else { return try scanner.skipValue() }
+                let place = next < titles.count && titles[next] == key ? next : titles.firstIndex(of: key)
+                guard let place else { return try scanner.skipValue() }
+                let column = columns[place]
                 guard row[column] == nil else { throw scanner.malformed("'\(key)' occurs twice in one row") }
                 row[column] = try scanner.string()
-                next = column + 1
+                next = place + 1
             }
             rows.append(row)
         }

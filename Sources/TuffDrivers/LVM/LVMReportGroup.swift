@@ -13,18 +13,18 @@ struct LVMReportGroup {
     }
 
     func volumeGroup() throws(HostError) -> VolumeGroup {
-        let cells = Cells(raw.groups[0], LVMReportDecoder.groupColumns, of: "volume group \(name)")
-        let size = try cells.size(2)
-        let free = try cells.size(3)
-        let extentSize = try cells.size(4)
+        let cells = LVMReportCells(raw.groups[0], of: "volume group \(name)")
+        let size = try cells.size(.size)
+        let free = try cells.size(.free)
+        let extentSize = try cells.size(.extentSize)
         guard free <= size, extentSize > .zero else {
             throw LVMReportDecoder.contradiction("volume group \(name) has more free than it holds, or empty extents")
         }
         let devices = try physicalVolumes()
         let volumes = try logicalVolumes()
-        try demandCount(devices.uuids.count, is: try cells.count(14), "physical")
+        try demandCount(devices.uuids.count, is: try cells.count(.deviceCount), "physical")
         // LVM counts those that it shows without being asked for all.
-        try demandCount(volumes.seen.count, is: try cells.count(13), "logical")
+        try demandCount(volumes.seen.count, is: try cells.count(.volumeCount), "logical")
         guard devices.free == free else {
             throw LVMReportDecoder.contradiction(
                 "\(free) of volume group \(name) are free and \(devices.free) of its physical volumes")
@@ -33,10 +33,11 @@ struct LVMReportGroup {
             name: name, uuid: uuid, size: size, free: devices.allocatable,
             unallocatable: free > devices.allocatable ? free - devices.allocatable : nil,
             extentSize: extentSize,
-            missingDevices: try cells.count(5), lockType: try cells.text(6), partial: try cells.flag(7) == true,
-            exported: try cells.flag(8) == true, metadataAreaSize: try cells.size(9),
-            metadataAreaFree: try cells.size(10), tags: try tags(try cells.text(11), of: name),
-            systemID: try cells.optional(12), physicalVolumes: devices.uuids, logicalVolumes: volumes.seen,
+            missingDevices: try cells.count(.missingDevices), lockType: try cells.text(.lockType),
+            partial: try cells.flag(.partial) == true,
+            exported: try cells.flag(.exported) == true, metadataAreaSize: try cells.size(.metadataSize),
+            metadataAreaFree: try cells.size(.metadataFree), tags: try tags(try cells.text(.tags), of: name),
+            systemID: try cells.optional(.systemID), physicalVolumes: devices.uuids, logicalVolumes: volumes.seen,
             hiddenVolumes: volumes.hidden)
         group.devicePaths = devices.paths.sorted()
         return group
@@ -82,13 +83,13 @@ struct LVMReportGroup {
         }
         var found = Devices()
         for row in rows {
-            let cells = Cells(row, LVMReportDecoder.deviceColumns, of: "a physical volume of \(name)")
-            let free = try cells.size(1)
-            let takes = try cells.flag(2) == true
-            let isMissing = try cells.flag(3) != false
-            found.uuids.append(try cells.nonEmpty(0))
+            let cells = LVMReportCells(row, of: "a physical volume of \(name)")
+            let free = try cells.size(.free)
+            let takes = try cells.flag(.allocatable) == true
+            let isMissing = try cells.flag(.missing) != false
+            found.uuids.append(try cells.nonEmpty(.uuid))
             // The name of one that is missing is `[unknown]`.
-            let path = try cells.text(4)
+            let path = try cells.text(.name)
             if path.hasPrefix("/") { found.paths.append(path) }
             found.free += free
             if takes, !isMissing { found.allocatable += free }
@@ -117,7 +118,7 @@ struct LVMReportGroup {
                 throw LVMReportDecoder.contradiction("two logical volumes of \(name) have uuid \(volume.uuid)")
             }
             if volume.layout == .thinPool { pools.insert(volume.name) }
-            if Self.isHidden(row[0] ?? "") { hidden.append(volume) } else { volumes.append(volume) }
+            if Self.isHidden(row[.name] ?? "") { hidden.append(volume) } else { volumes.append(volume) }
         }
         for volume in volumes where volume.layout == .thin {
             guard let pool = volume.pool, pools.contains(pool) else {
@@ -133,33 +134,34 @@ struct LVMReportGroup {
     private static func bare(_ name: String) -> String { isHidden(name) ? String(name.dropFirst().dropLast()) : name }
 
     private func logicalVolume(
-        _ row: LVMRawEntry.Row, _ pieces: [String: ThinPoolPiece], numbers: [String: ThinIdentity]
+        _ row: LVMReportRow<LVMVolumeColumn>, _ pieces: [String: ThinPoolPiece], numbers: [String: ThinIdentity]
     ) throws(HostError) -> LogicalVolume {
-        let volumeName = row[0] ?? "(without a name)"
-        let cells = Cells(row, LVMReportDecoder.volumeColumns, of: "\(name)/\(volumeName)")
-        guard let active = try cells.flag(5) else {
+        let volumeName = row[.name] ?? "(without a name)"
+        let cells = LVMReportCells(row, of: "\(name)/\(volumeName)")
+        guard let active = try cells.flag(.active) else {
             // `-1` under --binary: LVM was asked without device-mapper, or could not reach it.
             throw HostError(.failed, "LVM cannot tell whether \(name)/\(volumeName) is active")
         }
-        let volumeUUID = try cells.nonEmpty(1)
-        let layout = Self.layout(try cells.text(4))
-        let pool = try cells.optional(8), origin = try cells.optional(9)
+        let volumeUUID = try cells.nonEmpty(.uuid)
+        let layout = Self.layout(try cells.text(.layout))
+        let pool = try cells.optional(.pool), origin = try cells.optional(.origin)
         // `pool_lv` is a cache's pool or volume as well, and VDO's pool; only thin volumes are in a thin pool.
         let isThin = layout == .thin
         var volume = LogicalVolume(
-            name: Self.bare(try cells.nonEmpty(0)), uuid: volumeUUID, size: try cells.size(2),
-            tags: try tags(try cells.text(3), of: "\(name)/\(volumeName)"), layout: layout, active: active,
-            suspended: try cells.flag(6) == true,
-            open: try cells.flag(7) == true, pool: isThin ? pool : nil,
+            name: Self.bare(try cells.nonEmpty(.name)), uuid: volumeUUID, size: try cells.size(.size),
+            tags: try tags(try cells.text(.tags), of: "\(name)/\(volumeName)"), layout: layout, active: active,
+            suspended: try cells.flag(.suspended) == true,
+            open: try cells.flag(.open) == true, pool: isThin ? pool : nil,
             origin: origin.flatMap { Self.isHidden($0) ? nil : $0 },
-            dataPercent: try cells.percent(10), metadataPercent: try cells.percent(11),
-            metadataSize: try cells.optionalSize(12), chunkSize: pieces[volumeUUID]?.chunkSize,
-            health: try cells.text(13), profile: try cells.optional(16), whenFull: try cells.optional(17),
-            needsCheck: try cells.flag(18) == true, isMonitored: pieces[volumeUUID]?.isMonitored,
-            zeroesChunks: pieces[volumeUUID]?.zeroesChunks, device: try cells.device(14, 15))
+            dataPercent: try cells.percent(.dataPercent), metadataPercent: try cells.percent(.metadataPercent),
+            metadataSize: try cells.optionalSize(.metadataSize), chunkSize: pieces[volumeUUID]?.chunkSize,
+            health: try cells.text(.health), profile: try cells.optional(.profile),
+            whenFull: try cells.optional(.whenFull),
+            needsCheck: try cells.flag(.needsCheck) == true, isMonitored: pieces[volumeUUID]?.isMonitored,
+            zeroesChunks: pieces[volumeUUID]?.zeroesChunks, device: try cells.device(.kernelMajor, .kernelMinor))
         volume.thinIdentity = isThin ? numbers[volumeUUID] : nil
-        volume.permission = Self.permission(try cells.text(19))
-        volume.parent = try cells.optional(20).map(Self.bare)
+        volume.permission = Self.permission(try cells.text(.permissions))
+        volume.parent = try cells.optional(.parent).map(Self.bare)
         volume.parts = [isThin ? nil : pool, origin.flatMap { Self.isHidden($0) ? $0 : nil }].compactMap { $0 }.map(
             Self.bare)
         return volume
@@ -181,19 +183,19 @@ struct LVMReportGroup {
     }
 
     /// Facts that only segments tell, by the uuid of the thin pool.
-    private func thinPools(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ThinPoolPiece] {
+    private func thinPools(_ rows: [LVMReportRow<LVMSegmentColumn>]) throws(HostError) -> [String: ThinPoolPiece] {
         var result: [String: ThinPoolPiece] = [:]
-        for row in rows where row[4] != Self.thin {
-            let cells = Cells(row, LVMReportDecoder.segmentColumns, of: "a segment of \(name)")
-            for column in 4...6 { _ = try cells.text(column) }
-            guard let zeroesChunks = try cells.flag(3) else {
+        for row in rows where row[.type] != Self.thin {
+            let cells = LVMReportCells(row, of: "a segment of \(name)")
+            for column in [LVMSegmentColumn.type, .thinID, .transactionID] { _ = try cells.text(column) }
+            guard let zeroesChunks = try cells.flag(.zero) else {
                 throw HostError(.malformed, "LVM cannot tell whether a thin pool of \(name) zeroes new chunks")
             }
             // A text for people, and the only one there is; what it says is only ever told, and asked for once more.
             let piece = ThinPoolPiece(
-                chunkSize: try cells.size(1), isMonitored: try cells.text(2) == "monitored",
+                chunkSize: try cells.size(.chunkSize), isMonitored: try cells.text(.monitor) == "monitored",
                 zeroesChunks: zeroesChunks)
-            guard result.updateValue(piece, forKey: try cells.nonEmpty(0)) == nil else {
+            guard result.updateValue(piece, forKey: try cells.nonEmpty(.volumeUUID)) == nil else {
                 throw LVMReportDecoder.contradiction("a thin pool of \(name) has two segments")
             }
         }
@@ -204,15 +206,16 @@ struct LVMReportGroup {
     private static let thin = "thin"
 
     /// The numbers of thin volumes in their pools, as far as they were asked for, by uuid.
-    private func thinNumbers(_ rows: [LVMRawEntry.Row]) throws(HostError) -> [String: ThinIdentity] {
+    private func thinNumbers(_ rows: [LVMReportRow<LVMSegmentColumn>]) throws(HostError) -> [String: ThinIdentity] {
         var result: [String: ThinIdentity] = [:]
-        for row in rows where row[4] == Self.thin {
-            let cells = Cells(row, LVMReportDecoder.segmentColumns, of: "a segment of \(name)")
-            let uuid = try cells.nonEmpty(0)
-            guard let device = UInt32(exactly: try cells.count(5)) else {
+        for row in rows where row[.type] == Self.thin {
+            let cells = LVMReportCells(row, of: "a segment of \(name)")
+            let uuid = try cells.nonEmpty(.volumeUUID)
+            guard let device = UInt32(exactly: try cells.count(.thinID)) else {
                 throw LVMReportDecoder.contradiction("a thin volume of \(name) has no number")
             }
-            let identity = ThinIdentity(uuid: uuid, device: device, transaction: UInt64(try cells.count(6)))
+            let identity = ThinIdentity(
+                uuid: uuid, device: device, transaction: UInt64(try cells.count(.transactionID)))
             guard result.updateValue(identity, forKey: uuid) == nil else {
                 throw LVMReportDecoder.contradiction("a thin volume of \(name) has two segments")
             }
@@ -235,81 +238,5 @@ struct LVMReportGroup {
             ("raid5", .raid5), ("raid6", .raid6), ("striped", .striped),
         ]
         return others.first { words.contains($0.0) }?.1 ?? .other
-    }
-}
-
-/// The cells of one row, read as what LVM means by them. All are texts; an absent one is an error.
-private struct Cells {
-    private let row: LVMRawEntry.Row
-    private let columns: [String]
-    private let subject: String
-
-    init(_ row: LVMRawEntry.Row, _ columns: [String], of subject: String) {
-        self.row = row
-        self.columns = columns
-        self.subject = subject
-    }
-
-    func text(_ index: Int) throws(HostError) -> String {
-        guard let text = row[index] else {
-            throw HostError(.malformed, "the report of lvm lacks \(columns[index]) of \(subject)")
-        }
-        return text
-    }
-
-    func nonEmpty(_ index: Int) throws(HostError) -> String {
-        let text = try text(index)
-        guard !text.isEmpty else { throw unreadable(index, text) }
-        return text
-    }
-
-    func optional(_ index: Int) throws(HostError) -> String? {
-        let text = try text(index)
-        return text.isEmpty ? nil : text
-    }
-
-    func size(_ index: Int) throws(HostError) -> ByteCount { ByteCount(try number(index, try text(index))) }
-
-    func optionalSize(_ index: Int) throws(HostError) -> ByteCount? {
-        guard let text = try optional(index) else { return nil }
-        return ByteCount(try number(index, text))
-    }
-
-    func count(_ index: Int) throws(HostError) -> Int { Int(try number(index, try text(index))) }
-
-    /// A column under `--binary`: nil where LVM says `-1`, undefined.
-    func flag(_ index: Int) throws(HostError) -> Bool? {
-        let text = try text(index)
-        switch text {
-        case "1": return true
-        case "0": return false
-        case "-1": return nil
-        default: throw unreadable(index, text)
-        }
-    }
-
-    func percent(_ index: Int) throws(HostError) -> Double? {
-        guard let text = try optional(index) else { return nil }
-        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2e }), let value = Double(text),
-            value <= 100
-        else { throw unreadable(index, text) }
-        return value
-    }
-
-    /// A device's major and minor number: nil where LVM says `-1`, as it does of what is inactive.
-    func device(_ major: Int, _ minor: Int) throws(HostError) -> DeviceNumber? {
-        if try text(major) == "-1", try text(minor) == "-1" { return nil }
-        return DeviceNumber(major: try count(major), minor: try count(minor))
-    }
-
-    private func number(_ index: Int, _ text: String) throws(HostError) -> Int64 {
-        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int64(text) else {
-            throw unreadable(index, text)
-        }
-        return value
-    }
-
-    private func unreadable(_ index: Int, _ text: String) -> HostError {
-        HostError(.malformed, "the report of lvm gives '\(text.prefix(80))' as \(columns[index]) of \(subject)")
     }
 }
