@@ -66,6 +66,26 @@ package enum OwnedThread {
 
     private static let free = Mutex<[Seat]>([])
 
+    /// The end of a task that a thread waits for.
+    private final class Arrival<Value: Sendable>: Sendable {
+        let value = Mutex<Value?>(nil)
+        let signal = Signal()
+    }
+
+    /// Waits for asynchronous work on a thread that may be blocked, which no thread of the cooperative pool may.
+    package static func wait<Value: Sendable>(for work: @escaping @Sendable () async -> Value) -> Value {
+        let arrival = Arrival<Value>()
+        Task.detached {
+            let value = await work()
+            arrival.value.withLock { $0 = value }
+            arrival.signal.send()
+        }
+        while true {
+            arrival.signal.wait()
+            if let value = arrival.value.withLock({ $0 }) { return value }
+        }
+    }
+
     /// Does one piece of work on a thread of its own. False when the machine has no thread left; nothing has run then.
     package static func start(_ work: @escaping Work) -> Bool {
         if let seat = free.withLock({ $0.popLast() }) {

@@ -31,7 +31,7 @@ import TuffTestSupport
     }
 
     func task(_ points: [String], packsDue: String? = nil) -> PruneTask {
-        var task = PruneTask(of: "nas", RepositoryAccess(.directory(folder.place.path)), by: "n", of: "default")
+        var task = PruneTask(of: "nas", RepositoryAccess(.directory(folder.directory)), by: "n", of: "default")
         task.expired = points.map { PruneTask.Expired($0, of: "nightly") }
         task.packsDue = packsDue.flatMap { Instant(text: $0) }
         return task
@@ -145,7 +145,7 @@ import TuffTestSupport
         let task = task([old], packsDue: due)
         var refused: RepositoryError?
         let harm = try backUp {
-            let store = try DirectoryStore(folder.place.path)
+            let store = try DirectoryStore(folder.directory)
             let repository = try isMutant ? Repository.open(LeaselessStore(store: store)) : Repository.open(store)
             do throws(RepositoryError) {
                 let prune = DuePrune(

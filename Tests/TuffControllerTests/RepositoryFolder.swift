@@ -9,6 +9,8 @@ import TuffRepository
 final class RepositoryFolder {
     let path: String
     let place: RepositoryPlace
+    /// Of the repository.
+    var directory: String { "\(path)/r" }
     var disk: String { "\(path)/disk" }
 
     init() throws {

@@ -102,13 +102,25 @@ import TuffRepository
         try folder.write("other", "another-key-of-bytes\n")
         chmod("\(folder.path)/other", 0o600)
         do {
-            _ = try RepositoryPlace(place.path, keyFile: "\(folder.path)/other").open(listener: Witness())
+            _ = try RepositoryPlace("\(folder.path)/e", keyFile: "\(folder.path)/other").open(listener: Witness())
             Issue.record("another key opened it")
         } catch { #expect(error.sort == .wrongKey) }
         let slot = try KeySlots.add("\(folder.path)/other", label: "spare", to: place, listener: witness)
-        _ = try RepositoryPlace(place.path, keyFile: "\(folder.path)/other").open(listener: Witness())
+        _ = try RepositoryPlace("\(folder.path)/e", keyFile: "\(folder.path)/other").open(listener: Witness())
         try KeySlots.remove(slot.id, from: place, purpose: "a test", patience: nil, listener: witness)
         #expect(try place.open(listener: Witness()).keySlots().map(\.record.label) == ["first"])
+    }
+
+    @Test func theCommandThatPassesAPointOverNamesTheRepositoryAsItWasNamed() throws {
+        let future = try #require(FuturePoint(try folder.point(at: "2098-01-01T00:00:00Z")))
+        let declared = RepositoryPlace.Declared(
+            "nas", RepositoryAccess(.directory("\(folder.path)/r")), in: ["a set", "b"])
+        #expect(
+            future.warning(in: RepositoryPlace(declared)).contains(
+                "tuff backup prune -f 'a set' -f b --repository nas --set-aside \(future.point.id) has it"),
+            "\(future.warning(in: RepositoryPlace(declared)))")
+        #expect(
+            future.warning(in: RepositoryPlace("r", keyFile: "k")).contains("prune --repository r --key-file k --set-"))
     }
 
     // MARK: Between processes

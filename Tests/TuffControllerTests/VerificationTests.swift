@@ -16,7 +16,7 @@ import TuffTestSupport
     private func verify(share: Int = 5) throws -> ObservedReceipt {
         let now = try #require(Instant(text: "2031-03-09T06:00:00Z"))
         let task = VerifyTask(
-            of: "nas", RepositoryAccess(.directory(folder.place.path)), by: "n", of: "default", for: "nightly",
+            of: "nas", RepositoryAccess(.directory(folder.directory)), by: "n", of: "default", for: "nightly",
             share: share)
         return try Verification(task, in: try folder.repository(), JobProgress(), now: { now }).run()
     }

@@ -92,6 +92,14 @@ void tuff_close_from(int first);
  * when it has ended. */
 int tuff_signal_process(int process, int signal);
 
+/* Sends what of BYTES has room in the queue of SOCKET now, without SIGPIPE, and with it a copy of DESCRIPTOR (SCM_RIGHTS of
+ * unix(7)), unless that is -1. */
+ssize_t tuff_send_handing(int socket, const void *bytes, size_t count, int descriptor);
+
+/* Reads what there is, as read(2) does; DESCRIPTOR becomes the one that came with it (O_CLOEXEC), and stays as it is where
+ * none did. Of what is no socket it reads too. */
+ssize_t tuff_receive_handed(int input, void *bytes, size_t count, int *descriptor);
+
 /* The numbers of a device, as sysfs writes them; macros in C. */
 unsigned int tuff_device_major(uint64_t device);
 unsigned int tuff_device_minor(uint64_t device);

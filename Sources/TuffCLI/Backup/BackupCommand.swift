@@ -15,32 +15,25 @@ struct BackupCommand: AsyncParsableCommand {
         ])
 }
 
-struct RepositoryOption: ParsableArguments {
-    @Option(
-        name: .customLong("repository"), help: ArgumentHelp("The repository.", valueName: "dir"), completion: .directory
-    )
-    var path: String
-
-    @Option(
-        help: ArgumentHelp(
-            "Opens an encrypted repository: a file of at most 1 KiB that nobody else may read.", valueName: "file"),
-        completion: .file())
-    var keyFile: String?
-
-    var place: RepositoryPlace { RepositoryPlace(path, keyFile: keyFile) }
-}
-
 struct BackupInit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Make a repository in a directory, which is made if it is not there.",
         discussion: "With --key-file it is encrypted, for ever; without, never.")
 
-    @OptionGroup var repository: RepositoryOption
+    @Option(help: ArgumentHelp("The repository.", valueName: "dir"), completion: .directory)
+    var repository: String
+    @Option(
+        help: ArgumentHelp(
+            "Opens an encrypted repository: a file of at most 1 KiB that nobody else may read.", valueName: "file"),
+        completion: .file())
+    var keyFile: String?
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        try failing { () throws(BackupError) in try repository.place.make(listener: global.listener) }
-        Console.talk("Made \(repository.keyFile == nil ? "a" : "an encrypted") repository in \(repository.path).\n")
+        try failing { () throws(BackupError) in
+            try RepositoryPlace(repository, keyFile: keyFile).make(listener: global.listener)
+        }
+        Console.talk("Made \(keyFile == nil ? "a" : "an encrypted") repository in \(repository).\n")
     }
 }
 
@@ -68,6 +61,7 @@ struct BackupRunCommand: AsyncParsableCommand {
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
 
     func validate() throws {
         guard (1...255).contains(name.utf8.count),
@@ -79,21 +73,16 @@ struct BackupRunCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let progress = JobProgress()
-        let run = try failing { () throws(BackupError) in
-            try BackupRun.begin(request, progress: progress, listener: global.listener)
-        }
-        defer { run.end() }
-        let outcome = try await Job(total: run.total, progress: progress, json: form.format == .json).run {
-            () throws(BackupError) in try run.run()
-        }
+        let address = try repository.address(global)
+        let outcome = try await Job(global: global, host: host, json: form.format == .json)
+            .carryOut(request(to: address.place), at: address)
         global.warn(outcome.warnings)
         try form.show(PointsView([outcome.point], heading: "Backed up"), global.output)
     }
 
-    private var request: BackupRun.Request {
+    private func request(to place: RepositoryPlace) -> BackupRun.Request {
         var request = BackupRun.Request(
-            source, to: repository.place, series: Series(name: name), purpose: "tuff backup run")
+            source, to: place, series: Series(name: name), purpose: "tuff backup run")
         request.changes = changedRanges.map { BackupRun.Changes(.file($0), since: changedSince) }
         request.patience = wait.timeout
         return request
@@ -110,25 +99,31 @@ struct BackupList: AsyncParsableCommand {
     var name: String?
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
 
-    func validate() throws {
-        try place.validate(onlyRepository: ["--name": name, "--key-file": place.keyFile])
-    }
+    func validate() throws { try place.validate(onlyRepository: ["--name": name]) }
 
     func run() async throws {
         if let cinder = place.cinder { return try CinderJob(path: cinder, form: form, global: global).list() }
-        let repository = try failing { () throws(BackupError) in
-            try place.repositoryPlace.open(.advised, listener: global.listener)
-        }
-        let (found, aside) = try failing { () throws(RepositoryError) in
-            (try repository.points(), try repository.setAside().points)
-        }
+        let address = try place.address(global)
+        let found = try await list(address), aside = Set(found.aside)
         let points = found.points.filter { name == nil || $0.record.series.name == name }
         let none = "There is no restore point\(name.map { " of '\(PrintedText.oneLine($0))'" } ?? "").\n"
-        try form.show(PointsView(points, aside: Set(aside.keys), none: none), global.output)
-        let future = points.filter { aside[$0.id] == nil }.compactMap { FuturePoint($0) }
-        global.warn(future.map { $0.warning(in: place.repositoryPlace) })
+        try form.show(PointsView(points, aside: aside, none: none), global.output)
+        let future = points.filter { !aside.contains($0.id) }.compactMap { FuturePoint($0) }
+        global.warn(future.map { $0.warning(in: address.place) })
         try found.damaged.report(global)
+    }
+
+    /// In this process where that will do, so that a signal ends it at once.
+    private func list(_ address: RepositoryAddress) async throws(Failure) -> PointListing.Outcome {
+        let listing = PointListing(of: address.place)
+        if address.needsWorker {
+            return try await Job(global: global, host: host, json: false).carryOut(listing, at: address)
+        }
+        return try failing { () throws(BackupError) in
+            try listing.outcome(in: try address.place.open(.advised, listener: global.listener))
+        }
     }
 }
 
@@ -166,8 +161,7 @@ struct BackupRestore: AsyncParsableCommand {
     func validate() throws {
         try place.validate(
             onlyRepository: [
-                "--name": name, "--at": at, "--key-file": place.keyFile, "--keep-going": keepGoing ? "" : nil,
-                "--to -": to == "-" ? "" : nil,
+                "--name": name, "--at": at, "--keep-going": keepGoing ? "" : nil, "--to -": to == "-" ? "" : nil,
             ], onlyCinder: ["--backup": backup])
         if to == "-", form.format == .json {
             throw ValidationError("standard output is the volume; give --to PATH to have a report in JSON")
@@ -184,23 +178,18 @@ struct BackupRestore: AsyncParsableCommand {
         if to == "-", Console.isTerminal(.standardOutput) {
             throw Failure.usage("standard output is a terminal; pipe it into what takes the volume, or give --to PATH")
         }
-        let progress = JobProgress()
-        let run = try await failing { () async throws(BackupError) in
-            try await RestoreRun.begin(
-                request, on: overwrite.restoreHost(global), progress: progress, listener: global.listener)
-        }
-        let outcome = try await Job(total: run.total, progress: progress, json: form.format == .json).run {
-            () throws(BackupError) in try run.run()
-        }
+        let address = try place.address(global)
+        let order = RestoreOrder(request(from: address.place), on: overwrite.surroundings(global))
+        let outcome = try await Job(global: global, host: overwrite.host, json: form.format == .json)
+            .carryOut(order, at: address, output: to == "-" ? .standardOutput : nil)
         global.warn(outcome.warnings)
         let view = RestoredView(outcome, to: to == "-" ? "Standard output" : to)
         if to == "-" { Console.talk(view.text(global.errors)) } else { try form.show(view, global.output) }
         if !outcome.restored.lost.isEmpty { throw Failure(nil, code: ExitStatus.partly) }
     }
 
-    private var request: RestoreRun.Request {
-        var request = RestoreRun.Request(
-            from: place.repositoryPlace, to: to == "-" ? .standardOutput : .path(to))
+    private func request(from place: RepositoryPlace) -> RestoreRun.Request {
+        var request = RestoreRun.Request(from: place, to: to == "-" ? .standardOutput : .path(to))
         request.name = name
         if let at { request.choice = PointChoice(text: at) }
         request.overwrites = overwrite.force
@@ -219,7 +208,7 @@ struct OverwriteOptions: ParsableArguments {
     var force = false
     @OptionGroup var host: HostOptions
 
-    func restoreHost(_ global: GlobalOptions) -> RestoreHost {
-        RestoreHost(host.controller) { (try? global.loadConfig())?.allow.images.first }
+    func surroundings(_ global: GlobalOptions) -> RestoreSurroundings {
+        RestoreSurroundings(host.places, configFile: global.config)
     }
 }

@@ -21,11 +21,12 @@ struct BackupKeyAdd: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Name of the key's owner, for people.", valueName: "text"))
     var label = ""
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
 
     func run() async throws {
-        let slot = try failing { () throws(BackupError) in
-            try KeySlots.add(newKeyFile, label: label, to: repository.place, listener: global.listener)
-        }
+        let address = try repository.address(global)
+        let slot = try await Job(global: global, host: host, json: false)
+            .carryOut(KeyAddition(to: address.place, keyFile: newKeyFile, label: label), at: address)
         Console.talk("Added key slot \(slot.id).\n")
     }
 }
@@ -36,14 +37,13 @@ struct BackupKeyList: AsyncParsableCommand {
     @OptionGroup var repository: RepositoryOption
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
 
     func run() async throws {
-        let repository = try failing { () throws(BackupError) in
-            try self.repository.place.open(listener: global.listener)
-        }
-        let slots = try failing { () throws(RepositoryError) in try repository.keySlots() }
-        let isEncrypted = repository.description.encryption != .none
-        try form.show(KeySlotsView(slots, isEncrypted: isEncrypted), global.output)
+        let address = try repository.address(global)
+        let found = try await Job(global: global, host: host, json: false)
+            .carryOut(KeyListing(of: address.place), at: address)
+        try form.show(KeySlotsView(found.slots, isEncrypted: found.isEncrypted), global.output)
     }
 }
 
@@ -58,16 +58,16 @@ struct BackupKeyRemove: AsyncParsableCommand {
     var slot: String
     @OptionGroup var wait: LockOptions
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
 
     func run() async throws {
         guard let id = FileID(slot) else {
             throw Failure.usage("'\(PrintedText.oneLine(slot))' is no ID of a key slot")
         }
-        try failing { () throws(BackupError) in
-            try KeySlots.remove(
-                id, from: repository.place, purpose: "tuff backup key rm", patience: wait.timeout,
-                listener: global.listener)
-        }
+        let address = try repository.address(global)
+        let removal = KeyRemoval(
+            of: id, from: address.place, purpose: "tuff backup key rm", patience: wait.timeout)
+        _ = try await Job(global: global, host: host, json: false).carryOut(removal, at: address)
         Console.talk("Took away key slot \(id).\n")
     }
 }

@@ -27,6 +27,7 @@ struct BackupCheck: AsyncParsableCommand {
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
 
     func validate() throws {
         let share = try share
@@ -48,26 +49,14 @@ struct BackupCheck: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var request = CheckRun.Request(of: repository.place, share: try share, purpose: "tuff backup check --repair")
+        let address = try repository.address(global)
+        var request = CheckRun.Request(of: address.place, share: try share, purpose: "tuff backup check --repair")
         request.repairs = repair
         request.patience = wait.timeout
-        let progress = JobProgress(), wanted = request
-        let run = try failing { () throws(BackupError) in
-            try CheckRun.begin(wanted, progress: progress, listener: global.listener)
-        }
-        defer { run.end() }
-        let report = try await Job(total: run.total, progress: progress, json: form.format == .json).run {
-            () throws(BackupError) in try run.run()
-        }
-        if !repair {
-            try form.show(CheckView(report), global.output)
-        } else {
-            let left = try await Job(total: run.total, progress: JobProgress(), json: form.format == .json).run {
-                () throws(BackupError) in try run.repair(after: report)
-            }
-            try form.show(CheckView(left, isRepaired: true), global.output)
-        }
-        if !report.isWhole { throw Failure(nil) }
+        let outcome = try await Job(global: global, host: host, json: form.format == .json)
+            .carryOut(request, at: address)
+        try form.show(CheckView(outcome.left ?? outcome.report, isRepaired: outcome.left != nil), global.output)
+        if !outcome.report.isWhole { throw Failure(nil) }
     }
 }
 
@@ -100,6 +89,7 @@ struct BackupPrune: AsyncParsableCommand {
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var host: HostOptions
 
     func validate() throws {
         let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly].compactMap(\.self)
@@ -107,19 +97,14 @@ struct BackupPrune: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let run = try failing { () throws(BackupError) in
-            try PruneRun.begin(request, listener: global.listener)
-        }
-        if dryRun {
-            let forecast = try failing { () throws(BackupError) in try run.forecast() }
-            return try show(forecast)
-        }
-        let report = try failing { () throws(BackupError) in try run.run() }
-        try form.show(PruneView(report), global.output)
+        let address = try repository.address(global), request = request(in: address.place)
+        let job = Job(global: global, host: host, json: form.format == .json)
+        if dryRun { return try show(try await job.carryOut(PruneForecast(of: request), at: address)) }
+        try form.show(PruneView(try await job.carryOut(request, at: address)), global.output)
     }
 
-    private var request: PruneRun.Request {
-        var request = PruneRun.Request(of: repository.place, purpose: "tuff backup prune")
+    private func request(in place: RepositoryPlace) -> PruneRun.Request {
+        var request = PruneRun.Request(of: place, purpose: "tuff backup prune")
         request.name = name
         (request.rule.last, request.rule.hourly, request.rule.daily) = (keepLast, keepHourly, keepDaily)
         (request.rule.weekly, request.rule.monthly, request.rule.yearly) = (keepWeekly, keepMonthly, keepYearly)

@@ -1,58 +1,75 @@
+import Synchronization
 import SystemPackage
 import TuffController
 import TuffHost
 import TuffModel
-import TuffRepository
 import TuffSystem
 
-/// Runs long work on threads of its own and says meanwhile how far it is: on a terminal in one line that is written
-/// over, otherwise a line a minute, or as lines of JSON.
+/// Has a worker do long work, which the command supervises, and says meanwhile how far it is: on a terminal in one line
+/// that is written over, otherwise a line a minute, or as lines of JSON.
 struct Job {
-    let total: UInt64
-    let progress: JobProgress
+    let global: GlobalOptions
+    let host: HostOptions
     let json: Bool
 
-    func run<Value: Sendable>(
-        _ work: @escaping @Sendable () throws(BackupError) -> Value
-    ) async throws(Failure) -> Value {
-        let isTerminal = !json && Console.isTerminal(.standardError)
+    /// - Parameters:
+    ///   - address: the repository that the order is for; nil: none that a document declares.
+    ///   - output: a descriptor that the order writes to.
+    func carryOut<Order: RepositoryOrder>(
+        _ order: Order, at address: RepositoryAddress? = nil, output: FileDescriptor? = nil
+    ) async throws(Failure) -> Order.Outcome {
         let interrupts: Interrupts
         do { interrupts = try Interrupts.install() } catch { throw Failure(error.description) }
-        let watcher = Task { await watch(interrupts) }
-        let teller = Task { await tell(isTerminal) }
-        let result: Result<Value, BackupError>? = await OwnedThread.run {
-            do throws(BackupError) { return .success(try work()) } catch { return .failure(error) }
-        }
-        watcher.cancel()
+        let told = Told()
+        let teller = Task { await told.tell(isTerminal: !json && Console.isTerminal(.standardError), json: json) }
+        let result: Result<Order.Outcome, BackupError>
+        do throws(BackupError) {
+            result = .success(
+                try await host.controller.carryOut(
+                    order, under: address?.config, output: output?.rawValue, listener: global.listener,
+                    telling: { told.note($0) }, until: { interrupts.isInterrupted }))
+        } catch { result = .failure(error) }
         teller.cancel()
         await teller.value
-        switch result {
-        case .success(let value): return value
-        case .failure(let error): throw Failure(error)
-        case nil: throw Failure("the machine has no thread left to work on")
+        return try failing { () throws(BackupError) in try result.get() }
+    }
+}
+
+/// How far an order has come, as its worker last said.
+private final class Told: Sendable {
+    private struct State {
+        var progress = WorkProgress()
+        /// When there was something to tell for the first time.
+        var begin: ContinuousClock.Instant?
+    }
+
+    private let state = Mutex(State())
+
+    func note(_ progress: WorkProgress) {
+        state.withLock { state in
+            state.progress = progress
+            if state.begin == nil, progress.total > .zero { state.begin = .now }
         }
     }
 
-    /// Has the work end where somebody asks for that: it stops between two blocks, and what is done stays done.
-    private func watch(_ interrupts: Interrupts) async {
-        while (try? await Task.sleep(for: .milliseconds(100))) != nil {
-            if interrupts.isInterrupted { return progress.cancel() }
-        }
-    }
-
-    private func tell(_ isTerminal: Bool) async {
-        let start = ContinuousClock.now
+    /// Tells until it is cancelled.
+    func tell(isTerminal: Bool, json: Bool) async {
         let pause: Duration = isTerminal ? .milliseconds(250) : json ? .seconds(1) : .seconds(60)
+        var isOpen = false
         while (try? await Task.sleep(for: pause)) != nil {
-            let state = ProgressLine(
-                seconds: Int64((ContinuousClock.now - start).components.seconds), done: progress.done, total: total)
+            let (progress, begin) = state.withLock { ($0.progress, $0.begin) }
+            guard let begin, progress.total > .zero else { continue }
+            let line = ProgressLine(
+                seconds: Int64((ContinuousClock.now - begin).components.seconds),
+                done: UInt64(max(0, progress.done.bytes)), total: UInt64(progress.total.bytes))
             if json {
-                Console.talk(state.json)
+                Console.talk(line.json)
             } else {
-                Console.talk(isTerminal ? TerminalText.lineAnew + state.text : state.text + "\n")
+                Console.talk(isTerminal ? TerminalText.lineAnew + line.text : line.text + "\n")
             }
+            isOpen = isTerminal
         }
-        if isTerminal { Console.talk(TerminalText.lineAnew) }
+        if isOpen { Console.talk(TerminalText.lineAnew) }
     }
 }
 

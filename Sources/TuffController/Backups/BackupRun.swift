@@ -61,11 +61,13 @@ package struct BackupRun: Sendable {
     package var total: UInt64 { source.size }
 
     /// Opens source and repository, takes a lease, which `end` gives back, and chooses the point to compare with.
-    /// - Parameter progress: told how far it is, and asked whether it shall end.
+    /// - Parameters:
+    ///   - repository: where it is open already; nil: a directory, which is opened.
+    ///   - progress: told how far it is, and asked whether it shall end.
     package static func begin(
-        _ request: Request, progress: JobProgress, listener: any Listener
+        _ request: Request, in repository: Repository? = nil, progress: JobProgress, listener: any Listener
     ) throws(BackupError) -> BackupRun {
-        let repository = try request.repository.open(listener: listener)
+        let repository = try request.repository.opened(repository, listener: listener)
         let source = try open(request.source, listener)
         // Before a point is chosen to compare with: a prune could take it away, and mark what only it needs.
         let lease = try repository.lease(

@@ -20,6 +20,12 @@ package struct CheckRun: Sendable {
         }
     }
 
+    package struct Outcome: Hashable, Codable, Sendable {
+        package let report: Check.Report
+        /// The report as it would be after the repair; nil: there was none.
+        package let left: Check.Report?
+    }
+
     private let request: Request
     private let repository: Repository
     private let lease: Lease?
@@ -29,11 +35,13 @@ package struct CheckRun: Sendable {
     package let total: UInt64
 
     /// Opens the repository, and takes a lease where a repair is to follow, which `end` gives back.
-    /// - Parameter progress: told how far it is, and asked whether it shall end.
+    /// - Parameters:
+    ///   - repository: where it is open already; nil: a directory, which is opened.
+    ///   - progress: told how far it is, and asked whether it shall end.
     package static func begin(
-        _ request: Request, progress: JobProgress, listener: any Listener
+        _ request: Request, in repository: Repository? = nil, progress: JobProgress, listener: any Listener
     ) throws(BackupError) -> CheckRun {
-        let repository = try request.repository.open(.advised, listener: listener)
+        let repository = try request.repository.opened(repository, .advised, listener: listener)
         let lease =
             try request.repairs
             ? repository.lease(

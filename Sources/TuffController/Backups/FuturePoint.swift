@@ -23,8 +23,7 @@ package struct FuturePoint: Error, Hashable, Sendable {
 
     /// The command that has the point be passed over, as it is typed.
     private func command(in place: RepositoryPlace) -> String {
-        let key = place.keyFile.map { ["--key-file", $0] } ?? []
-        let words = ["backup", "prune", "--repository", place.path] + key + ["--set-aside", point.id.description]
+        let words = ["backup", "prune"] + place.options + ["--set-aside", point.id.description]
         return Command("tuff", words, effect: .mutates).description
     }
 

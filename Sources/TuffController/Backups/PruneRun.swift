@@ -43,8 +43,11 @@ package struct PruneRun: Sendable {
     private let doubted: [RestorePoint]
 
     /// Opens the repository, and finds the points that the request names.
-    package static func begin(_ request: Request, listener: any Listener) throws(BackupError) -> PruneRun {
-        let repository = try request.repository.open(listener: listener)
+    /// - Parameter repository: where it is open already; nil: a directory, which is opened.
+    package static func begin(
+        _ request: Request, in repository: Repository? = nil, listener: any Listener
+    ) throws(BackupError) -> PruneRun {
+        let repository = try request.repository.opened(repository, listener: listener)
         let found = try inRepository { () throws(RepositoryError) in try repository.points() }
         if let name = request.name, !found.points.contains(where: { $0.record.series.name == name }) {
             throw BackupError(

@@ -129,7 +129,7 @@ enum RepositoryJobs {
     }
 
     /// Opens the place of a repository, and reads the key.
-    private static func withStore<Value>(
+    static func withStore<Value>(
         _ access: RepositoryAccess, making: Bool, by control: JobControl,
         _ body: (DirectoryStore, RepositorySecret?) throws(HostError) -> Value
     ) throws(HostError) -> Value {

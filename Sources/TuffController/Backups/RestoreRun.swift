@@ -44,11 +44,15 @@ package struct RestoreRun: Sendable {
 
     /// Chooses the point and opens the target, in this order: a fault of the repository is told before anything is done
     /// to the target.
-    /// - Parameter progress: told how far it is, and asked whether it shall end.
+    /// - Parameters:
+    ///   - repository: where it is open already; nil: a directory, which is opened.
+    ///   - output: the standard output of whoever asked.
+    ///   - progress: told how far it is, and asked whether it shall end.
     package static func begin(
-        _ request: Request, on host: RestoreHost, progress: JobProgress, listener: any Listener
+        _ request: Request, in repository: Repository? = nil, on host: RestoreHost, output: Int32 = STDOUT_FILENO,
+        progress: JobProgress, listener: any Listener
     ) async throws(BackupError) -> RestoreRun {
-        let repository = try request.repository.open(.advised, listener: listener)
+        let repository = try request.repository.opened(repository, .advised, listener: listener)
         guard request.name != nil || request.choice != .latest else {
             throw .usage("whose latest restore point? Give --name NAME, or --at ID")
         }
@@ -63,7 +67,7 @@ package struct RestoreRun: Sendable {
             listener.tell(.warning(future.warning(in: request.repository)))
         }
         guard case .path(let path) = request.target else {
-            return RestoreRun(restore: restore, target: StreamTarget(STDOUT_FILENO), opened: nil)
+            return RestoreRun(restore: restore, target: StreamTarget(output), opened: nil)
         }
         try demandOutside(path, of: request.repository)
         let opened = try await RestoreTarget(
@@ -75,7 +79,7 @@ package struct RestoreRun: Sendable {
     }
 
     private static func demandOutside(_ path: String, of repository: RepositoryPlace) throws(BackupError) {
-        guard !RealPath.lies(path, beneath: repository.path) else {
+        guard !(repository.path.map { RealPath.lies(path, beneath: $0) } ?? false) else {
             throw .usage("\(path) is in the repository itself, which a restore must not change")
         }
         guard

@@ -1,6 +1,6 @@
 /// The paths on this host that a controller works with. Tests use others than the usual ones, and so does a look at a
 /// machine from outside.
-package struct HostPlaces: Hashable, Sendable {
+package struct HostPlaces: Hashable, Codable, Sendable {
     /// File of the host lock, which every process holds that changes the host.
     package var lockFile = "/run/tuff/lock"
     /// Files of running jobs; nil: `jobs` beside the lock file.

@@ -132,15 +132,25 @@ package final class LinuxMachine: Machine {
         _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,
         until isOver: @escaping @Sendable () -> Bool
     ) async throws(HostError) -> Request.Outcome {
+        try await run(request, handing: nil, telling: telling, hearing: { _ in }, until: isOver)
+    }
+
+    /// The same for whoever wants to hear what the job says, or hands it something.
+    /// - Parameter handing: a descriptor of which the job gets a copy (`JobControl.handed`).
+    package func run<Request: JobRequest>(
+        _ request: Request, handing: Int32?, telling: @escaping @Sendable (WorkProgress) -> Void,
+        hearing: @escaping @Sendable (String) -> Void, until isOver: @escaping @Sendable () -> Bool
+    ) async throws(HostError) -> Request.Outcome {
         guard let body = try? JSONEncoder().encode(request) else {
             throw HostError(.failed, "The request of \(request.summary) cannot be written down")
         }
         let ticket = JobTicket(request, id: HostFacts.randomName())
         let reply = try await workers.run(
             WorkerRequest(
-                roots: roots, work: .job(ticket, Array(body)), jobs: Request.isRecorded ? jobsDirectory : nil),
-            silence: request.silence.map { $0 / .seconds(1) },
-            telling: telling, until: isOver)
+                roots: roots, work: .job(ticket, Array(body)),
+                jobs: ticket.recording == .none ? nil : jobsDirectory),
+            silence: request.silence.map { $0 / .seconds(1) }, handing: handing, telling: telling, hearing: hearing,
+            until: isOver)
         switch reply {
         case .failed(let error), .stopped(_, let error): throw error
         case .outcome(let bytes):
@@ -331,8 +341,9 @@ package final class LinuxMachine: Machine {
             // A crashed worker must not print its memory.
             "SWIFT_BACKTRACE": "enable=no",
         ]
-        // Machines without udev (a test's guest), and a tgtd that listens elsewhere.
-        for name in ["DM_DISABLE_UDEV", "TGT_IPC_SOCKET"] {
+        // Machines without udev (a test's guest), a tgtd that listens elsewhere, and where a user's records of restores
+        // are.
+        for name in ["DM_DISABLE_UDEV", "TGT_IPC_SOCKET", "XDG_STATE_HOME"] {
             if let value = getenv(name) { values[Environment.Key(stringLiteral: name)] = String(cString: value) }
         }
         return .custom(values)

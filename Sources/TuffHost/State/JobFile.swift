@@ -53,7 +53,7 @@ final class JobFile: Sendable {
     deinit { end() }
 
     /// Makes the file of a job and holds it.
-    /// - Throws: `busy` where another running job has one of its keys.
+    /// - Throws: `busy` where another running job has one of its keys, and it is to be held and not only announced.
     static func take(_ job: JobTicket, in directory: String) throws(HostError) -> JobFile {
         let path = "\(directory)/\(job.id)"
         // The folder above is made by whoever takes the host's lock; a job by hand takes none.
@@ -65,7 +65,8 @@ final class JobFile: Sendable {
         }
         let found = JobFiles.look(folder, directory).found
         if let error = found.unlisted { throw error }
-        for (name, entry) in found.entries.sorted(by: { $0.key < $1.key }) {
+        let rivals = job.recording == .held ? found.entries.sorted(by: { $0.key < $1.key }) : []
+        for (name, entry) in rivals {
             switch entry {
             case .known(let other):
                 guard let key = job.keys.first(where: other.keys.contains) else { continue }

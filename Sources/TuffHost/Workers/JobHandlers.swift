@@ -22,13 +22,24 @@ package protocol JobRequest: Codable, Sendable {
     var servers: [String] { get }
     /// Longest time without a sign of progress; nil: that of every request. One block has to fit in.
     var silence: Duration? { get }
-    /// True where it has a file that others see; false for work that only looks, which everybody who may look may ask
-    /// for.
-    static var isRecorded: Bool { get }
+    /// The file of it that others see.
+    static var recording: JobRecording { get }
+}
+
+/// The file of a sort of jobs.
+package enum JobRecording: String, Codable, Sendable {
+    /// None: the work only looks, which everybody who may look may ask for.
+    case none
+    /// It tells plans of the work, and that is all: other jobs of its keys begin beside it. What keeps them apart is in
+    /// the work itself: leases of repositories, and the kernel's word on who has a device open. The work goes on where
+    /// no file can be made.
+    case announced
+    /// Nobody else begins under its keys, and nothing is begun without the file.
+    case held
 }
 
 extension JobRequest {
-    package static var isRecorded: Bool { true }
+    package static var recording: JobRecording { .held }
     package var objects: [UID] { [] }
     package var servers: [String] { [] }
     package var silence: Duration? { nil }
@@ -73,8 +84,7 @@ package struct JobHandlers: Sendable {
         _ job: JobTicket, _ body: [UInt8], in directory: String?, roots: HostRoots, signs: WorkerSigns
     ) throws(HostError) -> [UInt8] {
         guard let handler = handlers[job.kind] else { throw unknown(job.kind) }
-        var file: JobFile?
-        if let directory { file = try JobFile.take(job, in: directory) }
+        let file = try directory.flatMap { directory throws(HostError) in try Self.file(of: job, in: directory, signs) }
         defer { file?.end() }
         // In this order: a controller that is still there has the host's lock until it hears that the job has begun, so
         // that no other pass looked between its beginning and the taking of the file.
@@ -85,6 +95,18 @@ package struct JobHandlers: Sendable {
         let control = JobControl(roots: roots, summary: job.summary, signs: signs, file: file, jobs: directory)
         control.tell(WorkProgress())
         return try handler.handle(body, control)
+    }
+
+    private static func file(
+        of job: JobTicket, in directory: String, _ signs: WorkerSigns
+    ) throws(HostError) -> JobFile? {
+        do throws(HostError) {
+            return try JobFile.take(job, in: directory)
+        } catch {
+            guard job.recording == .announced else { throw error }
+            signs.remarked("no plan sees this work, since it has no job file: \(error.description)")
+            return nil
+        }
     }
 }
 
@@ -116,11 +138,13 @@ package struct JobTicket: Hashable, Codable, Sendable {
     var keys: [String]
     var objects: [UID]
     var servers: [String]
+    var recording = JobRecording.held
 
     init(_ request: some JobRequest, id: String) {
         self.init(
             id: id, kind: type(of: request).kind, summary: request.summary, keys: request.keys,
             objects: request.objects, servers: request.servers)
+        recording = type(of: request).recording
     }
 
     init(
@@ -143,6 +167,10 @@ package struct WorkerSigns: Sendable {
     var isOver: @Sendable () -> Bool = { false }
     /// To be told how far the work has come, which also is a sign that it goes on.
     var told: @Sendable (WorkProgress) -> Void = { _ in }
+    /// To be told a sentence for whoever asked for the work.
+    var remarked: @Sendable (String) -> Void = { _ in }
+    /// A descriptor that came with the request.
+    var handed: Int32?
     /// The work's process does nothing else, and ends with it.
     var ownsProcess = false
 
@@ -191,6 +219,9 @@ package struct JobControl: Sendable {
             file: nil, jobs: nil)
     }
 
+    /// The copy of the descriptor that whoever asked for the job handed to it, open until the job ends.
+    package var handed: Int32? { signs.handed }
+
     /// True where the process ends with the job, so that nothing done to it harms other work.
     var ownsProcess: Bool { signs.ownsProcess }
 
@@ -204,6 +235,9 @@ package struct JobControl: Sendable {
         signs.told(progress)
         file?.note(progress)
     }
+
+    /// Tells whoever asked for the job a sentence, at once: what may be wrong is of use before hours have passed.
+    package func remark(_ sentence: String) { signs.remarked(sentence) }
 
     /// Does work that counts its bytes and blocks this thread. Another thread looks ten times a second whether the job
     /// is to end, and tells once a second how far it is where it moved: silence is what the deadline is for.
@@ -230,7 +264,11 @@ package struct JobControl: Sendable {
         try following(signs, end: end, as: { _ in WorkProgress(phase: phase) }, work)
     }
 
-    private func following<Value>(
+    /// The same for work of several parts.
+    /// - Parameters:
+    ///   - done: a number that grows as long as the work goes on.
+    ///   - progress: what is told where it grew.
+    package func following<Value>(
         _ done: @escaping @Sendable () -> UInt64, end: @escaping @Sendable () -> Void,
         as progress: @escaping @Sendable (UInt64) -> WorkProgress, _ work: () throws(HostError) -> Value
     ) throws(HostError) -> Value {
@@ -246,7 +284,8 @@ package struct JobControl: Sendable {
                     told = now
                     tell(progress(now))
                 }
-                usleep(100_000)
+                // The end of the work waits for the end of this thread.
+                for _ in 0..<10 where !watch.isOver { usleep(10_000) }
             }
             watch.end()
         }

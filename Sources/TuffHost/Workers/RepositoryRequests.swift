@@ -15,7 +15,7 @@ extension RepositoryRequest {
 /// Asks for the restore points of a repository. It changes nothing, holds nobody up, and so has no file.
 package struct RepositoryListing: RepositoryRequest {
     package static let kind = "points"
-    package static let isRecorded = false
+    package static let recording = JobRecording.none
 
     /// Name of the BackupRepository.
     package var repository: String
@@ -175,7 +175,7 @@ extension BytesPlace {
 
 extension RepositoryAccess {
     /// The server that it is on, as `JobRequest.servers` names it.
-    fileprivate var servers: [String] {
+    package var servers: [String] {
         switch site {
         case .directory: []
         case .nfs(let share): [NFSMount(share).serverKey]

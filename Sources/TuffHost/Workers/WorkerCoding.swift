@@ -123,7 +123,7 @@ enum RequestCoding: ByteForm {
             result += try JSONEncoder().encode(request.work)
         case .job(let job, let body):
             result.append(Kind.job.rawValue)
-            for text in [job.id, job.kind, job.summary] { put(text.utf8, &result) }
+            for text in [job.id, job.kind, job.summary, job.recording.rawValue] { put(text.utf8, &result) }
             for texts in [job.keys, job.objects.map(\.description), job.servers] {
                 put(Int64(texts.count), &result)
                 for text in texts { put(text.utf8, &result) }
@@ -161,12 +161,14 @@ enum RequestCoding: ByteForm {
             return try? JSONDecoder().decode(WorkerRequest.Work.self, from: Data(rest))
         case .job:
             guard let id = text(&rest), let kind = text(&rest), let summary = text(&rest),
+                let recording = text(&rest).flatMap({ JobRecording(rawValue: $0) }),
                 let keys = list(&rest, { text(&$0) }),
                 let objects = list(&rest, { text(&$0).flatMap { UID($0) } }), let servers = list(&rest, { text(&$0) }),
                 let body = block(&rest)
             else { return nil }
-            let ticket = JobTicket(
+            var ticket = JobTicket(
                 id: id, kind: kind, summary: summary, keys: keys, objects: objects, servers: servers)
+            ticket.recording = recording
             return .job(ticket, Array(body))
         }
     }

@@ -32,10 +32,14 @@ final class WorkerConnection: Sendable {
     /// The worker is gone. Set and asked under the pool's lock.
     let hasEnded = Atomic(false)
     private let descriptor: Int32
-    private let stopped = Atomic(false)
+    /// When the worker was asked to stop, in seconds of a clock that nobody sets.
+    private let stopped = Mutex<Double?>(nil)
 
     /// Most milliseconds until somebody who wants the worker to stop is heard.
     private static let attention: Int32 = 100
+    /// Longest time from asking a worker to stop until its answer, in seconds: for one block, and for writing down what
+    /// is stored by then. Somebody waits for it.
+    static let endPatience = 120.0
 
     init(_ descriptor: consuming OwnedDescriptor, id: Int) {
         self.descriptor = descriptor.release()
@@ -65,12 +69,19 @@ final class WorkerConnection: Sendable {
     func giveUp() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     /// The worker was asked to stop, and takes no other request.
-    var isStopped: Bool { stopped.load(ordering: .relaxed) }
+    var isStopped: Bool { stopped.withLock { $0 != nil } }
 
     /// Asks the worker to end what it does at its next block, and to answer all the same: only then it certainly writes
     /// nothing any more.
-    private func stop() {
-        if !stopped.exchange(true, ordering: .relaxed) { shutdown(descriptor, Int32(SHUT_WR)) }
+    /// - Returns: when it was asked.
+    private func stop() -> Double {
+        stopped.withLock { stopped in
+            if let stopped { return stopped }
+            let now = monotonicSeconds()
+            stopped = now
+            shutdown(descriptor, Int32(SHUT_WR))
+            return now
+        }
     }
 
     /// Sends a request and waits for its answer. Blocks: for owned threads only.
@@ -78,15 +89,18 @@ final class WorkerConnection: Sendable {
     /// - Parameters:
     ///   - deadline: longest silence, in seconds.
     ///   - telling: told how far the work has come.
+    ///   - handing: a descriptor of which the worker gets a copy.
+    ///   - hearing: told what a job says to whoever asked for it.
     ///   - isOver: once true, the worker is asked to stop.
     /// - Returns: the answer, and how many sequences the worker last said were done.
     func exchange(
-        _ request: [UInt8], deadline: Double, telling: (WorkerProgress) -> Void = { _ in },
+        _ request: [UInt8], deadline: Double, handing: Int32? = nil,
+        telling: (WorkerProgress) -> Void = { _ in }, hearing: (String) -> Void = { _ in },
         until isOver: WorkerEnd? = nil
     ) -> (Result<WorkerReply, WorkerFault>, done: Int) {
         var done = 0
         let result = Result { () throws(WorkerFault) in
-            try send(request, deadline)
+            try send(request, deadline, handing: handing)
             while true {
                 guard
                     let (kind, length) = WorkerFrame.header(
@@ -101,6 +115,10 @@ final class WorkerConnection: Sendable {
                     telling(told)
                     continue
                 }
+                if kind == .remark {
+                    hearing(String(decoding: body, as: UTF8.self))
+                    continue
+                }
                 guard let reply = WorkerReply(kind, body) else { throw .garbled }
                 return reply
             }
@@ -108,13 +126,13 @@ final class WorkerConnection: Sendable {
         return (result, done)
     }
 
-    private func send(_ bytes: [UInt8], _ deadline: Double) throws(WorkerFault) {
-        var rest = bytes[...]
+    private func send(_ bytes: [UInt8], _ deadline: Double, handing: Int32?) throws(WorkerFault) {
+        var rest = bytes[...], handing = handing ?? -1
         while !rest.isEmpty {
-            let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, flags) }
+            let count = rest.withUnsafeBytes { tuff_send_handing(descriptor, $0.baseAddress, $0.count, handing) }
             if count > 0 {
                 rest = rest.dropFirst(count)
+                handing = -1
             } else if errno == EAGAIN {
                 try wait(POLLOUT, deadline: deadline, isOver: nil)
             } else if errno != EINTR {
@@ -144,12 +162,12 @@ final class WorkerConnection: Sendable {
     }
 
     private func wait(_ events: Int32, deadline: Double, isOver: WorkerEnd?) throws(WorkerFault) {
-        let end = monotonicSeconds() + deadline
+        var end = monotonicSeconds() + deadline
         while true {
             var poller = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+            if isOver?() == true { end = min(end, stop() + Self.endPatience) }
             let rest = end - monotonicSeconds()
             guard rest > 0 else { throw .overdue }
-            if isOver?() == true { stop() }
             let longest = isOver == nil ? 60_000 : Self.attention
             if poll(&poller, 1, min(Int32(min(rest * 1000 + 1, 60_000)), longest)) > 0 { return }
         }

@@ -16,11 +16,14 @@ extension WorkerPool {
     /// - Parameters:
     ///   - silence: longest time without a sign of progress, in seconds; nil: that of every request.
     ///   - telling: told how far the job has come; the first time when it has begun and holds its file.
+    ///   - handing: a descriptor of which the job gets a copy (`JobControl.handed`).
+    ///   - hearing: told what the job says to whoever asked for it.
     ///   - isOver: once true, the worker is asked to end the job at its next block, and killed if it does not answer
     ///     within `silence`.
     /// - Throws: `timeout` where it was killed for its silence.
     func run(
-        _ request: WorkerRequest, silence: Double?, telling: @escaping @Sendable (WorkProgress) -> Void,
+        _ request: WorkerRequest, silence: Double?, handing: Int32? = nil,
+        telling: @escaping @Sendable (WorkProgress) -> Void, hearing: @escaping @Sendable (String) -> Void = { _ in },
         until isOver: @escaping WorkerEnd
     ) async throws(HostError) -> WorkerReply {
         try refuseHanging(request)
@@ -40,14 +43,19 @@ extension WorkerPool {
         let connection = try connect()
         let silence = silence ?? deadline
         let outcome = await OwnedThread.run {
-            connection.exchange(message, deadline: silence, telling: { telling($0.job) }, until: isOver).0
+            connection.exchange(
+                message, deadline: silence, handing: handing, telling: { telling($0.job) }, hearing: hearing,
+                until: isOver
+            ).0
         }
         // Whatever came of it: the worker gets no other request, and ends.
         connection.giveUp()
         switch outcome {
         case nil: throw HostError(.exhausted, "No thread is left for \(request.summary)")
         case .success(let reply): return reply
-        case .failure(.overdue): throw await kill(connection, request: request, silence: silence)
+        case .failure(.overdue):
+            let longest = connection.isStopped ? min(silence, WorkerConnection.endPatience) : silence
+            throw await kill(connection, request: request, silence: longest)
         case .failure(let fault): throw error(fault, of: connection, request: request, isOver: isOver())
         }
     }

@@ -169,6 +169,8 @@ enum WorkerFrame: UInt8 {
     case performed = 5
     /// JSON of what came of a job: `WorkerReply.outcome`.
     case outcome = 6
+    /// A sentence of a job for whoever asked for it, as UTF-8.
+    case remark = 7
 
     static let headerSize = 5
     /// Longest body; a tree of a hundred thousand attributes fits.
@@ -214,7 +216,7 @@ extension WorkerReply {
         case .reply:
             guard let reply = try? JSONDecoder().decode(WorkerReply.self, from: Data(body)) else { return nil }
             self = reply
-        case .request, .progress: return nil
+        case .request, .progress, .remark: return nil
         }
     }
 }

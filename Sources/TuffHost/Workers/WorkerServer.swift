@@ -19,13 +19,17 @@ package enum WorkerServer {
         defer { watch.end() }
         var signs = WorkerSigns(
             mayBegin: { watch.mayBegin() }, isOver: { watch.isOver }, told: { watch.tell($0) })
+        signs.remarked = { watch.remark($0) }
         signs.ownsProcess = ownsProcess
         while true {
-            guard let header = receive(WorkerFrame.headerSize, from: input) else { return 0 }
+            var handed: Int32 = -1
+            defer { if handed >= 0 { close(handed) } }
+            guard let header = receiveHeader(from: input, handed: &handed) else { return 0 }
             guard let (kind, length) = WorkerFrame.header(header), kind == .request,
                 let body = receive(length, from: input), let request = WorkerRequest(body: body)
             else { return 1 }
             watch.done(0)
+            signs.handed = handed >= 0 ? handed : nil
             guard
                 let message = try? handle(
                     request, jobs: jobs, signs: signs, progress: watch.note, mayBegin: watch.mayBegin,
@@ -155,6 +159,15 @@ package enum WorkerServer {
     package static func bytes(blocks: UInt, of size: UInt) -> ByteCount {
         let product = blocks.multipliedReportingOverflow(by: size)
         return ByteCount(product.overflow ? .max : Int64(exactly: product.partialValue) ?? .max)
+    }
+
+    /// The begin of a request, and the descriptor that may come with its first byte.
+    private static func receiveHeader(from input: Int32, handed: inout Int32) -> [UInt8]? {
+        let first = [UInt8](unsafeUninitializedCapacity: WorkerFrame.headerSize) { buffer, filled in
+            filled = max(0, tuff_receive_handed(input, buffer.baseAddress, WorkerFrame.headerSize, &handed))
+        }
+        guard !first.isEmpty, let rest = receive(WorkerFrame.headerSize - first.count, from: input) else { return nil }
+        return first + rest
     }
 
     /// Exactly `count` bytes, nil when the input ends before.

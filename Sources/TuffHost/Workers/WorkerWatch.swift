@@ -68,6 +68,9 @@ final class WorkerWatch: Sendable {
         _ = note()
     }
 
+    /// To be told a sentence of a job for whoever asked for it. Nobody has to hear it.
+    func remark(_ sentence: String) { _ = send(WorkerFrame.remark.message(Array(sentence.utf8.prefix(64 << 10)))) }
+
     /// The controller is gone, or asked for an end. Unlike `note` no sign that the work goes on.
     var isOver: Bool { isAlone.load(ordering: .acquiring) }
 

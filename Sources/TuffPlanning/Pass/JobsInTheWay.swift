@@ -25,7 +25,9 @@ extension Plan {
             // Of a file whose name is changed or that goes, a job knows the path alone.
             let place = planned.step.place.flatMap { keys["data:\($0.path)"] }
             let owner = isStorage ? change.uid.flatMap { objects[$0] } ?? place : nil
-            if let job = owner ?? planned.keys.lazy.compactMap({ keys[$0.description] }).first {
+            // Whoever works in a repository by hand knows its place alone.
+            let repository = planned.step.repository.flatMap { keys["repository:\($0)"] }
+            if let job = owner ?? planned.keys.lazy.compactMap({ keys[$0.description] }).first ?? repository {
                 if owner != nil { left.append((planned.step, change.resource)) }
                 waiting[planned.change] = Obstacle(.jobRunning, "it waits for \(job.sentence)")
                 causes[planned.change] = job
@@ -66,6 +68,26 @@ extension Step {
         case .lvm(let step): step.location
         case .backup(let step): step.location
         case .pool, .export: nil
+        }
+    }
+
+    /// The place of the repository that the step writes to; nil for all other steps.
+    fileprivate var repository: BackupRepositorySpec.Site? {
+        switch self {
+        case .backup(let step): step.repository
+        case .volume, .lvm, .pool, .export: nil
+        }
+    }
+}
+
+extension BackupStep {
+    fileprivate var repository: BackupRepositorySpec.Site? {
+        switch self {
+        case .makeRepository(_, let access): access.site
+        case .backUp(_, let task): task.access.site
+        case .prune(let task): task.access.site
+        case .verify(let task): task.access.site
+        case .compare, .completeBase: nil
         }
     }
 }

@@ -34,7 +34,7 @@ package struct RepositorySecret: Sendable {
 }
 
 /// One of several wrappings of the repository key (docs/repository-format.md, "Key slots").
-package struct KeySlot: Sendable {
+package struct KeySlot: Codable, Sendable {
     package let id: FileID
     package let record: Record
 

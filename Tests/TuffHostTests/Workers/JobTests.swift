@@ -21,6 +21,19 @@ private struct Blocks: JobRequest {
     var summary: String { "\(count) blocks" }
 }
 
+/// Work whose file only tells of it: says a sentence, and writes to what was handed to it.
+private struct Announcement: JobRequest {
+    static let kind = "announcement"
+    static let recording = JobRecording.announced
+    var keys = ["data:/dev/vg0/v-db"]
+    var summary: String { "announcing" }
+
+    /// The files of jobs that it saw.
+    struct Outcome: Codable, Sendable {
+        var files: [String]
+    }
+}
+
 /// A request that no program has a handler for.
 private struct Unheard: JobRequest {
     typealias Outcome = Int
@@ -69,6 +82,12 @@ struct JobTests {
             }
             return Blocks.Outcome(done: request.count)
         }
+        let directory = folder.at("run/jobs")
+        handlers.register(Announcement.self) { _, control throws(HostError) in
+            control.remark("mind the gap")
+            if let handed = control.handed { _ = write(handed, "bytes", 5) }
+            return Announcement.Outcome(files: JobFiles.live(in: directory).entries.values.compactMap(\.value?.kind))
+        }
         return handlers
     }
 
@@ -101,6 +120,45 @@ struct JobTests {
         gate.letThrough(3)
         #expect(try await job.value.get() == Blocks.Outcome(done: 3))
         #expect(machine.jobs().entries.isEmpty)
+    }
+
+    private func announce(_ machine: LinuxMachine, handing: Int32? = nil) async throws -> ([String], [String]) {
+        let heard = Mutex<[String]>([])
+        let outcome = try await machine.run(
+            Announcement(), handing: handing, telling: { _ in },
+            hearing: { sentence in heard.withLock { $0.append(sentence) } }, until: { false })
+        return (outcome.files.sorted(), heard.withLock { $0 })
+    }
+
+    @Test(
+        "What is only announced begins beside others of its keys, says what it has to say, and gets what it is handed")
+    func announced() async throws {
+        let machine = machine()
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let job = Task { await run(Blocks(count: 1), on: machine) }
+        #expect(await eventually { machine.jobs().entries.count == 1 })
+        let (files, heard) = try await announce(machine, handing: ends[1])
+        close(ends[1])
+        #expect(files == ["announcement", "blocks"] && heard == ["mind the gap"])
+        var bytes = [UInt8](repeating: 0, count: 16)
+        // The end of the pipe comes when nobody has the other side any more, the job's copy of it among them.
+        #expect(read(ends[0], &bytes, 16) == 5 && read(ends[0], &bytes, 16) == 0)
+        close(ends[0])
+        gate.letThrough(1)
+        #expect(try await job.value.get() == Blocks.Outcome(done: 1))
+    }
+
+    @Test("Where no file can be had it goes on, and says so; what holds its keys does not")
+    func withoutAFile() async throws {
+        try folder.write("run", "no directory")
+        let (files, heard) = try await announce(machine())
+        #expect(files == [] && heard.count == 2 && heard.last == "mind the gap")
+        #expect(heard.first?.hasPrefix("no plan sees this work, since it has no job file: ") == true, "\(heard)")
+        guard case .failure = await run(Blocks(count: 1), on: machine()) else {
+            Issue.record("it began without its keys")
+            return
+        }
     }
 
     @Test("A kind that the program does not know is refused, also by the program itself")

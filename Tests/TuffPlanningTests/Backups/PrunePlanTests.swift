@@ -66,6 +66,27 @@ import TuffTestSupport
         plan.changes.first { $0.resource == ResourceID(.backupRepository, "nas") && $0.action == action }
     }
 
+    /// `tuff backup prune --repository DIR` knows the directory, and no name of a document.
+    @Test func aPruneByHandInThePlaceOfTheRepositoryIsWaitedFor() throws {
+        let site = try #require(Self.nightly().backupRepositories["nas"]?.spec.site)
+        func beside(_ place: String) -> Plan {
+            plan(Self.points(5)) {
+                $0.jobs = ObservationMap([
+                    "a": .known(
+                        RunningJob(
+                            id: "a", kind: "prune-by-hand", summary: "pruning \(place) by hand",
+                            keys: ["repository:\(place)"], pid: 4711, since: Sample.context().now))
+                ])
+            }
+        }
+        let waiting = beside("\(site)")
+        #expect(task(waiting) == nil)
+        let line = try #require(waiting.changes.first { $0.reason == .jobRunning })
+        #expect(line.resource == ResourceID(.backupRepository, "nas"))
+        #expect(line.summary.hasPrefix("it waits for pruning \(site) by hand (pid 4711, since "), "\(line)")
+        #expect(task(beside("/srv/elsewhere")) != nil)
+    }
+
     // MARK: What goes
 
     @Test func whatTheRuleKeepsStaysAndTheRestGoesOldestFirst() throws {

@@ -1,0 +1,131 @@
+import TuffHost
+import TuffModel
+package import TuffRepository
+
+/// The table of all orders.
+enum Orders {
+    static func register(in handlers: inout JobHandlers) {
+        OrderedJob<BackupRun.Request>.register(in: &handlers)
+        OrderedJob<RestoreOrder>.register(in: &handlers)
+        OrderedJob<CinderOrder>.register(in: &handlers)
+        OrderedJob<CheckRun.Request>.register(in: &handlers)
+        OrderedJob<PruneRun.Request>.register(in: &handlers)
+        OrderedJob<PruneForecast>.register(in: &handlers)
+        OrderedJob<PointListing>.register(in: &handlers)
+        OrderedJob<KeyListing>.register(in: &handlers)
+        OrderedJob<KeyAddition>.register(in: &handlers)
+        OrderedJob<KeyRemoval>.register(in: &handlers)
+    }
+}
+
+extension RepositoryPlace {
+    var servers: [String] { declared?.access.servers ?? [] }
+
+    /// Without characters that a terminal would take for its own.
+    var shown: String { PrintedText.oneLine(name) }
+}
+
+extension BackupRun.Request: RepositoryOrder {
+    package static let kind = "backup-by-hand"
+    package var summary: String { "backing \(PrintedText.oneLine(source)) up to \(repository.shown) by hand" }
+    package var announced: [String] { AnnouncedKeys.data(source) }
+    package var servers: [String] { repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> BackupRun.Outcome {
+        try work.with(repository) { repository throws(BackupError) in
+            work.stage.begin("waiting")
+            let run = try BackupRun.begin(self, in: repository, progress: work.progress, listener: work.listener)
+            defer { run.end() }
+            work.stage.begin("reading", of: run.total)
+            return try run.run()
+        }
+    }
+}
+
+extension CheckRun.Request: RepositoryOrder {
+    package static let kind = "check-by-hand"
+    package var summary: String { "\(repairs ? "repairing" : "checking") \(repository.shown) by hand" }
+    package var announced: [String] { repairs ? AnnouncedKeys.repository(repository) : [] }
+    package var servers: [String] { repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> CheckRun.Outcome {
+        try work.with(repository, keyFile: .advised) { repository throws(BackupError) in
+            work.stage.begin("waiting")
+            let run = try CheckRun.begin(self, in: repository, progress: work.progress, listener: work.listener)
+            defer { run.end() }
+            work.stage.begin("checking", of: run.total)
+            let report = try run.run()
+            guard repairs else { return CheckRun.Outcome(report: report, left: nil) }
+            work.stage.begin("repairing")
+            return CheckRun.Outcome(report: report, left: try run.repair(after: report))
+        }
+    }
+}
+
+extension PruneRun.Request: RepositoryOrder {
+    package static let kind = "prune-by-hand"
+    package var summary: String { "pruning \(repository.shown) by hand" }
+    package var announced: [String] { AnnouncedKeys.repository(repository) }
+    package var servers: [String] { repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> Prune.Report {
+        try work.with(repository) { repository throws(BackupError) in
+            work.stage.begin("pruning")
+            return try PruneRun.begin(self, in: repository, listener: work.listener).run(progress: work.progress)
+        }
+    }
+}
+
+/// Asks what a prune would come to. It changes nothing.
+package struct PruneForecast: RepositoryOrder {
+    package static let kind = "forecast-by-hand"
+
+    package var request: PruneRun.Request
+
+    package init(of request: PruneRun.Request) { self.request = request }
+
+    package var summary: String { "asking what a prune of \(request.repository.shown) would come to" }
+    package var announced: [String] { [] }
+    package var servers: [String] { request.repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> PruneRun.Forecast {
+        try work.with(request.repository) { repository throws(BackupError) in
+            try PruneRun.begin(request, in: repository, listener: work.listener).forecast()
+        }
+    }
+}
+
+/// Asks for the restore points of a repository. It changes nothing.
+package struct PointListing: RepositoryOrder {
+    package static let kind = "list-by-hand"
+
+    package struct Outcome: Codable, Sendable {
+        /// Oldest first.
+        package let points: [RestorePoint]
+        package let damaged: [DamagedPoint]
+        /// Points whose time is not to be believed.
+        package let aside: [FileID]
+    }
+
+    package var repository: RepositoryPlace
+
+    package init(of repository: RepositoryPlace) { self.repository = repository }
+
+    package var summary: String { "listing the restore points of \(repository.shown)" }
+    package var announced: [String] { [] }
+    package var servers: [String] { repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> Outcome {
+        try work.with(repository, keyFile: .advised) { repository throws(BackupError) in
+            try outcome(in: repository)
+        }
+    }
+
+    package func outcome(in repository: Repository) throws(BackupError) -> Outcome {
+        try inRepository { () throws(RepositoryError) in
+            let found = try repository.points()
+            return Outcome(
+                points: found.points, damaged: found.damaged, aside: Array(try repository.setAside().points.keys))
+        }
+    }
+}
