@@ -205,23 +205,19 @@ import TuffTestSupport
         _ = await host.pass()
         await host.settle()
         found += host.takeViolations()
-        // Somebody protects what is left, right before it is removed.
-        for index in 0..<6 {
-            var left = try await Self.leaving(.lvm)
-            if let mutant { left = left.taken(over: mutant) }
-            let machine = left.machine
-            let protection = Interference(before: index) {
-                machine.meddle { world in
-                    for name in world.lvm["vg0"]?.volumes.keys.sorted() ?? [] where name.hasPrefix("d-") {
-                        world.lvm["vg0", name]?.tags.append("tuff:protect")
-                    }
+        // Somebody protects what is left, after it was looked at.
+        var left = try await Self.leaving(.lvm)
+        if let mutant { left = left.taken(over: mutant) }
+        let machine = left.machine
+        let protection = Interference(before: 0) {
+            machine.meddle { world in
+                for name in world.lvm["vg0"]?.volumes.keys.sorted() ?? [] where name.hasPrefix("d-") {
+                    world.lvm["vg0", name]?.tags.append("tuff:protect")
                 }
             }
-            var consent = Consent()
-            consent.prune = true
-            _ = await left.pass(consent, interference: protection)
-            found += left.takeViolations()
         }
+        _ = await left.pass(Consent(), interference: protection)
+        found += left.takeViolations()
         var busy = try await Self.leaving(.lvm)
         if let mutant { busy = busy.taken(over: mutant) }
         let uid = try #require(Self.scratches(busy).first?.uid.flatMap { UID($0) })

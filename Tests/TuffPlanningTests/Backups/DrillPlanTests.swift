@@ -11,10 +11,13 @@ import TuffTestSupport
     static func desired(_ cron: String = "0 * * * *", pool: String = "fast") -> DesiredState {
         var desired = BackupPlanTests.nightly()
         desired.backupPolicies["nightly"]!.spec.drill = DrillSpec(cron: cron, pool: pool)
+        // Nothing else is due.
+        desired.backupPolicies["nightly"]!.spec.schedule = Schedule(cron: "0 0 1 1 *")
+        desired.backupRepositories["nas"]!.spec.prune = Schedule(cron: "0 0 1 1 *")
         return desired
     }
 
-    /// A point of the policy that is a day old, so that no drill of it is late.
+    /// A point of the policy that is a day old.
     static func point(
         _ id: String = "aaaaaaaa1111", ago: Int64 = 86400, volume: String = "db", uid: UID = Sample.uid,
         _ change: (inout ObservedPoint) -> Void = { _ in }
@@ -206,7 +209,6 @@ import TuffTestSupport
         desired.backupPolicies["nightly"]!.spec.keep = KeepRule()
         desired.backupPolicies["nightly"]!.spec.keep?.last = 1
         desired.backupRepositories["nas"]!.spec.prune = Schedule(cron: "0 * * * *")
-        // The newest is hurt, and so the rule keeps the one before it as well.
         let points = [Self.point("older", ago: 3 * 86400), Self.point("newest", ago: 86400)]
         let plan = plan(points, in: desired)
         let expired = plan.steps.flatMap { step -> [String] in
