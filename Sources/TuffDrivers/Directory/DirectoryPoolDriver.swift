@@ -202,8 +202,8 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         }
     }
 
-    /// The sidecar must be the one that a drill wrote, letter by letter; it goes last, so that a file which is left still
-    /// says what it is.
+    /// The sidecar must be the one that a drill wrote, letter by letter; it goes last, so that a file which is left
+    /// still says what it is.
     private static func drop(_ scratch: VolumeRef, _ marks: Marks, isMade: Bool) -> [HostAction] {
         let file = HostPath(.directory(scratch.location.home), scratch.location.objectName)
         let sidecar = HostPath(file.root, Sidecar.path(of: scratch.uid))

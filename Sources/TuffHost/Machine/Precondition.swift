@@ -29,7 +29,8 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// LVM's, and nobody holds it open.
     case temporarySnapshot(TemporarySnapshot)
     /// The logical volume has this uuid, where one is known, and of the tags under our prefix these and no others, and
-    /// nobody holds it open: the scratch volume of a drill, which may be removed. Nor would any other volume go with it.
+    /// nobody holds it open: the scratch volume of a drill, which may be removed. Nor would any other volume go with
+    /// it.
     case scratchVolume(group: String, name: String, uuid: String?, tags: [String])
     /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose
     /// room was never full, so that every byte read from it was its origin's.

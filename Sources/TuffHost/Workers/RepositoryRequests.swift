@@ -140,8 +140,8 @@ package struct RepositoryVerification: RepositoryRequest {
     package typealias Outcome = ObservedReceipt
 }
 
-/// Restores a point to a scratch volume for practice, compares all of it, and leaves a receipt. It fails where the point
-/// is gone or does not come back as it was, and the receipt says so.
+/// Restores a point to a scratch volume for practice, compares all of it, and leaves a receipt. It fails where the
+/// point is gone or does not come back as it was, and the receipt says so.
 package struct DrillOnVolume: RepositoryRequest {
     package static let kind = "drill"
 

@@ -23,13 +23,13 @@ extension Ledger {
             if let failure = arrear(of: work(.failing)), failure.since < last { settle(failure.work) }
         }
         for arrear in arrears ?? [] where arrear.work.sort == .undrilled && arrear.work.stack == context.stack {
-            if isSettled(arrear, in: observed, desired, context) { settle(arrear.work) }
+            if isSettled(arrear, in: observed, desired: desired, for: context) { settle(arrear.work) }
         }
     }
 
     /// Nobody asks for that drill any more, or it was done later, as its receipt says.
     private func isSettled(
-        _ arrear: Arrear, in observed: ObservedState, _ desired: DesiredState, _ context: PlanContext
+        _ arrear: Arrear, in observed: ObservedState, desired: DesiredState, for context: PlanContext
     ) -> Bool {
         let name = arrear.work.resource.name
         guard let spec = desired.backupPolicies[name]?.spec, spec.drill != nil else { return true }

@@ -55,8 +55,8 @@ extension PlanningPass {
         guard let chosen else { return }
         let point = chosen.point, size = point.size.roundedUp(to: pool.unit)
         let summary =
-            "restore Volume/\(point.volume), \(size), for practice to a scratch volume in pool \(pool.name), from restore "
-            + "point \(point.id.prefix(8)) of \(point.time) in BackupRepository/\(view.name), due at \(due)"
+            "restore Volume/\(point.volume), \(size), for practice to a scratch volume in pool \(pool.name), from "
+            + "restore point \(point.id.prefix(8)) of \(point.time) in BackupRepository/\(view.name), due at \(due)"
         let notes =
             view.damaged == 0
             ? []

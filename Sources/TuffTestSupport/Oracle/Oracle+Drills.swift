@@ -47,8 +47,8 @@ extension Oracle {
         }
     }
 
-    /// Receipts come when that may be done, and say of a point that it came back only where it is there and comes back as
-    /// it was.
+    /// Receipts come when that may be done, and say of a point that it came back only where it is there and comes back
+    /// as it was.
     func drilled(before: OracleView, after: OracleView, intent: Intent) -> [Violation] {
         after.world.repositories.flatMap { place, repository -> [Violation] in
             let former = before.world.repositories[place]?.receipts ?? []

@@ -198,7 +198,7 @@ struct KeepLabTests {
         return volumes.map { $0[0] } + files.text.split(separator: "\n").map(String.init)
     }
 
-    /// Scratch volumes as a drill leaves them that is killed go unasked; one that somebody protected, or has open, stays.
+    /// What a drill leaves that is killed goes unasked; one that somebody protected, or has open, stays.
     private func removeLeftScratches(_ lab: LabProgram) async throws {
         let uids = ["aaaabbbbccccdddd", "bbbbccccddddeeee", "ccccddddeeeeffff"]
         for (number, uid) in uids.enumerated() {
