@@ -35,7 +35,7 @@ struct Aftermath {
         switch step {
         case .purge(let volume, _): unseen(volume.location) ?? stillThere(volume.uid)
         case .relabel(let change): purged.contains(change.uid) ? nil : left(of: change)
-        case .create, .copy, .extend, .fill, .fillFromImage, .fillFromBackup, .confirmMade: nil
+        case .create, .copy, .extend, .fill, .fillFromImage, .fillFromBackup, .drill, .dropScratch, .confirmMade: nil
         }
     }
 
@@ -53,11 +53,17 @@ struct Aftermath {
         index.bearer(of: uid).map { "\($0.location) is still there" }
     }
 
-    /// The first temporary snapshot that these steps were to remove and that is still there, or that nobody could look
-    /// for.
-    func leftTemporary(of steps: [Step]) -> String? {
-        for case .lvm(.dropTemporary(let snapshot)) in steps {
-            if let left = unseen(snapshot.location) ?? stillThere(snapshot.uid) { return left }
+    /// The first temporary snapshot or scratch volume that these steps were to remove and that is still there, or that
+    /// nobody could look for.
+    func leftCache(of steps: [Step]) -> String? {
+        for step in steps {
+            let cache: (VolumeLocation, UID)? =
+                switch step {
+                case .lvm(.dropTemporary(let snapshot)): (snapshot.location, snapshot.uid)
+                case .volume(.dropScratch(let volume, _, _)): (volume.location, volume.uid)
+                case .volume, .lvm, .pool, .export, .backup: nil
+                }
+            if let (location, uid) = cache, let left = unseen(location) ?? stillThere(uid) { return left }
         }
         return nil
     }
@@ -117,11 +123,11 @@ struct Aftermath {
 }
 
 extension Executor.Result {
-    /// Changes with steps in repositories: the first error of each, and those whose steps were all carried out.
+    /// Changes with work in repositories: the first error of each, and those whose steps were all carried out.
     func upkeep(of plan: Plan) -> (failures: [Int: String], done: Set<Int>) {
         var failures: [Int: String] = [:], begun: Set<Int> = [], left: Set<Int> = []
         for step in plan.steps {
-            if case .backup = step.step { begun.insert(step.change) }
+            if step.step.isUpkeep { begun.insert(step.change) }
             switch outcomes[step.id] {
             case .finished: break
             case .failed(let error, _):
@@ -146,5 +152,15 @@ extension Executor.Result {
         // One command activates many, and fails if one of them does.
         let active = Set(StorageIndex(seen).volumes.filter(\.active).map(\.uid))
         return failed.filter { !active.contains($0.0) }
+    }
+}
+
+extension Step {
+    /// Work in a repository that a schedule may ask for.
+    fileprivate var isUpkeep: Bool {
+        switch self {
+        case .backup, .volume(.drill): true
+        case .volume, .lvm, .pool, .export: false
+        }
     }
 }

@@ -21,7 +21,7 @@ struct Judgement {
         let aftermath = Aftermath(observed)
         return plan.changes.enumerated().map { index, change in
             let steps = stepsByChange[index] ?? []
-            let left = change.ends ? aftermath.left(of: steps) : aftermath.leftTemporary(of: steps)
+            let left = change.ends ? aftermath.left(of: steps) : aftermath.leftCache(of: steps)
             var report = report(change, outcomesByChange[index] ?? [], left: left)
             // A verification that found damage is not due any more, which makes nothing of it right.
             if report.verdict == .done, report.error != nil, steps.contains(where: \.proves) {
@@ -137,7 +137,9 @@ extension Action {
 extension Step {
     /// It reads back what is stored, and ends with an error where that is not whole.
     fileprivate var proves: Bool {
-        if case .backup(.verify) = self { return true }
-        return false
+        switch self {
+        case .backup(.verify), .volume(.drill): true
+        case .volume, .lvm, .pool, .export, .backup: false
+        }
     }
 }

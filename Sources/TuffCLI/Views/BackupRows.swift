@@ -89,6 +89,14 @@ enum BackupRows {
         var rows = head + [["Repository", spec.repository]]
         rows.append(["Schedule", "\(spec.schedule.cron) (\(spec.schedule.timeZone ?? "UTC"))"])
         rows.append(["Restore points", "\(facts.points)"])
+        if let drill = spec.drill {
+            rows.append(["Practice", "\(drill.cron), in pool \(drill.pool)"])
+            let last = facts.drills?.receipts.last.map { "Volume/\($0.volume ?? "-"), \(practice($0, facts.now))" }
+            rows.append(["Last practice", last ?? "never"])
+            if let drills = facts.drills {
+                rows.append(["Next practice", drills.due.map { "due since \($0)" } ?? GetView.text(drills.next)])
+            }
+        }
         let volumes = facts.volumes.map { times in
             [
                 times.volume, "\(times.points)", GetView.text(times.last),
@@ -98,6 +106,19 @@ enum BackupRows {
         return Layout.table(rows, indent: "  ")
             + (volumes.isEmpty
                 ? "" : "\n" + Layout.table([["VOLUME", "POINTS", "LAST", "NEXT"]] + volumes, indent: "  "))
+    }
+
+    /// `restored 3 days ago (2026-11-19T07:00:00Z)`
+    private static func practice(_ receipt: ObservedReceipt, _ now: Instant) -> String {
+        let age = age(of: receipt.time, at: now)
+        return receipt.fault.map { "failed \(age) (\(receipt.time)): \($0)" } ?? "restored \(age) (\(receipt.time))"
+    }
+
+    private static func age(of time: Instant, at now: Instant) -> String {
+        let seconds = max(0, now.secondsSince1970 - time.secondsSince1970)
+        if seconds < 2 * 3600 { return "\(PrintedText.count(Int(seconds / 60), "minute")) ago" }
+        if seconds < 2 * 86400 { return "\(PrintedText.count(Int(seconds / 3600), "hour")) ago" }
+        return "\(PrintedText.count(Int(seconds / 86400), "day")) ago"
     }
 
     static func text(_ facts: BackupFacts, _ head: [[String]]) -> String {
@@ -119,6 +140,7 @@ enum BackupRows {
         guard !points.isEmpty || !backups.times.isEmpty else { return "" }
         var rows: [[String]] = []
         if let added = points.first?.point.added { rows.append(["Last increment", added.description]) }
+        if let drill = backups.drill { rows.append(["Last practice", practice(drill, backups.now)]) }
         for times in backups.times {
             let next = times.due.map { "due since \($0)" } ?? GetView.text(times.next)
             rows.append(["Next backup", "\(next), BackupPolicy/\(times.policy)"])
@@ -182,8 +204,25 @@ enum BackupTrees {
             .object([
                 "repository": .text(spec.repository), "schedule": .text(spec.schedule.cron),
                 "timeZone": .text(spec.schedule.timeZone),
-            ]), .object(["volumes": .list(facts.volumes.map(times))])
+                "drill": spec.drill.map { .object(["schedule": .text($0.cron), "pool": .text($0.pool)]) } ?? .null,
+            ]),
+            .object([
+                "volumes": .list(facts.volumes.map(times)),
+                "drills": facts.drills.map { drills in
+                    .object([
+                        "last": drills.receipts.last.map(tree) ?? .null, "next": .text(drills.next),
+                        "dueAt": .text(drills.due),
+                    ])
+                } ?? .null,
+            ])
         )
+    }
+
+    private static func tree(_ drill: ObservedReceipt) -> Tree {
+        .object([
+            "volume": .text(drill.volume), "uid": .text(drill.uid), "point": .text(drill.point),
+            "time": .text(drill.time), "fault": .text(drill.fault),
+        ])
     }
 
     private static func times(_ times: BackupTimes) -> Tree {
@@ -208,7 +247,7 @@ enum BackupTrees {
         guard !backups.series.isEmpty || !backups.times.isEmpty else { return .null }
         return .object([
             "points": .list(backups.points.map { tree($0.point, in: $0.repository) }),
-            "policies": .list(backups.times.map(times)),
+            "policies": .list(backups.times.map(times)), "drill": backups.drill.map(tree) ?? .null,
         ])
     }
 

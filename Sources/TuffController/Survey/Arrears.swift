@@ -5,23 +5,25 @@ import TuffPlanning
 extension SurveyBuilder {
     func arrears() -> [ResourceID: [Condition]] {
         var found: [ResourceID: [Condition]] = [:]
-        let late = BackupArrears(desired, seen: observed, context).overdue(by: observed.ledger)
-        for (resource, backups) in Dictionary(grouping: late, by: \.backup.resource) {
-            guard let since = backups.map(\.since).min() else { continue }
+        let late = BackupArrears(desired, seen: observed, context).overdue(by: observed.ledger).map {
+            (resource: $0.backup.resource, since: $0.since, sentence: $0.backup.sentence(since: $0.since))
+        }
+        for (resource, works) in Dictionary(grouping: late + lateDrills, by: \.resource) {
+            guard let since = works.map(\.since).min() else { continue }
             found[resource, default: []].append(
-                Condition(
-                    since: since, reason: "Overdue",
-                    message: Self.some(backups.map { $0.backup.sentence(since: $0.since) })))
+                Condition(since: since, reason: "Overdue", message: Self.some(works.map(\.sentence))))
         }
         let declared =
             desired.backupPolicies.keys.map { ResourceID(.backupPolicy, $0) }
             + desired.backupRepositories.keys.map { ResourceID(.backupRepository, $0) }
         for (name, policy) in desired.backupPolicies {
-            guard let fault = fault(of: name, in: policy.spec.repository) else { continue }
+            let faults = [fault(of: name, in: policy.spec.repository)].compactMap(\.self) + drillFaults(of: policy)
+            guard let since = faults.map(\.since).min() else { continue }
             found[ResourceID(.backupPolicy, name), default: []].append(
-                Condition(since: fault.since, reason: "Failing", message: "since \(fault.since): \(fault.sentence)"))
+                Condition(
+                    since: since, reason: "Failing", message: "since \(since): " + Self.some(faults.map(\.sentence))))
         }
-        // The receipt of a verification has its findings, which are said once.
+        // The receipt of a verification or drill has its findings, which are said once.
         for resource in declared where found[resource]?.contains(where: { $0.type == "Failing" }) != true {
             let failures = observed.ledger.failures(of: resource, in: context.stack)
             guard let since = failures.map(\.since).min() else { continue }
@@ -33,6 +35,28 @@ extension SurveyBuilder {
                 Condition(since: since, reason: "Failing", message: "since \(since): " + Self.some(sentences)))
         }
         return found
+    }
+
+    /// Drills that were to be done a while ago.
+    private var lateDrills: [(resource: ResourceID, since: Instant, sentence: String)] {
+        backups.drills.values.compactMap { times in
+            guard let since = times.missedSince,
+                context.now.secondsSince1970 - since.secondsSince1970 > BackupArrears.grace
+            else { return nil }
+            let history = times.lastGood.map { "the last one that went well is of \($0.time)" } ?? "none went well yet"
+            return (
+                ResourceID(.backupPolicy, times.policy), since,
+                "a volume was to be restored for practice at \(since), and \(history)"
+            )
+        }
+    }
+
+    /// What the last drills of volumes found that the policy still selects.
+    private func drillFaults(of policy: Declared<BackupPolicySpec>) -> [(since: Instant, sentence: String)] {
+        let selected = Set(
+            desired.volumes.values.filter { policy.spec.volumes.includes($0.metadata) }.map(\.metadata.name))
+        return (backups.drills[policy.metadata.name]?.faults ?? []).filter { selected.contains($0.volume ?? "") }
+            .map { ($0.time, $0.fault ?? "") }
     }
 
     /// The fault that the newest verification for a policy of this host found, and when.

@@ -39,6 +39,10 @@ package struct BackupPolicyFacts: Sendable {
     package var declared: Declared<BackupPolicySpec>
     /// The volumes of this node that it selects and that are here.
     package var volumes: [BackupTimes]
+    /// Nil: it asks for none, or none can be due.
+    package var drills: DrillTimes?
+    /// The time of the survey.
+    package var now: Instant
 
     package var points: Int { volumes.reduce(0) { $0 + $1.points } }
     package var last: Instant? { volumes.compactMap(\.last).max() }
@@ -63,6 +67,10 @@ package struct VolumeBackups: Sendable {
     package var series: [SeriesFacts] = []
     /// The runs of policies that select it.
     package var times: [BackupTimes] = []
+    /// The last drill of it, however it went; nil: there was none.
+    package var drill: ObservedReceipt?
+    /// The time of the survey.
+    package var now = Instant(secondsSince1970: 0)
 
     /// Newest first, each with its repository.
     package var points: [(repository: String, point: ObservedPoint)] {

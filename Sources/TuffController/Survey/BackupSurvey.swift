@@ -5,13 +5,18 @@ import TuffPlanning
 struct BackupSurvey {
     let series: [SeriesFacts]
     let times: [BackupTimes]
+    /// Of policies that ask for them.
+    let drills: [String: DrillTimes]
+    private let now: Instant
     private let byUID: [UID?: [SeriesFacts]]
     private let byVolume: [String: [BackupTimes]]
 
     init(
         _ desired: DesiredState, in observed: ObservedState, for context: PlanContext, using usable: (String) -> Bool
     ) {
+        now = context.now
         times = Planner.backupTimes(desired: desired, observed: observed, context: context)
+        drills = Planner.drillTimes(desired: desired, observed: observed, context: context)
         series = desired.backupRepositories.keys.sorted().flatMap { name -> [SeriesFacts] in
             guard usable(name), case .known(let found?)? = observed.repositories?[name] else { return [] }
             return Self.series(of: found, in: name, desired, context)
@@ -48,7 +53,10 @@ struct BackupSurvey {
 
     /// Of a volume that is here.
     func backups(of name: String, uid: UID) -> VolumeBackups {
-        VolumeBackups(series: byUID[uid] ?? [], times: byVolume[name] ?? [])
+        let times = byVolume[name] ?? []
+        let practices = times.compactMap { drills[$0.policy]?.last(of: name) }.filter { $0.uid == uid }
+        return VolumeBackups(
+            series: byUID[uid] ?? [], times: times, drill: practices.max { $0.time < $1.time }, now: now)
     }
 
     /// Series of this host and stack that no policy selects, without the points of Backup documents.
@@ -127,7 +135,9 @@ extension SurveyBuilder {
                 id: id, location: declared.location, labels: declared.metadata.labels,
                 conditions: conditions(change, observed: nil),
                 facts: .backupPolicy(
-                    BackupPolicyFacts(declared: declared, volumes: backups.times.filter { $0.policy == name })))
+                    BackupPolicyFacts(
+                        declared: declared, volumes: backups.times.filter { $0.policy == name },
+                        drills: backups.drills[name], now: context.now)))
         }
     }
 

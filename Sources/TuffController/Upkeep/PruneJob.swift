@@ -11,6 +11,9 @@ enum UpkeepJobs {
         handlers.register(RepositoryVerification.self) { request, control throws(HostError) in
             try Self.verify(request, control)
         }
+        handlers.register(DrillOnVolume.self) { request, control throws(HostError) in
+            try Self.drill(request, control)
+        }
         handlers.register(SettingAside.self) { request, control throws(HostError) in
             try Self.setAside(request, control)
         }

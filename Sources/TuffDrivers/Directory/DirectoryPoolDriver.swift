@@ -181,6 +181,14 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .require(.text(sidecar, containing: marks(name, uid: volume.uid, operation: operation))),
                 .restore(content, to: .file(file)),
             ]
+        case .drill(let volume, let task):
+            let sidecar = HostPath(file.root, Sidecar.path(of: volume.uid))
+            return [
+                .require(.file(sidecar, size: nil)),
+                .require(.text(sidecar, containing: marks(name, uid: volume.uid, operation: Marks.drilling))),
+                .drill(task, on: .file(file)),
+            ]
+        case .dropScratch(let volume, let marks, let isMade): return drop(volume, marks, isMade: isMade)
         case .confirmMade: return [.require(.file(file, size: nil))]
         case .relabel(let change): return relabel(change, file)
         case .purge(let volume, let until):
@@ -192,6 +200,17 @@ package struct DirectoryPoolDriver: DirectoryDriver {
                 .removeFile(file), .removeFile(sidecar),
             ]
         }
+    }
+
+    /// The sidecar must be the one that a drill wrote, letter by letter; it goes last, so that a file which is left
+    /// still says what it is.
+    private static func drop(_ scratch: VolumeRef, _ marks: Marks, isMade: Bool) -> [HostAction] {
+        let file = HostPath(.directory(scratch.location.home), scratch.location.objectName)
+        let sidecar = HostPath(file.root, Sidecar.path(of: scratch.uid))
+        return [
+            .require(.file(sidecar, size: nil)),
+            .require(.text(sidecar, containing: [Sidecar(file: file.relative, tags: marks.tags).text])),
+        ] + (isMade ? [.require(.unopened(file)), .removeFile(file)] : []) + [.removeFile(sidecar)]
     }
 
     /// The tags in the sidecar of a file with unfinished work.

@@ -54,6 +54,14 @@ extension LVMDriver {
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: operation)),
                 .restore(content, to: .device(device)),
             ]
+        case .drill(let volume, let task):
+            let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
+            return [
+                LogicalVolumeNames.identification(of: [volume.uid], in: group),
+                .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.drilling)),
+                .drill(task, on: .device(device)),
+            ]
+        case .dropScratch(let volume, let marks, _): return drop(volume, marks)
         case .confirmMade(let volume): return [still(volume)]
         case .relabel(let change): return relabel(change)
         case .purge(let volume, let until): return purge(volume, until)
@@ -129,6 +137,18 @@ extension LVMDriver {
         return [
             .require(.expiredVolume(group: group, name: name, uuid: uuid, uid: volume.uid, until: until)),
             .run(change(["lvremove", "-qq", "--yes", "-S", expired, "--", "\(group)/\(name)"])),
+        ]
+    }
+
+    /// LVM selects once more under the group's lock, by every mark. What somebody holds open it refuses to remove.
+    private static func drop(_ scratch: VolumeRef, _ marks: Marks) -> [HostAction] {
+        let (group, name) = place(scratch.location)
+        let ours =
+            scratch.uuid.map { selection($0, marks.tags) }
+            ?? "lv_tags={" + marks.tags.map { "\"\($0)\"" }.joined(separator: " && ") + "}"
+        return [
+            .require(.scratchVolume(group: group, name: name, uuid: scratch.uuid, tags: marks.tags)),
+            .run(change(["lvremove", "-qq", "--yes", "-S", ours, "--", "\(group)/\(name)"])),
         ]
     }
 

@@ -22,7 +22,8 @@ extension LinuxMachine {
                 throw condition.failure(found.holds)
             }
         case .logicalVolume, .device, .file, .vacant, .unopened, .expiredVolume, .unfinished, .restorable,
-            .unmarkedVolume, .temporarySnapshot, .wholeSnapshot, .wipedExtents, .volumeGroup, .thinPool, .text,
+            .unmarkedVolume, .temporarySnapshot, .scratchVolume, .wholeSnapshot, .wipedExtents, .volumeGroup, .thinPool,
+            .text,
             .noSession, .tgtIdle:
             throw HostError(.refused, "That \(condition.sentence) is not asked of a device")
         }
@@ -34,7 +35,8 @@ extension Precondition {
         switch self {
         case .blankDevice, .physicalVolume: true
         case .logicalVolume, .device, .file, .vacant, .unopened, .expiredVolume, .unfinished, .restorable,
-            .unmarkedVolume, .temporarySnapshot, .wholeSnapshot, .wipedExtents, .volumeGroup, .thinPool, .text,
+            .unmarkedVolume, .temporarySnapshot, .scratchVolume, .wholeSnapshot, .wipedExtents, .volumeGroup, .thinPool,
+            .text,
             .noSession, .tgtIdle:
             false
         }

@@ -171,6 +171,9 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Reads a share of what a repository holds back. May take hours, in a worker of its own
     /// (`RepositoryVerification`).
     case verify(VerifyTask)
+    /// Restores a point to a scratch volume, compares it, and leaves a receipt. May take hours, in a worker of its own
+    /// (`DrillOnVolume`).
+    case drill(DrillTask, on: BytesPlace)
     /// Runs a command on a base, with the change of tags that names the restore point which `backUp` made of it in this
     /// process. One command: without such a point it is not run.
     case completeBase(Command, BackupBase, ThinIdentity)
@@ -265,6 +268,9 @@ extension HostAction: CustomStringConvertible {
         case .completeBase(let command, _, _): "\(command)   # with the tags of the restore point"
         case .makeRepository(_, let access): "tuff backup init \(access.options)"
         case .verify(let task): "tuff backup check \(task.access.options) --read-data=\(task.share)%"
+        case .drill(let task, let place):
+            "tuff backup restore \(task.content.access.options) --at \(task.content.point) --to \(place.quoted)"
+                + "   # compared with it afterwards"
         case .prune(let task):
             (task.packsDue == nil ? "" : "tuff backup prune \(task.access.options)   ")
                 + "# restore points that go: \(task.expired.map(\.point).joined(separator: ", "))"

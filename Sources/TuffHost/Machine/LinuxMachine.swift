@@ -234,6 +234,11 @@ package final class LinuxMachine: Machine {
             case .verify(let task):
                 _ = try await job(RepositoryVerification(task), telling: telling, until: isOver)
                 rest.removeFirst()
+            case .drill(let task, let place):
+                let path = roots.path(of: place)
+                _ = try await job(
+                    DrillOnVolume(task, on: completed(place), path: path), telling: telling, until: isOver)
+                rest.removeFirst()
             case .identify(let command, let group, let uids):
                 let found = try await tools.volumeTool().devices(of: uids, in: group, with: command, by: commands)
                 identified.withLock { $0.merge(found) { _, new in new } }
@@ -355,7 +360,7 @@ extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
-            .prune, .verify, .completeBase:
+            .prune, .verify, .drill, .completeBase:
             true
         case .require(let condition): condition.needsCommand
         default: false

@@ -28,6 +28,10 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume is this temporary snapshot of this origin by uuids and tags, a copy-on-write snapshot of
     /// LVM's, and nobody holds it open.
     case temporarySnapshot(TemporarySnapshot)
+    /// The logical volume has this uuid, where one is known, and of the tags under our prefix these and no others, and
+    /// nobody holds it open: the scratch volume of a drill, which may be removed. Nor would any other volume go with
+    /// it.
+    case scratchVolume(group: String, name: String, uuid: String?, tags: [String])
     /// The logical volume has this uuid, where one is known, and our uid, and is an active copy-on-write snapshot whose
     /// room was never full, so that every byte read from it was its origin's.
     case wholeSnapshot(group: String, name: String, uuid: String?, uid: UID)
@@ -55,7 +59,7 @@ extension Precondition {
     package var tool: ToolName? {
         switch self {
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .volumeGroup, .thinPool,
-            .temporarySnapshot, .wholeSnapshot, .wipedExtents:
+            .temporarySnapshot, .scratchVolume, .wholeSnapshot, .wipedExtents:
             .lvm
         case .tgtIdle: .tgtadm
         case .device, .file, .unopened, .vacant, .text, .noSession, .blankDevice, .physicalVolume: nil
@@ -90,6 +94,9 @@ extension Precondition {
         case .temporarySnapshot(let snapshot):
             "\(snapshot.location) is still the temporary snapshot \(snapshot.uid) of \(snapshot.group)/\(snapshot.origin), "
                 + "and nobody uses it"
+        case .scratchVolume(let group, let name, let uuid, let tags):
+            "\(group)/\(name) still has \(uuid.map { "LVM uuid \($0) and " } ?? "")of Tuff's tags just "
+                + "\(tags.joined(separator: ", ")), and nobody uses it"
         case .wholeSnapshot(let group, let name, let uuid, let uid):
             "\(group)/\(name) still has \(uuid.map { "LVM uuid \($0), " } ?? "")our uid \(uid), and has not overflowed"
         case .wipedExtents(let holder): "\(holder.group)/\(holder.name) still has the extents that were wiped"

@@ -45,7 +45,7 @@ struct FileConditions {
             }
         case .device: try checkDevice(condition)
         case .logicalVolume, .expiredVolume, .unfinished, .restorable, .unmarkedVolume, .tgtIdle, .blankDevice,
-            .physicalVolume, .volumeGroup, .thinPool, .temporarySnapshot, .wholeSnapshot, .wipedExtents:
+            .physicalVolume, .volumeGroup, .thinPool, .temporarySnapshot, .scratchVolume, .wholeSnapshot, .wipedExtents:
             throw HostError(.refused, "A worker runs no commands: \(condition.sentence)")
         }
     }

@@ -44,7 +44,7 @@ final class HeldWork {
         case .copyBytes(_, let target), .copyImage(_, let target): ticket("copy", verb: "filling", place: target)
         // Restores and backups are jobs, which hold files of their own.
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
-            .prune, .verify, .require, .cloneFile, .makeDirectory, .completeBase,
+            .prune, .verify, .drill, .require, .cloneFile, .makeDirectory, .completeBase,
             .removeDirectory, .removeIfEmpty, .removeDirectories, .enableBackstore, .writeAttribute, .writeSecret,
             .setMode, .link, .unlink, .createFile, .growFile, .renameFile, .removeFile, .replaceFile, .keepReservations:
             nil

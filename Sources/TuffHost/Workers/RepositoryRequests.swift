@@ -140,6 +140,33 @@ package struct RepositoryVerification: RepositoryRequest {
     package typealias Outcome = ObservedReceipt
 }
 
+/// Restores a point to a scratch volume for practice, compares all of it, and leaves a receipt. It fails where the
+/// point is gone or does not come back as it was, and the receipt says so.
+package struct DrillOnVolume: RepositoryRequest {
+    package static let kind = "drill"
+
+    package var drill: DrillTask
+    /// The scratch volume, with the device that it was identified as. Nobody has it open.
+    package var target: BytesPlace
+    package var path: String
+
+    package init(_ drill: DrillTask, on target: BytesPlace, path: String) {
+        self.drill = drill
+        self.target = target
+        self.path = path
+    }
+
+    package var access: RepositoryAccess { drill.content.access }
+    package var summary: String {
+        "restoring Volume/\(drill.volume) from BackupRepository/\(drill.content.repository) for practice"
+    }
+    package var keys: [String] { ["data:\(path)"] }
+    package var objects: [UID] { target.uid.map { [$0] } ?? [] }
+
+    /// The work that was done.
+    package typealias Outcome = ObservedReceipt
+}
+
 /// Sets the restore points of one host aside whose time is yet to come, on a person's word that the clock is right.
 package struct SettingAside: RepositoryRequest {
     package static let kind = "aside"

@@ -108,7 +108,7 @@ package enum WorkerServer {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
-            .prune, .verify, .completeBase:
+            .prune, .verify, .drill, .completeBase:
             throw HostError(.refused, "A worker runs no commands, and no job in passing: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress, told: told)

@@ -6,6 +6,8 @@ extension Ledger {
             case unprotected
             /// The work failed when it was last tried.
             case failing
+            /// The drill that a policy asks for failed when it was last tried, and left no receipt.
+            case undrilled
         }
 
         /// The work that is behind; the ledger has one arrear of each.
@@ -46,7 +48,7 @@ extension Ledger {
     /// Work that failed when it was last tried, of one resource.
     package func failures(of resource: ResourceID, in stack: String) -> [Arrear] {
         (arrears ?? []).filter {
-            $0.work.sort == .failing && $0.work.resource == resource && $0.work.stack == stack
+            [.failing, .undrilled].contains($0.work.sort) && $0.work.resource == resource && $0.work.stack == stack
         }
     }
 

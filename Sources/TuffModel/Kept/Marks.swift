@@ -8,12 +8,16 @@ package struct Marks: Hashable, Codable, Sendable {
         case snapshot(String)
         /// Taken of a thick volume in use for as long as the volume of this uid is copied from it.
         case temporary(UID)
+        /// The scratch volume of a drill: the object with this uid, which a restore point is restored to for practice
+        /// because this BackupPolicy asks for that. A cache, and nobody's.
+        case scratch(UID, policy: String)
 
         /// The name its document has or had.
         package var name: String {
             switch self {
             case .volume(let name), .snapshot(let name): name
             case .temporary(let purpose): purpose.description
+            case .scratch(_, let policy): policy
             }
         }
 
@@ -21,6 +25,7 @@ package struct Marks: Hashable, Codable, Sendable {
             switch self {
             case .volume: .volume
             case .snapshot, .temporary: .snapshot
+            case .scratch: .backupPolicy
             }
         }
 
@@ -32,6 +37,7 @@ package struct Marks: Hashable, Codable, Sendable {
             case .volume(let name): "v-\(name)"
             case .snapshot(let name): "s-\(name)"
             case .temporary(let purpose): "c-\(purpose)"
+            case .scratch(let uid, _): "d-\(uid)"
             }
         }
 
@@ -39,7 +45,7 @@ package struct Marks: Hashable, Codable, Sendable {
             switch self {
             case .volume: .volume(name)
             case .snapshot: .snapshot(name)
-            case .temporary: self
+            case .temporary, .scratch: self
             }
         }
     }
@@ -92,6 +98,8 @@ package struct Marks: Hashable, Codable, Sendable {
     package static let wiping = "wipe"
     /// A volume whose content is being copied from its source. It is handed out to nobody until all of it is there.
     package static let copying = "copy"
+    /// The scratch volume of a drill, from its first moment to its last.
+    package static let drilling = "drill"
     /// A file of which both is so: its name follows its marks, and its content is not all there.
     package static let movingUnfilled = "move-copy"
 
@@ -120,7 +128,8 @@ package struct Marks: Hashable, Codable, Sendable {
     /// Unfinished work that a new name or another standing does not end.
     package var lastingOperation: String? {
         if operation == Self.movingUnfilled { return Self.copying }
-        return operation == Self.wiping || isCopying || restoration != nil ? operation : nil
+        let lasts = [Self.wiping, Self.drilling].contains(operation) || isCopying || restoration != nil
+        return lasts ? operation : nil
     }
 
     /// The tag that takes the place of `tuff:op=` when the work is complete, where it must be remembered for ever.
@@ -133,7 +142,8 @@ package struct Marks: Hashable, Codable, Sendable {
 
     /// Keys of our tags, in the order in which their values are judged.
     private enum Key: Int, CaseIterable {
-        case adopted, done, due, from, iqn, lun, op, policy, protect, released, safety, serial, size, snap, stack, temp,
+        case adopted, done, drill, due, from, iqn, lun, op, policy, protect, released, safety, serial, size, snap,
+            stack, temp,
             uid, until, vol
 
         var text: String { "\(self)" }
@@ -175,6 +185,7 @@ package struct Marks: Hashable, Codable, Sendable {
         case .volume(let name): result.append("tuff:vol=\(name)")
         case .snapshot(let name): result.append("tuff:snap=\(name)")
         case .temporary(let purpose): result.append("tuff:temp=\(purpose)")
+        case .scratch(_, let policy): result.append("tuff:drill=\(policy)")
         }
         if let iqn { result.append("tuff:iqn=\(iqn)") }
         if let serial { result.append("tuff:serial=\(serial)") }
@@ -251,13 +262,15 @@ package struct Marks: Hashable, Codable, Sendable {
             return .damaged("tag tuff:uid= is \(value(.uid).map { "'\($0)'" } ?? "missing")")
         }
         let role: Role
-        switch (value(.vol), value(.snap), value(.temp)) {
-        case (let name?, nil, nil): role = .volume(name)
-        case (nil, let name?, nil): role = .snapshot(name)
-        case (nil, nil, let text?):
+        switch (value(.vol), value(.snap), value(.temp), value(.drill)) {
+        case (let name?, nil, nil, nil): role = .volume(name)
+        case (nil, let name?, nil, nil): role = .snapshot(name)
+        case (nil, nil, nil, let policy?): role = .scratch(uid, policy: policy)
+        case (nil, nil, let text?, nil):
             guard let purpose = UID(text) else { return .damaged("tag tuff:temp= has the value '\(text)'") }
             role = .temporary(purpose)
-        default: return .damaged("exactly one of the tags tuff:vol=, tuff:snap= and tuff:temp= is needed")
+        default:
+            return .damaged("exactly one of the tags tuff:vol=, tuff:snap=, tuff:temp= and tuff:drill= is needed")
         }
         guard let stack = value(.stack) else { return .damaged("tag tuff:stack= is missing") }
         // Anybody who may tag a volume or write a sidecar could have written these; they become names in configfs, on
@@ -267,7 +280,7 @@ package struct Marks: Hashable, Codable, Sendable {
                 return .damaged("tag tuff:\(key.text)= has the value '\(value)', which Tuff never writes")
             }
         }
-        return .ours(
+        let marks =
             Marks(
                 uid: uid, role: role, stack: stack, iqn: value(.iqn), serial: value(.serial),
                 lun: value(.lun).flatMap { Int($0) }, protect: value(.protect) != nil,
@@ -277,7 +290,17 @@ package struct Marks: Hashable, Codable, Sendable {
                 origin: value(.from).flatMap { UID($0) }, operation: value(.op), executed: executed,
                 safety: value(.safety), size: value(.size).flatMap { Int64($0) }.map { ByteCount($0) },
                 occasion: value(.due).flatMap { Occasion(text: $0) },
-                other: other.sorted()))
+                other: other.sorted())
+        // It is removed unasked: with one mark more or less it is left alone.
+        if case .scratch(_, let policy) = role, marks != .scratch(uid, of: policy, stack: stack) {
+            return .damaged("a scratch volume of a drill has tags that Tuff never writes on one")
+        }
+        return .ours(marks)
+    }
+
+    /// All marks of the scratch volume of a drill.
+    package static func scratch(_ uid: UID, of policy: String, stack: String) -> Marks {
+        Marks(uid: uid, role: .scratch(uid, policy: policy), stack: stack, operation: drilling)
     }
 
     private static let keyTexts: [[UInt8]] = Key.allCases.map { Array($0.text.utf8) }
@@ -303,7 +326,7 @@ package struct Marks: Hashable, Codable, Sendable {
     /// Whether a value is one that Tuff could have written under its key.
     private static func isSound(_ key: Key, _ value: String) -> Bool {
         switch key {
-        case .vol, .snap, .stack: NameRule.isLabel(value)
+        case .vol, .snap, .stack, .drill: NameRule.isLabel(value)
         case .from, .temp: UID(value) != nil
         case .iqn: NameRule.isIQN(value)
         case .serial:

@@ -22,15 +22,36 @@ extension Ledger {
             // A point that came after the failure is a success, whoever saw it.
             if let failure = arrear(of: work(.failing)), failure.since < last { settle(failure.work) }
         }
+        for arrear in arrears ?? [] where arrear.work.sort == .undrilled && arrear.work.stack == context.stack {
+            if isSettled(arrear, in: observed, desired: desired, for: context) { settle(arrear.work) }
+        }
     }
 
-    /// Takes note of backups and prunes that failed, and forgets those that succeeded.
+    /// Nobody asks for that drill any more, or it was done later, as its receipt says.
+    private func isSettled(
+        _ arrear: Arrear, in observed: ObservedState, desired: DesiredState, for context: PlanContext
+    ) -> Bool {
+        let name = arrear.work.resource.name
+        guard let spec = desired.backupPolicies[name]?.spec, spec.drill != nil else { return true }
+        guard case .known(let repository?)? = observed.repositories?[spec.repository] else { return false }
+        return (repository.receipts ?? []).contains {
+            $0.work == .drill && $0.policy == name && $0.node == context.config.node && $0.stack == context.stack
+                && $0.time > arrear.since
+        }
+    }
+
+    /// Takes note of backups, drills and prunes that failed, and forgets those that succeeded.
     /// - Parameters:
     ///   - failures: the first error of each change that had one, by its number.
     ///   - done: changes all of whose steps were carried out.
     package mutating func note(failures: [Int: String], done: Set<Int>, of plan: Plan, at now: Instant) {
+        let drills = Set(plan.steps.filter(\.step.isDrill).map(\.change))
         for (number, change) in plan.changes.enumerated() where change.isUpkeep {
-            let work = Arrear.Work(.failing, of: change.resource, in: plan.context.stack, uid: change.uid)
+            // The volume of a drill is another one each time.
+            let work =
+                drills.contains(number)
+                ? Arrear.Work(.undrilled, of: change.resource, in: plan.context.stack)
+                : Arrear.Work(.failing, of: change.resource, in: plan.context.stack, uid: change.uid)
             if let error = failures[number] {
                 note(Arrear(work, since: now, error: error))
             } else if done.contains(number) {
@@ -48,4 +69,8 @@ extension PlannedChange {
         case .pool, .volume, .snapshot, .snapshotPolicy, .attachment, .backup, .restore: false
         }
     }
+}
+
+extension Step {
+    fileprivate var isDrill: Bool { if case .volume(.drill) = self { true } else { false } }
 }

@@ -115,21 +115,15 @@ extension PlanningPass {
             PlannedChange(
                 resource, action: .unchanged,
                 summary:
-                    "\(selected.count) volumes, \(count) restore points\(coming)\(proof(of: name, in: repository))",
-                location: declared.location, notes: silences(declared.spec)))
+                    "\(selected.count) volumes, \(count) restore points\(coming)\(proof(of: name, in: repository))"
+                    + practice(of: name, in: repository),
+                location: declared.location))
     }
 
     /// A point's time as this plan counts it. One that was made since the plan began, by the plan itself when it is
     /// judged, is of now: its clock is not ahead.
     private func seen(_ time: Instant) -> Instant {
         time > context.now && time <= observed.takenAt ? context.now : time
-    }
-
-    /// Fields of a policy that this version does not carry out.
-    private func silences(_ spec: BackupPolicySpec) -> [String] {
-        var notes: [String] = []
-        if spec.drill != nil { notes.append("spec.drill: this version restores nothing for practice") }
-        return notes
     }
 
     // MARK: Steps

@@ -271,7 +271,8 @@ struct CapacityProof {
             guard case .known(.usable(let size, let content)?) = observed.images[image] else { return [] }
             return write(content ?? size, to: volume.uid)
         case .fillFromBackup(let volume, let content, _): return write(content.content, to: volume.uid)
-        case .confirmMade, .relabel, .purge: return []
+        case .drill(let volume, let task): return write(task.content.content, to: volume.uid)
+        case .dropScratch, .confirmMade, .relabel, .purge: return []
         }
     }
 

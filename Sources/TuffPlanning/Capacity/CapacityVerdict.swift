@@ -15,10 +15,42 @@ extension CapacityProof {
         for (change, takes) in taken where begun.contains(change) {
             for take in takes { owe(take, to: plan.changes[change].resource) }
         }
-        let new = taken.filter { !begun.contains($0.change) }
+        let yielding = Set(plan.steps.filter(\.step.yieldsRoom).map(\.change))
+        let new = taken.filter { !begun.contains($0.change) && !yielding.contains($0.change) }
         if let refusal = refusal(of: plan, new) { return (plan, refusal) }
-        guard !begun.isEmpty || accounts.values.contains(where: { !$0.creditors.isEmpty }) else { return (plan, nil) }
-        return (plan.postponing(waiting(plan, new), sparing: begun), nil)
+        var waiting: [Int: Obstacle] = [:]
+        if !begun.isEmpty || accounts.values.contains(where: { !$0.creditors.isEmpty }) {
+            waiting = self.waiting(plan, new)
+        }
+        let crowdedOut = crowdedOut(taken.filter { yielding.contains($0.change) }, by: new)
+        return (plan.postponing(waiting.merging(crowdedOut) { $1 }, sparing: begun), nil)
+    }
+
+    /// Changes that yield and do not fit beside all others, those that wait among them, by their index.
+    private func crowdedOut(
+        _ yielding: [(change: Int, takes: [Take])], by others: [(change: Int, takes: [Take])]
+    ) -> [Int: Obstacle] {
+        var accounts = accounts, result: [Int: Obstacle] = [:]
+        for take in others.flatMap(\.takes) { accounts[take.key]?.taken += take.amount }
+        let wanted = Dictionary(grouping: yielding, by: \.change).mapValues { $0.flatMap(\.takes) }
+        for (change, takes) in wanted.sorted(by: { $0.key < $1.key }) {
+            var trial = accounts
+            for take in takes { trial[take.key]?.taken += take.amount }
+            let short = takes.first { take in
+                trial[take.key].map { $0.taken + $0.owed > $0.limit(take) } ?? false
+            }
+            guard let short, let account = accounts[short.key] else {
+                accounts = trial
+                continue
+            }
+            let amount = takes.filter { $0.key == short.key }.reduce(ByteCount.zero) { $0 + $1.amount }
+            let left = max(account.limit(short) - account.taken - account.owed, .zero)
+            result[change] = Obstacle(
+                .insufficientCapacity,
+                "the scratch volume takes \(amount) of \(account.what) at most, which has \(left) beside all else that "
+                    + "is to be done; \(account.reserve). Make room there, or name another pool in spec.drill.pool")
+        }
+        return result
     }
 
     /// Reckons with the room that running jobs may take still: that of the steps which plans would finish their work
@@ -88,6 +120,11 @@ extension CapacityProof {
         }
         return result
     }
+}
+
+extension Step {
+    /// True for work that makes way for all other: where its room is not there, it alone waits.
+    fileprivate var yieldsRoom: Bool { if case .volume(.drill) = self { true } else { false } }
 }
 
 extension CapacityProof.Account {

@@ -76,6 +76,8 @@ struct PlanningPass {
     var plannedBases: [KeptBase.Purpose: (base: BackupBase, volume: VolumeRef)] = [:]
     /// Temporary snapshots that this plan copies from.
     var temporariesInUse: Set<UID> = []
+    /// What earlier drills left, by the names of their policies.
+    var leftScratches: [String: LeftScratches] = [:]
     /// Documents that wait for what others have.
     var waiting = Waiting()
     /// Objects that declared volumes and snapshots stand for, or would if nothing were in the way.
@@ -175,6 +177,8 @@ struct PlanningPass {
         planAttachments(Self.inTurn(desired.attachments))
         planPolicies()
         planBackups(desired)
+        planLeftScratches()
+        planDrills(desired)
         planPrunes(desired)
         planVerifications(desired)
         planRemovals()
@@ -227,7 +231,7 @@ struct PlanningPass {
         switch role {
         case .volume(let name): volumes[name] != nil
         case .snapshot(let name): snapshots[name] != nil
-        case .temporary: false
+        case .temporary, .scratch: false
         }
     }
 
@@ -256,7 +260,7 @@ struct PlanningPass {
             guard let spec = volumes[name]?.spec, !isElsewhere(spec.placement) else { return nil }
             return spec.source?.role
         case .snapshot(let name): return snapshots[name].map { .volume($0.spec.volume) }
-        case .temporary: return nil
+        case .temporary, .scratch: return nil
         }
     }
 
@@ -267,7 +271,7 @@ struct PlanningPass {
             return isElsewhere(declared.spec.placement) ? nil : holdingRoom { $0.planVolume(declared) }
         case .snapshot(let name):
             return snapshots[name].map { s in holdingRoom { $0.planSnapshot(s) } } ?? policySnapshot(name)
-        case .temporary: return nil
+        case .temporary, .scratch: return nil
         }
     }
 

@@ -10,6 +10,8 @@ package struct StorageIndex: Sendable {
     private(set) package var volumes: [StoredVolume] = []
     /// Snapshots that serve a copy and are nobody's: none of them is among `volumes`.
     private(set) package var temporaries: [StoredVolume] = []
+    /// Scratch volumes of drills, which are nobody's. None of them is among `volumes`.
+    private(set) package var scratches: [StoredVolume] = []
     /// Snapshots that incremental backups are relative to. None of them is among `volumes`.
     private(set) package var bases: [KeptBase] = []
     /// Objects of one uid, several each. None of them is among `volumes`: whatever is meant for one might hit another.
@@ -48,7 +50,9 @@ package struct StorageIndex: Sendable {
         separateTwins()
         temporaries = volumes.filter(\.isTemporary)
         if !temporaries.isEmpty { volumes.removeAll(where: \.isTemporary) }
-        for temporary in temporaries { byUID[temporary.uid] = temporary }
+        scratches = volumes.filter(\.isScratch)
+        if !scratches.isEmpty { volumes.removeAll(where: \.isScratch) }
+        for cache in temporaries + scratches { byUID[cache.uid] = cache }
         for volume in volumes {
             byUID[volume.uid] = volume
             let key = Key(role: volume.marks.role, stack: volume.marks.stack)
@@ -253,6 +257,8 @@ package struct StorageIndex: Sendable {
 
 extension StoredVolume {
     package var isTemporary: Bool { if case .temporary = marks.role { true } else { false } }
+
+    package var isScratch: Bool { if case .scratch = marks.role { true } else { false } }
 
     package enum Standing: Hashable, Sendable { case live, trashed, released }
 

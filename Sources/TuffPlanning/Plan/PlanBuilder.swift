@@ -111,6 +111,7 @@ struct PlanBuilder {
         if let uid = step.reads { readers[uid, default: []].append(id) }
         if let uid = step.gathers { growing.insert(uid) }
         if case .volume(.fillFromBackup(_, let content, _)) = step { restoredPoints.insert(content.point) }
+        if case .volume(.drill(_, let task)) = step { restoredPoints.insert(task.content.point) }
     }
 
     /// True if a step grows the thick volume whose new extents are gathered under this name.

@@ -18,6 +18,12 @@ package enum VolumeStep: Hashable, Codable, Sendable {
     /// Makes a volume that bears the mark of `operation` hold a restore point, as far as it differs; the rest of a
     /// larger one reads zeros. It is active, and nobody uses it.
     case fillFromBackup(VolumeRef, content: BackupContent, operation: String)
+    /// Restores a point to a scratch volume for practice, compares all of it by its digest with the point, and leaves a
+    /// receipt of what came of it. The volume is active, and nobody uses it.
+    case drill(VolumeRef, DrillTask)
+    /// Removes the scratch volume of a drill. All of its marks are re-read immediately before, and whether anybody has
+    /// it open.
+    case dropScratch(VolumeRef, Marks, isMade: Bool)
     /// Refuses when what the same plan made is not there: a command that said it made it is not believed before the
     /// users of what it is filled from pay for that.
     case confirmMade(VolumeRef)
@@ -30,8 +36,8 @@ package enum VolumeStep: Hashable, Codable, Sendable {
         switch self {
         case .create(_, let location, _, _), .copy(_, let location, _): location
         case .extend(let volume, _, _), .fill(let volume, _, _), .fillFromImage(let volume, _),
-            .fillFromBackup(let volume, _, _), .confirmMade(let volume),
-            .purge(let volume, _):
+            .fillFromBackup(let volume, _, _), .drill(let volume, _), .dropScratch(let volume, _, _),
+            .confirmMade(let volume), .purge(let volume, _):
             volume.location
         case .relabel(let change): change.from
         }
@@ -44,8 +50,8 @@ extension VolumeStep {
     /// with.
     package var movesData: Bool {
         switch self {
-        case .fill, .fillFromImage, .fillFromBackup: true
-        case .create, .copy, .extend, .confirmMade, .relabel, .purge: false
+        case .fill, .fillFromImage, .fillFromBackup, .drill: true
+        case .create, .copy, .extend, .dropScratch, .confirmMade, .relabel, .purge: false
         }
     }
 
@@ -56,7 +62,8 @@ extension VolumeStep {
     package var reads: UID? {
         switch self {
         case .copy(let source, _, _), .fill(_, let source, _): source.uid
-        case .create, .extend, .fillFromImage, .fillFromBackup, .confirmMade, .relabel, .purge: nil
+        case .create, .extend, .fillFromImage, .fillFromBackup, .drill, .dropScratch, .confirmMade, .relabel, .purge:
+            nil
         }
     }
 
@@ -65,14 +72,17 @@ extension VolumeStep {
         switch self {
         case .fill(let volume, _, _), .fillFromImage(let volume, _), .fillFromBackup(let volume, _, _):
             volume.uid
-        case .create, .copy, .extend, .confirmMade, .relabel, .purge: nil
+        // A drill begins anew.
+        case .create, .copy, .extend, .drill, .dropScratch, .confirmMade, .relabel, .purge: nil
         }
     }
 
     package var company: Step.Company {
         switch self {
         case .create: .creations
-        case .copy, .extend, .fill, .fillFromImage, .fillFromBackup, .confirmMade, .relabel, .purge: .none
+        case .copy, .extend, .fill, .fillFromImage, .fillFromBackup, .drill, .dropScratch, .confirmMade, .relabel,
+            .purge:
+            .none
         }
     }
 }

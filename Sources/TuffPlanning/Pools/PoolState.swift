@@ -233,7 +233,7 @@ extension PoolState {
         examine(pool, in: group)
         stale = Self.staleness(of: pool, in: group)
         let provisioned = group.logicalVolumes.lazy
-            .filter { $0.layout == .thin && $0.pool == poolName && !Self.isSnapshot($0.tags) }
+            .filter { $0.layout == .thin && $0.pool == poolName && !Self.isUncounted($0.tags) }
             .reduce(ByteCount.zero) { $0 + $1.size }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: pool.size, spec, provisioned: provisioned))
         if let used = pool.dataPercent {
@@ -318,7 +318,7 @@ extension PoolState {
         sharesBlocks = directory.sharesBlocks == true
         sectorSize = Sectors.ofFiles
         let provisioned = directory.files.lazy
-            .filter { !$0.tags.isEmpty && !Self.isSnapshot($0.tags) }
+            .filter { !$0.tags.isEmpty && !Self.isUncounted($0.tags) }
             .reduce(ByteCount.zero) { $0 + ($1.size ?? .zero) }
         budget = PoolBudget(virtualFree: Self.virtualFree(total: directory.size, spec, provisioned: provisioned))
         budget.measure(free: directory.free, of: directory.size, spec)
@@ -332,10 +332,14 @@ extension PoolState {
         }
     }
 
-    private static func isSnapshot(_ tags: [String]) -> Bool {
+    /// True for what does not count against `overprovision`.
+    private static func isUncounted(_ tags: [String]) -> Bool {
         if case .base = BackupBase.read(tags) { return true }
-        if case .ours(let marks) = Marks.read(tags), case .snapshot = marks.role { return true }
-        return false
+        guard case .ours(let marks) = Marks.read(tags) else { return false }
+        return switch marks.role {
+        case .snapshot, .scratch: true
+        case .volume, .temporary: false
+        }
     }
 
     static func virtualFree(total: ByteCount, _ spec: PoolSpec, provisioned: ByteCount) -> ByteCount {

@@ -386,6 +386,7 @@ package final class FakeMachine: Machine {
             return .copyImage(image, to: target.identified { state.identified[$0] })
         case .restore(let content, let target):
             return .restore(content, to: target.identified { state.identified[$0] })
+        case .drill(let task, let target): return .drill(task, on: target.identified { state.identified[$0] })
         case .backUp(let source, let task):
             return .backUp(from: source.identified { state.identified[$0] }, task)
         default: return action

@@ -10,6 +10,10 @@ package struct FakeRepository: Equatable, Sendable {
     package var receipts: [ObservedReceipt] = []
     /// Stands for the content of each point, by its id.
     package var stamps: [String: UInt64] = [:]
+    /// Points of which a restore writes other bytes than were backed up, without an error.
+    package var rotten: Set<String> = []
+    /// Drills compare what they restored.
+    package var isCompared = true
     /// Backups hash a sample of what is said not to have changed.
     package var isSampled = true
     /// Number of points that were ever made.
@@ -70,6 +74,28 @@ extension FakeWorld {
         receipt.share = task.share
         repository.receipts.append(receipt)
         repositories[task.access.site.description] = repository
+    }
+
+    /// Does as `DrillOnVolume`: a receipt tells what came of it, also where that is an error.
+    mutating func drill(_ task: DrillTask, on place: BytesPlace) throws(HostError) {
+        guard var repository = repositories[task.content.access.site.description], repository.fault == nil else {
+            throw HostError(.notFound, "there is no repository at \(task.content.access.site)")
+        }
+        var receipt = ObservedReceipt(.drill, at: task.due, by: task.node, of: task.stack)
+        (receipt.policy, receipt.volume, receipt.uid) = (task.policy, task.volume, task.uid)
+        receipt.point = task.content.point
+        if let stamp = repository.stamps[task.content.point] {
+            let written = repository.rotten.contains(task.content.point) ? stamp ^ 1 : stamp
+            try fill(
+                place, with: FakeImage(format: .raw, size: task.content.content, stamp: written),
+                size: task.content.size)
+            if repository.isCompared, try read(place).stamp != stamp { receipt.fault = "its digest is another one" }
+        } else {
+            receipt.fault = "there is no restore point \(task.content.point)"
+        }
+        repository.receipts.append(receipt)
+        repositories[task.content.access.site.description] = repository
+        if let fault = receipt.fault { throw HostError(.malformed, fault) }
     }
 
     /// Does as `BackupOfVolume`: of a list of changes only what it says is read, and the rest is as it was.

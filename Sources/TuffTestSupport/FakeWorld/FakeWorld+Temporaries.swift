@@ -10,6 +10,15 @@ extension FakeWorld {
         return !volume.active || !isOpen(snapshot.group, volume)
     }
 
+    /// The question that `Precondition.scratchVolume` asks LVM.
+    func isScratch(group: String, name: String, uuid: String?, tags: [String]) -> Bool {
+        guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,
+            volume.tags.filter({ $0.hasPrefix("tuff:") }).sorted() == tags.sorted(),
+            lvm.snapshots(of: name, in: group).isEmpty
+        else { return false }
+        return !volume.active || !isOpen(group, volume)
+    }
+
     /// The question that `Precondition.wholeSnapshot` asks LVM.
     func isWhole(group: String, name: String, uuid: String?, uid: UID) -> Bool {
         guard let volume = lvm[group, name], uuid == nil || volume.uuid == uuid,

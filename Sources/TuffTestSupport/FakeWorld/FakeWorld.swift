@@ -191,6 +191,9 @@ package struct FakeWorld: Equatable, Sendable {
         case .require(.temporarySnapshot(let snapshot)):
             if lvm[snapshot.group]?.isLocked == true { return .hangs }
             guard isTemporary(snapshot) else { throw Self.unmet(action) }
+        case .require(.scratchVolume(let group, let name, let uuid, let tags)):
+            if lvm[group]?.isLocked == true { return .hangs }
+            guard isScratch(group: group, name: name, uuid: uuid, tags: tags) else { throw Self.unmet(action) }
         case .require(.wholeSnapshot(let group, let name, let uuid, let uid)):
             if lvm[group]?.isLocked == true { return .hangs }
             guard isWhole(group: group, name: name, uuid: uuid, uid: uid) else { throw Self.unmet(action) }
@@ -218,6 +221,7 @@ package struct FakeWorld: Equatable, Sendable {
         case .makeRepository(_, let access): try make(access)
         case .prune(let task): try prune(task)
         case .verify(let task): try verify(task)
+        case .drill(let task, let place): try drill(task, on: place)
         case .wipeExtents(let holder, _):
             if lvm[holder.group]?.isLocked == true { return .hangs }
             guard let volume = lvm[holder.group, holder.name], volume.tags.contains(ThickGrowth.tag), volume.active,
@@ -297,7 +301,7 @@ extension HostAction {
     var root: HostPath.Root? {
         switch self {
         case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .restore, .backUp, .makeRepository, .prune,
-            .verify, .wipeExtents, .joinExtents, .identify, .enableBackstore, .completeBase:
+            .verify, .drill, .wipeExtents, .joinExtents, .identify, .enableBackstore, .completeBase:
             nil
         case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
             .require(.text(let path, _)), .require(.noSession(let path)):

@@ -120,9 +120,10 @@ extension Oracle {
         func say(_ sentence: String, _ rule: Rule = .leaks) { found.append(Violation(rule, sentence)) }
         let mine = view.objects.filter { $0.uid != nil && $0.stack == intent.stack }
         found += policiesSettled(mine, intent: intent, blocked: blocked) + temporariesSettled(mine, blocked)
+        found += scratchesSettled(view, mine: mine)
         found += growthsSettled(view, mine: mine, blocked: blocked)
         var count: [String: Int] = [:]
-        for object in mine where !blocked.contains(object.label) && !object.isTemporary && !object.isBase {
+        for object in mine where !blocked.contains(object.label) && !object.isCache {
             if object.isLive {
                 count[object.label, default: 0] += 1
                 if intent.volumes[object.label] == nil, intent.prune, !mayStay(object, in: view, intent: intent) {

@@ -18,7 +18,7 @@ extension Oracle {
         }
         var found: [Violation] = []
         let counted = before.objects.filter {
-            $0.isLive && $0.stack == intent.stack && !$0.isTemporary && !$0.isBase
+            $0.isLive && $0.stack == intent.stack && !$0.isCache
                 && care($0, in: before, intent: intent) == nil
         }
         let live = Set(counted.map(\.label))

@@ -115,6 +115,8 @@ extension Oracle {
         }
 
         package var policies: [String: Policy] = [:]
+        /// Names of BackupPolicies that ask for drills.
+        package var drills: Set<String> = []
         package var runDue = false
         package var restores: [Restore] = []
         package var stack = "default"

@@ -41,7 +41,7 @@ extension Oracle {
 
     /// It is no removal to be counted: it is its policy's, or its volume's, which counts itself.
     func isUncounted(_ object: OracleObject, in view: OracleView, intent: Intent) -> Bool {
-        object.isTemporary || object.isBase
+        object.isCache
             || [.named, .volumeGone, .volumeLost].contains(care(object, in: view, intent: intent))
     }
 

@@ -9,6 +9,9 @@ extension OracleObject {
     /// it, and what it holds stays as it was.
     var isBase: Bool { mark("base") != nil }
 
+    /// It comes and goes unasked, and is nobody's.
+    var isCache: Bool { isTemporary || isBase || isScratch }
+
     /// Extents on their way to the thick volume of which this is the uid: taken, wiped, and joined or given back.
     var grownVolume: String? { name.hasPrefix("x-") && tags == ["tuff-growth"] ? String(name.dropFirst(2)) : nil }
 

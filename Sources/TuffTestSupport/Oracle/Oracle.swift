@@ -88,6 +88,7 @@ package struct Oracle: Sendable {
             labels[uid] = object.label
             hold(object)
             if let iqn = object.mark("iqn"), object.stack == "default" { ownTargets.insert(iqn) }
+            guard !object.isScratch else { continue }
             if !midway, object.isLive, object.mark("op") != "create", object.content != nil { introduce(object) }
             if !midway, object.isLive, object.mark("op") != "create", object.content != nil {
                 known["\(object.stack)/\(object.label)"] = uid
@@ -126,8 +127,8 @@ package struct Oracle: Sendable {
                 }
                 continue
             }
-            if old.isTemporary || old.isBase, successor(of: old, in: after) == nil {
-                found += old.isBase ? [] : temporaryGone(old)
+            if old.isCache, successor(of: old, in: after) == nil {
+                found += old.isScratch ? scratchGone(old, before: before) : old.isBase ? [] : temporaryGone(old)
                 gone.insert(old.uid!)
                 continue
             }
@@ -145,6 +146,10 @@ package struct Oracle: Sendable {
                 found += base(new, since: old, intent: intent)
                 continue
             }
+            guard !old.isScratch else {
+                found += new.isPureScratch ? [] : [Violation(.foreign, "\(new.place) was a scratch volume")]
+                continue
+            }
             found += changed(
                 old, to: new, intent: intent, clockIsBehind: clockIsBehind, isExpired: isExpired,
                 isPolicys: [.named, .volumeLost].contains(care(old, in: before, intent: intent)))
@@ -159,6 +164,10 @@ package struct Oracle: Sendable {
         for new in after.objects where new.uid != nil && predecessor(of: new, in: before) == nil {
             guard !new.isBase else {
                 found += base(new, since: nil, intent: intent)
+                continue
+            }
+            guard !new.isScratch else {
+                found += scratch(new, intent: intent)
                 continue
             }
             found +=
@@ -186,6 +195,7 @@ package struct Oracle: Sendable {
         found += twins(before: before, after: after, intent: intent)
         found += exports(before: before, after: after, intent: intent)
         found += devices(before: before, after: after, intent: intent)
+        found += scratchesShown(after) + drilled(before: before, after: after, intent: intent)
         var withdrawn: Set<String> = []
         for old in before.access where old.isMarked {
             if !after.access.contains(where: { $0.iqn == old.iqn && $0.initiator == old.initiator }),

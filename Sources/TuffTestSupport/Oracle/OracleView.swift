@@ -45,7 +45,7 @@ package struct OracleObject: Equatable, Sendable {
     /// Parts of two contents: nobody is shown it.
     package var isHalfRestored: Bool { mark("op")?.hasPrefix("restore/") == true }
     /// Not wiped, or not filled yet: nobody is shown it.
-    package var isHidden: Bool { ["wipe", "copy", "move-copy"].contains(operation) }
+    package var isHidden: Bool { ["wipe", "copy", "move-copy", "drill"].contains(operation) }
     /// Not made, or not filled yet.
     package var isIncomplete: Bool { ["create", "copy", "move-copy"].contains(operation) }
     /// `copy/ROOM` is a copy whose temporary snapshot once overflowed.

@@ -120,6 +120,31 @@ import TuffTestSupport
         #expect(try await expired(report(row(tags: tags, open: "")), others: "{")?.code == .malformed)
     }
 
+    @Test("A scratch volume passes with all its marks and no others, in no use, and with nothing that comes from it")
+    func scratchVolume() async throws {
+        let tags = Marks.scratch(uid, of: "nightly", stack: "default").tags
+        func check(_ report: String, others: String? = nil, uuid: String? = "AbC") async throws -> HostError? {
+            try folder.write("report", report)
+            try folder.write("others", others ?? self.report(#"{"lv_name":"d-a", "segtype":"linear", "origin":""}"#))
+            let files = "case \"$*\" in *segtype*) cat \(folder.at("others"));; *) cat \(folder.at("report"));; esac"
+            try folder.tool("lvm", files)
+            return await self.check(.scratchVolume(group: "vg0", name: "d-a", uuid: uuid, tags: tags))
+        }
+        func row(_ tags: [String], uuid: String = "AbC", open: String = "") -> String {
+            report(self.row(uuid: uuid, tags: tags.joined(separator: ","), open: open))
+        }
+        #expect(try await check(row(tags)) == nil)
+        #expect(try await check(row(tags + ["theirs"], open: "unknown"), uuid: nil) == nil)
+        for other in [tags + ["tuff:protect"], Array(tags.dropLast()), tags + ["tuff:vol=db"], ["tuff:uid=\(uid)"]] {
+            #expect(try await check(row(other))?.code == .preconditionFailed, "\(other)")
+        }
+        #expect(try await check(row(tags, uuid: "xyz"))?.code == .preconditionFailed)
+        #expect(try await check(row(tags, open: "open"))?.code == .preconditionFailed)
+        let snapshot = #"{"lv_name":"x", "segtype":"snapshot", "origin":"d-a"}"#
+        let both = report(#"{"lv_name":"d-a", "segtype":"linear", "origin":""}"#, snapshot)
+        #expect(try await check(row(tags), others: both)?.code == .preconditionFailed)
+    }
+
     @Test("Another uuid, uid or size, a missing volume: nothing is done")
     func otherVolume() async throws {
         #expect(try await volume(report(row(uuid: "xyz")))?.code == .preconditionFailed)

@@ -28,6 +28,33 @@ struct VolumeLoweringTests {
             ])
     }
 
+    @Test func aScratchVolumeIsRemovedByAllOfItsMarksAndNoNameAlone() {
+        let marks = Marks.scratch(Sample.uid, of: "nightly", stack: "default"), name = "d-\(Sample.uid)"
+        func drop(_ uuid: String?) -> Step {
+            .volume(.dropScratch(VolumeRef(location(name), uid: Sample.uid, uuid: uuid), marks, isMade: true))
+        }
+        #expect(
+            LVMDriver().lower([drop("u")]).flatMap(\.actions).first
+                == .require(.scratchVolume(group: "vg0", name: name, uuid: "u", tags: marks.tags)))
+        let tags =
+            #"lv_tags={"tuff:drill=nightly" && "tuff:op=drill" && "tuff:stack=default" && "tuff:uid=aaaabbbbccccdddd"}"#
+        #expect(
+            commands([drop("u")]).last
+                == "lvm lvremove -qq --yes -S 'lv_uuid=\"u\" && \(tags)' -- vg0/\(name)")
+        #expect(commands([drop(nil)]).last == "lvm lvremove -qq --yes -S '\(tags)' -- vg0/\(name)")
+        // Of a file the sidecar is compared letter by letter, and goes last.
+        let file = VolumeRef(.file(directory: "/srv/a", name: name), uid: Sample.uid)
+        func lowered(isMade: Bool) -> [String] {
+            DirectoryPoolDriver().lower([.dropScratch(file, marks, isMade: isMade)]).flatMap(\.actions).map(
+                \.description)
+        }
+        let whole = lowered(isMade: true)
+        #expect(whole.count == 5 && whole[1].contains(Sidecar(file: name, tags: marks.tags).text))
+        #expect(whole[2] == "# only if nobody has /srv/a/\(name) open")
+        #expect(whole[3] == "rm /srv/a/\(name)" && whole[4] == "rm /srv/a/.tuff/\(Sample.uid).json")
+        #expect(lowered(isMade: false).count == 3)
+    }
+
     @Test func growthIsGuardedByUUIDUidAndSize() {
         let step = Step.volume(
             .extend(

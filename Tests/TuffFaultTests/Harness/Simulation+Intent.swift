@@ -12,6 +12,7 @@ extension Simulation {
         intent.destroy = consent.allowDestroy
         intent.runDue = consent.runDue
         intent.policies = policyIntents()
+        intent.drills = Set(desired.backupPolicies.filter { $0.value.spec.drill != nil }.keys)
         intent.pools = desired.pools.values.map { pool in
             let labels = pool.metadata.labels
             return switch pool.spec.storage {

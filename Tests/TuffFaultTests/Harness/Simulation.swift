@@ -38,7 +38,7 @@ struct Simulation {
     var other = OtherStack()
     private(set) var violations: [Oracle.Violation] = []
     private var minted: UInt64
-    private let mutant: Mutant?
+    private var mutant: Mutant?
     /// The consent of the last pass, for work that ends after it.
     private var lastIntent = Oracle.Intent()
 
@@ -82,6 +82,15 @@ struct Simulation {
     /// The same host once more, to go another way from here.
     func forked() -> Simulation {
         var copy = self
+        copy.machine = FakeMachine(copying: machine)
+        copy.ledger = SimulatedLedger(copy.machine, ledger.contents, mutant: mutant)
+        return copy
+    }
+
+    /// The same host, which goes on under a controller at fault.
+    func taken(over mutant: Mutant) -> Simulation {
+        var copy = self
+        copy.mutant = mutant
         copy.machine = FakeMachine(copying: machine)
         copy.ledger = SimulatedLedger(copy.machine, ledger.contents, mutant: mutant)
         return copy

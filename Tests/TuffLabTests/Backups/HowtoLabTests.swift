@@ -139,6 +139,7 @@ struct HowtoLabTests {
             // Each night's work, and a clock that was wrong.
             try await follow(keeping, on: lab)
             try await follow(keeping, "What you hear", on: lab)
+            try await follow(keeping, "Restoring for practice", on: lab)
             try await follow(keeping, "The clock was wrong", on: lab)
 
             // Back to the document as it was at first, on a host that remembers nothing.

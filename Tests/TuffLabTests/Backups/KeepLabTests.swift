@@ -144,6 +144,76 @@ struct KeepLabTests {
             let said = try await lab.must("du", ["-sk", "\(Self.place)/packs"])
             let size = try #require(said.split(separator: "\t").first.flatMap { Int($0) })
             #expect(size < 40_000, "\(size) KiB of packs")
+            try await practise(lab)
         }
+    }
+
+    // MARK: Drills
+
+    /// Restores the newest point for practice in each sort of pool, finds one that does not come back, and removes what
+    /// a drill left.
+    private func practise(_ lab: LabProgram) async throws {
+        try await lab.must("mkdir", ["-p", "-m", "700", "\(lab.folder)/pools/files"])
+        let pools = ["fast", "slow", "files"]
+        for (hour, pool) in pools.enumerated() {
+            try lab.declare(Self.drilling(in: pool, lab))
+            try await lab.must("date", ["-u", "-s", "\(date(Self.nights)) \(14 + hour):10"])
+            let listed = try await lab.show("plan")
+            #expect(listed.contains("* BackupPolicy/nightly restore Volume/db, 16 MiB, for practice"), "\(listed)")
+            let applied = try await lab.apply("--run-due")
+            #expect(applied.status == 0, "\(pool): \(applied.text)")
+            let told = try await lab.show("describe", "backuppolicy/nightly")
+            #expect(told.contains("Last practice Volume/db, restored 0 minutes ago"), "\(pool): \(told)")
+            #expect(try await scratches(lab) == [], "\(pool)")
+            #expect(try await lab.show("plan").contains("Nothing to do"), "\(pool)")
+        }
+        try await removeLeftScratches(lab)
+        // A byte of each pack is another one: the point does not come back, and its scratch volume goes all the same.
+        let spoiled = try await lab.shell(
+            """
+            for pack in $(find \(Self.place)/packs -type f); do
+                printf X | dd of=$pack bs=1 seek=5000 conv=notrunc status=none || exit 1
+            done
+            """)
+        #expect(spoiled.status == 0, "\(spoiled.text)")
+        try await lab.must("date", ["-u", "-s", "\(date(Self.nights)) 18:10"])
+        let failed = try await lab.apply("--run-due")
+        #expect(failed.status != 0 && failed.text.contains("of Volume/db cannot be restored"), "\(failed.text)")
+        #expect(try await scratches(lab) == [])
+        let status = try await lab.show("status")
+        #expect(status.contains("BackupPolicy/nightly Failing: since"), "\(status)")
+    }
+
+    private static func drilling(in pool: String, _ lab: LabProgram) -> String {
+        documents.replacing("keep: {", with: "drill: {schedule: \"5 * * * *\", pool: \(pool)}, keep: {")
+            + LabProgram.document("Pool", "slow", "lvm: {volumeGroup: keep}")
+            + LabProgram.document("Pool", "files", "directory: {path: \(lab.folder)/pools/files}")
+            + LabProgram.document("Backup", "before", "volume: db, repository: nas")
+    }
+
+    /// What bears the mark of a drill, in the group and in the directory.
+    private func scratches(_ lab: LabProgram) async throws -> [String] {
+        let volumes = try await lab.report("lvs", "lv_name,lv_tags", "keep").filter { $0[1].contains("tuff:drill=") }
+        let files = try await lab.shell("cd \(lab.folder)/pools/files && find . -name 'd-*' -o -name '*.json' | sort")
+        return volumes.map { $0[0] } + files.text.split(separator: "\n").map(String.init)
+    }
+
+    /// What a drill leaves that is killed goes unasked; one that somebody protected, or has open, stays.
+    private func removeLeftScratches(_ lab: LabProgram) async throws {
+        let uids = ["aaaabbbbccccdddd", "bbbbccccddddeeee", "ccccddddeeeeffff"]
+        for (number, uid) in uids.enumerated() {
+            let marks = try Marks.scratch(#require(UID(uid)), of: "nightly", stack: "default")
+            let tags = (marks.tags + (number == 1 ? ["tuff:protect"] : [])).flatMap { ["--addtag", $0] }
+            let words = ["lvcreate", "-qq", "--yes", "-V", "16m", "-n", marks.objectName, "--thinpool", "keep/pool"]
+            try await lab.must("lvm", words + tags)
+        }
+        let held = try await lab.shell(
+            "exec 7</dev/keep/d-\(uids[2]); tuff apply -f \(lab.folder)/storage.yaml --auto-approve "
+                + lab.hostOptions.joined(separator: " "))
+        #expect(held.text.contains("is in use"), "\(held.text)")
+        #expect(try await scratches(lab) == ["d-\(uids[1])", "d-\(uids[2])"])
+        _ = try await lab.apply()
+        #expect(try await scratches(lab) == ["d-\(uids[1])"])
+        try await lab.lvm("lvremove", "-qq", "--yes", "keep/d-\(uids[1])")
     }
 }

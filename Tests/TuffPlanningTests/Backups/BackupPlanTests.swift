@@ -170,17 +170,6 @@ import TuffTestSupport
         #expect(!plan.changes.contains { $0.action == .blocked })
     }
 
-    @Test func whatThisVersionDoesNotCarryOutOfAPolicyIsSaid() {
-        var desired = Self.nightly()
-        desired.backupPolicies["nightly"]!.spec.keep = KeepRule()
-        desired.backupPolicies["nightly"]!.spec.verify = VerificationSpec(cron: "0 6 * * 0")
-        desired.backupPolicies["nightly"]!.spec.drill = DrillSpec(cron: "0 7 1 * *", pool: "fast")
-        let plan = plan(desired, SourcePlanTests.observed([], [Sample.volume()]))
-        let notes = plan.changes.filter { $0.resource.kind == .backupPolicy }.flatMap(\.notes)
-        #expect(notes.map { $0.prefix { $0 != ":" } } == ["spec.drill"])
-        #expect(change(self.plan(Self.nightly(), SourcePlanTests.observed([])), .backupPolicy, "nightly")?.notes == [])
-    }
-
     @Test func aPointOfTheFutureStopsItsPolicyWithAWord() {
         let later = Sample.context().now.secondsSince1970 - 1_795_000_000 + 86400
         let point = SourcePlanTests.point("p", later, uid: Sample.uid) { $0.policy = "nightly" }

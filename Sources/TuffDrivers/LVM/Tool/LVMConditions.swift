@@ -42,6 +42,13 @@ struct LVMConditions {
                 throw condition.failure("its tags are '\(group.tags.joined(separator: ","))'")
             }
         case .temporarySnapshot(let snapshot): try await temporary(snapshot, condition)
+        case .scratchVolume(let group, let name, let uuid, let tags):
+            let volume = try await logicalVolume("\(group)/\(name)", uuid: uuid, tags: tags, for: condition)
+            guard volume.tags.filter({ $0.hasPrefix(Marks.prefix) }).count == tags.count else {
+                throw condition.failure("its tags are '\(volume.tags.joined(separator: ","))'")
+            }
+            guard ["", "unknown"].contains(volume.open) else { throw condition.failure("it is open") }
+            try await demandNoDependents(of: name, in: group, condition)
         case .wholeSnapshot(let group, let name, let uuid, let uid):
             try await whole("\(group)/\(name)", uuid: uuid, uid: uid, for: condition)
         case .thinPool(let group, let name): try await thinPool("\(group)/\(name)", condition)
