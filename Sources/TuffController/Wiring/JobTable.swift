@@ -7,6 +7,7 @@ extension JobHandlers {
         var handlers = JobHandlers()
         RepositoryJobs.register(in: &handlers)
         UpkeepJobs.register(in: &handlers)
+        ShareMounting.register(in: &handlers)
         return handlers
     }()
 }
