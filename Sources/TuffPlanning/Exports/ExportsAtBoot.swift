@@ -175,7 +175,7 @@ extension PlanningPass {
         for (name, declared) in sources.pools {
             var state = PoolState(declared, observed: observed)
             state.compare(with: observed.ledger.entry(ResourceID(.pool, name), stack: context.stack))
-            if let share = declared.spec.share { planMountAtBoot(declared, share, &state) }
+            if let share = declared.spec.share { planMountAtBoot(declared, of: share, &state) }
             pools[name] = state
             poolsByBackend[state.backend] = state
         }

@@ -17,7 +17,7 @@ extension Ledger {
         for declared in desired.pools.values where declared.spec.node ?? context.config.node == context.config.node {
             next.see(declared, in: observed, context)
         }
-        next.dropFormerPools(desired, observed, context)
+        next.dropFormerPools(of: desired, in: observed, under: context)
         next.seeRepositories(in: observed, by: index, of: desired, context)
         // A clock that is in doubt ends nothing, the guard's day included.
         guard next.believe(observed.clock) else { return next }
@@ -63,7 +63,7 @@ extension Ledger {
 
     /// A pool that no document names and that held nothing we remember need not be looked for.
     private mutating func dropFormerPools(
-        _ desired: DesiredState, _ observed: ObservedState, _ context: PlanContext
+        of desired: DesiredState, in observed: ObservedState, under context: PlanContext
     ) {
         let volumes = entries.filter { $0.resource.kind != .pool }
         entries.removeAll { pool in

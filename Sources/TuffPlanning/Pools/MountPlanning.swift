@@ -29,8 +29,8 @@ extension PoolState {
             return (
                 Obstacle(
                     .wrongMount,
-                    "NFS share \(mount.share.source) is not mounted at \(path), which is not empty: mounting would hide "
-                        + "what is in it. Move that away, or name another directory"), nil
+                    "NFS share \(mount.share.source) is not mounted at \(path), which is not empty: mounting would "
+                        + "hide what is in it. Move that away, or name another directory"), nil
             )
         case .foreign(let found):
             return (
@@ -54,19 +54,21 @@ extension PlanningPass {
         let path = directory.path
         if state.obstacle?.reason == .notMounted {
             addMount(
-                declared, .create, "mount NFS share \(share.source) at \(path)",
+                of: declared, as: .create, saying: "mount NFS share \(share.source) at \(path)",
                 .mount(share, at: path, anew: false),
                 notes: ["what is in it is seen then, and what is missing is made after that"])
             return true
         }
         guard state.obstacle == nil, let fault = state.mountFault, !isServed(from: path) else { return false }
-        addMount(declared, .update, "mount it again: \(fault.sentence)", .mount(share, at: path, anew: true))
+        addMount(
+            of: declared, as: .update, saying: "mount it again: \(fault.sentence)",
+            .mount(share, at: path, anew: true))
         return true
     }
 
     /// The same of a pool of the last accepted set. No packet goes to a server that is not named any more, not even for
     /// what was accepted.
-    mutating func planMountAtBoot(_ declared: Declared<PoolSpec>, _ share: NFSShare, _ state: inout PoolState) {
+    mutating func planMountAtBoot(_ declared: Declared<PoolSpec>, of share: NFSShare, _ state: inout PoolState) {
         let resource = ResourceID(.pool, declared.metadata.name)
         if let refusal = door.refusal(of: share, at: "") { state.obstacle = refusal.obstacle }
         guard let obstacle = state.obstacle else {
@@ -79,7 +81,8 @@ extension PlanningPass {
     }
 
     private mutating func addMount(
-        _ declared: Declared<PoolSpec>, _ action: Action, _ summary: String, _ step: MountStep, notes: [String] = []
+        of declared: Declared<PoolSpec>, as action: Action, saying summary: String, _ step: MountStep,
+        notes: [String] = []
     ) {
         builder.add(
             PlannedChange(
@@ -138,7 +141,8 @@ extension PlanningPass {
         builder.add(
             PlannedChange(
                 entry.resource, action: .takeDown,
-                summary: "unmount NFS share \(share.source) from \(path); what lies on the server stays", risk: .online),
+                summary: "unmount NFS share \(share.source) from \(path); what lies on the server stays",
+                risk: .online),
             [.mount(.unmount(share, at: path))])
     }
 }
