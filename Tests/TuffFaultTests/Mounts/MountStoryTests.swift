@@ -6,7 +6,8 @@ import TuffReconcile
 import TuffTestSupport
 
 /// A directory pool on NFS under the eye of the oracle: mounted, cut at every boundary, unmounted and swapped by
-/// others, and away. What is on the server stays, and nothing is ever done in the directory beneath or on another share.
+/// others, and away. What is on the server stays, and nothing is ever done in the directory beneath or on another
+/// share.
 @Suite struct MountStoryTests {
     static let share = NFSShare(server: "nas", export: "/pool")
     static let evil = NFSShare(server: "evil", export: "/pool")
