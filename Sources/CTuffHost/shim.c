@@ -82,6 +82,18 @@ int tuff_identity(int descriptor, uint64_t *device, uint64_t *inode, uint32_t *m
     return 0;
 }
 
+int tuff_mount_number(int descriptor, uint64_t *number) {
+    struct statx status;
+    int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+    if (statx(descriptor, "", flags, STATX_MNT_ID, &status) != 0) return -1;
+    if ((status.stx_mask & STATX_MNT_ID) == 0) {
+        errno = ENOSYS;
+        return -1;
+    }
+    *number = status.stx_mnt_id;
+    return 0;
+}
+
 int tuff_file_system_sort(int descriptor) {
     struct statfs status;
     if (fstatfs(descriptor, &status) != 0) return -1;
@@ -248,6 +260,18 @@ void tuff_close_from(int first) {
 int tuff_own_mounts(void) {
     if (unshare(CLONE_NEWNS) != 0) return -1;
     return mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL);
+}
+
+int tuff_enter_host_mounts(void) {
+    int host = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (host < 0) return -1;
+    /* A thread that shares its root and working directory with others cannot (mntns_install in fs/namespace.c). */
+    int result = unshare(CLONE_FS);
+    if (result == 0) result = setns(host, CLONE_NEWNS);
+    int number = errno;
+    close(host);
+    errno = number;
+    return result;
 }
 
 int tuff_mount_scratch(const char *directory) {

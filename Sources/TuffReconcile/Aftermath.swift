@@ -24,11 +24,21 @@ struct Aftermath {
                 case .volume(let step): left(of: step, purged)
                 case .lvm(let step): left(of: step)
                 case .export(let step): left(of: step)
+                case .mount(let step): left(of: step)
                 case .pool, .backup: nil
                 }
             if let left { return left }
         }
         return nil
+    }
+
+    private func left(of step: MountStep) -> String? {
+        guard case .unmount(let share, let path) = step else { return nil }
+        switch observed.mounts?[path] {
+        case .unknown(let error): return "what is mounted at \(path) could not be observed afterwards: \(error)"
+        case .known(let mount?) where mount.isUsable: return "\(share.source) is still mounted at \(path)"
+        case .known, nil: return nil
+        }
     }
 
     private func left(of step: VolumeStep, _ purged: Set<UID>) -> String? {

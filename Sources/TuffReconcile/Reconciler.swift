@@ -44,7 +44,9 @@ package struct Reconciler: Sendable {
         let paths = Set(desired.pools.values.compactMap(ownDirectory) + former).sorted()
         let references = Set(desired.attachments.values.flatMap(\.secrets)).sorted()
         async let groups = volumeGroups.observe(machine)
-        async let folders = directories.observe(paths, on: machine, key: key)
+        let shares = shares(of: desired, known)
+        machine.expect(shares)
+        async let folders = folders(at: paths, with: shares, key: key)
         async let targets = exports.observe(machine, key: key)
         async let secrets = fingerprints(of: references, key: key)
         async let repositories = repositories(of: desired)
@@ -59,8 +61,9 @@ package struct Reconciler: Sendable {
             for (name, error) in await volumeGroups.find(absent, on: machine) { seen.entries[name] = .unknown(error) }
         }
         let devices = await candidates(for: desired.pools.values.compactMap { missing($0, in: seen) })
+        let (found, mounts) = await folders
         var observed = ObservedState(
-            takenAt: machine.now(), clock: machine.clock(), volumeGroups: seen, directories: await folders,
+            takenAt: machine.now(), clock: machine.clock(), volumeGroups: seen, directories: found, mounts: mounts,
             targets: await targets, secrets: await secrets, devices: devices, profiles: profiles, ledger: known,
             jobs: jobs.entries.isEmpty && jobs.unlisted == nil ? nil : jobs)
         if sectors || copies(desired, observed: observed, context: context) {
@@ -168,6 +171,47 @@ package struct Reconciler: Sendable {
         return observed
     }
 
+    /// The NFS shares that belong at directories of pools, by path: those that documents declare, and at other paths
+    /// those that the ledger remembers.
+    private func shares(of desired: DesiredState, _ known: Ledger) -> [String: NFSShare] {
+        var shares: [String: NFSShare] = [:]
+        for entry in known.entries where entry.resource.kind == .pool { shares[entry.place] = entry.share }
+        for pool in desired.pools.values { if let path = ownDirectory(pool) { shares[path] = pool.spec.share } }
+        return shares
+    }
+
+    /// Directory pools, with what is mounted at those on NFS. Nothing is looked at that is not on its share, and no
+    /// server that `allow.nfs` does not name is asked.
+    private func folders(
+        at paths: [String], with shares: [String: NFSShare], key: FingerprintKey
+    ) async -> (ObservationMap<DirectoryPool>, ObservationMap<ObservedMount>?) {
+        var mounts = ObservationMap<ObservedMount>(), faults: [String: HostError] = [:]
+        for (path, share) in shares.sorted(by: { $0.key < $1.key }) {
+            guard config.allow.permits(nfs: share) else {
+                faults[path] = HostError(
+                    .refused, "\(share.source) is none of allow.nfs, and nothing is asked of it", subject: path)
+                continue
+            }
+            do throws(HostError) {
+                let mount = try await machine.mount(of: share, at: path)
+                mounts.entries[path] = .known(mount)
+                faults[path] = mount.fault(at: path).map { HostError(.unreachable, $0, subject: path) }
+            } catch {
+                mounts.entries[path] = .unknown(error)
+                faults[path] = error
+            }
+        }
+        var found = await directories.observe(paths.filter { faults[$0] == nil }, on: machine, key: key)
+        for (path, share) in shares {
+            if let fault = faults[path] {
+                found.entries[path] = .unknown(fault)
+            } else if found[path] == .known(nil) {
+                found.entries[path] = .unknown(HostError(.unreachable, "\(share.source) went away while it was read"))
+            }
+        }
+        return (found, shares.isEmpty ? nil : mounts)
+    }
+
     private func ownGroup(_ pool: Declared<PoolSpec>) -> String? {
         guard case .lvm(let lvm) = pool.spec.backend, pool.spec.node ?? config.node == config.node else { return nil }
         return lvm.volumeGroup
@@ -270,6 +314,14 @@ package struct Reconciler: Sendable {
         }
     }
 
+    /// A mount has no driver either.
+    private func lower(_ step: MountStep) -> HostAction {
+        switch step {
+        case .mount(let share, let path, let anew): .mountShare(share, at: path, anew: anew)
+        case .unmount(let share, let path): .unmountShare(share, at: path)
+        }
+    }
+
     /// A repository has no driver: the worker that does its I/O is asked.
     private func lower(_ step: BackupStep, _ findings: Findings) -> [HostAction] {
         switch step {
@@ -308,6 +360,7 @@ package struct Reconciler: Sendable {
             return volumeGroups.lower(steps.compactMap { if case .lvm(let step) = $0 { step } else { nil } })
         case .pool:
             return volumeGroups.lower(steps.compactMap { if case .pool(let step) = $0 { step } else { nil } })
+        case .mount(let step): return [LoweredBatch(steps: [0], actions: [lower(step)])]
         case .backup(let step): return [LoweredBatch(steps: [0], actions: lower(step, findings))]
         case .export:
             return exports.lower(steps.compactMap { if case .export(let step) = $0 { step } else { nil } })

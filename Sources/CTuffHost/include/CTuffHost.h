@@ -37,6 +37,10 @@ int tuff_open_in_mount(int directory, const char *path, int flags);
  * asked (statx(2), AT_STATX_DONT_SYNC, AT_NO_AUTOMOUNT). */
 int tuff_identity(int descriptor, uint64_t *device, uint64_t *inode, uint32_t *mode);
 
+/* The number of the mount that DESCRIPTOR is on, as proc_pid_mountinfo(5) has it; no server is asked (statx(2), Linux
+ * 5.8). */
+int tuff_mount_number(int descriptor, uint64_t *number);
+
 /* Sorts of file systems in which somebody else says whose a file is, by fstatfs(2). */
 enum { tuff_fs_plain, tuff_fs_nfs, tuff_fs_fuse };
 int tuff_file_system_sort(int descriptor);
@@ -76,6 +80,10 @@ int tuff_fork_with_heap(size_t room);
  * outside goes here too (MS_SLAVE of mount_namespaces(7)), so that no file system of the host stays busy for as long as
  * this lasts. */
 int tuff_own_mounts(void);
+
+/* Has the calling thread see the mounts of the first process, and make its own there (setns(2)). Its root and working
+ * directory are its own from then on. */
+int tuff_enter_host_mounts(void);
 
 /* An empty file system in memory on DIRECTORY, for directories and nothing else, closed to others. */
 int tuff_mount_scratch(const char *directory);

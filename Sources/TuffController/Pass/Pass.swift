@@ -23,6 +23,30 @@ package struct Pass: Sendable {
     package func apply(
         _ state: DesiredState, planned: PlanFile? = nil, context: PlanContext
     ) async throws(PassError) -> ApplyReport {
+        let report = try await round(state, planned: planned, context: context)
+        guard report.hasMounted, !report.interrupted, report.remaining.refusal == nil, !report.remaining.isEmpty else {
+            return report
+        }
+        guard planned == nil else {
+            overseer.tell(.note("what is in the pools that were mounted is known now: apply again for the rest"))
+            return report
+        }
+        // What lies in a pool is known once it is mounted, and the rest of the set is planned from that.
+        var next = context
+        // A number of removals is consent to one plan.
+        next.consent.allowRemovals = nil
+        do throws(PassError) {
+            return report.followed(by: try await round(state, planned: nil, context: next))
+        } catch {
+            overseer.tell(.warning("the pools are mounted, and the rest was not done: \(error.sentence)"))
+            return report
+        }
+    }
+
+    /// Observes, plans, asks, carries out and judges once.
+    private func round(
+        _ state: DesiredState, planned: PlanFile?, context: PlanContext
+    ) async throws(PassError) -> ApplyReport {
         let clock = ContinuousClock()
         let start = clock.now
         let observed = try await view.observe(state, context: context)
@@ -175,6 +199,25 @@ package struct Pass: Sendable {
 }
 
 extension ApplyReport {
+    /// True where shares of pools were mounted, of which nobody knew before what is in them.
+    fileprivate var hasMounted: Bool {
+        plan.steps.contains { step in
+            if case .mount(.mount) = step.step { changes[step.change].verdict == .done } else { false }
+        }
+    }
+
+    /// The report of two rounds of one pass.
+    fileprivate func followed(by next: ApplyReport) -> ApplyReport {
+        var both = next
+        both.changes = next.changes.map { later in
+            guard later.verdict == .unchanged else { return later }
+            return changes.first { $0.resource == later.resource && $0.verdict == .done } ?? later
+        }
+        let known = Set(next.changes.map(\.resource))
+        both.changes = changes.filter { !known.contains($0.resource) && $0.verdict != .blocked } + both.changes
+        return both
+    }
+
     /// The report of a plan without steps: nothing was done, and the observation it was made from is still the last.
     package static func untouched(_ plan: Plan, observe seconds: Double) -> ApplyReport {
         let changes = plan.changes.map { change in

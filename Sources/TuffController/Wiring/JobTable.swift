@@ -8,6 +8,7 @@ extension JobHandlers {
         RepositoryJobs.register(in: &handlers)
         UpkeepJobs.register(in: &handlers)
         Orders.register(in: &handlers)
+        ShareMounting.register(in: &handlers)
         return handlers
     }()
 }

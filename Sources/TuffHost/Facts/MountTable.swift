@@ -54,7 +54,7 @@ package struct MountTable: Sendable {
         _ look: (MountTable) throws(Stale) -> Value
     ) throws(HostError) -> Value {
         for _ in 0..<attempts {
-            let table = MountTable(bytes: try read())
+            let table = MountTable(bytes: try read(file))
             do throws(Stale) { return try look(table) } catch {}
         }
         throw HostError(
@@ -68,7 +68,10 @@ package struct MountTable: Sendable {
     static let slash = UInt8(ascii: "/")
 
     /// The mounts of this process as they are.
-    static func current() throws(HostError) -> MountTable { MountTable(bytes: try read()) }
+    static func current() throws(HostError) -> MountTable { MountTable(bytes: try read(file)) }
+
+    /// - Parameter file: a list of mounts in /proc.
+    init(at file: String) throws(HostError) { self.init(bytes: try Self.read(file)) }
 
     /// The uppermost of what is mounted at a path; nil where nothing is.
     /// - Parameter path: absolute, without links.
@@ -137,7 +140,7 @@ package struct MountTable: Sendable {
         return result
     }
 
-    private static func read() throws(HostError) -> [UInt8] {
+    private static func read(_ file: String) throws(HostError) -> [UInt8] {
         guard let opened = OwnedDescriptor(opened: tuffOpen(file, O_RDONLY)) else {
             throw .system(errno, "Cannot open the list of mounts \(file)", subject: file)
         }

@@ -177,6 +177,11 @@ package enum HostAction: Hashable, Codable, Sendable {
     /// Runs a command on a base, with the change of tags that names the restore point which `backUp` made of it in this
     /// process. One command: without such a point it is not run.
     case completeBase(Command, BackupBase, ThinIdentity)
+    /// Mounts the share of a directory pool in the host's mount namespace (`ShareMounting`). The same one mounted in
+    /// another way is unmounted first where `anew` says so, and nobody uses it; anything else there is an error.
+    case mountShare(NFSShare, at: String, anew: Bool)
+    /// Unmounts it there. Not mounted is success; in use, or another one, is an error.
+    case unmountShare(NFSShare, at: String)
     /// Makes a repository of this name where there is none (`RepositoryCreation`).
     case makeRepository(String, RepositoryAccess)
     /// Wipes the volume that holds the extents for a growth, and remembers them in this process. Its place names the
@@ -266,6 +271,9 @@ extension HostAction: CustomStringConvertible {
         case .backUp(let source, let task):
             "tuff backup run \(task.access.options) --name \(Command.quoted(task.volume)) --source \(source.quoted)"
         case .completeBase(let command, _, _): "\(command)   # with the tags of the restore point"
+        case .mountShare(let share, let path, let anew):
+            (anew ? "umount \(Command.quoted(path)) && " : "") + NFSMount(share).typed(at: path)
+        case .unmountShare(_, let path): "umount \(Command.quoted(path))"
         case .makeRepository(_, let access): "tuff backup init \(access.options)"
         case .verify(let task): "tuff backup check \(task.access.options) --read-data=\(task.share)%"
         case .drill(let task, let place):

@@ -49,7 +49,10 @@ package final class LinuxMachine: Machine {
         }
     }
 
-    private let roots: HostRoots
+    private let fixedRoots: HostRoots
+    private let reach: Reach
+    /// The shares that belong at directories of pools.
+    private let shares = Mutex<[String: NFSShare]>([:])
     let commands: CommandRunner
     private let workers: WorkerPool
     private let tools: MachineTools
@@ -70,11 +73,25 @@ package final class LinuxMachine: Machine {
         self.processes = processes
         tools = MachineTools(configuration.tools)
         jobsDirectory = configuration.jobsDirectory
-        roots = HostRoots(target: configuration.targetRoot, reach: configuration.reach)
+        fixedRoots = HostRoots(target: configuration.targetRoot, reach: configuration.reach)
+        reach = configuration.reach
         commands = CommandRunner(
             searchPath: configuration.searchPath, environment: environment, lock: configuration.lock,
             tools: tools, running: processes.running)
         workers = processes.workers
+    }
+
+    private var roots: HostRoots {
+        var roots = fixedRoots
+        roots.shares = shares.withLock { $0 }
+        return roots
+    }
+
+    package func expect(_ shares: [String: NFSShare]) { self.shares.withLock { $0 = shares } }
+
+    package func mount(of share: NFSShare, at directory: String) async throws(HostError) -> ObservedMount {
+        guard case .mount(let mount) = try await ask(.mount(share, at: directory)) else { throw Self.confused }
+        return mount
     }
 
     /// Mutating commands that have been started and have not ended, overdue ones included.
@@ -158,7 +175,7 @@ package final class LinuxMachine: Machine {
                 throw HostError(.malformed, "What came of \(request.summary) cannot be read")
             }
             return outcome
-        case .performed, .entries, .space, .fingerprint, .image, .device: throw Self.confused
+        case .performed, .entries, .space, .fingerprint, .image, .device, .mount: throw Self.confused
         }
     }
 
@@ -228,6 +245,12 @@ package final class LinuxMachine: Machine {
             case .makeRepository(let name, let access):
                 _ = try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
                 rest.removeFirst()
+            case .mountShare(let share, let path, let anew):
+                try await mounting(ShareMounting(.mount, share, at: path, anew: anew), until: isOver)
+                rest.removeFirst()
+            case .unmountShare(let share, let path):
+                try await mounting(ShareMounting(.unmount, share, at: path), until: isOver)
+                rest.removeFirst()
             case .prune(let task):
                 _ = try await job(RepositoryPrune(task), telling: telling, until: isOver)
                 rest.removeFirst()
@@ -257,6 +280,16 @@ package final class LinuxMachine: Machine {
     ) async throws(HostError) -> Request.Outcome {
         try await run(
             request, telling: { telling(DataProgress(done: $0.done, total: $0.total)) }, until: isOver ?? { false })
+    }
+
+    /// Asked once more here, since one packet is too many.
+    private func mounting(_ request: ShareMounting, until isOver: WorkerEnd?) async throws(HostError) {
+        guard reach.permits(nfs: request.share), reach.root(of: request.path, .directories) != nil else {
+            throw HostError(
+                .refused, "\(request.share.source) at \(request.path) is not what allow.nfs and allow.directories name",
+                subject: request.path)
+        }
+        _ = try await job(request, telling: { _ in }, until: isOver)
     }
 
     package func performEach(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
@@ -360,7 +393,7 @@ extension HostAction {
     fileprivate var needsCommand: Bool {
         switch self {
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
-            .prune, .verify, .drill, .completeBase:
+            .prune, .verify, .drill, .completeBase, .mountShare, .unmountShare:
             true
         case .require(let condition): condition.needsCommand
         default: false

@@ -140,6 +140,14 @@ package protocol Machine: Sendable {
     /// A block device that a pool may be made of. Reads only. A path that leads nowhere is `notFound`.
     func look(at device: String) async throws(HostError) -> CandidateDevice
 
+    /// Compares what the host has mounted at the directory of a pool with the share that belongs there. No server is
+    /// asked.
+    func mount(of share: NFSShare, at directory: String) async throws(HostError) -> ObservedMount
+
+    /// Names the shares that belong at directories of pools. From now on nothing in such a directory is read or
+    /// written, and no job begun on it, unless its share is mounted there: `preconditionFailed`.
+    func expect(_ shares: [String: NFSShare])
+
     /// Where the machine's own settings have LVM look for volume groups.
     func lvmOutlook() async throws(HostError) -> LVMOutlook
 
@@ -206,6 +214,14 @@ extension Machine {
     package func look(at device: String) async throws(HostError) -> CandidateDevice {
         throw HostError(.notFound, "\(device) does not exist")
     }
+
+    /// For machines of tests without NFS.
+    package func mount(of share: NFSShare, at directory: String) async throws(HostError) -> ObservedMount {
+        throw HostError(.notFound, "This machine has no NFS")
+    }
+
+    /// For machines of tests without NFS.
+    package func expect(_ shares: [String: NFSShare]) {}
 
     /// For machines whose LVM is as it is delivered.
     package func lvmOutlook() async throws(HostError) -> LVMOutlook { LVMOutlook() }

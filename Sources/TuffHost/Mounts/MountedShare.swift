@@ -24,6 +24,10 @@ package struct MountedShare: Hashable, Codable, Sendable {
     /// - Parameter point: an absolute path without links.
     package init?(at point: String, in table: MountTable) {
         guard let mount = table.top(at: point) else { return nil }
+        self.init(mount)
+    }
+
+    init(_ mount: MountTable.Mount) {
         func words(_ bytes: [UInt8]) -> Set<String> {
             Set(bytes.split(separator: UInt8(ascii: ",")).map { String(decoding: $0, as: UTF8.self) })
         }

@@ -93,6 +93,12 @@ package struct NFSMount: Hashable, Codable, Sendable {
             deadline: PrivateMounts.limit)
     }
 
+    /// The command that mounts a pool, as a person would type it.
+    func typed(at path: String) -> String {
+        Command("mount.\(type)", [source, path, "-o", mountOptions(.pool).joined(separator: ",")], effect: .mutates)
+            .description
+    }
+
     /// Those that were chosen, and then ours, since the last one counts.
     func mountOptions(_ manner: Manner) -> [String] {
         var result = options.map { "\($0.name)=\($0.value)" }

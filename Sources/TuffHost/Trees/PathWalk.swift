@@ -50,6 +50,9 @@ struct PathWalk: ~Copyable {
     /// The directory that was reached.
     var directory: Int32 { levels[levels.count - 1].descriptor.raw }
 
+    /// The path of the directory that was reached, without links.
+    var path: String { place }
+
     /// The directories from `/` to the one that was reached, without links.
     var reached: [(name: String, identity: FileIdentity)] { levels.map { ($0.name, $0.identity) } }
 

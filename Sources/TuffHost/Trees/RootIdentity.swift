@@ -18,6 +18,12 @@ package enum RootIdentity: Hashable, Sendable {
         return walk.identities
     }
 
+    /// `path` without links; nil where it leads to nothing.
+    static func realPath(of path: String, in mounts: MountTable) throws(MountTable.Stale) -> String? {
+        guard var walk = RootWalk(mounts), try walk.follow(path) else { return nil }
+        return walk.path
+    }
+
     /// Where the first NFS mount on the way to `path` is mounted; nil where none is.
     static func serverPoint(on path: String, in mounts: MountTable) throws(MountTable.Stale) -> String? {
         guard var walk = RootWalk(mounts), try walk.follow(path) else { return nil }
@@ -39,6 +45,8 @@ private struct RootWalk {
     private var levels: [Level]
 
     var identities: [RootIdentity] { levels.flatMap(\.identities) }
+
+    var path: String { "/" + levels.dropFirst().map(\.name).joined(separator: "/") }
 
     var serverPoint: String? {
         levels.lazy.compactMap(\.mount).first { $0.isRemote && ["nfs", "nfs4"].contains($0.type) }

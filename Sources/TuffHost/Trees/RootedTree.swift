@@ -12,6 +12,8 @@ package struct HostRoots: Hashable, Sendable {
     /// The target configuration, `/sys/kernel/config/target` unless a test says otherwise.
     package var target: String
     private var roots: [Reach.Sort: [String]]
+    /// Directories that nothing is opened in unless these shares are mounted there, whoever asks and whatever for.
+    package var shares: [String: NFSShare] = [:]
 
     package init(target: String, reach: Reach) {
         self.target = target
@@ -59,7 +61,9 @@ package struct HostRoots: Hashable, Sendable {
             }
             return result
         case .directory(let path):
-            return try open(path, .directories, flags: tuff_o_path | O_DIRECTORY, isChecked: isChecked)
+            let opened = try open(path, .directories, flags: tuff_o_path | O_DIRECTORY, isChecked: isChecked)
+            if let share = shares[path] { try PoolMounts.demand(share, at: path, opened: opened.raw) }
+            return opened
         }
     }
 

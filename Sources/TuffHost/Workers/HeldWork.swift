@@ -42,9 +42,9 @@ final class HeldWork {
         return switch action {
         case .wipe(let device, _): ticket("wipe", verb: "wiping", place: .device(device))
         case .copyBytes(_, let target), .copyImage(_, let target): ticket("copy", verb: "filling", place: target)
-        // Restores and backups are jobs, which hold files of their own.
+        // Restores, backups and mounts are jobs, which hold files of their own.
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
-            .prune, .verify, .drill, .require, .cloneFile, .makeDirectory, .completeBase,
+            .prune, .verify, .drill, .mountShare, .unmountShare, .require, .cloneFile, .makeDirectory, .completeBase,
             .removeDirectory, .removeIfEmpty, .removeDirectories, .enableBackstore, .writeAttribute, .writeSecret,
             .setMode, .link, .unlink, .createFile, .growFile, .renameFile, .removeFile, .replaceFile, .keepReservations:
             nil

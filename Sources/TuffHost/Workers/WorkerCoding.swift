@@ -100,6 +100,11 @@ enum RequestCoding: ByteForm {
             put(Int64(request.roots[sort].count), &result)
             for path in request.roots[sort] { put(path.utf8, &result) }
         }
+        put(Int64(request.roots.shares.count), &result)
+        for (path, share) in request.roots.shares.sorted(by: { $0.key < $1.key }) {
+            put(path.utf8, &result)
+            put(try JSONEncoder().encode(share), &result)
+        }
         put(optional: request.jobs, &result)
         switch request.work {
         case .perform(let sequences):
@@ -118,7 +123,7 @@ enum RequestCoding: ByteForm {
                 result.append(readings[query.reading]!)
                 put(query.pattern.utf8, &result)
             }
-        case .space, .fingerprint, .image, .look:
+        case .space, .fingerprint, .image, .look, .mount:
             result.append(Kind.other.rawValue)
             result += try JSONEncoder().encode(request.work)
         case .job(let job, let body):
@@ -142,10 +147,20 @@ enum RequestCoding: ByteForm {
             guard let paths = list(&rest, { text(&$0) }) else { return nil }
             reach[sort] = paths
         }
-        guard let jobs = optionalText(&rest), let kind = rest.popFirst().flatMap(Kind.init),
+        guard let shares = list(&rest, { share(&$0) }), let jobs = optionalText(&rest),
+            let kind = rest.popFirst().flatMap(Kind.init),
             let work = work(kind, &rest)
         else { return nil }
-        return WorkerRequest(roots: HostRoots(target: target, reach: reach), work: work, jobs: jobs)
+        var roots = HostRoots(target: target, reach: reach)
+        roots.shares = Dictionary(shares) { first, _ in first }
+        return WorkerRequest(roots: roots, work: work, jobs: jobs)
+    }
+
+    private static func share(_ rest: inout ArraySlice<UInt8>) -> (String, NFSShare)? {
+        guard let path = text(&rest), let body = block(&rest),
+            let share = try? JSONDecoder().decode(NFSShare.self, from: Data(body))
+        else { return nil }
+        return (path, share)
     }
 
     private static func work(_ kind: Kind, _ rest: inout ArraySlice<UInt8>) -> WorkerRequest.Work? {

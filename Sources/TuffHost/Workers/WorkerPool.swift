@@ -155,6 +155,9 @@ final class WorkerPool: Sendable {
     private func abandon(_ connection: WorkerConnection, _ request: WorkerRequest) -> HostError {
         // Before anybody is told what was not begun.
         connection.giveUp()
+        // A reading changes nothing, and one that waits for a server can be killed, where a process that waits on would
+        // be left behind by each pass.
+        if !request.servers.isEmpty { connection.kill() }
         leave(connection, request)
         discard()
         let who = connection.pid.withLock { $0 }.map { "Worker process \($0)" } ?? "The worker"

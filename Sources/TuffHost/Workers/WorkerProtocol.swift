@@ -11,6 +11,8 @@ package struct WorkerRequest: Sendable {
         case fingerprint(SecretReference, FingerprintKey)
         case image(ImageSource)
         case look(String)
+        /// The share that belongs there, and the directory of a pool.
+        case mount(NFSShare, at: String)
         /// Work of another module's, by the table of handlers: what it is, and its request as JSON.
         case job(JobTicket, [UInt8])
     }
@@ -36,6 +38,7 @@ package struct WorkerRequest: Sendable {
         case .fingerprint(let secret, _): "secret \(secret.file)"
         case .image(let source): "image \(source.key)"
         case .look(let device): "device \(device)"
+        case .mount(let share, let path): "mount \(share.source) \(path)"
         case .job(let job, _): "job \(job.kind) \(job.summary)"
         }
     }
@@ -43,15 +46,17 @@ package struct WorkerRequest: Sendable {
     /// Exclusive keys under which nothing else is to be done while it hangs.
     var keys: [String] {
         switch work {
-        case .perform, .readTree, .space, .fingerprint, .image, .look: []
+        case .perform, .readTree, .space, .fingerprint, .image, .look, .mount: []
         case .job(let job, _): job.keys
         }
     }
 
-    /// Servers whose shares it mounts.
+    /// Servers whose shares it mounts, or reads.
     var servers: [String] {
         switch work {
-        case .perform, .readTree, .space, .fingerprint, .image, .look: []
+        case .readTree(.directory(let path), _, _), .space(let path):
+            roots.shares[path].map { [NFSMount($0).serverKey] } ?? []
+        case .perform, .readTree, .fingerprint, .image, .look, .mount: []
         case .job(let job, _): job.servers
         }
     }
@@ -87,7 +92,7 @@ package struct WorkerRequest: Sendable {
         switch work {
         case .perform: .acts
         case .readTree(.targetConfiguration, _, _): .targets
-        case .readTree(.directory, _, _), .readTree(.lvmProfiles, _, _), .space: .directories
+        case .readTree(.directory, _, _), .readTree(.lvmProfiles, _, _), .space, .mount: .directories
         case .fingerprint: .secrets
         case .image: .images
         case .look: .devices
@@ -104,6 +109,7 @@ package struct WorkerRequest: Sendable {
         case .fingerprint(let secret, _): "reading the secret file \(secret.file)"
         case .image(let source): "reading the header of the image \(source.path)"
         case .look(let device): "looking at device \(device)"
+        case .mount(_, let path): "looking at what is mounted at \(path)"
         case .job(let job, _): job.summary
         }
     }
@@ -130,6 +136,7 @@ package enum WorkerReply: Codable, Sendable {
     case fingerprint(SecretFingerprint)
     case image(ObservedImage)
     case device(CandidateDevice)
+    case mount(ObservedMount)
     /// JSON of what came of a job.
     case outcome([UInt8])
     case failed(HostError)
@@ -198,7 +205,7 @@ extension WorkerReply {
         case .performed: return WorkerFrame.performed.message([])
         case .entries(let entries): return WorkerFrame.entries.message(try TreeEntryCoding.encode(entries))
         case .outcome(let bytes): return WorkerFrame.outcome.message(bytes)
-        case .stopped, .space, .fingerprint, .image, .device, .failed:
+        case .stopped, .space, .fingerprint, .image, .device, .mount, .failed:
             return WorkerFrame.reply.message(Array(try JSONEncoder().encode(self)))
         }
     }

@@ -73,6 +73,7 @@ package enum WorkerServer {
             case .image(let source): return .image(try OpenedImage.look(at: source, in: roots))
             case .fingerprint(let secret, let key):
                 return .fingerprint(try SecretBuffer(reading: secret, in: roots).fingerprint(key))
+            case .mount(let share, let path): return .mount(try PoolMounts.look(at: path, for: share))
             case .look(let device): return .device(try DeviceLook.look(at: device, progress))
             case .job(let job, let body):
                 return .outcome(try jobs.run(job, body, in: request.jobs, roots: roots, signs: signs))
@@ -108,7 +109,7 @@ package enum WorkerServer {
         let tree = TreeVerbs(roots: roots), files = FileVerbs(roots: roots)
         switch action {
         case .run, .activate, .makeVolume, .identify, .wipeExtents, .joinExtents, .restore, .backUp, .makeRepository,
-            .prune, .verify, .drill, .completeBase:
+            .prune, .verify, .drill, .completeBase, .mountShare, .unmountShare:
             throw HostError(.refused, "A worker runs no commands, and no job in passing: '\(action)'")
         case .require(let condition): try FileConditions(roots: roots).check(condition)
         case .wipe(let device, let method): try DeviceBytes(device).wipe(method, progress, told: told)

@@ -211,6 +211,11 @@ package struct AttachmentSpec: Hashable, Sendable {
 }
 
 extension PoolSpec {
+    /// The NFS share that is mounted at its directory.
+    package var share: NFSShare? {
+        if case .directory(let directory) = backend { directory.nfs } else { nil }
+    }
+
     /// The storage in which volumes of this pool are made.
     package var storage: StorageBackend {
         switch backend {

@@ -11,10 +11,14 @@ package struct AcceptedExports: Hashable, Codable, Sendable {
     package struct Pool: Hashable, Codable, Sendable {
         package var name: String
         package var backend: StorageBackend
+        /// Of a directory: the NFS share that is mounted there before anything is looked for. Nil: none, and in records
+        /// of versions that mounted none.
+        package var share: NFSShare?
 
-        package init(name: String, backend: StorageBackend) {
+        package init(name: String, backend: StorageBackend, share: NFSShare? = nil) {
             self.name = name
             self.backend = backend
+            self.share = share
         }
     }
 

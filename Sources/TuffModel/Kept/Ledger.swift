@@ -42,6 +42,8 @@ package struct Ledger: Hashable, Codable, Sendable {
         /// Volumes that no document declared when this one was made in their pool with their size. Nil once a person
         /// said that it is a new one, or where there were none.
         package var beside: [UID]?
+        /// Directory pools: the NFS share that was mounted at `place`. While it is not, nobody knows what is there.
+        package var share: NFSShare?
 
         package init(
             stack: String, resource: ResourceID, standing: Standing = .live, uid: UID? = nil, uuid: String? = nil,

@@ -7,6 +7,9 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var volumeGroups: ObservationMap<VolumeGroup>
     /// Directory pools that the documents name, by path. A path nobody asked about has no entry.
     package var directories: ObservationMap<DirectoryPool>
+    /// What is mounted at the directories of pools on NFS, by path; one whose server `allow.nfs` does not name has no
+    /// entry. Nil: there are no such pools, and in inventories of versions that did not look.
+    package var mounts: ObservationMap<ObservedMount>?
     package var targets: Observation<TargetInventory>
     /// Keyed fingerprints of the secret files that the documents name, by path.
     package var secrets: ObservationMap<SecretFingerprint>
@@ -30,6 +33,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package init(
         takenAt: Instant, clock: ClockReading? = nil, volumeGroups: ObservationMap<VolumeGroup> = ObservationMap(),
         directories: ObservationMap<DirectoryPool> = ObservationMap(),
+        mounts: ObservationMap<ObservedMount>? = nil,
         targets: Observation<TargetInventory> = .known(TargetInventory()),
         secrets: ObservationMap<SecretFingerprint> = ObservationMap(),
         images: ObservationMap<ObservedImage> = ObservationMap(),
@@ -44,6 +48,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
         self.clock = clock
         self.volumeGroups = volumeGroups
         self.directories = directories
+        self.mounts = mounts
         self.targets = targets
         self.secrets = secrets
         self.images = images

@@ -227,7 +227,7 @@ struct CapacityProof {
         case .volume(let step): takes(step)
         case .lvm(let step): takes(step)
         case .pool(let step): takes(step)
-        case .export, .backup: []
+        case .mount, .export, .backup: []
         }
     }
 

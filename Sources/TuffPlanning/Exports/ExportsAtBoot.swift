@@ -14,8 +14,11 @@ extension AcceptedExports {
         self.init(stack: context.stack, at: context.now)
         let own = desired.pools.filter { $0.value.spec.node ?? context.config.node == context.config.node }
         let door = ReachDoor(context.config.allow)
-        let all = own.values.map { Pool(name: $0.metadata.name, backend: $0.spec.storage) }
-        pools = all.filter { door.obstacle(to: $0.backend) == nil || former?.pools.contains($0) == true }
+        let all = own.values.map { Pool(name: $0.metadata.name, backend: $0.spec.storage, share: $0.spec.share) }
+        pools = all.filter {
+            door.obstacle(to: $0.backend) == nil && $0.share.map(context.config.allow.permits(nfs:)) != false
+                || former?.pools.contains($0) == true
+        }
         let isNarrow = all.contains { door.obstacle(to: $0.backend) != nil }
         let index = observed.map(StorageIndex.init)
         for declared in desired.attachments.values {
@@ -125,7 +128,7 @@ extension AcceptedExports {
         let origin = SourceLocation(file: "accepted", line: 1, column: 1)
         for pool in pools {
             state.pools[pool.name] = Declared(
-                metadata: Metadata(name: pool.name), spec: PoolSpec(pool.backend), location: origin)
+                metadata: Metadata(name: pool.name), spec: PoolSpec(pool), location: origin)
         }
         for access in access {
             var spec = AttachmentSpec(volume: access.volume, initiator: access.initiator)
@@ -140,11 +143,14 @@ extension AcceptedExports {
 }
 
 extension PoolSpec {
-    fileprivate init(_ storage: StorageBackend) {
-        switch storage {
+    fileprivate init(_ pool: AcceptedExports.Pool) {
+        switch pool.backend {
         case .thinPool(let group, let pool): self.init(backend: .lvm(LVMPoolSpec(volumeGroup: group, thinPool: pool)))
         case .thick(let group): self.init(backend: .lvm(LVMPoolSpec(volumeGroup: group)))
-        case .directory(let path): self.init(backend: .directory(DirectoryPoolSpec(path: path)))
+        case .directory(let path):
+            var directory = DirectoryPoolSpec(path: path)
+            directory.nfs = pool.share
+            self.init(backend: .directory(directory))
         }
     }
 }
@@ -153,7 +159,8 @@ extension Reason {
     /// True if time alone may end what is in the way of an export: devices, mounts and secrets that come late.
     package var mayPass: Bool {
         [
-            .unknown, .dependencyBlocked, .poolMissing, .poolUnhealthy, .devicesMissing, .foreignGroup, .lost,
+            .unknown, .dependencyBlocked, .poolMissing, .notMounted, .wrongMount, .poolUnhealthy, .devicesMissing,
+            .foreignGroup, .lost,
             .secretUnavailable, .suspended, .jobRunning,
         ]
         .contains(self)
@@ -168,6 +175,7 @@ extension PlanningPass {
         for (name, declared) in sources.pools {
             var state = PoolState(declared, observed: observed)
             state.compare(with: observed.ledger.entry(ResourceID(.pool, name), stack: context.stack))
+            if let share = declared.spec.share { planMountAtBoot(declared, of: share, &state) }
             pools[name] = state
             poolsByBackend[state.backend] = state
         }

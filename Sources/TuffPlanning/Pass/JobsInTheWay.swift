@@ -67,7 +67,7 @@ extension Step {
         case .volume(let step): step.location
         case .lvm(let step): step.location
         case .backup(let step): step.location
-        case .pool, .export: nil
+        case .pool, .mount, .export: nil
         }
     }
 

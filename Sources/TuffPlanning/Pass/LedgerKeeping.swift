@@ -17,7 +17,7 @@ extension Ledger {
         for declared in desired.pools.values where declared.spec.node ?? context.config.node == context.config.node {
             next.see(declared, in: observed, context)
         }
-        next.dropFormerPools(desired, context)
+        next.dropFormerPools(of: desired, in: observed, under: context)
         next.seeRepositories(in: observed, by: index, of: desired, context)
         // A clock that is in doubt ends nothing, the guard's day included.
         guard next.believe(observed.clock) else { return next }
@@ -62,12 +62,19 @@ extension Ledger {
     }
 
     /// A pool that no document names and that held nothing we remember need not be looked for.
-    private mutating func dropFormerPools(_ desired: DesiredState, _ context: PlanContext) {
+    private mutating func dropFormerPools(
+        of desired: DesiredState, in observed: ObservedState, under context: PlanContext
+    ) {
         let volumes = entries.filter { $0.resource.kind != .pool }
         entries.removeAll { pool in
             guard pool.resource.kind == .pool, pool.stack == context.stack, desired.count > 0,
                 desired.pools[pool.resource.name] == nil
             else { return false }
+            if pool.share != nil {
+                // Until it is unmounted. What was purged there is no reason to go on looking.
+                if case .known(let mount?)? = observed.mounts?[pool.place], mount.isUsable { return false }
+                return !volumes.contains { $0.standing != .purged && $0.place.hasPrefix(pool.place + "/") }
+            }
             let home = pool.place.hasPrefix("/") ? pool.place : String(pool.place.prefix { $0 != "/" })
             return !volumes.contains { $0.place.hasPrefix(home + "/") }
         }
@@ -215,6 +222,8 @@ extension Ledger {
         let place = state.backend.description
         // Another group under the old name is not the pool that was seen; that stays to be told.
         if let entry = entry(resource, stack: context.stack), entry.uuid != state.uuid, entry.place == place { return }
-        record(Entry(stack: context.stack, resource: resource, uuid: state.uuid, place: place, seen: context.now))
+        var seen = Entry(stack: context.stack, resource: resource, uuid: state.uuid, place: place, seen: context.now)
+        seen.share = pool.spec.share
+        record(seen)
     }
 }

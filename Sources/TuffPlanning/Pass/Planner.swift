@@ -166,6 +166,7 @@ struct PlanningPass {
 
     mutating func run(_ desired: DesiredState) -> Plan {
         poolsElsewhere = planPools(desired)
+        planFormerMounts(desired)
         planRepositories(desired)
         unclaimed = ownVolumes.filter { $0.standing != .released && isUnclaimed($0) && isAtHome($0) }
         for name in namesByPriority { _ = outcome(of: .volume(name)) }
@@ -296,7 +297,7 @@ struct PlanningPass {
             var state = PoolState(declared, observed: observed)
             let refusal = state.judge(declared.spec, by: door)
             state.compare(with: observed.ledger.entry(ResourceID(.pool, name), stack: context.stack))
-            let isPlanned = refusal == nil && planMissing(declared, &state)
+            let isPlanned = refusal == nil && (planMissing(declared, &state) || planMount(declared, state))
             pools[name] = state
             poolsByBackend[state.backend] = state
             if state.obstacle?.reason == .unknown, unseenStorage == nil { unseenStorage = "pool '\(name)'" }

@@ -133,7 +133,7 @@ struct ReachDoor {
             "\(sort.noun) \(path) lies beneath none of allow.\(sort.rawValue) (\(Self.list(reach[sort])))", at: field)
     }
 
-    private func refusal(of share: NFSShare, at field: String) -> Refusal? {
+    func refusal(of share: NFSShare, at field: String) -> Refusal? {
         guard !reach.permits(nfs: share) else { return nil }
         return Refusal("\(share.source) is none of allow.nfs (\(Self.list(reach.nfs)))", at: field)
     }

@@ -70,6 +70,10 @@ package struct Reason: RawRepresentable, Hashable, Codable, Sendable, CustomStri
     package static let moveNotSupported = Reason(rawValue: "MoveNotSupported")
     package static let inUse = Reason(rawValue: "InUse")
     package static let poolMissing = Reason(rawValue: "PoolMissing")
+    /// The NFS share of a pool is not mounted: what is in the pool is not known.
+    package static let notMounted = Reason(rawValue: "NotMounted")
+    /// Something else than a pool's share is mounted at its directory.
+    package static let wrongMount = Reason(rawValue: "WrongMount")
     package static let poolUnhealthy = Reason(rawValue: "PoolUnhealthy")
     /// A volume group of another host, by its system ID.
     package static let foreignGroup = Reason(rawValue: "ForeignGroup")

@@ -42,6 +42,7 @@ package indirect enum Step: Hashable, Codable, Sendable {
     case volume(VolumeStep)
     case lvm(LVMStep)
     case pool(PoolStep)
+    case mount(MountStep)
     case export(ExportStep)
     case backup(BackupStep)
 }
@@ -63,7 +64,7 @@ extension Step {
         switch self {
         case .volume(let step): step.company
         case .lvm(let step): step.company
-        case .pool, .backup: .none
+        case .pool, .mount, .backup: .none
         case .export: .target
         }
     }
@@ -75,7 +76,7 @@ extension Step {
         case .volume(let step): step.movesData
         case .lvm(let step): step.movesData
         case .backup(let step): step.movesData
-        case .pool, .export: false
+        case .pool, .mount, .export: false
         }
     }
 
@@ -85,7 +86,7 @@ extension Step {
         case .volume(let step): step.reads
         case .lvm(let step): step.reads
         case .backup(let step): step.reads
-        case .pool, .export: nil
+        case .pool, .mount, .export: nil
         }
     }
 
@@ -93,7 +94,7 @@ extension Step {
     package var fills: UID? {
         switch self {
         case .volume(let step): step.fills
-        case .lvm, .pool, .export, .backup: nil
+        case .lvm, .pool, .mount, .export, .backup: nil
         }
     }
 
@@ -101,7 +102,7 @@ extension Step {
     package var gathers: UID? {
         switch self {
         case .lvm(let step): step.gathers
-        case .volume, .pool, .export, .backup: nil
+        case .volume, .pool, .mount, .export, .backup: nil
         }
     }
 
@@ -110,7 +111,7 @@ extension Step {
         switch self {
         case .lvm(let step): step.isActivation
         case .export(let step): step.needsDevice
-        case .volume, .pool, .backup: false
+        case .volume, .pool, .mount, .backup: false
         }
     }
 
@@ -119,6 +120,7 @@ extension Step {
         switch self {
         case .lvm(let step): !step.isActivation
         case .export(let step): step.takesAway
+        case .mount(let step): step.takesAway
         case .volume, .pool, .backup: true
         }
     }
@@ -129,6 +131,7 @@ enum StorageStep {
     case volume(VolumeStep)
     case lvm(LVMStep)
     case pool(PoolStep)
+    case mount(MountStep)
     case backup(BackupStep)
 
     var step: Step {
@@ -136,6 +139,7 @@ enum StorageStep {
         case .volume(let step): .volume(step)
         case .lvm(let step): .lvm(step)
         case .pool(let step): .pool(step)
+        case .mount(let step): .mount(step)
         case .backup(let step): .backup(step)
         }
     }
@@ -145,6 +149,7 @@ enum StorageStep {
         case .volume(let step): step.key
         case .lvm(let step): step.key
         case .pool(let step): step.key
+        case .mount(let step): step.key
         case .backup(let step): step.key
         }
     }

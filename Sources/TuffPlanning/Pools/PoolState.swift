@@ -16,6 +16,8 @@ package struct PoolState: Sendable {
     package var stale: Obstacle?
     /// Faults that stop nothing.
     package var complaints: [Obstacle] = []
+    /// The share of a pool is mounted in another way than declared.
+    var mountFault: Obstacle?
     /// Room that may still be promised to new and growing volumes.
     package var budget: PoolBudget
     /// Allocation unit sizes are rounded up to; 1 byte for files.
@@ -158,6 +160,11 @@ extension PoolState {
                 assess(group, lvm: lvm, spec: declared.spec, observed: observed)
             }
         case .directory(let directory):
+            if let share = directory.nfs {
+                (obstacle, mountFault) = Self.judgeMount(of: share, at: directory.path, in: observed)
+                if let mountFault { complaints.append(mountFault) }
+                guard obstacle == nil else { return }
+            }
             switch observed.directories[directory.path] {
             case .unknown(let error) where error.code == .exposed:
                 obstacle = Obstacle(.exposed, error.description)
@@ -167,9 +174,6 @@ extension PoolState {
                 obstacle = Obstacle(.poolMissing, "directory \(directory.path) does not exist; make it first")
             case .known(let found?):
                 assess(found, declared.spec)
-            }
-            if directory.nfs != nil {
-                obstacle = Obstacle(.notSupportedYet, "this version does not mount NFS exports for directory pools yet")
             }
         }
     }
@@ -190,6 +194,9 @@ extension PoolState {
     /// another one under its name is not the pool that was declared.
     mutating func compare(with entry: Ledger.Entry?) {
         guard let entry, entry.place == backend.description else { return }
+        if entry.share != nil, let unseen = obstacle, [.notMounted, .unknown].contains(unseen.reason) {
+            obstacle?.sentence += "; last seen at \(entry.seen)"
+        }
         if obstacle?.reason == .poolMissing, let missing = obstacle?.sentence {
             stillServes = false
             obstacle = Obstacle(

@@ -56,6 +56,12 @@ package struct FakeFiles: Equatable, Sendable {
     }
 
     package var directories: [String: Directory] = [:]
+    /// What servers of NFS export and nobody here has mounted, by `SERVER:/EXPORT`; what is mounted, by path, and what
+    /// lies beneath it; and what this host has ever tried to mount.
+    package var exports: [String: Directory] = [:]
+    package var mounts: [String: Mount] = [:]
+    var beneath: [String: Directory] = [:]
+    package var asked: Set<String> = []
     var minted: UInt64 = 0
 
     package init() {}

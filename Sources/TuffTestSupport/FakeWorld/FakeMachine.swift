@@ -34,6 +34,8 @@ package final class FakeMachine: Machine {
         var crashed = false
         /// The objects that this controller has had identified.
         var identified: [UID: String] = [:]
+        /// Shares that belong at directories, as this controller says.
+        var shares: [String: NFSShare] = [:]
         var log: [LogEntry] = []
         /// Actions whose effect comes later, and how many calls later.
         var pending: [(calls: Int, action: HostAction)] = []
@@ -105,6 +107,7 @@ package final class FakeMachine: Machine {
             state.pending = []
             state.crashed = false
             state.identified = [:]
+            state.shares = [:]
             state.world.listed = [:]
         }
     }
@@ -115,6 +118,7 @@ package final class FakeMachine: Machine {
             state.pending = []
             state.crashed = false
             state.identified = [:]
+            state.shares = [:]
             state.world.listed = [:]
             state.world.reboot()
             state.earlier = state.world
@@ -167,7 +171,11 @@ package final class FakeMachine: Machine {
             case .lvmProfiles: .devices
             case .directory: .directories
             }
-        let world = try state.withLock { (state) throws(HostError) in try Self.beginWholeRead(source, &state) }
+        let world = try state.withLock { (state) throws(HostError) in
+            let world = try Self.beginWholeRead(source, &state)
+            if case .directory(let path) = root { try Self.demandShare(at: path, state, in: world) }
+            return world
+        }
         return switch root {
         case .targetConfiguration: try world.targets.read(queries, key: key)
         case .lvmProfiles: world.profileEntries()
@@ -178,6 +186,7 @@ package final class FakeMachine: Machine {
     package func space(of directory: String) async throws(HostError) -> FileSystemSpace {
         try state.withLock { (state) throws(HostError) in
             let world = try Self.beginWholeRead(.directories, &state)
+            try Self.demandShare(at: directory, state, in: world)
             guard let found = world.files.directories[directory] else {
                 throw HostError(.notFound, "\(directory) does not exist")
             }
@@ -259,7 +268,7 @@ package final class FakeMachine: Machine {
     }
 
     /// A read that has no bytes to cut short: a lie about them is an error of the reader.
-    private static func beginWholeRead(
+    static func beginWholeRead(
         _ source: FaultPlan.Source, _ state: inout State
     ) throws(HostError) -> FakeWorld {
         let (fault, world) = try beginRead(source, &state)
@@ -329,6 +338,7 @@ package final class FakeMachine: Machine {
 
     private static func obey(_ action: HostAction, _ state: inout State) throws(HostError) {
         if case .identify(_, let group, let uids) = action { return try identify(group, uids: uids, in: &state) }
+        try demandShares(of: action, state)
         guard case .output(let output) = try state.world.perform(completed(action, state)) else {
             state.clock.secondsSince1970 += deadline(action)
             throw timeout(action.description)
@@ -337,24 +347,6 @@ package final class FakeMachine: Machine {
         throw HostError(
             .failed, "\(command.tool) ended with status \(output.status)", cause: output.standardError,
             subject: command.description)
-    }
-
-    /// Copying takes hours, and what ends it finds a part of it done: neither the former content nor the new one.
-    private static func leaveHalfDone(_ action: HostAction, _ state: inout State) {
-        switch action {
-        case .copyBytes(_, .device(let device)): leaveHalfDone(action, at: device, in: &state)
-        case .copyBytes(_, .file(let path)), .cloneFile(_, let path):
-            guard (try? state.world.perform(completed(action, state))) != nil else { return }
-            state.world.files.leaveHalfDone(path)
-        default: break
-        }
-    }
-
-    private static func leaveHalfDone(_ action: HostAction, at target: DevicePlace, in state: inout State) {
-        let showsEarlierData = state.world.lvm[target.group, target.name]?.showsEarlierData
-        guard (try? state.world.perform(completed(action, state))) != nil else { return }
-        state.world.lvm.spoil(target.name, in: target.group)
-        state.world.lvm[target.group, target.name]?.showsEarlierData = showsEarlierData ?? false
     }
 
     private static func identify(_ group: String, uids: [UID], in state: inout State) throws(HostError) {
@@ -370,7 +362,7 @@ package final class FakeMachine: Machine {
         }
     }
 
-    private static func completed(_ action: HostAction, _ state: State) -> HostAction {
+    static func completed(_ action: HostAction, _ state: State) -> HostAction {
         switch action {
         case .require(.device(let group, let name, let uid, nil)):
             return .require(.device(group: group, name: name, uid: uid, uuid: state.identified[uid]))

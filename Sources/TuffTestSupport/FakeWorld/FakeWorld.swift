@@ -130,6 +130,7 @@ package struct FakeWorld: Equatable, Sendable {
         targets.isLoaded = loaded
         tgt.targets = [:]
         jobs = ObservationMap()
+        for path in files.mounts.keys { files.unmount(path) }
         lvm.reboot()
     }
 
@@ -219,6 +220,8 @@ package struct FakeWorld: Equatable, Sendable {
         case .completeBase(let command, let base, let identity):
             return try run(try base.completing(command, with: listed[base.uid], identity))
         case .makeRepository(_, let access): try make(access)
+        case .mountShare(let share, let path, let anew): try files.carryOut(mounting: share, at: path, anew: anew)
+        case .unmountShare(let share, let path): try files.carryOut(unmounting: share, at: path)
         case .prune(let task): try prune(task)
         case .verify(let task): try verify(task)
         case .drill(let task, let place): try drill(task, on: place)
@@ -301,7 +304,8 @@ extension HostAction {
     var root: HostPath.Root? {
         switch self {
         case .run, .activate, .makeVolume, .wipe, .copyBytes, .copyImage, .restore, .backUp, .makeRepository, .prune,
-            .verify, .drill, .wipeExtents, .joinExtents, .identify, .enableBackstore, .completeBase:
+            .verify, .drill, .wipeExtents, .joinExtents, .identify, .enableBackstore, .completeBase,
+            .mountShare, .unmountShare:
             nil
         case .require(.file(let path, _)), .require(.vacant(let path)), .require(.unopened(let path)),
             .require(.text(let path, _)), .require(.noSession(let path)):

@@ -16,7 +16,7 @@ extension Step {
         case .volume(let step): step.location
         case .lvm(let step): step.location
         case .backup(let step): step.location
-        case .pool, .export: nil
+        case .pool, .mount, .export: nil
         }
     }
 }
@@ -33,7 +33,7 @@ extension VolumeGroupDriver {
                 case .volume: lower(run.compactMap { if case .volume(let step) = $0 { step } else { nil } })
                 case .lvm: lower(run.compactMap { if case .lvm(let step) = $0 { step } else { nil } })
                 case .pool: lower(run.compactMap { if case .pool(let step) = $0 { step } else { nil } })
-                case .export, .backup: []
+                case .mount, .export, .backup: []
                 }
             for index in lowered.indices { lowered[index].steps = lowered[index].steps.map { $0 + run.startIndex } }
             batches += lowered

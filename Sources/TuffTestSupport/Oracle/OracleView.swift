@@ -119,7 +119,7 @@ package struct OracleView: Sendable {
                 objects.append(object)
             }
         }
-        for (path, directory) in world.files.directories.sorted(by: { $0.key < $1.key }) { read(path, directory) }
+        for (home, directory) in world.files.places.sorted(by: { $0.home < $1.home }) { read(home, directory) }
         readTargets(world.targets)
     }
 

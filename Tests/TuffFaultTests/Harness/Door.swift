@@ -62,6 +62,13 @@ final class Door: Machine {
         try await machine.run(request, telling: telling, until: isOver)
     }
 
+    func mount(of share: NFSShare, at directory: String) async throws(HostError) -> ObservedMount {
+        let seen = try await machine.mount(of: share, at: directory)
+        return mutant?.mounts.map { $0(seen) } ?? seen
+    }
+
+    func expect(_ shares: [String: NFSShare]) { machine.expect(mutant?.trustsPaths == true ? [:] : shares) }
+
     func look(at device: String) async throws(HostError) -> CandidateDevice { try await machine.look(at: device) }
 
     func perform(_ actions: [HostAction]) async throws(HostError) {

@@ -4,6 +4,9 @@ import TuffTestSupport
 
 /// The intent of people, in the oracle's own words.
 extension Simulation {
+    /// A share's place is the server's, wherever it is mounted.
+    private static func home(_ path: String, _ share: NFSShare?) -> String { share.map { "/net/\($0.source)" } ?? path }
+
     func intent(_ consent: Consent, _ order: Order?, _ context: PlanContext) -> Oracle.Intent {
         var intent = Oracle.Intent()
         intent.now = context.now.secondsSince1970
@@ -18,7 +21,7 @@ extension Simulation {
             return switch pool.spec.storage {
             case .thinPool(let group, let pool): Oracle.Intent.Pool(home: group, thinPool: pool, labels: labels)
             case .thick(let group): Oracle.Intent.Pool(home: group, labels: labels)
-            case .directory(let path): Oracle.Intent.Pool(home: path, labels: labels)
+            case .directory(let path): Oracle.Intent.Pool(home: Self.home(path, pool.spec.share), labels: labels)
             }
         }
         intent.removals = consent.allowRemovals
@@ -37,7 +40,8 @@ extension Simulation {
         for (name, volume) in desired.volumes {
             var labels: [String: String]?
             if case .selector(let selector) = volume.spec.placement { labels = selector.matchLabels }
-            let home: String = if case .pool("dir") = volume.spec.placement { Self.directory } else { "vg0" }
+            let isFile = if case .pool("dir") = volume.spec.placement { true } else { false }
+            let home = isFile ? Self.home(Self.directory, desired.pools["dir"]?.spec.share) : "vg0"
             intent.volumes[name] = Oracle.Intent.Volume(
                 home: home, poolLabels: labels, formerName: volume.metadata.annotations["tuff.dev/renamed-from"],
                 endsProtection: volume.fields["spec.protect"] != nil && !volume.spec.protect,

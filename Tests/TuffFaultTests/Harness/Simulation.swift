@@ -26,7 +26,8 @@ struct Simulation {
     static let canary = "canary-5e1f-never-printed"
     static let config = ControllerConfig(
         node: "storage1", portals: [Portal(address: "192.0.2.10")], iqnBase: Sample.iqnBase,
-        allow: Reach(images: ["/srv/images"], directories: [directory, "/srv/backups"], unwiped: true))
+        allow: Reach(
+            images: ["/srv/images"], directories: [directory, "/srv/backups"], nfs: ["nas:/pool"], unwiped: true))
     static let foreignTarget = "iqn.2003-01.org.linux-iscsi.storage1:foreign"
     static let initiators = [Sample.initiator] + ["web2", "web3"].map { "iqn.2004-10.com.example:\($0)" }
 

@@ -24,6 +24,9 @@ struct Mutant: Sendable, CustomStringConvertible {
     var report: (@Sendable (ApplyReport) -> ApplyReport)?
     var ledgerRead: (@Sendable (Ledger) -> Ledger)?
     var keepsNoLedger = false
+    var mounts: (@Sendable (ObservedMount) -> ObservedMount)?
+    /// Has the machine open directories of pools whatever is mounted there.
+    var trustsPaths = false
 
     init(_ name: String, _ bend: (inout Mutant) -> Void) {
         self.name = name

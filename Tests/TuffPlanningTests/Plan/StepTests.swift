@@ -80,6 +80,7 @@ import TuffTestSupport
         case .volume(let step): step.key
         case .lvm(let step): step.key
         case .backup(let step): step.key
+        case .mount(let step): step.key
         case .pool, .export: nil
         }
     }
