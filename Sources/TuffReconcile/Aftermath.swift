@@ -71,7 +71,7 @@ struct Aftermath {
                 switch step {
                 case .lvm(.dropTemporary(let snapshot)): (snapshot.location, snapshot.uid)
                 case .volume(.dropScratch(let volume, _, _)): (volume.location, volume.uid)
-                case .volume, .lvm, .pool, .export, .backup: nil
+                case .volume, .lvm, .pool, .mount, .export, .backup: nil
                 }
             if let (location, uid) = cache, let left = unseen(location) ?? stillThere(uid) { return left }
         }
@@ -170,7 +170,7 @@ extension Step {
     fileprivate var isUpkeep: Bool {
         switch self {
         case .backup, .volume(.drill): true
-        case .volume, .lvm, .pool, .export: false
+        case .volume, .lvm, .pool, .mount, .export: false
         }
     }
 }

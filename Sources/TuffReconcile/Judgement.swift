@@ -139,7 +139,7 @@ extension Step {
     fileprivate var proves: Bool {
         switch self {
         case .backup(.verify), .volume(.drill): true
-        case .volume, .lvm, .pool, .export, .backup: false
+        case .volume, .lvm, .pool, .mount, .export, .backup: false
         }
     }
 }

@@ -75,7 +75,7 @@ extension Step {
     fileprivate var repository: BackupRepositorySpec.Site? {
         switch self {
         case .backup(let step): step.repository
-        case .volume, .lvm, .pool, .export: nil
+        case .volume, .lvm, .pool, .mount, .export: nil
         }
     }
 }
