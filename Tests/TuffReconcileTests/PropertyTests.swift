@@ -185,6 +185,7 @@ import TuffTestSupport
         switch planned.step {
         case .volume(let step): step.location.traits == .lvm ? mask & 1 != 0 : mask & 2 != 0
         case .lvm, .pool: mask & 1 != 0
+        case .mount: mask & 2 != 0
         case .backup(let step): step.location.map { $0.traits == .lvm ? mask & 1 != 0 : mask & 2 != 0 } ?? false
         case .export(let step):
             mask & 4 != 0
