@@ -100,10 +100,10 @@ struct BackupWorkerTests {
     @Test(.timeLimit(.minutes(3))) func whileItGoesOnItHasAFileThatPlansRead() throws {
         let (running, worker) = try begun()
         kill(worker, SIGSTOP)
-        let name = try #require(names(jobs).first)
-        let told = TestFolder.text("\(jobs)/\(name)")
         // Only root's work has a file.
         if geteuid() == 0 {
+            let name = try #require(names(jobs).first)
+            let told = TestFolder.text("\(jobs)/\(name)")
             #expect(told.contains("\"keys\":[\"data:\(folder.path)/large\"]"), "\(told)")
             #expect(told.contains("\"pid\":\(worker)") && told.contains("backing large up to r by hand"), "\(told)")
         }
