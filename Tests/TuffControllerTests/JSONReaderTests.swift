@@ -43,7 +43,7 @@ struct JSONReaderTests {
     }
 
     @Test(arguments: [
-        "", "{", "[]", "nul", #"{"name":1}"#, #"{"count":1}"#, #"{"name":"a",}"#, #"{"name":"a"} x"#, #"{"name":"a"}}"#,
+        "", "{", "[]", "nul", #"{"name":1}"#, #"{"count":1}"#, #"{"name":"a"} x"#, #"{"name":"a"}}"#,
         #"{"name":"a","count":1.5}"#, #"{"name":"a","count":9223372036854775808}"#, #"{"name":"a","bytes":[256]}"#,
         #"{"name":"\ud800"}"#, #"{"name":"\x"}"#, #"{"name":"\u12"}"#, "{\"name\":\"\u{1}\"}", #"{"name":"a\"}"#,
         #"{"name":"a","words":["three"]}"#, #"{"name":"a","count":01}"#, #"{"name":"a","count":-}"#, #"{"name" "a"}"#,
@@ -53,6 +53,9 @@ struct JSONReaderTests {
         #expect(read(text, as: Part.self) == nil)
         #expect(expected(text, as: Part.self) == nil)
     }
+
+    /// Foundation's decoder takes it; RFC 8259 does not have it.
+    @Test func aCommaWithNothingBehindItIsRefused() { #expect(read(#"{"name":"a",}"#, as: Part.self) == nil) }
 
     @Test func bytesThatAreNoUTF8AreRefused() {
         let bytes: [UInt8] = Array(#"{"name":""#.utf8) + [0xc3, 0x28] + Array(#""}"#.utf8)
