@@ -14,7 +14,6 @@ let strict: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
-let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -43,8 +42,10 @@ let package = Package(
         // Compresses blocks of backups: the best ratio for its speed (RFC 8878).
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(
-            name: "TuffRepository", dependencies: ["TuffSystem", "CTuffHost", "CZstd", crypto, cryptoExtras],
+            name: "TuffRepository", dependencies: ["TuffSystem", "CTuffHost", "CScrypt", "CZstd", crypto],
             swiftSettings: strict),
+        // BoringSSL's scrypt without CryptoExtras, which would add 1 MB for it.
+        .target(name: "CScrypt", dependencies: [crypto]),
         // Decompresses what Cinder may be told to write (`backup_compression_algorithm = bzip2`); dpkg itself needs it.
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
         .target(
@@ -123,7 +124,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TuffRepositoryTests",
-            dependencies: ["TuffSystem", "TuffRepository", "TuffTestSupport"],
+            dependencies: ["TuffSystem", "TuffRepository", "CScrypt", "TuffTestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -176,7 +177,7 @@ let package = Package(
             name: "TuffControllerTests",
             dependencies: [
                 "TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffRepository", "TuffController",
-                "TuffTestSupport",
+                "TuffSystem", "TuffTestSupport",
             ],
             swiftSettings: strict
         ),

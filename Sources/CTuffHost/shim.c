@@ -483,3 +483,12 @@ uint64_t tuff_raise_limit(tuff_limit limit, uint64_t wanted) {
     }
     return known.rlim_cur == RLIM_INFINITY ? UINT64_MAX : known.rlim_cur;
 }
+
+void tuff_keep_memory(void) {
+    enum { MIB = 1 << 20 };
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TOP_PAD, 1 * MIB);
+    mallopt(M_TRIM_THRESHOLD, 256 * MIB);
+    /* The largest that glibc takes: arrays that grow are not mapped anew each time. */
+    mallopt(M_MMAP_THRESHOLD, 32 * MIB);
+}

@@ -46,6 +46,11 @@ struct DocumentSet {
     /// Parts of the set that could not be read; a missing document may be declared there.
     var unread = UnreadParts()
 
+    /// Resources of one kind in the order in which they were read.
+    func inOrder<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) -> [Declared<Spec>] {
+        resources.isEmpty ? [] : (order[kind] ?? []).compactMap { resources[$0] }
+    }
+
     mutating func read(_ source: ConfigSource) {
         let report = FileReport(SourceFile(source))
         if reports.updateValue(report, forKey: source.path) != nil {
@@ -61,6 +66,8 @@ struct DocumentSet {
         for lines in composer.unread { unread.add(report.file.bytes(ofLines: lines)) }
     }
 
+    private static let metadata: Key = "metadata", name: Key = "name", kind: Key = "kind"
+
     private mutating func read(_ root: Node, _ report: FileReport) {
         guard case .mapping = root.content else {
             unread.add(root)
@@ -70,19 +77,19 @@ struct DocumentSet {
                 help: "a resource has apiVersion: \(APIVersion.current), kind, metadata and spec")
         }
         guard let kind = kind(of: root, report) else { return unread.add(root) }
-        let written = root["metadata"]?["name"]
+        let written = root[Self.metadata]?[Self.name]
         var subject = Subject(kind: kind.rawValue)
         if case .scalar(let name)? = written?.content, NameRule.isLabel(name.text) { subject.name = name.text }
         let decoding = Decoding(report: report, subject: subject, place: root.position)
         ReferenceField.add(kind, in: root, subject: subject, report: report, to: &references)
         guard let reading = KindDeclaration.of(kind).read(root, decoding) else { return unread.add(root) }
         let id = ResourceID(kind, reading.name)
-        if let first = known[id] {
+        if let first = known.updateValue(reading.place, forKey: id) {
+            known[id] = first
             report.error(
                 "duplicate-resource", "\(id) is declared twice", at: written?.position ?? root.position,
                 help: "it is declared first at \(first)")
         } else {
-            known[id] = reading.place
             order[kind, default: []].append(reading.name)
             reading.add?(&state)
         }
@@ -90,7 +97,7 @@ struct DocumentSet {
 
     private func kind(of root: Node, _ report: FileReport) -> Kind? {
         var kinds: String { "the kinds are \(Kind.allCases.map(\.rawValue).joined(separator: ", "))" }
-        guard let node = root["kind"] else {
+        guard let node = root[Self.kind] else {
             report.error("missing-field", "the document lacks the field 'kind'", at: root.position, help: kinds)
             return nil
         }

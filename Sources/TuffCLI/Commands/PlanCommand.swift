@@ -42,6 +42,7 @@ struct PlanCommand: AsyncParsableCommand {
         let (host, context, observed) = try await look(documents.state, consent: consent, config: config)
         global.warnOfUnseen(observed)
         let plan = Planner.plan(desired: documents.state, observed: observed, context: context)
+        UntilTheEnd.keep((documents, observed, plan))
         // A refused plan could not be applied from a file either: consent is part of it.
         if let out, plan.refusal == nil {
             try Files.writePrivate(

@@ -45,6 +45,9 @@ package enum TuffProgram {
     package static func prepare() {
         do throws(Surroundings.Lack) {
             try Surroundings.demand()
+            if ["validate", "plan", "get", "describe", "status"].contains(arguments.first ?? "") {
+                Surroundings.keepMemory()
+            }
             let looksAtHost = looksAtHost(arguments)
             if looksAtHost { EarlyWorker.prepare(jobs: .ours) }
             try Surroundings.demandThreads(rests: !looksAtHost && arguments.first != BackupCommand._commandName)

@@ -17,6 +17,7 @@ struct Validate: ParsableCommand {
     func run() throws {
         let (sources, earlier) = ConfigLoader.read(paths: documents.paths)
         let result = ConfigLoader.load(sources, earlier: earlier)
+        UntilTheEnd.keep(result)
         let diagnostics = earlier + result.diagnostics
         let failed = diagnostics.contains { $0.severity == .error }
         switch form.format {

@@ -7,7 +7,7 @@ import TuffPlanning
 extension Checkup {
     func volumeGroups() async -> [Finding] {
         let seen = await LVMDriver().observe(machine)
-        return seen.entries.sorted { $0.key < $1.key }.compactMap { name, group in
+        return seen.entries.inKeyOrder.compactMap { name, group in
             switch group {
             case .unknown(let error):
                 Finding(.warn, "volume group \(name) cannot be observed: \(error)", fix: "vgs \(name)")

@@ -37,7 +37,7 @@ package struct PlanView: View {
             text += ResourceRow.render(due.map { Self.row($0) }, style) + "\n"
         }
         if plan.isEmpty { text += emptySentence + "\n\n" }
-        for (node, number) in elsewhere.sorted(by: { $0.key < $1.key }) {
+        for (node, number) in elsewhere.inKeyOrder {
             let documents = number == 1 ? "1 document is" : "\(number) documents are"
             text += PrintedText.oneLine("\(documents) for node \(node), not \(context.config.node).") + "\n\n"
         }
@@ -157,7 +157,7 @@ package struct PlanView: View {
         elsewhere.isEmpty
             ? .null
             : .list(
-                elsewhere.sorted { $0.key < $1.key }.map {
+                elsewhere.inKeyOrder.map {
                     .map(["node": .text($0.key), "documents": .int($0.value)])
                 })
     }

@@ -73,7 +73,7 @@ package final class ProgressTalk: Sendable {
     private func progress(_ change: Int, moved: DataProgress, state: inout State) {
         switch form {
         case .terminal(let width):
-            let parts = state.moving.sorted { $0.key < $1.key }.map {
+            let parts = state.moving.inKeyOrder.map {
                 "\(plan.changes[$0.key].resource): \(ProgressText.share($0.value))"
             }
             // A line that goes on in the next one could not be written over.

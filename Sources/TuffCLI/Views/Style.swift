@@ -31,7 +31,7 @@ package enum Layout {
 
     /// Number of characters, which is that of bytes in nearly all texts.
     package static func columns(_ text: String) -> Int {
-        text.utf8.allSatisfy(isPlain) ? text.utf8.count : text.count
+        PrintedText.isPlain(text) ? text.utf8.count : text.count
     }
 
     /// A byte that is a character of its own, whatever stands beside it.
@@ -40,7 +40,7 @@ package enum Layout {
     /// Breaks at spaces so that no line is longer than `width`, unless a single word is.
     package static func wrap(_ text: String, width: Int) -> [String] {
         // Most texts of a large plan fit, and have nothing to join or to split.
-        if text.utf8.count <= width, text.utf8.allSatisfy(isPlain), !text.isEmpty, isTidy(text) { return [text] }
+        if text.utf8.count <= width, PrintedText.isPlain(text), !text.isEmpty, isTidy(text) { return [text] }
         var bytes = text
         if let lines = bytes.withUTF8({ wrapPlain($0, width: width) }) { return lines }
         var lines: [String] = []
@@ -90,13 +90,16 @@ package enum Layout {
 
     /// True when single spaces alone stand between the words.
     private static func isTidy(_ text: String) -> Bool {
-        var wasSpace = true
-        for byte in text.utf8 {
-            let isSpace = byte == 0x20
-            if isSpace && wasSpace { return false }
-            wasSpace = isSpace
+        var text = text
+        return text.withUTF8 { bytes in
+            var wasSpace = true
+            for byte in bytes {
+                let isSpace = byte == 0x20
+                if isSpace && wasSpace { return false }
+                wasSpace = isSpace
+            }
+            return !wasSpace
         }
-        return !wasSpace
     }
 
     private static let noBreakSpace = "\u{a0}"

@@ -97,24 +97,10 @@ extension Shape {
             entries += part.entries
             if part.entries.count > 1 { choices.append(part.entries.map(\.name)) }
         }
-        let names = entries.map(\.name)
-        let keys = names.map { Key($0) }
+        let fields = FieldNames(entries.map(\.name), reserved: reserved, mayBeEmpty: mayBeEmpty)
         let form = ObjectForm(entries: entries, choices: choices, mayBeEmpty: mayBeEmpty)
         return Self(form: .object(form)) { node, decoding in
-            guard case .mapping(let written) = node.content else {
-                decoding.refuseType(
-                    node, wanted: "a map with fields", help: "its fields are \(names.joined(separator: ", "))")
-                return nil
-            }
-            if written.isEmpty, !mayBeEmpty {
-                decoding.refuse(
-                    node, rule: "empty", complaint: "must not be empty",
-                    help: "its fields are \(names.joined(separator: ", "))")
-                return nil
-            }
-            for index in written.indices where !keys.holds(written[index].key) {
-                decoding.refuseUnknown(written[index], known: names, reserved: reserved)
-            }
+            guard let written = fields.entries(of: node, decoding) else { return nil }
             let parts = (repeat (each field).read(written, decoding))
             do {
                 return build(repeat try present(each parts))
@@ -125,8 +111,44 @@ extension Shape {
     }
 }
 
+/// The names of an object's fields, and what is done about others: the part of reading that is the same for all
+/// objects.
+private struct FieldNames: Sendable {
+    private let names: [String]
+    private let keys: [Key]
+    private let reserved: [ReservedWord]
+    private let mayBeEmpty: Bool
+
+    init(_ names: [String], reserved: [ReservedWord], mayBeEmpty: Bool) {
+        self.names = names
+        keys = names.map { Key($0) }
+        self.reserved = reserved
+        self.mayBeEmpty = mayBeEmpty
+    }
+
+    private var help: String { "its fields are \(names.joined(separator: ", "))" }
+
+    /// The entries of an object, those with unknown names reported; nil where it is none, which was reported.
+    func entries(of node: Node, _ decoding: Decoding) -> [Node.Entry]? {
+        guard case .mapping(let written) = node.content else {
+            decoding.refuseType(node, wanted: "a map with fields", help: help)
+            return nil
+        }
+        if written.isEmpty, !mayBeEmpty {
+            decoding.refuse(node, rule: "empty", complaint: "must not be empty", help: help)
+            return nil
+        }
+        for index in written.indices where !keys.holds(written[index].key) {
+            decoding.refuseUnknown(written[index], known: names, reserved: reserved)
+        }
+        return written
+    }
+}
+
 private struct Absent: Error {}
 
+/// Inlined, since a call of a generic function looks its type up each time: a tenth of reading a set.
+@inline(__always)
 private func present<Value>(_ value: Value?) throws(Absent) -> Value {
     guard let value else { throw Absent() }
     return value

@@ -1,13 +1,23 @@
 import TuffModel
 
-/// A document as far as it could be understood.
-struct Document<Spec: Sendable>: Sendable {
-    var metadata: Metadata?
-    var spec: Spec?
+/// A document as far as it could be understood. A class, since specs are large and handed on several times.
+final class Document<Spec: Sendable>: Sendable {
+    let metadata: Metadata?
+    let spec: Spec?
+
+    init(metadata: Metadata?, spec: Spec?) {
+        self.metadata = metadata
+        self.spec = spec
+    }
 }
 
 enum APIVersion {
     static let current = "tuff.dev/v1"
+}
+
+extension [String: String] {
+    /// One empty map for all: a literal is made anew by a function that no compiler specializes for size.
+    fileprivate static let none: Self = [:]
 }
 
 extension Shape where Value == Metadata {
@@ -18,7 +28,7 @@ extension Shape where Value == Metadata {
             "annotations", .map(keys: .labelKey, values: .anyText, mayBeEmpty: true),
             doc: "For people and other tools; `\(Metadata.renamedFromKey)` names what the resource was called before.")
     ) { name, labels, annotations in
-        Metadata(name: name, labels: labels ?? [:], annotations: annotations ?? [:])
+        Metadata(name: name, labels: labels ?? .none, annotations: annotations ?? .none)
     }
 }
 

@@ -1,7 +1,7 @@
 import TuffModel
 
 /// The declaration of one kind: the form of its documents, and a function that reads one.
-struct KindDeclaration: Sendable {
+final class KindDeclaration: Sendable {
     /// A document whose name could be read.
     struct Reading {
         var name: String

@@ -24,7 +24,7 @@ extension Linker {
                 repositories[place] = repository
             }
         }
-        let pools = inOrder(.pool, state.pools).flatMap { pool in BackupPlace.of(pool.spec).map { ($0, pool) } }
+        let pools = pools.flatMap { pool in BackupPlace.of(pool.spec).map { ($0, pool) } }
         checkNesting(repositories, Dictionary(pools) { first, _ in first })
     }
 
@@ -60,7 +60,7 @@ extension Linker {
                 refuse(repository, "lies in \(place), among the volumes of Pool/\(pool.metadata.name)")
             }
         }
-        for pool in inOrder(.pool, state.pools) {
+        for pool in self.pools {
             let inner = BackupPlace.of(pool.spec).lazy.compactMap { place in
                 place.parents.lazy.compactMap { repositories[$0] }.first { $0.spec.format == .tuff }
             }
@@ -80,7 +80,7 @@ extension Linker {
                 rule: "wrong-format", kind, declared, at: path,
                 complaint: "\(verb) BackupRepository/\(name), which has format: \(found)", help: help)
         }
-        for volume in inOrder(.volume, state.volumes) {
+        for volume in volumes {
             switch volume.spec.source {
             case .backup(let source)?:
                 check(
@@ -119,7 +119,7 @@ extension Linker {
 
     private func checkBackupSources() {
         var keepers: [KeptSeries: Declared<VolumeSpec>] = [:]
-        for volume in inOrder(.volume, state.volumes) {
+        for volume in volumes {
             guard case .backup(let source)? = volume.spec.source else { continue }
             checkBlank(volume, source)
             guard source.identity == .keep else { continue }
@@ -174,7 +174,7 @@ extension Linker {
     private func selected(_ selection: VolumeSelection) -> [Declared<VolumeSpec>] {
         switch selection {
         case .names(let names): names.compactMap { state.volumes[$0] }
-        case .labels(let selector): inOrder(.volume, state.volumes).filter { selector.matches($0.metadata.labels) }
+        case .labels(let selector): volumes.filter { selector.matches($0.metadata.labels) }
         }
     }
 }

@@ -6,10 +6,15 @@ import TuffModel
 struct Linker {
     let documents: DocumentSet
     let state: DesiredState
+    /// Resources of the kinds that several rules look at, in the order in which they were read.
+    let pools: [Declared<PoolSpec>]
+    let volumes: [Declared<VolumeSpec>]
 
     init(_ documents: DocumentSet) {
         self.documents = documents
         state = documents.state
+        pools = documents.inOrder(.pool, documents.state.pools)
+        volumes = documents.inOrder(.volume, documents.state.volumes)
     }
 
     func check() {
@@ -34,10 +39,14 @@ struct Linker {
         rule: String, _ kind: Kind, _ declared: Declared<Spec>, at path: String, complaint: String,
         help: String? = nil
     ) {
-        let place = declared.location(of: path)
+        error(
+            rule: rule, ResourceID(kind, declared.metadata.name), at: declared.location(of: path), complaint: complaint,
+            help: help)
+    }
+
+    func error(rule: String, _ resource: ResourceID, at place: SourceLocation, complaint: String, help: String?) {
         guard let report = documents.reports[place.file] else { return }
-        report.error(
-            rule, "\(kind.rawValue)/\(declared.metadata.name) \(complaint)", at: position(place, report), help: help)
+        report.error(rule, "\(resource) \(complaint)", at: position(place, report), help: help)
     }
 
     func warning<Spec>(
@@ -58,7 +67,7 @@ struct Linker {
 
     /// Resources in the order in which they were read, so that "first" means the same in every run.
     func inOrder<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) -> [Declared<Spec>] {
-        resources.isEmpty ? [] : (documents.order[kind] ?? []).compactMap { resources[$0] }
+        documents.inOrder(kind, resources)
     }
 
     // MARK: References
@@ -112,7 +121,7 @@ struct Linker {
             }
         }
         var finished: Set<ResourceID> = []
-        for volume in inOrder(.volume, state.volumes) where volume.spec.source != nil {
+        for volume in volumes where volume.spec.source != nil {
             var trail: [ResourceID] = []
             var onTrail: Set<ResourceID> = []
             var next: ResourceID? = ResourceID(.volume, volume.metadata.name)

@@ -3,7 +3,6 @@ import TuffModel
 extension Linker {
     /// A host must be able to tell its pools from another's: either no pool names a node, or all do.
     func checkNodes() {
-        let pools = inOrder(.pool, state.pools)
         guard let named = pools.first(where: { $0.spec.node != nil }) else { return }
         for pool in pools where pool.spec.node == nil {
             error(
@@ -15,7 +14,7 @@ extension Linker {
 
     func checkPools() {
         var homes: [Home: Declared<PoolSpec>] = [:]
-        for pool in inOrder(.pool, state.pools) {
+        for pool in pools {
             let home = Home(pool.spec)
             if let first = homes[home] {
                 error(

@@ -16,12 +16,13 @@ struct Reference {
 enum ReferenceField {
     private struct Field {
         var path: String
+        /// Names of the fields on the way, without `spec`.
         var keys: [Key]
         var target: Kind
 
         init(_ path: String, _ target: Kind) {
             self.path = path
-            keys = path.split(separator: ".").map { Key(String($0)) }
+            keys = path.split(separator: ".").dropFirst().map { Key(String($0)) }
             self.target = target
         }
     }
@@ -44,6 +45,8 @@ enum ReferenceField {
         Field("spec.from.backup.repository", .backupRepository),
     ]
 
+    private static let spec: Key = "spec"
+
     private static func fields(of kind: Kind) -> [Field] {
         switch kind {
         case .pool, .backupRepository: []
@@ -62,8 +65,9 @@ enum ReferenceField {
     static func add(
         _ kind: Kind, in root: Node, subject: Subject, report: FileReport, to references: inout [Reference]
     ) {
+        guard let spec = root[Self.spec] else { return }
         for field in fields(of: kind) {
-            guard let node = value(at: field.keys, in: root) else { continue }
+            guard let node = value(at: field.keys, in: spec) else { continue }
             switch node.content {
             case .scalar: note(node, field.path)
             case .sequence(let items):
@@ -83,8 +87,8 @@ enum ReferenceField {
         }
     }
 
-    private static func value(at keys: [Key], in root: Node) -> Node? {
-        var node = root
+    private static func value(at keys: [Key], in spec: Node) -> Node? {
+        var node = spec
         for key in keys {
             guard let next = node[key] else { return nil }
             node = next

@@ -4,7 +4,7 @@ extension Linker {
     func checkVolumes() {
         var owners: [String: Declared<VolumeSpec>] = [:]
         var selections: [LabelSelector: [Declared<PoolSpec>]] = [:]
-        for volume in inOrder(.volume, state.volumes) {
+        for volume in volumes {
             let pools = checkPlacement(volume, &selections)
             checkNames("v-\(volume.metadata.name)", .volume, of: volume, in: pools)
             if let iqn = volume.spec.identity?.iqn {
@@ -101,7 +101,7 @@ extension Linker {
     func possiblePools(_ placement: VolumeSpec.Placement) -> [Declared<PoolSpec>] {
         switch placement {
         case .pool(let name): state.pools[name].map { [$0] } ?? []
-        case .selector(let selector): inOrder(.pool, state.pools).filter { selector.matches($0.metadata.labels) }
+        case .selector(let selector): pools.filter { selector.matches($0.metadata.labels) }
         }
     }
 
@@ -143,30 +143,14 @@ extension Linker {
 
     func checkAnnotations() {
         func check<Spec>(_ kind: Kind, _ resources: [String: Declared<Spec>]) {
-            var heirs: [String: Declared<Spec>] = [:]
-            for resource in inOrder(kind, resources.filter { $0.value.metadata.renamedFrom != nil }) {
-                guard let former = resource.metadata.renamedFrom else { continue }
-                let path = "metadata.annotations.\(Metadata.renamedFromKey)"
-                if !NameRule.isLabel(former) {
-                    error(
-                        rule: "name-not-dns-label", kind, resource, at: path,
-                        complaint: "is renamed from \(quoted(former)), which is no name",
-                        help: "write the name that the resource had before")
-                } else if documents.known[ResourceID(kind, former)] != nil {
-                    error(
-                        rule: "renamed-from-existing", kind, resource, at: path,
-                        complaint: "is renamed from '\(former)', but \(kind.rawValue)/\(former) is declared too",
-                        help: "remove the annotation, or the old document")
-                } else if let heir = heirs[former] {
-                    error(
-                        rule: "renamed-from-twice", kind, resource, at: path,
-                        complaint: "is renamed from '\(former)', and so is \(kind.rawValue)/\(heir.metadata.name)",
-                        help: "one resource can take the place of another; \(heir.metadata.name) is declared at "
-                            + "\(heir.location)")
-                } else {
-                    heirs[former] = resource
-                }
-            }
+            let renamed = resources.filter { $0.value.metadata.renamedFrom != nil }
+            checkRenamings(
+                inOrder(kind, renamed).map { resource in
+                    Renaming(
+                        resource: ResourceID(kind, resource.metadata.name), former: resource.metadata.renamedFrom ?? "",
+                        location: resource.location,
+                        place: resource.location(of: "metadata.annotations.\(Metadata.renamedFromKey)"))
+                })
         }
         check(.pool, state.pools)
         check(.volume, state.volumes)
@@ -177,5 +161,41 @@ extension Linker {
         check(.backupPolicy, state.backupPolicies)
         check(.backup, state.backups)
         check(.restore, state.restores)
+    }
+
+    /// A document that says what its resource was called before.
+    private struct Renaming {
+        var resource: ResourceID
+        var former: String
+        var location: SourceLocation
+        /// Place of the annotation.
+        var place: SourceLocation
+    }
+
+    /// - Parameter renamings: of one kind.
+    private func checkRenamings(_ renamings: [Renaming]) {
+        var heirs: [String: Renaming] = [:]
+        for renaming in renamings {
+            let resource = renaming.resource, former = renaming.former
+            if !NameRule.isLabel(former) {
+                error(
+                    rule: "name-not-dns-label", resource, at: renaming.place,
+                    complaint: "is renamed from \(quoted(former)), which is no name",
+                    help: "write the name that the resource had before")
+            } else if documents.known[ResourceID(resource.kind, former)] != nil {
+                error(
+                    rule: "renamed-from-existing", resource, at: renaming.place,
+                    complaint: "is renamed from '\(former)', but \(resource.kind.rawValue)/\(former) is declared too",
+                    help: "remove the annotation, or the old document")
+            } else if let heir = heirs[former] {
+                error(
+                    rule: "renamed-from-twice", resource, at: renaming.place,
+                    complaint: "is renamed from '\(former)', and so is \(heir.resource)",
+                    help: "one resource can take the place of another; \(heir.resource.name) is declared at "
+                        + "\(heir.location)")
+            } else {
+                heirs[former] = renaming
+            }
+        }
     }
 }

@@ -255,7 +255,7 @@ private struct DocumentRun: ~Copyable {
         // Most maps have no more.
         entries.reserveCapacity(4)
         // Looking through few keys is quicker than hashing them; most maps have few.
-        var index: [String: TextPosition] = [:]
+        var index: [String: TextPosition]?
         while true {
             let event = try next(context)
             if event.kind == .mappingEnd {
@@ -263,18 +263,22 @@ private struct DocumentRun: ~Copyable {
                 return entries
             }
             let code = Key.code(of: events.bytes)
-            let isMerge = event.kind == .scalar && event.style == .plain && events.bytes.elementsEqual("<<".utf8)
+            let isMerge =
+                event.kind == .scalar && event.style == .plain && events.bytes.count == 2
+                && events.bytes.elementsEqual("<<".utf8)
             let key = try node(event, context)
             let value = try node(try next(context), context)
             guard let name = keyName(key, isMerge: isMerge).map({ Key($0, code: code) }) else { continue }
-            if entries.count == 16 { for entry in entries { index[entry.key.text] = entry.keyPosition } }
+            if entries.count == 16, index == nil {
+                index = Dictionary(uniqueKeysWithValues: entries.lazy.map { ($0.key.text, $0.keyPosition) })
+            }
             let earlier =
-                entries.count < 16 ? entries.index(of: name).map { entries[$0].keyPosition } : index[name.text]
+                index.map { $0[name.text] } ?? entries.index(of: name).map { entries[$0].keyPosition }
             if let first = earlier {
                 reportDuplicate(name.text, at: key.position, first: first)
                 continue
             }
-            if entries.count >= 16 { index[name.text] = key.position }
+            index?[name.text] = key.position
             entries.append(Node.Entry(key: name, keyPosition: key.position, value: value))
         }
     }

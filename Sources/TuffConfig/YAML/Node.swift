@@ -84,22 +84,22 @@ struct Scalar {
     static func resolve(_ bytes: UnsafeBufferPointer<UInt8>) -> Value {
         // Most scalars begin with a letter that none of the special forms begins with.
         guard let first = bytes.first else { return .null }
-        func isOne(of words: StaticString...) -> Bool {
-            words.contains {
-                bytes.elementsEqual(UnsafeBufferPointer(start: $0.utf8Start, count: $0.utf8CodeUnitCount))
-            }
-        }
         switch first {
-        case UInt8(ascii: "n"), UInt8(ascii: "N"), UInt8(ascii: "~"):
-            return isOne(of: "null", "Null", "NULL", "~") ? .null : .string
+        case UInt8(ascii: "n"), UInt8(ascii: "N"):
+            return bytes.count == 4 && isOne(of: "null", "Null", "NULL", in: bytes) ? .null : .string
+        case UInt8(ascii: "~"): return bytes.count == 1 ? .null : .string
         case UInt8(ascii: "t"), UInt8(ascii: "T"):
-            return isOne(of: "true", "True", "TRUE") ? .bool(true) : .string
+            return bytes.count == 4 && isOne(of: "true", "True", "TRUE", in: bytes) ? .bool(true) : .string
         case UInt8(ascii: "f"), UInt8(ascii: "F"):
-            return isOne(of: "false", "False", "FALSE") ? .bool(false) : .string
+            return bytes.count == 5 && isOne(of: "false", "False", "FALSE", in: bytes) ? .bool(false) : .string
         case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."):
             return number(bytes)
         default: return .string
         }
+    }
+
+    private static func isOne(of words: StaticString..., in bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        words.contains { bytes.elementsEqual(UnsafeBufferPointer(start: $0.utf8Start, count: $0.utf8CodeUnitCount)) }
     }
 
     private static func number(_ bytes: UnsafeBufferPointer<UInt8>) -> Value {

@@ -34,11 +34,10 @@ package struct InventoryFile: Codable, Equatable {
     /// Decodes an inventory. Sources that were not observed when it was made are unknown in it, not absent.
     package static func decode(_ data: Data, name: String) throws(PassError) -> InventoryFile {
         // Nearly every file is one, and read once. The fault of another is looked for below.
-        if let file = try? JSONDecoder().decode(InventoryFile.self, from: data), file.kind == "Inventory",
-            file.format <= currentFormat
-        {
-            return file.withUnseen
+        let file = data.withUnsafeBytes { bytes in
+            JSONReader.decode(InventoryFile.self, from: bytes.bindMemory(to: UInt8.self))
         }
+        if let file, file.kind == Self.kind, file.format <= currentFormat { return file.withUnseen }
         do throws(VersionedJSON.Fault) {
             return try format.decode(InventoryFile.self, from: data).withUnseen
         } catch {

@@ -21,7 +21,7 @@ extension SurveyBuilder {
             return Condition("Ready", .no, reason: "Suspended", message: "\(stored.location) is suspended")
         }
         if let operation = stored.marks.operation {
-            let running = observed.jobs?.entries.sorted { $0.key < $1.key }.compactMap(\.value.value) ?? []
+            let running = observed.jobs?.entries.inKeyOrder.compactMap(\.value.value) ?? []
             let key = "data:\(stored.location.path)"
             if let job = running.first(where: { $0.objects.contains(stored.uid) || $0.keys.contains(key) }) {
                 let far = job.progress?.sentence ?? ""

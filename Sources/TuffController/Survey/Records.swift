@@ -151,7 +151,7 @@ package struct AttachmentFacts: Sendable {
 package enum LabelText {
     /// `backup=nightly,tier=db`
     package static func text(_ labels: [String: String]) -> String {
-        labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+        labels.inKeyOrder.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
     }
 
     /// Parses `-l tier=db,backup=nightly`; nil for anything else.

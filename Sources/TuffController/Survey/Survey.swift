@@ -42,7 +42,7 @@ package struct Survey: Sendable {
         let others = hidden.filter { kind == nil || $0.id.kind == kind }
         let counts = Dictionary(grouping: others.compactMap(\.stack), by: \.self).mapValues(\.count)
         guard !counts.isEmpty else { return nil }
-        let names = counts.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value))" }.joined(separator: ", ")
+        let names = counts.inKeyOrder.map { "\($0.key) (\($0.value))" }.joined(separator: ", ")
         return "Other stacks have \(others.count) more: \(names). --all-stacks shows them, --stack NAME one of them."
     }
 

@@ -6,27 +6,27 @@ extension ObservedState {
     package var unseen: [(source: String, error: HostError)] {
         var found: [(String, HostError)] = []
         if let error = volumeGroups.unlisted, error.code != .notFound { found.append(("lvm", error)) }
-        for (name, entry) in volumeGroups.entries.sorted(by: { $0.key < $1.key }) {
+        for (name, entry) in volumeGroups.entries.inKeyOrder {
             if case .unknown(let error) = entry { found.append(("volume group \(name)", error)) }
         }
-        for (path, entry) in devices.entries.sorted(by: { $0.key < $1.key }) {
+        for (path, entry) in devices.entries.inKeyOrder {
             if case .unknown(let error) = entry { found.append(("device \(path)", error)) }
         }
         if let error = jobs?.unlisted { found.append(("running jobs", error)) }
-        for (name, entry) in (jobs?.entries ?? [:]).sorted(by: { $0.key < $1.key }) {
+        for (name, entry) in (jobs?.entries ?? [:]).inKeyOrder {
             if case .unknown(let error) = entry { found.append(("job \(name)", error)) }
         }
-        for (name, entry) in (repositories?.entries ?? [:]).sorted(by: { $0.key < $1.key }) {
+        for (name, entry) in (repositories?.entries ?? [:]).inKeyOrder {
             if case .unknown(let error) = entry { found.append(("backup repository \(name)", error)) }
         }
-        for (path, entry) in directories.entries.sorted(by: { $0.key < $1.key }) {
+        for (path, entry) in directories.entries.inKeyOrder {
             if case .unknown(let error) = entry { found.append(("directory \(path)", error)) }
         }
         if let unseen = targets.value?.unseen {
-            for (iqn, error) in unseen.targets.sorted(by: { $0.key < $1.key }) {
+            for (iqn, error) in unseen.targets.inKeyOrder {
                 found.append(("target \(iqn)", error))
             }
-            for (name, error) in unseen.backstores.sorted(by: { $0.key < $1.key }) {
+            for (name, error) in unseen.backstores.inKeyOrder {
                 found.append(("backstore \(name)", error))
             }
             if let error = unseen.unlisted { found.append(("backstores", error)) }

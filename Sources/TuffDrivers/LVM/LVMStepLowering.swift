@@ -60,7 +60,7 @@ extension LVMDriver {
     /// over. That takes no command of its own, and no uuid, which a volume made in the same plan does not have yet.
     private static func activate(_ activations: [Activation]) -> [LoweredBatch] {
         var batches: [LoweredBatch] = []
-        let groups = Dictionary(grouping: activations, by: \.group).sorted { $0.key < $1.key }
+        let groups = Dictionary(grouping: activations, by: \.group).inKeyOrder
         for (group, members) in groups {
             for start in stride(from: 0, to: members.count, by: activationWidth) {
                 let part = members[start..<min(start + activationWidth, members.count)]

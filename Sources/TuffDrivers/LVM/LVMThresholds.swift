@@ -9,7 +9,7 @@ extension LVMDriver {
     /// Asks for each profile of thin pools that are at least half full, once. What cannot be told stays unknown.
     func tellThresholds(in seen: inout ObservationMap<VolumeGroup>, on machine: any Machine) async {
         var known: [String?: Int?] = [:]
-        for (name, entry) in seen.entries.sorted(by: { $0.key < $1.key }) {
+        for (name, entry) in seen.entries.inKeyOrder {
             guard case .known(var group) = entry else { continue }
             var isChanged = false
             for position in group.logicalVolumes.indices {

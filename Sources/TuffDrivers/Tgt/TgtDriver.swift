@@ -54,7 +54,7 @@ package struct TgtDriver: ExportDriver {
                 String(unit.path[unit.path.index(after: slash)...]))
         }
         var sizes: [String: ByteCount] = [:]
-        for (directory, files) in names.sorted(by: { $0.key < $1.key }) {
+        for (directory, files) in names.inKeyOrder {
             let queries = files.sorted().map { TreeQuery($0, .status) }
             // A directory that is gone or not ours to look into leaves tgtd's own figure.
             guard let entries = try? await machine.readTree(.directory(directory), queries, key: key) else { continue }

@@ -38,6 +38,10 @@ package enum Surroundings {
         min(max(processors, 1), rests ? 8 : 24) + 8
     }
 
+    /// For a command that reads, decides and ends: memory that was freed stays with the process, which saves the system
+    /// calls and page faults of giving it back and asking for it again. To be called before there are threads.
+    package static func keepMemory() { tuff_keep_memory() }
+
     /// Asked for after a worker was forked, which takes a process with one.
     package static func demandThreads(rests: Bool) throws(Lack) {
         let wanted = threads(processors: tuff_processors(), rests: rests)

@@ -65,7 +65,7 @@ final class JobFile: Sendable {
         }
         let found = JobFiles.look(folder, directory).found
         if let error = found.unlisted { throw error }
-        let rivals = job.recording == .held ? found.entries.sorted(by: { $0.key < $1.key }) : []
+        let rivals = job.recording == .held ? found.entries.inKeyOrder : []
         for (name, entry) in rivals {
             switch entry {
             case .known(let other):

@@ -18,21 +18,67 @@ extension Metadata {
 }
 
 /// A resource as declared, with the places of its fields for messages.
+///
+/// A set has ten thousand, each of dozens of texts, and linking and planning hand them on at every turn: copies share
+/// one value, and one that is changed gets its own.
 package struct Declared<Spec: Hashable & Sendable>: Hashable, Sendable {
-    package var metadata: Metadata
-    package var spec: Spec
-    /// Place of the document's name.
-    package var location: SourceLocation
-    /// Places of the fields. Missing fields have none.
-    package var fields: FieldPlaces
+    @usableFromInline
+    package final class Content: Sendable {
+        @usableFromInline let metadata: Metadata
+        @usableFromInline let spec: Spec
+        @usableFromInline let location: SourceLocation
+        @usableFromInline let fields: FieldPlaces
+
+        @usableFromInline
+        init(metadata: Metadata, spec: Spec, location: SourceLocation, fields: FieldPlaces) {
+            self.metadata = metadata
+            self.spec = spec
+            self.location = location
+            self.fields = fields
+        }
+    }
+
+    @usableFromInline var content: Content
 
     package init(
         metadata: Metadata, spec: Spec, location: SourceLocation, fields: FieldPlaces = [:]
     ) {
-        self.metadata = metadata
-        self.spec = spec
-        self.location = location
-        self.fields = fields
+        content = Content(metadata: metadata, spec: spec, location: location, fields: fields)
+    }
+
+    package var metadata: Metadata {
+        @inlinable get { content.metadata }
+        set { self = Declared(metadata: newValue, spec: spec, location: location, fields: fields) }
+    }
+
+    package var spec: Spec {
+        @inlinable get { content.spec }
+        set { self = Declared(metadata: metadata, spec: newValue, location: location, fields: fields) }
+    }
+
+    /// Place of the document's name.
+    package var location: SourceLocation {
+        @inlinable get { content.location }
+        set { self = Declared(metadata: metadata, spec: spec, location: newValue, fields: fields) }
+    }
+
+    /// Places of the fields. Missing fields have none.
+    package var fields: FieldPlaces {
+        @inlinable get { content.fields }
+        set { self = Declared(metadata: metadata, spec: spec, location: location, fields: newValue) }
+    }
+
+    package static func == (lhs: Self, rhs: Self) -> Bool {
+        lhs.content === rhs.content
+            || lhs.metadata == rhs.metadata && lhs.spec == rhs.spec && lhs.location == rhs.location
+                && lhs.fields == rhs.fields
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(metadata)
+        hasher.combine(spec)
+        hasher.combine(location)
+        hasher.combine(fields)
     }
 
     /// The place of `path`, or of its nearest parent that was written.

@@ -17,7 +17,7 @@ package struct Portal: Codable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    package var isIPv6: Bool { address.contains(":") }
+    package var isIPv6: Bool { address.utf8.contains(UInt8(ascii: ":")) }
     package var isWildcard: Bool { address == "0.0.0.0" || address == "::" }
     package var description: String { isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)" }
     /// The name of its object in the target stack.

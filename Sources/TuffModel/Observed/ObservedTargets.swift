@@ -141,6 +141,19 @@ package enum TargetSetting: String, CaseIterable, Codable, CodingKeyRepresentabl
     case demoModeWriteProtect = "demo_mode_write_protect"
     /// Discovery shows the target to initiators without an ACL: always off.
     case demoModeDiscovery = "demo_mode_discovery"
+
+    /// By number: otherwise by the text, like every enumeration that has texts, five times for each target.
+    package func hash(into hasher: inout Hasher) {
+        let number =
+            switch self {
+            case .authentication: 0
+            case .generateNodeACLs: 1
+            case .cacheDynamicACLs: 2
+            case .demoModeWriteProtect: 3
+            case .demoModeDiscovery: 4
+            }
+        hasher.combine(number)
+    }
 }
 
 package struct ObservedTarget: Equatable, Codable, Sendable {

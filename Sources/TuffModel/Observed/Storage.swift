@@ -88,7 +88,12 @@ package enum StorageBackend: Hashable, Codable, Sendable, Comparable, CustomStri
 
 /// An object of ours, or adopted by us, as it is stored: the drivers' common view.
 package struct StoredVolume: Hashable, Sendable {
-    package var marks: Marks
+    @usableFromInline var sharedMarks: Shared<Marks>
+    /// Shared by copies, which planning hands on by the thousand: marks are a dozen texts.
+    package var marks: Marks {
+        @inlinable get { sharedMarks.value }
+        set { sharedMarks = Shared(newValue) }
+    }
     package var backend: StorageBackend
     package var location: VolumeLocation
     /// LVM's own uuid; nil for files.
@@ -118,7 +123,7 @@ package struct StoredVolume: Hashable, Sendable {
         size: ByteCount?, active: Bool, suspended: Bool = false, open: Bool = false, device: DeviceNumber? = nil,
         exposure: String? = nil
     ) {
-        self.marks = marks
+        sharedMarks = Shared(marks)
         self.backend = backend
         self.location = location
         self.uuid = uuid

@@ -52,8 +52,9 @@ package struct StorageHealth: Sendable {
 
     /// The fault of a volume that cannot be written. Thin pools are always read-only when they are opened by name.
     private func writing(_ volume: LogicalVolume) -> VolumeFault? {
-        let place = "\(group.name)/\(volume.name)"
         guard volume.layout != .thinPool else { return nil }
+        // Texts are made where there is a fault, which few of thousands of volumes have.
+        var place: String { "\(group.name)/\(volume.name)" }
         switch volume.permission {
         case .writable: return nil
         case .readOnly:
@@ -106,7 +107,8 @@ package struct StorageHealth: Sendable {
 
     private func ownFault(_ volume: LogicalVolume, _ seen: LogicalVolume, hasParts: Bool) -> VolumeFault? {
         if volume.layout == .thinPool { return poolFault(volume, hasParts: hasParts) }
-        let what = describe(volume, seen), place = "\(group.name)/\(seen.name)"
+        var what: String { describe(volume, seen) }
+        var place: String { "\(group.name)/\(seen.name)" }
         switch volume.health {
         // A leg that is out is counted by the RAID that it belongs to.
         case "", "writemostly", "refresh needed": return nil

@@ -27,6 +27,9 @@ package enum Kind: String, CaseIterable, Codable, Sendable, Comparable {
     }
 
     package static func < (lhs: Kind, rhs: Kind) -> Bool { lhs.rank < rhs.rank }
+
+    /// By number: otherwise by the text, like every enumeration that has texts.
+    package func hash(into hasher: inout Hasher) { hasher.combine(rank) }
 }
 
 /// Name of a resource for people: kind and name, unique within a set.
@@ -69,20 +72,31 @@ package struct UID: Hashable, Codable, Sendable, Comparable, CustomStringConvert
 
     /// The uid made of the first ten bytes of `bytes`, which must hold at least ten.
     package init(bytes: some Sequence<UInt8>) {
-        let ten = Array(bytes.prefix(Self.byteCount))
-        precondition(ten.count == Self.byteCount, "a uid needs \(Self.byteCount) bytes")
-        var text: [UInt8] = []
-        var buffer: UInt64 = 0
-        var bits = 0
-        for byte in ten {
-            buffer = buffer << 8 | UInt64(byte)
-            bits += 8
-            while bits >= 5 {
-                bits -= 5
-                text.append(Self.alphabet[Int(truncatingIfNeeded: buffer >> UInt64(bits)) & 31])
+        self = Array(bytes.prefix(Self.byteCount)).withUnsafeBytes { UID(raw: $0) }
+    }
+
+    /// The same of bytes where they are: a plan makes thousands of uids.
+    package init(raw bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count >= Self.byteCount, "a uid needs \(Self.byteCount) bytes")
+        description = String(unsafeUninitializedCapacity: 16) { text in
+            var buffer: UInt64 = 0, bits: UInt64 = 0, count = 0
+            for byte in bytes.prefix(Self.byteCount) {
+                buffer = buffer << 8 | UInt64(byte)
+                bits += 8
+                while bits >= 5 {
+                    bits -= 5
+                    let five = UInt8(truncatingIfNeeded: buffer >> bits) & 31
+                    text[count] = five < 26 ? UInt8(ascii: "a") + five : UInt8(ascii: "2") + five - 26
+                    count += 1
+                }
             }
+            return count
         }
-        description = String(decoding: text, as: UTF8.self)
+    }
+
+    /// The five bits that a character of the alphabet stands for.
+    private static func bits(of character: UInt8) -> UInt64 {
+        UInt64(character >= UInt8(ascii: "a") ? character - UInt8(ascii: "a") : character - UInt8(ascii: "2") + 26)
     }
 
     /// The ten bytes the text stands for.
@@ -91,7 +105,7 @@ package struct UID: Hashable, Codable, Sendable, Comparable, CustomStringConvert
         var buffer: UInt64 = 0
         var bits = 0
         for character in description.utf8 {
-            buffer = buffer << 5 | UInt64(Self.alphabet.firstIndex(of: character)!)
+            buffer = buffer << 5 | Self.bits(of: character)
             bits += 5
             if bits >= 8 {
                 bits -= 8
@@ -107,12 +121,19 @@ package struct UID: Hashable, Codable, Sendable, Comparable, CustomStringConvert
     /// (`spc_parse_naa_6h_vendor_specific` in drivers/target/target_core_spc.c), so a hexadecimal serial keeps all
     /// bits.
     package var serial: String {
-        let bytes = bytes
-        return String(unsafeUninitializedCapacity: 2 * bytes.count) { text in
-            for (index, half) in bytes.lazy.flatMap({ [$0 >> 4, $0 & 15] }).enumerated() {
-                text[index] = half < 10 ? UInt8(ascii: "0") + half : UInt8(ascii: "a") + half - 10
+        String(unsafeUninitializedCapacity: 2 * Self.byteCount) { text in
+            var buffer: UInt64 = 0, bits: UInt64 = 0, count = 0
+            for character in description.utf8 {
+                buffer = buffer << 5 | Self.bits(of: character)
+                bits += 5
+                while bits >= 4 {
+                    bits -= 4
+                    let half = UInt8(truncatingIfNeeded: buffer >> bits) & 15
+                    text[count] = half < 10 ? UInt8(ascii: "0") + half : UInt8(ascii: "a") + half - 10
+                    count += 1
+                }
             }
-            return 2 * bytes.count
+            return count
         }
     }
 

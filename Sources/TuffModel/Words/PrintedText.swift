@@ -45,9 +45,28 @@ package enum PrintedText {
     /// become blanks.
     package static func oneLine(_ text: String) -> String {
         // Nearly all texts, and bytes are quicker to look at than scalars.
-        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return text }
+        if isPlain(text) { return text }
         guard !text.unicodeScalars.allSatisfy({ shows($0) }) else { return text }
         return text.unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? " " : spelled($1) }
+    }
+
+    /// True if all characters are of `0x20...0x7e`, and so bytes that a terminal shows one by one.
+    package static func isPlain(_ text: String) -> Bool {
+        // Eight bytes at a time: each line of a large plan is asked several times.
+        let isPlain = text.utf8.withContiguousStorageIfAvailable { bytes in
+            let raw = UnsafeRawBufferPointer(bytes)
+            var index = 0
+            while index + 8 <= raw.count {
+                let word = raw.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                // Without high bits no sum carries into the next byte: below 0x20, and 0x7f.
+                let isShown = word &+ 0x6060_6060_6060_6060, isDelete = word &+ 0x0101_0101_0101_0101
+                let high: UInt64 = 0x8080_8080_8080_8080
+                guard (word | isDelete) & high == 0, isShown & high == high else { return false }
+                index += 8
+            }
+            return raw[index...].allSatisfy { $0 >= 0x20 && $0 < 0x7f }
+        }
+        return isPlain ?? text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f }
     }
 
     /// `1 error`, `2 errors`.

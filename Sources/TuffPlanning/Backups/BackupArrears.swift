@@ -32,7 +32,7 @@ package struct BackupArrears {
         let door = ReachDoor(context.config, desired: desired, ledger: observed.ledger)
         let repositories = RepositoryIndex(desired, seen: observed, through: door, for: context).standings
         var backups: [Backup] = []
-        for (name, declared) in desired.backupPolicies.sorted(by: { $0.key < $1.key }) {
+        for (name, declared) in desired.backupPolicies.inKeyOrder {
             guard case .readable(let view)? = repositories[declared.spec.repository],
                 case .success(let calendar) = PolicyCalendar.of(declared.spec.schedule, observed.timeZones)
             else { continue }

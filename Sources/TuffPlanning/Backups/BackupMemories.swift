@@ -9,7 +9,7 @@ extension Ledger {
     mutating func seeRepositories(
         in observed: ObservedState, by index: StorageIndex, of desired: DesiredState, _ context: PlanContext
     ) {
-        for (name, declared) in desired.backupRepositories.sorted(by: { $0.key < $1.key })
+        for (name, declared) in desired.backupRepositories.inKeyOrder
         where declared.spec.format == .tuff {
             guard case .known(let found?)? = observed.repositories?[name] else { continue }
             let site = declared.spec.site

@@ -7,8 +7,8 @@ import TuffSchedule
 /// repository that cannot be read is unknown, never "no backup yet".
 extension PlanningPass {
     mutating func planBackups(_ desired: DesiredState) {
-        for (_, declared) in desired.backups.sorted(by: { $0.key < $1.key }) { planBackup(declared) }
-        for (_, declared) in desired.backupPolicies.sorted(by: { $0.key < $1.key }) { planBackups(by: declared) }
+        for (_, declared) in desired.backups.inKeyOrder { planBackup(declared) }
+        for (_, declared) in desired.backupPolicies.inKeyOrder { planBackups(by: declared) }
     }
 
     // MARK: Once

@@ -18,7 +18,7 @@ extension PlanningPass {
     mutating func judgeByKeep(_ name: String, in view: RepositoryView, of desired: DesiredState) -> KeepJudgement {
         let named = pointsInDocuments(of: desired, about: name, in: view).union(builder.restoredPoints)
         var judgement = KeepJudgement()
-        for (policy, declared) in desired.backupPolicies.sorted(by: { $0.key < $1.key })
+        for (policy, declared) in desired.backupPolicies.inKeyOrder
         where declared.spec.repository == name && declared.spec.keep != nil {
             // A time zone that is not known is said on the policy's own line, and nothing is judged by it.
             guard case .success(let calendar) = calendar(of: declared.spec.schedule) else { continue }

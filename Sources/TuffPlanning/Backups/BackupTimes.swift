@@ -22,7 +22,7 @@ extension Planner {
     ) -> [BackupTimes] {
         guard !desired.backupPolicies.isEmpty else { return [] }
         let pass = PlanningPass(desired: desired, observed: observed, context: context)
-        return desired.backupPolicies.sorted { $0.key < $1.key }.flatMap { pass.times(of: $0.value) }
+        return desired.backupPolicies.inKeyOrder.flatMap { pass.times(of: $0.value) }
     }
 }
 

@@ -16,7 +16,7 @@ extension PlanningPass {
 
     mutating func planPrunes(_ desired: DesiredState) {
         // A share that Cinder wrote is only read.
-        for (name, declared) in desired.backupRepositories.sorted(by: { $0.key < $1.key })
+        for (name, declared) in desired.backupRepositories.inKeyOrder
         where declared.spec.format == .tuff {
             guard case .readable(let view)? = repositories[name], !view.isEmpty else { continue }
             switch self.calendar(of: declared.spec.prune) {

@@ -93,7 +93,7 @@ extension PlanningPass {
 
     /// A line for each declared repository.
     mutating func planRepositories(_ desired: DesiredState) {
-        for (name, declared) in desired.backupRepositories.sorted(by: { $0.key < $1.key }) {
+        for (name, declared) in desired.backupRepositories.inKeyOrder {
             let resource = ResourceID(.backupRepository, name)
             switch repositories[name] {
             case .readable(let view)?:

@@ -4,7 +4,7 @@ import TuffSchedule
 /// Reading back what was stored, when a policy asks for it. The receipts in the repository tell when it was done.
 extension PlanningPass {
     mutating func planVerifications(_ desired: DesiredState) {
-        for (_, declared) in desired.backupPolicies.sorted(by: { $0.key < $1.key }) {
+        for (_, declared) in desired.backupPolicies.inKeyOrder {
             guard let verification = declared.spec.verify,
                 case .readable(let view)? = repositories[declared.spec.repository]
             else { continue }

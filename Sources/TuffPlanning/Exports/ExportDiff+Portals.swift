@@ -26,6 +26,8 @@ extension ExportDiff {
     }
 
     mutating func comparePortals() {
+        // Most targets listen where they should.
+        if capabilities.portalsPerTarget, target?.portals == wanted.portals { return }
         let found = Set(target?.portals ?? [])
         guard capabilities.portalsPerTarget else { return compareDaemonPortals(found) }
         let extra = found.subtracting(wanted.portals).sorted()

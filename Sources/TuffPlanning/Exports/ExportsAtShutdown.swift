@@ -15,12 +15,12 @@ extension PlanningPass {
         for target in inventory.targets {
             if let uid = owner(of: target) { exports[uid] = (target, exports[uid]?.backstore) }
         }
-        for (iqn, error) in (inventory.unseen?.targets ?? [:]).sorted(by: { $0.key < $1.key }) {
+        for (iqn, error) in (inventory.unseen?.targets ?? [:]).inKeyOrder {
             guard let volume = index.volumes(withTarget: iqn).first else { continue }
             exports[volume.uid] = nil
             block(volume.uid, Obstacle(.unknown, "\(iqn) could not be observed: \(error)"))
         }
-        for (uid, export) in exports.sorted(by: { $0.key < $1.key }) {
+        for (uid, export) in exports.inKeyOrder {
             takeDown(uid, target: export.target, backstore: export.backstore)
         }
     }

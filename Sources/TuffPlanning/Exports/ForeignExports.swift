@@ -121,7 +121,7 @@ struct ForeignExports {
 
     /// A target's first portal group, without a name, and the others.
     private static func groups(of target: ObservedTarget) -> [(String?, ObservedTarget)] {
-        [(nil, target)] + (target.otherGroups ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        [(nil, target)] + (target.otherGroups ?? [:]).inKeyOrder.map { ($0.key, $0.value) }
     }
 
     private static func names(_ targets: [ObservedTarget]) -> String {

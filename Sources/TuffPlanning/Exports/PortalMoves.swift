@@ -67,24 +67,30 @@ extension PlanningPass {
     mutating func planAttachments(_ attachments: [Declared<AttachmentSpec>]) {
         moves = portalMoves(attachments)
         var leaving = moves.leaving, staying: [String] = []
+        // Where none leaves there is nothing to try, and the pass is not copied.
+        if leaving.isEmpty { return plan(attachments, leaving: leaving, staying: staying) }
         for attempt in 1...Self.tries {
             if attempt == Self.tries { leaving = [:] }
             var trial = self
-            trial.moves.leaving = leaving
-            trial.listening = listening(without: leaving, staying: staying)
-            for declared in attachments {
-                trial.planAttachment(declared, outcomes[.volume(declared.spec.volume)])
-            }
+            trial.plan(attachments, leaving: leaving, staying: staying)
             let kept = leaving.keys.filter { !trial.moves.left.contains($0) }.sorted()
             guard kept.isEmpty else {
                 staying += kept
                 for iqn in kept { leaving[iqn] = nil }
                 continue
             }
-            trial.addPortals()
             self = trial
             return
         }
+    }
+
+    private mutating func plan(
+        _ attachments: [Declared<AttachmentSpec>], leaving: [String: Set<Portal>], staying: [String]
+    ) {
+        moves.leaving = leaving
+        listening = listening(without: leaving, staying: staying)
+        for declared in attachments { planAttachment(declared, outcomes[.volume(declared.spec.volume)]) }
+        addPortals()
     }
 
     private func portalMoves(_ attachments: [Declared<AttachmentSpec>]) -> PortalMoves {
@@ -100,7 +106,7 @@ extension PlanningPass {
         }
         let all = Set(wanted.values.joined())
         for (iqn, portals) in wanted {
-            guard let target = targets[iqn] else { continue }
+            guard let target = targets[iqn], target.portals != portals else { continue }
             let going = Set(target.portals).subtracting(portals).filter { all.contains(where: $0.excludes) }
             if going.isEmpty { continue }
             if target.loggedIn.isEmpty {

@@ -78,21 +78,21 @@ package enum Handover {
 extension PlanningPass {
     /// Readers before writers, so that a volume whose writer becomes a reader has never two writers.
     static func inTurn(_ attachments: [String: Declared<AttachmentSpec>]) -> [Declared<AttachmentSpec>] {
-        // Names are sorted, which are small, and not the documents.
-        let turns = attachments.map { (writes: $0.value.spec.readOnly ? 0 : 1, name: $0.key) }.sorted { $0 < $1 }
-        return turns.map { attachments[$0.name]! }
+        let sorted = attachments.keys.sorted().map { attachments[$0]! }
+        return sorted.filter(\.spec.readOnly) + sorted.filter { !$0.spec.readOnly }
     }
 
     func company(
         of declared: Declared<AttachmentSpec>, _ target: ObservedTarget?, _ progress: ExportProgress
     ) -> ExportCompany {
-        let others = (attachments[declared.spec.volume] ?? []).filter { $0.metadata.name != declared.metadata.name }
+        let all = attachments[declared.spec.volume] ?? []
+        let others = all.count > 1 ? all.filter { $0.metadata.name != declared.metadata.name } : []
         var present: [String: Bool] = [:]
         for acl in target?.acls ?? [] {
             // Access without a mapping is half made, and nothing says how it is meant.
             present[acl.initiator] = !acl.mappedLUNs.isEmpty && acl.mappedLUNs.allSatisfy(\.readOnly)
         }
-        present.merge(progress.access) { _, planned in planned }
+        if !progress.access.isEmpty { present.merge(progress.access) { _, planned in planned } }
         present[declared.spec.initiator] = nil
         return ExportCompany(
             sharing: sharing[declared.spec.volume] ?? .none, declared: Set(others.map(\.spec.initiator)),

@@ -14,7 +14,9 @@ extension PlanningPass {
     /// Access of this stack's volumes that no document declares: listed, and with consent taken away.
     mutating func planWithdrawals() {
         guard case .known = inventory else { return }
-        for position in ownVolumes.indices.sorted(by: { ownVolumes[$0].uid < ownVolumes[$1].uid }) {
+        // Uids are sorted, which are small, and not volumes.
+        let order = ownVolumes.indices.map { (uid: ownVolumes[$0].uid, position: $0) }.sorted { $0.uid < $1.uid }
+        for (_, position) in order {
             let volume = ownVolumes[position]
             guard case .volume(let name) = volume.marks.role, volume.standing != .released else { continue }
             let wanted = volume.standing == .live ? attachments[heirs[volume.marks.role]?.name ?? name] ?? [] : []

@@ -161,7 +161,7 @@ struct ImportPass {
             survey.refused.append(ImportSurvey.Refusal(what: "LVM", reason: "could not be observed: \(error)"))
         }
         var found: Set<String> = []
-        for (name, entry) in observed.volumeGroups.entries.sorted(by: { $0.key < $1.key })
+        for (name, entry) in observed.volumeGroups.entries.inKeyOrder
         where selection.includes(name) {
             switch entry {
             case .unknown(let error):

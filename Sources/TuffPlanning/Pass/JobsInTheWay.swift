@@ -10,7 +10,7 @@ extension Plan {
         _ jobs: ObservationMap<RunningJob>?
     ) -> (plan: Plan, left: [(step: Step, resource: ResourceID)]) {
         guard let jobs else { return (self, []) }
-        let running = jobs.entries.sorted { $0.key < $1.key }.compactMap(\.value.value)
+        let running = jobs.entries.inKeyOrder.compactMap(\.value.value)
         var keys: [String: RunningJob] = [:], objects: [UID: RunningJob] = [:]
         for job in running {
             for key in job.keys where keys[key] == nil { keys[key] = job }
@@ -53,7 +53,7 @@ extension ObservationMap<RunningJob> {
         if let unlisted {
             return Obstacle(.unknown, "whether a job has it cannot be told: \(unlisted.description)")
         }
-        let faults = entries.sorted { $0.key < $1.key }.compactMap { entry -> HostError? in
+        let faults = entries.inKeyOrder.compactMap { entry -> HostError? in
             if case .unknown(let error) = entry.value { error } else { nil }
         }
         return faults.first.map { Obstacle(.unknown, "a job runs that may have it: \($0.description)") }

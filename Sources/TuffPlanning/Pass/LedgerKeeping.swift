@@ -178,7 +178,7 @@ extension Ledger {
         let others = index.volumes.filter { $0.marks.stack != context.stack && $0.standing != .released }
         var found = (waits ?? []).filter { $0.stack != context.stack && $0.isCurrent(at: context.now.secondsSince1970) }
         if !others.isEmpty {
-            for (name, declared) in desired.volumes.sorted(by: { $0.key < $1.key })
+            for (name, declared) in desired.volumes.inKeyOrder
             where index.live(.volume(name), context.stack).isEmpty {
                 let iqn = declared.spec.identity?.iqn ?? "\(context.config.iqnBase):\(name)"
                 let object = Marks.Role.volume(name).objectName

@@ -165,6 +165,10 @@ struct PlanningPass {
     }
 
     mutating func run(_ desired: DesiredState) -> Plan {
+        // Tables that get one entry for each document are not moved again and again while they grow.
+        outcomes.reserveCapacity(volumes.count + snapshots.count)
+        exports.reserveCapacity(attachedVolumes.count)
+        builder.reserve(changes: desired.count)
         poolsElsewhere = planPools(desired)
         planFormerMounts(desired)
         planRepositories(desired)
@@ -241,6 +245,12 @@ struct PlanningPass {
     /// Documents choose how long such a chain is, so it is gone through here and not by calls within calls.
     mutating func outcome(of role: Marks.Role) -> VolumeOutcome? {
         if let known = outcomes[role] { return known }
+        // Most are made from nothing, and no circle goes through them.
+        guard origin(of: role) != nil else {
+            let outcome = plan(role)
+            outcomes[role] = outcome
+            return outcome
+        }
         var chain: [Marks.Role] = []
         var next: Marks.Role? = role
         while let link = next {

@@ -11,8 +11,9 @@ struct SecretUses {
     init() {}
 
     init(_ desired: DesiredState, _ observed: ObservedState) {
-        let uses = desired.attachments.compactMap { name, attachment in attachment.spec.chap.map { (name, $0) } }
-        for (name, chap) in uses.sorted(by: { $0.0 < $1.0 }) {
+        let names = desired.attachments.filter { $0.value.spec.chap != nil }.keys.sorted()
+        for name in names {
+            guard let chap = desired.attachments[name]?.spec.chap else { continue }
             func note(_ secret: SecretReference, _ uses: inout [SecretFingerprint: String]) {
                 guard case .known(let fingerprint?) = observed.secrets[secret.file], uses[fingerprint] == nil else {
                     return

@@ -35,13 +35,14 @@ package struct StorageIndex: Sendable {
     }
 
     package init(_ observed: ObservedState) {
-        for (_, entry) in observed.volumeGroups.entries.sorted(by: { $0.key < $1.key }) {
+        for (_, entry) in observed.volumeGroups.entries.inKeyOrder {
             if case .known(let group) = entry { add(group) }
         }
-        for (_, entry) in observed.directories.entries.sorted(by: { $0.key < $1.key }) {
+        for (_, entry) in observed.directories.entries.inKeyOrder {
             if case .known(let directory) = entry { add(directory) }
         }
         recallSizes(observed.ledger)
+        targetNames.reserveCapacity(volumes.count)
         for volume in volumes {
             // A copy keeps the target's name taken as well as its own.
             if let iqn = volume.marks.iqn { targetNames[iqn, default: []].append(volume) }
@@ -52,6 +53,8 @@ package struct StorageIndex: Sendable {
         if !temporaries.isEmpty { volumes.removeAll(where: \.isTemporary) }
         scratches = volumes.filter(\.isScratch)
         if !scratches.isEmpty { volumes.removeAll(where: \.isScratch) }
+        byUID.reserveCapacity(volumes.count + temporaries.count + scratches.count)
+        byName.reserveCapacity(volumes.count)
         for cache in temporaries + scratches { byUID[cache.uid] = cache }
         for volume in volumes {
             byUID[volume.uid] = volume
@@ -94,7 +97,7 @@ package struct StorageIndex: Sendable {
         for volume in volumes where !seen.insert(volume.uid).inserted { repeated.insert(volume.uid) }
         guard !repeated.isEmpty else { return }
         twins = Dictionary(grouping: volumes.filter { repeated.contains($0.uid) }, by: \.uid)
-            .sorted { $0.key < $1.key }.map(\.value)
+            .inKeyOrder.map(\.value)
         volumes.removeAll { repeated.contains($0.uid) }
     }
 
@@ -106,6 +109,10 @@ package struct StorageIndex: Sendable {
         if group.logicalVolumes.contains(where: \.isThickSnapshot) {
             for volume in group.logicalVolumes { sizes[volume.name] = volume.size }
         }
+        let count = group.logicalVolumes.count
+        logicalVolumes.reserveCapacity(logicalVolumes.count + count)
+        taken.reserveCapacity(taken.count + count)
+        volumes.reserveCapacity(volumes.count + count)
         for volume in group.logicalVolumes {
             logicalVolumes[volume.uuid] = volume
             let location = VolumeLocation.logicalVolume(group: group.name, name: volume.name)

@@ -65,14 +65,14 @@ extension PlanningPass {
             guard !isMeantNew(resource) else { continue }
             waiting.add(resource, claims(of: declared, isBlocked: blocked.contains(resource)))
         }
-        for (name, declared) in snapshots.sorted(by: { $0.key < $1.key }) where outcomes[.snapshot(name)] != nil {
+        for (name, declared) in snapshots.inKeyOrder where outcomes[.snapshot(name)] != nil {
             let resource = ResourceID(.snapshot, name), role = Marks.Role.snapshot(name)
             guard !isMeantNew(resource) else { continue }
             var claims = unspentRename(role, declared.metadata).map { [Claim.name($0)] } ?? []
             if blocked.contains(resource) { claims += [.name(role), .objectName(role.objectName)] }
             waiting.add(resource, claims)
         }
-        for (name, declared) in restores.sorted(by: { $0.key < $1.key }) {
+        for (name, declared) in restores.inKeyOrder {
             waiting.add(ResourceID(.restore, name), sourceClaims(declared))
         }
         for declared in desired.attachments.values {
@@ -148,7 +148,8 @@ extension PlanningPass {
     /// The object that was declared by nobody when this volume was made beside it with the same size in the same pool,
     /// and nobody has said since which of them is meant.
     private func besides(_ role: Marks.Role) -> [Claim] {
-        index.live(role, context.stack).flatMap { stored in
+        guard !histories.isEmpty else { return [] }
+        return index.live(role, context.stack).flatMap { stored in
             (histories[stored.uid]?.beside ?? []).map { Claim.object($0) }
         }
     }
@@ -159,11 +160,9 @@ extension PlanningPass {
     }
 
     private func sourceClaims(_ declared: Declared<VolumeSpec>) -> [Claim] {
+        guard let role = declared.spec.source?.role else { return [] }
         let stored = index.live(.volume(declared.metadata.name), context.stack)
-        guard let role = declared.spec.source?.role, !stored.contains(where: { $0.marks.operation == nil }) else {
-            return []
-        }
-        return [.source(role)]
+        return stored.contains { $0.marks.operation == nil } ? [] : [.source(role)]
     }
 
     private func sourceClaims(_ declared: Declared<RestoreSpec>) -> [Claim] {

@@ -25,6 +25,9 @@ struct PlanBuilder {
     /// Restore points that volumes are filled from, by their ids.
     private(set) var restoredPoints: Set<String> = []
 
+    /// Makes room for so many changes.
+    mutating func reserve(changes count: Int) { changes.reserveCapacity(count) }
+
     /// Adds a change whose steps run one after another, the first of them after `after` succeeded and `behind` ended.
     /// - Returns: the id of its last step, nil when it has none.
     @discardableResult
@@ -74,12 +77,15 @@ struct PlanBuilder {
         _ sequence: [(Step, ExclusiveKey)], to change: Int, turn: Turn = .usual, after: [Int] = [], behind: [Int] = []
     ) -> Int? {
         var previous = after, ended = behind
+        // Steps of one change nearly always share their key, and then one array of it.
+        var keys: [ExclusiveKey] = []
         for (step, key) in sequence {
+            if keys.first != key { keys = [key] }
             let maker = makers[key].flatMap { previous.contains($0) ? nil : $0 }
             if let maker { previous.append(maker) }
             steps.append(
                 PlannedStep(
-                    id: steps.count, change: change, step: step, keys: [key], after: previous, behind: ended))
+                    id: steps.count, change: change, step: step, keys: keys, after: previous, behind: ended))
             if turn != .usual { turns[steps.count - 1] = turn }
             note(step, steps.count - 1)
             previous = [steps.count - 1]

@@ -177,7 +177,7 @@ extension PlanningPass {
     }
 
     private func mismatch(_ pool: PoolState, _ selector: LabelSelector) -> Obstacle? {
-        for (key, value) in selector.matchLabels.sorted(by: { $0.key < $1.key }) where pool.labels[key] != value {
+        for (key, value) in selector.matchLabels.inKeyOrder where pool.labels[key] != value {
             let label = pool.labels[key].map { "'\($0)'" } ?? "missing"
             return Obstacle(.notSelected, "its label \(key) is \(label), not '\(value)'")
         }

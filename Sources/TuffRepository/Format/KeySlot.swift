@@ -1,5 +1,5 @@
+import CScrypt
 import Crypto
-import CryptoExtras
 import FoundationEssentials
 
 /// The secret of a user: the content of a key file. Nothing prints it.
@@ -157,11 +157,16 @@ package struct KeySlot: Codable, Sendable {
     /// The bounds keep a slot that somebody else wrote from taking all memory or no time.
     private static func derive(_ secret: RepositorySecret, _ record: Record) throws(RepositoryError) -> SymmetricKey {
         guard record.kdf == "scrypt", record.r == 8, record.p == 1, (1 << 14...largestCost).contains(record.n),
-            record.n.nonzeroBitCount == 1, let salt = hexadecimal(record.salt), salt.count == 32,
-            let key = try? KDF.Scrypt.deriveKey(
-                from: secret.bytes, salt: salt, outputByteCount: keySize, rounds: record.n, blockSize: record.r,
-                parallelism: record.p)
+            record.n.nonzeroBitCount == 1, let salt = hexadecimal(record.salt), salt.count == 32
         else { throw RepositoryError(.damaged, "a key slot asks for a derivation that this format does not have") }
-        return key
+        var key = [UInt8](repeating: 0, count: keySize)
+        guard
+            tuff_scrypt(
+                secret.bytes, secret.bytes.count, salt, salt.count, UInt64(record.n), &key, key.count) == 1
+        else {
+            let size = record.n >> 10
+            throw RepositoryError(.failed, "there is no memory of \(size) MiB, in which a key is derived from a secret")
+        }
+        return SymmetricKey(data: key)
     }
 }

@@ -109,7 +109,7 @@ struct LVMPattern {
     var text: String {
         // Bytes that the same follows stand in one class.
         var bytes: [String: [UInt8]] = [:]
-        for (byte, rest) in next.sorted(by: { $0.key < $1.key }) { bytes[rest.text, default: []].append(byte) }
+        for (byte, rest) in next.inKeyOrder { bytes[rest.text, default: []].append(byte) }
         let branches = bytes.sorted { $0.value[0] < $1.value[0] }.flatMap { rest, bytes in
             Self.sets(bytes).map { (text: $0 + rest, isSingle: rest.isEmpty) }
         }
