@@ -1,5 +1,5 @@
-/// Decodes JSON of our own making in a third of the time of Foundation's decoder, which makes a table of every object
-/// before the first field is asked for.
+/// Decodes JSON of our own making in three quarters of the instructions of Foundation's decoder, which makes a table of
+/// every object before the first field is asked for.
 ///
 /// It decodes the same values, or nil: for texts that are no JSON, for values that do not fit their types, and for
 /// numbers that are whole but not written so. Whoever has to tell what is wrong asks Foundation's decoder. It knows

@@ -187,7 +187,7 @@ void tuff_zero(void *memory, size_t count);
 ssize_t tuff_directory_entries(int directory, void *buffer, size_t size);
 
 /* Lets malloc(3) keep what it got from the kernel, in one arena for all threads: for commands that read, decide and end.
- * A second thread's arena grows by a system call for every few pages, which was a tenth of the time of a large plan. To
+ * A second thread's arena grows by a system call for every few pages, which was a twentieth of the time of a large plan. To
  * be called before there are threads. */
 void tuff_keep_memory(void);
 

@@ -1,5 +1,5 @@
 /// Keeps values until the process ends, which frees all memory at once. Taking a set of ten thousand documents and the
-/// plan of it apart, object by object, would be a twentieth of the time that planning them takes.
+/// plan of it apart, object by object, would be a fortieth of planning them.
 enum UntilTheEnd {
     private final class Box<Value> {
         let value: Value
