@@ -63,8 +63,10 @@ final class JobFile: Sendable {
         guard wait({ folder.lock(LOCK_EX) }) else {
             throw HostError(.busy, "\(directory) is being worked in by another process for too long", subject: path)
         }
-        let found = JobFiles.look(folder, directory).found
+        let (found, dead) = JobFiles.look(folder, directory)
         if let error = found.unlisted { throw error }
+        // Nobody makes one meanwhile, so none of them is one that is about to be held.
+        for name in dead where JobFiles.isDead(name, folder) { folder.remove(name) }
         let rivals = job.recording == .held ? found.entries.inKeyOrder : []
         for (name, entry) in rivals {
             switch entry {
@@ -228,7 +230,7 @@ package enum JobFiles {
         return (found, dead)
     }
 
-    private static func isDead(_ name: String, _ folder: borrowing StateDirectory) -> Bool {
+    fileprivate static func isDead(_ name: String, _ folder: borrowing StateDirectory) -> Bool {
         guard let file = folder.open(name, O_RDONLY | O_NONBLOCK) else { return false }
         return flock(file.raw, LOCK_SH | LOCK_NB) == 0
     }

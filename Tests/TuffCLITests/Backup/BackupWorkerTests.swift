@@ -41,11 +41,16 @@ struct BackupWorkerTests {
     private func begun() throws -> (command: Running, worker: pid_t) {
         let running = try folder.start(words("run --repository r --source large --name db") + host)
         #expect(eventually { !names("\(folder.path)/r/packs").isEmpty })
-        let holder = try #require(names(leases).first.map { TestFolder.text("\(leases)/\($0)") })
-        let number = try #require(holder.split(separator: "\"pid\":").last?.prefix { $0.isNumber })
-        let worker = try #require(pid_t(number))
+        let worker = try worker(of: leases)
         #expect(worker != running.pid, "the work is done in a process of its own")
         return (running, worker)
+    }
+
+    /// The process that has the only lease in a directory of them.
+    private func worker(of leases: String) throws -> pid_t {
+        let holder = try #require(names(leases).first.map { TestFolder.text("\(leases)/\($0)") })
+        let number = try #require(holder.split(separator: "\"pid\":").last?.prefix { $0.isNumber })
+        return try #require(pid_t(number))
     }
 
     private func eventually(_ condition: () -> Bool) -> Bool {
@@ -138,12 +143,15 @@ struct BackupWorkerTests {
         let held = "\(folder.path)/e/leases"
         let running = try folder.start(words("run --repository e --key-file one --source large --name db") + host)
         #expect(eventually { !names("\(folder.path)/e/packs").isEmpty })
+        let worker = try worker(of: held)
+        kill(worker, SIGSTOP)
         let waiting = try folder.start(
             words("key rm --repository e --key-file one \(slot) --lock-timeout 1h") + host)
         #expect(eventually { names(held).count == 2 })
         waiting.signal(SIGINT)
         #expect(waiting.wait().code == 130)
         #expect(names(held).count == 1)
+        kill(worker, SIGCONT)
         running.signal(SIGINT)
         #expect(running.wait().code == 130)
     }

@@ -77,7 +77,7 @@ struct NamedRepositoryTests {
         ("directory: {path: FOLDER/pool/r}", 12, "no key was given"),
         (
             "directory: {path: FOLDER/pool/r}, encryption: {keyFrom: {file: FOLDER/config.yaml}}", 1,
-            "beneath no root of secrets"
+            "lies beneath none of allow.secrets"
         ),
         ("directory: {path: FOLDER/pool/r}, format: cinder", 64, "has backups of OpenStack Cinder"),
     ])

@@ -28,8 +28,10 @@ struct JobFileTests {
     }
 
     /// A file of a job of ours that nobody holds any more.
-    private func leave(_ id: String, _ change: (String) -> String = { $0 }) throws {
-        let file = try JobFile.take(ticket(id), in: directory)
+    private func leave(
+        _ id: String, keys: [String] = ["data:/dev/vg0/v-db"], _ change: (String) -> String = { $0 }
+    ) throws {
+        let file = try JobFile.take(ticket(id, keys), in: directory)
         let text = try #require(folder.read("run/jobs/\(id)"))
         file.end()
         try folder.write("run/jobs/\(id)", change(text), mode: 0o600)
@@ -126,13 +128,18 @@ struct JobFileTests {
         try folder.write("run/jobs/b", "{", mode: 0o600)
         #expect(live.isEmpty)
         #expect(folder.names("run/jobs") == [])
+        // Also where nobody ever looks, and jobs only begin.
+        try leave("a")
+        try JobFile.take(ticket("b"), in: directory).end()
+        #expect(folder.names("run/jobs") == [])
     }
 
     @Test("A file of an earlier boot, or of a process that ended, is held by what that one started")
     func otherBoot() async throws {
         try leave("a") { $0.replacing(ProcessTable.space, with: "00000000-0000-0000-0000-000000000000") }
-        try leave("b") { $0.replacing("\"startTicks\":\"", with: "\"startTicks\":\"1") }
-        let holders = [try await hold("a"), try await hold("b")]
+        let first = try await hold("a")
+        try leave("b", keys: ["data:/dev/vg0/v-web"]) { $0.replacing("\"startTicks\":\"", with: "\"startTicks\":\"1") }
+        let holders = [first, try await hold("b")]
         #expect(live.map(\.hasEnded) == [true, true])
         #expect(live.first?.sentence.contains("which has ended; something it started is still running") == true)
         holders.forEach(end)
