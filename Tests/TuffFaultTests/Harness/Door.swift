@@ -54,6 +54,8 @@ final class Door: Machine {
         try await machine.image(source)
     }
 
+    func jobs() -> ObservationMap<RunningJob> { machine.jobs() }
+
     /// Listings of repositories; the jobs of plans are actions.
     func run<Request: JobRequest>(
         _ request: Request, telling: @escaping @Sendable (WorkProgress) -> Void,

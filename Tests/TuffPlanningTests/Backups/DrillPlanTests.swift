@@ -182,7 +182,9 @@ import TuffTestSupport
         var desired = Self.desired(pool: "dir")
         desired.pools["dir"] = Sample.declared(
             "dir", PoolSpec(backend: .directory(DirectoryPoolSpec(path: "/srv/tuff/pools/a"))))
-        desired.pools["slow"] = Sample.declared("slow", PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0"))))
+        var slow = PoolSpec(backend: .lvm(LVMPoolSpec(volumeGroup: "vg0")))
+        slow.reserve = Percentage(0)
+        desired.pools["slow"] = Sample.declared("slow", slow)
         let point = Self.point { $0.size = Sample.gibi(2) }
         let file = plan([point], in: desired) {
             $0.directories.entries["/srv/tuff/pools/a"] = .known(
@@ -243,7 +245,8 @@ import TuffTestSupport
         #expect(plan.steps.contains { if case .volume(.fillFromBackup) = $0.step { true } else { false } })
         let line = try #require(lines(plan, .blocked).first)
         #expect(line.reason == .insufficientCapacity)
-        let why = "the scratch volume takes 60 GiB of data of thin pool vg0/tp0"
+        // 64 bytes of metadata for each of its chunks, of 128 MiB less 2.5 %, 10 % and what 'new' takes.
+        let why = "the scratch volume takes 60 MiB of metadata of thin pool vg0/tp0 at most, which has 51.99 MiB beside"
         #expect(line.summary.hasPrefix(why), "\(line.summary)")
         // Alone it fits.
         desired.volumes["new"] = nil
