@@ -7,7 +7,7 @@ import TuffTestSupport
 /// Keep rules under the eye of the oracle: of the real controller it says nothing, and it finds out each that takes
 /// away what is to stay. One that prunes without the exclusive lease is in DuePruneTests, on a real repository.
 @Suite struct KeepMutantTests {
-    static let site = BackupRepositorySpec.Site.directory("\(Simulation.directory)/backups")
+    static let site = BackupRepositorySpec.Site.directory("/srv/backups/keep")
     static let day: Int64 = 86400
 
     static let mutants: [Mutant] = [
