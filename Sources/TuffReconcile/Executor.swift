@@ -55,8 +55,8 @@ struct Executor {
         var outcomes: [StepOutcome]
         var times = PhaseTimes()
         var sawInterrupt = false
-        /// The set that was carried out is not the accepted one any more.
-        var isSuperseded = false
+        /// Others had the host meanwhile, with documents of which this pass knows nothing.
+        var wasDisturbed = false
         /// The pass gave the host up and did not get it back.
         var hasLostHost = false
     }
@@ -80,6 +80,7 @@ struct Executor {
         var isAway = false
         var hasLostHost = false
         var isSuperseded = false
+        var wasVisited = false
         /// Changes that others have done, or are doing, since the host was given up.
         var dropped: Set<Int> = []
     }
@@ -120,7 +121,7 @@ struct Executor {
         if let span = progress.spans[true] { times.export = Self.seconds(span.first.duration(to: span.last)) }
         return Result(
             outcomes: progress.outcomes.map { $0 ?? .notStarted }, times: times, sawInterrupt: progress.sawInterrupt,
-            isSuperseded: progress.isSuperseded, hasLostHost: progress.hasLostHost)
+            wasDisturbed: progress.isSuperseded || progress.wasVisited, hasLostHost: progress.hasLostHost)
     }
 
     /// Returns when an interrupt came, work that moves data has begun, or nobody waits for that any more. It looks

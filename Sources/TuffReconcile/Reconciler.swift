@@ -272,25 +272,27 @@ package struct Reconciler: Sendable {
         let remaining = replan(order, desired: desired, observed: now, context: plan.context)
         // Whoever has not the host any more writes nothing: the next pass observes what is missing here.
         if !result.hasLostHost {
-            // Others remember by the set that they had accepted.
+            // Others remember by documents of their own, and the next pass goes on from there.
             var seen =
-                result.isSuperseded ? now.ledger : now.ledger.after(now, desired: desired, context: plan.context)
+                result.wasDisturbed ? now.ledger : now.ledger.after(now, desired: desired, context: plan.context)
             result.failedActivations(in: plan, seen: now).forEach { seen.note(activationFault: $1.description, of: $0) }
             let upkeep = result.upkeep(of: plan)
             seen.note(failures: upkeep.failures, done: upkeep.done, of: plan, at: now.takenAt)
             try ledger.save(seen)
-            if !result.isSuperseded { try settled(now) }
+            if !result.wasDisturbed { try settled(now) }
         }
         var times = result.times
         times.execute = Executor.seconds(begin.duration(to: start))
         times.verify = Executor.seconds(start.duration(to: clock.now))
-        return ApplyReport(
+        var report = ApplyReport(
             plan: plan,
             changes: Judgement(
                 plan: plan, outcomes: result.outcomes, remaining: remaining, observed: now,
                 wasInterrupted: result.sawInterrupt
             ).reports(),
             remaining: remaining, interrupted: result.sawInterrupt, times: times)
+        report.isOthers = result.wasDisturbed || result.hasLostHost
+        return report
     }
 
     /// An order that names nothing any more has nothing left to do.

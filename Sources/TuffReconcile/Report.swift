@@ -79,6 +79,8 @@ package struct ApplyReport: Hashable, Codable, Sendable {
     package var remaining: Plan
     package var interrupted: Bool
     package var times: PhaseTimes
+    /// Others had the host while this pass waited for its data: it is theirs to go on.
+    package var isOthers: Bool?
 
     package init(plan: Plan, changes: [ChangeReport], remaining: Plan, interrupted: Bool, times: PhaseTimes) {
         self.plan = plan

@@ -10,7 +10,7 @@ import TuffReconcile
 /// nobody went on with them; a file among those of running jobs says that it does.
 final class HostTenure: Tenure {
     private static let pollInterval = Duration.milliseconds(100)
-    /// The wait for whoever has the lock, once this pass is to stop.
+    /// The wait for the lock, once this pass is to stop or its file cannot be used.
     private static let patience = Duration.seconds(30)
 
     private let lock: HostLock
@@ -29,8 +29,9 @@ final class HostTenure: Tenure {
     }
 
     func leave(_ objects: [UID]) -> Bool {
-        // A set that cannot be read could not be compared afterwards, and a host without job files sees no jobs.
-        guard let known = try? accepted.load(stack),
+        // A command that outlived its deadline has the lock as its standard input: it could not be taken again. A set
+        // that cannot be read could not be compared afterwards, and a host without job files sees no jobs.
+        guard machine.runningCommands.isEmpty, let known = try? accepted.load(stack),
             let held = try? machine.hold(objects, summary: "carrying out the rest of a plan")
         else { return false }
         left.withLock { $0 = (held, known) }
@@ -52,10 +53,14 @@ final class HostTenure: Tenure {
                 if try lock.regain() { return .undisturbed }
                 return hasAnotherSet() ? .superseded : .visited
             } catch {
-                if case .held(let holder) = error, !isSaid {
-                    overseer.tell(.waiting(holder))
-                    isSaid = true
+                switch error {
+                case .held(let holder):
+                    if !isSaid { overseer.tell(.waiting(holder)) }
+                case .failed(let error):
+                    if !isSaid { overseer.tell(.warning("the host cannot be locked again: \(error.description)")) }
+                    if end == nil { end = clock.now + Self.patience }
                 }
+                isSaid = true
             }
             if overseer.asksToStop, end == nil { end = clock.now + Self.patience }
             if let end, clock.now > end { return nil }
