@@ -30,7 +30,7 @@ extension Simulation {
             desired.pools.values.map { pool in
                 switch pool.spec.storage {
                 case .thinPool(let group, _), .thick(let group): group
-                case .directory(let path): path
+                case .directory(let path): Self.home(path, pool.spec.share)
                 }
             })
     }

@@ -5,7 +5,7 @@ import TuffTestSupport
 /// The intent of people, in the oracle's own words.
 extension Simulation {
     /// A share's place is the server's, wherever it is mounted.
-    private static func home(_ path: String, _ share: NFSShare?) -> String { share.map { "/net/\($0.source)" } ?? path }
+    static func home(_ path: String, _ share: NFSShare?) -> String { share.map { "/net/\($0.source)" } ?? path }
 
     func intent(_ consent: Consent, _ order: Order?, _ context: PlanContext) -> Oracle.Intent {
         var intent = Oracle.Intent()

@@ -85,6 +85,8 @@ import TuffTestSupport
     /// Nothing that lies on a server is lost because it is not mounted.
     private func rebooted(_ mutant: Mutant?) async -> [String] {
         var host = MountStoryTests.host(mutant)
+        // By a person, so that every controller finds it mounted at first.
+        host.meddle { $0.files.mount("nas:/pool", at: Simulation.directory) }
         _ = host.edit(.declare, "a", .directory)
         for _ in 0..<2 { _ = await host.pass() }
         host.recover(rebooting: true)

@@ -155,12 +155,15 @@ import TuffTestSupport
         var host = Self.host()
         _ = host.edit(.declare, "a", .directory)
         await host.settle()
-        host.desired.pools["dir"] = nil
         host.withdrawDocument("a")
         await host.settle()
+        let pool = host.desired.pools.removeValue(forKey: "dir")
+        _ = await host.pass()
         #expect(host.machine.world.files.mounts[Simulation.directory] != nil, "the trash is there")
+        host.desired.pools["dir"] = pool
         _ = host.edit(.expire, "a", .directory)
         await host.settle()
+        host.desired.pools["dir"] = nil
         let kept = await host.pass(Consent())
         #expect(kept.plan?.steps.isEmpty == true)
         await host.settle()

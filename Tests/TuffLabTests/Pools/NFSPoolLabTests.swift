@@ -67,7 +67,7 @@ struct NFSPoolLabTests {
             let point = "\(lab.folder)/pools/nas", server = "/run/lab/nfs/\(export)"
             try lab.declare(documents(lab, export))
             let planned = try await lab.show("plan", "--show-commands")
-            #expect(planned.contains("mount NFS share 127.0.0.1:/\(export) at \(point)"), "\(planned)")
+            #expect(planned.contains("mount NFS share 127.0.0.1:/\(export) at"), "\(planned)")
             #expect(planned.contains("mount.nfs4 127.0.0.1:/\(export) \(point) -o vers=4.2"), "\(planned)")
             let made = try await lab.apply()
             #expect(made.status == 0, "\(made.text)")
