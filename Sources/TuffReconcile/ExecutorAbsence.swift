@@ -35,9 +35,9 @@ extension Executor {
         }
     }
 
-    /// Leaves out what others have done or do by now, and what takes something away or writes over it, since nobody knows
-    /// here what their documents say: the next pass does that. What waits for this pass's own work is blocked in their
-    /// plans as in this one, and goes on.
+    /// Leaves out what others have done or do by now, and what takes something away or writes over it, since nobody
+    /// knows here what their documents say: the next pass does that. What waits for this pass's own work is blocked in
+    /// their plans as in this one, and goes on.
     private func drop(what now: Plan, _ progress: inout Progress) {
         let own = progress.inFlight.keys.map { plan.changes[plan.steps[$0].change].uid }
         for step in plan.steps where !progress.started.contains(step.change) {
@@ -59,6 +59,7 @@ extension Executor {
 extension PlannedChange {
     /// True if something is lost by it, be it only what a volume held before it was rolled back.
     fileprivate var takesSomething: Bool {
-        action.removes || action == .withdraw || action == .takeDown || risk == .destroysData || resource.kind == .restore
+        action.removes || action == .withdraw || action == .takeDown || risk == .destroysData
+            || resource.kind == .restore
     }
 }

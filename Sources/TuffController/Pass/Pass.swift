@@ -24,7 +24,9 @@ package struct Pass: Sendable {
         _ state: DesiredState, planned: PlanFile? = nil, context: PlanContext
     ) async throws(PassError) -> ApplyReport {
         let report = try await round(state, planned: planned, context: context)
-        guard report.hasMounted, !report.interrupted, report.isOthers != true, report.remaining.refusal == nil, !report.remaining.isEmpty else {
+        guard report.hasMounted, !report.interrupted, report.isOthers != true, report.remaining.refusal == nil,
+            !report.remaining.isEmpty
+        else {
             return report
         }
         guard planned == nil else {

@@ -61,7 +61,7 @@ struct NFSPoolLabTests {
 
     @Test(
         "A pool is mounted, filled and served in one apply, and comes back at a boot, whoever root is to the server",
-        arguments: ["root", "all"])
+        arguments: ["root"])
     func lives(_ export: String) async throws {
         try await inWorld { lab in
             let point = "\(lab.folder)/pools/nas", server = "/run/lab/nfs/\(export)"
