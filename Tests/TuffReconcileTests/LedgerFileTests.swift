@@ -16,6 +16,7 @@ import TuffTestSupport
         entry.activationFault = "No data available"
         (entry.iqn, entry.serial) = ("iqn.2020-01.org.example:db", "serial")
         (entry.formerly, entry.beside) = (["pg"], [Sample.uid(2)])
+        entry.share = NFSShare(server: "nas", export: "/pool")
         var ledger = Ledger()
         ledger.record(entry)
         ledger.removals = [Ledger.Removal(stack: "default", resource: ResourceID(.volume, "web"), at: now)]
