@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Synchronization
 import Testing
 import TuffController
 import TuffHost
@@ -75,6 +76,34 @@ import TuffReconcile
             #expect(error.sentence.contains("the host has changed since the plan was shown"))
         }
         #expect(FileManager.default.contents(atPath: file) == Data("theirs".utf8))
+    }
+
+    /// A question may stand on a screen for hours.
+    @Test func whileAPersonIsAskedOthersHaveTheHost() async throws {
+        final class Asking: Overseer {
+            let others: @Sendable () async throws -> Void
+            let error = Mutex<String?>(nil)
+            init(_ others: @escaping @Sendable () async throws -> Void) { self.others = others }
+            var asksToStop: Bool { false }
+            var asksPeople: Bool { true }
+            func tell(_ remark: Remark) {}
+            func show(_ plan: Plan, elsewhere: [String: Int]) {}
+            func approve(_ plan: Plan, for occasion: Occasion) async throws(PassError) -> Approval {
+                do { try await others() } catch { self.error.withLock { $0 = "\(error)" } }
+                return .givenLate
+            }
+            func listener(to plan: Plan) -> any ExecutionListener { Witness().listener(to: plan) }
+        }
+        let state = try host.documents("db"), config = host.config
+        let controller = host.controller(), other = host.controller()
+        let asking = Asking { try await other.begin(under: config, overseer: Witness()).end() }
+        let pass = try await controller.begin(under: config, overseer: asking)
+        let report = try await pass.apply(state, context: pass.view.newContext(stack: "default"))
+        #expect(report.outcome == .converged, "\(report.changes)")
+        #expect(asking.error.withLock { $0 } == nil)
+        // From the answer on it is held again.
+        await #expect(throws: PassError.self) { _ = try await other.begin(under: config, overseer: Witness()) }
+        pass.end()
     }
 
     @Test func twoControllersNeverChangeTheHostAtOnce() async throws {

@@ -36,6 +36,8 @@ struct TerminalOverseer: Overseer {
         }
     }
 
+    var asksPeople: Bool { !autoApprove }
+
     func approve(_ plan: Plan, for occasion: Occasion) async throws(PassError) -> Approval {
         if autoApprove { return .given }
         guard Console.isTerminal(.standardInput), Console.isTerminal(.standardError) else {

@@ -30,6 +30,26 @@ enum HostLocking {
             try? await Task.sleep(for: pollInterval)
         }
     }
+
+    /// Takes a lock again that was given back for a while, however long others have it.
+    static func regain(_ lock: HostLock, overseer: any Overseer) async throws(PassError) {
+        var said = false
+        while true {
+            do throws(LockError) {
+                _ = try lock.regain()
+                return
+            } catch {
+                switch error {
+                case .failed(let error): throw PassError(error)
+                case .held(let holder):
+                    if !said { overseer.tell(.waiting(holder)) }
+                    said = true
+                }
+            }
+            if overseer.asksToStop { throw .interrupted }
+            try? await Task.sleep(for: pollInterval)
+        }
+    }
 }
 
 extension PassError {

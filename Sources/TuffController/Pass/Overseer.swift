@@ -14,6 +14,9 @@ package protocol Overseer: Listener {
     /// times a second.
     var asksToStop: Bool { get }
 
+    /// Whether `approve` asks somebody, who may take any time: the host is not held meanwhile.
+    var asksPeople: Bool { get }
+
     /// Receives the plan of the pass, before `approve`.
     /// - Parameter elsewhere: numbers of documents for other nodes, by node.
     /// - Throws: an error that ends the pass, where the plan cannot be shown.
@@ -25,6 +28,10 @@ package protocol Overseer: Listener {
 
     /// Returns the listener that receives the events while `plan` is carried out.
     func listener(to plan: Plan) -> any ExecutionListener
+}
+
+extension Overseer {
+    package var asksPeople: Bool { false }
 }
 
 package protocol ExecutionListener: Sendable {

@@ -72,7 +72,7 @@ package struct Pass: Sendable {
             }
             return .untouched(plan, observe: seconds)
         }
-        if try await overseer.approve(plan, for: .documents) == .givenLate {
+        if try await approval(of: plan, for: .documents) == .givenLate {
             let now = try await view.observe(state, context: context)
             try demandSame(plan, Planner.plan(desired: state, observed: now, context: context))
         }
@@ -93,7 +93,7 @@ package struct Pass: Sendable {
         let plan = try planned(order, observed: observed, context: context)
         try overseer.show(plan, elsewhere: [:])
         guard !plan.isEmpty else { return .untouched(plan, observe: 0) }
-        if try await overseer.approve(plan, for: .order) == .givenLate {
+        if try await approval(of: plan, for: .order) == .givenLate {
             let now = try await view.observe(DesiredState(), context: context)
             try demandSame(plan, try planned(order, observed: now, context: context))
         }
@@ -105,6 +105,16 @@ package struct Pass: Sendable {
         var pass = self
         pass.view = view.withoutKeeping(overseer)
         return try await pass.carryOut(.withdrawExports, stack: stack)
+    }
+
+    /// Asks whether `plan` is carried out; a person is asked without the host's lock, since nobody knows how long that
+    /// takes, and the host is looked at again afterwards.
+    private func approval(of plan: Plan, for occasion: Occasion) async throws(PassError) -> Approval {
+        guard overseer.asksPeople else { return try await overseer.approve(plan, for: occasion) }
+        lock.release()
+        let approval = try await overseer.approve(plan, for: occasion)
+        try await HostLocking.regain(lock, overseer: overseer)
+        return approval
     }
 
     func tellUnseen(_ observed: ObservedState) {
