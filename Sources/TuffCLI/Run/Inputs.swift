@@ -77,6 +77,7 @@ extension HostOptions {
         places.stateDirectory = stateDirectory
         places.targetRoot = targetRoot
         places.toolPath = toolPath?.split(separator: ":").map(String.init)
+        if inProcess { places.workerCommand = [] }
         return places
     }
 

@@ -203,6 +203,8 @@ struct HostOptions: ParsableArguments {
     @Option(help: .hidden) var stateDirectory = Self.usual.stateDirectory
     @Option(help: .hidden) var targetRoot = Self.usual.targetRoot
     @Option(help: .hidden) var toolPath: String?
+    /// Threads of the command do what workers do, so that what ends or hinders the command ends or hinders the work.
+    @Flag(help: .hidden) var inProcess = false
 
     /// Those that differ from the usual, as they must be typed again.
     var repeated: [String] {

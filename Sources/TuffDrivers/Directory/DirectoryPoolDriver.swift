@@ -209,7 +209,9 @@ package struct DirectoryPoolDriver: DirectoryDriver {
         let sidecar = HostPath(file.root, Sidecar.path(of: scratch.uid))
         return [
             .require(.file(sidecar, size: nil)),
-            .require(.text(sidecar, containing: [Sidecar(file: file.relative, tags: marks.tags).text])),
+            // A file is read without the line end that it ends with.
+            .require(
+                .text(sidecar, containing: [String(Sidecar(file: file.relative, tags: marks.tags).text.dropLast())])),
         ] + (isMade ? [.require(.unopened(file)), .removeFile(file)] : []) + [.removeFile(sidecar)]
     }
 

@@ -206,8 +206,15 @@ struct DisasterLabTests {
                 """
                 tuff apply -f \(lab.folder)/first.yaml --auto-approve \(options) >\(lab.folder)/first.log 2>&1 &
                 first=$!
-                for i in $(seq 200); do [ -n "$(ls \(lab.folder)/run/jobs 2>/dev/null)" ] && break; sleep 0.05; done
+                cd \(lab.folder)/run
+                # The backup's own file, and that of the pass which gave the host back.
+                for i in $(seq 1200); do
+                    job=$(grep -ls '"kind":"backup"' jobs/*) && grep -qs '"kind":"pass"' jobs/* && break; sleep 0.05
+                done
+                worker=$(grep -o '"pid":[0-9]*' $job | cut -d: -f2)
+                kill -STOP $worker
                 tuff apply -f \(lab.folder)/storage.yaml --auto-approve --lock-timeout 60s \(options) || true
+                kill -CONT $worker
                 kill -0 $first && echo STILL-AT-WORK
                 wait $first
                 """)

@@ -29,7 +29,7 @@ private struct Crowd {
         #expect(try Processes.run(Self.base + ["init", "--repository", keeper.path], in: folder).code == 0)
         // They share much, so that what one stores the others rely on.
         volumes = Array(repeating: Scene.volume(&random, blocks: 20), count: 8)
-        let wait = ["--repository", keeper.path, "--lock-timeout", "60s"]
+        let wait = ["--repository", keeper.path, "--lock-timeout", "60s", "--in-process"]
         for number in volumes.indices {
             let source = ["--source", "\(folder.path)/disk\(number)", "--name", "v\(number)"]
             workers.append(Worker(command: Self.base + ["run"] + source + wait, log: "log\(number)"))

@@ -21,6 +21,7 @@ struct KillTests {
 
         func backup(_ command: String, _ more: String...) -> [String] {
             [Processes.program, "backup", command, "--repository", "\(folder.path)/r"] + more
+                + (command == "init" ? [] : ["--in-process"])
         }
 
         var run: [String] { backup("run", "--source", "\(folder.path)/disk", "--name", "v") }
