@@ -129,6 +129,8 @@ struct NFSLabTests {
                     "nfs: {server: 127.0.0.1, export: /root, path: tuff, options: [vers=4.2]}"))
             // The place of the share on the server, which is this guest too.
             try await lab.must("tuff", ["backup", "init", "--repository", "/run/lab/nfs/root/tuff"])
+            // Root is nobody to this export.
+            try await lab.must("chown", ["-R", "65534:65534", "/run/lab/nfs/root/tuff"])
             try lab.write(String(repeating: "0123456789", count: 200_000), to: "disk")
             let named = ["-f", "\(lab.folder)/storage.yaml", "--repository", "nas"]
             for command in [
