@@ -84,7 +84,7 @@ struct OrderedJob<Order: RepositoryOrder>: JobRequest {
 
     static func register(in handlers: inout JobHandlers) {
         handlers.register(Self.self) { request, control throws(HostError) in
-            let progress = JobProgress(), stage = JobStage()
+            let progress = JobProgress(isWanted: { control.isWanted }), stage = JobStage()
             let work = OrderedWork(
                 control: control, stage: stage, progress: progress, listener: JobListener(control: control))
             return try control.following(

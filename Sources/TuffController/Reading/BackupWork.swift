@@ -75,7 +75,7 @@ struct BackupWork {
     /// Damage of the point that is compared with is a doubt, where not everything is read.
     private func make(_ wanted: Backup.Request) throws(HostError) -> Attempt {
         let isShort = wanted.changed != nil
-        let progress = JobProgress()
+        let progress = JobProgress(isWanted: { control.isWanted })
         do throws(RepositoryError) {
             let backup = try Backup(of: source, to: repository, wanted, lease: lease, progress: progress)
             var random = SystemRandomNumberGenerator()

@@ -229,6 +229,10 @@ package struct JobControl: Sendable {
     /// progress.
     package var isEnding: Bool { signs.isOver() }
 
+    /// Whoever asked for the job is there and did not ask for its end, as a look of its own says: to be asked before
+    /// what cannot be taken back.
+    package var isWanted: Bool { signs.mayBegin() }
+
     /// Tells how far the job has come. A job that tells nothing for the length of its silence is taken for stuck, and
     /// killed.
     package func tell(_ progress: WorkProgress) {

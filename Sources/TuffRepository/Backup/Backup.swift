@@ -114,6 +114,7 @@ package struct Backup: Sendable {
         // This process may have slept, and been taken for dead, for as long as it likes.
         try lease?.demand()
         try index.demandUnchangedMarks()
+        try progress.demandWanted()
         let record = RestorePoint.Record(
             series: request.series, time: request.time, finished: finished(), size: source.size,
             root: (shared.tree.root ?? .zero).description, parent: request.parent?.id.description,
@@ -170,8 +171,11 @@ package final class JobProgress: Sendable {
     private let bytes = Atomic<UInt64>(0)
     private let steps = Atomic<UInt64>(0)
     private let isCancelled = Atomic<Bool>(false)
+    private let isWanted: @Sendable () -> Bool
 
-    package init() {}
+    /// - Parameter isWanted: whether somebody still waits for the work. It is asked right before a restore point is
+    ///   listed, and looks for itself: `cancel` may come later than that.
+    package init(isWanted: @escaping @Sendable () -> Bool = { true }) { self.isWanted = isWanted }
 
     /// Bytes of the volume that are done.
     package var done: UInt64 { bytes.load(ordering: .relaxed) }
@@ -189,6 +193,13 @@ package final class JobProgress: Sendable {
     package func demand() throws(RepositoryError) {
         guard isCancelled.load(ordering: .relaxed) else { return }
         throw RepositoryError(.interrupted, "interrupted")
+    }
+
+    /// Demands that somebody waits for the work. Who killed the command takes its source for free, and may have changed
+    /// it since: a point of what was read partly after that would be of no moment at all.
+    func demandWanted() throws(RepositoryError) {
+        try demand()
+        guard isWanted() else { throw RepositoryError(.interrupted, "whoever asked for it is gone") }
     }
 }
 

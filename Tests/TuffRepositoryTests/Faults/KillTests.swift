@@ -19,9 +19,12 @@ struct KillTests {
             #expect(try Processes.run(backup("init"), in: folder).code == 0)
         }
 
+        /// The work is done in the process that is killed, and not in a worker.
+        var isInProcess = true
+
         func backup(_ command: String, _ more: String...) -> [String] {
             [Processes.program, "backup", command, "--repository", "\(folder.path)/r"] + more
-                + (command == "init" ? [] : ["--in-process"])
+                + (command == "init" || !isInProcess ? [] : ["--in-process"])
         }
 
         var run: [String] { backup("run", "--source", "\(folder.path)/disk", "--name", "v") }
@@ -54,6 +57,33 @@ struct KillTests {
         usleep(pause)
         Glibc.kill(pid, SIGKILL)
         return Processes.wait(pid)
+    }
+
+    /// The worker may live for a moment longer than the command that was killed, and lists nothing any more: the disk
+    /// is written to at once.
+    @Test("Killed at any moment, a command leaves no worker that lists what was read of two moments")
+    func killedBesideItsWorker() throws {
+        var random = SeededGenerator(seed: FaultBudget.seed)
+        var scenery = try Scenery(&random)
+        scenery.isInProcess = false
+        var usual: UInt32 = 200_000, killed = 0
+        let deadline = FaultBudget.deadline()
+        for round in 0... {
+            guard ContinuousClock.now < deadline || (killed <= 5 && round < 200) else { break }
+            let before = scenery.disk
+            let pause = UInt32(random.next() % UInt64(usual * 5 / 4))
+            let code = try kill(scenery.run, after: pause, log: "\(scenery.folder.path)/log")
+            usual = code == 137 ? usual * 51 / 50 : usual * 19 / 20
+            try scenery.change(&random)
+            if code == 137 { killed += 1 }
+            // What the worker of this round or of the last one listed is of its own moment.
+            let violations = scenery.keeper.violations(fresh: [before, scenery.disk])
+            FaultBudget.record(
+                "backup-kill-worker/\(round)", level: "L1", op: "run", position: "after \(pause) us, exit \(code)",
+                violations)
+            guard violations.isEmpty else { return }
+        }
+        #expect(killed > 5, "too few were alive when they were to be killed")
     }
 
     @Test("Killed at any moment of run, prune and restore")
