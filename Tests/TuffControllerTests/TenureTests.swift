@@ -7,6 +7,7 @@ import TuffHost
 import TuffModel
 import TuffPlanning
 import TuffReconcile
+import TuffRepository
 
 /// Backups that last until the test lets them end.
 private final class HeldBackups: Sendable {
@@ -46,7 +47,9 @@ private final class HeldBackups: Sendable {
         chmod("\(host.path)/backups", 0o700)
     }
 
-    private func documents(_ volumes: [String], backups: Int = 0, pools: [String] = ["local"]) throws -> DesiredState {
+    private func documents(
+        _ volumes: [String], backups: Int = 0, pools: [String] = ["local"], prune: String? = nil, more: String = ""
+    ) throws -> DesiredState {
         var text = ""
         for pool in pools {
             let place = pool == "local" ? "pool" : pool
@@ -54,7 +57,8 @@ private final class HeldBackups: Sendable {
             text += "spec: {directory: {path: \(host.path)/\(place)}}\n"
         }
         text += "---\napiVersion: tuff.dev/v1\nkind: BackupRepository\nmetadata: {name: nas}\n"
-        text += "spec: {directory: {path: \(host.path)/backups/r}, create: true}\n"
+        let schedule = prune.map { ", prune: {schedule: \($0), jitter: 0s}" } ?? ""
+        text += "spec: {directory: {path: \(host.path)/backups/r}, create: true\(schedule)}\n"
         for volume in volumes {
             text += "---\napiVersion: tuff.dev/v1\nkind: Volume\nmetadata: {name: \(volume)}\n"
             text += "spec: {size: 16Mi, pool: local}\n"
@@ -63,13 +67,15 @@ private final class HeldBackups: Sendable {
             text += "---\napiVersion: tuff.dev/v1\nkind: Backup\nmetadata: {name: of-\(volume)}\n"
             text += "spec: {volume: \(volume), repository: nas}\n"
         }
+        text += more
         try Data(text.utf8).write(to: URL(filePath: "\(host.path)/documents.yaml"))
         let reading = try Documents.read(["\(host.path)/documents.yaml"], under: host.config)
         return try #require(reading.documents, "\(reading.diagnostics)").state
     }
 
-    private func begin(_ state: DesiredState, _ handlers: JobHandlers, wait: Int? = nil) -> Task<ApplyReport, any Error>
-    {
+    private func begin(
+        _ state: DesiredState, _ handlers: JobHandlers, wait: Int? = nil, runDue: Bool = false
+    ) -> Task<ApplyReport, any Error> {
         let controller = host.controller(jobs: handlers), config = host.config
         let patience = wait.map { TimeSpan(seconds: Int64($0)) }
         return Task {
@@ -77,6 +83,7 @@ private final class HeldBackups: Sendable {
             defer { pass.end() }
             var consent = Consent()
             consent.allowRepositoryCreate = true
+            consent.runDue = runDue
             return try await pass.apply(state, context: pass.view.newContext(stack: "default", consent: consent))
         }
     }
@@ -152,5 +159,45 @@ private final class HeldBackups: Sendable {
         #expect(verdicts(report)["Backup/of-a"] == .done && backups.begun == 4)
         let after = try String(contentsOfFile: "\(host.path)/run/state/accepted-default.json", encoding: .utf8)
         #expect(after == accepted, "the set of the later pass stays accepted")
+    }
+
+    private static let policy = """
+        ---
+        apiVersion: tuff.dev/v1
+        kind: BackupPolicy
+        metadata: {name: nightly}
+        spec: {volumes: {names: [a]}, repository: nas, schedule: "* * * * *", keep: {last: 1}}
+
+        """
+
+    /// The others may have documents that keep it, and nothing of that is known here.
+    @Test func whatTakesSomethingAwayIsLeftToTheNextPassOnceOthersWereThere() async throws {
+        let backups = HeldBackups()
+        _ = try await apply(try documents(["a"]), backups.handlers)
+        let sidecars = try FileManager.default.contentsOfDirectory(atPath: "\(host.path)/pool/.tuff")
+        let uid = try #require(sidecars.first { $0.hasSuffix(".json") }?.dropLast(5))
+        let repository = try RepositoryPlace("\(host.path)/backups/r").open(listener: Witness())
+        for time in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
+            let series = Series(name: "a", stack: "default", node: host.config.node, uid: String(uid))
+            var request = Backup.Request(series: series, time: time, program: "test")
+            request.policy = "nightly"
+            _ = try Backup(
+                of: try DeviceSource("\(host.path)/pool/v-a"), to: repository, request, lease: nil,
+                progress: JobProgress()
+            ).run(threads: SystemThreads(count: 1), finished: { time })
+        }
+        let due = try documents(["a"], prune: "\"* * * * *\"", more: Self.policy)
+        let first = begin(due, backups.handlers, runDue: true)
+        try await begun(1, backups)
+        // Without --run-due it changes nothing, and has the host for a moment.
+        let beside = try await apply(due, backups.handlers, wait: 10)
+        #expect(beside.plan.counts.due >= 1, "\(beside.changes)")
+        backups.letThemEnd()
+        let report = try await first.value
+        let made = report.changes.filter { $0.action == .create }
+        let removed = report.changes.filter { $0.action == .update }
+        #expect(made.map(\.verdict) == [.done], "\(report.changes)")
+        #expect(removed.map(\.resource.name) == ["nas"] && removed.map(\.verdict) == [.interrupted], "\(removed)")
+        #expect(try repository.points().points.count == 3)
     }
 }

@@ -78,6 +78,7 @@ final class RecordingMachine: Machine {
             return try await perform(actions)
         }
         state.withLock { $0.log.append("+\(name)") }
+        telling(DataProgress(done: ByteCount(1), total: ByteCount(2)))
         while !isOver() { try? await Task.sleep(for: .milliseconds(10)) }
         throw HostError(.interrupted, "stopped")
     }
@@ -303,6 +304,27 @@ struct NamingDriver: VolumeGroupDriver, DirectoryDriver, ExportDriver {
         let log = try await run(plan(wiping(6)), interrupted: interrupt(isDue)).log
         #expect(log.count { $0.hasPrefix("+write") } == 4)
         #expect(isExported(log), "the export waited for wipes of other volumes")
+    }
+
+    /// Others would take for left behind what waits for its turn, and nobody had told them of.
+    @Test func allThatWasBegunIsHeldWhileThePassIsAway() async throws {
+        final class Leaving: Tenure {
+            let held = Mutex<[UID]>([])
+            func leave(_ objects: [UID]) -> Bool {
+                held.withLock { $0 = objects }
+                return true
+            }
+            func comeBack() async -> Absence? { .undisturbed }
+        }
+        machine.state.withLock { $0.isSlow = true }
+        let leaving = Leaving(), end = ContinuousClock.now + .seconds(900)
+        let plan = plan(wiping(6))
+        _ = try await reconciler().apply(
+            plan, desired: DesiredState(), observed: Sample.observed(),
+            interrupted: { ContinuousClock.now > end || leaving.held.withLock { !$0.isEmpty } }, tenure: leaving)
+        let wiped = plan.changes.filter { $0.resource.name.hasPrefix("w") }.compactMap(\.uid)
+        #expect(wiped.count == 6)
+        #expect(Set(leaving.held.withLock { $0 }).isSuperset(of: wiped), "four are at work, two wait for their turn")
     }
 
     @Test func aCopyThatFailsKeepsNoOtherCopyOfItsSourceFromBeingMade() async throws {
