@@ -270,7 +270,7 @@ package struct Reconciler: Sendable {
         let start = clock.now
         let now = try await observe(desired, context: plan.context)
         let remaining = replan(order, desired: desired, observed: now, context: plan.context)
-        // Whoever has not the host any more writes nothing: the next pass observes what is missing here.
+        // A pass that lost the host writes nothing: the next one observes what is missing here.
         if !result.hasLostHost {
             // Others remember by documents of their own, and the next pass goes on from there.
             var seen =

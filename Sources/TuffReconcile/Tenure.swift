@@ -13,7 +13,7 @@ package protocol Tenure: Sendable {
     func comeBack() async -> Absence?
 }
 
-/// What others may have done while a pass did not hold the host.
+/// The changes that others may have made while a pass did not hold the host.
 package enum Absence: Sendable {
     /// Nobody else held it.
     case undisturbed

@@ -16,7 +16,7 @@ import TuffTestSupport
     init() throws {
         folder = try RepositoryFolder()
         scratch = "\(folder.path)/scratch"
-        // What is there by chance, as in the extents of a thick volume.
+        // Bytes that are there by chance, as in the extents of a thick volume.
         try folder.write("scratch", String(repeating: "x", count: 131_072))
     }
 

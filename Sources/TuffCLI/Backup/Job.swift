@@ -35,7 +35,7 @@ struct Job {
     }
 }
 
-/// How far an order has come, as its worker last said.
+/// The progress of an order, as its worker last said.
 private final class Told: Sendable {
     private struct State {
         var progress = WorkProgress()

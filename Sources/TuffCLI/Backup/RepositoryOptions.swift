@@ -5,7 +5,7 @@ import TuffModel
 /// A repository as a command found it.
 struct RepositoryAddress {
     let place: RepositoryPlace
-    /// What documents may reach; nil: no document has to do with it.
+    /// The reach of documents; nil: no document has to do with it.
     let config: ControllerConfig?
 
     /// True where a worker alone can open it.
@@ -27,7 +27,7 @@ struct RepositoryOption: ParsableArguments {
     }
 }
 
-/// Where the backups are: our repository, or Cinder's directory.
+/// The place of the backups: our repository, or Cinder's directory.
 struct BackupPlace: ParsableArguments {
     @Option(
         help: ArgumentHelp("The repository; with -f the name of a BackupRepository.", valueName: "dir"),

@@ -69,7 +69,7 @@ package struct KeyRemoval: RepositoryOrder {
     package var slot: FileID
     /// The command as others are told of it.
     package var purpose: String
-    /// How long the end of others' work in the repository is waited for; nil: not at all.
+    /// The wait for the end of others' work in the repository; nil: none.
     package var patience: TimeSpan?
 
     package init(of slot: FileID, from repository: RepositoryPlace, purpose: String, patience: TimeSpan?) {

@@ -12,7 +12,7 @@ package protocol RepositoryOrder: Codable, Sendable {
     static var kind: String { get }
     /// The work in a few words, for people who look at a plan: `pruning /srv/backups by hand`.
     var summary: String { get }
-    /// What plans leave alone meanwhile, written as their keys. Other orders go on beside it: leases of the repository
+    /// The keys that plans leave alone meanwhile, written as theirs. Other orders go on beside it: leases of the repository
     /// and the kernel keep them apart.
     var announced: [String] { get }
     /// Servers whose shares it mounts.
@@ -64,7 +64,7 @@ package struct OrderedWork: Sendable {
 /// An order as a job.
 struct OrderedJob<Order: RepositoryOrder>: JobRequest {
     static var kind: String { Order.kind }
-    /// Where plans look for the files of jobs nobody but root may write, and another user's work keeps no plan waiting:
+    /// Nobody but root may write where plans look for the files of jobs, and another user's work keeps no plan waiting:
     /// it has no file.
     static var recording: JobRecording { geteuid() == 0 ? .announced : .none }
 

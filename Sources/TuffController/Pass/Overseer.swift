@@ -14,7 +14,7 @@ package protocol Overseer: Listener {
     /// times a second.
     var asksToStop: Bool { get }
 
-    /// Whether `approve` asks somebody, who may take any time: the host is not held meanwhile.
+    /// True if `approve` asks a person, who may take any time: the host is not held meanwhile.
     var asksPeople: Bool { get }
 
     /// Receives the plan of the pass, before `approve`.

@@ -33,7 +33,7 @@ package struct Pass: Sendable {
             overseer.tell(.note("what is in the pools that were mounted is known now: apply again for the rest"))
             return report
         }
-        // What lies in a pool is known once it is mounted, and the rest of the set is planned from that.
+        // The content of a pool is known once it is mounted, and the rest of the set is planned from that.
         var next = context
         // A number of removals is consent to one plan.
         next.consent.allowRemovals = nil

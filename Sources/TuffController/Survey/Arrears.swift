@@ -51,7 +51,7 @@ extension SurveyBuilder {
         }
     }
 
-    /// What the last drills of volumes found that the policy still selects.
+    /// Findings of the last drills of volumes that the policy still selects.
     private func drillFaults(of policy: Declared<BackupPolicySpec>) -> [(since: Instant, sentence: String)] {
         let selected = Set(
             desired.volumes.values.filter { policy.spec.volumes.includes($0.metadata) }.map(\.metadata.name))

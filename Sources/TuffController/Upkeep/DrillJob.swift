@@ -72,7 +72,7 @@ struct Drill {
         return ObservedReceipt(receipt)
     }
 
-    /// What the repository does not give back, in a sentence.
+    /// The sentence on data that the repository does not give back.
     private struct Fault: Error {
         var sentence: String
 

@@ -59,7 +59,7 @@ package final class HostLock: Sendable {
     private let path: String
     private let purpose: String
     private let state: Mutex<Int32?>
-    /// What this holder wrote into the file.
+    /// The text that this holder wrote into the file.
     private let written: Mutex<[UInt8]>
 
     /// The locked descriptor, close-on-exec; nil once released.

@@ -7,7 +7,7 @@ package struct ObservedState: Equatable, Codable, Sendable {
     package var volumeGroups: ObservationMap<VolumeGroup>
     /// Directory pools that the documents name, by path. A path nobody asked about has no entry.
     package var directories: ObservationMap<DirectoryPool>
-    /// What is mounted at the directories of pools on NFS, by path; one whose server `allow.nfs` does not name has no
+    /// The mounts at the directories of pools on NFS, by path; one whose server `allow.nfs` does not name has no
     /// entry. Nil: there are no such pools, and in inventories of versions that did not look.
     package var mounts: ObservationMap<ObservedMount>?
     package var targets: Observation<TargetInventory>

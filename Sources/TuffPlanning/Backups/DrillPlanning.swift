@@ -1,6 +1,6 @@
 import TuffModel
 
-/// What earlier drills of one policy left.
+/// The remains of earlier drills of one policy.
 struct LeftScratches {
     /// The steps that remove it.
     var removals: [Int] = []

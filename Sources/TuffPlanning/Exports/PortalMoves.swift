@@ -67,7 +67,7 @@ extension PlanningPass {
     mutating func planAttachments(_ attachments: [Declared<AttachmentSpec>]) {
         moves = portalMoves(attachments)
         var leaving = moves.leaving, staying: [String] = []
-        // Where none leaves there is nothing to try, and the pass is not copied.
+        // If none leaves there is nothing to try, and the pass is not copied.
         if leaving.isEmpty { return plan(attachments, leaving: leaving, staying: staying) }
         for attempt in 1...Self.tries {
             if attempt == Self.tries { leaving = [:] }

@@ -25,7 +25,7 @@ extension Plan {
             // Of a file whose name is changed or that goes, a job knows the path alone.
             let place = planned.step.place.flatMap { keys["data:\($0.path)"] }
             let owner = isStorage ? change.uid.flatMap { objects[$0] } ?? place : nil
-            // Whoever works in a repository by hand knows its place alone.
+            // Work in a repository by hand knows its place alone.
             let repository = planned.step.repository.flatMap { keys["repository:\($0)"] }
             if let job = owner ?? planned.keys.lazy.compactMap({ keys[$0.description] }).first ?? repository {
                 if owner != nil { left.append((planned.step, change.resource)) }

@@ -76,7 +76,7 @@ struct PlanningPass {
     var plannedBases: [KeptBase.Purpose: (base: BackupBase, volume: VolumeRef)] = [:]
     /// Temporary snapshots that this plan copies from.
     var temporariesInUse: Set<UID> = []
-    /// What earlier drills left, by the names of their policies.
+    /// The remains of earlier drills, by the names of their policies.
     var leftScratches: [String: LeftScratches] = [:]
     /// Documents that wait for what others have.
     var waiting = Waiting()

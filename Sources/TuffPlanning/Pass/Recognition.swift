@@ -171,8 +171,9 @@ extension PlanningPass {
                 PlannedChange(
                     stored.marks.role.resource, action: .blocked,
                     summary:
-                        "it lives on this node, in \(stored.location), and its document puts it in a pool of another; moving data "
-                        + "between pools is not supported yet, and there it would be a blank one. It stays as it is",
+                        "it lives on this node, in \(stored.location), and its document puts it in a pool of another; "
+                        + "moving data between pools is not supported yet, and there it would be a blank one. It "
+                        + "stays as it is",
                     reason: .moveNotSupported, location: declared.location(of: "spec.pool"), uid: stored.uid))
         }
     }

@@ -19,8 +19,8 @@ extension PlanningPass {
             : "truncate -s \(former.bytes) \(stored.location.path)"
         return Obstacle(
             .truncated,
-            "\(stored.location) has \(size), and had \(former): its end was cut off, and nobody is given the rest. Bring a "
-                + "backup of it back as another volume; or, if a blank end will do: \(giving)")
+            "\(stored.location) has \(size), and had \(former): its end was cut off, and nobody is given the rest. "
+                + "Bring a backup of it back as another volume; or, if a blank end will do: \(giving)")
     }
 
     func suspension(of stored: StoredVolume) -> Obstacle? {

@@ -40,7 +40,7 @@ extension FakeFiles {
             + exports.map { (home($0.key), $0.value) } + beneath.map { ($0.key, $0.value) }
     }
 
-    /// What lies in a directory of this host itself, whatever is mounted on it.
+    /// The content of a directory of this host itself, whatever is mounted on it.
     package func local(_ path: String) -> Directory? { mounts[path] == nil ? directories[path] : beneath[path] }
 
     func observe(_ share: NFSShare, at path: String) -> ObservedMount {

@@ -56,7 +56,7 @@ package struct FakeFiles: Equatable, Sendable {
     }
 
     package var directories: [String: Directory] = [:]
-    /// What servers of NFS export and nobody here has mounted, by `SERVER:/EXPORT`; what is mounted, by path, and what
+    /// The exports of NFS servers that nobody here has mounted, by `SERVER:/EXPORT`; what is mounted, by path, and what
     /// lies beneath it; and what this host has ever tried to mount.
     package var exports: [String: Directory] = [:]
     package var mounts: [String: Mount] = [:]

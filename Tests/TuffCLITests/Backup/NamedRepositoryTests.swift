@@ -65,7 +65,7 @@ struct NamedRepositoryTests {
         ("ls -f set.yaml --cinder pool", 64, "-f does not go with --cinder"),
         ("ls -f none.yaml --repository nas", 1, "none.yaml"),
     ])
-    func whatNamesNoRepositoryIsSaid(_ command: String, _ code: Int32, _ message: String) throws {
+    func whatNamesNoRepositoryIsSaid(_ command: String, code: Int32, message: String) throws {
         let ended = try expect(command + " --config config.yaml", code)
         #expect(ended.err.contains(message), "\(ended.err)")
     }
@@ -81,7 +81,7 @@ struct NamedRepositoryTests {
         ),
         ("directory: {path: FOLDER/pool/r}, format: cinder", 64, "has backups of OpenStack Cinder"),
     ])
-    func whatADocumentMustNotReachIsRefused(_ spec: String, _ code: Int32, _ message: String) throws {
+    func whatADocumentMustNotReachIsRefused(_ spec: String, code: Int32, message: String) throws {
         try declare(spec.replacing("FOLDER", with: folder.path))
         let ended = try expect("run \(named) --source disk --name db", code)
         #expect(ended.err.contains(message.replacing("FOLDER", with: folder.path)), "\(ended.err)")

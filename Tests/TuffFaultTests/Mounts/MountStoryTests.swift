@@ -25,7 +25,7 @@ import TuffTestSupport
         return host
     }
 
-    /// What was done where nothing may be.
+    /// Actions in a place where nothing may be done.
     static func trespasses(_ world: FakeWorld) -> [String] {
         var found: [String] = []
         if world.files.local(Simulation.directory)?.entries.isEmpty != true { found.append("work beneath the mount") }

@@ -191,14 +191,14 @@ struct KeepLabTests {
             + LabProgram.document("Backup", "before", "volume: db, repository: nas")
     }
 
-    /// What bears the mark of a drill, in the group and in the directory.
+    /// Objects with the mark of a drill, in the group and in the directory.
     private func scratches(_ lab: LabProgram) async throws -> [String] {
         let volumes = try await lab.report("lvs", "lv_name,lv_tags", "keep").filter { $0[1].contains("tuff:drill=") }
         let files = try await lab.shell("cd \(lab.folder)/pools/files && find . -name 'd-*' -o -name '*.json' | sort")
         return volumes.map { $0[0] } + files.text.split(separator: "\n").map(String.init)
     }
 
-    /// What a drill leaves that is killed goes unasked; one that somebody protected, or has open, stays.
+    /// A scratch volume that a killed drill leaves goes unasked; one that somebody protected, or has open, stays.
     private func removeLeftScratches(_ lab: LabProgram) async throws {
         let uids = ["aaaabbbbccccdddd", "bbbbccccddddeeee", "ccccddddeeeeffff"]
         for (number, uid) in uids.enumerated() {

@@ -38,7 +38,7 @@ import TuffTestSupport
         Planner.plan(desired: desired(), observed: observed, context: context ?? self.context())
     }
 
-    private func change(_ plan: Plan, _ kind: Kind, _ name: String) throws -> PlannedChange {
+    private func change(_ plan: Plan, of kind: Kind, named name: String) throws -> PlannedChange {
         try #require(plan.changes.first { $0.resource == ResourceID(kind, name) })
     }
 
@@ -56,15 +56,15 @@ import TuffTestSupport
         let plan = plan(observed(.absent(beneath)))
         #expect(plan.steps.map(\.step) == [.mount(.mount(Self.share, at: Self.path, anew: false))])
         #expect(plan.steps[0].keys == [.directory(Self.path)])
-        #expect(try change(plan, .pool, "nas").action == .create)
-        let volume = try change(plan, .volume, "db")
+        #expect(try change(plan, of: .pool, named: "nas").action == .create)
+        let volume = try change(plan, of: .volume, named: "db")
         #expect(volume.action == .blocked && volume.reason == .notMounted)
     }
 
     @Test func mountedItIsAPoolLikeAnyOther() throws {
         let plan = plan(observed(.mounted))
-        #expect(try change(plan, .pool, "nas").action == .unchanged)
-        #expect(try change(plan, .volume, "db").action == .create)
+        #expect(try change(plan, of: .pool, named: "nas").action == .unchanged)
+        #expect(try change(plan, of: .volume, named: "db").action == .create)
     }
 
     @Test func whatIsRememberedInItIsNotLostWhileItIsAway() throws {
@@ -84,7 +84,7 @@ import TuffTestSupport
         for state in [ObservedMount.State.foreign("has /dev/sda1 (ext4) mounted on it"), .absent(.filled)] {
             let plan = plan(observed(state))
             #expect(plan.isEmpty)
-            let pool = try change(plan, .pool, "nas")
+            let pool = try change(plan, of: .pool, named: "nas")
             #expect(pool.action == .blocked && pool.reason == .wrongMount && pool.summary.contains(Self.path))
         }
     }
@@ -92,7 +92,7 @@ import TuffTestSupport
     @Test func aServerThatTheAdministratorDoesNotNameIsNotMounted() throws {
         let plan = plan(observed(.absent(.empty)), context(nfs: ["nas.example.com:/other"]))
         #expect(plan.isEmpty)
-        #expect(try change(plan, .pool, "nas").reason == .notAllowed)
+        #expect(try change(plan, of: .pool, named: "nas").reason == .notAllowed)
     }
 
     @Test func anotherInventoryThanOfThisShareTellsNothing() throws {
@@ -101,9 +101,9 @@ import TuffTestSupport
         other.export = "/former"
         observed.mounts = ObservationMap([Self.path: .known(ObservedMount(share: other, state: .mounted))])
         #expect(plan(observed).isEmpty)
-        #expect(try change(plan(observed), .pool, "nas").reason == .unknown)
+        #expect(try change(plan(observed), of: .pool, named: "nas").reason == .unknown)
         observed.mounts = nil
-        #expect(try change(plan(observed), .pool, "nas").reason == .unknown)
+        #expect(try change(plan(observed), of: .pool, named: "nas").reason == .unknown)
     }
 
     @Test func mountedInAnotherWayItIsMountedAgainUnlessItIsServed() throws {
@@ -118,7 +118,7 @@ import TuffTestSupport
         observed.targets = .known(TargetInventory(backstores: [backstore]))
         let served = self.plan(observed)
         #expect(served.isEmpty)
-        #expect(try change(served, .pool, "nas").notes.contains { $0.contains("soft") })
+        #expect(try change(served, of: .pool, named: "nas").notes.contains { $0.contains("soft") })
     }
 
     @Test func withoutItsDocumentItStaysMountedUntilThereIsConsentAndNothingOfOursInIt() throws {
@@ -130,7 +130,7 @@ import TuffTestSupport
         none.pools["fast"] = Sample.desired().pools["fast"]
         let kept = Planner.plan(desired: none, observed: observed, context: context())
         #expect(kept.isEmpty)
-        #expect(try change(kept, .pool, "nas").action == .orphan)
+        #expect(try change(kept, of: .pool, named: "nas").action == .orphan)
         let gone = Planner.plan(desired: none, observed: observed, context: context(prune: true))
         #expect(gone.steps.map(\.step) == [.mount(.unmount(Self.share, at: Self.path))])
         let other = Sample.marks("theirs", stack: "other")
@@ -154,7 +154,7 @@ import TuffTestSupport
         let plan = try Planner.plan(
             .restoreExports(accepted), observed: observed(.absent(.empty)), context: context())
         #expect(plan.steps.map(\.step) == [.mount(.mount(Self.share, at: Self.path, anew: false))])
-        let access = try change(plan, .attachment, "db-web")
+        let access = try change(plan, of: .attachment, named: "db-web")
         #expect(access.action == .blocked && access.reason?.mayPass == true)
         let forbidden = try Planner.plan(
             .restoreExports(accepted), observed: observed(.absent(.empty)), context: context(nfs: []))
