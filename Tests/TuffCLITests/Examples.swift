@@ -56,14 +56,16 @@ enum Examples {
                 FieldDifference("generate_node_acls", from: "1", to: "0"),
                 FieldDifference("CHAP password", from: "(sensitive)", to: "(sensitive)"),
             ], risk: .interruptsIO, location: place(3),
-            notes: ["spec.trashFor is not carried out by this version"])
+            notes: ["source.backup.instant: this version attaches the volume when all of its content is there"])
         let orphan = PlannedChange(
             ResourceID(.volume, "old"), action: .orphan,
             summary: "vg0/v-old is ours and no document declares it; nothing is removed",
             reason: .notDeclared)
         let policy = PlannedChange(
-            ResourceID(.backupPolicy, "nightly"), action: .unsupported,
-            summary: "this version does not carry out BackupPolicy documents yet",
+            ResourceID(.snapshotPolicy, "nightly"), action: .unsupported,
+            summary:
+                "no snapshot of Volume/slow: policies take snapshots in thin pools and in directories whose file "
+                + "system shares blocks (XFS with reflink, btrfs), and vg0 is neither",
             reason: .notSupportedYet, location: place(40))
         var step = createStep
         step.change = 5

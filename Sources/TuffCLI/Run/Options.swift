@@ -86,12 +86,16 @@ struct ConsentOptions: ParsableArguments {
     var allowRemovals: Int?
     @Flag(help: "Let --prune destroy at once the data of volumes with trashFor: 0s.")
     var allowDestroy = false
-    @Flag(help: "Take the snapshots that are due, and destroy those that policies no longer keep.")
+    @Flag(
+        help: """
+            Do what schedules want: take snapshots, back up, verify and restore for practice; and destroy the \
+            snapshots and restore points that policies no longer keep.
+            """)
     var runDue = false
     @Option(
         help: ArgumentHelp(
-            "Make this lost volume again, blank: Volume/NAME; or this Backup whose point is gone: Backup/NAME. May be "
-                + "given more than once.",
+            "Make this lost volume again, blank unless its document has a source: Volume/NAME; or this Backup whose "
+                + "point is gone: Backup/NAME. May be given more than once.",
             valueName: "kind/name"))
     var recreate: [String] = []
     @Option(
