@@ -195,83 +195,89 @@ package final class LinuxMachine: Machine {
     ) async throws(HostError) {
         var rest = actions[...]
         while let first = rest.first {
-            switch first {
-            case .run(let command), .makeVolume(let command, _, _):
-                try await commands.demand(command)
-                rest.removeFirst()
-            case .activate(let command, let volumes):
-                try await tools.volumeTool().activate(volumes, with: command, by: commands)
-                rest.removeFirst()
-            case .wipeExtents(let holder, let method):
-                let extents = try await tools.volumeTool().extents(of: holder, by: commands)
-                try await work([.wipe(extents.device, method)], telling: telling, isOver: isOver)
-                wiped.withLock { $0[holder.uid] = extents }
-                rest.removeFirst()
-            case .require(.wipedExtents(let holder)):
-                let found = try await tools.volumeTool().extents(of: holder, by: commands)
-                guard wiped.withLock({ $0[holder.uid] }) == found else {
-                    throw Precondition.wipedExtents(holder: holder).failure(
-                        "it has \(found.ranges.joined(separator: " "))")
-                }
-                rest.removeFirst()
-            case .joinExtents(var command, let group, let name, let uid, _):
-                guard let extents = wiped.withLock({ $0.removeValue(forKey: uid) }) else {
-                    throw HostError(.preconditionFailed, "Nothing was wiped for \(group)/\(name) to grow by")
-                }
-                command.arguments += extents.ranges
-                try await commands.demand(command)
-                rest.removeFirst()
-            case .require(let condition) where condition.concernsDevice:
-                try await check(condition)
-                rest.removeFirst()
-            case .require(let condition) where condition.tool != nil:
-                if let name = condition.tool { try await tools.tool(name).check(condition, by: commands) }
-                rest.removeFirst()
-            case .restore(let content, let place):
-                let path = roots.path(of: place)
-                _ = try await job(
-                    RestoreIntoVolume(content, to: completed(place), path: path), telling: telling, until: isOver)
-                rest.removeFirst()
-            case .backUp(let place, let task):
-                let path = roots.path(of: place)
-                let point = try await job(
-                    BackupOfVolume(task, from: completed(place), path: path), telling: telling, until: isOver)
-                if let uid = place.uid { listed.withLock { $0[uid] = point } }
-                rest.removeFirst()
-            case .completeBase(let command, let base, let identity):
-                let point = listed.withLock { $0[base.uid] }
-                try await commands.demand(try base.completing(command, with: point, identity))
-                rest.removeFirst()
-            case .makeRepository(let name, let access):
-                _ = try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
-                rest.removeFirst()
-            case .mountShare(let share, let path, let anew):
-                try await mounting(ShareMounting(.mount, share, at: path, anew: anew), until: isOver)
-                rest.removeFirst()
-            case .unmountShare(let share, let path):
-                try await mounting(ShareMounting(.unmount, share, at: path), until: isOver)
-                rest.removeFirst()
-            case .prune(let task):
-                _ = try await job(RepositoryPrune(task), telling: telling, until: isOver)
-                rest.removeFirst()
-            case .verify(let task):
-                _ = try await job(RepositoryVerification(task), telling: telling, until: isOver)
-                rest.removeFirst()
-            case .drill(let task, let place):
-                let path = roots.path(of: place)
-                _ = try await job(
-                    DrillOnVolume(task, on: completed(place), path: path), telling: telling, until: isOver)
-                rest.removeFirst()
-            case .identify(let command, let group, let uids):
-                let found = try await tools.volumeTool().devices(of: uids, in: group, with: command, by: commands)
-                identified.withLock { $0.merge(found) { _, new in new } }
-                rest.removeFirst()
-            default:
-                let batch = rest.prefix { !$0.needsCommand }
-                try await work(batch.map(completed), telling: telling, isOver: isOver)
-                rest = rest.dropFirst(batch.count)
-            }
+            // Each wait inside a loop has a copy of all that follows it in there: with the cases here, 200 KB of
+            // program.
+            var isDone = try await hasRun(first, telling: telling, isOver: isOver)
+            if !isDone { isDone = try await hasDoneJob(first, telling: telling, isOver: isOver) }
+            let batch = isDone ? rest.prefix(1) : rest.prefix { !$0.needsCommand }
+            if !isDone { try await work(batch.map(completed), telling: telling, isOver: isOver) }
+            rest = rest.dropFirst(batch.count)
         }
+    }
+
+    /// Does what takes a command, or what commands said.
+    /// - Returns: false where a worker is to do it.
+    private func hasRun(
+        _ action: HostAction, telling: @escaping @Sendable (DataProgress) -> Void, isOver: WorkerEnd?
+    ) async throws(HostError) -> Bool {
+        switch action {
+        case .run(let command), .makeVolume(let command, _, _):
+            try await commands.demand(command)
+        case .activate(let command, let volumes):
+            try await tools.volumeTool().activate(volumes, with: command, by: commands)
+        case .wipeExtents(let holder, let method):
+            let extents = try await tools.volumeTool().extents(of: holder, by: commands)
+            try await work([.wipe(extents.device, method)], telling: telling, isOver: isOver)
+            wiped.withLock { $0[holder.uid] = extents }
+        case .require(.wipedExtents(let holder)):
+            let found = try await tools.volumeTool().extents(of: holder, by: commands)
+            guard wiped.withLock({ $0[holder.uid] }) == found else {
+                throw Precondition.wipedExtents(holder: holder).failure(
+                    "it has \(found.ranges.joined(separator: " "))")
+            }
+        case .joinExtents(var command, let group, let name, let uid, _):
+            guard let extents = wiped.withLock({ $0.removeValue(forKey: uid) }) else {
+                throw HostError(.preconditionFailed, "Nothing was wiped for \(group)/\(name) to grow by")
+            }
+            command.arguments += extents.ranges
+            try await commands.demand(command)
+        case .require(let condition) where condition.concernsDevice:
+            try await check(condition)
+        case .require(let condition) where condition.tool != nil:
+            if let name = condition.tool { try await tools.tool(name).check(condition, by: commands) }
+        case .completeBase(let command, let base, let identity):
+            let point = listed.withLock { $0[base.uid] }
+            try await commands.demand(try base.completing(command, with: point, identity))
+        case .identify(let command, let group, let uids):
+            let found = try await tools.volumeTool().devices(of: uids, in: group, with: command, by: commands)
+            identified.withLock { $0.merge(found) { _, new in new } }
+        default: return false
+        }
+        return true
+    }
+
+    /// Does what is a job, in a worker of its own.
+    /// - Returns: false where it is none.
+    private func hasDoneJob(
+        _ action: HostAction, telling: @escaping @Sendable (DataProgress) -> Void, isOver: WorkerEnd?
+    ) async throws(HostError) -> Bool {
+        switch action {
+        case .restore(let content, let place):
+            let path = roots.path(of: place)
+            _ = try await job(
+                RestoreIntoVolume(content, to: completed(place), path: path), telling: telling, until: isOver)
+        case .backUp(let place, let task):
+            let path = roots.path(of: place)
+            let point = try await job(
+                BackupOfVolume(task, from: completed(place), path: path), telling: telling, until: isOver)
+            if let uid = place.uid { listed.withLock { $0[uid] = point } }
+        case .makeRepository(let name, let access):
+            _ = try await job(RepositoryCreation(of: name, access), telling: telling, until: isOver)
+        case .mountShare(let share, let path, let anew):
+            try await mounting(ShareMounting(.mount, share, at: path, anew: anew), until: isOver)
+        case .unmountShare(let share, let path):
+            try await mounting(ShareMounting(.unmount, share, at: path), until: isOver)
+        case .prune(let task):
+            _ = try await job(RepositoryPrune(task), telling: telling, until: isOver)
+        case .verify(let task):
+            _ = try await job(RepositoryVerification(task), telling: telling, until: isOver)
+        case .drill(let task, let place):
+            let path = roots.path(of: place)
+            _ = try await job(
+                DrillOnVolume(task, on: completed(place), path: path), telling: telling, until: isOver)
+        default: return false
+        }
+        return true
     }
 
     /// Does work of a plan that takes a worker of its own, in a repository of backups.
