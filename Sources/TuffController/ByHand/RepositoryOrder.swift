@@ -12,8 +12,8 @@ package protocol RepositoryOrder: Codable, Sendable {
     static var kind: String { get }
     /// The work in a few words, for people who look at a plan: `pruning /srv/backups by hand`.
     var summary: String { get }
-    /// The keys that plans leave alone meanwhile, written as theirs. Other orders go on beside it: leases of the repository
-    /// and the kernel keep them apart.
+    /// The keys that plans leave alone meanwhile, written as theirs. Other orders go on beside it: leases of the
+    /// repository and the kernel keep them apart.
     var announced: [String] { get }
     /// Servers whose shares it mounts.
     var servers: [String] { get }

@@ -2,18 +2,19 @@ package import TuffModel
 package import TuffPlanning
 
 /// Joins declarations, observations and the plan, resource by resource.
-package struct Survey: Sendable {
-    package var records: [ResourceRecord]
+/// One for all views of it, which do not change it.
+package final class Survey: Sendable {
+    package let records: [ResourceRecord]
     /// Objects that belong to other stacks and are not among `records`.
-    package var hidden: [ResourceRecord] = []
-    package var observed: ObservedState
-    package var context: PlanContext
+    package let hidden: [ResourceRecord]
+    package let observed: ObservedState
+    package let context: PlanContext
     /// The documents; nil: none were given, and only existing objects are shown.
-    package var desired: DesiredState?
+    package let desired: DesiredState?
     /// The plan; nil without documents.
-    package var plan: Plan?
+    package let plan: Plan?
     /// The error of reading the ledger; nil: it was read.
-    package var ledgerError: HostError?
+    package let ledgerError: HostError?
 
     package init(
         desired: DesiredState?, observed: ObservedState, context: PlanContext, ledgerError: HostError? = nil,
@@ -26,14 +27,18 @@ package struct Survey: Sendable {
         plan = desired.map { Planner.plan(desired: $0, observed: observed, context: context) }
         let builder = SurveyBuilder(
             desired: desired ?? DesiredState(), observed: observed, context: context, plan: plan)
-        records = builder.records()
-        guard !allStacks else { return }
+        let all = builder.records()
+        guard !allStacks else {
+            records = all
+            hidden = []
+            return
+        }
         let isOther = { (record: ResourceRecord) in record.stack.map { $0 != context.stack } ?? false }
-        hidden = records.filter(isOther)
         let foreign = builder.backends(ofOthersThan: context.stack)
-        records.removeAll { record in
-            if case .pool(let facts) = record.facts, facts.declared == nil { return foreign.contains(facts.backend) }
-            return isOther(record)
+        hidden = all.filter(isOther)
+        records = all.filter { record in
+            if case .pool(let facts) = record.facts, facts.declared == nil { return !foreign.contains(facts.backend) }
+            return !isOther(record)
         }
     }
 
@@ -81,7 +86,8 @@ package struct Survey: Sendable {
     package var knowsDirectories: Bool { !observed.directories.entries.isEmpty }
 }
 
-struct SurveyBuilder {
+/// Makes the records of a survey, out of tables that all of them are looked up in.
+final class SurveyBuilder {
     let desired: DesiredState
     let observed: ObservedState
     let context: PlanContext

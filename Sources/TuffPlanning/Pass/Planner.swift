@@ -10,16 +10,7 @@ package enum Planner {
 
 /// The state of one planning: what is read, what is promised so far, what is decided.
 struct PlanningPass {
-    let context: PlanContext
-    let observed: ObservedState
-    let index: StorageIndex
-    /// Decides what the documents may reach.
-    let door: ReachDoor
-    let volumes: [String: Declared<VolumeSpec>]
-    let snapshots: [String: Declared<SnapshotSpec>]
-    let snapshotPolicies: [String: Declared<SnapshotPolicySpec>]
-    let restores: [String: Declared<RestoreSpec>]
-    let backupRepositories: [String: Declared<BackupRepositorySpec>]
+    let inputs: PlanningInputs
     /// Repositories of backups, with what is known of each.
     var repositories: [String: RepositoryIndex.Standing]
     /// The steps of this plan that make repositories, by the names of their documents.
@@ -29,25 +20,16 @@ struct PlanningPass {
     /// The same by volume, once somebody asked; and which of them wait.
     var restoresByVolume: [String: [Declared<RestoreSpec>]] = [:]
     var waitingRestores: [String: WaitingRestores] = [:]
-    /// Roles that take over a former name, by that name: the annotation `tuff.dev/renamed-from`.
-    let heirs: [Marks.Role: Marks.Role]
     /// Results of the declared volumes and snapshots planned so far.
     var outcomes: [Marks.Role: VolumeOutcome] = [:]
     /// Pools that another node owns, by name.
     var poolsElsewhere: Set<String> = []
     var labelsElsewhere: [[String: String]] = []
-    let inventory: Observation<TargetInventory>
-    let targets: [String: ObservedTarget]
-    let backstores: [String: ObservedBackstore]
-    /// The targets that hand out each backstore, sorted.
-    let users: [String: [String]]
     /// Pools of this node, by name; other nodes' pools are not there.
     var pools: [String: PoolState] = [:]
     /// The first volume group, directory or pool that could not be observed, and so may hold anything.
     var unseenStorage: String?
     var poolsByBackend: [StorageBackend: PoolState] = [:]
-    /// Volumes that documents attach to anybody.
-    let attachedVolumes: Set<String>
     /// The last step that reads the bytes of each source: one reader at a time.
     var transfers: [UID: Int] = [:]
     /// The attachments of each volume that may be carried out, by the volume's name.
@@ -68,8 +50,6 @@ struct PlanningPass {
     var foreignBackends: Set<StorageBackend> = []
     /// Stored volumes of this stack that are not in another node's pools, once the pools are planned.
     private(set) var ownVolumes: [StoredVolume] = []
-    /// Pools that were seen here once, by their place.
-    let formerPools: [String: [Ledger.Entry]]
     /// Devices that pools of this plan are made of.
     var claimed: [DeviceNumber: String] = [:]
     /// Bases that backups of this plan make, the last of each purpose.
@@ -84,10 +64,6 @@ struct PlanningPass {
     var meant: Set<UID> = []
     /// Volumes and snapshots in use or in the trash that no document declares or takes over.
     var unclaimed: [StoredVolume] = []
-    /// The ledger's memory of objects that were renamed, or made beside something of their pool and size.
-    let histories: [UID: Ledger.Entry]
-    /// Names of targets that the ledger remembers, of whatever stack.
-    let formerTargets: Set<String>
     /// New volumes of this plan by pool and size.
     var newcomers: [Claim: ResourceID] = [:]
     /// Names of policies' snapshots in this plan.
@@ -107,47 +83,15 @@ struct PlanningPass {
     var held: [HeldRoom] = []
 
     init(desired: DesiredState, observed: ObservedState, context: PlanContext) {
-        self.context = context
-        self.observed = observed
-        volumes = desired.volumes
-        snapshots = desired.snapshots
-        snapshotPolicies = desired.snapshotPolicies
-        restores = desired.restores
-        heirs = Self.heirs(desired)
-        attachedVolumes = Set(desired.attachments.values.map(\.spec.volume))
+        inputs = PlanningInputs(desired: desired, observed: observed, context: context)
         portals = desired.volumes.compactMapValues(\.spec.portals)
         sharing = desired.volumes.mapValues(\.spec.sharing)
-        index = StorageIndex(observed)
-        door = ReachDoor(context.config, desired: desired, ledger: observed.ledger)
-        backupRepositories = desired.backupRepositories
-        repositories = RepositoryIndex(desired, seen: observed, through: door, for: context).standings
-        formerPools = Dictionary(
-            grouping: observed.ledger.entries.filter { $0.resource.kind == .pool && $0.stack == context.stack },
-            by: \.place)
-        histories = Dictionary(
-            observed.ledger.entries.compactMap { entry in
-                entry.uid.flatMap { entry.formerly == nil && entry.beside == nil ? nil : ($0, entry) }
-            }
-        ) { first, _ in first }
-        formerTargets = Set(observed.ledger.entries.lazy.compactMap(\.iqn))
-        inventory = observed.targets
-        // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
-        targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }
+        repositories = RepositoryIndex(desired, seen: observed, through: inputs.door, for: context).standings
         unseenStorage = Self.unseen(observed, desired)
-        for target in inventory.value?.targets ?? [] {
+        for target in observed.targets.value?.targets ?? [] {
             Self.listen(target.iqn, portals: target.portals, listening: &listening)
         }
         secretUses = SecretUses(desired, observed)
-        users = Self.users(targets)
-        backstores = Dictionary(inventory.value?.backstores.map { ($0.name, $0) } ?? []) { first, _ in first }
-    }
-
-    private static func users(_ targets: [String: ObservedTarget]) -> [String: [String]] {
-        var users: [String: [String]] = [:]
-        for iqn in targets.keys.sorted() {
-            for name in Set(targets[iqn]!.luns.compactMap(\.backstore)) { users[name, default: []].append(iqn) }
-        }
-        return users
     }
 
     /// A group that hangs may hold a volume whose document has just named another pool, declared or not any more. A
@@ -211,20 +155,6 @@ struct PlanningPass {
         let ranks = volumes.mapValues { -$0.spec.priority }
         guard ranks.values.contains(where: { $0 != 0 }) else { return ranks.keys.sorted() }
         return ranks.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key)
-    }
-
-    private static func heirs(_ desired: DesiredState) -> [Marks.Role: Marks.Role] {
-        var heirs: [Marks.Role: Marks.Role] = [:]
-        func add(_ metadata: Metadata, _ role: Marks.Role, isDeclared: (String) -> Bool) {
-            if let former = metadata.renamedFrom, !isDeclared(former) { heirs[role.named(former)] = role }
-        }
-        for declared in desired.volumes.values {
-            add(declared.metadata, .volume(declared.metadata.name)) { desired.volumes[$0] != nil }
-        }
-        for declared in desired.snapshots.values {
-            add(declared.metadata, .snapshot(declared.metadata.name)) { desired.snapshots[$0] != nil }
-        }
-        return heirs
     }
 
     /// The role under its former name, unless a document still has that name.
