@@ -19,6 +19,8 @@ package struct CinderBackup: Sendable {
     package internal(set) var created: String?
     package internal(set) var name: String?
     package internal(set) var volumeName: String?
+    /// The volume's metadata as users of OpenStack set it.
+    package internal(set) var userMetadata: [String: String] = [:]
     package internal(set) var parent: CinderID?
     /// Bytes of the volume; nil where the chain is broken and the metadata does not say.
     package internal(set) var size: UInt64?
@@ -200,6 +202,7 @@ extension CinderBackup {
         created = metadata.created
         name = metadata.name
         volumeName = metadata.volumeName
+        userMetadata = metadata.userMetadata
         parent = metadata.parent
         size = metadata.size
         own = metadata.own

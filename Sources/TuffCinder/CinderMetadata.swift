@@ -55,7 +55,7 @@ struct MD5Text: Hashable, Sendable {
 }
 
 /// The part of a `_metadata` file, version 1.0.0, that Tuff uses. The volume's own record in it has the CHAP secret in
-/// clear (`provider_auth`): of that record size and name alone are decoded, and no error quotes it.
+/// clear (`provider_auth`): of that record size, name and what users set are decoded alone, and no error quotes it.
 struct CinderMetadata: Sendable {
     let backup: CinderID
     let volume: CinderID
@@ -64,6 +64,8 @@ struct CinderMetadata: Sendable {
     /// The user's name for the backup; empty: none.
     let name: String
     let volumeName: String
+    /// The volume's metadata as its users set it.
+    let userMetadata: [String: String]
     /// Time of the backup: RFC 3339 where Cinder's form was understood, else Cinder's own text.
     let created: String
     /// Size of the volume at the time of the backup, in bytes.
@@ -137,6 +139,7 @@ struct CinderMetadata: Sendable {
             let record = try Self.volumeRecord(raw.volumeRecord)
             doubt = record?.doubt
             volumeName = record?.base?.name ?? ""
+            userMetadata = record?.users ?? [:]
             size = try record?.base?.size.map { gibibytes throws(Unfit) in
                 // Cinder keeps a 32-bit number.
                 guard (0...Int64(Int32.max)).contains(gibibytes) else { throw Unfit("the volume's size is impossible") }
@@ -310,11 +313,14 @@ private struct RawVolume: Decodable {
     }
 
     let base: Base?
+    /// `volume-metadata`: what users set.
+    let users: [String: String]?
     let doubt: String?
 
     private enum CodingKeys: String, CodingKey {
         case version
         case base = "volume-base-metadata"
+        case users = "volume-metadata"
     }
 
     /// Versions of the record (cinder/backup/driver.py, `_restore_metadata`): in these two the fields that are read
@@ -328,9 +334,12 @@ private struct RawVolume: Decodable {
                 + "\(version.map { "version \($0)" } ?? "no version that is a number"), and "
                 + "only 1 and 2 are known: its size and name are not taken from there"
             base = nil
+            users = nil
             return
         }
         doubt = nil
         base = try all.decodeIfPresent(Base.self, forKey: .base)
+        // Nothing depends on it: of another shape it is as if there were none.
+        users = try? all.decodeIfPresent([String: String].self, forKey: .users)
     }
 }

@@ -26,6 +26,16 @@ package enum ConfigLoader {
         return LoadResult(state: failed ? nil : set.state, diagnostics: diagnostics, documents: set.documents)
     }
 
+    /// The one volume that a text declares, whether or not what it refers to is declared anywhere; nil: the text is no
+    /// such document.
+    package static func volume(declaredBy text: String) -> Declared<VolumeSpec>? {
+        var set = DocumentSet()
+        set.read(ConfigSource(path: "document", text: Array(text.utf8)))
+        let isWrong = set.reports.values.contains { $0.errorCount > 0 }
+        guard !isWrong, set.documents == 1, set.state.count == 1 else { return nil }
+        return set.state.volumes.values.first
+    }
+
     static func sorted(_ diagnostics: [Diagnostic]) -> [Diagnostic] {
         diagnostics.sorted { ($0.location, $0.rule, $0.message) < ($1.location, $1.rule, $1.message) }
     }

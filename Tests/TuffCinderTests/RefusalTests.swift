@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Testing
 import TuffCLI
+import TuffModel
 import TuffCinder
 import TuffRepository
 import TuffTestSupport

@@ -10,8 +10,7 @@ struct BackupCommand: AsyncParsableCommand {
         discussion: "A repository is a directory; docs/repository-format.md describes it. Exit code 10: there is none.",
         subcommands: [
             BackupInit.self, BackupRunCommand.self, BackupList.self, BackupRestore.self, BackupCheck.self,
-            BackupPrune.self,
-            BackupKey.self,
+            BackupRemove.self, BackupPrune.self, BackupKey.self,
         ])
 }
 
@@ -92,22 +91,36 @@ struct BackupRunCommand: AsyncParsableCommand {
 struct BackupList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls", abstract: "List restore points, oldest first.",
-        discussion: "With --cinder the backups of OpenStack Cinder in a directory (posix and NFS drivers).")
+        discussion: """
+            With --cinder the backups of OpenStack Cinder in a directory (posix and NFS drivers). --print-yaml prints \
+            the volumes of the newest restore points as documents that bring them back, each with the labels and \
+            fields that its document had.
+            """)
 
     @OptionGroup var place: BackupPlace
     @Option(help: ArgumentHelp("Only those of this name.", valueName: "name"))
     var name: String?
+    @OptionGroup var documents: PointDocumentOptions
     @OptionGroup var form: TextOrJSONOption
     @OptionGroup var global: GlobalOptions
     @OptionGroup var host: HostOptions
 
-    func validate() throws { try place.validate(onlyRepository: ["--name": name]) }
+    func validate() throws {
+        try place.validate(onlyRepository: ["--name": name])
+        try documents.validate(beside: form.format, hasSet: !place.naming.documents.paths.isEmpty)
+    }
 
     func run() async throws {
-        if let cinder = place.cinder { return try CinderJob(path: cinder, form: form, global: global).list() }
+        if let cinder = place.cinder {
+            return try CinderJob(path: cinder, form: form, global: global).list(as: documents.printed(of: nil))
+        }
         let address = try place.address(global)
         let found = try await list(address), aside = Set(found.aside)
         let points = found.points.filter { name == nil || $0.record.series.name == name }
+        if let printed = documents.printed(of: address.place) {
+            try Console.data(printed.text(points, aside: aside))
+            return try found.damaged.report(global)
+        }
         let none = "There is no restore point\(name.map { " of '\(PrintedText.oneLine($0))'" } ?? "").\n"
         try form.show(PointsView(points, aside: aside, none: none), global.output)
         let future = points.filter { !aside.contains($0.id) }.compactMap { FuturePoint($0) }

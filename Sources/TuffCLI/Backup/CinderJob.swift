@@ -10,9 +10,14 @@ struct CinderJob {
     let form: TextOrJSONOption
     let global: GlobalOptions
 
-    func list() throws(Failure) {
+    /// - Parameter documents: prints volumes; nil: the list.
+    func list(as documents: PointDocuments?) throws(Failure) {
         let list = try failing { () throws(BackupError) in try CinderRun.open(path, listener: global.listener) }.list()
-        try form.show(CinderBackupsView(list), global.output)
+        if let documents {
+            try Console.data(documents.text(list))
+        } else {
+            try form.show(CinderBackupsView(list), global.output)
+        }
         let damages = list.compactMap { if case .damaged(let reason) = $0.state { reason } else { nil } }
         for damage in damages { Console.talk(Failure(damage).text(global.errors)) }
         if !damages.isEmpty { throw Failure(nil) }

@@ -1,6 +1,6 @@
 package import TuffCinder
 import TuffController
-import TuffModel
+package import TuffModel
 
 /// Backups of Cinder's, oldest first.
 package struct CinderBackupsView: View {

@@ -151,8 +151,9 @@ extension [DamagedPoint] {
         guard !isEmpty else { return }
         for damage in self {
             let help =
-                "put the file 'points/\(damage.id)' back from a copy of the repository; or delete it to give this one up: until "
-                + "then nothing is pruned, since what it needs is not known"
+                "put the file 'points/\(damage.id)' back from a copy of the repository; or give this one up: 'tuff "
+                + "backup rm --repository DIR \(damage.id.description.prefix(8)) --force'. Until then nothing is "
+                + "pruned, since what it needs is not known"
             Console.talk(Failure(BackupError(damage.error, help: help)).text(global.errors))
         }
         throw Failure(nil)

@@ -97,6 +97,42 @@ struct RepositoryNaming: ParsableArguments {
     }
 }
 
+/// Has the volumes of restore points printed as documents.
+struct PointDocumentOptions: ParsableArguments {
+    @Flag(
+        name: .customLong("print-yaml"),
+        help: "Print the volumes of the newest restore points as documents, and no list.")
+    var printsDocuments = false
+    @Option(
+        help: ArgumentHelp("With --print-yaml: the pool of volumes whose document is not stored.", valueName: "name"))
+    var pool: String?
+    @Option(
+        help: ArgumentHelp(
+            "With --print-yaml and without -f: the name of the BackupRepository document for this repository.",
+            valueName: "name"))
+    var declaredAs: String?
+
+    /// - Parameter hasSet: a set of documents declares the repository.
+    func validate(beside form: TextOrJSON, hasSet: Bool) throws {
+        for (option, value) in [("--pool", pool), ("--declared-as", declaredAs)] {
+            guard let value else { continue }
+            guard printsDocuments else { throw ValidationError("\(option) goes with --print-yaml alone") }
+            guard NameRule.isLabel(value) else {
+                throw ValidationError("\(option) takes the name of a document, and no '\(PrintedText.oneLine(value))'")
+            }
+        }
+        guard declaredAs == nil || !hasSet else {
+            throw ValidationError("--declared-as does not go with -f: there the repository has the name that it has")
+        }
+        guard !printsDocuments || form == .text else { throw ValidationError("--print-yaml does not go with -o json") }
+    }
+
+    /// - Returns: nil: the list is asked for.
+    func printed(of place: RepositoryPlace?) -> PointDocuments? {
+        printsDocuments ? PointDocuments(repository: place?.declared?.name ?? declaredAs, pool: pool) : nil
+    }
+}
+
 struct RepositoryDocuments: ParsableArguments {
     @Option(
         name: .customShort("f"),

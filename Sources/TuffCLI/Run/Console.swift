@@ -37,9 +37,30 @@ package enum Console {
         return .terminal(isKnown ? Int(size.ws_col) : 80)
     }
 
+    package enum Answer {
+        case yes, no
+        /// A signal came first.
+        case interrupted
+        /// There is no terminal to ask on.
+        case unasked
+    }
+
+    /// Asks a person whose answer begins work that cannot be taken back.
+    static func ask(_ question: String, orInterruptedBy interrupts: Interrupts) async -> Answer {
+        guard isTerminal(.standardInput), isTerminal(.standardError) else { return .unasked }
+        talk("\n\(question) [y/N] ")
+        guard let answer = await answer(orInterruptedBy: interrupts) else {
+            talk("\n")
+            return .interrupted
+        }
+        guard ["y", "yes"].contains(answer.lowercased()) else { return .no }
+        talk("\n")
+        return .yes
+    }
+
     /// A line from the terminal, empty at its end; nil when a signal came first. Looks twenty times a second rather
     /// than blocking a thread of the cooperative pool; a terminal hands out whole lines, so that reading does not wait.
-    static func answer(orInterruptedBy interrupts: Interrupts) async -> String? {
+    private static func answer(orInterruptedBy interrupts: Interrupts) async -> String? {
         while !interrupts.isInterrupted {
             var request = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
             if poll(&request, 1, 0) > 0 { return readLine() ?? "" }

@@ -40,27 +40,20 @@ struct TerminalOverseer: Overseer {
 
     func approve(_ plan: Plan, for occasion: Occasion) async throws(PassError) -> Approval {
         if autoApprove { return .given }
-        guard Console.isTerminal(.standardInput), Console.isTerminal(.standardError) else {
-            throw PassError(
-                "there is no terminal to ask on; nothing was changed",
-                help: "read the plan above, then give --auto-approve")
-        }
         let question =
             switch occasion {
             case .documents: "Apply these changes?"
             case .order: "Carry this out?"
             }
-        Console.talk("\n\(question) [y/N] ")
-        let answer = await Console.answer(orInterruptedBy: interrupts)
-        guard let answer else {
-            Console.talk("\n")
-            throw PassError("interrupted; nothing was changed", sort: .interrupted)
+        switch await Console.ask(question, orInterruptedBy: interrupts) {
+        case .yes: return .givenLate
+        case .no: throw PassError("not approved; nothing was changed")
+        case .interrupted: throw PassError("interrupted; nothing was changed", sort: .interrupted)
+        case .unasked:
+            throw PassError(
+                "there is no terminal to ask on; nothing was changed",
+                help: "read the plan above, then give --auto-approve")
         }
-        guard ["y", "yes"].contains(answer.lowercased()) else {
-            throw PassError("not approved; nothing was changed")
-        }
-        Console.talk("\n")
-        return .givenLate
     }
 
     func listener(to plan: Plan) -> any ExecutionListener {

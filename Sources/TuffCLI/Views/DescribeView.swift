@@ -1,6 +1,6 @@
 package import TuffController
 import TuffHost
-import TuffModel
+package import TuffModel
 package import TuffPlanning
 
 /// Everything about one resource.

@@ -1,4 +1,4 @@
-import TuffModel
+package import TuffModel
 
 /// One thing that was looked at, and what to do where it is not well.
 package struct Finding: Hashable, Sendable {

@@ -1,5 +1,5 @@
 package import TuffController
-import TuffModel
+package import TuffModel
 import TuffPlanning
 
 /// One screen: what is well and what is not. Also the one line and exit code of a monitoring plugin.

@@ -1,3 +1,4 @@
+package import TuffModel
 import TuffController
 
 /// Something a command shows: for people, and for programs.

@@ -14,22 +14,18 @@ extension Shape where Value == String {
         "a label key such as tier or example.com/tier", rule: "invalid-label-key",
         pattern: "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
     ) { text in
-        guard text.utf8.contains(UInt8(ascii: "/")) else { return isLabelWord(text) ? text : nil }
+        guard text.utf8.contains(UInt8(ascii: "/")) else { return NameRule.isLabelWord(text) ? text : nil }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, isLabelWord(String(parts[1])) else { return nil }
+        guard parts.count == 2, NameRule.isLabelWord(String(parts[1])) else { return nil }
         return isPrefix(parts[0]) ? text : nil
     }
 
     static let labelValue = text(
         "a label value (A-Z, a-z, 0-9 and inner . _ -, at most 63)", rule: "invalid-label-value",
         pattern: "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-    ) { $0.isEmpty || isLabelWord($0) ? $0 : nil }
+    ) { $0.isEmpty || NameRule.isLabelWord($0) ? $0 : nil }
 
     static let anyText = text("a text", rule: "invalid-text", pattern: nil) { $0 }
-
-    private static func isLabelWord(_ text: String) -> Bool {
-        text.utf8.count <= 63 && Characters.alphanumeric.boundsAll(text, inner: "-_.")
-    }
 
     private static func isPrefix(_ text: Substring) -> Bool {
         text.utf8.count <= 253 && Characters.lowerAlphanumeric.boundsAll(String(text), inner: "-.")

@@ -11,6 +11,8 @@ enum Orders {
         OrderedJob<CheckRun.Request>.register(in: &handlers)
         OrderedJob<PruneRun.Request>.register(in: &handlers)
         OrderedJob<PruneForecast>.register(in: &handlers)
+        OrderedJob<PointRemoval.Request>.register(in: &handlers)
+        OrderedJob<RemovalForecast>.register(in: &handlers)
         OrderedJob<PointListing>.register(in: &handlers)
         OrderedJob<KeyListing>.register(in: &handlers)
         OrderedJob<KeyAddition>.register(in: &handlers)
@@ -91,6 +93,39 @@ package struct PruneForecast: RepositoryOrder {
     package func carryOut(_ work: OrderedWork) throws(BackupError) -> PruneRun.Forecast {
         try work.with(request.repository) { repository throws(BackupError) in
             try PruneRun.begin(request, in: repository, listener: work.listener).forecast()
+        }
+    }
+}
+
+extension PointRemoval.Request: RepositoryOrder {
+    package static let kind = "remove-points-by-hand"
+    package var summary: String { "taking restore points of \(repository.shown) away by hand" }
+    package var announced: [String] { AnnouncedKeys.repository(repository) }
+    package var servers: [String] { repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> PointRemoval.Outcome {
+        try work.with(repository) { repository throws(BackupError) in
+            work.stage.begin("removing")
+            return try PointRemoval(self, in: repository).run(progress: work.progress)
+        }
+    }
+}
+
+/// Asks which restore points a removal would take. It changes nothing.
+package struct RemovalForecast: RepositoryOrder {
+    package static let kind = "forecast-removal-by-hand"
+
+    package var request: PointRemoval.Request
+
+    package init(of request: PointRemoval.Request) { self.request = request }
+
+    package var summary: String { "asking which restore points of \(request.repository.shown) would go" }
+    package var announced: [String] { [] }
+    package var servers: [String] { request.repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> PointRemoval.Outcome {
+        try work.with(request.repository) { repository throws(BackupError) in
+            try PointRemoval(request, in: repository).forecast()
         }
     }
 }

@@ -73,10 +73,10 @@ struct DuePrune {
             .prune, at: begin.description, by: task.node, of: task.stack, with: "tuff \(TuffVersion.current)")
         receipt.packs = try needsPacks(begin)
         let prune = Prune(repository, lease: lease), withPacks = receipt.packs == true
-        let report = try reserve.spend { () throws(RepositoryError) in
-            try withPacks ? prune.run(removing: leaving) : prune.removePoints(leaving)
+        try reserve.spend { () throws(RepositoryError) in
+            if withPacks { _ = try prune.run(removing: leaving) } else { try prune.removePoints(leaving.map(\.id)) }
         }
-        receipt.removed = report.removedPoints.count
+        receipt.removed = leaving.count
         receipt.finished = now().description
         try repository.leave(receipt)
         return ObservedReceipt(receipt)

@@ -181,6 +181,16 @@ package enum NameRule {
 
     package static func isLabel(_ name: some StringProtocol) -> Bool { isLabel(String(name)) }
 
+    /// Whether `text` can be the value of a label, or its key behind the prefix: letters, digits and, inside, `-_.`, at
+    /// most 63.
+    package static func isLabelWord(_ text: String) -> Bool {
+        func isEnd(_ byte: UInt8) -> Bool { isAlphanumeric(byte) || (0x41...0x5a).contains(byte) }
+        guard let first = text.utf8.first, let last = text.utf8.last, text.utf8.count <= maximumLength else {
+            return false
+        }
+        return isEnd(first) && isEnd(last) && text.utf8.allSatisfy { isEnd($0) || "-_.".utf8.contains($0) }
+    }
+
     /// The name of an initiator as targets compare it, in lower case (RFC 3722): an iSCSI qualified name, `eui.` and 16
     /// hexadecimal digits, or `naa.` and 16 or 32 of them (RFC 7143 section 4.2.7). Nil for anything else.
     package static func initiator(_ name: String) -> String? {

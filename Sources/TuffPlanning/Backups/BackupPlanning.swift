@@ -153,6 +153,10 @@ extension PlanningPass {
             level: level)
         // Ours say what a point was made for, and come from no document.
         task.labels = (volumes[name]?.metadata.labels ?? [:]).filter { !$0.key.hasPrefix("tuff.dev/") }
+        // Its content is what the restore point has, wherever it came from at first.
+        var declared = volumes[name]
+        declared?.spec.source = nil
+        task.document = declared?.document.yaml
         return task
     }
 

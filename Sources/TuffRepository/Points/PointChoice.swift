@@ -39,6 +39,23 @@ package enum PointChoice: Hashable, Codable, Sendable {
         return last
     }
 
+    /// The point of which `prefix` is the begin of the ID, whether or not it can be read.
+    package static func anyID(_ prefix: String, among points: [FileID]) throws(RepositoryError) -> FileID {
+        guard isID(prefix) else {
+            throw RepositoryError(
+                .refused, "'\(prefix)' is no ID of a restore point, of at least \(leastDigits) digits")
+        }
+        let found = points.filter { $0.description.hasPrefix(prefix) }
+        guard let point = found.first else {
+            throw RepositoryError(.notFound, "there is no restore point whose ID begins with \(prefix)")
+        }
+        guard found.count == 1 else {
+            throw RepositoryError(
+                .refused, "\(found.count) restore points begin with \(prefix): give more of the ID")
+        }
+        return point
+    }
+
     fileprivate static func isID(_ prefix: String) -> Bool {
         prefix.utf8.count >= leastDigits && prefix.utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
     }

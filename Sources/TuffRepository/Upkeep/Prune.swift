@@ -35,7 +35,7 @@ package struct Prune: Sendable {
         // Before anything is removed: without knowing the needed packs nothing may be removed.
         var (plan, index, alive) = try decide(removing: points)
         try lease?.demand()
-        try remove(plan.removed)
+        try remove(plan.removed.map(\.id))
         try removeTemporaries()
         var report = Report()
         report.removedPoints = plan.removed
@@ -48,12 +48,10 @@ package struct Prune: Sendable {
     }
 
     /// Removes restore points alone. What nothing needs then goes with the next prune.
-    package func removePoints(_ points: [RestorePoint]) throws(RepositoryError) -> Report {
+    /// - Parameter points: oldest first.
+    package func removePoints(_ points: [FileID]) throws(RepositoryError) {
         try lease?.demand()
         try remove(points)
-        var report = Report()
-        report.removedPoints = points
-        return report
     }
 
     /// The work of pruning without these points now, in packs and bytes. Nothing is changed.
@@ -72,8 +70,8 @@ package struct Prune: Sendable {
         if let damaged = found.damaged.first {
             throw RepositoryError(
                 .damaged,
-                "nothing was pruned, since what a damaged restore point needs is not known: \(damaged); to give it up, "
-                    + "remove its file from the repository's directory 'points'")
+                "nothing was pruned, since what a damaged restore point needs is not known: \(damaged); to give it up: "
+                    + "tuff backup rm --repository DIR \(damaged.id.description.prefix(8)) --force")
         }
         var facts = PrunePlan.Facts()
         facts.points = found.points
@@ -103,12 +101,12 @@ package struct Prune: Sendable {
     // MARK: Removing
 
     /// - Parameter points: oldest first.
-    private func remove(_ points: [RestorePoint]) throws(RepositoryError) {
+    private func remove(_ points: [FileID]) throws(RepositoryError) {
         // Oldest first: of the points of one second the newest is known by its chain of predecessors, so that what is
         // left of a chain when this is cut off must be its end.
-        for point in points { try repository.store.remove(RestorePoint.path(point.id)) }
+        for point in points { try repository.store.remove(RestorePoint.path(point)) }
         if !points.isEmpty { try repository.store.sync(directory: "points") }
-        let removed = Set(points.map(\.id))
+        let removed = Set(points)
         for id in try repository.hurtPoints().intersection(removed).sorted() {
             try repository.store.remove("hurt/\(id)")
         }

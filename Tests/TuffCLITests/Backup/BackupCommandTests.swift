@@ -91,7 +91,9 @@ struct BackupCommandTests {
         #expect(try expect(folder, "prune --repository r --keep-last 2 --dry-run", 0).out.contains("No restore point"))
         #expect(truncate("\(points)/\(name)", 100) == 0)
         for command in ["ls --repository r", "prune --repository r --keep-last 1 --dry-run"] {
-            #expect(try expect(folder, command, 1).err.contains("delete it to give this one up"))
+            #expect(
+                try expect(folder, command, 1).err.contains("tuff backup rm --repository DIR \(name.prefix(8)) --force")
+            )
         }
     }
 

@@ -8,7 +8,10 @@ struct CinderCommandTests {
     private static let volume = "11111111-2222-4333-8444-555555555555"
 
     /// A full backup of five bytes, with the volume's CHAP secret in its metadata.
-    private func container(object: String = "hello", recordVersion: Int = 2) throws -> TestFolder {
+    /// - Parameter size: in GiB, as its record says.
+    private func container(
+        object: String = "hello", recordVersion: Int = 2, size: Int? = nil
+    ) throws -> TestFolder {
         let folder = try TestFolder()
         try FileManager.default.createDirectory(
             atPath: "\(folder.path)/cinder/shared", withIntermediateDirectories: true, attributes: nil)
@@ -17,7 +20,8 @@ struct CinderCommandTests {
         let record =
             "{\\\"version\\\": \(recordVersion), "
             + "\\\"volume-base-metadata\\\": {\\\"display_name\\\": \\\"db\\\", \\\"provider_auth\\\": \\\"CHAP u "
-            + "\(TestFolder.secret)\\\", \\\"size\\\": null}}"
+            + "\(TestFolder.secret)\\\", \\\"size\\\": \(size.map(String.init) ?? "null")}, \\\"volume-metadata\\\": "
+            + "{\\\"owner\\\": \\\"the \\\\\\\"db\\\\\\\" team\\\", \\\"a key\\\": \\\"x\\\"}}"
         try folder.write("cinder/shared/\(prefix)-00001", object)
         try folder.write(
             "cinder/shared/\(prefix)_sha256file",
@@ -52,6 +56,54 @@ struct CinderCommandTests {
         #expect(restored.code == 0, "\(restored.err)")
         #expect(restored.out.contains("Every object was checked, and the whole by Cinder's digests."))
         #expect(folder.text("disk") == "hello")
+    }
+
+    @Test func theVolumesArePrintedAsDocumentsWithWhatOpenStackKnewOfThem() throws {
+        let folder = try container(size: 1)
+        let bare = try run(folder, ["ls", "--cinder", "cinder", "--print-yaml"])
+        #expect(bare.code == 0 && bare.out.contains("--pool NAME prints one"), "\(bare)")
+        let printed = try run(
+            folder, ["ls", "--cinder", "cinder", "--print-yaml", "--pool", "fast", "--declared-as", "openstack"])
+        #expect(
+            printed.out == """
+                ---
+                # db: Cinder's backup \(Self.backup) of 2026-08-21T10:00:00Z, 1 GiB
+                # its metadata 'a key' cannot be the key of an annotation
+                apiVersion: tuff.dev/v1
+                kind: Volume
+                metadata:
+                  annotations:
+                    cinder.openstack.org/backup-created: "2026-08-21T10:00:00Z"
+                    cinder.openstack.org/volume-id: "\(Self.volume)"
+                    cinder.openstack.org/volume-name: db
+                    metadata.cinder.openstack.org/owner: "the \\"db\\" team"
+                  name: db
+                spec:
+                  pool: fast
+                  size: "1Gi"
+                  source:
+                    cinderBackup:
+                      backup: \(Self.backup)
+                      repository: openstack
+
+                """, "\(printed.out)\(printed.err)")
+        try folder.write(
+            "set.yaml",
+            printed.out + """
+                ---
+                apiVersion: tuff.dev/v1
+                kind: Pool
+                metadata: {name: fast}
+                spec: {lvm: {volumeGroup: vg0, thinPool: tp0}}
+                ---
+                apiVersion: tuff.dev/v1
+                kind: BackupRepository
+                metadata: {name: openstack}
+                spec: {nfs: {server: nas.example.com, export: /cinder-backup}, format: cinder}
+
+                """)
+        let valid = try folder.run(["validate", "-f", "set.yaml"])
+        #expect(valid.code == 0, "\(valid.err)")
     }
 
     @Test func aRecordOfAnUnknownVersionIsWarnedOf() throws {

@@ -139,6 +139,21 @@ import TuffTestSupport
         #expect(tasks.map(\.labels) == [["tier": "db"]])
     }
 
+    /// A repository alone is enough to declare the volume again. Its content is the point, whatever it began with.
+    @Test func aPointCarriesItsVolumesDocument() throws {
+        var desired = Self.desired()
+        desired.volumes["db"]!.spec.source = .volume("golden")
+        desired.volumes["golden"] = Sample.declared(
+            "golden", VolumeSpec(size: Sample.gibi(1), placement: desired.volumes["db"]!.spec.placement))
+        let plan = plan(desired, SourcePlanTests.observed([], [Sample.volume()]))
+        let tasks = plan.steps.compactMap { step -> BackupTask? in
+            if case .backup(.backUp(_, let task)) = step.step { task } else { nil }
+        }
+        let document = try #require(tasks.first?.document)
+        #expect(document.hasPrefix("apiVersion: tuff.dev/v1\nkind: Volume\n") && document.contains("  name: db\n"))
+        #expect(!document.contains("source"), "\(document)")
+    }
+
     // MARK: Policies
 
     @Test func aPolicyIsDueByWhatTheRepositoryHolds() throws {

@@ -1,5 +1,3 @@
-import TuffModel
-
 /// A value as JSON and YAML know it. Views build it by hand, so that what is written is chosen and versioned rather
 /// than whatever a type happens to hold.
 package indirect enum Tree: Equatable, Sendable {

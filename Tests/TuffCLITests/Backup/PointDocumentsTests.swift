@@ -1,0 +1,121 @@
+import FoundationEssentials
+import Testing
+import TuffConfig
+import TuffModel
+import TuffRepository
+
+@testable import TuffCLI
+
+/// `tuff backup ls --print-yaml`: the volumes of restore points as documents that bring them back.
+struct PointDocumentsTests {
+    private static let stored = """
+        apiVersion: tuff.dev/v1
+        kind: Volume
+        metadata: {name: db, labels: {tier: gold}}
+        spec: {size: 20Gi, pool: fast, protect: true}
+
+        """
+
+    /// A point as a repository holds it.
+    private func point(
+        _ digit: Int, _ time: String, name: String = "db", uid: String? = "abcdefghij234567", document: String? = stored
+    ) throws -> RestorePoint {
+        var series = ["name": name]
+        if let uid { series.merge(["node": "storage1", "stack": "default", "uid": uid]) { $1 } }
+        struct Stored: Encodable {
+            struct Record: Encodable {
+                let series: [String: String]
+                let time: String
+                let finished: String
+                let size = 20 << 30
+                let root = "0"
+                let labels = ["tier": "silver"]
+                let document: String?
+                let counts = ["blocks": 0, "zero": 0, "new": 0, "read": 0, "stored": 0]
+                let program = "tuff"
+            }
+            let id: FileID
+            let record: Record
+        }
+        let id = try #require(FileID(String(repeating: "\(digit)", count: 32)))
+        let bytes = try JSONEncoder().encode(
+            Stored(id: id, record: Stored.Record(series: series, time: time, finished: time, document: document)))
+        return try JSONDecoder().decode(RestorePoint.self, from: bytes)
+    }
+
+    @Test func theNewestOfEachSeriesIsPrintedWithItsDocumentAndWhereItsContentIs() throws {
+        let points = [
+            try point(1, "2026-11-01T00:00:00Z"), try point(2, "2026-11-02T00:00:00Z"),
+            try point(3, "2026-11-03T00:00:00Z"),
+        ]
+        let text = PointDocuments(repository: "nas", pool: nil).text(points, aside: [points[2].id])
+        #expect(
+            text == """
+                ---
+                # db: restore point \(points[1].id) of 2026-11-02T00:00:00Z, 20 GiB; \
+                node storage1, stack default, uid abcdefghij234567
+                apiVersion: tuff.dev/v1
+                kind: Volume
+                metadata:
+                  labels:
+                    tier: gold
+                  name: db
+                spec:
+                  pool: fast
+                  protect: true
+                  size: "20Gi"
+                  source:
+                    backup:
+                      at: "22222222222222222222222222222222"
+                      identity: keep
+                      node: storage1
+                      repository: nas
+                      stack: default
+                      volume: db
+
+                """)
+        let read = try #require(ConfigLoader.volume(declaredBy: text))
+        guard case .backup(let source)? = read.spec.source else {
+            Issue.record("no source: \(text)")
+            return
+        }
+        #expect(source.identity == .keep && source.uid == nil && source.at == .id(points[1].id.description))
+    }
+
+    @Test func seriesOfOneNameAreToldApart() throws {
+        let points = [
+            try point(1, "2026-11-01T00:00:00Z"), try point(2, "2026-11-02T00:00:00Z", uid: "zzzzzzzzzz234567"),
+        ]
+        let text = PointDocuments(repository: "nas", pool: nil).text(points, aside: [])
+        #expect(text.contains("      uid: abcdefghij234567\n") && text.contains("      uid: zzzzzzzzzz234567\n"))
+    }
+
+    @Test func withoutADocumentASizeAndAPoolMakeOne() throws {
+        let byHand = try point(1, "2026-11-01T00:00:00Z", uid: nil, document: nil)
+        let bare = PointDocuments(repository: nil, pool: nil).text([byHand], aside: [])
+        #expect(bare.split(separator: "\n").allSatisfy { $0.hasPrefix("# ") } && bare.contains("--declared-as NAME"))
+        #expect(bare.contains("--pool NAME prints one of its size"))
+        let text = PointDocuments(repository: "nas", pool: "slow").text([byHand], aside: [])
+        let read = try #require(ConfigLoader.volume(declaredBy: text))
+        #expect(read.spec.size == ByteCount(20 << 30) && read.spec.placement == .pool("slow"))
+        #expect(read.metadata.labels == ["tier": "silver"])
+    }
+
+    /// Whoever owns the medium of a repository that is not encrypted wrote all of it.
+    @Test(arguments: [
+        "spec: {size: 1Gi}", "{{{", stored + "---\n" + stored, stored.replacing("name: db", with: "name: other"),
+        stored.replacing("kind: Volume", with: "kind: Pool"), "\u{1b}]0;owned\u{7}",
+    ])
+    func aStoredDocumentThatIsNoneIsNotPrinted(_ document: String) throws {
+        let text = PointDocuments(repository: "nas", pool: "slow").text(
+            [try point(1, "2026-11-01T00:00:00Z", document: document)], aside: [])
+        let read = try #require(ConfigLoader.volume(declaredBy: text))
+        #expect(read.metadata.name == "db" && read.spec.placement == .pool("slow") && !text.contains("\u{1b}"))
+    }
+
+    @Test func aNameThatIsNoneOfAVolumeIsSaid() throws {
+        let text = PointDocuments(repository: "nas", pool: "slow").text(
+            [try point(1, "2026-11-01T00:00:00Z", name: "a\nb: \u{1b}[31m", uid: nil, document: nil)], aside: [])
+        #expect(text.split(separator: "\n").allSatisfy { $0.hasPrefix("# ") } && !text.contains("\u{1b}"), "\(text)")
+    }
+}
