@@ -86,6 +86,28 @@ package enum OwnedThread {
         }
     }
 
+    /// The value of a call that may block for ever, as one for a path on a dead file server may; nil: it has none by
+    /// then, or no thread could be had. The call goes on by itself, and the end of the process ends it.
+    package static func value<Value: Sendable>(
+        within seconds: Int, of work: @escaping @Sendable () -> Value
+    ) -> Value? {
+        let arrival = Arrival<Value>()
+        let isBegun = start {
+            let value = work()
+            arrival.value.withLock { $0 = value }
+        }
+        guard isBegun else { return nil }
+        // Looked at again and again, since waits of semaphores end by the civil clock, which people set.
+        let end = ContinuousClock.now + .seconds(seconds)
+        var pause: UInt32 = 50
+        while ContinuousClock.now < end {
+            if let value = arrival.value.withLock({ $0 }) { return value }
+            usleep(pause)
+            pause = min(2 * pause, 50_000)
+        }
+        return nil
+    }
+
     /// Does one piece of work on a thread of its own. False when the machine has no thread left; nothing has run then.
     package static func start(_ work: @escaping Work) -> Bool {
         if let seat = free.withLock({ $0.popLast() }) {

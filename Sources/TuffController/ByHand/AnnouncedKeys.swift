@@ -1,5 +1,6 @@
 import Glibc
 import TuffModel
+import TuffSystem
 
 /// The keys that work ordered by hand announces to plans, written as plans write them. A plan has the paths of
 /// documents; a person types any that lead there, so a key is written for the path as it was typed and for the path
@@ -17,11 +18,14 @@ enum AnnouncedKeys {
     private static func paths(_ path: String) -> [String] {
         var found = [String]()
         if path.hasPrefix("/") { found.append(path) }
-        if let real = realpath(path, nil) {
-            defer { free(real) }
-            let text = String(cString: real)
-            if text != path { found.append(text) }
+        // A mount whose server is dead answers nobody, and a command that waited for it could not be told to end.
+        let real = OwnedThread.value(within: 5) {
+            realpath(path, nil).map { real in
+                defer { free(real) }
+                return String(cString: real)
+            }
         }
+        if case let real?? = real, real != path { found.append(real) }
         return found
     }
 }

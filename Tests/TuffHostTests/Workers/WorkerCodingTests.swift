@@ -146,4 +146,18 @@ struct WorkerCodingTests {
         let gone = last
         #expect(gone == nil)
     }
+
+    @Test func aCallThatDoesNotReturnHoldsUpNobody() async {
+        let begin = ContinuousClock.now
+        let isOver = Mutex(false)
+        defer { isOver.withLock { $0 = true } }
+        let value = await OwnedThread.run {
+            OwnedThread.value(within: 1) { () -> Int in
+                while !isOver.withLock({ $0 }) { usleep(10_000) }
+                return 1
+            }
+        }
+        #expect(value == .some(nil) && ContinuousClock.now - begin >= .seconds(1))
+        #expect(await OwnedThread.run { OwnedThread.value(within: 60) { 7 } } == .some(.some(7)))
+    }
 }

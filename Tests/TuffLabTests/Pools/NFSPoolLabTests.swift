@@ -130,6 +130,11 @@ struct NFSPoolLabTests {
             #expect(frozen.status == 3 && frozen.text.contains("last seen at"), "\(frozen.text)")
             let grown = try await lab.shell("stat -c %s \(lab.folder)/pools/local/v-here")
             #expect(grown.text == "33554432\n", "\(grown.text)")
+            // A backup by hand there ends when it is told to, although no call for a path on the mount returns.
+            let asked = try await lab.shell(
+                "timeout --signal=INT --kill-after=150 10 tuff backup prune --repository \(point)/backups "
+                    + "\(lab.hostOptions.dropFirst(2).joined(separator: " "))")
+            #expect(asked.status != 137 && asked.status != 0, "\(asked.status): \(asked.text)")
             #expect(try await lab.shell("rpc.nfsd 2").status == 0)
             // It has its clients reclaim what they had first (`nfsv4gracetime`).
             var thawed = try await lab.apply()
