@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 .PHONY: all build release demo lab-demo vm-demo test unit judge lab faults fuzz mutants bench lint imports deps-build clean
 
-# Tests run three to ten times as long without the optimizer, and compiling with it takes half as long again. FLAGS= leaves it
-# out, for those who build and test with plain `swift build`: other flags compile everything again.
-FLAGS := -Xswiftc -O
-SWIFT_BUILD := swift build $(FLAGS)
+# Package.swift says what this does and costs. TUFF_OPTIMIZED= leaves it out, for those who build and test with plain `swift
+# build`: other flags compile the program again.
+export TUFF_OPTIMIZED ?= 1
+SWIFT_BUILD := swift build
 BIN := .build/debug
 # One line on a crash instead of an interactive backtrace.
 export SWIFT_BACKTRACE := enable=no
@@ -25,7 +25,7 @@ build: deps-build
 SECTIONS := -Xswiftc -Osize -Xswiftc -Xfrontend -Xswiftc -function-sections -Xcc -ffunction-sections -Xcc -fdata-sections -Xlinker --icf=safe
 release: deps-build
 	@mkdir -p .build/c++ && ln -sf "$$(cc -print-file-name=libstdc++.a)" .build/c++/
-	swift build -c release --static-swift-stdlib $(SECTIONS) --product tuff
+	$(SWIFT_BUILD) -c release --static-swift-stdlib $(SECTIONS) --product tuff
 	strip -o .build/release/tuff.stripped .build/release/tuff
 
 demo: build

@@ -12,6 +12,12 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// Tests take three to ten times as long where the program itself was not optimized, and compiling takes half as long again
+// where it is: the Makefile sets this, people who build and try again and again do not.
+let program =
+    Context.environment["TUFF_OPTIMIZED"] == "1"
+    ? strict + [.unsafeFlags(["-O"], .when(configuration: .debug))] : strict
+
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -36,14 +42,14 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         // Inflates compressed clusters of qcow2 images, whose format is deflate; every Debian system has it.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .target(name: "TuffModel", swiftSettings: strict),
-        .target(name: "TuffSystem", dependencies: ["CTuffHost"], swiftSettings: strict),
-        .target(name: "TuffImages", dependencies: ["CZlib"], swiftSettings: strict),
+        .target(name: "TuffModel", swiftSettings: program),
+        .target(name: "TuffSystem", dependencies: ["CTuffHost"], swiftSettings: program),
+        .target(name: "TuffImages", dependencies: ["CZlib"], swiftSettings: program),
         // Compresses blocks of backups: the best ratio for its speed (RFC 8878).
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(
             name: "TuffRepository", dependencies: ["TuffSystem", "CTuffHost", "CScrypt", "CZstd", crypto],
-            swiftSettings: strict),
+            swiftSettings: program),
         // BoringSSL's scrypt without CryptoExtras, which would add 1 MB for it.
         .target(name: "CScrypt", dependencies: [crypto]),
         // Decompresses what Cinder may be told to write (`backup_compression_algorithm = bzip2`); dpkg itself needs it.
@@ -53,24 +59,26 @@ let package = Package(
             dependencies: [
                 "TuffModel", "TuffSystem", "TuffRepository", "CTuffHost", "CBzip2", "CZlib", "CZstd", crypto,
             ],
-            swiftSettings: strict
+            swiftSettings: program
         ),
-        .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: strict),
+        .target(name: "TuffSchedule", dependencies: ["TuffModel"], swiftSettings: program),
         .target(
-            name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML", "CTuffHost"], swiftSettings: strict
+            name: "TuffConfig", dependencies: ["TuffModel", "TuffSchedule", "CYAML", "CTuffHost"],
+            swiftSettings: program
         ),
-        .target(name: "TuffPlanning", dependencies: ["TuffModel", "TuffSchedule", crypto], swiftSettings: strict),
-        .target(name: "CTuffHost", swiftSettings: strict),
+        .target(name: "TuffPlanning", dependencies: ["TuffModel", "TuffSchedule", crypto], swiftSettings: program),
+        .target(name: "CTuffHost", swiftSettings: program),
         .target(
             name: "TuffHost",
             dependencies: ["TuffModel", "TuffSystem", "TuffImages", "CTuffHost", crypto, subprocess, systemPackage],
-            swiftSettings: strict
+            swiftSettings: program
         ),
-        .target(name: "TuffReconcile", dependencies: ["TuffModel", "TuffPlanning", "TuffHost"], swiftSettings: strict),
+        .target(
+            name: "TuffReconcile", dependencies: ["TuffModel", "TuffPlanning", "TuffHost"], swiftSettings: program),
         .target(
             name: "TuffDrivers",
             dependencies: ["TuffModel", "TuffSystem", "TuffPlanning", "TuffHost", "TuffReconcile"],
-            swiftSettings: strict
+            swiftSettings: program
         ),
         .target(
             name: "TuffController",
@@ -78,7 +86,7 @@ let package = Package(
                 "TuffModel", "TuffConfig", "TuffSchedule", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
                 "TuffRepository", "TuffCinder", "TuffSystem", crypto,
             ],
-            swiftSettings: strict
+            swiftSettings: program
         ),
         .target(
             name: "TuffCLI",
@@ -87,12 +95,12 @@ let package = Package(
                 "TuffRepository",
                 "TuffSchedule", "TuffCinder", "TuffSystem", argumentParser, systemPackage, crypto,
             ],
-            swiftSettings: strict
+            swiftSettings: program
         ),
         .executableTarget(
             name: "tuff",
             dependencies: ["TuffCLI"],
-            swiftSettings: strict,
+            swiftSettings: program,
             // At a fixed address the loader has none of Swift's metadata to relocate, which was a quarter of the time
             // that `tuff version` takes on a small machine. Stack, heap and libraries stay where chance puts them.
             // Nobody looks up symbols of ours by name either. The C++ runtime comes from the program itself where the
@@ -110,7 +118,7 @@ let package = Package(
             dependencies: [
                 "TuffModel", "TuffSystem", "TuffConfig", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers",
             ],
-            swiftSettings: strict
+            swiftSettings: program
         ),
         .testTarget(
             name: "TuffModelTests",
@@ -196,7 +204,7 @@ let package = Package(
             dependencies: [
                 "TuffModel", "TuffPlanning", "TuffHost", "TuffReconcile", "TuffDrivers", "TuffTestSupport",
             ],
-            swiftSettings: strict
+            swiftSettings: program
         ),
         .testTarget(
             name: "TuffLabTests",
