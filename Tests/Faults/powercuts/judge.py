@@ -28,13 +28,13 @@ class Moment:
         self.step = self.number - (self.kind == "write")
         self.acknowledged = self.number - (self.kind != "done")
         self.told, self.contents = told, contents
-        steps = told["steps"]
-        self.documents, self.words = steps[self.step]["documents"], story.STEPS[self.step]["words"]
-        self.clock = story.STEPS[self.step]["clock"]
+        self.script, steps = told["script"], told["steps"]
+        self.documents, self.words = steps[self.step]["documents"], self.script[self.step]["words"]
+        self.clock = self.script[self.step]["clock"]
         self.known = steps[self.acknowledged]["points"] if self.acknowledged >= 0 else []
         self.final = steps[self.step]
         # A volume's bytes are those of one of these two, and which of them may differ from sector to sector.
-        changing = self.kind == "write" or self.kind == "apply" and "restore" in story.STEPS[self.number]
+        changing = self.kind == "write" or self.kind == "apply" and "restore" in self.script[self.number]
         self.before = contents[self.number - 1] if changing else contents[self.number]
         self.after = contents[self.number]
 
@@ -43,7 +43,7 @@ class Moment:
         all of its own but the newest."""
         named = [point for point in self.known if point in self.named()]
         ruled = [point for point in self.known if point not in self.named()]
-        leaving = self.kind == "apply" and self.words and "restore" not in story.STEPS[self.step]
+        leaving = self.kind == "apply" and self.words and "restore" not in self.script[self.step]
         return named + (ruled[-1:] if leaving else ruled)
 
     def named(self):
@@ -119,9 +119,10 @@ class Judge:
             raise Violation(f"no convergence in three passes: {wrong}")
         plan = host.plan(moment.documents, moment.words)
         left = {key: number for key, number in plan["counts"].items() if number and key != "unchanged"}
-        if left or plan.get("refusal"):
-            raise Violation(f"a pass after convergence would still do something: {left}, "
-                            f"{[change for change in plan['changes'] if change['action'] != 'unchanged']}")
+        # What is said of what is as declared: a repository that was rolled back, for one.
+        said = [change for change in plan["changes"] if change["action"] != "unchanged" or change.get("reason")]
+        if left or said or plan.get("refusal"):
+            raise Violation(f"a pass after convergence would still do or say something: {left}, {said}")
 
     def look_after(self):
         moment = self.moment
@@ -129,10 +130,10 @@ class Judge:
         self.look_at_purposes(listed)
         # While the user writes there are bytes of both; Tuff changes none of them.
         self.look_at_volume(moment.before if moment.kind == "write" else moment.after)
-        if "copy" in story.STEPS[moment.step] and moment.kind != "write":
-            origin = next(at for at, step in enumerate(story.STEPS)
-                          if step.get("backup") == story.STEPS[moment.step]["copy"])
-            self.compare("v-copy", moment.contents[origin], moment.contents[origin])
+        copied = moment.script[moment.step].get("copy")
+        if copied:
+            origin = moment.contents[story.backed_up(moment.script, copied)]
+            self.compare("v-copy", origin, origin)
         self.look_for_leftovers(listed)
 
     def look_at_volume(self, other):
