@@ -10,6 +10,8 @@ RUN = pathlib.Path("/run/power")
 # One ext4 has the ledger and the repository, and lies in the same group as the pool, so that a cut hits all at once.
 DISK = RUN / "disk"
 STATE, REPOSITORY = DISK / "state", DISK / "backups/nas"
+# A library that syncs nothing, where a mutant wants the program to have it.
+CARELESS = WORK / "careless.so"
 NAME, GROUP = "power", "vg0"
 POOL = f"{GROUP}-tp0-tpool"
 # The whole disk below the group.
@@ -26,12 +28,25 @@ def say(**line):
         file.write(json.dumps(line) + "\n")
 
 
-def run(*command, check=True, timeout=200):
+def run(*command, check=True, timeout=200, **settings):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout,
-                          stdin=subprocess.DEVNULL)
+                          stdin=subprocess.DEVNULL, **settings)
     if check and done.returncode:
         raise Violation(f"{' '.join(map(str, command))} ended with {done.returncode}: {done.stderr[-600:]}")
     return done
+
+
+def be_a_server():
+    """This kernel has no board with an id, as servers have, by which a lease of an earlier boot is known to be dead."""
+    classes = pathlib.Path("/sys/class")
+    names = [path.name for path in classes.iterdir()]
+    # Links in sysfs are relative, so the classes stay as deep as they were.
+    run("mount", "--bind", classes, "/sys/firmware")
+    run("mount", "-t", "tmpfs", "tmpfs", classes)
+    for name in names:
+        (classes / name).symlink_to(f"/sys/firmware/{name}")
+    (classes / "dmi/id").mkdir(parents=True)
+    (classes / "dmi/id/product_uuid").write_text("0f3a4c1e-7b52-4a6d-9c1b-5e8d2f60a917\n")
 
 
 def see_only_the_disk():
@@ -51,8 +66,9 @@ spec: {{node: tufflab, portals: ["127.0.0.1:3260"], allow: {{directories: [{DISK
 
 
 def tuff(*words, check=(0,)):
+    preloaded = {"LD_PRELOAD": str(CARELESS)} if CARELESS.exists() else {}
     done = run(BINARY, *words, "--config", RUN / "config.yaml", "--state-directory", STATE, "--lock-file",
-               RUN / "lock", "-o", "json", check=False)
+               RUN / "lock", "-o", "json", check=False, env={**os.environ, **preloaded})
     if done.returncode not in check:
         raise Violation(f"tuff {' '.join(map(str, words))} ended with {done.returncode}: "
                         f"{done.stderr[-600:]} {done.stdout[-1500:]}")

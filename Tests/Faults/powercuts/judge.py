@@ -222,12 +222,23 @@ class Judge:
         state = sorted(path.name for path in STATE.rglob("*"))
         if state != self.moment.final["state"]:
             raise Violation(f"the state directory has {state} instead of {self.moment.final['state']}")
-        for folder in (REPOSITORY / "leases", pathlib.Path("/run/tuff/jobs")):
-            if folder.is_dir() and any(folder.iterdir()):
-                raise Violation(f"{sorted(path.name for path in folder.iterdir())} is left in {folder}")
+        jobs = pathlib.Path("/run/tuff/jobs")
+        if jobs.is_dir() and any(jobs.iterdir()):
+            raise Violation(f"{sorted(path.name for path in jobs.iterdir())} is left in {jobs}")
+        self.look_at_leases(listed)
         stray = [path.name for path in pathlib.Path("/proc").glob("[0-9]*") if is_ours(path)]
         if stray:
             raise Violation(f"processes {stray} are left")
+
+    def look_at_leases(self, listed):
+        """A lease of the boot that was cut may lie there until somebody needs to be alone, and holds up nobody then."""
+        leases = REPOSITORY / "leases"
+        if any(leases.iterdir()):
+            host.run(host.BINARY, "backup", "prune", "--repository", REPOSITORY)
+        if any(leases.iterdir()):
+            raise Violation(f"{sorted(path.name for path in leases.iterdir())} is left in {leases}")
+        if listed != [point["id"] for point in host.points()]:
+            raise Violation("a prune without a rule took restore points away")
 
     def put_away(self):
         for attempt in range(5):

@@ -5,6 +5,7 @@ has ended, or at once where it is FUA. So the log up to a FLUSH or FUA is a disk
 writes between two of them any may be there and any may not.
 """
 import fcntl
+import itertools
 import os
 import random
 import struct
@@ -61,18 +62,23 @@ class Log:
             os.pwrite(target, piece, entry.sector * SECTOR + done)
             done += len(piece)
 
-    def lossy(self, at, seed):
+    def lossy(self, at, seed, ordered):
         """Of the writes behind the boundary `at`, which no FLUSH has covered yet: those that the disk's cache had
-        written by itself when the power went, as pairs of entry and bytes."""
+        written by itself when the power went, as pairs of entry and bytes.
+
+        Of those before the sector `ordered` a first few. LVM's metadata are there, and LVM flushes nothing between a new
+        text and the header that points to it: what a disk loses of these costs the group, whoever uses LVM.
+        """
         pick = random.Random(seed)
         kept, share = [], pick.random()
-        for entry in self.entries[at + 1:]:
-            if entry.ends:
-                break
-            if entry.mark or pick.random() > share:
+        behind = list(itertools.takewhile(lambda entry: not entry.ends, self.entries[at + 1:]))
+        own = [entry for entry in behind if entry.sector < ordered and not entry.mark]
+        lost = own[pick.randrange(len(own) + 1):]
+        for entry in behind:
+            if entry.mark or entry in lost or entry not in own and pick.random() > share:
                 continue
             length = entry.count * SECTOR
-            torn = not entry.flags & DISCARD and length > ATOM and pick.random() < 0.25
+            torn = not entry.flags & DISCARD and entry not in own and length > ATOM and pick.random() < 0.25
             kept.append((entry, pick.randrange(length // ATOM + 1) * ATOM if torn else None))
         return kept
 
