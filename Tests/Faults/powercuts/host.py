@@ -1,4 +1,4 @@
-"""What the recorder and the judge of `power` have in common: the guest's disk stack, and the program as a person runs it."""
+"""The guest's disk stack, and the program as a person runs it: for both the recorder and the judge of `power`."""
 import json
 import os
 import pathlib

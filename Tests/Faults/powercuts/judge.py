@@ -64,9 +64,11 @@ class Judge:
         self.moment, self.mutant = moment, mutant
         # Whether LVM refuses the pool until a person repairs it.
         self.broken = False
+        # What the volume held when the power was back.
+        self.held = None
 
     def verdict(self):
-        """What is wrong; nil: nothing."""
+        """What is wrong, or None."""
         try:
             host.set_clock(self.moment.clock)
             # The clock of the step's end: nothing that the cut has may be of a time that has not come.
@@ -102,8 +104,8 @@ class Judge:
             raise Violation(f"{sorted(idle)} cannot be activated: {done.stderr[-600:]}")
 
     def is_miscounted(self):
-        """Whether the cut hit the one moment in which the kernel leaves a pool that LVM refuses: to reserve or release a
-        metadata snapshot it writes the superblock before the counts of references that belong to it."""
+        """Whether the cut hit the one moment in which the kernel leaves a pool that LVM refuses: to reserve or release
+        a metadata snapshot it writes the superblock before the counts of references that belong to it."""
         host.run("lvchange", "-qq", "-ay", "--yes", f"{GROUP}/tp0_tmeta")
         said = host.run("thin_check", f"/dev/{GROUP}/tp0_tmeta", check=False)
         host.run("lvchange", "-qq", "-an", f"{GROUP}/tp0_tmeta")
@@ -113,7 +115,7 @@ class Judge:
         return True
 
     def repair(self):
-        """A pass before the repair, whatever it says, harms nothing; then what docs/operations.md tells a person to do."""
+        """A pass before the repair, whatever it says, harms nothing; then what docs/operations.md tells a person."""
         host.apply(self.moment.documents, self.moment.words, check=(0, 1, 3))
         for volume in host.volumes():
             if volume not in ("disk", "tp0"):
@@ -124,7 +126,7 @@ class Judge:
 
     def look_before(self):
         """What the cut left must be whole, before anything has put it right."""
-        self.look_at_volume(self.moment.before)
+        self.held = self.look_at_volume(self.moment.before)
         if self.is_making():
             return
         self.look_at_points(self.moment.must_be_listed())
@@ -157,7 +159,9 @@ class Judge:
         listed = self.look_at_points(moment.must_be_listed())
         self.look_at_purposes(listed)
         # While the user writes there are bytes of both; Tuff changes none of them.
-        self.look_at_volume(moment.before if moment.kind == "write" else moment.after)
+        held = self.look_at_volume(moment.before if moment.kind == "write" else moment.after)
+        if moment.kind == "write" and held != self.held:
+            raise Violation("bytes that a user wrote have changed")
         copied = moment.script[moment.step].get("copy")
         if copied:
             origin = moment.contents[story.backed_up(moment.script, copied)]
@@ -165,28 +169,28 @@ class Judge:
         self.look_for_leftovers(listed)
 
     def look_at_volume(self, other):
+        """Returns what the volume holds, where it is there and up."""
         found = host.volumes()
         if "v-db" not in found:
             if self.moment.acknowledged >= 0:
                 raise Violation("the volume is gone")
-            return
-        self.compare("v-db", other, self.moment.after)
+            return None
+        return self.compare("v-db", other, self.moment.after)
 
     def compare(self, name, one, other):
-        """Each piece of a volume that a disk writes as a whole is that of one of two contents."""
+        """Each piece of a volume that a disk writes as a whole is that of one of two contents. Returns the bytes."""
         if not os.path.exists(f"/dev/{GROUP}/{name}"):
             if self.moment.acknowledged < 0 or name == "v-db" and self.is_owed(name):
-                return
+                return None
             host.run("lvchange", "-qq", "-ay", f"{GROUP}/{name}")
         held = host.content(name)
         if len(held) != len(other):
             raise Violation(f"{name} has {len(held)} bytes instead of {len(other)}")
-        if held == other:
-            return
-        wrong = [at for at in range(0, len(held), ATOM)
-                 if held[at:at + ATOM] not in (one[at:at + ATOM], other[at:at + ATOM])]
+        wrong = [at for at in range(0, len(held), ATOM) if held != other
+                 and held[at:at + ATOM] not in (one[at:at + ATOM], other[at:at + ATOM])]
         if wrong:
             raise Violation(f"{len(wrong)} pieces of {name} hold what was never written there, the first at {wrong[0]}")
+        return held
 
     def is_owed(self, name):
         host.run("vgcfgbackup", "-qq", "-f", host.RUN / "vg", GROUP)

@@ -66,8 +66,8 @@ class Log:
         """Of the writes behind the boundary `at`, which no FLUSH has covered yet: those that the disk's cache had
         written by itself when the power went, as pairs of entry and bytes.
 
-        Of those before the sector `ordered` a first few. LVM's metadata are there, and LVM flushes nothing between a new
-        text and the header that points to it: what a disk loses of these costs the group, whoever uses LVM.
+        Of those before the sector `ordered` a first few. LVM's metadata are there, and LVM flushes nothing between a
+        new text and the header that points to it: what a disk loses of these costs the group, whoever uses LVM.
         """
         pick = random.Random(seed)
         kept, share = [], pick.random()

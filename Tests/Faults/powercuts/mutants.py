@@ -6,8 +6,6 @@ from powercuts import host
 from powercuts.host import GROUP, POOL, REPOSITORY
 from powercuts.log import DISCARD
 
-NAMES = ["lost write", "flipped byte", "lost point", "lease", "held metadata", "mark", "volume", "state"]
-
 
 class Mutant:
     """None of them is no fault at all."""
