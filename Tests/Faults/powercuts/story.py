@@ -36,7 +36,12 @@ SHORT = [["create", "full", "incremental", "restore"], ["create", "full", "incre
 
 def script(short):
     """The steps of a story: all, or those of the short one of that number."""
-    return STEPS if short is None else [step for step in STEPS if step["name"] in SHORT[short % len(SHORT)]]
+    if short is None:
+        return STEPS
+    names = SHORT[short % len(SHORT)]
+    steps = [step for step in STEPS if step["name"] in names]
+    # No step is more than a day after the one before it here either.
+    return [{**step, "clock": "2031-03-01 02:30"} if step["name"] in ("restore", "copy") else step for step in steps]
 
 
 def document(kind, name, spec):
