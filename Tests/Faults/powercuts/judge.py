@@ -149,7 +149,7 @@ class Judge:
             raise Violation(f"no convergence in three passes: {wrong}")
         plan = host.plan(moment.documents, moment.words)
         left = {key: number for key, number in plan["counts"].items() if number and key != "unchanged"}
-        # What is said of what is as declared: a repository that was rolled back, for one. A Restore that is over says so.
+        # What is said of what is as declared: that a repository was rolled back, for one. A Restore that is over may.
         said = [change for change in plan["changes"]
                 if change["action"] != "unchanged" or change.get("reason") not in (None, "Executed")]
         if left or said or plan.get("refusal"):
