@@ -69,7 +69,8 @@ def tuff(*words, check=(0,)):
     preloaded = {"LD_PRELOAD": str(CARELESS)} if CARELESS.exists() else {}
     done = run(BINARY, *words, "--config", RUN / "config.yaml", "--state-directory", STATE, "--lock-file",
                RUN / "lock", "-o", "json", check=False, env={**os.environ, **preloaded})
-    if done.returncode not in check:
+    # One that cannot even plan, as with a damaged ledger, prints no view.
+    if done.returncode not in check or not done.stdout:
         raise Violation(f"tuff {' '.join(map(str, words))} ended with {done.returncode}: "
                         f"{done.stderr[-600:]} {done.stdout[-1500:]}")
     return json.loads(done.stdout)
