@@ -187,8 +187,8 @@ class Judge:
         held = host.content(name)
         if len(held) != len(other):
             raise Violation(f"{name} has {len(held)} bytes instead of {len(other)}")
-        wrong = [at for at in range(0, len(held), ATOM) if held != other
-                 and held[at:at + ATOM] not in (one[at:at + ATOM], other[at:at + ATOM])]
+        pieces = range(0, len(held), ATOM) if held != other else ()
+        wrong = [at for at in pieces if held[at:at + ATOM] not in (one[at:at + ATOM], other[at:at + ATOM])]
         if wrong:
             raise Violation(f"{len(wrong)} pieces of {name} hold what was never written there, the first at {wrong[0]}")
         return held
