@@ -74,8 +74,10 @@ struct PointDocuments {
             document.comments.append("no document is stored with it; --pool NAME prints one of its size in that pool")
             return nil
         }
+        // A volume has whole sectors, and 1 MiB at least; one that is larger than the point takes it all the same.
+        let room = max(size, ByteCount(ByteCount.mebi)).roundedUp(to: ByteCount(ByteCount.mebi))
         return Declared(
-            metadata: Metadata(name: name, labels: labels), spec: VolumeSpec(size: size, placement: .pool(pool)),
+            metadata: Metadata(name: name, labels: labels), spec: VolumeSpec(size: room, placement: .pool(pool)),
             location: SourceLocation(file: "", line: 1, column: 1))
     }
 

@@ -18,7 +18,9 @@ struct PointDocumentsTests {
 
     /// A point as a repository holds it.
     private func point(
-        _ digit: Int, _ time: String, name: String = "db", uid: String? = "abcdefghij234567", document: String? = stored
+        _ digit: Int, _ time: String, name: String = "db", uid: String? = "abcdefghij234567",
+        document: String? = stored,
+        size: Int = 20 << 30
     ) throws -> RestorePoint {
         var series = ["name": name]
         if let uid { series.merge(["node": "storage1", "stack": "default", "uid": uid]) { $1 } }
@@ -27,7 +29,7 @@ struct PointDocumentsTests {
                 let series: [String: String]
                 let time: String
                 let finished: String
-                let size = 20 << 30
+                let size: Int
                 let root = "0"
                 let labels = ["tier": "silver"]
                 let document: String?
@@ -39,7 +41,9 @@ struct PointDocumentsTests {
         }
         let id = try #require(FileID(String(repeating: "\(digit)", count: 32)))
         let bytes = try JSONEncoder().encode(
-            Stored(id: id, record: Stored.Record(series: series, time: time, finished: time, document: document)))
+            Stored(
+                id: id,
+                record: Stored.Record(series: series, time: time, finished: time, size: size, document: document)))
         return try JSONDecoder().decode(RestorePoint.self, from: bytes)
     }
 
@@ -88,6 +92,14 @@ struct PointDocumentsTests {
         ]
         let text = PointDocuments(repository: "nas", pool: nil).text(points, aside: [])
         #expect(text.contains("      uid: abcdefghij234567\n") && text.contains("      uid: zzzzzzzzzz234567\n"))
+    }
+
+    /// Files that are backed up by hand have any size.
+    @Test(arguments: [(1, 1), (1 << 20, 1), (100_000_000, 96)])
+    func aSizeThatNoVolumeHasIsRoundedUp(_ bytes: Int, _ mebibytes: Int64) throws {
+        let point = try point(1, "2026-11-01T00:00:00Z", uid: nil, document: nil, size: bytes)
+        let text = PointDocuments(repository: nil, pool: "slow").text([point], aside: [])
+        #expect(ConfigLoader.volume(declaredBy: text)?.spec.size == ByteCount(mebibytes << 20), "\(text)")
     }
 
     @Test func withoutADocumentASizeAndAPoolMakeOne() throws {
