@@ -57,9 +57,9 @@ extension PlanningPass {
 
     private mutating func planBackups(by declared: Declared<BackupPolicySpec>) {
         let name = declared.metadata.name, resource = ResourceID(.backupPolicy, name)
-        let selected = volumes.values.filter { declared.spec.volumes.includes($0.metadata) }
-            .map(\.metadata.name).sorted().filter { outcome(of: .volume($0)) != nil }
-        let isElsewhere = selected.isEmpty && volumes.values.contains { declared.spec.volumes.includes($0.metadata) }
+        let all = selected(by: declared.spec.volumes)
+        let selected = all.filter { outcome(of: .volume($0)) != nil }
+        let isElsewhere = selected.isEmpty && !all.isEmpty
         guard !isElsewhere else { return }
         func stop(_ obstacle: Obstacle, of volume: String? = nil, uid: UID? = nil, at field: String = "") {
             let what = volume.map { "no backup of Volume/\($0): " } ?? "no backup is made: "

@@ -22,8 +22,7 @@ extension PlanningPass {
         where declared.spec.repository == name && declared.spec.keep != nil {
             // A time zone that is not known is said on the policy's own line, and nothing is judged by it.
             guard case .success(let calendar) = calendar(of: declared.spec.schedule) else { continue }
-            let selected = volumes.values.filter { declared.spec.volumes.includes($0.metadata) }
-                .map(\.metadata.name).sorted().filter { outcome(of: .volume($0)) != nil }
+            let selected = selected(by: declared.spec.volumes).filter { outcome(of: .volume($0)) != nil }
             for volume in selected {
                 let own = view.points(of: volume).filter { isJudged($0, by: policy) }
                 let series = Dictionary(grouping: own, by: \.uid).values.sorted { $0[0].time < $1[0].time }
@@ -66,7 +65,8 @@ extension PlanningPass {
         of desired: DesiredState, about name: String, in view: RepositoryView
     ) -> Set<String> {
         var named: Set<String> = []
-        let all = view.names.flatMap(view.points).sorted { $0.time < $1.time }
+        // Sorting them costs more than judging them, and only restores ask for it.
+        let all = desired.restores.isEmpty ? [] : view.names.flatMap(view.points).sorted { $0.time < $1.time }
         func keep(_ at: RestorePointName, among points: [ObservedPoint]) {
             switch at {
             case .latest: break

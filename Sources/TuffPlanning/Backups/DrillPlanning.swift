@@ -109,8 +109,7 @@ extension PlanningPass {
         _ declared: Declared<BackupPolicySpec>, in view: RepositoryView, _ times: DrillTimes
     ) -> [Candidate] {
         let name = declared.metadata.name
-        let selected = volumes.values.filter { declared.spec.volumes.includes($0.metadata) }
-            .map(\.metadata.name).sorted().filter { outcome(of: .volume($0)) != nil }
+        let selected = selected(by: declared.spec.volumes).filter { outcome(of: .volume($0)) != nil }
         let found = selected.compactMap { volume -> Candidate? in
             let newest = view.points(of: volume).last { isJudged($0, by: name) && !isOfFuture($0.time) }
             return newest.flatMap { point in point.uid.map { Candidate(point: point, uid: $0) } }

@@ -48,8 +48,7 @@ extension PlanningPass {
         of drill: DrillSpec, _ declared: Declared<BackupPolicySpec>, in view: RepositoryView
     ) -> DrillTimes? {
         let name = declared.metadata.name
-        let points = volumes.values.filter { declared.spec.volumes.includes($0.metadata) }
-            .flatMap { view.points(of: $0.metadata.name) }
+        let points = selected(by: declared.spec.volumes).flatMap { view.points(of: $0) }
         let schedule = Schedule(cron: drill.cron, timeZone: declared.spec.schedule.timeZone)
         // A time zone that is not known is said on the policy's own line.
         guard case .success(let calendar) = calendar(of: schedule),
