@@ -197,17 +197,18 @@ package final class LinuxMachine: Machine {
         while let first = rest.first {
             // Each wait inside a loop has a copy of all that follows it in there: with the cases here, 200 KB of
             // program.
-            var isDone = try await hasRun(first, telling: telling, isOver: isOver)
-            if !isDone { isDone = try await hasDoneJob(first, telling: telling, isOver: isOver) }
+            var isDone = try await runHere(first, telling: telling, isOver: isOver)
+            if !isDone { isDone = try await doJob(first, telling: telling, isOver: isOver) }
             let batch = isDone ? rest.prefix(1) : rest.prefix { !$0.needsCommand }
+            guard !batch.isEmpty else { throw HostError(.failed, "An action is one that nobody carries out") }
             if !isDone { try await work(batch.map(completed), telling: telling, isOver: isOver) }
             rest = rest.dropFirst(batch.count)
         }
     }
 
     /// Does what takes a command, or what commands said.
-    /// - Returns: false where a worker is to do it.
-    private func hasRun(
+    /// - Returns: false where it is neither, and nothing was done.
+    private func runHere(
         _ action: HostAction, telling: @escaping @Sendable (DataProgress) -> Void, isOver: WorkerEnd?
     ) async throws(HostError) -> Bool {
         switch action {
@@ -247,8 +248,8 @@ package final class LinuxMachine: Machine {
     }
 
     /// Does what is a job, in a worker of its own.
-    /// - Returns: false where it is none.
-    private func hasDoneJob(
+    /// - Returns: false where it is none, and nothing was done.
+    private func doJob(
         _ action: HostAction, telling: @escaping @Sendable (DataProgress) -> Void, isOver: WorkerEnd?
     ) async throws(HostError) -> Bool {
         switch action {
