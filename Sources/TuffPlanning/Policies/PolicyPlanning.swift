@@ -285,8 +285,7 @@ extension PlanningPass {
     func selected(by selection: VolumeSelection) -> [String] {
         switch selection {
         case .names(let names): Set(names).filter { volumes[$0] != nil }.sorted()
-        case .labels(let selector):
-            volumes.filter { selector.matches($0.value.metadata.labels) }.map(\.key).sorted()
+        case .labels: volumes.filter { selection.includes($0.value.metadata) }.map(\.key).sorted()
         }
     }
 }
