@@ -118,14 +118,14 @@ struct BackupList: AsyncParsableCommand {
         let found = try await list(address), aside = Set(found.aside)
         let points = found.points.filter { name == nil || $0.record.series.name == name }
         if let printed = documents.printed(of: address.place) {
-            try Console.data(printed.text(points, aside: aside))
-            return try found.damaged.report(global)
+            try Console.data(printed.text(points, passingOver: aside.union(found.hurt)))
+        } else {
+            let none = "There is no restore point\(name.map { " of '\(PrintedText.oneLine($0))'" } ?? "").\n"
+            try form.show(PointsView(points, aside: aside, none: none), global.output)
         }
-        let none = "There is no restore point\(name.map { " of '\(PrintedText.oneLine($0))'" } ?? "").\n"
-        try form.show(PointsView(points, aside: aside, none: none), global.output)
         let future = points.filter { !aside.contains($0.id) }.compactMap { FuturePoint($0) }
         global.warn(future.map { $0.warning(in: address.place) })
-        try found.damaged.report(global)
+        try found.damaged.report(in: address.place, global)
     }
 
     /// In this process where that will do, so that a signal ends it at once.
@@ -135,7 +135,8 @@ struct BackupList: AsyncParsableCommand {
             return try await Job(global: global, host: host, json: false).carryOut(listing, at: address)
         }
         return try failing { () throws(BackupError) in
-            try listing.outcome(in: try address.place.open(.advised, listener: global.listener))
+            try listing.look(
+                at: try address.place.open(PointListing.keyFile, listener: global.listener), listener: global.listener)
         }
     }
 }

@@ -32,19 +32,6 @@ struct BackupRemove: AsyncParsableCommand {
         guard !points.isEmpty || !series.isEmpty else {
             throw ValidationError("which ones? Give IDs, as 'tuff backup ls' shows them, or --series NAME")
         }
-        _ = try seriesNames
-    }
-
-    private var seriesNames: [PointRemoval.SeriesName] {
-        get throws {
-            try series.map { text in
-                guard let name = PointRemoval.SeriesName(text: text) else {
-                    throw ValidationError(
-                        "--series takes NAME or NAME@NODE/STACK/UID, and no '\(PrintedText.oneLine(text))'")
-                }
-                return name
-            }
-        }
     }
 
     func run() async throws {
@@ -52,13 +39,11 @@ struct BackupRemove: AsyncParsableCommand {
         let job = Job(global: global, host: host, json: form.format == .json)
         var request = PointRemoval.Request(in: address.place, purpose: "tuff backup rm")
         request.points = points
-        request.series = try seriesNames
+        request.series = series.map { PointRemoval.SeriesName(text: $0) }
         request.overrides = force
         request.patience = wait.timeout
         let forecast = try await job.carryOut(RemovalForecast(of: request), at: address)
-        let unread = forecast.damaged.map { "\($0.description.prefix(8)), which cannot be read\n" }.joined()
-        let style = form.format == .json ? global.errors : global.output
-        let shown = PointsView(forecast.points, heading: "To be removed", none: "").text(style) + unread
+        let shown = RemovedPointsView(forecast, heading: "To be removed").text(global.output)
         if form.format == .json { Console.talk(shown) } else { try Console.data(shown) }
         global.warn(forecast.warnings)
         try await ask(forecast.points.count + forecast.damaged.count)
@@ -66,10 +51,11 @@ struct BackupRemove: AsyncParsableCommand {
         request.points = (forecast.points.map(\.id) + forecast.damaged).map(\.description)
         request.series = []
         let outcome = try await job.carryOut(request, at: address)
-        let count = PrintedText.count(outcome.points.count + outcome.damaged.count, "restore point")
         switch form.format {
-        case .text: try Console.data("Removed \(count).\n")
-        case .json: try Console.data(PointsView(outcome.points).document.json)
+        case .text:
+            let count = PrintedText.count(outcome.points.count + outcome.damaged.count, "restore point")
+            try Console.data("Removed \(count).\n")
+        case .json: try Console.data(RemovedPointsView(outcome).document.json)
         }
     }
 
@@ -87,5 +73,27 @@ struct BackupRemove: AsyncParsableCommand {
                 "there is no terminal to ask on; nothing was removed",
                 help: "read the list above, then give --allow-destroy")
         }
+    }
+}
+
+/// Restore points that go, or went.
+private struct RemovedPointsView: View {
+    private let outcome: PointRemoval.Outcome
+    private let heading: String?
+
+    init(_ outcome: PointRemoval.Outcome, heading: String? = nil) {
+        self.outcome = outcome
+        self.heading = heading
+    }
+
+    var kind: String { "RemovedPoints" }
+
+    func text(_ style: Style) -> String {
+        let unread = outcome.damaged.map { "\($0.description.prefix(8)), which cannot be read\n" }.joined()
+        return PointsView(outcome.points, heading: heading, none: "").text(style) + unread
+    }
+
+    var body: [String: Tree] {
+        PointsView(outcome.points).body.merging(["unread": .list(outcome.damaged.map { .text($0) })]) { own, _ in own }
     }
 }

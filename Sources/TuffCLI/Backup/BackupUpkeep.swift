@@ -99,7 +99,9 @@ struct BackupPrune: AsyncParsableCommand {
     func run() async throws {
         let address = try repository.address(global), request = request(in: address.place)
         let job = Job(global: global, host: host, json: form.format == .json)
-        if dryRun { return try show(try await job.carryOut(PruneForecast(of: request), at: address)) }
+        if dryRun {
+            return try show(try await job.carryOut(PruneForecast(of: request), at: address), in: address.place)
+        }
         try form.show(PruneView(try await job.carryOut(request, at: address)), global.output)
     }
 
@@ -114,11 +116,11 @@ struct BackupPrune: AsyncParsableCommand {
         return request
     }
 
-    private func show(_ forecast: PruneRun.Forecast) throws {
+    private func show(_ forecast: PruneRun.Forecast, in place: RepositoryPlace) throws {
         let none = "No restore point would be taken away, of \(forecast.points).\n"
         try form.show(
             PointsView(forecast.leaving, forecast: forecast.report, heading: "Would be taken away", none: none),
             global.output)
-        try forecast.damaged.report(global)
+        try forecast.damaged.report(in: place, global)
     }
 }

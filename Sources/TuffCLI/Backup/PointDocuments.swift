@@ -6,7 +6,8 @@ import TuffRepository
 /// Volumes of restore points as documents that bring them back: the newest point of each series, or the newest whole
 /// backup of each of Cinder's volumes.
 ///
-/// Whoever owns the medium wrote what is read here, so a stored document is decoded, and written anew.
+/// The owner of the medium may have written all that is read here. So a stored document is decoded, only its volume's
+/// own fields are taken from it, and what is printed is printed once it decodes again.
 struct PointDocuments {
     /// The name that documents have for the repository; nil: it is not known, and no document says where its content
     /// comes from.
@@ -25,9 +26,9 @@ struct PointDocuments {
 
     /// - Parameters:
     ///   - points: oldest first.
-    ///   - aside: those whose time is not to be believed.
-    func text(_ points: [RestorePoint], aside: Set<FileID>) -> String {
-        let newest = Dictionary(points.filter { !aside.contains($0.id) }.map { ($0.record.series, $0) }) { $1 }
+    ///   - unfit: those whose time is not to be believed, and those that lack something.
+    func text(_ points: [RestorePoint], passingOver unfit: Set<FileID>) -> String {
+        let newest = Dictionary(points.filter { !unfit.contains($0.id) }.map { ($0.record.series, $0) }) { $1 }
         let uids = Dictionary(grouping: newest.keys, by: \.name)
         let sorted = newest.values.sorted {
             ($0.record.series.name, $0.record.time, $0.id) < ($1.record.series.name, $1.record.time, $1.id)
@@ -44,9 +45,13 @@ struct PointDocuments {
             .compactMap { word, value in value.map { "\(word) \($0)" } }.joined(separator: ", ")
         let title = "\(series.name): restore point \(point.id) of \(record.time), \(size)"
         var document = Document(comments: [title + (origin.isEmpty ? "" : "; " + origin)])
-        let stored = record.document.flatMap(ConfigLoader.volume(declaredBy:))
-        if let stored, stored.metadata.name == series.name {
+        if !isAlone {
+            document.comments.append("several volumes of this name were backed up: keep one of the documents")
+        }
+        if let stored = record.document.flatMap(ConfigLoader.volume(declaredBy:)), stored.metadata.name == series.name {
             document.volume = stored
+            // A plan stores none; another one would begin with something else than the point.
+            document.volume?.spec.source = nil
         } else {
             document.volume = volume(named: series.name, size, labels: record.labels ?? [:], &document)
         }
@@ -77,7 +82,8 @@ struct PointDocuments {
         // A volume has whole sectors, and 1 MiB at least; one that is larger than the point takes it all the same.
         let room = max(size, ByteCount(ByteCount.mebi)).roundedUp(to: ByteCount(ByteCount.mebi))
         return Declared(
-            metadata: Metadata(name: name, labels: labels), spec: VolumeSpec(size: room, placement: .pool(pool)),
+            metadata: Metadata(name: name, labels: labels.filter { !$0.key.hasPrefix("tuff.dev/") }),
+            spec: VolumeSpec(size: room, placement: .pool(pool)),
             location: SourceLocation(file: "", line: 1, column: 1))
     }
 
@@ -131,9 +137,13 @@ struct PointDocuments {
                 + "# --declared-as NAME, or -f with the set that declares it, adds that.\n"
         }
         for document in documents {
-            if document.volume != nil { text += "---\n" }
-            text += document.comments.map { "# \(PrintedText.oneLine($0))\n" }.joined()
-            text += document.volume?.document.yaml ?? ""
+            let yaml = document.volume.map(\.document.yaml)
+            let isSound = yaml.map { ConfigLoader.volume(declaredBy: $0) != nil } ?? true
+            var comments = document.comments
+            if !isSound { comments.append("it has names or labels that no document may have; none is printed") }
+            if yaml != nil, isSound { text += "---\n" }
+            text += comments.map { "# \(PrintedText.oneLine($0))\n" }.joined()
+            if let yaml, isSound { text += yaml }
         }
         return text
     }

@@ -147,13 +147,12 @@ enum LostView {
 
 extension [DamagedPoint] {
     /// Ends a command with what is wrong with restore points and what can be done; does nothing where nothing is.
-    func report(_ global: GlobalOptions) throws(Failure) {
+    func report(in place: RepositoryPlace, _ global: GlobalOptions) throws(Failure) {
         guard !isEmpty else { return }
         for damage in self {
             let help =
-                "put the file 'points/\(damage.id)' back from a copy of the repository; or give this one up: 'tuff "
-                + "backup rm --repository DIR \(damage.id.description.prefix(8)) --force'. Until then nothing is "
-                + "pruned, since what it needs is not known"
+                "until it is back from a copy of the repository (points/\(damage.id)) nothing is pruned, since what it "
+                + "needs is not known; to give it up, type: \(PointRemoval.command(for: damage.id, in: place))"
             Console.talk(Failure(BackupError(damage.error, help: help)).text(global.errors))
         }
         throw Failure(nil)

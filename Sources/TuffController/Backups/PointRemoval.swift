@@ -10,15 +10,14 @@ package struct PointRemoval: Sendable {
         /// Node, stack and uid, of which each may be empty; nil: whichever there is.
         package var origin: [String]?
 
-        /// Nil for what is neither of the two forms.
-        package init?(text: String) {
-            let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let first = parts.first, !first.isEmpty else { return nil }
-            name = String(first)
-            guard parts.count == 2 else { return }
-            let origin = parts[1].split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-            guard origin.count == 3 else { return nil }
-            self.origin = origin
+        /// An `@` without two slashes behind it is part of a name: what is backed up by hand may be called anything.
+        package init(text: String) {
+            name = text
+            guard let at = text.lastIndex(of: "@") else { return }
+            let parts = text[text.index(after: at)...].split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 3 else { return }
+            name = String(text[..<at])
+            origin = parts.map(String.init)
         }
 
         init(_ series: Series) {
@@ -86,9 +85,17 @@ package struct PointRemoval: Sendable {
         // Under the lease: nobody adds a point meanwhile, or takes one.
         let chosen = try chosen()
         try inRepository { () throws(RepositoryError) in
-            _ = try Prune(repository, lease: lease).removePoints(chosen.points.map(\.id) + chosen.damaged)
+            try reserve.spend { () throws(RepositoryError) in
+                try Prune(repository, lease: lease).removePoints(chosen.points.map(\.id) + chosen.damaged)
+            }
         }
         return chosen
+    }
+
+    /// The command that gives a point up which cannot be read, as it is typed.
+    package static func command(for point: FileID, in place: RepositoryPlace) -> String {
+        let words = ["backup", "rm"] + place.options + [String(point.description.prefix(8)), "--force"]
+        return PrintedText.oneLine(Command("tuff", words, effect: .mutates).description)
     }
 
     // MARK: Choosing

@@ -87,6 +87,12 @@ package struct PruneRun: Sendable {
         try inRepository { () throws(RepositoryError) in
             for point in doubted { try repository.setAside(point, now: HostFacts.now().description) }
         }
+        if let damaged = found.damaged.first {
+            throw BackupError(
+                "nothing was pruned, since what a damaged restore point needs is not known: "
+                    + PrintedText.oneLine(damaged.description),
+                help: "to give it up, type: " + PointRemoval.command(for: damaged.id, in: request.repository))
+        }
         // Under the lease: nobody adds one meanwhile.
         let leaving = try leaving()
         var report = try inRepository { () throws(RepositoryError) in

@@ -78,22 +78,20 @@ extension PruneRun.Request: RepositoryOrder {
     }
 }
 
-/// Asks what a prune would come to. It changes nothing.
-package struct PruneForecast: RepositoryOrder {
+/// Asks what a prune would come to.
+package struct PruneForecast: RepositoryLook {
+    package typealias Outcome = PruneRun.Forecast
     package static let kind = "forecast-by-hand"
 
     package var request: PruneRun.Request
 
     package init(of request: PruneRun.Request) { self.request = request }
 
-    package var summary: String { "asking what a prune of \(request.repository.shown) would come to" }
-    package var announced: [String] { [] }
-    package var servers: [String] { request.repository.servers }
+    package var repository: RepositoryPlace { request.repository }
+    package var summary: String { "asking what a prune of \(repository.shown) would come to" }
 
-    package func carryOut(_ work: OrderedWork) throws(BackupError) -> PruneRun.Forecast {
-        try work.with(request.repository) { repository throws(BackupError) in
-            try PruneRun.begin(request, in: repository, listener: work.listener).forecast()
-        }
+    package func look(at repository: Repository, listener: any Listener) throws(BackupError) -> Outcome {
+        try PruneRun.begin(request, in: repository, listener: listener).forecast()
     }
 }
 
@@ -111,28 +109,28 @@ extension PointRemoval.Request: RepositoryOrder {
     }
 }
 
-/// Asks which restore points a removal would take. It changes nothing.
-package struct RemovalForecast: RepositoryOrder {
+/// Asks which restore points a removal would take.
+package struct RemovalForecast: RepositoryLook {
+    package typealias Outcome = PointRemoval.Outcome
     package static let kind = "forecast-removal-by-hand"
 
     package var request: PointRemoval.Request
 
     package init(of request: PointRemoval.Request) { self.request = request }
 
-    package var summary: String { "asking which restore points of \(request.repository.shown) would go" }
-    package var announced: [String] { [] }
-    package var servers: [String] { request.repository.servers }
+    package var repository: RepositoryPlace { request.repository }
+    package var summary: String { "asking which restore points of \(repository.shown) would go" }
 
-    package func carryOut(_ work: OrderedWork) throws(BackupError) -> PointRemoval.Outcome {
-        try work.with(request.repository) { repository throws(BackupError) in
-            try PointRemoval(request, in: repository).forecast()
-        }
+    package func look(at repository: Repository, listener: any Listener) throws(BackupError) -> Outcome {
+        try PointRemoval(request, in: repository).forecast()
     }
 }
 
-/// Asks for the restore points of a repository. It changes nothing.
-package struct PointListing: RepositoryOrder {
+/// Asks for the restore points of a repository.
+package struct PointListing: RepositoryLook {
     package static let kind = "list-by-hand"
+    /// Whoever restores in an emergency looks first, and may have a key on a medium without owners.
+    package static let keyFile = KeyFile.Rule.advised
 
     package struct Outcome: Codable, Sendable {
         /// Oldest first.
@@ -140,6 +138,8 @@ package struct PointListing: RepositoryOrder {
         package let damaged: [DamagedPoint]
         /// Points whose time is not to be believed.
         package let aside: [FileID]
+        /// Points that a check found to lack something.
+        package let hurt: [FileID]
     }
 
     package var repository: RepositoryPlace
@@ -147,20 +147,10 @@ package struct PointListing: RepositoryOrder {
     package init(of repository: RepositoryPlace) { self.repository = repository }
 
     package var summary: String { "listing the restore points of \(repository.shown)" }
-    package var announced: [String] { [] }
-    package var servers: [String] { repository.servers }
 
-    package func carryOut(_ work: OrderedWork) throws(BackupError) -> Outcome {
-        try work.with(repository, keyFile: .advised) { repository throws(BackupError) in
-            try outcome(in: repository)
-        }
-    }
-
-    package func outcome(in repository: Repository) throws(BackupError) -> Outcome {
-        try inRepository { () throws(RepositoryError) in
-            let found = try repository.points()
-            return Outcome(
-                points: found.points, damaged: found.damaged, aside: Array(try repository.setAside().points.keys))
-        }
+    package func look(at repository: Repository, listener: any Listener) throws(BackupError) -> Outcome {
+        let known = try inRepository { () throws(RepositoryError) in try KnownPoints(of: repository) }
+        return Outcome(
+            points: known.points, damaged: known.damaged, aside: Array(known.aside.keys), hurt: Array(known.hurt))
     }
 }

@@ -2,8 +2,8 @@ import TuffHost
 package import TuffModel
 package import TuffRepository
 
-/// Asks for the key slots of a repository. It changes nothing.
-package struct KeyListing: RepositoryOrder {
+/// Asks for the key slots of a repository.
+package struct KeyListing: RepositoryLook {
     package static let kind = "keys-by-hand"
 
     package struct Outcome: Codable, Sendable {
@@ -16,16 +16,8 @@ package struct KeyListing: RepositoryOrder {
     package init(of repository: RepositoryPlace) { self.repository = repository }
 
     package var summary: String { "listing the keys of \(repository.shown)" }
-    package var announced: [String] { [] }
-    package var servers: [String] { repository.servers }
 
-    package func carryOut(_ work: OrderedWork) throws(BackupError) -> Outcome {
-        try work.with(repository) { repository throws(BackupError) in
-            try outcome(in: repository)
-        }
-    }
-
-    package func outcome(in repository: Repository) throws(BackupError) -> Outcome {
+    package func look(at repository: Repository, listener: any Listener) throws(BackupError) -> Outcome {
         try inRepository { () throws(RepositoryError) in
             Outcome(slots: try repository.keySlots(), isEncrypted: repository.description.encryption != .none)
         }

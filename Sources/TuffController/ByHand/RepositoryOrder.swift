@@ -1,7 +1,7 @@
 import Glibc
 import TuffHost
 package import TuffModel
-import TuffRepository
+package import TuffRepository
 
 /// Work with a repository that a person orders by a command. A worker process does it, which the command supervises:
 /// whatever a medium does to the worker, the command ends when it is told to.
@@ -27,6 +27,27 @@ package protocol RepositoryOrder: Codable, Sendable {
 extension RepositoryOrder {
     package var servers: [String] { [] }
     package var waitsForReader: Bool { false }
+}
+
+/// An order that only looks: it changes nothing, and no plan waits for it.
+package protocol RepositoryLook: RepositoryOrder {
+    /// The demands on the key file of a directory.
+    static var keyFile: KeyFile.Rule { get }
+    var repository: RepositoryPlace { get }
+
+    func look(at repository: Repository, listener: any Listener) throws(BackupError) -> Outcome
+}
+
+extension RepositoryLook {
+    package static var keyFile: KeyFile.Rule { .demanded }
+    package var announced: [String] { [] }
+    package var servers: [String] { repository.servers }
+
+    package func carryOut(_ work: OrderedWork) throws(BackupError) -> Outcome {
+        try work.with(repository, keyFile: Self.keyFile) { repository throws(BackupError) in
+            try look(at: repository, listener: work.listener)
+        }
+    }
 }
 
 /// The worker's side of an order.

@@ -70,8 +70,7 @@ package struct Prune: Sendable {
         if let damaged = found.damaged.first {
             throw RepositoryError(
                 .damaged,
-                "nothing was pruned, since what a damaged restore point needs is not known: \(damaged); to give it up: "
-                    + "tuff backup rm --repository DIR \(damaged.id.description.prefix(8)) --force")
+                "nothing was pruned, since what a damaged restore point needs is not known: \(damaged)")
         }
         var facts = PrunePlan.Facts()
         facts.points = found.points

@@ -20,10 +20,10 @@ struct PointDocumentsTests {
     private func point(
         _ digit: Int, _ time: String, name: String = "db", uid: String? = "abcdefghij234567",
         document: String? = stored,
-        size: Int = 20 << 30
+        size: Int = 20 << 30, node: String = "storage1", labels: [String: String] = ["tier": "silver"]
     ) throws -> RestorePoint {
         var series = ["name": name]
-        if let uid { series.merge(["node": "storage1", "stack": "default", "uid": uid]) { $1 } }
+        if let uid { series.merge(["node": node, "stack": "default", "uid": uid]) { $1 } }
         struct Stored: Encodable {
             struct Record: Encodable {
                 let series: [String: String]
@@ -31,7 +31,7 @@ struct PointDocumentsTests {
                 let finished: String
                 let size: Int
                 let root = "0"
-                let labels = ["tier": "silver"]
+                let labels: [String: String]
                 let document: String?
                 let counts = ["blocks": 0, "zero": 0, "new": 0, "read": 0, "stored": 0]
                 let program = "tuff"
@@ -43,7 +43,8 @@ struct PointDocumentsTests {
         let bytes = try JSONEncoder().encode(
             Stored(
                 id: id,
-                record: Stored.Record(series: series, time: time, finished: time, size: size, document: document)))
+                record: Stored.Record(
+                    series: series, time: time, finished: time, size: size, labels: labels, document: document)))
         return try JSONDecoder().decode(RestorePoint.self, from: bytes)
     }
 
@@ -52,7 +53,7 @@ struct PointDocumentsTests {
             try point(1, "2026-11-01T00:00:00Z"), try point(2, "2026-11-02T00:00:00Z"),
             try point(3, "2026-11-03T00:00:00Z"),
         ]
-        let text = PointDocuments(repository: "nas", pool: nil).text(points, aside: [points[2].id])
+        let text = PointDocuments(repository: "nas", pool: nil).text(points, passingOver: [points[2].id])
         #expect(
             text == """
                 ---
@@ -90,44 +91,76 @@ struct PointDocumentsTests {
         let points = [
             try point(1, "2026-11-01T00:00:00Z"), try point(2, "2026-11-02T00:00:00Z", uid: "zzzzzzzzzz234567"),
         ]
-        let text = PointDocuments(repository: "nas", pool: nil).text(points, aside: [])
+        let text = PointDocuments(repository: "nas", pool: nil).text(points, passingOver: [])
         #expect(text.contains("      uid: abcdefghij234567\n") && text.contains("      uid: zzzzzzzzzz234567\n"))
+        #expect(text.contains("# several volumes of this name were backed up: keep one of the documents\n"))
     }
 
     /// Files that are backed up by hand have any size.
     @Test(arguments: [(1, 1), (1 << 20, 1), (100_000_000, 96)])
     func aSizeThatNoVolumeHasIsRoundedUp(_ bytes: Int, _ mebibytes: Int64) throws {
         let point = try point(1, "2026-11-01T00:00:00Z", uid: nil, document: nil, size: bytes)
-        let text = PointDocuments(repository: nil, pool: "slow").text([point], aside: [])
+        let text = PointDocuments(repository: nil, pool: "slow").text([point], passingOver: [])
         #expect(ConfigLoader.volume(declaredBy: text)?.spec.size == ByteCount(mebibytes << 20), "\(text)")
     }
 
     @Test func withoutADocumentASizeAndAPoolMakeOne() throws {
         let byHand = try point(1, "2026-11-01T00:00:00Z", uid: nil, document: nil)
-        let bare = PointDocuments(repository: nil, pool: nil).text([byHand], aside: [])
+        let bare = PointDocuments(repository: nil, pool: nil).text([byHand], passingOver: [])
         #expect(bare.split(separator: "\n").allSatisfy { $0.hasPrefix("# ") } && bare.contains("--declared-as NAME"))
         #expect(bare.contains("--pool NAME prints one of its size"))
-        let text = PointDocuments(repository: "nas", pool: "slow").text([byHand], aside: [])
+        let text = PointDocuments(repository: "nas", pool: "slow").text([byHand], passingOver: [])
         let read = try #require(ConfigLoader.volume(declaredBy: text))
         #expect(read.spec.size == ByteCount(20 << 30) && read.spec.placement == .pool("slow"))
         #expect(read.metadata.labels == ["tier": "silver"])
     }
 
-    /// Whoever owns the medium of a repository that is not encrypted wrote all of it.
+    /// The owner of the medium may have written all of a repository that is not encrypted.
     @Test(arguments: [
         "spec: {size: 1Gi}", "{{{", stored + "---\n" + stored, stored.replacing("name: db", with: "name: other"),
         stored.replacing("kind: Volume", with: "kind: Pool"), "\u{1b}]0;owned\u{7}",
     ])
     func aStoredDocumentThatIsNoneIsNotPrinted(_ document: String) throws {
         let text = PointDocuments(repository: "nas", pool: "slow").text(
-            [try point(1, "2026-11-01T00:00:00Z", document: document)], aside: [])
+            [try point(1, "2026-11-01T00:00:00Z", document: document)], passingOver: [])
         let read = try #require(ConfigLoader.volume(declaredBy: text))
         #expect(read.metadata.name == "db" && read.spec.placement == .pool("slow") && !text.contains("\u{1b}"))
     }
 
+    @Test func aStoredDocumentSaysNothingOfWhereItsContentComesFrom() throws {
+        let stored = Self.stored.replacing(
+            "protect: true", with: "source: {image: {path: /srv/tuff/images/other.raw, format: raw}}")
+        for repository in [nil, "nas"] {
+            let text = PointDocuments(repository: repository, pool: nil).text(
+                [try point(1, "2026-11-01T00:00:00Z", document: stored)], passingOver: [])
+            let read = try #require(ConfigLoader.volume(declaredBy: text))
+            guard case .backup? = read.spec.source else {
+                #expect(read.spec.source == nil && repository == nil, "\(text)")
+                continue
+            }
+        }
+    }
+
+    @Test func namesAndLabelsThatNoDocumentMayHaveMakeNone() throws {
+        let node = try point(1, "2026-11-01T00:00:00Z", node: "a b")
+        let labelled = try point(1, "2026-11-01T00:00:00Z", document: nil, labels: ["x y": "z"])
+        for point in [node, labelled] {
+            let text = PointDocuments(repository: "nas", pool: "slow").text([point], passingOver: [])
+            #expect(text.split(separator: "\n").allSatisfy { $0.hasPrefix("# ") }, "\(text)")
+            #expect(text.contains("names or labels that no document may have"))
+        }
+    }
+
+    @Test func labelsOfOursSayWhatAPointWasMadeForAndAreNotTheVolumes() throws {
+        let made = try point(
+            1, "2026-11-01T00:00:00Z", document: nil, labels: ["tuff.dev/backup": "before", "tier": "db"])
+        let text = PointDocuments(repository: "nas", pool: "slow").text([made], passingOver: [])
+        #expect(try #require(ConfigLoader.volume(declaredBy: text)).metadata.labels == ["tier": "db"])
+    }
+
     @Test func aNameThatIsNoneOfAVolumeIsSaid() throws {
         let text = PointDocuments(repository: "nas", pool: "slow").text(
-            [try point(1, "2026-11-01T00:00:00Z", name: "a\nb: \u{1b}[31m", uid: nil, document: nil)], aside: [])
+            [try point(1, "2026-11-01T00:00:00Z", name: "a\nb: \u{1b}[31m", uid: nil, document: nil)], passingOver: [])
         #expect(text.split(separator: "\n").allSatisfy { $0.hasPrefix("# ") } && !text.contains("\u{1b}"), "\(text)")
     }
 }
