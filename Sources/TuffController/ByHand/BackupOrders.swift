@@ -129,7 +129,7 @@ package struct RemovalForecast: RepositoryLook {
 /// Asks for the restore points of a repository.
 package struct PointListing: RepositoryLook {
     package static let kind = "list-by-hand"
-    /// Whoever restores in an emergency looks first, and may have a key on a medium without owners.
+    /// A person who restores in an emergency looks first, and may have the key on a medium without owners.
     package static let keyFile = KeyFile.Rule.advised
 
     package struct Outcome: Codable, Sendable {

@@ -64,7 +64,7 @@ class Judge:
         self.moment, self.mutant = moment, mutant
         # Whether LVM refuses the pool until a person repairs it.
         self.broken = False
-        # What the volume held when the power was back.
+        # The volume's content when the power was back.
         self.held = None
 
     def verdict(self):
@@ -149,7 +149,8 @@ class Judge:
             raise Violation(f"no convergence in three passes: {wrong}")
         plan = host.plan(moment.documents, moment.words)
         left = {key: number for key, number in plan["counts"].items() if number and key != "unchanged"}
-        # What is said of what is as declared: that a repository was rolled back, for one. A Restore that is over may.
+        # A reason beside a change that does nothing says something, too: that a repository was rolled back, for one. A
+        # Restore that is over may say so.
         said = [change for change in plan["changes"]
                 if change["action"] != "unchanged" or change.get("reason") not in (None, "Executed")]
         if left or said or plan.get("refusal"):
