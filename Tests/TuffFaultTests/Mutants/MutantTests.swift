@@ -14,8 +14,10 @@ import TuffTestSupport
 
     @Test(arguments: chosen) func everyMutantIsCaught(_ index: Int) async {
         let mutant = Mutant.all[index]
-        var caught = await Self.firstInWalks(mutant, 0..<Self.firstWalks)
-        if caught == nil { caught = await Self.firstInStories(mutant) }
+        var caught: String?
+        if let story = mutant.story { caught = await Self.first(in: [story], mutant) }
+        if caught == nil { caught = await Self.firstInWalks(mutant, 0..<Self.firstWalks) }
+        if caught == nil { caught = await Self.first(in: Self.stories, mutant) }
         if caught == nil { caught = await Self.firstInWalks(mutant, Self.firstWalks..<Self.walks) }
         print("mutant '\(mutant)': \(caught.map { "caught, \($0)" } ?? "MISSED")")
         #expect(caught != nil, "the mutant '\(mutant)' was not noticed in \(Self.walks) walks")
@@ -53,7 +55,7 @@ import TuffTestSupport
         [.declare, .declareBackup, .attach, .write, .restoreBackup],
     ]
 
-    private static func firstInStories(_ mutant: Mutant) async -> String? {
+    private static func first(in stories: [[Edit]], _ mutant: Mutant) async -> String? {
         for story in stories {
             for backend in Simulation.Backend.allCases {
                 let found = Mutex<String?>(nil)

@@ -4,14 +4,14 @@ import TuffPlanning
 extension Mutant {
     /// These forget which repositories and backups there were, and roll back what is in use.
     static let backups: [Mutant] = [
-        Mutant("makes a lost repository again") { mutant in
+        Mutant("makes a lost repository again", shownBy: [.declare, .declareBackup, .loseRepository]) { mutant in
             mutant.ledgerRead = { ledger in
                 var ledger = ledger
                 ledger.repositories = nil
                 return ledger
             }
         },
-        Mutant("makes a removed backup again") { mutant in
+        Mutant("makes a removed backup again", shownBy: [.declare, .declareBackup, .dropPoint]) { mutant in
             mutant.ledgerRead = { ledger in
                 var ledger = ledger
                 ledger.backups = nil
@@ -36,7 +36,10 @@ extension Mutant {
                 }
             }
         },
-        Mutant("calls a volume restored from a backup before it is") {
+        Mutant(
+            "calls a volume restored from a backup before it is",
+            shownBy: [.declare, .declareBackup, .write, .restoreBackup]
+        ) {
             $0.volumeSteps = { steps in
                 steps.filter { if case .volume(.fillFromBackup) = $0 { false } else { true } }
             }

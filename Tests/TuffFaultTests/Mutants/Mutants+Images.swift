@@ -4,7 +4,9 @@ import TuffPlanning
 extension Mutant {
     /// These bend what keeps a volume that is not filled from its image from being shown.
     static let images: [Mutant] = [
-        Mutant("takes any image for the one that was declared") { mutant in
+        Mutant(
+            "takes any image for the one that was declared", shownBy: [.loseImage, .declareFromDigest, .changeImage]
+        ) { mutant in
             mutant.documents = { desired in
                 var desired = desired
                 for (name, volume) in desired.volumes {

@@ -23,7 +23,7 @@ extension Mutant {
                 return map
             }
         },
-        Mutant("does not look again whether a device is blank") {
+        Mutant("does not look again whether a device is blank", shownBy: [.declarePool]) {
             $0.actions = { actions in
                 actions.filter { if case .require(.blankDevice) = $0 { false } else { true } }
             }

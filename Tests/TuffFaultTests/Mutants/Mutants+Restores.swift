@@ -5,13 +5,16 @@ import TuffPlanning
 extension Mutant {
     /// These bend what keeps a restore from happening twice, or to a volume in use.
     static let restoring: [Mutant] = [
-        Mutant("forgets which restores were carried out") { mutant in
+        Mutant(
+            "forgets which restores were carried out",
+            shownBy: [.declare, .snapshot, .write, .restore, .write, .attach]
+        ) { mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:done") } }
         },
-        Mutant("leaves no record of a restore") {
+        Mutant("leaves no record of a restore", shownBy: [.declare, .snapshot, .write, .restore]) {
             $0.actions = { actions in actions.map(withoutRecord) }
         },
-        Mutant("keeps nothing of what it rolls back") {
+        Mutant("keeps nothing of what it rolls back", shownBy: [.declare, .snapshot, .write, .restore]) {
             $0.volumeSteps = { steps in
                 steps.compactMap { step in
                     switch step {
@@ -23,10 +26,12 @@ extension Mutant {
                 }
             }
         },
-        Mutant("shows what is half rolled back") { mutant in
+        Mutant("shows what is half rolled back", shownBy: [.declareAttached, .snapshot, .write, .restore]) { mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:op=restore") } }
         },
-        Mutant("does not see that a snapshot overflowed") { mutant in
+        Mutant(
+            "does not see that a snapshot overflowed", shownBy: [.declareAttached, .snapshot, .overflow, .cloneAway]
+        ) { mutant in
             mutant.groups = { map in
                 var map = map
                 map.entries = map.entries.mapValues { entry in

@@ -16,7 +16,7 @@ extension Mutant {
         Mutant("calls a thick volume complete before it is wiped") {
             $0.volumeSteps = { steps in steps.filter { if case .lvm(.wipe) = $0 { false } else { true } } }
         },
-        Mutant("joins extents as they are") {
+        Mutant("joins extents as they are", shownBy: [.declare, .extend]) {
             $0.volumeSteps = { steps in
                 steps.compactMap { step in
                     switch step {

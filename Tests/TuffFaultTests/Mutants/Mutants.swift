@@ -8,6 +8,8 @@ import TuffTestSupport
 /// and done can each be bent. Product code has no switches for this. A harness that does not notice is no harness.
 struct Mutant: Sendable, CustomStringConvertible {
     var name: String
+    /// One of `MutantTests.stories`, in which it shows itself and which is tried first; nil: early walks find it.
+    var story: [Edit]?
     /// Bends the marks of everything seen.
     var tags: (@Sendable ([String]) -> [String])?
     var groups: (@Sendable (ObservationMap<VolumeGroup>) -> ObservationMap<VolumeGroup>)?
@@ -28,8 +30,9 @@ struct Mutant: Sendable, CustomStringConvertible {
     /// Has the machine open directories of pools whatever is mounted there.
     var trustsPaths = false
 
-    init(_ name: String, _ bend: (inout Mutant) -> Void) {
+    init(_ name: String, shownBy story: [Edit]? = nil, _ bend: (inout Mutant) -> Void) {
         self.name = name
+        self.story = story
         bend(&self)
     }
 
@@ -138,7 +141,7 @@ extension Mutant {
                 return context
             }
         },
-        Mutant("destroys unasked") {
+        Mutant("destroys unasked", shownBy: [.declare, .keepForNoTime, .remove]) {
             $0.context = { context in
                 var context = context
                 context.consent.allowDestroy = true
@@ -171,7 +174,7 @@ extension Mutant {
                 return context
             }
         },
-        Mutant("trusts exit codes") {
+        Mutant("trusts exit codes", shownBy: [.declare]) {
             $0.report = { report in
                 var report = report
                 if report.changes.allSatisfy({ $0.error == nil }) { report.remaining.steps = [] }
@@ -196,7 +199,7 @@ extension Mutant {
                 }
             }
         },
-        Mutant("extends to another size") {
+        Mutant("extends to another size", shownBy: [.declare, .extend]) {
             $0.volumeSteps = { steps in
                 steps.map { step in
                     guard case .volume(.extend(let volume, let from, let to)) = step else { return step }
@@ -208,17 +211,17 @@ extension Mutant {
 
     /// These bend what is done.
     static let acting: [Mutant] = [
-        Mutant("skips every re-check") {
+        Mutant("skips every re-check", shownBy: [.declare]) {
             $0.actions = { actions in
                 actions.filter { !isRequirement($0) { _ in true } }.map(unselected)
             }
         },
-        Mutant("skips the re-check of sessions") {
+        Mutant("skips the re-check of sessions", shownBy: [.declareAttached, .detach]) {
             $0.actions = { actions in
                 actions.filter { action in !isRequirement(action) { if case .noSession = $0 { true } else { false } } }
             }
         },
-        Mutant("skips the re-check before a purge") {
+        Mutant("skips the re-check before a purge", shownBy: [.declare, .remove, .expire]) {
             $0.actions = { actions in
                 let isPurge = actions.contains { action in
                     if case .removeFile = action { return true }
@@ -228,7 +231,7 @@ extension Mutant {
                 return isPurge ? actions.filter { !isRequirement($0) { _ in true } }.map(unselected) : actions
             }
         },
-        Mutant("skips the re-check of a file's place") {
+        Mutant("skips the re-check of a file's place", shownBy: [.declare]) {
             $0.actions = { actions in
                 actions.filter { action in
                     !isRequirement(action) { if case .vacant = $0 { true } else { false } }
@@ -269,7 +272,7 @@ extension Mutant {
                 return actions
             }
         },
-        Mutant("makes files before it marks them") {
+        Mutant("makes files before it marks them", shownBy: [.declare]) {
             $0.actions = { actions in
                 guard let make = actions.firstIndex(where: { if case .createFile = $0 { true } else { false } }),
                     let mark = actions.firstIndex(where: { if case .replaceFile = $0 { true } else { false } }),
@@ -280,7 +283,7 @@ extension Mutant {
                 return actions
             }
         },
-        Mutant("removes sidecars before files") {
+        Mutant("removes sidecars before files", shownBy: [.declare, .remove, .expire]) {
             $0.actions = { actions in
                 guard let first = actions.firstIndex(where: { if case .removeFile = $0 { true } else { false } }),
                     first + 1 < actions.count
@@ -341,7 +344,7 @@ extension Mutant {
     static let remembering: [Mutant] = [
         Mutant("forgets the ledger") { $0.ledgerRead = { _ in Ledger() } },
         Mutant("keeps no ledger") { $0.keepsNoLedger = true },
-        Mutant("forgets removals") {
+        Mutant("forgets removals", shownBy: [.declare, .remove, .declare]) {
             $0.ledgerRead = { ledger in
                 var ledger = ledger
                 ledger.removals = []
