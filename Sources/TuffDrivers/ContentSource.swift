@@ -13,8 +13,7 @@ struct ContentSource {
         switch source.location {
         case .logicalVolume(let group, let name):
             conditions = [
-                LogicalVolumeNames.identification(of: [source.uid], in: group),
-                .require(.logicalVolume(group: group, name: name, uuid: source.uuid, uid: source.uid, size: nil)),
+                .require(.logicalVolume(group: group, name: name, uuid: source.uuid, uid: source.uid, size: nil))
             ]
             place = .device(DevicePlace(group: group, name: name, uid: source.uid, uuid: nil))
         case .file(let directory, let name):

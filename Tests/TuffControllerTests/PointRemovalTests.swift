@@ -59,6 +59,34 @@ import TuffRepository
         #expect(try folder.files("hurt") == [])
     }
 
+    /// What lacks something may give most of its data back, and a time that is not believed says nothing of the data.
+    @Test(arguments: [true, false]) func theLastPointsOfASeriesStayWhateverSpeaksAgainstThem(areHurt: Bool) throws {
+        let points = try (1...2).map { try folder.point(at: "2099-11-0\($0)T00:00:00Z") }
+        for point in points {
+            if areHurt {
+                try folder.hurt(point)
+            } else {
+                try folder.repository().setAside(point, now: "2026-11-01T00:00:00Z")
+            }
+        }
+        #expect(refusal(try removal(series: "db")).contains("is the last restore point of 'db"))
+        #expect(try removal([points[0]]).run().points.map(\.id) == [points[0].id])
+        #expect(refusal(try removal([points[1]])).contains("is the last restore point of 'db"))
+        #expect(try removal([points[1]], overrides: true).run().points.count == 1)
+    }
+
+    /// The owner of a medium chooses the words, and people paste what they are told to type.
+    @Test func whatIsToBeTypedIsQuoted() throws {
+        for node in ["n", "x'; reboot; '"] {
+            _ = try point(
+                Series(name: "db", stack: "default", node: node, uid: "aaaabbbbccccdddd"), "2026-11-01T00:00:00Z")
+        }
+        let both = try removal(series: "db")
+        var help = ""
+        do throws(BackupError) { _ = try both.run() } catch { help = error.help ?? "" }
+        #expect(help.contains("'db@x'\\''; reboot; '\\''/default/aaaabbbbccccdddd'"), "\(help)")
+    }
+
     @Test func oneOfSeveralSeriesIsNamedInFull() throws {
         let series = ["aaaabbbbccccdddd", "eeeeffffgggghhhh"].map {
             Series(name: "db", stack: "default", node: "n", uid: $0)

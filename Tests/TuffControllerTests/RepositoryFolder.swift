@@ -53,9 +53,10 @@ final class RepositoryFolder {
 
     /// A point of some other time.
     @discardableResult
-    func point(_ name: String = "db", at time: String) throws -> RestorePoint {
+    func point(_ name: String = "db", at time: String, after parent: RestorePoint? = nil) throws -> RestorePoint {
         let repository = try repository()
-        let request = Backup.Request(series: Series(name: name), time: time, program: "test")
+        var request = Backup.Request(series: Series(name: name), time: time, program: "test")
+        request.parent = parent
         return try Backup(
             of: try DeviceSource(disk), to: repository, request, lease: nil, progress: JobProgress()
         ).run(threads: SystemThreads(count: 1), finished: { time })

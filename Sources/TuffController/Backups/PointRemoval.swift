@@ -20,7 +20,7 @@ package struct PointRemoval: Sendable {
             origin = parts.map(String.init)
         }
 
-        init(_ series: Series) {
+        package init(_ series: Series) {
             name = series.name
             origin = [series.node ?? "", series.stack ?? "", series.uid ?? ""]
         }
@@ -84,6 +84,7 @@ package struct PointRemoval: Sendable {
         defer { lease.giveBack() }
         // Under the lease: nobody adds a point meanwhile, or takes one.
         let chosen = try chosen()
+        try inRepository { () throws(RepositoryError) in try progress.demandWanted() }
         try inRepository { () throws(RepositoryError) in
             try reserve.spend { () throws(RepositoryError) in
                 try Prune(repository, lease: lease).removePoints(chosen.points.map(\.id) + chosen.damaged)
@@ -92,9 +93,10 @@ package struct PointRemoval: Sendable {
         return chosen
     }
 
-    /// The command that gives a point up which cannot be read, as it is typed.
+    /// The command that gives a point up which cannot be read, as it is typed: with all of its ID, since the owner of
+    /// the medium can make any beginning that of two.
     package static func command(for point: FileID, in place: RepositoryPlace) -> String {
-        let words = ["backup", "rm"] + place.options + [String(point.description.prefix(8)), "--force"]
+        let words = ["backup", "rm"] + place.options + [point.description, "--force"]
         return PrintedText.oneLine(Command("tuff", words, effect: .mutates).description)
     }
 
@@ -123,7 +125,8 @@ package struct PointRemoval: Sendable {
             throw BackupError(
                 "there are \(series.count) series of the name '\(PrintedText.oneLine(name.name))'",
                 help: "name one: "
-                    + series.map { "--series '\(PrintedText.oneLine($0))'" }.joined(separator: ", "), sort: .usage)
+                    + series.prefix(5).map { PrintedText.oneLine("--series \(Command.quoted($0))") }
+                    .joined(separator: ", ") + (series.count > 5 ? ", …" : ""), sort: .usage)
         }
         guard !found.isEmpty else {
             throw BackupError(
@@ -149,15 +152,16 @@ package struct PointRemoval: Sendable {
             try inRepository { () throws(RepositoryError) in try repository.receipts() }
                 .filter { $0.fault == nil }.compactMap(\.point))
         for series in Set(points.map(\.record.series)).sorted(by: { SeriesName($0).text < SeriesName($1).text }) {
-            let whole = known.points.filter {
-                $0.record.series == series && !known.hurt.contains($0.id) && known.aside[$0.id] == nil
-            }
-            for (word, all) in [
-                ("whole", whole), ("proven", whole.filter { proven.contains($0.id.description) }),
+            let every = known.points.filter { $0.record.series == series }
+            let whole = every.filter { !known.hurt.contains($0.id) && known.aside[$0.id] == nil }
+            // Points that lack something, or are set aside, are better than none.
+            for (sort, all) in [
+                ("last whole", whole), ("last proven", whole.filter { proven.contains($0.id.description) }),
+                ("last", every),
             ] {
                 guard let last = all.last, all.allSatisfy({ going.contains($0.id) }) else { continue }
                 return BackupError(
-                    "\(last.id.description.prefix(8)) of \(last.record.time) is the last \(word) restore point of "
+                    "\(last.id.description.prefix(8)) of \(last.record.time) is the \(sort) restore point of "
                         + "'\(PrintedText.oneLine(SeriesName(series).text))'", help: consent)
             }
         }

@@ -29,16 +29,20 @@ enum RepositoryJobs {
         do throws(HostError) {
             guard request.access.format != .cinder else { return try CinderJobs.list(request.access, by: control) }
             return try with(request.access, by: control) { repository throws(HostError) in
-                let known = try inWorker { () throws(RepositoryError) in try KnownPoints(of: repository) }
+                let id = repository.description.id, program = TuffVersion.current
+                let memory = PointMemory(of: id, request.access, program: program, for: control)
+                let seen = try inWorker { () throws(RepositoryError) in
+                    try SeenPoints(of: repository, known: memory)
+                }
+                if seen.isNew {
+                    PointMemory(seen.entries).keep(of: id, request.access, program: program, for: control)
+                }
+                let points = try inWorker { () throws(RepositoryError) in
+                    seen.points(hurt: try repository.hurtPoints(), aside: Set(try repository.setAside().points.keys))
+                }
                 let receipts = try inWorker { () throws(RepositoryError) in try repository.receipts() }
                 return ObservedRepository(
-                    id: repository.description.id,
-                    points: known.points.map { point in
-                        var seen = ObservedPoint(point, isSetAside: known.aside[point.id] != nil)
-                        seen.isHurt = known.hurt.contains(point.id) ? true : nil
-                        return seen
-                    },
-                    damaged: known.damaged.count, receipts: ObservedReceipt.newest(of: receipts))
+                    id: id, points: points, damaged: seen.damaged, receipts: ObservedReceipt.newest(of: receipts))
             }
         } catch  where error.code == .notFound {
             return nil

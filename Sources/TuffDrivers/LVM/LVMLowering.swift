@@ -36,28 +36,25 @@ extension LVMDriver {
         case .fill(let volume, let source, let operation):
             let source = ContentSource(source)
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
-            return [LogicalVolumeNames.identification(of: [volume.uid], in: group)] + source.conditions + [
+            return source.conditions + [
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: operation)),
                 .copyBytes(from: source.place, to: .device(device)),
             ]
         case .fillFromImage(let volume, let image):
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
             return [
-                LogicalVolumeNames.identification(of: [volume.uid], in: group),
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.copying)),
                 .copyImage(image, to: .device(device)),
             ]
         case .fillFromBackup(let volume, let content, let operation):
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
             return [
-                LogicalVolumeNames.identification(of: [volume.uid], in: group),
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: operation)),
                 .restore(content, to: .device(device)),
             ]
         case .drill(let volume, let task):
             let device = DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil)
             return [
-                LogicalVolumeNames.identification(of: [volume.uid], in: group),
                 .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.drilling)),
                 .drill(task, on: .device(device)),
             ]

@@ -138,11 +138,10 @@ extension LVMDriver {
 
     // MARK: Work on a volume
 
-    /// Identified anew, also where the plan knew the uuid: the device was activated a moment ago.
+    /// The condition finds the device anew, also where the plan knew the uuid: it was activated a moment ago.
     private static func wipe(_ volume: VolumeRef, _ method: WipeMethod) -> [HostAction] {
         let (group, name) = place(volume.location)
         return [
-            LogicalVolumeNames.identification(of: [volume.uid], in: group),
             .require(.unfinished(group: group, name: name, uid: volume.uid, operation: Marks.wiping)),
             .wipe(DevicePlace(group: group, name: name, uid: volume.uid, uuid: nil), method),
         ]

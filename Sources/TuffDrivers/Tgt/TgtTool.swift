@@ -5,7 +5,9 @@ package import TuffModel
 package struct TgtTool: HostTool {
     package init() {}
 
-    package func check(_ condition: Precondition, by commands: CommandRunner) async throws(HostError) {
+    package func check(
+        _ condition: Precondition, by commands: CommandRunner
+    ) async throws(HostError) -> [UID: String] {
         guard case .tgtIdle(let port, let tid, _, let initiator) = condition else {
             throw HostError(.refused, "tgtadm does not tell that \(condition.sentence)")
         }
@@ -17,6 +19,7 @@ package struct TgtTool: HostTool {
             throw condition.failure("tgtadm cannot tell (status \(output.status))", cause: output.standardError)
         }
         guard !Self.isConnected(initiator, output.standardOutput) else { throw condition.failure("there is a session") }
+        return [:]
     }
 
     /// A nexus is listed as `Session: N`, and beneath it a `Connection: N` with `Initiator: NAME`, each on a line of

@@ -13,8 +13,10 @@ package protocol HostTool: Sendable {
     func arguments(of command: Command, by commands: CommandRunner) async throws(HostError) -> [String]
 
     /// Checks a condition that this tool tells (`Precondition.tool`).
+    /// - Returns: the device mapper's uuid of the volume that the condition is about, by our uid, where it tells that:
+    ///   actions that follow take the device for it, as after `HostAction.identify`, without one more question.
     /// - Throws: `preconditionFailed` where it does not hold or the tool cannot tell.
-    func check(_ condition: Precondition, by commands: CommandRunner) async throws(HostError)
+    func check(_ condition: Precondition, by commands: CommandRunner) async throws(HostError) -> [UID: String]
 }
 
 extension HostTool {

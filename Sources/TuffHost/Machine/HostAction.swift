@@ -37,7 +37,8 @@ package struct Command: Hashable, Codable, Sendable, CustomStringConvertible {
         ([tool] + arguments).map(Self.quoted).joined(separator: " ")
     }
 
-    static func quoted(_ word: String) -> String {
+    /// A word as a shell takes it.
+    package static func quoted(_ word: String) -> String {
         let plain = word.utf8.allSatisfy { byte in
             switch byte {
             case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
@@ -104,7 +105,7 @@ package enum BytesPlace: Hashable, Codable, Sendable {
     /// A plain file of ours.
     case file(HostPath)
 
-    /// With the device that `HostAction.identify` found, where that was left open.
+    /// With the device that `HostAction.identify` or a condition found, where that was left open.
     package func identified(_ find: (UID) -> String?) -> BytesPlace {
         guard case .device(var device) = self, device.uuid == nil else { return self }
         device.uuid = find(device.uid)
@@ -132,11 +133,11 @@ package enum HostAction: Hashable, Codable, Sendable {
     case require(Precondition)
     /// Runs a command that makes the devices of these volumes (`GROUP/NAME`) appear.
     ///
-    /// - Usually one command: this `lvchange`.
-    /// - Where it fails: `lvs` for their thin pools; for each pool `lvremove`, `lvcreate` and `lvremove` of one volume,
-    ///   `tuff-settle`, which make LVM send the pool what it owes it; then the command once more. Nobody can plan
-    ///   these, since no report shows that a pool is owed anything. A `tuff-settle` that a crash leaves is removed by
-    ///   the next attempt.
+    /// - Usually one command: this `lvchange`, or the `lvcreate` that makes a volume active.
+    /// - Where an `lvchange` fails: `lvs` for their thin pools; for each pool `lvremove`, `lvcreate` and `lvremove` of
+    ///   one volume, `tuff-settle`, which make LVM send the pool what it owes it; then the command once more. Nobody
+    ///   can plan these, since no report shows that a pool is owed anything. A `tuff-settle` that a crash leaves is
+    ///   removed by the next attempt.
     /// - Where a device is missing afterwards: `lvs`, and `lvmconfig` once or twice, for the reason.
     case activate(Command, volumes: [String])
     /// Runs a command that makes one inactive volume of `group` whose tags hold our uid.

@@ -58,7 +58,7 @@ package final class LinuxMachine: Machine {
     private let tools: MachineTools
     private let processes: HostProcesses
     let jobsDirectory: String?
-    /// The devices that `HostAction.identify` found.
+    /// The devices that `HostAction.identify` found, and those of volumes that a condition held for.
     private let identified = Mutex<[UID: String]>([:])
     /// The extents that `HostAction.wipeExtents` wiped, by the volume that is to get it.
     private let wiped = Mutex<[UID: HeldExtents]>([:])
@@ -163,15 +163,13 @@ package final class LinuxMachine: Machine {
         }
         let ticket = JobTicket(request, id: HostFacts.randomName())
         let reply = try await workers.run(
-            WorkerRequest(
-                roots: roots, work: .job(ticket, Array(body)),
-                jobs: ticket.recording == .none ? nil : jobsDirectory),
+            WorkerRequest(roots: roots, work: .job(ticket, Array(body)), jobs: jobsDirectory),
             silence: request.silence.map { $0 / .seconds(1) }, handing: handing, telling: telling, hearing: hearing,
             until: isOver)
         switch reply {
         case .failed(let error), .stopped(_, let error): throw error
         case .outcome(let bytes):
-            guard let outcome = try? JSONDecoder().decode(Request.Outcome.self, from: Data(bytes)) else {
+            guard let outcome = Request.outcome(bytes) else {
                 throw HostError(.malformed, "What came of \(request.summary) cannot be read")
             }
             return outcome
@@ -235,7 +233,9 @@ package final class LinuxMachine: Machine {
         case .require(let condition) where condition.concernsDevice:
             try await check(condition)
         case .require(let condition) where condition.tool != nil:
-            if let name = condition.tool { try await tools.tool(name).check(condition, by: commands) }
+            guard let name = condition.tool else { return false }
+            let found = try await tools.tool(name).check(condition, by: commands)
+            identified.withLock { $0.merge(found) { _, new in new } }
         case .completeBase(let command, let base, let identity):
             let point = listed.withLock { $0[base.uid] }
             try await commands.demand(try base.completing(command, with: point, identity))

@@ -3,10 +3,12 @@ package import TuffModel
 /// A condition read again immediately before the actions that rely on it.
 package enum Precondition: Hashable, Codable, Sendable {
     /// The logical volume still has this uuid, carries our uid in its tags, and has this size where one is given. A
-    /// volume made in the same plan has a uuid that nobody could know (nil) and is told by our uid alone.
+    /// volume made in the same plan has a uuid that nobody could know (nil) and is told by our uid alone. Where it
+    /// holds, the device of the volume is known to what follows, as after `HostAction.identify`.
     case logicalVolume(group: String, name: String, uuid: String?, uid: UID, size: ByteCount?)
     /// The block device of this logical volume is the one that the device mapper calls `uuid`: `/dev/GROUP/NAME` is a
-    /// name, and names are changed by whoever may. Nil: as `HostAction.identify` found the volume with our uid.
+    /// name, and names are changed by whoever may. Nil: as `HostAction.identify` or a condition found the volume with
+    /// our uid.
     case device(group: String, name: String, uid: UID, uuid: String?)
     /// The file exists, is a regular file owned by us, and has this size where one is given.
     case file(HostPath, size: ByteCount?)
@@ -19,6 +21,7 @@ package enum Precondition: Hashable, Codable, Sendable {
     /// thin one of a thick origin.
     case expiredVolume(group: String, name: String, uuid: String, uid: UID, until: Instant)
     /// The volume carries our uid and the mark of this unfinished work in its tags: it was never shown to anybody.
+    /// Where it holds, its device is known to what follows.
     case unfinished(group: String, name: String, uid: UID, operation: String)
     /// The volume still has this uuid, carries our uid, no protection and no other work's mark in its tags, is in use
     /// and not in the trash, and nobody holds it open: what may be written over.

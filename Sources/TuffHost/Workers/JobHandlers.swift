@@ -24,6 +24,9 @@ package protocol JobRequest: Codable, Sendable {
     var silence: Duration? { get }
     /// The file of it that others see.
     static var recording: JobRecording { get }
+    /// The outcome as bytes, which the same program reads; JSON where a sort of jobs has no form of its own.
+    static func bytes(of outcome: Outcome) -> [UInt8]?
+    static func outcome(_ bytes: [UInt8]) -> Outcome?
 }
 
 /// The file of a sort of jobs.
@@ -43,6 +46,10 @@ extension JobRequest {
     package var objects: [UID] { [] }
     package var servers: [String] { [] }
     package var silence: Duration? { nil }
+    package static func bytes(of outcome: Outcome) -> [UInt8]? { (try? JSONEncoder().encode(outcome)).map(Array.init) }
+    package static func outcome(_ bytes: [UInt8]) -> Outcome? {
+        try? JSONDecoder().decode(Outcome.self, from: Data(bytes))
+    }
 }
 
 /// The handlers of work that this module does not know: a table by kind, filled where the program is put together.
@@ -84,7 +91,9 @@ package struct JobHandlers: Sendable {
         _ job: JobTicket, _ body: [UInt8], in directory: String?, roots: HostRoots, signs: WorkerSigns
     ) throws(HostError) -> [UInt8] {
         guard let handler = handlers[job.kind] else { throw unknown(job.kind) }
-        let file = try directory.flatMap { directory throws(HostError) in try Self.file(of: job, in: directory, signs) }
+        // Work that only looks has no file, and yet remembers what it saw beside those of others.
+        let place = job.recording == .none ? nil : directory
+        let file = try place.flatMap { place throws(HostError) in try Self.file(of: job, in: place, signs) }
         defer { file?.end() }
         // In this order: a controller that is still there has the host's lock until it hears that the job has begun, so
         // that no other pass looked between its beginning and the taking of the file.
@@ -123,10 +132,10 @@ private struct TypedHandler<Request: JobRequest>: JobHandler {
             throw HostError(.malformed, "The request of a job of the kind '\(Request.kind)' cannot be read")
         }
         let outcome = try body(request, control)
-        guard let result = try? JSONEncoder().encode(outcome) else {
+        guard let result = Request.bytes(of: outcome) else {
             throw HostError(.failed, "The outcome of \(request.summary) cannot be written down")
         }
-        return Array(result)
+        return result
     }
 }
 
@@ -192,14 +201,17 @@ package struct JobControl: Sendable {
     package let roots: HostRoots
     /// Where its own mounts are made (`PrivateMounts`): beside the files of jobs.
     let mountsDirectory: String
+    /// Where it remembers restore points that it saw (`PointMemory`); nil: nowhere.
+    let pointsDirectory: String?
     private let summary: String
     private let signs: WorkerSigns
     private let file: JobFile?
 
     /// - Parameter jobs: the directory of the files of jobs; nil: there is none.
     init(roots: HostRoots, summary: String, signs: WorkerSigns, file: JobFile?, jobs: String?) {
-        let folder = Reach.names(in: jobs ?? "/run/tuff/jobs").dropLast()
-        mountsDirectory = folder.map { "/\($0)" }.joined() + "/mounts"
+        let folder = Reach.names(in: jobs ?? "/run/tuff/jobs").dropLast().map { "/\($0)" }.joined()
+        mountsDirectory = folder + "/mounts"
+        pointsDirectory = jobs.map { _ in folder + "/points" }
         self.roots = roots
         self.summary = summary
         self.signs = signs
@@ -208,15 +220,16 @@ package struct JobControl: Sendable {
 
     /// For machines of tests.
     /// - Parameters:
+    ///   - jobs: the directory of the files of jobs; nil: there is none.
     ///   - isOver: whether the job is to end.
     ///   - telling: told how far it has come.
     package init(
-        roots: HostRoots, summary: String, isOver: @escaping @Sendable () -> Bool,
+        roots: HostRoots, summary: String, jobs: String? = nil, isOver: @escaping @Sendable () -> Bool,
         telling: @escaping @Sendable (WorkProgress) -> Void
     ) {
         self.init(
             roots: roots, summary: summary, signs: WorkerSigns(mayBegin: { true }, isOver: isOver, told: telling),
-            file: nil, jobs: nil)
+            file: nil, jobs: jobs)
     }
 
     /// The copy of the descriptor that whoever asked for the job handed to it, open until the job ends.

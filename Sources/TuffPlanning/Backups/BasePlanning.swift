@@ -34,7 +34,7 @@ extension PlanningPass {
         let verdict = verdict(on: former, for: base.purpose, of: stored, size: size, in: repository)
         return BackupMoment(
             source: ref,
-            first: [.lvm(.makeBase(base, of: stored.ref)), .lvm(.activate(ref)), .backup(.compare(comparison))],
+            first: [.lvm(.makeBase(base, of: stored.ref)), .backup(.compare(comparison))],
             last: [.lvm(.deactivate(ref))], made: 0, then: then,
             notes: earlier == nil ? [verdict.note] : [])
     }

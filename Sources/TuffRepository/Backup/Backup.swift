@@ -197,7 +197,7 @@ package final class JobProgress: Sendable {
 
     /// Demands that somebody waits for the work. Who killed the command takes its source for free, and may have changed
     /// it since: a point of what was read partly after that would be of no moment at all.
-    func demandWanted() throws(RepositoryError) {
+    package func demandWanted() throws(RepositoryError) {
         try demand()
         guard isWanted() else { throw RepositoryError(.interrupted, "whoever asked for it is gone") }
     }

@@ -223,11 +223,22 @@ package struct Repository: Sendable {
         Set(try store.list("hurt").compactMap { FileID($0.name) })
     }
 
+    /// The files of all restore points, none of which is opened.
+    package func pointFiles() throws(RepositoryError) -> [StoredFile] {
+        try store.list("points").filter { FileID($0.name) != nil }
+    }
+
     /// Every restore point, oldest first, and the errors of those that cannot be read.
     package func points() throws(RepositoryError) -> (points: [RestorePoint], damaged: [DamagedPoint]) {
+        try points(in: try pointFiles())
+    }
+
+    /// The restore points in these files of `pointFiles`.
+    package func points(
+        in files: [StoredFile]
+    ) throws(RepositoryError) -> (points: [RestorePoint], damaged: [DamagedPoint]) {
         var points: [RestorePoint] = []
         var damaged: [DamagedPoint] = []
-        let files = try store.list("points")
         // All of them are held in memory, documents and labels too.
         guard files.reduce(0, { $0 + min($1.size, UInt64(RestorePoint.largest)) }) <= RestorePoint.mostBytes else {
             throw RepositoryError(

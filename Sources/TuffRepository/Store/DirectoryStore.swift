@@ -68,7 +68,10 @@ package final class DirectoryStore: Store {
             guard status.st_mode & S_IFMT == S_IFREG || directory != "temporary" && FileID(name) != nil else {
                 continue
             }
-            files.append(StoredFile(name: name, size: UInt64(status.st_size), modified: status.modified))
+            files.append(
+                StoredFile(
+                    name: name, size: UInt64(status.st_size), modified: status.modified, number: UInt64(status.st_ino),
+                    changed: status.changed))
         }
         guard errno == 0 else { throw .system(errno, "cannot list \(path)/\(directory)") }
         return files
@@ -113,9 +116,10 @@ package final class DirectoryStore: Store {
         do throws(RepositoryError) { parent = try directory(place.directory) } catch  where error.code == .notFound {
             return
         }
-        guard unlinkat(parent.raw, place.name, 0) == 0 || errno == ENOENT else {
-            throw .system(errno, "cannot remove \(self.path)/\(path)")
-        }
+        guard unlinkat(parent.raw, place.name, 0) != 0, errno != ENOENT else { return }
+        // Whoever owns the medium can give a directory the name of a file, which somebody then wants to be rid of.
+        guard errno != EISDIR || unlinkat(parent.raw, place.name, AT_REMOVEDIR) != 0 else { return }
+        throw .system(errno, "cannot remove \(self.path)/\(path)")
     }
 
     package func sync(directory: String) throws(RepositoryError) {
@@ -282,12 +286,15 @@ private final class DirectoryWriter: StoreWriter {
 extension stat {
     /// File systems keep times up to the year 2446 and beyond, which are more nanoseconds than a number holds: times
     /// outside of 1824 to 2116 count as the nearer end, so that differences of two such times cannot overflow.
-    fileprivate var modified: Int64 {
-        let (nanoseconds, overflow) = Int64(st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+    private static func nanoseconds(_ time: timespec) -> Int64 {
+        let (nanoseconds, overflow) = Int64(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
         let largest = Int64.max / 2
-        guard !overflow else { return st_mtim.tv_sec < 0 ? -largest : largest }
-        return max(-largest, min(largest, nanoseconds)) + Int64(st_mtim.tv_nsec)
+        guard !overflow else { return time.tv_sec < 0 ? -largest : largest }
+        return max(-largest, min(largest, nanoseconds)) + Int64(time.tv_nsec)
     }
+
+    fileprivate var modified: Int64 { Self.nanoseconds(st_mtim) }
+    fileprivate var changed: Int64 { Self.nanoseconds(st_ctim) }
 }
 
 extension RepositoryError {

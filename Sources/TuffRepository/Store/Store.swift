@@ -25,11 +25,17 @@ package struct StoredFile: Hashable, Sendable {
     package let size: UInt64
     /// Modification time by the clock of the file system, nanoseconds of the Unix epoch.
     package let modified: Int64
+    /// Inode number and time of the last change of the inode (nanoseconds), by which a file is known again: whoever
+    /// writes to it, or puts another in its place, changes one of them. 0: not known.
+    package let number: UInt64
+    package let changed: Int64
 
-    package init(name: String, size: UInt64, modified: Int64) {
+    package init(name: String, size: UInt64, modified: Int64, number: UInt64 = 0, changed: Int64 = 0) {
         self.name = name
         self.size = size
         self.modified = modified
+        self.number = number
+        self.changed = changed
     }
 }
 

@@ -36,7 +36,7 @@ extension FakeLVM {
         case "lvcreate":
             return change(
                 arguments,
-                flags: ["-qq", "--yes", "--thin", "--snapshot"],
+                flags: ["-qq", "--yes", "--thin", "--snapshot", "-K"],
                 valued: [
                     "--virtualsize", "--name", "--addtag", "--activate", "--setactivationskip", "--wipesignatures",
                     "--type", "--size", "--zero", "--config", "--chunksize", "--poolmetadatasize",
@@ -223,8 +223,9 @@ extension FakeLVM {
     /// A thin snapshot: content and size of its origin at that moment, and none of its tags.
     private mutating func copy(_ name: String, options: Options, operands: [String]) throws(CommandRefusal) {
         precondition(
-            options["--activate"] == ["n"] && options["--thin"] == nil && operands.count == 1,
-            "FakeLVM only knows inactive thin snapshots: \(options) \(operands)")
+            options["--thin"] == nil && operands.count == 1
+                && (options["--activate"] == ["n"] || options["--activate"] == ["y"] && options["-K"] != nil),
+            "FakeLVM only knows snapshots of which it is said whether they are active: \(options) \(operands)")
         let (groupName, originName) = Self.split(operands[0])
         try complete(try writable(groupName))
         var room: ByteCount?
@@ -242,6 +243,7 @@ extension FakeLVM {
         self[groupName, name]?.tags = options["--addtag"] ?? []
         self[groupName, name]?.skipsActivation = options["--setactivationskip"] != ["n"]
         self[groupName, name]?.isReadOnly = options["--permission"] == ["r"]
+        if options["--activate"] == ["y"] { switchOn(name, in: groupName) }
     }
 
     /// Rules of lvm(8), VALID NAMES.

@@ -326,7 +326,7 @@ package final class FakeMachine: Machine {
             throw HostError(.failed, "it failed after the work was done (injected)", subject: action.description)
         case .pretend:
             // Commands lie; the kernel's answers to system calls are believed.
-            guard action.command != nil else { return try obey(action, &state) }
+            guard Self.command(of: action) != nil else { return try obey(action, &state) }
         case .hang, .hangAfter, .late:
             if fault == .hang { leaveHalfDone(action, &state) }
             if fault == .hangAfter { try? obey(action, &state) }
@@ -343,7 +343,14 @@ package final class FakeMachine: Machine {
             state.clock.secondsSince1970 += deadline(action)
             throw timeout(action.description)
         }
-        guard let command = action.command, !command.successStatuses.contains(output.status) else { return }
+        switch action {
+        case .require(.logicalVolume(let group, let name, _, let uid, _)),
+            .require(.unfinished(let group, let name, let uid, _)):
+            guard let found = state.world.lvm[group], let volume = found.volumes[name] else { break }
+            state.identified[uid] = DeviceMapper.uuid(group: found.uuid, volume: volume.uuid)
+        default: break
+        }
+        guard let command = command(of: action), !command.successStatuses.contains(output.status) else { return }
         throw HostError(
             .failed, "\(command.tool) ended with status \(output.status)", cause: output.standardError,
             subject: command.description)
@@ -359,6 +366,14 @@ package final class FakeMachine: Machine {
                 throw HostError(.failed, "no volume of \(group) carries uid \(uid)")
             }
             state.identified[uid] = device
+        }
+    }
+
+    /// Its command, also where the machine adds to it before it runs.
+    private static func command(of action: HostAction) -> Command? {
+        switch action {
+        case .completeBase(let command, _, _), .joinExtents(let command, _, _, _, _): command
+        default: action.command
         }
     }
 

@@ -190,22 +190,31 @@ struct BackupBaseTests {
         #expect(
             made.arguments == [
                 "lvcreate", "-qq", "--yes", "--snapshot", "--permission", "r", "--name", "b-bbbbbbbbbbbbbbbb",
-                "--activate", "n", "--setactivationskip", "y", "--addtag", "tuff:base=aaaaaaaaaaaaaaaa", "--addtag",
-                "tuff:op=backup", "--addtag", "tuff:repo=\(Self.repository)", "--addtag", "tuff:stack=default",
-                "--addtag", "tuff:uid=bbbbbbbbbbbbbbbb", "--", "vg0/v-db",
+                "--activate", "y", "--setactivationskip", "y", "-K", "--addtag", "tuff:base=aaaaaaaaaaaaaaaa",
+                "--addtag", "tuff:op=backup", "--addtag", "tuff:repo=\(Self.repository)", "--addtag",
+                "tuff:stack=default", "--addtag", "tuff:uid=bbbbbbbbbbbbbbbb", "--", "vg0/v-db",
+            ])
+        let identity = ThinIdentity(uuid: "own", device: 7, transaction: 9)
+        let completed = LVMDriver().complete(
+            base, at: .logicalVolume(group: "vg0", name: base.objectName), identity: identity)
+        #expect(
+            completed == [
+                .completeBase(
+                    LVMDriver.change([
+                        "lvchange", "-qq", "-S",
+                        #"lv_uuid="own" && lv_tags={"tuff:uid=bbbbbbbbbbbbbbbb" && "tuff:base=aaaaaaaaaaaaaaaa" "#
+                            + #"&& "tuff:op=backup"}"#, "--", "vg0/b-bbbbbbbbbbbbbbbb",
+                    ]), base, identity)
             ])
         let dropped = LVMDriver.dropBase(
             base, VolumeRef(.logicalVolume(group: "vg0", name: base.objectName), uid: base.uid, uuid: "own"))
         #expect(
-            dropped.first
-                == .require(
-                    .logicalVolume(
-                        group: "vg0", name: "b-bbbbbbbbbbbbbbbb", uuid: "own", uid: base.uid, size: nil)))
-        #expect(
-            dropped.last?.command?.arguments == [
-                "lvremove", "-qq", "--yes", "-S",
-                #"lv_uuid="own" && lv_tags={"tuff:uid=bbbbbbbbbbbbbbbb" && "tuff:base=aaaaaaaaaaaaaaaa"}"#, "--",
-                "vg0/b-bbbbbbbbbbbbbbbb",
+            dropped.map { $0.command?.arguments } == [
+                [
+                    "lvremove", "-qq", "--yes", "-S",
+                    #"lv_uuid="own" && lv_tags={"tuff:uid=bbbbbbbbbbbbbbbb" && "tuff:base=aaaaaaaaaaaaaaaa"}"#, "--",
+                    "vg0/b-bbbbbbbbbbbbbbbb",
+                ]
             ])
     }
 }

@@ -43,7 +43,8 @@ import TuffTestSupport
     private func row(uuid: String = "AbC", size: String = "1024", tags: String? = nil, open: String = "open") -> String
     {
         let tags = tags ?? "other,tuff:uid=\(uid)"
-        return #"{"lv_uuid":"\#(uuid)", "lv_size":"\#(size)", "lv_tags":"\#(tags)", "lv_device_open":"\#(open)"}"#
+        let identity = #""vg_uuid":"GR-P", "lv_uuid":"\#(uuid)""#
+        return #"{\#(identity), "lv_size":"\#(size)", "lv_tags":"\#(tags)", "lv_device_open":"\#(open)"}"#
     }
 
     private func report(_ rows: String...) -> String {
@@ -55,9 +56,23 @@ import TuffTestSupport
         #expect(try await volume(report(row())) == nil)
         #expect(
             folder.read("arguments")
-                == "lvs --reportformat json --units b --nosuffix -o lv_uuid,lv_size,lv_tags,lv_device_open -- vg0/v-a\n"
-        )
+                == "lvs --reportformat json --units b --nosuffix -o vg_uuid,lv_uuid,lv_size,lv_tags,lv_device_open "
+                + "-- vg0/v-a\n")
         #expect(try await volume(report(row(size: "2048")), size: nil) == nil)
+    }
+
+    @Test("A volume that a condition held for is identified: its device is taken for it by what follows")
+    func conditionIdentifies() async throws {
+        func device() async -> String {
+            await check(.device(group: "tuff-no-such", name: "v-a", uid: uid, uuid: nil))?.sentence ?? "passed"
+        }
+        #expect(try await volume(report(row(tags: "other"))) != nil)
+        #expect(await device().contains("LVM was not asked"))
+        #expect(try await volume(report(row())) == nil)
+        #expect(await device().contains("LVM-GRPAbC"))
+        try folder.write("report", report(row(uuid: "De-F", tags: "tuff:op=copy,tuff:uid=\(uid)")))
+        #expect(await check(.unfinished(group: "vg0", name: "v-a", uid: uid, operation: "copy")) == nil)
+        #expect(await device().contains("LVM-GRPDeF"))
     }
 
     @Test("A thin pool is one by its segment type, and what lvm did not find is none")

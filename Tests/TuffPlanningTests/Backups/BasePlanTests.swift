@@ -57,19 +57,19 @@ import TuffTestSupport
     @Test func aThinVolumeIsReadFromABaseThatStays() throws {
         let plan = plan(BackupPlanTests.desired(), Self.observed([], []))
         let steps = plan.steps.map(\.step)
-        guard steps.count == 6, case .lvm(.makeBase(let base, of: let origin)) = steps[0],
-            case .lvm(.activate(let shown)) = steps[1], case .backup(.compare(let comparison)) = steps[2],
-            case .backup(.backUp(let source, _)) = steps[3], case .lvm(.deactivate) = steps[4],
-            case .backup(.completeBase(let completed, _)) = steps[5]
+        guard steps.count == 5, case .lvm(.makeBase(let base, of: let origin)) = steps[0],
+            case .backup(.compare(let comparison)) = steps[1],
+            case .backup(.backUp(let source, _)) = steps[2], case .lvm(.deactivate(let hidden)) = steps[3],
+            case .backup(.completeBase(let completed, _)) = steps[4]
         else {
             Issue.record("\(steps)")
             return
         }
         #expect(origin.uid == Sample.uid && base.volume == Sample.uid && base.repository == Self.repository)
-        #expect(shown == source && source.uid == base.uid && comparison.base == base && completed == base)
+        #expect(hidden == source && source.uid == base.uid && comparison.base == base && completed == base)
         // It is hidden however the reading ended, and completed only when it succeeded.
-        #expect(plan.steps[4].behind == [3] && plan.steps[4].after == [0])
-        #expect(plan.steps[5].after == [3])
+        #expect(plan.steps[3].behind == [2] && plan.steps[3].after == [0])
+        #expect(plan.steps[4].after == [2])
         #expect(says(plan, "(NoBase)"))
     }
 

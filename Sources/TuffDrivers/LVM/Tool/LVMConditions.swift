@@ -5,12 +5,14 @@ import TuffModel
 struct LVMConditions {
     let commands: CommandRunner
 
-    func check(_ condition: Precondition) async throws(HostError) {
+    /// - Returns: the device mapper's uuid of the volume that was looked at, by the uid that it proved to have.
+    func check(_ condition: Precondition) async throws(HostError) -> [UID: String] {
         switch condition {
         case .logicalVolume(let group, let name, let uuid, let uid, let size):
             let volume = try await logicalVolume(
                 "\(group)/\(name)", uuid: uuid, tags: ["tuff:uid=\(uid)"], for: condition)
             if let size, volume.size != size { throw condition.failure("it has \(volume.size.bytes) bytes") }
+            return [uid: volume.device]
         case .expiredVolume(let group, let name, let uuid, let uid, let until):
             let volume = try await logicalVolume(
                 "\(group)/\(name)", uuid: uuid, tags: ["tuff:uid=\(uid)", "tuff:until=\(until)"], for: condition)
@@ -20,8 +22,9 @@ struct LVMConditions {
             guard ["", "unknown"].contains(volume.open) else { throw condition.failure("it is open") }
             try await demandNoDependents(of: name, in: group, condition)
         case .unfinished(let group, let name, let uid, let operation):
-            _ = try await logicalVolume(
+            let volume = try await logicalVolume(
                 "\(group)/\(name)", uuid: nil, tags: ["tuff:uid=\(uid)", "tuff:op=\(operation)"], for: condition)
+            return [uid: volume.device]
         case .restorable(let group, let name, let uuid, let uid):
             let volume = try await logicalVolume(
                 "\(group)/\(name)", uuid: uuid, tags: ["tuff:uid=\(uid)"], for: condition)
@@ -56,6 +59,7 @@ struct LVMConditions {
             .tgtIdle:
             throw HostError(.refused, "LVM does not tell that \(condition.sentence)")
         }
+        return [:]
     }
 
     private struct Volume {
@@ -63,6 +67,8 @@ struct LVMConditions {
         var size: ByteCount
         var tags: [String]
         var open: String
+        /// The device mapper's uuid.
+        var device: String
     }
 
     /// The volume of this name, which must have this uuid and carry these tags.
@@ -70,13 +76,14 @@ struct LVMConditions {
         _ path: String, uuid: String?, tags: [String], for condition: Precondition
     ) async throws(HostError) -> Volume {
         let query = LVMQuery(
-            .lvs, [.volumeUUID, .volumeSize, .volumeTags, .volumeOpen], options: ["--units", "b", "--nosuffix"],
-            of: ["--", path])
+            .lvs, [.groupUUID, .volumeUUID, .volumeSize, .volumeTags, .volumeOpen],
+            options: ["--units", "b", "--nosuffix"], of: ["--", path])
         let missing = "did not print one logical volume for \(path)"
         let row = try await row(query, condition, or: missing)
         guard let size = Int64(row[.volumeSize]) else { throw malformed(query, missing) }
         let volume = Volume(
-            uuid: row[.volumeUUID], size: ByteCount(size), tags: row.tags(), open: row[.volumeOpen])
+            uuid: row[.volumeUUID], size: ByteCount(size), tags: row.tags(), open: row[.volumeOpen],
+            device: DeviceMapper.uuid(group: row[.groupUUID], volume: row[.volumeUUID]))
         guard uuid == nil || volume.uuid == uuid else { throw condition.failure("its LVM uuid is \(volume.uuid)") }
         guard tags.allSatisfy(volume.tags.contains) else {
             throw condition.failure("its tags are '\(volume.tags.joined(separator: ","))'")

@@ -21,7 +21,9 @@ package final class LVMTool: VolumeTool {
         try await host.arguments(of: command, by: commands)
     }
 
-    package func check(_ condition: Precondition, by commands: CommandRunner) async throws(HostError) {
+    package func check(
+        _ condition: Precondition, by commands: CommandRunner
+    ) async throws(HostError) -> [UID: String] {
         try await LVMConditions(commands: commands).check(condition)
     }
 
@@ -35,9 +37,10 @@ package final class LVMTool: VolumeTool {
         do throws(HostError) {
             try await commands.demand(command)
         } catch {
-            guard error.code == .failed, try await ThinPoolMessages(commands: commands).send(for: volumes) else {
-                throw error
-            }
+            // What a command was to make is not made again: a thin pool is told what it is owed before it makes more.
+            guard error.code == .failed, command.arguments.first != "lvcreate",
+                try await ThinPoolMessages(commands: commands).send(for: volumes)
+            else { throw error }
             try await commands.demand(command)
         }
         try await ActivationCheck(commands: commands).demand(volumes)
