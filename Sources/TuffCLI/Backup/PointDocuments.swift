@@ -1,5 +1,6 @@
 import TuffCinder
 import TuffConfig
+import TuffController
 import TuffModel
 import TuffRepository
 
@@ -34,8 +35,21 @@ struct PointDocuments {
             ($0.record.series.name, $0.record.time, $0.id) < ($1.record.series.name, $1.record.time, $1.id)
         }
         return text(
-            sorted.map { document($0, isAlone: uids[$0.record.series.name]?.count == 1) },
+            sorted.map { document($0, isAlone: uids[$0.record.series.name]?.count == 1) } + unfitSeries(points, newest),
             none: "There is no restore point.")
+    }
+
+    /// Series of which no point is fit: whoever takes the text for all that there is must hear of them.
+    private func unfitSeries(_ points: [RestorePoint], _ fit: [Series: RestorePoint]) -> [Document] {
+        var counts: [String: Int] = [:]
+        for point in points where fit[point.record.series] == nil {
+            counts[PointRemoval.SeriesName(point.record.series).text, default: 0] += 1
+        }
+        return counts.inKeyOrder.map { name, count in
+            let sentence =
+                "no document, since none of its \(PrintedText.count(count, "restore point")) is without fault"
+            return Document(comments: ["\(name): \(sentence): 'tuff backup ls' shows them"])
+        }
     }
 
     /// - Parameter isAlone: no other series has its name.
@@ -52,6 +66,7 @@ struct PointDocuments {
             document.volume = stored
             // A plan stores none; another one would begin with something else than the point.
             document.volume?.spec.source = nil
+            document.volume?.metadata.labels = Self.own(stored.metadata.labels)
         } else {
             document.volume = volume(named: series.name, size, labels: record.labels ?? [:], &document)
         }
@@ -61,10 +76,15 @@ struct PointDocuments {
         source.node = series.node
         source.stack = series.stack
         if !isAlone { source.uid = series.uid.flatMap { UID($0) } }
-        // By hand nothing of a disk's identity is stored.
-        if series.uid != nil { source.identity = .keep }
+        // By hand nothing of a disk's identity is stored. One that a document says is no other's.
+        if series.uid.flatMap({ UID($0) }) != nil, document.volume?.spec.identity == nil { source.identity = .keep }
         document.volume?.spec.source = .backup(source)
         return document
+    }
+
+    /// Without those that Tuff gives meaning to.
+    private static func own(_ labels: [String: String]) -> [String: String] {
+        labels.filter { !$0.key.hasPrefix("tuff.dev/") }
     }
 
     /// A volume of which size and labels alone are known.
@@ -82,7 +102,7 @@ struct PointDocuments {
         // A volume has whole sectors, and 1 MiB at least; one that is larger than the point takes it all the same.
         let room = max(size, ByteCount(ByteCount.mebi)).roundedUp(to: ByteCount(ByteCount.mebi))
         return Declared(
-            metadata: Metadata(name: name, labels: labels.filter { !$0.key.hasPrefix("tuff.dev/") }),
+            metadata: Metadata(name: name, labels: Self.own(labels)),
             spec: VolumeSpec(size: room, placement: .pool(pool)),
             location: SourceLocation(file: "", line: 1, column: 1))
     }
@@ -93,16 +113,24 @@ struct PointDocuments {
     func text(_ backups: [CinderBackup]) -> String {
         let whole = backups.filter { $0.state == .complete && $0.size != nil }
         let newest = Dictionary(whole.map { ($0.volume, $0) }) { $1 }.values.sorted { $0.volume < $1.volume }
-        let names = Dictionary(grouping: newest, by: { $0.volumeName ?? "" }).mapValues(\.count)
+        // A volume may have another's made name for its own.
+        var counts: [String: Int] = [:]
+        for backup in newest {
+            let made = Self.madeName(backup), own = backup.volumeName ?? ""
+            counts[own, default: 0] += 1
+            if made != own { counts[made, default: 0] += 1 }
+        }
         return text(
-            newest.map { document($0, isAlone: names[$0.volumeName ?? ""] == 1) },
+            newest.map { document($0, isAlone: counts[$0.volumeName ?? ""] == 1) },
             none: "There is no whole backup of Cinder's.")
     }
+
+    private static func madeName(_ backup: CinderBackup) -> String { "volume-\(backup.volume)" }
 
     private func document(_ backup: CinderBackup, isAlone: Bool) -> Document {
         let size = ByteCount(Int64(clamping: backup.size ?? 0))
         let own = backup.volumeName.flatMap { isAlone && NameRule.isLabel($0) ? $0 : nil }
-        let name = own ?? "volume-\(backup.volume)"
+        let name = own ?? Self.madeName(backup)
         let time = backup.created.map { " of \($0)" } ?? ""
         var document = Document(comments: ["\(name): Cinder's backup \(backup.id)\(time), \(size)"])
         document.volume = volume(named: name, size, labels: [:], &document)
@@ -142,7 +170,7 @@ struct PointDocuments {
             var comments = document.comments
             if !isSound { comments.append("it has names or labels that no document may have; none is printed") }
             if yaml != nil, isSound { text += "---\n" }
-            text += comments.map { "# \(PrintedText.oneLine($0))\n" }.joined()
+            text += comments.map { "# \(PrintedText.oneLine($0).prefix(400))\n" }.joined()
             if let yaml, isSound { text += yaml }
         }
         return text

@@ -134,7 +134,9 @@ extension Tree {
 package enum ProgressText {
     /// `42 %, 8.4 GiB of 20 GiB`; never 100 % before all of it is done.
     package static func share(_ moved: DataProgress) -> String {
-        let percent = Int(Double(moved.done.bytes) / Double(max(moved.total.bytes, 1)) * 100)
+        // How much it will be is not known before its changes are.
+        guard moved.total > .zero else { return rounded(moved.done) }
+        let percent = Int(Double(moved.done.bytes) / Double(moved.total.bytes) * 100)
         let isAll = moved.done >= moved.total
         return "\(isAll ? 100 : min(percent, 99)) %, \(rounded(moved.done)) of \(rounded(moved.total))"
     }

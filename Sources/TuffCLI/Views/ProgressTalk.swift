@@ -86,12 +86,14 @@ package final class ProgressTalk: Sendable {
         case .json:
             guard isDue(change, after: 5, &state) else { return }
             let resource = plan.changes[change].resource
-            let tree = Tree.object([
+            var members: [String: Tree] = [
                 "kind": .text("Progress"), "resource": .text(resource.description), "done": .int(moved.done.bytes),
-                "total": .int(moved.total.bytes),
-            ])
+            ]
+            // How much it will be is not known before its changes are.
+            if moved.total > .zero { members["total"] = .int(moved.total.bytes) }
             // Texts hold no line ends of their own in JSON.
-            talk(tree.json.split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ") + "\n")
+            let lines = Tree.object(members).json.split(separator: "\n")
+            talk(lines.map { $0.drop { $0 == " " } }.joined(separator: " ") + "\n")
         }
     }
 

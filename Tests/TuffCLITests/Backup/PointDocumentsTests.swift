@@ -87,6 +87,23 @@ struct PointDocumentsTests {
         #expect(source.identity == .keep && source.uid == nil && source.at == .id(points[1].id.description))
     }
 
+    @Test func aSeriesWithoutAFitPointIsSaid() throws {
+        let points = [
+            try point(1, "2026-11-01T00:00:00Z"), try point(2, "2026-11-02T00:00:00Z", name: "web"),
+            try point(3, "2026-11-03T00:00:00Z", name: "web"),
+        ]
+        let text = PointDocuments(repository: "nas", pool: nil).text(points, passingOver: Set(points[1...].map(\.id)))
+        #expect(text.contains("name: db\n"))
+        #expect(
+            text.contains(
+                "# web@storage1/default/abcdefghij234567: no document, since none of its 2 restore points is without"))
+        let none = PointDocuments(repository: "nas", pool: nil).text(points, passingOver: Set(points.map(\.id)))
+        #expect(
+            none.contains(
+                "# db@storage1/default/abcdefghij234567: no document, since none of its 1 restore point is without"))
+        #expect(!none.contains("There is no restore point"))
+    }
+
     @Test func seriesOfOneNameAreToldApart() throws {
         let points = [
             try point(1, "2026-11-01T00:00:00Z"), try point(2, "2026-11-02T00:00:00Z", uid: "zzzzzzzzzz234567"),

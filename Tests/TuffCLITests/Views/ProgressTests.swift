@@ -82,6 +82,13 @@ import TuffTestSupport
             ])
     }
 
+    @Test func noShareIsToldOfWhatIsNotKnown() {
+        let scene = Scene(.json)
+        scene.at(0, Self.moved(5, 0, of: 0))
+        #expect(scene.text == "{ \"done\": 0, \"kind\": \"Progress\", \"resource\": \"\(first)\" }\n")
+        #expect(ProgressText.share(DataProgress(done: .zero, total: .zero)) == "0 bytes")
+    }
+
     @Test func nothingIsAllDoneBeforeItIs() {
         let almost = DataProgress(done: ByteCount((20 << 30) - 1), total: ByteCount(20 << 30))
         #expect(ProgressText.share(almost).hasPrefix("99 %"))

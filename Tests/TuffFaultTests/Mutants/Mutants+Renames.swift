@@ -4,7 +4,7 @@ import TuffPlanning
 extension Mutant {
     /// These bend what keeps a rename from becoming a loss.
     static let renaming: [Mutant] = [
-        Mutant("takes every document for a new one", shownBy: [.declareAttached, .rename, .revertRename]) { mutant in
+        Mutant("takes every document for a new one", shownBy: [.declare, .renamePlainly]) { mutant in
             mutant.context = { context in
                 var context = context
                 context.consent.allowBlank = names.map { ResourceID(.volume, $0) }
@@ -40,8 +40,7 @@ extension Mutant {
                 return plan
             }
         },
-        Mutant("forgets what a target's name stood for", shownBy: [.declare, .rename, .remove, .expire, .declare]) {
-            mutant in
+        Mutant("forgets what a target's name stood for") { mutant in
             mutant.ledgerRead = { ledger in
                 var ledger = ledger
                 for position in ledger.entries.indices { ledger.entries[position].iqn = nil }

@@ -26,11 +26,12 @@ extension Mutant {
                 }
             }
         },
-        Mutant("shows what is half rolled back", shownBy: [.declareAttached, .snapshot, .write, .restore]) { mutant in
+        Mutant("shows what is half rolled back") { mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:op=restore") } }
         },
         Mutant(
-            "does not see that a snapshot overflowed", shownBy: [.declareAttached, .snapshot, .overflow, .cloneAway]
+            "does not see that a snapshot overflowed", shownBy: [.declareAttached, .snapshot, .overflow, .cloneAway],
+            on: .thick
         ) { mutant in
             mutant.groups = { map in
                 var map = map

@@ -17,7 +17,8 @@ extension Mutant {
                 if volume.layout == .thinPool, volume.health == "out_of_data" { volume.health = "" }
             }
         },
-        Mutant("counts extents that are not there", shownBy: [.declareAttached, .crowd, .extend, .clone]) { mutant in
+        Mutant("counts extents that are not there", shownBy: [.declareAttached, .crowd, .extend, .clone], on: .thick) {
+            mutant in
             mutant.groups = { map in
                 var map = map
                 map.entries = map.entries.mapValues { entry in
@@ -30,7 +31,7 @@ extension Mutant {
                 return map
             }
         },
-        Mutant("takes copies for empty", shownBy: [.declareAttached, .clone]) { mutant in
+        Mutant("takes copies for empty") { mutant in
             mutant.groups = onVolumes { volume in
                 if volume.layout == .thin, volume.dataPercent != nil { volume.dataPercent = 0 }
             }

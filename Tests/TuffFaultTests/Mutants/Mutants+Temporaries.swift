@@ -7,7 +7,8 @@ extension Mutant {
         Mutant("leaves temporary snapshots") {
             $0.volumeSteps = { steps in steps.filter { if case .lvm(.dropTemporary) = $0 { false } else { true } } }
         },
-        Mutant("does not know what temporary snapshots serve", shownBy: [.declareAttached, .clone]) { mutant in
+        Mutant("does not know what temporary snapshots serve", shownBy: [.declareAttached, .clone], on: .thick) {
+            mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:temp") } }
         },
         Mutant("calls a copy of a volume in use complete before it is made") {

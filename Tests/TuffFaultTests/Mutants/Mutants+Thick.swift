@@ -1,3 +1,4 @@
+import TuffDrivers
 import TuffHost
 import TuffModel
 import TuffPlanning
@@ -10,13 +11,16 @@ extension Mutant {
         },
         Mutant("wipes what it does not look at again") {
             $0.actions = { actions in
-                actions.filter { if case .require(.unfinished) = $0 { false } else { true } }
+                actions.map { action in
+                    guard case .require(.unfinished(let group, _, let uid, _)) = action else { return action }
+                    return LogicalVolumeNames.identification(of: [uid], in: group)
+                }
             }
         },
         Mutant("calls a thick volume complete before it is wiped") {
             $0.volumeSteps = { steps in steps.filter { if case .lvm(.wipe) = $0 { false } else { true } } }
         },
-        Mutant("joins extents as they are", shownBy: [.declare, .extend]) {
+        Mutant("joins extents as they are", shownBy: [.declare, .extend], on: .thick) {
             $0.volumeSteps = { steps in
                 steps.compactMap { step in
                     switch step {

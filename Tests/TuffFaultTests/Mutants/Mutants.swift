@@ -8,8 +8,10 @@ import TuffTestSupport
 /// and done can each be bent. Product code has no switches for this. A harness that does not notice is no harness.
 struct Mutant: Sendable, CustomStringConvertible {
     var name: String
-    /// One of `MutantTests.stories`, in which it shows itself and which is tried first; nil: early walks find it.
+    /// A story in which it shows itself, and which is tried first; nil: early walks find it.
     var story: [Edit]?
+    /// The pool of that story's volume.
+    var backend: Simulation.Backend
     /// Bends the marks of everything seen.
     var tags: (@Sendable ([String]) -> [String])?
     var groups: (@Sendable (ObservationMap<VolumeGroup>) -> ObservationMap<VolumeGroup>)?
@@ -30,9 +32,13 @@ struct Mutant: Sendable, CustomStringConvertible {
     /// Has the machine open directories of pools whatever is mounted there.
     var trustsPaths = false
 
-    init(_ name: String, shownBy story: [Edit]? = nil, _ bend: (inout Mutant) -> Void) {
+    init(
+        _ name: String, shownBy story: [Edit]? = nil, on backend: Simulation.Backend = .lvm,
+        _ bend: (inout Mutant) -> Void
+    ) {
         self.name = name
         self.story = story
+        self.backend = backend
         bend(&self)
     }
 
@@ -199,7 +205,7 @@ extension Mutant {
                 }
             }
         },
-        Mutant("extends to another size", shownBy: [.declare, .extend]) {
+        Mutant("extends to another size") {
             $0.volumeSteps = { steps in
                 steps.map { step in
                     guard case .volume(.extend(let volume, let from, let to)) = step else { return step }
@@ -211,7 +217,7 @@ extension Mutant {
 
     /// These bend what is done.
     static let acting: [Mutant] = [
-        Mutant("skips every re-check", shownBy: [.declare]) {
+        Mutant("skips every re-check", shownBy: [.declare], on: .directory) {
             $0.actions = { actions in
                 actions.filter { !isRequirement($0) { _ in true } }.map(unselected)
             }
@@ -231,7 +237,7 @@ extension Mutant {
                 return isPurge ? actions.filter { !isRequirement($0) { _ in true } }.map(unselected) : actions
             }
         },
-        Mutant("skips the re-check of a file's place", shownBy: [.declare]) {
+        Mutant("skips the re-check of a file's place", shownBy: [.declare], on: .directory) {
             $0.actions = { actions in
                 actions.filter { action in
                     !isRequirement(action) { if case .vacant = $0 { true } else { false } }
@@ -272,7 +278,7 @@ extension Mutant {
                 return actions
             }
         },
-        Mutant("makes files before it marks them", shownBy: [.declare]) {
+        Mutant("makes files before it marks them", shownBy: [.declare], on: .directory) {
             $0.actions = { actions in
                 guard let make = actions.firstIndex(where: { if case .createFile = $0 { true } else { false } }),
                     let mark = actions.firstIndex(where: { if case .replaceFile = $0 { true } else { false } }),
@@ -283,7 +289,7 @@ extension Mutant {
                 return actions
             }
         },
-        Mutant("removes sidecars before files", shownBy: [.declare, .remove, .expire]) {
+        Mutant("removes sidecars before files", shownBy: [.declare, .remove, .expire], on: .directory) {
             $0.actions = { actions in
                 guard let first = actions.firstIndex(where: { if case .removeFile = $0 { true } else { false } }),
                     first + 1 < actions.count
@@ -344,7 +350,7 @@ extension Mutant {
     static let remembering: [Mutant] = [
         Mutant("forgets the ledger") { $0.ledgerRead = { _ in Ledger() } },
         Mutant("keeps no ledger") { $0.keepsNoLedger = true },
-        Mutant("forgets removals", shownBy: [.declare, .remove, .declare]) {
+        Mutant("forgets removals") {
             $0.ledgerRead = { ledger in
                 var ledger = ledger
                 ledger.removals = []
