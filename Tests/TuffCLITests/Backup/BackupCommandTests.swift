@@ -92,7 +92,7 @@ struct BackupCommandTests {
         #expect(truncate("\(points)/\(name)", 100) == 0)
         for command in ["ls --repository r", "prune --repository r --keep-last 1 --dry-run"] {
             #expect(
-                try expect(folder, command, 1).err.contains("tuff backup rm --repository r \(name.prefix(8)) --force")
+                try expect(folder, command, 1).err.contains("tuff backup rm --repository r \(name) --force")
             )
         }
     }

@@ -49,7 +49,7 @@ import TuffTestSupport
         try folder.write(
             "volume",
             """
-            {"report":[{"lv":[{"lv_uuid":"\(uuid)","lv_size":"1073741824","lv_device_open":"",\
+            {"report":[{"lv":[{"vg_uuid":"g","lv_uuid":"\(uuid)","lv_size":"1073741824","lv_device_open":"",\
             "lv_tags":"\(before.joined(separator: ","))"}]}]}
             """)
     }
@@ -106,7 +106,10 @@ import TuffTestSupport
         let uuid = try #require(world.lvm["vg0", "before"]?.uuid)
         try folder.write(
             "volume",
-            #"{"report":[{"lv":[{"lv_uuid":"\#(uuid)","lv_size":"1073741824","lv_device_open":"","lv_tags":""}]}]}"#)
+            """
+            {"report":[{"lv":[{"vg_uuid":"g","lv_uuid":"\(uuid)","lv_size":"1073741824","lv_device_open":"",\
+            "lv_tags":""}]}]}
+            """)
         let printed = try folder.run(["import", "vg0/before"] + folder.host)
         #expect(printed.code == 0 && printed.out.contains("tuff.dev/imported-from: vg0/before"), "\(printed)")
         try folder.write("snapshot.yaml", printed.out)
