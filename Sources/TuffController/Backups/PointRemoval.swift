@@ -84,7 +84,6 @@ package struct PointRemoval: Sendable {
         defer { lease.giveBack() }
         // Under the lease: nobody adds a point meanwhile, or takes one.
         let chosen = try chosen()
-        try inRepository { () throws(RepositoryError) in try progress.demandWanted() }
         try inRepository { () throws(RepositoryError) in
             try reserve.spend { () throws(RepositoryError) in
                 try Prune(repository, lease: lease).removePoints(chosen.points.map(\.id) + chosen.damaged)

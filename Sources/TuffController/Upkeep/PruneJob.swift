@@ -21,7 +21,7 @@ enum UpkeepJobs {
 
     private static func prune(_ request: RepositoryPrune, _ control: JobControl) throws(HostError) -> ObservedReceipt {
         try RepositoryJobs.with(request.access, by: control) { repository throws(HostError) in
-            let progress = JobProgress()
+            let progress = JobProgress(isWanted: { control.isWanted })
             return try control.following(
                 "pruning", signs: { progress.signs }, end: { progress.cancel() }
             ) { () throws(HostError) in

@@ -173,8 +173,8 @@ package final class JobProgress: Sendable {
     private let isCancelled = Atomic<Bool>(false)
     private let isWanted: @Sendable () -> Bool
 
-    /// - Parameter isWanted: whether somebody still waits for the work. It is asked right before a restore point is
-    ///   listed, and looks for itself: `cancel` may come later than that.
+    /// - Parameter isWanted: whether somebody still waits for the work. It is asked when a lease was waited for and
+    ///   right before a restore point is listed, and looks for itself: `cancel` may come later than that.
     package init(isWanted: @escaping @Sendable () -> Bool = { true }) { self.isWanted = isWanted }
 
     /// Bytes of the volume that are done.
@@ -197,7 +197,7 @@ package final class JobProgress: Sendable {
 
     /// Demands that somebody waits for the work. Who killed the command takes its source for free, and may have changed
     /// it since: a point of what was read partly after that would be of no moment at all.
-    package func demandWanted() throws(RepositoryError) {
+    func demandWanted() throws(RepositoryError) {
         try demand()
         guard isWanted() else { throw RepositoryError(.interrupted, "whoever asked for it is gone") }
     }

@@ -94,7 +94,8 @@ package final class Lease: Sendable {
     ///
     /// - Parameters:
     ///   - waiting: time for which to try again. An exclusive lease exists meanwhile, so that no new backup begins.
-    ///   - progress: of the work that the lease is for, whose cancelling ends the waiting.
+    ///   - progress: of the work that the lease is for, whose cancelling ends the waiting. Work that nobody waits for
+    ///     any more gets no lease.
     package static func take(
         _ holder: Holder, in store: any Store, waiting: Duration = .zero, progress: JobProgress = JobProgress()
     ) throws(RepositoryError) -> Lease {
@@ -108,7 +109,11 @@ package final class Lease: Sendable {
                 // Ours is listed before we look: of two that come at once at least one sees the other.
                 let others = try others(of: lease.id, store, own: holder)
                 let exclusive = others.first { $0.holder.kind == .exclusive }
-                guard let other = exclusive ?? (holder.kind == .exclusive ? others.first : nil) else { return lease }
+                guard let other = exclusive ?? (holder.kind == .exclusive ? others.first : nil) else {
+                    // The command that this waited for may have been killed in this moment.
+                    try progress.demandWanted()
+                    return lease
+                }
                 if isOver { throw other.holder.inTheWay(other.id) }
                 try progress.demand()
                 // Waiting with one's eyes on the repository is work that goes on.

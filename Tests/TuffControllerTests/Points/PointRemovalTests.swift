@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import TuffController
 import TuffHost
@@ -59,7 +60,8 @@ import TuffRepository
         #expect(try folder.files("hurt") == [])
     }
 
-    /// What lacks something may give most of its data back, and a time that is not believed says nothing of the data.
+    /// A point that lacks something may give most of its data back, and a time that is not believed says nothing of the
+    /// data.
     @Test(arguments: [true, false]) func theLastPointsOfASeriesStayWhateverSpeaksAgainstThem(areHurt: Bool) throws {
         let points = try (1...2).map { try folder.point(at: "2099-11-0\($0)T00:00:00Z") }
         for point in points {
@@ -85,6 +87,26 @@ import TuffRepository
         var help = ""
         do throws(BackupError) { _ = try both.run() } catch { help = error.help ?? "" }
         #expect(help.contains("'db@x'\\''; reboot; '\\''/default/aaaabbbbccccdddd'"), "\(help)")
+    }
+
+    /// The owner of a medium can make such a directory, and the program says that this command gives it up.
+    @Test func aDirectoryWithAPointsNameIsRemovedToo() throws {
+        let point = try folder.point(at: "2026-11-01T00:00:00Z")
+        let id = String(repeating: "a", count: 32)
+        try #require(mkdir("\(folder.directory)/points/\(id)", 0o700) == 0)
+        var request = PointRemoval.Request(in: folder.place, purpose: "a test's removal")
+        request.points = [id, point.id.description]
+        request.overrides = true
+        let outcome = try PointRemoval(request, in: try folder.repository()).run()
+        #expect(outcome.damaged.map(\.description) == [id] && outcome.points.map(\.id) == [point.id])
+        #expect(try folder.files("points") == [])
+    }
+
+    @Test func aRemovalThatNobodyWaitsForRemovesNothing() throws {
+        let points = try (1...2).map { try folder.point(at: "2026-11-0\($0)T00:00:00Z") }
+        let removal = try removal([points[0]])
+        #expect(throws: BackupError.self) { try removal.run(progress: JobProgress(isWanted: { false })) }
+        #expect(try left() == points.map(\.id) && folder.files("leases") == [])
     }
 
     @Test func oneOfSeveralSeriesIsNamedInFull() throws {
