@@ -19,15 +19,17 @@ extension LVMDriver {
     }
 
     /// Marks a base whose restore point is listed: one write of the group's metadata, for the unfinished volume of this
-    /// uuid and uid, which LVM selects itself. One that is not there as it was made gets no mark, and LVM ends well:
-    /// the base of the last time goes then, too, and the next backup reads all that has blocks. The machine adds the
-    /// tags that name the point, which it alone knows.
+    /// uuid and uid. LVM selects it itself, ends well where it selects nothing, and the base of the last time would go
+    /// then; so the condition comes first. The machine adds the tags that name the point, which it alone knows.
     package func complete(_ base: BackupBase, at location: VolumeLocation, identity: ThinIdentity) -> [HostAction] {
         let place = "\(location.home)/\(base.objectName)"
         return [
+            .require(
+                .unfinished(
+                    group: location.home, name: base.objectName, uid: base.uid, operation: BackupBase.operation)),
             .completeBase(
                 Self.change(["lvchange", "-qq"] + Self.only(base, at: place, identity.uuid, isUnfinished: true)), base,
-                identity)
+                identity),
         ]
     }
 

@@ -199,12 +199,13 @@ struct BackupBaseTests {
             base, at: .logicalVolume(group: "vg0", name: base.objectName), identity: identity)
         #expect(
             completed == [
+                .require(.unfinished(group: "vg0", name: base.objectName, uid: base.uid, operation: "backup")),
                 .completeBase(
                     LVMDriver.change([
                         "lvchange", "-qq", "-S",
                         #"lv_uuid="own" && lv_tags={"tuff:uid=bbbbbbbbbbbbbbbb" && "tuff:base=aaaaaaaaaaaaaaaa" "#
                             + #"&& "tuff:op=backup"}"#, "--", "vg0/b-bbbbbbbbbbbbbbbb",
-                    ]), base, identity)
+                    ]), base, identity),
             ])
         let dropped = LVMDriver.dropBase(
             base, VolumeRef(.logicalVolume(group: "vg0", name: base.objectName), uid: base.uid, uuid: "own"))
