@@ -50,23 +50,8 @@ final class RecordingMachine: Machine {
             defer { state.reluctance -= 1 }
             return state.reluctance > 0
         }
-        var outcomes: [SequenceOutcome] = []
-        for sequence in sequences {
-            guard !isReluctant || outcomes.isEmpty else {
-                outcomes.append(.notBegun)
-                continue
-            }
-            do {
-                try await perform(sequence)
-                outcomes.append(.performed)
-            } catch {
-                outcomes.append(.failed(error))
-                if error.code == .timeout {
-                    return outcomes + sequences.dropFirst(outcomes.count).map { _ in .notBegun }
-                }
-            }
-        }
-        return outcomes
+        guard isReluctant else { return await performOneByOne(sequences) }
+        return await performOneByOne(Array(sequences.prefix(1))) + sequences.dropFirst().map { _ in .notBegun }
     }
 
     func perform(

@@ -8,9 +8,9 @@ struct BackupRemove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm", abstract: "Remove restore points for ever.",
         discussion: """
-            Shows the points that go, and asks. The last whole restore point of a series goes only with --force, and \
-            so do the last one that a drill proved and one that cannot be read. The next prunes free the room: \
-            'tuff backup prune', or those of the hosts that use the repository.
+            Shows the points that go, and asks. The last restore point of a series goes only with --force, and so do \
+            the last whole one, the last one that a drill proved, and one that cannot be read. The next prunes free \
+            the room: 'tuff backup prune', or those of the hosts that use the repository.
             """)
 
     @Argument(help: ArgumentHelp("IDs of restore points, of which four digits will do.", valueName: "point"))
@@ -21,7 +21,7 @@ struct BackupRemove: AsyncParsableCommand {
             "All restore points of this name, which one series must have; NAME@NODE/STACK/UID names one of several. "
                 + "May be given more than once.", valueName: "series"))
     var series: [String] = []
-    @Flag(help: "Remove also the last whole or proven point of a series, and what cannot be read.") var force = false
+    @Flag(help: "Remove also the last, whole or proven point of a series, and what cannot be read.") var force = false
     @Flag(help: "Do not ask.") var allowDestroy = false
     @OptionGroup var wait: LockOptions
     @OptionGroup var form: TextOrJSONOption

@@ -247,7 +247,8 @@ extension Machine {
         await performOneByOne(sequences)
     }
 
-    func performOneByOne(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
+    /// Sequences after one another. After one that may still run none is begun.
+    package func performOneByOne(_ sequences: [[HostAction]]) async -> [SequenceOutcome] {
         var outcomes: [SequenceOutcome] = []
         for sequence in sequences {
             do throws(HostError) {

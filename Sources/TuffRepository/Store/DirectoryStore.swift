@@ -117,7 +117,7 @@ package final class DirectoryStore: Store {
             return
         }
         guard unlinkat(parent.raw, place.name, 0) != 0, errno != ENOENT else { return }
-        // Whoever owns the medium can give a directory the name of a file, which somebody then wants to be rid of.
+        // The owner of a medium can give a directory the name of a file, which somebody then wants to be rid of.
         guard errno != EISDIR || unlinkat(parent.raw, place.name, AT_REMOVEDIR) != 0 else { return }
         throw .system(errno, "cannot remove \(self.path)/\(path)")
     }

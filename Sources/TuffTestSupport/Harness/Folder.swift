@@ -9,8 +9,9 @@ package final class Folder: Sendable {
     package init() throws {
         // Where a person or the check says that what is passing lies.
         let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        // The end that mkdtemp(3) asks for, which it replaces.
-        var template = Array("\(parent)/tuff-test-XXXXXX".utf8CString)
+        // mkdtemp(3) puts letters of its own in the place of these.
+        let end = String(repeating: "X", count: 6)
+        var template = Array("\(parent)/tuff-test-\(end)".utf8CString)
         guard mkdtemp(&template) != nil else { throw HostError.system(errno, "Cannot make a directory for a test") }
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }

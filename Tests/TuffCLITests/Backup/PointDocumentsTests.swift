@@ -87,6 +87,23 @@ struct PointDocumentsTests {
         #expect(source.identity == .keep && source.uid == nil && source.at == .id(points[1].id.description))
     }
 
+    /// Two identities for one volume are an error of the document.
+    @Test func aVolumeWithAnIdentityOfItsOwnKeepsNoOther() throws {
+        let stored = Self.stored.replacing("protect: true", with: "protect: true, identity: {serial: abc123}")
+        for (uid, text) in [("abcdefghij234567", stored), ("no uid", Self.stored)] {
+            let points = [try point(1, "2026-11-01T00:00:00Z", uid: uid, document: text)]
+            let printed = PointDocuments(repository: "nas", pool: nil).text(points, passingOver: [])
+            #expect(printed.contains("repository: nas") && !printed.contains("keep"), "\(printed)")
+        }
+    }
+
+    @Test func labelsOfOursInAStoredDocumentAreLeftOut() throws {
+        let stored = Self.stored.replacing("tier: gold", with: "tier: gold, tuff.dev/backup: x")
+        let points = [try point(1, "2026-11-01T00:00:00Z", document: stored)]
+        let printed = PointDocuments(repository: "nas", pool: nil).text(points, passingOver: [])
+        #expect(printed.contains("gold") && !printed.contains("tuff.dev/backup"), "\(printed)")
+    }
+
     @Test func aSeriesWithoutAFitPointIsSaid() throws {
         let points = [
             try point(1, "2026-11-01T00:00:00Z"), try point(2, "2026-11-02T00:00:00Z", name: "web"),

@@ -52,7 +52,7 @@ import TuffTestSupport
         #expect(PointCoding.decode(&rest) == [point] && rest.isEmpty)
     }
 
-    @Test(arguments: [4, 5, 6] as [UInt64]) func otherBytesAreRefusedOrAreOtherPoints(seed: UInt64) throws {
+    @Test(arguments: [4, 5, 6] as [UInt64]) func bytesThatWereCutOrBentTrapNothing(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let found = ObservedRepository(id: "r", points: (0..<5).map { _ in Self.point(&random) })
         let bytes = try #require(RepositoryListing.bytes(of: found))

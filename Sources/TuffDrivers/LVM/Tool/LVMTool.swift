@@ -37,7 +37,7 @@ package final class LVMTool: VolumeTool {
         do throws(HostError) {
             try await commands.demand(command)
         } catch {
-            // What a command was to make is not made again: a thin pool is told what it is owed before it makes more.
+            // An `lvcreate` is not tried again: LVM tells a thin pool what it is owed before it makes more in it.
             guard error.code == .failed, command.arguments.first != "lvcreate",
                 try await ThinPoolMessages(commands: commands).send(for: volumes)
             else { throw error }
