@@ -1,5 +1,6 @@
 import Synchronization
 import Testing
+import TuffModel
 import TuffPlanning
 import TuffTestSupport
 
@@ -28,6 +29,8 @@ struct Exhaustive {
     /// Asked before each fault: nothing more need be known.
     var isEnough: () -> Bool = { false }
     private var number = 0
+    /// More than a pass makes of one source.
+    private static let readsOfPass = 12
 
     init(
         mutant: Mutant? = nil, shard: (index: Int, of: Int) = (0, 1),
@@ -56,18 +59,21 @@ struct Exhaustive {
         return fresh
     }
 
-    /// One sequence alone, with faults at its last change.
-    func run(_ sequence: [Edit], _ backend: Simulation.Backend) async {
+    /// One story alone.
+    /// - Parameter isDisturbed: with every fault at its last change; without: as it goes where nothing fails.
+    func run(_ story: Story, _ backend: Simulation.Backend, isDisturbed: Bool = true) async {
+        guard let last = story.edits.last else { return }
         var host = await inUse(backend)
-        for edit in sequence.dropLast() {
-            _ = host.edit(edit, "a", backend)
-            _ = await host.pass(Self.consent(edit), order: edit.order?("a"))
+        for edit in story.edits.dropLast() {
+            for name in story.names { _ = Self.make(edit, name, &host, backend) }
+            _ = await host.pass(Self.consent(edit), order: edit.order?(host.place("a")))
             await host.settle(Self.settling(edit))
         }
-        let name = sequence.map(\.rawValue).joined(separator: ", ") + " on \(backend)"
+        let name = "\(story) on \(backend)"
         record(name, "before", host.takeViolations())
-        guard let last = sequence.last, host.edit(last, "a", backend) else { return }
-        await injectAll(host, last, name)
+        guard story.names.allSatisfy({ Self.make(last, $0, &host, backend) }) else { return }
+        let change = Change(name: name, edit: last, afterwards: story.afterwards, backend: backend)
+        if isDisturbed { await injectAll(host, change) } else { _ = await undisturbed(host, change) }
     }
 
     private mutating func extend(
@@ -75,16 +81,25 @@ struct Exhaustive {
     ) async {
         var here = before.forked()
         let edit = sequence[sequence.count - 1]
-        guard here.edit(edit, "a", backend) else { return }
-        let name = sequence.map(\.rawValue).joined(separator: ", ") + " on \(backend)"
+        guard Self.make(edit, "a", &here, backend) else { return }
         number += 1
-        if number % shard.of == shard.index { await injectAll(here, edit, name) }
+        if number % shard.of == shard.index {
+            let name = sequence.map(\.rawValue).joined(separator: ",") + " on \(backend)"
+            await injectAll(here, Change(name: name, edit: edit, backend: backend))
+        }
         guard more > 0 else { return }
-        _ = await here.pass(Self.consent(edit), order: edit.order?("a"))
+        _ = await here.pass(Self.consent(edit), order: edit.order?(here.place("a")))
         await here.settle(Self.settling(edit))
         // Told where this sequence was the last.
         _ = here.takeViolations()
         for next in Edit.allCases { await extend(here, sequence + [next], backend, more - 1) }
+    }
+
+    /// To the volume under the name it has by now; where there is nothing to do to that, to what had the name first.
+    private static func make(
+        _ edit: Edit, _ name: String, _ host: inout Simulation, _ backend: Simulation.Backend
+    ) -> Bool {
+        host.edit(edit, host.place(name), backend) || (host.place(name) != name && host.edit(edit, name, backend))
     }
 
     private static func consent(_ edit: Edit) -> Consent { Simulation.consent(edit) }
@@ -96,19 +111,54 @@ struct Exhaustive {
         return consent
     }
 
-    private func injectAll(_ edited: Simulation, _ edit: Edit, _ name: String) async {
+    /// The change that is disturbed, in documents already.
+    private struct Change {
+        var name: String
+        var edit: Edit
+        /// Changed after the pass that was disturbed, before the next one.
+        var afterwards: [Edit] = []
+        var backend: Simulation.Backend
+    }
+
+    private func pass(
+        _ host: inout Simulation, _ change: Change, faults: FaultPlan = FaultPlan(), interference: Interference? = nil
+    ) async -> Simulation.Outcome {
+        let order = change.edit.order?(host.place("a"))
+        return await host.pass(Self.consent(change.edit), order: order, faults: faults, interference: interference)
+    }
+
+    private func settle(_ host: inout Simulation, _ change: Change) async {
+        for edit in change.afterwards { _ = Self.make(edit, "a", &host, change.backend) }
+        await host.settle(Self.settling(change.edit))
+    }
+
+    private func undisturbed(_ edited: Simulation, _ change: Change) async -> Simulation.Outcome {
         var whole = edited.forked()
-        let outcome = await whole.pass(Self.consent(edit), order: edit.order?("a"))
-        await whole.settle(Self.settling(edit))
-        record(name, "no fault", whole.takeViolations())
+        let outcome = await pass(&whole, change)
+        if environment("FAULTS_WALK") != nil { Self.tell(outcome, of: change.name) }
+        await settle(&whole, change)
+        record(change.name, "no fault", whole.takeViolations())
+        return outcome
+    }
+
+    private static func tell(_ outcome: Simulation.Outcome, of name: String) {
+        print("\(name): \(outcome.actions) actions \(outcome.refusal?.sentence ?? "")")
+        for change in outcome.plan?.changes ?? [] {
+            print("  \(change.resource) \(change.action): \(change.summary) \(change.notes)")
+        }
+    }
+
+    private func injectAll(_ edited: Simulation, _ change: Change) async {
+        let outcome = await undisturbed(edited, change)
+        await blind(edited, change)
         for index in 0...outcome.actions {
             for fault in faults where index < outcome.actions || fault == .killed {
                 guard !isEnough() else { return }
                 var one = edited.forked()
-                _ = await one.pass(Self.consent(edit), order: edit.order?("a"), faults: fault.plan(at: index))
+                _ = await pass(&one, change, faults: fault.plan(at: index))
                 one.recover(rebooting: fault == .powerLost)
-                await one.settle(Self.settling(edit))
-                record(name, "\(fault) at action \(index)", one.takeViolations())
+                await settle(&one, change)
+                record(change.name, "\(fault) at action \(index)", one.takeViolations())
             }
         }
         for index in 0..<outcome.actions {
@@ -118,19 +168,38 @@ struct Exhaustive {
                 let act = Meddling(choice: choice, name: "a", seed: 7)
                 let machine = one.machine
                 let interference = Interference(before: index) { machine.meddle { act.carryOut(&$0) } }
-                _ = await one.pass(Self.consent(edit), order: edit.order?("a"), interference: interference)
-                await one.settle(Self.settling(edit))
-                record(name, "\(act) before action \(index)", one.takeViolations())
+                _ = await pass(&one, change, interference: interference)
+                await settle(&one, change)
+                record(change.name, "\(act) before action \(index)", one.takeViolations())
             }
         }
-        for save in 0...1 where outcome.report != nil {
+        guard outcome.report != nil else { return }
+        await forget(edited, change)
+    }
+
+    /// One source cannot be read during the pass, and can be again afterwards.
+    private func blind(_ edited: Simulation, _ change: Change) async {
+        for source in [FaultPlan.Source.lvm, .targets, .directories] {
+            guard !isEnough() else { return }
+            var one = edited.forked()
+            var faults = FaultPlan()
+            for index in 0..<Self.readsOfPass { faults.reads[FaultPlan.Read(source, index)] = .fail(.timeout) }
+            _ = await pass(&one, change, faults: faults)
+            await settle(&one, change)
+            record(change.name, "\(source) cannot be read", one.takeViolations())
+        }
+    }
+
+    /// The controller dies as it writes its ledger.
+    private func forget(_ edited: Simulation, _ change: Change) async {
+        for save in 0...1 {
             for isDurable in [false, true] {
                 var one = edited.forked()
                 one.ledger.crash(at: save, isDurable: isDurable)
-                _ = await one.pass(Self.consent(edit), order: edit.order?("a"))
+                _ = await pass(&one, change)
                 one.recover(rebooting: false)
-                await one.settle(Self.settling(edit))
-                record(name, "ledger save \(save), durable \(isDurable)", one.takeViolations())
+                await settle(&one, change)
+                record(change.name, "ledger save \(save), durable \(isDurable)", one.takeViolations())
             }
         }
     }

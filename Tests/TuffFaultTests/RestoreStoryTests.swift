@@ -3,7 +3,7 @@ import TuffTestSupport
 
 /// Rolling back, with a fault at every boundary of it.
 @Suite struct RestoreStoryTests {
-    static let stories: [[Edit]] = [
+    static let stories: [Story] = [
         [.declare, .snapshot, .write, .restore],
         // It waits until the volume is detached, and runs with the withdrawal.
         [.declareAttached, .snapshot, .write, .restore, .detach],
@@ -13,9 +13,11 @@ import TuffTestSupport
         [.declareAttached, .snapshot, .write, .restore, .detach, .write, .attach],
         [.declare, .snapshot, .protect, .write, .restore],
         [.declare, .snapshot, .write, .extend, .restore],
+        // Nobody is let in before it is done.
+        Story(.declare, .snapshot, .write, .restore, afterwards: [.attach]),
     ]
 
-    @Test(arguments: stories) func rollingBackSurvivesACrashAnywhere(_ story: [Edit]) async {
+    @Test(arguments: stories) func rollingBackSurvivesACrashAnywhere(_ story: Story) async {
         let exhaustive = Exhaustive { sequence, position, violations in
             FaultLog.shared.record(sequence, seed: 1, op: "restore", position: position, violations)
             #expect(violations.isEmpty, "\(sequence), \(position): \(violations)")
@@ -54,7 +56,7 @@ import TuffTestSupport
     }
 
     /// Snapshots with room of their own, which goes with what is written, and with them what they hold.
-    static let thickStories: [[Edit]] = [
+    static let thickStories: [Story] = [
         [.declare, .snapshot], [.declareAttached, .snapshot], [.declareAttached, .snapshot, .write, .cloneAway],
         [.declareAttached, .snapshot, .write, .clone], [.declareAttached, .snapshot, .removeSnapshot],
         [.declareAttached, .snapshot, .overflow, .cloneAway], [.declareAttached, .snapshot, .extend],
@@ -64,7 +66,7 @@ import TuffTestSupport
         [.declareAttached, .snapshot, .write, .overflow, .detach, .restore],
     ]
 
-    @Test(arguments: thickStories) func thickSnapshotsSurviveACrashAnywhere(_ story: [Edit]) async {
+    @Test(arguments: thickStories) func thickSnapshotsSurviveACrashAnywhere(_ story: Story) async {
         let exhaustive = Exhaustive { sequence, position, violations in
             FaultLog.shared.record(sequence, seed: 1, op: "thick", position: position, violations)
             #expect(violations.isEmpty, "\(sequence), \(position): \(violations)")

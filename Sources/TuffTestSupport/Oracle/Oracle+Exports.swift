@@ -31,7 +31,24 @@ extension Oracle {
             found.append(Violation(.sessions, "the session of \(session.initiator) with \(session.iqn) was cut"))
         }
         found += trashedWhileShown(before, after) + crowded(before: before, after: after, intent: intent)
+        found += besideOthers(before: before, after: after)
         return found + exposure(after, intent).subtracting(exposure(before, intent))
+    }
+
+    /// A device that somebody else's target has is not ours to hand out: not even half of an export is begun.
+    private func besideOthers(before: OracleView, after: OracleView) -> [Violation] {
+        func device(_ backstore: String, _ view: OracleView) -> String? {
+            let path = backstore.split(separator: "/").map(String.init)
+            let control = Self.node(view, "core", path[0], path[1])?.children["control"]?.text
+            return control?.split(separator: ",").first { $0.hasPrefix("udev_path=") }.map(String.init)
+        }
+        let theirs = Set(before.backstores.filter { !$0.contains("/tuff-") }.compactMap { device($0, before) })
+        return after.backstores.subtracting(before.backstores).sorted().compactMap { backstore in
+            guard backstore.contains("/tuff-"), let path = device(backstore, after), theirs.contains(path) else {
+                return nil
+            }
+            return Violation(.foreign, "\(backstore) was begun for \(path), which somebody else's backstore has")
+        }
     }
 
     /// A volume that initiators may use is taken out of its target before it goes to the trash, also where nothing else

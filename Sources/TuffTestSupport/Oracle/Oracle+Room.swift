@@ -23,4 +23,13 @@ extension Oracle {
             return begun.map { !$0.isIncomplete && !$0.isHalfRestored } ?? true
         }.map { Violation(.room, "\($0.home) was to have room: \($0.sentence)") }
     }
+
+    /// A size only ever grows, so that a byte too many is there for ever: a pass grows a volume to what its document
+    /// says, in LVM rounded up to whole extents of 4 MiB.
+    func outgrown(_ old: OracleObject, to new: OracleObject, intent: Intent) -> String? {
+        guard new.content != nil, let declared = intent.volumes[new.label]?.size else { return nil }
+        let extent: Int64 = 4 << 20
+        let most = max((declared + extent - 1) / extent * extent, old.size)
+        return new.size > most ? "it grew to \(new.size) bytes, and \(declared) are declared" : nil
+    }
 }

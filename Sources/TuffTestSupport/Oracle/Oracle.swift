@@ -300,6 +300,7 @@ package struct Oracle: Sendable {
         if new.content != old.content, old.content != nil, new.content != nil, !isBlank { say(.bytes, "other bytes") }
         if old.content != nil, new.content == nil, !mayVanish(old, intent) { say(.bytes, "only its marks are left") }
         if new.size < old.size, new.content != nil { say(.bytes, "it shrank") }
+        if let much = outgrown(old, to: new, intent: intent) { say(.convergence, much) }
         guard new.uid == old.uid else {
             // Let go on somebody's order, an adopted one is what it was before.
             if old.mark("adopted") != nil, intent.ordered.contains(old.uid!), new.uid == nil {

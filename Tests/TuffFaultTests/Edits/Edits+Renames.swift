@@ -42,6 +42,9 @@ extension Simulation {
         return true
     }
 
+    /// The name that a volume's document has now, if it may have been renamed.
+    func place(_ name: String) -> String { desired.volumes["\(name)x"] == nil ? name : "\(name)x" }
+
     /// Names of the volumes and snapshots that documents have in this moment, as a person says of all that they are
     /// new.
     var declaredNames: [ResourceID] {

@@ -89,7 +89,7 @@ struct RandomWalk {
             guard let name = backends.keys.sorted().randomElement(using: &generator),
                 let edit = Edit.allCases.randomElement(using: &generator), let backend = backends[name]
             else { continue }
-            let place = host.desired.volumes["\(name)x"] == nil ? name : "\(name)x"
+            let place = host.place(name)
             if let given = edit.order {
                 order = given(place)
                 done.append("\(edit) \(place)")
@@ -144,7 +144,7 @@ struct RandomWalk {
     /// Somebody at the machine, or another controller with the same documents, between two actions.
     private mutating func interference() -> (String, Interference?) {
         let choice = Int.random(in: 0..<18, using: &generator)
-        guard choice < 13, let name = backends.keys.sorted().randomElement(using: &generator) else {
+        guard choice < 14, let name = backends.keys.sorted().randomElement(using: &generator) else {
             return ("alone", nil)
         }
         let before = Int.random(in: 0..<12, using: &generator)
@@ -162,7 +162,7 @@ struct RandomWalk {
                 }
             )
         }
-        let act = Meddling(choice: choice, name: name, seed: seed)
+        let act = Meddling(choice: min(choice, 12), name: name, seed: seed)
         return ("\(act) at \(before)", Interference(before: before) { machine.meddle { act.carryOut(&$0) } })
     }
 }
@@ -176,12 +176,12 @@ struct Meddling: Sendable, CustomStringConvertible {
     var description: String {
         let words = [
             "rename", "exchange", "extend", "untag", "protect", "stranger", "login", "file exchanged", "trash re-dated",
-            "file put", "data on a device", "much written",
+            "file put", "data on a device", "much written", "finished and used",
         ]
         return "\(words[choice]) of \(name)"
     }
 
-    static let choices = 0..<12
+    static let choices = 0..<13
 
     /// The one that names the volume.
     private func sidecar(in world: FakeWorld) -> (uid: String, text: String)? {
@@ -232,6 +232,11 @@ struct Meddling: Sendable, CustomStringConvertible {
             // rolled back.
             if let live, world.isOpen("vg0", live) { world.lvm.write(to: live.name, in: "vg0") }
             if seed % 2 == 1 { _ = world.lvm.overflowTemporaries(in: "vg0") }
+        case 12:
+            // Another controller was faster, and somebody has data on the volume by now.
+            guard let live, live.kind == .linear, live.tags.contains("tuff:op=create") else { return }
+            world.lvm["vg0", live.name]?.tags.removeAll { $0 == "tuff:op=create" }
+            world.lvm.write(to: live.name, in: "vg0")
         case 10: world.lvm.putData(on: Simulation.blankDevices[Int(seed % 2)])
         case 9:
             // Nobody can tell a file that was moved from one put in its old place at that very moment.

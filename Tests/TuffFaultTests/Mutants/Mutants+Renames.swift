@@ -40,7 +40,8 @@ extension Mutant {
                 return plan
             }
         },
-        Mutant("forgets what a target's name stood for") { mutant in
+        Mutant("forgets what a target's name stood for", shownBy: [.declare, .rename, .remove, .expire, .declare]) {
+            mutant in
             mutant.ledgerRead = { ledger in
                 var ledger = ledger
                 for position in ledger.entries.indices { ledger.entries[position].iqn = nil }

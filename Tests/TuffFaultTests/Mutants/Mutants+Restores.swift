@@ -26,7 +26,10 @@ extension Mutant {
                 }
             }
         },
-        Mutant("shows what is half rolled back") { mutant in
+        Mutant(
+            "shows what is half rolled back",
+            shownBy: Story(.declare, .snapshot, .write, .restore, afterwards: [.attach])
+        ) { mutant in
             mutant.tags = { tags in tags.filter { !$0.hasPrefix("tuff:op=restore") } }
         },
         Mutant(

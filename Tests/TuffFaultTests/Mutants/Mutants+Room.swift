@@ -31,14 +31,17 @@ extension Mutant {
                 return map
             }
         },
-        Mutant("takes copies for empty") { mutant in
+        Mutant(
+            "takes copies for empty", shownBy: Story(.declareAttached, .write, .detach, .place, of: ["a", "b", "c"])
+        ) {
+            mutant in
             mutant.groups = onVolumes { volume in
                 if volume.layout == .thin, volume.dataPercent != nil { volume.dataPercent = 0 }
             }
         },
     ]
 
-    private static func onVolumes(
+    static func onVolumes(
         _ change: @escaping @Sendable (inout LogicalVolume) -> Void
     ) -> @Sendable (ObservationMap<VolumeGroup>) -> ObservationMap<VolumeGroup> {
         { map in

@@ -4,7 +4,8 @@ import TuffPlanning
 extension Mutant {
     /// These bend what keeps two initiators from writing to one disk.
     static let sharing: [Mutant] = [
-        Mutant("lets everybody in", shownBy: [.declareAttached, .handOver]) { mutant in
+        Mutant("lets everybody in", shownBy: [.declare, .attach, .replaceInitiator, .login, .detach, .addSharer]) {
+            mutant in
             mutant.documents = { desired in
                 var desired = desired
                 for name in desired.volumes.keys { desired.volumes[name]?.spec.sharing = .writers }
@@ -69,7 +70,8 @@ extension Mutant {
             }
         },
         Mutant("forgets that a volume was adopted") { $0.tags = { tags in tags.filter { $0 != "tuff:adopted" } } },
-        Mutant("hands an adopted volume out beside its former target") { mutant in
+        Mutant("hands an adopted volume out beside its former target", shownBy: [.orderAdoptServed]) { mutant in
+            mutant.groups = onVolumes { $0.open = false }
             mutant.targets = { found in
                 found.map { inventory in
                     var inventory = inventory

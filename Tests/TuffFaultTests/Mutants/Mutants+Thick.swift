@@ -9,7 +9,7 @@ extension Mutant {
         Mutant("does not wipe") {
             $0.actions = { actions in actions.filter { if case .wipe = $0 { false } else { true } } }
         },
-        Mutant("wipes what it does not look at again") {
+        Mutant("wipes what it does not look at again", shownBy: [.declare], on: .thick) {
             $0.actions = { actions in
                 actions.map { action in
                     guard case .require(.unfinished(let group, _, let uid, _)) = action else { return action }

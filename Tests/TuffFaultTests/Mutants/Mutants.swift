@@ -9,7 +9,7 @@ import TuffTestSupport
 struct Mutant: Sendable, CustomStringConvertible {
     var name: String
     /// A story in which it shows itself, and which is tried first; nil: early walks find it.
-    var story: [Edit]?
+    var story: Story?
     /// The pool of that story's volume.
     var backend: Simulation.Backend
     /// Bends the marks of everything seen.
@@ -33,7 +33,7 @@ struct Mutant: Sendable, CustomStringConvertible {
     var trustsPaths = false
 
     init(
-        _ name: String, shownBy story: [Edit]? = nil, on backend: Simulation.Backend = .lvm,
+        _ name: String, shownBy story: Story? = nil, on backend: Simulation.Backend = .lvm,
         _ bend: (inout Mutant) -> Void
     ) {
         self.name = name
@@ -107,10 +107,11 @@ extension Mutant {
                 }
             }
         },
-        Mutant("takes unknown targets for absent") { mutant in
+        Mutant("takes unknown targets for absent", shownBy: [.declareAttached, .remove], on: .directory) { mutant in
             mutant.targets = { if case .unknown = $0 { .known(TargetInventory()) } else { $0 } }
         },
-        Mutant("takes an unknown directory for an empty one") { mutant in
+        Mutant("takes an unknown directory for an empty one", shownBy: [.declare, .loseLedger], on: .directory) {
+            mutant in
             mutant.directories = { map in
                 var map = map
                 for (path, entry) in map.entries where entry.isUnknown {
@@ -350,7 +351,7 @@ extension Mutant {
     static let remembering: [Mutant] = [
         Mutant("forgets the ledger") { $0.ledgerRead = { _ in Ledger() } },
         Mutant("keeps no ledger") { $0.keepsNoLedger = true },
-        Mutant("forgets removals") {
+        Mutant("forgets removals", shownBy: [.declare, .snapshot, .removeSnapshot, .remove]) {
             $0.ledgerRead = { ledger in
                 var ledger = ledger
                 ledger.removals = []
