@@ -89,15 +89,12 @@ import TuffTestSupport
     }
 
     /// The stories are clean with the real controller, so that what they say of a mutant is about the mutant.
-    @Test func theStoriesAreCleanWithoutAMutant() async {
-        for story in Self.told.map({ [$0] }) ?? Self.stories {
-            for backend in Simulation.Backend.allCases {
-                let exhaustive = Exhaustive { sequence, position, violations in
-                    FaultLog.shared.record(sequence, seed: 1, op: "story", position: position, violations)
-                }
-                await exhaustive.run(story, backend)
-            }
+    @Test(arguments: told.map { [$0] } ?? stories, Simulation.Backend.allCases)
+    func theStoriesAreCleanWithoutAMutant(_ story: Story, _ backend: Simulation.Backend) async {
+        let exhaustive = Exhaustive { sequence, position, violations in
+            FaultLog.shared.record(sequence, seed: 1, op: "story", position: position, violations)
         }
+        await exhaustive.run(story, backend)
     }
 
     private static func firstViolation(_ seed: UInt64, _ mutant: Mutant?) async -> String? {

@@ -14,33 +14,7 @@ struct DisasterLabTests {
     ]
 
     private func inWorld(_ body: (LabProgram) async throws -> Void) async throws {
-        let lab = try LabProgram("disaster", port: 3294)
-        let made = try await lab.shell("Tests/Lab/nfs-server start")
-        #expect(made.status == 0, "\(made.text)")
-        try lab.write(
-            """
-            apiVersion: tuff.dev/v1
-            kind: Controller
-            spec:
-              node: tufflab
-              portals: ["\(lab.portal)"]
-              iqnBase: iqn.2026-01.dev.tuff.disaster
-              allow:
-                secrets: [\(lab.folder)/secrets]
-                images: [\(lab.folder)/images]
-                directories: [\(lab.folder)/pools]
-                nfs: ["127.0.0.1:/root"]
-
-            """, to: "config.yaml")
-        try await lab.lvm("vgcreate", "-qq", "--yes", "disaster", Lab.disks[1])
-        try await lab.lvm("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-L", "512m", "-n", "pool", "disaster")
-        do { try await body(lab) } catch { Issue.record(error) }
-        _ = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
-        try await lab.lvm("vgremove", "-qq", "--yes", "--force", "disaster")
-        try await lab.lvm("pvremove", "-qq", "--yes", Lab.disks[1])
-        let gone = try await lab.shell("Tests/Lab/nfs-server stop")
-        #expect(gone.status == 0, "\(gone.text)")
-        try lab.remove()
+        try await LabProgram.withShares("disaster", port: 3294, body)
     }
 
     private func documents(_ pool: String, _ more: String = "", isAttached: Bool = true) -> String {

@@ -26,36 +26,14 @@ struct KeepLabTests {
             "BackupPolicy", "nightly",
             "volumes: {names: [db]}, repository: nas, schedule: \"30 2 * * *\", keep: {daily: 7, weekly: 4}")
 
+    /// The guest has the time that it had, when the last night is over.
     private func inWorld(_ body: (LabProgram) async throws -> Void) async throws {
-        let lab = try LabProgram("keep", port: 3296)
         let now = time(nil)
         let since = ContinuousClock.now
-        let made = try await lab.shell("Tests/Lab/nfs-server start")
-        #expect(made.status == 0, "\(made.text)")
-        try lab.write(
-            """
-            apiVersion: tuff.dev/v1
-            kind: Controller
-            spec:
-              node: tufflab
-              portals: ["\(lab.portal)"]
-              iqnBase: iqn.2026-01.dev.tuff.keep
-              allow:
-                secrets: [\(lab.folder)/secrets]
-                images: [\(lab.folder)/images]
-                directories: [\(lab.folder)/pools]
-                nfs: ["127.0.0.1:/root"]
-
-            """, to: "config.yaml")
-        try await lab.lvm("vgcreate", "-qq", "--yes", "keep", Lab.disks[1])
-        try await lab.lvm("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-L", "256m", "-n", "pool", "keep")
-        do { try await body(lab) } catch { Issue.record(error) }
-        try await lab.must("date", ["-s", "@\(now + Int(since.duration(to: .now).components.seconds))"])
-        try await lab.lvm("vgremove", "-qq", "--yes", "--force", "keep")
-        try await lab.lvm("pvremove", "-qq", "--yes", Lab.disks[1])
-        let gone = try await lab.shell("Tests/Lab/nfs-server stop")
-        #expect(gone.status == 0, "\(gone.text)")
-        try lab.remove()
+        try await LabProgram.withShares("keep", port: 3296, pool: "256m") { lab in
+            do { try await body(lab) } catch { Issue.record(error) }
+            try await lab.must("date", ["-s", "@\(now + Int(since.duration(to: .now).components.seconds))"])
+        }
     }
 
     /// Sets the clock, and says as a person does that it is right. Steps of a day and less need no such word.

@@ -11,29 +11,10 @@ struct NFSPoolLabTests {
     static let initiator = "iqn.2004-10.com.example:web1"
 
     private func inWorld(_ body: (LabProgram) async throws -> Void) async throws {
-        let lab = try LabProgram("nfspool", port: 3295)
-        let made = try await lab.shell("Tests/Lab/nfs-server start && mkdir -p \(lab.folder)/pools/local")
-        #expect(made.status == 0, "\(made.text)")
-        try lab.write(
-            """
-            apiVersion: tuff.dev/v1
-            kind: Controller
-            spec:
-              node: tufflab
-              portals: ["\(lab.portal)"]
-              iqnBase: iqn.2026-01.dev.tuff.nfspool
-              allow:
-                secrets: [\(lab.folder)/secrets]
-                images: [\(lab.folder)/images]
-                directories: [\(lab.folder)/pools]
-                nfs: ["127.0.0.1:/root", "127.0.0.1:/all"]
-
-            """, to: "config.yaml")
-        do { try await body(lab) } catch { Issue.record(error) }
-        _ = try await lab.tuff(["exports", "withdraw", "--auto-approve"])
-        let gone = try await lab.shell("Tests/Lab/nfs-server stop")
-        #expect(gone.status == 0, "\(gone.text)")
-        try lab.remove()
+        try await LabProgram.withShares("nfspool", port: 3295, exports: ["root", "all"], pool: nil) { lab in
+            try await lab.must("mkdir", ["-p", "\(lab.folder)/pools/local"])
+            try await body(lab)
+        }
     }
 
     private func documents(_ lab: LabProgram, _ export: String, local: String = "16Mi", more: String = "") -> String {
