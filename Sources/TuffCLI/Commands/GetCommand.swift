@@ -46,7 +46,12 @@ struct GetCommand: AsyncParsableCommand {
         if let selector = selector.flatMap(LabelText.parse) { records = records.filter { selector.matches($0.labels) } }
         let unknown = documents.paths.isEmpty && !survey.knowsDirectories ? Survey.directoriesNeedNames : nil
         let elsewhere = survey.othersSentence(of: kind)
-        let hints = [elsewhere, unknown].compactMap { $0 }
+        // What policies took has no document.
+        let points =
+            kind == .backup && records.isEmpty && name == nil
+            ? "Restore points of policies: tuff describe volume/NAME, or tuff backup ls -f PATH --repository NAME."
+            : nil
+        let hints = [elsewhere, points, unknown].compactMap { $0 }
         let hint = hints.isEmpty ? nil : hints.joined(separator: " ")
         if let name, records.isEmpty { throw Failure("there is no \(kind.rawValue) '\(name)'", help: hint) }
         let view = GetView(records, of: kind, wide: format == .wide, showsStacks: others.allStacks)

@@ -94,20 +94,23 @@ struct ConsentOptions: ParsableArguments {
     var runDue = false
     @Option(
         help: ArgumentHelp(
-            "Make this lost volume again, blank unless its document has a source: Volume/NAME; or this Backup whose "
-                + "point is gone: Backup/NAME. May be given more than once.",
+            "Make this lost volume again, from its document's source, with --restore-missing from its newest restore "
+                + "point, and else blank: Volume/NAME; or this Backup whose point is gone: Backup/NAME. May be given "
+                + "more than once.",
             valueName: "kind/name"))
     var recreate: [String] = []
     @Option(
         help: ArgumentHelp(
-            "Make this volume new, although an undeclared one may be meant: Volume/NAME. May be given more than once.",
+            "Make this volume new, although an undeclared one may be meant or backups of it exist: Volume/NAME. May be "
+                + "given more than once.",
             valueName: "kind/name"))
     var allowBlank: [String] = []
     @Flag(help: "Make repositories that are declared with 'create: true' and are not there.")
     var allowRepositoryCreate = false
     @Option(
         help: ArgumentHelp(
-            "Bring back declared volumes that are new to this host and have restore points in this BackupRepository.",
+            "Bring back declared volumes that are new to this host, or lost and given up with --recreate, and have "
+                + "restore points in this BackupRepository.",
             valueName: "repository"))
     var restoreMissing: String?
     /// The first of these options that was given.

@@ -131,9 +131,15 @@ extension SurveyBuilder {
             let id = ResourceID(.backupPolicy, name)
             // Another node's has no line.
             guard let change = changes[id] else { return nil }
+            var conditions = conditions(change, observed: nil)
+            if !desired.volumes.values.contains(where: { declared.spec.volumes.includes($0.metadata) }) {
+                conditions.append(
+                    Condition(
+                        "Degraded", .yes, reason: "SelectsNothing",
+                        message: "no volume has the labels of spec.volumes: it backs nothing up"))
+            }
             return ResourceRecord(
-                id: id, location: declared.location, labels: declared.metadata.labels,
-                conditions: conditions(change, observed: nil),
+                id: id, location: declared.location, labels: declared.metadata.labels, conditions: conditions,
                 facts: .backupPolicy(
                     BackupPolicyFacts(
                         declared: declared, volumes: backups.times.filter { $0.policy == name },

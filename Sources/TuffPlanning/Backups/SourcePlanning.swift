@@ -58,15 +58,14 @@ extension PlanningPass {
     func missingVolume(_ declared: Declared<VolumeSpec>) -> Result<OutsideContent?, MissingSource> {
         let name = declared.metadata.name, resource = ResourceID(.volume, name)
         let wanted = context.consent.restoreMissing
-        // A volume that is given up may come back as well, and is never blank where a person asked for it.
-        let isKnown = observed.ledger.entry(resource, stack: context.stack) != nil
-        guard !isKnown || wanted != nil && context.consent.recreate.contains(resource),
-            !context.consent.allowBlank.contains(resource)
-        else { return .success(nil) }
-        // A host that remembers volumes was not made anew, and this one was never among them.
-        let isNew = !observed.ledger.entries.contains {
-            $0.stack == context.stack && $0.resource.kind == .volume && $0.resource != resource
+        guard !context.consent.allowBlank.contains(resource) else { return .success(nil) }
+        // A lost volume that a person gives up may come back as well, and is not blank without a word either.
+        if let entry = observed.ledger.entry(resource, stack: context.stack) {
+            guard context.consent.recreate.contains(resource), wanted != nil || entry.standing != .purged else {
+                return .success(nil)
+            }
         }
+        let isNew = remembersNoVolume(besides: resource)
         let names = [name] + (declared.metadata.renamedFrom.map { [$0] } ?? [])
         // The one that was asked for first: another that cannot be read is in nobody's way then.
         for repositoryName in ownRepositories.sorted(by: { ($0 != wanted ? 1 : 0, $0) < ($1 != wanted ? 1 : 0, $1) }) {
@@ -86,6 +85,9 @@ extension PlanningPass {
             }
             let points = own.filter { !$0.isSetAside && $0.uid != nil }
             guard let newest = points.last else {
+                if wanted == repositoryName, own.isEmpty, let other = namesake(of: names, in: repository) {
+                    return missing(.backupExists, other + "; if blank is meant: --allow-blank \(resource)")
+                }
                 let isDoubtful = repository.damaged > 0 && (isNew || wanted == repositoryName)
                 guard isDoubtful || !own.isEmpty else { continue }
                 return missing(
@@ -101,8 +103,8 @@ extension PlanningPass {
                     .backupExists,
                     "BackupRepository/\(repositoryName) has backups of it, the newest restore point of "
                         + "\(newest.time), \(newest.size), and it is not here; a blank one is not made in its place. "
-                        + "Have it back: "
-                        + "apply --restore-missing \(repositoryName); blank is meant: --allow-blank \(resource)")
+                        + "To have it back, apply with \(isGivenUp(resource))--restore-missing \(repositoryName); if "
+                        + "blank is meant: --allow-blank \(resource)")
             }
             if let doubt = doubt(of: repository) { return .failure(doubt) }
             switch oneSeries(of: points, name: name) {
@@ -113,6 +115,67 @@ extension PlanningPass {
             }
         }
         return .success(nil)
+    }
+
+    private func isGivenUp(_ resource: ResourceID) -> String {
+        context.consent.recreate.contains(resource) ? "--recreate \(resource) " : ""
+    }
+
+    /// A host that remembers volumes was not made anew, and a new one was never among them.
+    private func remembersNoVolume(besides resource: ResourceID) -> Bool {
+        !observed.ledger.entries.contains {
+            $0.stack == context.stack && $0.resource.kind == .volume && $0.resource != resource
+        }
+    }
+
+    /// Says whose backups of a volume of this name a repository has, where this node has none there. A host that takes
+    /// the place of a lost one has often another name.
+    private func namesake(of names: [String], in repository: RepositoryView) -> String? {
+        let others = names.flatMap(repository.points).filter {
+            $0.stack == context.stack && $0.node != nil && $0.node != context.config.node && !$0.isSetAside
+        }
+        guard let newest = others.max(by: { $0.time < $1.time }), let node = newest.node else { return nil }
+        return
+            "BackupRepository/\(repository.name) has no backups of it by this node, \(context.config.node), but by "
+            + "\(node), the newest restore point of \(newest.time), \(newest.size). If this host takes that one's "
+            + "place, write node: \(node) into its configuration"
+    }
+
+    /// For a blank volume on a host that remembers none: it may be meant to be another host's.
+    func namesakeNotes(_ declared: Declared<VolumeSpec>) -> [String] {
+        let resource = ResourceID(.volume, declared.metadata.name)
+        guard declared.spec.source == nil, !context.consent.allowBlank.contains(resource),
+            remembersNoVolume(besides: resource)
+        else { return [] }
+        return ownRepositories.sorted().compactMap { name in
+            guard case .success(let view) = repository(name) else { return nil }
+            return namesake(of: [declared.metadata.name], in: view).map { "it is blank: \($0)" }
+        }
+    }
+
+    /// The way back for a lost volume of which a repository has restore points; empty: there are none.
+    func restoreAdvice(_ resource: ResourceID) -> String {
+        guard resource.kind == .volume else { return "" }
+        for name in ownRepositories.sorted() {
+            guard case .success(let view) = repository(name) else { continue }
+            let newest = view.points(of: resource.name).last {
+                $0.node == context.config.node && $0.stack == context.stack && !$0.isSetAside && $0.uid != nil
+            }
+            guard let newest else { continue }
+            return
+                ", or have its newest restore point in BackupRepository/\(name), of \(newest.time): apply with "
+                + "--recreate \(resource) --restore-missing \(name)"
+        }
+        return ""
+    }
+
+    /// A consent that names nothing would be passed over, and what it asks for not be done.
+    var unknownRepository: Refusal? {
+        guard let name = context.consent.restoreMissing, backupRepositories[name] == nil else { return nil }
+        let declared = ownRepositories.sorted().joined(separator: ", ")
+        return Refusal(
+            .consentMismatch, "--restore-missing \(name) was given, and no document declares BackupRepository/\(name)",
+            help: declared.isEmpty ? "the documents declare none" : "declared are: \(declared)")
     }
 
     /// The content with which filling a volume goes on that was begun so. Where no document says from what, its own uid

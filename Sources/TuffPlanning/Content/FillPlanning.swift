@@ -104,7 +104,7 @@ extension PlanningPass {
             from: content, to: begun, first: [begun.creation(begun.size ?? .zero)], of: declared,
             summary:
                 "create \(begun.size ?? .zero) in pool \(pool.name) from \(content.description) (\(begun.location))",
-            notes: content.notes + notes + formerNotes(stored.marks))
+            notes: content.notes + notes + formerNotes(stored.marks, isBlank: false))
     }
 
     /// Fills a volume whose filling was interrupted, or never begun.

@@ -100,7 +100,7 @@ extension PlanningPass {
             resource, action: .create,
             summary: "create \(size) in pool \(pool.name) from \(source.resource) (\(stored.location))",
             risk: .online, location: declared.location, uid: stored.uid,
-            notes: notes + formerNotes(stored.marks))
+            notes: notes + formerNotes(stored.marks, isBlank: false))
         let last = builder.add(
             change, steps, after: source.after.map { [$0] } ?? [])
         made.active = !stored.location.traits.activates

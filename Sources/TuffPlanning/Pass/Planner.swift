@@ -146,7 +146,7 @@ struct PlanningPass {
             proof.owe(left)
             (plan, unproven) = proof.proven(plan)
         }
-        plan.refusal = Guard(changes: plan.changes, pass: self).refusal ?? unproven
+        plan.refusal = unknownRepository ?? Guard(changes: plan.changes, pass: self).refusal ?? unproven
         return plan
     }
 

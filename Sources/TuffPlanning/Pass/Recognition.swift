@@ -107,21 +107,25 @@ extension PlanningPass {
         return "; \(other), which is made in this plan, has its pool and size: is it this one's new name?"
     }
 
-    /// A note about what initiators or people knew by the identity that something new gets.
-    func formerNotes(_ marks: Marks) -> [String] {
+    /// A note about what initiators or people knew by the identity that something new gets. None about one that comes
+    /// back as what it was.
+    /// - Parameter isBlank: it begins with nothing.
+    func formerNotes(_ marks: Marks, isBlank: Bool = true) -> [String] {
         let ledger = observed.ledger, resource = marks.role.resource
+        let blank = isBlank ? ", and blank" : ""
         if let entry = ledger.entry(resource, stack: context.stack) {
-            return ["a volume of this name was last seen at \(entry.seen); this is a new one, and blank"]
+            guard entry.uid != marks.uid else { return [] }
+            return ["a volume of this name was last seen at \(entry.seen); this is a new one\(blank)"]
         }
         guard isRemembered(iqn: marks.iqn, serial: marks.serial) else { return [] }
         let same = ledger.entries.first {
             ($0.iqn != nil && $0.iqn == marks.iqn) || (marks.serial != nil && $0.diskSerial == marks.serial)
         }
-        guard let same else { return [] }
+        guard let same, same.uid != marks.uid else { return [] }
         let what = same.iqn == marks.iqn ? "target name \(marks.iqn ?? "")" : "serial number \(marks.serial ?? "")"
         let stack = same.stack == context.stack ? "" : " of stack '\(same.stack)'"
         return [
-            "\(what) was that of \(same.resource)\(stack), last seen at \(same.seen); this is a new one, and blank"
+            "\(what) was that of \(same.resource)\(stack), last seen at \(same.seen); this is a new one\(blank)"
         ]
     }
 

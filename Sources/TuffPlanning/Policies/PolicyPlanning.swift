@@ -232,7 +232,7 @@ struct PolicyCalendar {
             } catch {
                 return stop("the file of the time zone \(name) \(error)")
             }
-        case .known(nil): return stop("this host does not know the time zone \(name); install tzdata")
+        case .known(nil): return stop("this host does not know the time zone \(name): see the name, or install tzdata")
         case .unknown(let error): return stop("the time zone \(name) could not be read: \(error)")
         }
     }

@@ -36,7 +36,7 @@ extension PlanningPass {
             of: source, to: begun, [begun.creation(size)], location: declared.location,
             summary:
                 "create \(size) in pool \(pool.name) and copy \(source.size) of \(source.resource) (\(begun.location))",
-            notes: notes + formerNotes(stored.marks))
+            notes: notes + formerNotes(stored.marks, isBlank: false))
     }
 
     /// Goes on with a copy that was interrupted. What was copied is read again and found equal.

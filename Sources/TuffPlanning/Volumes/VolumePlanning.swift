@@ -265,13 +265,14 @@ extension PlanningPass {
             case .thick: pool.wipe == LVMPoolSpec.Wipe.none ? "thick" : "thick, wiped"
             case .directory: "sparse file"
             }
+        let allNotes = notes + namesakeNotes(declared) + formerNotes(marks)
         if let wipe = pool.wipe, wipe != .none {
-            return planWiped(stored, declared: declared, pool: pool, wipe: wipe, notes: notes + formerNotes(marks))
+            return planWiped(stored, declared: declared, pool: pool, wipe: wipe, notes: allNotes)
         }
         let change = PlannedChange(
             resource, action: .create, summary: "create \(wanted) \(how) in pool \(pool.name) (\(location))",
             risk: .online,
-            location: declared.location, uid: uid, notes: notes + formerNotes(marks))
+            location: declared.location, uid: uid, notes: allNotes)
         return finishCreation(stored, size: wanted, change)
     }
 
@@ -351,8 +352,9 @@ extension PlanningPass {
         let name = resource.name == entry.resource.name && uid == nil ? "it" : resource.description
         return Obstacle(
             .lost,
-            "\(name) was last seen at \(entry.seen)\(how) as \(entry.place) and \(remains(of: entry)), or, if the data is "
-                + "given up: tuff forget \(resource), or apply with --recreate \(resource)")
+            "\(name) was last seen at \(entry.seen)\(how) as \(entry.place) and \(remains(of: entry))"
+                + (uid == nil ? restoreAdvice(resource) : "")
+                + ", or, if the data is given up: tuff forget \(resource), or apply with --recreate \(resource)")
     }
 
     /// The remains of something lost: its data may be where they were, only not known to be its any more.

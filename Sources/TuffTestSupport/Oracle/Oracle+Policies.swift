@@ -17,6 +17,12 @@ extension Oracle {
         return newer.count >= keep
     }
 
+    /// The name of the document of a volume whose marks say `label`: a new name may wait for something, and counts
+    /// already.
+    private func declaredName(of label: String, _ intent: Intent) -> String? {
+        intent.volumes[label] == nil ? intent.volumes.first { $0.value.formerName == label }?.key : label
+    }
+
     enum Care { case named, notNamed, volumeGone, volumeLost }
 
     /// The interest of a declared policy in a snapshot that it took and no document names; nil: none.
@@ -25,8 +31,7 @@ extension Oracle {
             intent.volumes[object.label] == nil
         else { return nil }
         guard let uid = object.mark("from"), let label = labels[uid] else { return .volumeLost }
-        let heir = intent.volumes.first { $0.value.formerName == label }?.key
-        guard let name = intent.volumes[label] == nil ? heir : label, !gone.contains(uid) else { return .volumeGone }
+        guard let name = declaredName(of: label, intent), !gone.contains(uid) else { return .volumeGone }
         let isSelected = policy.volumes.contains(name)
         // People may have taken the volume after the guard counted what the policy does not name.
         guard view.objects.contains(where: { $0.uid == uid }) else { return isSelected ? .volumeLost : .volumeGone }
@@ -56,7 +61,7 @@ extension Oracle {
         let origin = (before.objects + after.objects).first { object in
             object.uid == new.mark("from") && object.isLive && before.objects.contains { $0.uid == object.uid }
         }
-        if origin.map({ policy.volumes.contains($0.label) }) != true {
+        if origin.flatMap({ declaredName(of: $0.label, intent) }).map(policy.volumes.contains) != true {
             found.append(Violation(.foreign, "\(what) was taken of what its policy does not name"))
         }
         // Midnight of this day: what was missed before is not made up for day by day. It may be late by as much as

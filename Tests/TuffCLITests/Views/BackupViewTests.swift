@@ -66,6 +66,16 @@ import TuffTestSupport
         expectGolden(json, "Golden/get-backups.json")
     }
 
+    @Test func aPolicyThatSelectsNothingIsNoHealthyOne() throws {
+        let survey = Self.survey { desired, _ in
+            let selector = LabelSelector(matchLabels: ["backup": "nigthly"])
+            desired.backupPolicies["nightly"]?.spec.volumes = .labels(selector)
+        }
+        #expect(Self.record(survey, .backupPolicy, "nightly")?.degraded?.reason == "SelectsNothing")
+        #expect(StatusView(survey).problems.contains { $0.reason == "SelectsNothing" })
+        #expect(Self.record(Self.survey(), .backupPolicy, "nightly")?.degraded == nil)
+    }
+
     @Test func descriptionsListPointsSeriesAndRuns() throws {
         let survey = Self.survey()
         let names = [

@@ -104,6 +104,16 @@ import TuffTestSupport
         #expect(drops(plan({ _, _ in }, [one, unfinished])) == [Sample.uid(4)])
         #expect(drops(plan({ desired, _ in desired.backups = [:] }, [one])) == [Sample.uid(3)])
         #expect(drops(plan({ _, _ in }, [Self.base(of: Sample.uid(8))])) == [Sample.uid(3)])
+        // It may be all that is left of a lost volume.
+        let lost = plan(
+            { _, observed in
+                observed.ledger.entries = [
+                    Ledger.Entry(
+                        stack: "default", resource: ResourceID(.volume, "lost"), standing: .live, uid: Sample.uid(8),
+                        uuid: nil, place: "vg0/v-lost", seen: observed.takenAt, sharedSince: nil)
+                ]
+            }, [Self.base(of: Sample.uid(8))])
+        #expect(drops(lost).isEmpty)
         // Its point is gone, and named backups are elsewhere.
         let gone = plan(
             { _, observed in

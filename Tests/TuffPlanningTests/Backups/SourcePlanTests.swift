@@ -238,6 +238,41 @@ import TuffTestSupport
             $0.recreate = [ResourceID(.volume, "db")]
         }
         #expect(filled(back) == "a" && change(back)?.uid == Sample.uid(7))
+        #expect(change(back)?.notes.contains { $0.contains("this is a new one") } == false, "it is the one that it was")
+        // Its line says that there are backups; and to give it up is not to say that it may be blank.
+        let lost = change(plan(Self.desired(nil), observed))
+        #expect(lost?.summary.contains("apply with --recreate Volume/db --restore-missing nas") == true)
+        let blank = change(plan(Self.desired(nil), observed) { $0.recreate = [ResourceID(.volume, "db")] })
+        #expect(blank?.reason == .backupExists)
+        #expect(blank?.summary.contains("--recreate Volume/db --restore-missing nas") == true)
+        let meant = plan(Self.desired(nil), observed) {
+            $0.recreate = [ResourceID(.volume, "db")]
+            $0.allowBlank = [ResourceID(.volume, "db")]
+        }
+        #expect(change(meant)?.action == .create && filled(meant) == nil)
+        // Another disk with its content is new, and not blank.
+        let copy = plan(Self.desired(), observed) { $0.recreate = [ResourceID(.volume, "db")] }
+        #expect(change(copy)?.notes.contains { $0.hasSuffix("this is a new one") } == true)
+    }
+
+    @Test func aHostOfAnotherNameIsToldWhoseTheBackupsAre() throws {
+        let observed = Self.observed([Self.point("a", 0) { $0.node = "former1" }])
+        let plain = try #require(change(plan(Self.desired(nil), observed)))
+        #expect(plain.action == .create && plain.notes.contains { $0.contains("by former1") }, "\(plain)")
+        let restoring = try #require(change(plan(Self.desired(nil), observed) { $0.restoreMissing = "nas" }))
+        #expect(restoring.reason == .backupExists && restoring.summary.contains("node: former1"), "\(restoring)")
+        let meant = plan(Self.desired(nil), observed) {
+            $0.restoreMissing = "nas"
+            $0.allowBlank = [ResourceID(.volume, "db")]
+        }
+        #expect(change(meant)?.action == .create && change(meant)?.notes.contains { $0.contains("former1") } == false)
+    }
+
+    @Test func aRepositoryThatNobodyDeclaresIsNotPassedOver() {
+        let refused = plan(Self.desired(nil), Self.observed([])) { $0.restoreMissing = "nsa" }.refusal
+        #expect(
+            refused?.reason == .consentMismatch && refused?.help.contains("nas") == true,
+            "\(String(describing: refused))")
     }
 
     @Test func ofPointsThatCannotBeReadTheNewestMayBeOne() {
