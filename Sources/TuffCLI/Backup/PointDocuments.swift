@@ -164,6 +164,12 @@ struct PointDocuments {
                 "# No document says where its content comes from: the name of the BackupRepository is not known.\n"
                 + "# --declared-as NAME, or -f with the set that declares it, adds that.\n"
         }
+        var pools: Set<String> = []
+        for case .pool(let name)? in documents.map({ $0.volume?.spec.placement }) { pools.insert(name) }
+        if !pools.isEmpty {
+            let names = pools.sorted().map(PrintedText.oneLine).joined(separator: ", ")
+            text += "# The pools are to be declared beside these, and who may attach them: \(names)\n"
+        }
         for document in documents {
             let yaml = document.volume.map(\.document.yaml)
             let isSound = yaml.map { ConfigLoader.volume(declaredBy: $0) != nil } ?? true

@@ -36,11 +36,18 @@ struct PointsView: View {
                 point.record.time + (aside.contains(point.id) ? " (set aside)" : ""),
                 PrintedText.oneLine(point.record.series.name),
                 Self.size(point.record.size), Self.size(point.record.counts.read),
-                Self.size(point.record.counts.stored),
+                Self.size(point.record.counts.stored), Self.maker(point.record),
             ]
         }
-        let table = Layout.table([["ID", "TIME", "NAME", "SIZE", "READ", "ADDED"]] + rows)
+        let table = Layout.table([["ID", "TIME", "NAME", "SIZE", "READ", "ADDED", "MADE BY"]] + rows)
         return (heading.map { "\($0):\n" + table } ?? table) + end
+    }
+
+    /// The document for which it was made, and the host where that is; a hand has neither.
+    private static func maker(_ record: RestorePoint.Record) -> String {
+        let backup = record.labels?[ObservedPoint.backupKey].map { "Backup/\($0)" }
+        guard let document = backup ?? record.policy.map({ "BackupPolicy/\($0)" }) else { return "hand" }
+        return PrintedText.oneLine(document + (record.series.node.map { " of \($0)" } ?? ""))
     }
 
     private static func text(_ forecast: Prune.Report) -> String {
@@ -73,7 +80,9 @@ struct PointsView: View {
             "id": .text(point.id), "time": .text(record.time), "finished": .text(record.finished),
             "setAside": .bool(aside.contains(point.id)),
             "name": .text(record.series.name), "sizeBytes": .int(Int64(clamping: record.size)),
-            "root": .text(record.root), "parent": .text(record.parent),
+            "root": .text(record.root), "parent": .text(record.parent), "policy": .text(record.policy),
+            "backup": .text(record.labels?[ObservedPoint.backupKey]), "node": .text(record.series.node),
+            "stack": .text(record.series.stack), "uid": .text(record.series.uid),
             "counts": .object([
                 "blocks": .int(Int64(clamping: record.counts.blocks)),
                 "zero": .int(Int64(clamping: record.counts.zero)),

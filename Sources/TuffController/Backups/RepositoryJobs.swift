@@ -228,7 +228,7 @@ extension HostError {
 
 extension ObservedPoint {
     /// Label of points that were made for a Backup document: its name.
-    static let backupKey = "tuff.dev/backup"
+    package static let backupKey = "tuff.dev/backup"
     /// Label of points for which more was read than what had changed: why.
     static let fullReadKey = "tuff.dev/full-read"
 

@@ -117,9 +117,11 @@ extension SurveyBuilder {
     private func rollback(
         of name: String, _ spec: BackupRepositorySpec, _ seen: ObservedRepository?
     ) -> RepositoryMemory.Rollback? {
-        guard let seen, let known = observed.ledger.repository(name, stack: context.stack), known.id == seen.id else {
-            return nil
-        }
+        let place = spec.site.description
+        guard let seen,
+            let known = observed.ledger.repository(name, stack: context.stack, at: place, id: seen.id),
+            known.id == seen.id
+        else { return nil }
         return RepositoryMemory(
             of: seen, named: name, at: spec.site, since: known, node: context.config.node, stack: context.stack,
             now: context.now

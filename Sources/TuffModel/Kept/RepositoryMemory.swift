@@ -126,18 +126,37 @@ package struct BackupMemory: Hashable, Codable, Sendable {
 }
 
 extension Ledger {
-    package func repository(_ name: String, stack: String) -> RepositoryMemory? {
-        repositories?.first { $0.stack == stack && $0.name == name }
+    /// The memory of a document's repository. One whose document named another place for a while, by a slip of the
+    /// hand, is still known at its own.
+    /// - Parameters:
+    ///   - place: where the document says that it is; nil: wherever.
+    ///   - id: that of the repository which was found there; nil: none was.
+    /// - Returns: what is known of this place, else of that repository at another, else of the one that was seen last.
+    package func repository(_ name: String, stack: String, at place: String? = nil, id: String? = nil)
+        -> RepositoryMemory?
+    {
+        let known = (repositories ?? []).filter { $0.stack == stack && $0.name == name }
+        return known.first { $0.place == place } ?? known.first { $0.id == id } ?? known.max { $0.seen < $1.seen }
     }
+
+    /// Places of one document that are remembered.
+    private static let mostPlaces = 8
 
     package func backup(_ name: String, stack: String) -> BackupMemory? {
         backups?.first { $0.stack == stack && $0.name == name }
     }
 
-    /// Puts in `memory`, replacing that of the same document.
+    /// Puts in `memory`, replacing that of the same document and place, or of the same repository at another.
     package mutating func remember(_ memory: RepositoryMemory) {
-        let others = (repositories ?? []).filter { $0.stack != memory.stack || $0.name != memory.name }
-        repositories = (others + [memory]).sorted { ($0.stack, $0.name) < ($1.stack, $1.name) }
+        let all = repositories ?? []
+        let others = all.filter { $0.stack != memory.stack || $0.name != memory.name }
+        let elsewhere = all.filter {
+            $0.stack == memory.stack && $0.name == memory.name && $0.place != memory.place && $0.id != memory.id
+        }
+        let latest = elsewhere.sorted { $0.seen > $1.seen }.prefix(Self.mostPlaces - 1)
+        repositories = (others + latest + [memory]).sorted {
+            ($0.stack, $0.name, $0.place) < ($1.stack, $1.name, $1.place)
+        }
     }
 
     /// Puts in `memory`, replacing that of the same document.

@@ -13,7 +13,7 @@ extension Ledger {
         where declared.spec.format == .tuff {
             guard case .known(let found?)? = observed.repositories?[name] else { continue }
             let site = declared.spec.site
-            let former = repository(name, stack: context.stack)
+            let former = repository(name, stack: context.stack, at: site.description, id: found.id)
             // Another one at the place of the one that is known stays to be told.
             if let former, former.id != found.id, former.place == site.description { continue }
             let known = former.flatMap { $0.id == found.id ? $0 : nil }
@@ -55,7 +55,9 @@ extension RepositoryIndex.Standing {
     func remembering(
         _ name: String, as spec: BackupRepositorySpec, in observed: ObservedState, _ context: PlanContext
     ) -> Self {
-        let place = spec.site.description, own = observed.ledger.repository(name, stack: context.stack)
+        let place = spec.site.description
+        let id: String? = if case .known(let found?)? = observed.repositories?[name] { found.id } else { nil }
+        let own = observed.ledger.repository(name, stack: context.stack, at: place, id: id)
         // By whatever name, and for whatever set of documents: another name for a place makes nothing of it new.
         guard let known = own ?? observed.ledger.repositories?.first(where: { $0.place == place }),
             spec.format == .tuff,

@@ -66,6 +66,7 @@ struct CinderCommandTests {
             folder, ["ls", "--cinder", "cinder", "--print-yaml", "--pool", "fast", "--declared-as", "openstack"])
         #expect(
             printed.out == """
+                # The pools are to be declared beside these, and who may attach them: fast
                 ---
                 # db: Cinder's backup \(Self.backup) of 2026-08-21T10:00:00Z, 1 GiB
                 # its metadata 'a key' cannot be the key of an annotation

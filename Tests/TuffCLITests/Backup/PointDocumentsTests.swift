@@ -56,6 +56,7 @@ struct PointDocumentsTests {
         let text = PointDocuments(repository: "nas", pool: nil).text(points, passingOver: [points[2].id])
         #expect(
             text == """
+                # The pools are to be declared beside these, and who may attach them: fast
                 ---
                 # db: restore point \(points[1].id) of 2026-11-02T00:00:00Z, 20 GiB; \
                 node storage1, stack default, uid abcdefghij234567

@@ -81,7 +81,11 @@ import TuffTestSupport
         var moved = desired()
         moved.backupRepositories["nas"]!.spec.site = .directory("/srv/backups/new")
         #expect(line(self.plan(swapped, moved), .backupRepository, "nas")?.action == .unchanged)
-        #expect(after(swapped, moved).repository("nas", stack: "default")?.id == "secondsecond")
+        let place = moved.backupRepositories["nas"]!.spec.site.description
+        let both = after(swapped, moved)
+        #expect(both.repository("nas", stack: "default", at: place)?.id == "secondsecond")
+        // A slip of the hand in the path is no reason to forget where the first one is.
+        #expect(line(self.plan(gone(both)), .backupRepository, "nas")?.reason == .lost)
         #expect(line(self.plan(gone(ledger), moved), .backupRepository, "nas")?.action == .create)
     }
 
