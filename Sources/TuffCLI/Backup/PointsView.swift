@@ -47,7 +47,9 @@ struct PointsView: View {
     private static func maker(_ record: RestorePoint.Record) -> String {
         let backup = record.labels?[ObservedPoint.backupKey].map { "Backup/\($0)" }
         guard let document = backup ?? record.policy.map({ "BackupPolicy/\($0)" }) else { return "hand" }
-        return PrintedText.oneLine(document + (record.series.node.map { " of \($0)" } ?? ""))
+        // The medium's owner may have written names of any length.
+        let short = [document, record.series.node].compactMap { $0.map { $0.prefix(253) } }
+        return PrintedText.oneLine(short.joined(separator: " of "))
     }
 
     private static func text(_ forecast: Prune.Report) -> String {

@@ -17,7 +17,11 @@ package enum BaseDropping {
 
     /// The knowledge that a drop needs, each part by itself. Nothing unknown leads to a drop.
     package struct Knowledge: Sendable {
-        package enum Standing: Hashable, Sendable { case used, trashed, gone, unknown }
+        package enum Standing: Hashable, Sendable {
+            case used, trashed, gone, unknown
+            /// Seen once, not here, and given up by nobody: the base may be all that is left of it.
+            case lost
+        }
 
         /// The repositories that the accepted set backs a volume up to.
         package struct Pairing: Hashable, Sendable {
@@ -85,6 +89,7 @@ package enum BaseDropping {
         if let newest, newest > base.identity.transaction { return .superseded }
         switch known.standings[marks.volume] ?? .unknown {
         case .trashed, .gone: return .volumeGone
+        case .lost: return nil
         case .used, .unknown: break
         }
         if let pairings = known.pairings {

@@ -141,6 +141,8 @@ extension Ledger {
 
     /// Places of one document that are remembered.
     private static let mostPlaces = 8
+    /// Series that are remembered of places which the document does not name any more.
+    private static let mostElsewhere = 100
 
     package func backup(_ name: String, stack: String) -> BackupMemory? {
         backups?.first { $0.stack == stack && $0.name == name }
@@ -153,7 +155,14 @@ extension Ledger {
         let elsewhere = all.filter {
             $0.stack == memory.stack && $0.name == memory.name && $0.place != memory.place && $0.id != memory.id
         }
-        let latest = elsewhere.sorted { $0.seen > $1.seen }.prefix(Self.mostPlaces - 1)
+        let latest = elsewhere.sorted { $0.seen > $1.seen }.prefix(Self.mostPlaces - 1).map { other in
+            var other = other
+            other.newest = Array(other.newest.prefix(Self.mostElsewhere))
+            if let missing = other.rollback?.missing {
+                other.rollback?.missing = Array(missing.prefix(Self.mostElsewhere))
+            }
+            return other
+        }
         repositories = (others + latest + [memory]).sorted {
             ($0.stack, $0.name, $0.place) < ($1.stack, $1.name, $1.place)
         }

@@ -59,7 +59,8 @@ extension RepositoryIndex.Standing {
         let id: String? = if case .known(let found?)? = observed.repositories?[name] { found.id } else { nil }
         let own = observed.ledger.repository(name, stack: context.stack, at: place, id: id)
         // By whatever name, and for whatever set of documents: another name for a place makes nothing of it new.
-        guard let known = own ?? observed.ledger.repositories?.first(where: { $0.place == place }),
+        let anyones = observed.ledger.repositories?.first { $0.place == place }
+        guard let known = own.flatMap({ $0.place == place ? $0 : nil }) ?? anyones ?? own,
             spec.format == .tuff,
             case .some(let seen) = observed.repositories?[name]
         else { return self }
@@ -70,7 +71,7 @@ extension RepositoryIndex.Standing {
         switch (self, seen) {
         case (.readable(var view), .known(let found?)):
             if found.id == known.id {
-                guard own != nil else { return self }
+                guard known == own else { return self }
                 view.rollback =
                     RepositoryMemory(
                         of: found, named: name, at: spec.site, since: known, node: context.config.node,

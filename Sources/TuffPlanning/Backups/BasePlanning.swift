@@ -142,11 +142,10 @@ extension PlanningPass {
 
     private func knowledge(of volume: UID, _ desired: DesiredState) -> (Knowledge.Standing, Knowledge.Pairing) {
         guard let stored = index.volume(volume) else {
-            // What is lost may be on that snapshot alone: it stays until somebody gives the volume up.
-            let isLost = observed.ledger.entries.contains { $0.uid == volume && $0.standing != .purged }
-            let isGone =
-                !isLost && unseenStorage == nil && index.damaged.isEmpty && index.bearer(of: volume) == nil
-            return (isGone ? .gone : .unknown, Knowledge.Pairing([], isComplete: false))
+            let isGone = unseenStorage == nil && index.damaged.isEmpty && index.bearer(of: volume) == nil
+            let standing: Knowledge.Standing =
+                inputs.rememberedUIDs.contains(volume) ? .lost : isGone ? .gone : .unknown
+            return (standing, Knowledge.Pairing([], isComplete: false))
         }
         let standing: Knowledge.Standing = stored.standing == .trashed ? .trashed : .used
         let role = heirs[stored.marks.role] ?? stored.marks.role

@@ -60,12 +60,14 @@ extension PlanningPass {
         let wanted = context.consent.restoreMissing
         guard !context.consent.allowBlank.contains(resource) else { return .success(nil) }
         // A lost volume that a person gives up may come back as well, and is not blank without a word either.
-        if let entry = observed.ledger.entry(resource, stack: context.stack) {
-            guard context.consent.recreate.contains(resource), wanted != nil || entry.standing != .purged else {
+        let known = observed.ledger.entry(resource, stack: context.stack)
+        if let known {
+            guard context.consent.recreate.contains(resource), wanted != nil || known.standing != .purged else {
                 return .success(nil)
             }
         }
-        let isNew = remembersNoVolume(besides: resource)
+        // Backups of it may be in what cannot be read: of any volume on a host that was made anew, and of a lost one.
+        let isNew = known != nil || remembersNoVolume(besides: resource)
         let names = [name] + (declared.metadata.renamedFrom.map { [$0] } ?? [])
         // The one that was asked for first: another that cannot be read is in nobody's way then.
         for repositoryName in ownRepositories.sorted(by: { ($0 != wanted ? 1 : 0, $0) < ($1 != wanted ? 1 : 0, $1) }) {
@@ -76,8 +78,9 @@ extension PlanningPass {
                 guard isNew || wanted == repositoryName else { continue }
                 return missing(
                     fault.obstacle.reason,
-                    "\(fault.obstacle.sentence). This host remembers no volumes, so backups of it may be there; if "
-                        + "blank is meant: --allow-blank \(resource)"
+                    "\(fault.obstacle.sentence). Backups of it may be there"
+                        + (known == nil ? ", as this host remembers no volumes" : "")
+                        + "; if blank is meant: --allow-blank \(resource)"
                 )
             }
             let own = names.flatMap(repository.points).filter {
@@ -114,7 +117,11 @@ extension PlanningPass {
                 return content(of: point, in: repository, keeping: true, notes: sizeNotes(point, declared))
             }
         }
-        return .success(nil)
+        guard known != nil, let wanted else { return .success(nil) }
+        return missing(
+            .noRestorePoint,
+            "BackupRepository/\(wanted) has no restore point of it, and a blank one is not made in its place; if "
+                + "blank is meant: --allow-blank \(resource)")
     }
 
     private func isGivenUp(_ resource: ResourceID) -> String {
@@ -123,9 +130,7 @@ extension PlanningPass {
 
     /// A host that remembers volumes was not made anew, and a new one was never among them.
     private func remembersNoVolume(besides resource: ResourceID) -> Bool {
-        !observed.ledger.entries.contains {
-            $0.stack == context.stack && $0.resource.kind == .volume && $0.resource != resource
-        }
+        inputs.rememberedVolumes == (observed.ledger.entry(resource, stack: context.stack) == nil ? 0 : 1)
     }
 
     /// Says whose backups of a volume of this name a repository has, where this node has none there. A host that takes
@@ -134,7 +139,10 @@ extension PlanningPass {
         let others = names.flatMap(repository.points).filter {
             $0.stack == context.stack && $0.node != nil && $0.node != context.config.node && !$0.isSetAside
         }
-        guard let newest = others.max(by: { $0.time < $1.time }), let node = newest.node else { return nil }
+        // A host's name is short (gethostname(2)); what a medium says may not be.
+        guard let newest = others.max(by: { $0.time < $1.time }), let node = newest.node, node.utf8.count <= 253 else {
+            return nil
+        }
         return
             "BackupRepository/\(repository.name) has no backups of it by this node, \(context.config.node), but by "
             + "\(node), the newest restore point of \(newest.time), \(newest.size). If this host takes that one's "
@@ -142,26 +150,30 @@ extension PlanningPass {
     }
 
     /// For a blank volume on a host that remembers none: it may be meant to be another host's.
-    func namesakeNotes(_ declared: Declared<VolumeSpec>) -> [String] {
+    func othersBackupNotes(_ declared: Declared<VolumeSpec>) -> [String] {
         let resource = ResourceID(.volume, declared.metadata.name)
         guard declared.spec.source == nil, !context.consent.allowBlank.contains(resource),
             remembersNoVolume(besides: resource)
         else { return [] }
+        let names = [declared.metadata.name] + (declared.metadata.renamedFrom.map { [$0] } ?? [])
         return ownRepositories.sorted().compactMap { name in
             guard case .success(let view) = repository(name) else { return nil }
-            return namesake(of: [declared.metadata.name], in: view).map { "it is blank: \($0)" }
+            return namesake(of: names, in: view).map { "it is blank: \($0)" }
         }
     }
 
-    /// The way back for a lost volume of which a repository has restore points; empty: there are none.
-    func restoreAdvice(_ resource: ResourceID) -> String {
-        guard resource.kind == .volume else { return "" }
+    /// The way back for a lost volume of which a repository has restore points; empty: there are none, or its document
+    /// says that it begins with something else.
+    func restoreAdvice(_ resource: ResourceID, uid: UID?) -> String {
+        guard resource.kind == .volume, let declared = volumes[resource.name], declared.spec.source == nil else {
+            return ""
+        }
         for name in ownRepositories.sorted() {
             guard case .success(let view) = repository(name) else { continue }
             let newest = view.points(of: resource.name).last {
-                $0.node == context.config.node && $0.stack == context.stack && !$0.isSetAside && $0.uid != nil
+                $0.node == context.config.node && $0.stack == context.stack && !$0.isSetAside && $0.uid == uid
             }
-            guard let newest else { continue }
+            guard let newest, uid != nil else { continue }
             return
                 ", or have its newest restore point in BackupRepository/\(name), of \(newest.time): apply with "
                 + "--recreate \(resource) --restore-missing \(name)"
@@ -171,10 +183,14 @@ extension PlanningPass {
 
     /// A consent that names nothing would be passed over, and what it asks for not be done.
     var unknownRepository: Refusal? {
-        guard let name = context.consent.restoreMissing, backupRepositories[name] == nil else { return nil }
-        let declared = ownRepositories.sorted().joined(separator: ", ")
+        guard let name = context.consent.restoreMissing, !ownRepositories.contains(name) else { return nil }
+        let declared = ownRepositories.sorted().prefix(5).joined(separator: ", ")
+        let fault =
+            backupRepositories[name]?.spec.format == .cinder
+            ? "BackupRepository/\(name) is Cinder's, whose volumes come back by source.cinderBackup"
+            : "no document declares BackupRepository/\(name) for this node"
         return Refusal(
-            .consentMismatch, "--restore-missing \(name) was given, and no document declares BackupRepository/\(name)",
+            .consentMismatch, "--restore-missing \(name) was given, and \(fault)",
             help: declared.isEmpty ? "the documents declare none" : "declared are: \(declared)")
     }
 

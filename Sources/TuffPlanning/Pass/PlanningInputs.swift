@@ -28,6 +28,9 @@ final class PlanningInputs: Sendable {
     let histories: [UID: Ledger.Entry]
     /// Names of targets that the ledger remembers, of whatever stack.
     let formerTargets: Set<String>
+    /// Number of this stack's volumes that the ledger knows, and the uids of all objects that nobody destroyed.
+    let rememberedVolumes: Int
+    let rememberedUIDs: Set<UID>
 
     init(desired: DesiredState, observed: ObservedState, context: PlanContext) {
         self.context = context
@@ -50,6 +53,10 @@ final class PlanningInputs: Sendable {
             }
         ) { first, _ in first }
         formerTargets = Set(observed.ledger.entries.lazy.compactMap(\.iqn))
+        rememberedVolumes = observed.ledger.entries.count {
+            $0.stack == context.stack && $0.resource.kind == .volume
+        }
+        rememberedUIDs = Set(observed.ledger.entries.lazy.filter { $0.standing != .purged }.compactMap(\.uid))
         inventory = observed.targets
         // Names are unique within a stack; where a broken report repeats one, the first counts and nothing traps.
         targets = Dictionary(inventory.value?.targets.map { ($0.iqn, $0) } ?? []) { first, _ in first }

@@ -265,7 +265,7 @@ extension PlanningPass {
             case .thick: pool.wipe == LVMPoolSpec.Wipe.none ? "thick" : "thick, wiped"
             case .directory: "sparse file"
             }
-        let allNotes = notes + namesakeNotes(declared) + formerNotes(marks)
+        let allNotes = notes + othersBackupNotes(declared) + formerNotes(marks)
         if let wipe = pool.wipe, wipe != .none {
             return planWiped(stored, declared: declared, pool: pool, wipe: wipe, notes: allNotes)
         }
@@ -353,7 +353,7 @@ extension PlanningPass {
         return Obstacle(
             .lost,
             "\(name) was last seen at \(entry.seen)\(how) as \(entry.place) and \(remains(of: entry))"
-                + (uid == nil ? restoreAdvice(resource) : "")
+                + (uid == nil ? restoreAdvice(resource, uid: entry.uid) : "")
                 + ", or, if the data is given up: tuff forget \(resource), or apply with --recreate \(resource)")
     }
 

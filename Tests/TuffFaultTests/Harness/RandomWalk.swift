@@ -162,7 +162,8 @@ struct RandomWalk {
                 }
             )
         }
-        let act = Meddling(choice: min(choice, 12), name: name, seed: seed)
+        // The twelfth is the other controller.
+        let act = Meddling(choice: choice > 12 ? choice - 1 : choice, name: name, seed: seed)
         return ("\(act) at \(before)", Interference(before: before) { machine.meddle { act.carryOut(&$0) } })
     }
 }

@@ -104,9 +104,12 @@ import TuffTestSupport
         #expect(drops(plan({ _, _ in }, [one, unfinished])) == [Sample.uid(4)])
         #expect(drops(plan({ desired, _ in desired.backups = [:] }, [one])) == [Sample.uid(3)])
         #expect(drops(plan({ _, _ in }, [Self.base(of: Sample.uid(8))])) == [Sample.uid(3)])
-        // It may be all that is left of a lost volume.
+        // It may be all that is left of a lost volume, also where its point is gone.
         let lost = plan(
             { _, observed in
+                observed.repositories = ObservationMap([
+                    "nas": .known(ObservedRepository(id: Self.repository, points: []))
+                ])
                 observed.ledger.entries = [
                     Ledger.Entry(
                         stack: "default", resource: ResourceID(.volume, "lost"), standing: .live, uid: Sample.uid(8),

@@ -255,6 +255,38 @@ import TuffTestSupport
         #expect(change(copy)?.notes.contains { $0.hasSuffix("this is a new one") } == true)
     }
 
+    @Test func whatIsGivenUpIsNotBlankForWantOfAnAnswer() {
+        var lost = Self.observed([])
+        lost.ledger.entries = [
+            Ledger.Entry(
+                stack: "default", resource: ResourceID(.volume, "db"), standing: .live, uid: Sample.uid(7), uuid: nil,
+                place: "vg0/v-db", seen: Instant(secondsSince1970: 1_795_000_000), sharedSince: nil),
+            Ledger.Entry(
+                stack: "default", resource: ResourceID(.volume, "other"), standing: .live, uid: Sample.uid(6),
+                uuid: nil,
+                place: "vg0/v-other", seen: Instant(secondsSince1970: 1_795_000_000), sharedSince: nil),
+        ]
+        func given(_ observed: ObservedState, restoring: Bool) -> PlannedChange? {
+            change(
+                plan(Self.desired(nil), observed) {
+                    $0.recreate = [ResourceID(.volume, "db")]
+                    $0.restoreMissing = restoring ? "nas" : nil
+                })
+        }
+        // Asked to bring it back, and there is nothing; asked to make it anew, and nobody can tell whether there is.
+        #expect(given(lost, restoring: true)?.reason == .noRestorePoint)
+        #expect(given(lost, restoring: false)?.action == .create)
+        var silent = lost
+        silent.repositories = ObservationMap(["nas": .unknown(HostError(.timeout, "silent"))])
+        #expect(given(silent, restoring: false)?.reason == .repositoryUnreachable)
+        // A document that begins with something else is not sent to a restore point it would not get.
+        let image = change(plan(Self.desired(), Self.observed([Self.point("a", 0)]).remembering(lost.ledger)))
+        #expect(image?.reason == .lost && image?.summary.contains("--restore-missing") == false, "\(image as Any)")
+        // Nor to that of another volume which had the name.
+        let other = Self.observed([Self.point("a", 0, uid: Sample.uid(8))]).remembering(lost.ledger)
+        #expect(change(plan(Self.desired(nil), other))?.summary.contains("--restore-missing") == false)
+    }
+
     @Test func aHostOfAnotherNameIsToldWhoseTheBackupsAre() throws {
         let observed = Self.observed([Self.point("a", 0) { $0.node = "former1" }])
         let plain = try #require(change(plan(Self.desired(nil), observed)))
@@ -320,5 +352,13 @@ import TuffTestSupport
             reason(nil) { point in
                 (point.node, point.stack, point.uid) = (nil, nil, nil)
             } == nil)
+    }
+}
+
+extension ObservedState {
+    fileprivate func remembering(_ ledger: Ledger) -> Self {
+        var observed = self
+        observed.ledger = ledger
+        return observed
     }
 }
