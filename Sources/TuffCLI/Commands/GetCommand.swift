@@ -46,7 +46,7 @@ struct GetCommand: AsyncParsableCommand {
         if let selector = selector.flatMap(LabelText.parse) { records = records.filter { selector.matches($0.labels) } }
         let unknown = documents.paths.isEmpty && !survey.knowsDirectories ? Survey.directoriesNeedNames : nil
         let elsewhere = survey.othersSentence(of: kind)
-        // What policies took has no document.
+        // Points of policies have no document of their own.
         let points =
             kind == .backup && records.isEmpty && name == nil
             ? "Restore points of policies: tuff describe volume/NAME, or tuff backup ls -f PATH --repository NAME."

@@ -78,7 +78,7 @@ struct KillTests {
             usual = code == 137 ? usual * 51 / 50 : usual * 19 / 20
             try scenery.change(&random)
             if code == 137 { killed += 1 }
-            // What the worker of this round or of the last one listed is of its own moment. One that had read all of it
+            // A worker of this round or of the last one lists points of its own moment. One that had read all of it
             // when its command died may list it while the next command runs.
             let violations = scenery.keeper.violations(fresh: [former, before, scenery.disk])
             FaultBudget.record(
