@@ -128,20 +128,24 @@ extension SurveyBuilder {
         ).rollback
     }
 
+    /// A policy that selects no volume does nothing and fails at nothing, and is nearly always a mistake.
+    func emptySelection(_ selection: VolumeSelection) -> [Condition] {
+        guard !desired.volumes.values.contains(where: { selection.includes($0.metadata) }) else { return [] }
+        return [
+            Condition(
+                "Degraded", .yes, reason: "SelectsNothing",
+                message: "no volume has the labels of spec.volumes: it does nothing")
+        ]
+    }
+
     private func policyRecords() -> [ResourceRecord] {
         desired.backupPolicies.compactMap { name, declared in
             let id = ResourceID(.backupPolicy, name)
             // Another node's has no line.
             guard let change = changes[id] else { return nil }
-            var conditions = conditions(change, observed: nil)
-            if !desired.volumes.values.contains(where: { declared.spec.volumes.includes($0.metadata) }) {
-                conditions.append(
-                    Condition(
-                        "Degraded", .yes, reason: "SelectsNothing",
-                        message: "no volume has the labels of spec.volumes: it backs nothing up"))
-            }
             return ResourceRecord(
-                id: id, location: declared.location, labels: declared.metadata.labels, conditions: conditions,
+                id: id, location: declared.location, labels: declared.metadata.labels,
+                conditions: conditions(change, observed: nil) + emptySelection(declared.spec.volumes),
                 facts: .backupPolicy(
                     BackupPolicyFacts(
                         declared: declared, volumes: backups.times.filter { $0.policy == name },

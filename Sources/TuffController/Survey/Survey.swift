@@ -136,10 +136,13 @@ final class SurveyBuilder {
         let handled: Set<Kind> = [
             .pool, .volume, .snapshot, .attachment, .backupRepository, .backupPolicy, .backup,
         ]
-        return changes.values.filter { !handled.contains($0.resource.kind) }.map {
-            ResourceRecord(
-                id: $0.resource, location: $0.location, labels: [:],
-                conditions: conditions($0, observed: nil), facts: .other)
+        return changes.values.filter { !handled.contains($0.resource.kind) }.map { change in
+            let id = change.resource
+            let policy = id.kind == .snapshotPolicy ? desired.snapshotPolicies[id.name] : nil
+            return ResourceRecord(
+                id: id, location: change.location, labels: [:],
+                conditions: conditions(change, observed: nil) + (policy.map { emptySelection($0.spec.volumes) } ?? []),
+                facts: .other)
         }
     }
 

@@ -72,6 +72,16 @@ import TuffTestSupport
             desired.backupPolicies["nightly"]?.spec.volumes = .labels(selector)
         }
         #expect(Self.record(survey, .backupPolicy, "nightly")?.degraded?.reason == "SelectsNothing")
+        let snapshots = Self.survey { desired, _ in
+            for (name, label) in [("none", "nigthly"), ("some", "nightly")] {
+                let selection = VolumeSelection.labels(LabelSelector(matchLabels: ["backup": label]))
+                desired.snapshotPolicies[name] = Sample.declared(
+                    name, SnapshotPolicySpec(volumes: selection, schedule: Schedule(cron: "0 0 * * *")))
+            }
+            desired.volumes["db"]?.metadata.labels["backup"] = "nightly"
+        }
+        #expect(Self.record(snapshots, .snapshotPolicy, "none")?.degraded?.reason == "SelectsNothing")
+        #expect(Self.record(snapshots, .snapshotPolicy, "some")?.degraded == nil)
         #expect(StatusView(survey).problems.contains { $0.reason == "SelectsNothing" })
         #expect(Self.record(Self.survey(), .backupPolicy, "nightly")?.degraded == nil)
     }
