@@ -88,25 +88,17 @@ extension PlanningPass {
             }
             let points = own.filter { !$0.isSetAside && $0.uid != nil }
             guard let newest = points.last else {
-                if wanted == repositoryName, own.isEmpty, let other = namesake(of: names, in: repository) {
-                    return missing(.backupExists, other + "; if blank is meant: --allow-blank \(resource)")
-                }
-                let isDoubtful = repository.damaged > 0 && (isNew || wanted == repositoryName)
-                guard isDoubtful || !own.isEmpty else { continue }
-                return missing(
-                    .backupExists,
-                    "BackupRepository/\(repositoryName) has restore points that "
-                        + (own.isEmpty ? "cannot be read" : "were set aside, or do not tell their volume")
-                        + ", and one may be of it; name it in source.backup, or, if blank is meant: "
-                        + "--allow-blank \(resource)"
-                )
+                let isAsked = wanted == repositoryName
+                let obstacle = unfit(own, of: names, in: repository, isAsked: isAsked, isDoubted: isAsked || isNew)
+                guard let obstacle else { continue }
+                return missing(.backupExists, "\(obstacle); if blank is meant: --allow-blank \(resource)")
             }
             guard wanted == repositoryName else {
                 return missing(
                     .backupExists,
                     "BackupRepository/\(repositoryName) has backups of it, the newest restore point of "
                         + "\(newest.time), \(newest.size), and it is not here; a blank one is not made in its place. "
-                        + "To have it back, apply with \(isGivenUp(resource))--restore-missing \(repositoryName); if "
+                        + "To have it back, apply with \(givingUp(resource))--restore-missing \(repositoryName); if "
                         + "blank is meant: --allow-blank \(resource)")
             }
             if let doubt = doubt(of: repository) { return .failure(doubt) }
@@ -124,7 +116,23 @@ extension PlanningPass {
                 + "blank is meant: --allow-blank \(resource)")
     }
 
-    private func isGivenUp(_ resource: ResourceID) -> String {
+    /// Says why a volume may not be blank although none of its restore points can be taken; nil: nothing speaks of it.
+    /// - Parameters:
+    ///   - own: points of this node and stack under its names.
+    ///   - isAsked: a person wants it back from this repository.
+    ///   - isDoubted: it may be among points that cannot be read.
+    private func unfit(
+        _ own: [ObservedPoint], of names: [String], in repository: RepositoryView, isAsked: Bool, isDoubted: Bool
+    ) -> String? {
+        let has = "BackupRepository/\(repository.name) has restore points that "
+        let cure = ", and one may be of it; name it in source.backup"
+        guard own.isEmpty else { return has + "were set aside, or do not tell their volume" + cure }
+        if isAsked, let other = namesake(of: names, in: repository) { return other }
+        return isDoubted && repository.damaged > 0 ? has + "cannot be read" + cure : nil
+    }
+
+    /// The option that a lost volume needs besides, for a line to be typed.
+    private func givingUp(_ resource: ResourceID) -> String {
         context.consent.recreate.contains(resource) ? "--recreate \(resource) " : ""
     }
 
